@@ -1,0 +1,54 @@
+"""Convolutional spiking neural networks in Nengo: build, train, convert, run and understand them.
+
+The names below are loaded when they are first used, so that importing the package is quick.
+"""
+
+import importlib
+
+from ._version import __version__
+
+_HOMES = {
+    "exceptions": (
+        "CompatibilityError",
+        "ConversionError",
+        "DatasetError",
+        "FileFormatError",
+        "ModelError",
+        "SettingsError",
+        "SnnConvError",
+        "TrainingInterrupted",
+    ),
+    "model": ("Model",),
+    "datasets": ("Dataset", "load_dataset"),
+    "keras_reader": ("as_model",),
+    "build.network": ("ConvNetwork",),
+    "build.trainable": ("build_trainable", "collect_trained"),
+    "build.rate_model": ("rate_model",),
+    "build.storage": ("load", "save"),
+    "presets": ("preset",),
+    "training": ("random_affine", "train"),
+    "evaluation": ("Evaluation", "Recording", "evaluate", "record"),
+    "plots": (
+        "plot_accuracy",
+        "plot_confusion",
+        "plot_history",
+        "plot_image_response",
+        "plot_spike_counts",
+    ),
+    "report": ("write_report",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *_HOME_OF]
+
+
+def __getattr__(name):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

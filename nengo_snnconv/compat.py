@@ -1,0 +1,141 @@
+"""Makes nengo-dl 3.6.0 run on today's TensorFlow, and loads both only when they are first needed.
+
+Use ``from nengo_snnconv.compat import nengo_dl, tf``; users who import nengo_dl themselves import
+nengo_snnconv first and call :func:`install`, or just ``from nengo_snnconv.compat import nengo_dl``.
+
+nengo-dl needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it
+imports two Keras names by the module paths that they had before Keras 2.13.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import warnings
+
+from .exceptions import CompatibilityError
+
+INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'
+
+
+def __getattr__(name):
+    if name in ("tf", "nengo_dl"):
+        install()
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def install():
+    """Load TensorFlow and nengo_dl so that they work together.
+
+    Afterwards ``import nengo_dl`` works anywhere in the process.
+
+    Raises
+    ------
+    CompatibilityError
+        If a package is missing, or versions are installed that cannot work together.
+    """
+    if "nengo_dl" in globals():
+        return
+    check_versions()
+    tf = _import_tensorflow()
+    globals().update(tf=tf, nengo_dl=_import_nengo_dl(tf))
+
+
+def version_of(package):
+    """The installed version of ``package`` as a tuple of its first two numbers; None where it is absent."""
+    try:
+        text = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+def check_versions(version_of=version_of):
+    """Raise CompatibilityError, saying what to install, where the installed versions cannot work."""
+    tensorflow, tf_keras = version_of("tensorflow") or version_of("tensorflow-cpu"), version_of("tf-keras")
+    nengo = version_of("nengo")
+    if tensorflow is None:
+        raise CompatibilityError(f"TensorFlow is not installed: {INSTALL}")
+    if not (2, 19) <= tensorflow < (2, 22):
+        raise CompatibilityError(
+            f"TensorFlow {tensorflow[0]}.{tensorflow[1]} is installed, nengo_snnconv needs 2.19 to 2.21: {INSTALL}"
+        )
+    if tf_keras is None or tf_keras != tensorflow:
+        found = "is not installed" if tf_keras is None else f"{tf_keras[0]}.{tf_keras[1]} is installed"
+        wanted = f"{tensorflow[0]}.{tensorflow[1]}"
+        raise CompatibilityError(
+            f"tf-keras {found}, TensorFlow {wanted} needs the tf-keras of the same version: "
+            f'pip install "tf-keras=={wanted}.*"'
+        )
+    if nengo is None or not (4, 1) <= nengo < (4, 2):
+        raise CompatibilityError('nengo 4.1 is needed: pip install "nengo>=4.1,<4.2"')
+    if version_of("nengo-dl") != (3, 6):
+        raise CompatibilityError(
+            'nengo-dl 3.6.0 is needed: pip install "setuptools<82" wheel && '
+            "pip install --no-build-isolation nengo-dl==3.6.0"
+        )
+
+
+def _import_tensorflow():
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    # start-up notes of TensorFlow's C++ side (oneDNN, CPU features, CUDA absent)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _without_native_stderr():
+        import tensorflow as tf
+    if ".engine." not in tf.keras.Model.__module__:  # Keras 3 has no such package
+        raise CompatibilityError(
+            "tf.keras was loaded as Keras 3 and nengo-dl needs Keras 2: import nengo_snnconv before anything "
+            "touches tf.keras, or set the environment variable TF_USE_LEGACY_KERAS=1"
+        )
+    tf.get_logger().setLevel("ERROR")
+    return tf
+
+
+@contextlib.contextmanager
+def _without_native_stderr():
+    """Hide what native code writes to standard error before its logging is initialised.
+
+    Only while TensorFlow loads; a Python exception still reaches the user.
+    """
+    try:
+        saved = os.dup(2)
+    except OSError:  # no standard error, for example under a window manager
+        yield
+        return
+    sys.stderr.flush()
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def _import_nengo_dl(tf):
+    root = tf.keras.Model.__module__.partition(".engine.")[0]
+    alias = {
+        "keras.engine.functional": importlib.import_module(f"{root}.engine.functional"),
+        "keras.layers": importlib.import_module(f"{root}.layers"),
+    }
+    saved = {name: sys.modules.get(name) for name in alias}
+    sys.modules.update(alias)
+    try:
+        # the process that nengo_dl starts to look for a GPU writes TensorFlow's start-up notes too
+        with _without_native_stderr(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
+            warnings.filterwarnings("ignore", message="numpy.core is deprecated", category=DeprecationWarning)
+            import nengo_dl
+    finally:
+        for name, module in saved.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+    # printed by every Simulator on a machine without a GPU, where there is nothing to do about it
+    warnings.filterwarnings("ignore", message="No GPU support detected")
+    return nengo_dl

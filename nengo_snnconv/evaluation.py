@@ -1,0 +1,424 @@
+"""evaluate: a network's accuracy after every time step, its spikes and its operations."""
+
+import dataclasses
+import time
+
+import numpy as np
+from nengo.params import Default
+from nengo.synapses import SynapseParam
+from tqdm.auto import tqdm
+
+from . import metrics
+from .build.rate_model import rate_model
+from .build.trainable import TrainableSettings, check_collected
+from .compat import nengo_dl
+from .exceptions import ConversionError, SettingsError
+from .model import layers as specs
+from .training.loop import check_data
+
+BACKENDS = ("nengo_dl", "nengo")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LayerActivity:
+    """What the neurons of one layer did, over all images of an evaluation.
+
+    Attributes
+    ----------
+    name : str
+    n_neurons : int
+    spikes_per_neuron : float
+        Spikes of a neuron per image, over the whole run.
+    rates_hz : ndarray, (neurons,)
+        Mean firing rate of each neuron.
+    spikes_per_step : ndarray, (steps,)
+        Spikes of the whole layer per image in each step.
+    synaptic_operations : float
+        Additions that the layer's spikes cause in the next layers, per image.
+    """
+
+    name: str
+    n_neurons: int
+    spikes_per_neuron: float
+    rates_hz: np.ndarray
+    spikes_per_step: np.ndarray
+    synaptic_operations: float
+
+    @property
+    def rate_hz(self):
+        """Mean firing rate of the layer's neurons."""
+        return float(self.rates_hz.mean())
+
+    @property
+    def silent(self):
+        """Share of the neurons that never spiked for any image."""
+        return float((self.rates_hz == 0).mean())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What :func:`evaluate` found.
+
+    Attributes
+    ----------
+    accuracy : ndarray, (steps,)
+        Share of right predictions after each step.
+    ann_accuracy : float
+        That of the rate network in one step: the ANN.
+    step_predictions : ndarray, (steps, images)
+        Class with the largest score after each step; of equal scores the first.
+    ann_predictions : ndarray, (images,)
+    scores : ndarray, (images, classes)
+        Class scores after the last step.
+    y : ndarray, (images,)
+    layers : dict of str to LayerActivity
+        Of the spiking layers, in order; empty for a network of rates.
+    other_operations : float
+        Additions per image that spikes passed on by maxima cause.
+    ann_operations : int
+        Multiply-accumulate operations of the ANN for one image.
+    seconds, build_seconds : float
+        Wall time of the simulation, and of building it.
+    dt : float
+        Seconds per step.
+    backend : str
+    """
+
+    accuracy: np.ndarray
+    ann_accuracy: float
+    step_predictions: np.ndarray
+    ann_predictions: np.ndarray
+    scores: np.ndarray
+    y: np.ndarray
+    layers: dict
+    other_operations: float
+    ann_operations: int
+    seconds: float
+    build_seconds: float
+    dt: float
+    backend: str
+
+    @property
+    def n_steps(self):
+        return len(self.accuracy)
+
+    @property
+    def predictions(self):
+        """Class after the last step, (images,)."""
+        return self.step_predictions[-1]
+
+    @property
+    def loss_points(self):
+        """Accuracy lost by spiking, in percentage points: that of the ANN less that after the last step."""
+        return 100 * float(self.ann_accuracy - self.accuracy[-1])
+
+    @property
+    def spikes_per_neuron(self):
+        """Spikes of a neuron per image over the whole run, mean over all neurons; None for a network of rates."""
+        n_neurons = sum(layer.n_neurons for layer in self.layers.values())
+        spikes = sum(layer.spikes_per_neuron * layer.n_neurons for layer in self.layers.values())
+        return spikes / n_neurons if n_neurons else None
+
+    @property
+    def synaptic_operations(self):
+        """Additions that spikes cause, per image; None for a network of rates."""
+        if not self.layers:
+            return None
+        return self.other_operations + sum(layer.synaptic_operations for layer in self.layers.values())
+
+    def confusion(self, step=-1):
+        """Confusion matrix after a step (-1: the last): (classes, classes), rows true, columns predicted."""
+        return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
+
+    def to_dict(self):
+        """The figures as JSON-serialisable values."""
+        layers = {
+            name: {
+                "neurons": layer.n_neurons,
+                "spikes_per_neuron": layer.spikes_per_neuron,
+                "rate_hz": layer.rate_hz,
+                "silent": layer.silent,
+                "synaptic_operations": layer.synaptic_operations,
+            }
+            for name, layer in self.layers.items()
+        }
+        return {
+            "images": len(self.y),
+            "n_steps": self.n_steps,
+            "dt": self.dt,
+            "backend": self.backend,
+            "accuracy": [float(value) for value in self.accuracy],
+            "ann_accuracy": self.ann_accuracy,
+            "loss_points": self.loss_points,
+            "confusion": self.confusion().tolist(),
+            "spikes_per_neuron": self.spikes_per_neuron,
+            "synaptic_operations": self.synaptic_operations,
+            "ann_operations": self.ann_operations,
+            "seconds": self.seconds,
+            "build_seconds": self.build_seconds,
+            "layers": layers,
+        }
+
+    def summary(self):
+        """The figures as text, a line each."""
+        rows = [
+            ("images", f"{len(self.y):,}"),
+            ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"),
+            (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
+            ("loss from spiking", f"{self.loss_points:.2f} points"),
+        ]
+        if self.layers:
+            rows += [
+                ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
+                ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
+                ("operations of the ANN", f"{self.ann_operations:,} per image"),
+            ]
+        rows.append(("simulation", f"{self.seconds:.1f} s on {self.backend}"))
+        return "\n".join(f"{name:<26} {value}" for name, value in rows)
+
+    def plot(self, axes=None):
+        """Draw accuracy after each step beside the ANN's; returns the matplotlib axes."""
+        from .plots import plot_accuracy
+
+        return plot_accuracy(self, axes)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recording:
+    """Everything that a network did for a few images.
+
+    Attributes
+    ----------
+    images : ndarray, (images, height, width, channel)
+    spikes : dict of str to ndarray, (images, steps, neurons)
+        Number of spikes of each neuron of each spiking layer in each step.
+    output, filtered : ndarray, (images, steps, classes)
+        Class scores, and the same through the read-out's synapse.
+    dt : float
+        Seconds per step.
+    """
+
+    images: np.ndarray
+    spikes: dict
+    output: np.ndarray
+    filtered: np.ndarray
+    dt: float
+
+
+def evaluate(
+    network,
+    x,
+    y,
+    *,
+    n_steps=30,
+    backend="nengo_dl",
+    synapse=Default,
+    minibatch_size=200,
+    memory_mb=1000,
+    dt=0.001,
+    progress=None,
+):
+    """Run a network on images and see how it did, after every step and beside its rate network (the ANN).
+
+    Time is streamed in chunks, so memory does not grow with ``n_steps``.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+    x : ndarray, (images, height, width, channel)
+    y : ndarray, (images,)
+        Class numbers.
+    n_steps : int
+        Time steps for which each image is shown.
+    backend : "nengo_dl" or "nengo"
+        The simulator; "nengo" takes networks without TensorNodes only.
+    synapse : float, nengo.synapses.Synapse or None
+        Filter through which the class scores are read; None reads each step for itself.  By default that of
+        the network's probe "output_filtered".
+    minibatch_size : int
+        Images that are simulated together.
+    memory_mb : float
+        Roughly how much memory recorded activity may take; sets how many steps are a chunk.
+    dt : float
+        Seconds per step.
+    progress : bool, optional
+        Show a progress bar; by default where standard error is a terminal.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot work, or the data do not fit the network.
+    ConversionError
+        If the back end cannot run the network.
+    """
+    x, y = check_data(network.model, x, y)
+    if y.ndim != 1:
+        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}")
+    started = time.perf_counter()
+    runner = _Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x))
+    build_seconds = time.perf_counter() - started
+
+    model = network.model
+    n_classes = model.size(model.output)
+    step_predictions = np.empty((n_steps, len(x)), np.int32)
+    scores = np.empty((len(x), n_classes), np.float32)
+    totals = {name: np.zeros(model.size(name)) for name in runner.recorded}
+    per_step = {name: np.zeros(n_steps) for name in runner.recorded}
+    started = time.perf_counter()
+    with runner, _bar(len(x) * n_steps, progress) as bar:
+        for images, steps, chunk in runner.run(x):
+            step_predictions[steps, images] = chunk.filtered.argmax(axis=-1).T
+            scores[images] = chunk.filtered[:, -1]
+            for name, spikes in chunk.spikes.items():
+                by_step = spikes.sum(axis=0)
+                totals[name] += by_step.sum(axis=0)
+                per_step[name][steps] += by_step.sum(axis=1)
+            bar.update(chunk.output.shape[0] * chunk.output.shape[1])
+    seconds = time.perf_counter() - started
+
+    operations = {
+        name: float(counts @ metrics.fan_out(model, name).ravel()) / len(x) for name, counts in totals.items()
+    }
+    layers = {
+        name: LayerActivity(
+            name,
+            model.size(name),
+            float(totals[name].mean()) / len(x),
+            totals[name] / (len(x) * n_steps * dt),
+            per_step[name] / len(x),
+            operations[name],
+        )
+        for name in runner.spiking
+    }
+    ann_predictions = rate_predictions(network, x)
+    return Evaluation(
+        accuracy=metrics.accuracy(step_predictions, y),
+        ann_accuracy=float(metrics.accuracy(ann_predictions, y)),
+        step_predictions=step_predictions,
+        ann_predictions=ann_predictions,
+        scores=scores,
+        y=y,
+        layers=layers,
+        other_operations=sum(value for name, value in operations.items() if name not in layers),
+        ann_operations=sum(metrics.multiply_accumulates(model).values()),
+        seconds=seconds,
+        build_seconds=build_seconds,
+        dt=dt,
+        backend=backend,
+    )
+
+
+def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.001):
+    """Run a network on a few images and keep all that it did.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+    x : ndarray, (images, height, width, channel)
+        A few: all spikes of all steps are kept in memory.
+    n_steps, backend, synapse, dt
+        As for :func:`evaluate`.
+
+    Returns
+    -------
+    Recording
+    """
+    x = np.asarray(x, np.float32)
+    runner = _Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
+    with runner:
+        ((_, _, chunk),) = runner.run(x)
+    spikes = {name: chunk.spikes[name].astype(np.int32) for name in runner.spiking}
+    return dataclasses.replace(chunk, images=x, spikes=spikes)
+
+
+def rate_predictions(network, x, batch_size=500):
+    """The classes that the rate network, the ANN, predicts in one step: (images,)."""
+    return rate_model(network).predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1)
+
+
+class _Runner:
+    """Runs a network over images in minibatches and over time in chunks.
+
+    Attributes
+    ----------
+    spiking : list of str
+        Layers of spiking neurons.
+    recorded : list of str
+        Those, and the layers that pass spikes on as events of their own.
+    """
+
+    def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images):
+        for name, value in (("n_steps", n_steps), ("minibatch_size", minibatch_size)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise SettingsError(f"{name} must be a positive integer, got {value!r}")
+        if backend not in BACKENDS:
+            raise SettingsError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+        if backend == "nengo" and isinstance(network.settings, TrainableSettings):
+            raise ConversionError(
+                "the nengo back end cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
+                "runs: use backend='nengo_dl'"
+            )
+        check_collected(network)
+        model, settings = network.model, network.settings
+        neurons_spike = settings.neuron_type.spiking
+        sources = [name for name, layer in model.layers.items() if metrics.is_event_source(layer)]
+        self.recorded = sources if neurons_spike else []
+        self.spiking = [name for name in self.recorded if isinstance(model.layers[name], specs.Rectifier)]
+        self.n_steps, self.dt = n_steps, dt
+        self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
+        self.amplitude = getattr(settings.neuron_type, "amplitude", 1)
+        self.minibatch_size = min(minibatch_size, n_images)
+        # the simulator holds the activity once as tensors and once as arrays, beside the counts made of it
+        bytes_per_step = 3 * 4 * self.minibatch_size * (sum(map(model.size, self.recorded)) + model.size(model.input))
+        self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
+        self.network = network.rebuild(probe_layers=tuple(self.recorded), stateful=True)
+        self.simulator = nengo_dl.Simulator(self.network, minibatch_size=self.minibatch_size, dt=dt, progress_bar=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.simulator.close()
+
+    def run(self, x):
+        """Yield (slice of images, slice of steps, Recording of them) until all images have seen all steps."""
+        for first in range(0, len(x), self.minibatch_size):
+            images = x[first : first + self.minibatch_size]
+            n_images = len(images)
+            padding = [(0, self.minibatch_size - n_images)] + [(0, 0)] * (images.ndim - 1)
+            flat = np.pad(images, padding, mode="edge").reshape(self.minibatch_size, 1, -1)
+            read_out = _filter(self.synapse, (n_images, self.network.output.size_out), self.dt)
+            self.simulator.reset(include_trainable=False)
+            for start in range(0, self.n_steps, self.chunk):
+                n_steps = min(self.chunk, self.n_steps - start)
+                chunk = self._chunk(flat, n_steps, n_images, read_out)
+                yield slice(first, first + n_images), slice(start, start + n_steps), chunk
+
+    def _chunk(self, flat, n_steps, n_images, read_out):
+        data = {self.network.input: np.repeat(flat, n_steps, axis=1)}
+        values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
+        output = values[self.network.probes["output"]][:n_images]
+        spikes = {
+            name: metrics.spike_counts(values[self.network.probes[name]][:n_images], self.amplitude, self.dt)
+            for name in self.recorded
+        }
+        return Recording(None, spikes, output, read_out(output), self.dt)
+
+
+def _filter(synapse, shape, dt):
+    """A function that filters (images, steps, classes) and continues where its last call ended."""
+    if synapse is None:
+        return lambda output: output
+    state = synapse.make_state(shape, shape, dt)
+    step = synapse.make_step(shape, shape, dt, rng=None, state=state)
+    # a linear filter does not depend on the time, which is the first argument
+    return lambda output: np.stack([step(0, output[:, i]) + 0.0 for i in range(output.shape[1])], axis=1)
+
+
+def _bar(total, progress):
+    disable = None if progress is None else not progress
+    return tqdm(total=total, desc="simulating", unit="image-step", unit_scale=True, disable=disable, leave=False)

@@ -1,0 +1,43 @@
+"""The errors that nengo_snnconv raises: each message names the thing at fault and the way out."""
+
+
+class SnnConvError(Exception):
+    """Base class of every error that nengo_snnconv raises on purpose."""
+
+
+class CompatibilityError(SnnConvError, ImportError):
+    """The installed packages cannot work together; the message says what to install."""
+
+
+class ModelError(SnnConvError, ValueError):
+    """A layer graph or its arrays are inconsistent; the message names the layer."""
+
+
+class ConversionError(SnnConvError, ValueError):
+    """A layer, option or network cannot be converted; the message says what to do instead."""
+
+
+class FileFormatError(SnnConvError, ValueError):
+    """A file is damaged, foreign, or written by a newer version."""
+
+
+class DatasetError(SnnConvError, ValueError):
+    """A data set's file is missing, truncated or wrong; the message says which, and where to get it."""
+
+
+class SettingsError(SnnConvError, ValueError):
+    """An argument has a value that cannot work; the message names it and the values that can."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was interrupted; nothing but the epoch under way is lost.
+
+    Attributes
+    ----------
+    network : ConvNetwork
+        The network as it was after the last complete epoch, its history included.
+    """
+
+    def __init__(self, message, network):
+        super().__init__(message)
+        self.network = network

@@ -1,0 +1,129 @@
+"""Model: the layers in order, their arrays and their shapes."""
+
+import math
+import types
+
+import numpy as np
+
+from ..exceptions import ModelError
+from .layers import Input, Layer
+
+
+class Model:
+    """An immutable graph of layers with the arrays that they need.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        In an order in which each layer comes after its inputs; exactly one is an ``Input``.
+    arrays : mapping of str to array_like
+        The layers' arrays by "layer/array", for example "conv1/kernel"; kept as read-only float32 copies.
+    output : str, optional
+        Name of the layer whose activity is the output; the last layer by default.
+    metadata : mapping, optional
+        JSON-serialisable facts that travel with the model, for example its training history.
+
+    Attributes
+    ----------
+    layers : mapping of str to Layer, in order
+    arrays : mapping of str to ndarray
+    shapes : mapping of str to tuple
+        Each layer's output shape, without the batch.
+
+    Raises
+    ------
+    ModelError
+        If names are not unique, an input is missing, shapes do not fit, or an array is missing, is not
+        needed, has the wrong shape or holds NaN or infinity.
+    """
+
+    def __init__(self, layers, arrays, output=None, metadata=None):
+        layers = tuple(layers)
+        self.layers = types.MappingProxyType(_by_name(layers))
+        self.output = layers[-1].name if output is None else output
+        if self.output not in self.layers:
+            raise ModelError(f"the output layer {self.output!r} does not exist; there are {list(self.layers)}")
+        shapes, array_shapes = {}, {}
+        for layer in layers:
+            shapes_in = [shapes[name] for name in layer.inputs]
+            shapes[layer.name] = layer.output_shape(*shapes_in)
+            for name, shape in layer.array_shapes(*shapes_in).items():
+                array_shapes[f"{layer.name}/{name}"] = shape
+        self.shapes = types.MappingProxyType(shapes)
+        self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
+        self.metadata = types.MappingProxyType(dict(metadata or {}))
+
+    @property
+    def input(self):
+        """Name of the input layer."""
+        return next(name for name, layer in self.layers.items() if isinstance(layer, Input))
+
+    def size(self, name):
+        """Number of entries in the output of layer ``name``."""
+        return math.prod(self.shapes[name])
+
+    def arrays_of(self, name):
+        """The arrays of one layer: {"kernel": ..., "bias": ...}."""
+        prefix = f"{name}/"
+        return {key[len(prefix) :]: array for key, array in self.arrays.items() if key.startswith(prefix)}
+
+    def consumers(self, name):
+        """The layers that read layer ``name``, in order."""
+        return [layer for layer in self.layers.values() if name in layer.inputs]
+
+    def replace(self, *, layers=None, arrays=None, output=None, metadata=None):
+        """A new model with some parts replaced; ``arrays`` may name just those that change."""
+        return Model(
+            self.layers.values() if layers is None else layers,
+            {**(self.arrays if layers is None else {}), **(arrays or {})},
+            self.output if output is None else output,
+            self.metadata if metadata is None else metadata,
+        )
+
+    def summary(self):
+        """A table of the layers as text: name, type, output shape, parameters."""
+        rows = [("layer", "type", "output shape", "parameters")]
+        for name, layer in self.layers.items():
+            n_parameters = sum(array.size for array in self.arrays_of(name).values())
+            rows.append((name, type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
+
+    def __repr__(self):
+        n_parameters = sum(array.size for array in self.arrays.values())
+        return f"<Model: {len(self.layers)} layers, {n_parameters:,} parameters, output {self.shapes[self.output]}>"
+
+
+def _by_name(layers):
+    by_name = {}
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ModelError(f"layers must be layer specs such as Conv or Dense, got {layer!r}")
+        if layer.name in by_name:
+            raise ModelError(f"two layers are named {layer.name!r}")
+        for name in layer.inputs:
+            if name not in by_name:
+                raise ModelError(f"{layer} reads {name!r}, which no layer before it makes")
+        by_name[layer.name] = layer
+    inputs = [layer.name for layer in layers if isinstance(layer, Input)]
+    if len(inputs) != 1:
+        raise ModelError(f"a model has exactly one Input layer, got {inputs}")
+    return by_name
+
+
+def _checked_arrays(arrays, shapes):
+    missing, foreign = shapes.keys() - arrays.keys(), arrays.keys() - shapes.keys()
+    if missing:
+        raise ModelError(f"arrays are missing: {', '.join(sorted(missing))}")
+    if foreign:
+        raise ModelError(f"no layer needs these arrays: {', '.join(sorted(foreign))}")
+    checked = {}
+    for name, shape in shapes.items():
+        array = np.array(arrays[name], dtype=np.float32)
+        if array.shape != shape:
+            raise ModelError(f"array {name!r} must have shape {shape}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ModelError(f"array {name!r} holds NaN or infinity: the training that made it diverged")
+        array.flags.writeable = False
+        checked[name] = array
+    return checked

@@ -1,0 +1,98 @@
+"""The rate form of Nengo's neuron types as TensorFlow functions, which networks are trained with."""
+
+import functools
+
+import nengo
+
+from ..compat import nengo_dl, tf
+from ..exceptions import ConversionError
+
+
+def rate_function(neuron_type, lif_smoothing=None):
+    """The rate form of a neuron type: a differentiable function from input current to output.
+
+    It equals what NengoDL computes while it trains.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+    lif_smoothing : float, optional
+        For ``nengo.LIF``: sigma of the smoothed response of Hunsberger & Eliasmith 2015
+        (arXiv 1510.08829, equation 4), as NengoDL's setting of the same name.
+
+    Returns
+    -------
+    callable
+        Takes a tensor of currents of any shape, gain and bias applied, and returns a tensor of that shape: the
+        firing rate in Hz times the neuron type's amplitude.
+
+    Raises
+    ------
+    ConversionError
+        If the neuron type has no rate form.
+    """
+    if lif_smoothing is not None and type(neuron_type) is nengo.LIF:
+        parameters = {name: getattr(neuron_type, name) for name in ("tau_rc", "tau_ref", "amplitude")}
+        neuron_type = nengo_dl.SoftLIFRate(sigma=lif_smoothing, **parameters)
+    return functools.partial(_rate, neuron_type)
+
+
+@functools.singledispatch
+def _rate(neuron_type, current):
+    raise ConversionError(
+        f"neuron type {type(neuron_type).__name__} has no rate form to train with: use nengo.LIF, "
+        "nengo.SpikingRectifiedLinear, or nengo.RegularSpiking around a rate type"
+    )
+
+
+@_rate.register(nengo.AdaptiveLIF)
+@_rate.register(nengo.AdaptiveLIFRate)
+def _(neuron_type, current):
+    # they inherit from LIF, but their rate changes over time
+    return _rate.dispatch(object)(neuron_type, current)
+
+
+@_rate.register(nengo.RectifiedLinear)
+def _(neuron_type, current):
+    return neuron_type.amplitude * tf.nn.relu(current)
+
+
+@_rate.register(nengo_dl.LeakyReLU)
+@_rate.register(nengo_dl.SpikingLeakyReLU)
+def _(neuron_type, current):
+    return neuron_type.amplitude * tf.nn.leaky_relu(current, neuron_type.negative_slope)
+
+
+@_rate.register(nengo.LIFRate)
+def _(neuron_type, current):
+    above = current - 1
+    # the floor keeps the gradient of currents below threshold finite; tf.where gives them rate zero
+    interval = neuron_type.tau_ref + neuron_type.tau_rc * tf.math.log1p(1 / tf.maximum(above, 1e-15))
+    return tf.where(above > 0, neuron_type.amplitude / interval, tf.zeros_like(current))
+
+
+@_rate.register(nengo_dl.SoftLIFRate)
+def _(neuron_type, current):
+    scaled = (current - 1) / neuron_type.sigma
+    valid = scaled > -20
+    soft = tf.nn.softplus(tf.where(valid, scaled, tf.zeros_like(scaled))) * neuron_type.sigma
+    # log1p(1 / soft) tends to -log(soft) = -scaled - log(sigma) where soft underflows
+    log_term = tf.where(valid, tf.math.log1p(1 / soft), -scaled - tf.math.log(float(neuron_type.sigma)))
+    return neuron_type.amplitude / (neuron_type.tau_ref + neuron_type.tau_rc * log_term)
+
+
+@_rate.register(nengo.Sigmoid)
+def _(neuron_type, current):
+    return tf.nn.sigmoid(current) / neuron_type.tau_ref
+
+
+@_rate.register(nengo.Tanh)
+def _(neuron_type, current):
+    return tf.nn.tanh(current) / neuron_type.tau_ref
+
+
+@_rate.register(nengo.RegularSpiking)
+@_rate.register(nengo.StochasticSpiking)
+@_rate.register(nengo.PoissonSpiking)
+def _(neuron_type, current):
+    return neuron_type.amplitude * _rate(neuron_type.base_type, current)

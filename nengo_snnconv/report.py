@@ -1,0 +1,127 @@
+"""The report: one self-contained HTML file with the figures and pictures of a run."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import io
+import pathlib
+import platform
+
+import jinja2
+import matplotlib
+
+from ._version import __version__
+from .atomic import atomic_write
+from .plots import plot_accuracy, plot_confusion, plot_history, plot_image_response, plot_spike_counts
+
+TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
+
+
+def write_report(
+    path, network, evaluation, *, title="nengo_snnconv report", recording=None, class_names=None, run=None
+):
+    """Write one HTML file, with every picture inside it, that shows how a network did.
+
+    Parameters
+    ----------
+    path : str or path
+    network : ConvNetwork
+    evaluation : Evaluation
+    title : str
+    recording : Recording, optional
+        Of the first images that were evaluated: their spikes and class scores are drawn.
+    class_names : sequence of str, optional
+    run : dict, optional
+        Further facts about the run, for the table of settings.
+    """
+    sections = []
+    if network.history:
+        text = "Loss and accuracy of the rate network, which is what training sees."
+        sections.append(("Training", text, [_svg(plot_history(network.history)[0])]))
+    text = (
+        "Accuracy after each time step of the spiking network. The dashed line is the same network with rates "
+        "instead of spikes, in one step: the gap is what spiking costs."
+    )
+    sections.append(("Accuracy over time", text, [_svg(plot_accuracy(evaluation))]))
+    sections.append(("Confusion", "", [_svg(plot_confusion(evaluation, class_names))]))
+    if evaluation.layers:
+        sections.append(("Spikes per layer", "", [_svg(plot_spike_counts(evaluation)[0])]))
+    if recording is not None:
+        text = "What the network did with single images: a mark is a spike; the class scores are filtered."
+        pictures = [
+            _svg(plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0])
+            for i in range(len(recording.images))
+        ]
+        sections.append(("Single images", text, pictures))
+
+    template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    html = template.render(
+        title=title,
+        subtitle=f"{len(evaluation.y):,} images, {evaluation.n_steps} steps of {1000 * evaluation.dt:g} ms, "
+        f"back end {evaluation.backend}",
+        figures=_figures(evaluation),
+        sections=sections,
+        tables=[("Layers", *_layer_table(network, evaluation)), ("Settings", *_settings_table(network, run or {}))],
+    )
+    with atomic_write(path, "w") as file:
+        file.write(html)
+
+
+def _svg(axes):
+    """The figure of matplotlib axes as an SVG element, its text drawn as text."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "snnconv"}):
+        axes.figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _figures(evaluation):
+    figures = [
+        (f"accuracy after {evaluation.n_steps} steps", f"{100 * evaluation.accuracy[-1]:.2f} %"),
+        ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
+        ("loss from spiking, in points", f"{evaluation.loss_points:.2f}"),
+    ]
+    if evaluation.layers:
+        figures += [
+            ("spikes per neuron and image", f"{evaluation.spikes_per_neuron:.2f}"),
+            ("synaptic operations per image", f"{evaluation.synaptic_operations:,.0f}"),
+            ("multiply-accumulates of the ANN", f"{evaluation.ann_operations:,}"),
+        ]
+    return figures
+
+
+def _layer_table(network, evaluation):
+    columns = (
+        "layer",
+        "type",
+        "output shape",
+        "became",
+        "",
+        "remark",
+        "spikes / neuron",
+        "rate",
+        "silent",
+        "operations",
+    )
+    rows = []
+    for name, layer in network.model.layers.items():
+        row = [name, type(layer).__name__, "×".join(map(str, network.model.shapes[name]))]
+        row += network.settings.report_row(layer)
+        activity = evaluation.layers.get(name)
+        if activity:
+            row += [f"{activity.spikes_per_neuron:.3f}", f"{activity.rate_hz:.1f} Hz"]
+            row += [f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"]
+        rows.append(row)
+    return columns, rows
+
+
+def _settings_table(network, run):
+    rows = [(key, str(value)) for key, value in run.items()]
+    rows += [(field.name, str(getattr(network.settings, field.name))) for field in dataclasses.fields(network.settings)]
+    packages = ("tensorflow", "tf-keras", "nengo", "nengo-dl", "numpy")
+    rows.append(("nengo_snnconv", __version__))
+    rows += [(package, importlib.metadata.version(package)) for package in packages]
+    rows.append(("Python", f"{platform.python_version()} on {platform.machine()} {platform.system()}"))
+    rows.append(("written", datetime.datetime.now().astimezone().isoformat(timespec="seconds")))
+    return ("setting", "value"), rows

@@ -1,0 +1,97 @@
+"""What does the training steps: the rate network in plain Keras, or NengoDL's Simulator."""
+
+import abc
+
+from ..build.rate_model import arrays_of_rate_model, rate_model
+from ..build.trainable import live_arrays
+from ..compat import nengo_dl, tf
+
+
+class Engine(abc.ABC):
+    """Trains one network for one epoch at a time, on batches of ``batch_size`` images.
+
+    Attributes
+    ----------
+    keras : tf.keras.Model
+        What is compiled and trained.
+    """
+
+    def __init__(self, network, optimizer, loss, batch_size):
+        self.network = network
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.setup(loss)
+
+    @abc.abstractmethod
+    def setup(self, loss):
+        """Build and compile."""
+
+    @abc.abstractmethod
+    def fit(self, x, y, callbacks):
+        """Train on images (n, height, width, channel) in their order: {"loss": ..., "accuracy": ...}."""
+
+    @abc.abstractmethod
+    def arrays(self):
+        """The arrays as they are now."""
+
+    def close(self):
+        """Free what the engine holds."""
+
+    def optimizer_variables(self):
+        """The optimiser's variables, made if they do not exist yet."""
+        create = getattr(self.optimizer, "build", None) or self.optimizer._create_all_weights
+        create(self.keras.trainable_variables)
+        return self.optimizer.variables()
+
+
+class KerasEngine(Engine):
+    def setup(self, loss):
+        self.keras = rate_model(self.network)
+        self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
+
+    def fit(self, x, y, callbacks):
+        history = self.keras.fit(x, y, batch_size=self.batch_size, shuffle=False, verbose=0, callbacks=callbacks)
+        return {name: float(values[0]) for name, values in history.history.items()}
+
+    def arrays(self):
+        return arrays_of_rate_model(self.network, self.keras)
+
+
+class NengoDLEngine(Engine):
+    def setup(self, loss):
+        # synapses delay their input, and a rate network that runs for one step has no use for them
+        self.trained = self.network.rebuild(synapse=None, stateful=False)
+        self.probe = self.trained.probes["output"]
+        self.simulator = nengo_dl.Simulator(
+            self.trained, minibatch_size=self.batch_size, seed=self.network.seed, progress_bar=False
+        )
+        self.simulator.compile(self.optimizer, loss={self.probe: loss}, metrics={self.probe: ["accuracy"]})
+        self.keras = self.simulator.keras_model
+
+    def fit(self, x, y, callbacks):
+        # one time step: (image, step, values)
+        y = y[:, None] if y.ndim > 1 else y[:, None, None]
+        history = self.simulator.fit(
+            x.reshape(len(x), 1, -1), {self.probe: y}, shuffle=False, verbose=0, callbacks=callbacks
+        )
+        return {"loss": float(history.history["loss"][0]), "accuracy": float(history.history["output_accuracy"][0])}
+
+    def arrays(self):
+        return live_arrays(self.trained)
+
+    def close(self):
+        self.simulator.close()
+
+
+ENGINES = {"keras": KerasEngine, "nengo_dl": NengoDLEngine}
+
+
+def copy_optimizer(optimizer, learning_rate=None):
+    """A fresh optimiser from None (the default one), a name, a configuration or an instance, which is left alone."""
+    if optimizer is None:
+        optimizer = tf.keras.optimizers.Adam(global_clipnorm=1.0)
+    optimizer = tf.keras.optimizers.get(optimizer)
+    config = optimizer.get_config()
+    if learning_rate is not None:
+        config["learning_rate"] = learning_rate
+    return type(optimizer).from_config(config)

@@ -1,0 +1,346 @@
+"""train: the loop over epochs, the same for every engine."""
+
+import math
+import time
+import zlib
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..build.rate_model import rate_model
+from ..build.storage import settings_to_json
+from ..build.trainable import TrainableSettings, check_collected
+from ..compat import tf
+from ..exceptions import SettingsError, TrainingInterrupted
+from ..metrics import accuracy
+from ..model.files import model_to_json
+from .checkpoint import Checkpoint, restore
+from .engines import ENGINES, copy_optimizer
+
+
+def train(
+    network,
+    x,
+    y,
+    *,
+    epochs=10,
+    batch_size=200,
+    optimizer=None,
+    loss=None,
+    learning_rate=None,
+    schedule=None,
+    validation_split=0.0,
+    validation_data=None,
+    early_stopping=None,
+    augment=None,
+    checkpoint=None,
+    engine="keras",
+    seed=0,
+    progress=None,
+    on_epoch=None,
+):
+    """Train a network on the rate approximation of its neurons, for one time step.
+
+    The network itself is left alone.  The same arguments give the same result; with dropout, a training
+    that was resumed draws other entries to drop than one that was not.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``build_trainable``.
+    x : ndarray, (images, height, width, channel)
+    y : ndarray
+        Class numbers (images,), or targets for each output (images, classes).
+    epochs : int
+    batch_size : int
+        Images per step.  The images that do not fill a last batch are left out, others in each epoch.
+    optimizer : str or tf.keras.optimizers.Optimizer, optional
+        A Keras optimiser; it is copied.  By default Adam with ``global_clipnorm=1``: the response of LIF neurons has
+        an infinite slope where they start to fire, and single huge gradients would stall plain Adam.
+    loss : str, callable or tf.keras.losses.Loss, optional
+        A Keras loss of targets and logits.  By default, and by the names "sparse_categorical_crossentropy" and
+        "categorical_crossentropy", cross-entropy from logits.
+    learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
+        That of the optimiser if None.
+    schedule : "cosine" or callable, optional
+        "cosine" anneals the learning rate to zero over the epochs; a callable gives an epoch's learning rate from
+        its number, the first being 0.
+    validation_split : float
+        Share of the images, the last ones, that is kept for validation.
+    validation_data : tuple, optional
+        (x, y) for validation, instead of a split.
+    early_stopping : int, optional
+        Stop when the validation loss has not fallen for this many epochs, and return the best epoch's arrays.
+    augment : callable, optional
+        ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.
+    checkpoint : str or path, optional
+        File that is written after each epoch; a training that finds its own checkpoint continues it.
+    engine : "keras" or "nengo_dl"
+        What does the steps: the rate network in plain Keras, or NengoDL's Simulator, the reference.  Their
+        steps are the same up to rounding; plain Keras is faster.
+    seed : int
+        Of the order of the images, the augmentation and dropout.
+    progress : bool, optional
+        Show a progress bar; by default where standard error is a terminal.
+    on_epoch : callable, optional
+        Called after each epoch with its number, the first being 1, and a dict of its figures.
+
+    Returns
+    -------
+    ConvNetwork
+        A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy,
+        learning_rate and seconds of each epoch.
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot work, the data do not fit the network, the checkpoint belongs to another training, or
+        the loss becomes NaN.
+    TrainingInterrupted
+        If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
+    """
+    x, y = _check(network, x, y, epochs, batch_size, engine)
+    batch_size = min(batch_size, len(x))
+    x, y, validation = _split(network, x, y, validation_split, validation_data)
+    if early_stopping is not None and validation is None:
+        raise SettingsError("early_stopping needs validation_split or validation_data")
+    steps = epochs * (len(x) // batch_size)
+    if steps == 0:
+        raise SettingsError(f"{len(x)} training images do not fill a batch of {batch_size}: reduce batch_size")
+    rate = _initial_rate(optimizer, learning_rate, schedule, steps)
+    optimizer = copy_optimizer(optimizer, rate)
+    loss = _loss(loss, y)
+
+    run = {
+        "model": model_to_json(network.model)["layers"],
+        "network": settings_to_json(network.settings),
+        "optimizer": _jsonable(optimizer.get_config()),
+        "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
+        "batch_size": batch_size,
+        "augmented": augment is not None,
+        "early_stopping": early_stopping,
+        "engine": engine,
+        "seed": seed,
+        "data": {"images": len(x), "crc32": zlib.crc32(y.tobytes(), zlib.crc32(np.ascontiguousarray(x)))},
+    }
+    checkpoint = None if checkpoint is None else Checkpoint(checkpoint, run)
+    saved = checkpoint.read() if checkpoint else None
+    progress_state = _Progress(network, saved, early_stopping)
+    if progress_state.finished(epochs):
+        return progress_state.result()
+
+    tf.random.set_seed(seed)
+    trainer = ENGINES[engine](progress_state.network, optimizer, loss, batch_size)
+    try:
+        if saved:
+            restore(trainer.optimizer_variables(), saved[1])
+        validate = _validator(network, loss, validation, batch_size)
+        while not progress_state.finished(epochs):
+            epoch = progress_state.epoch
+            if callable(schedule):
+                optimizer.learning_rate = float(schedule(epoch))
+            start = time.perf_counter()
+            images, targets = _epoch_data(x, y, batch_size, augment, np.random.default_rng([seed, epoch]))
+            with tqdm(
+                total=len(images) // batch_size,
+                desc=f"epoch {epoch + 1}/{epochs}",
+                unit="batch",
+                disable=None if progress is None else not progress,
+                leave=False,
+            ) as bar:
+                figures = trainer.fit(images, targets, [_Bar(bar), tf.keras.callbacks.TerminateOnNaN()])
+            if not math.isfinite(figures["loss"]):
+                raise SettingsError(
+                    f"the loss became NaN in epoch {epoch + 1}: reduce the learning rate, or set the optimizer's "
+                    "global_clipnorm (amplitude times max_rates of the neurons should be near 1)"
+                )
+            arrays = trainer.arrays()
+            figures |= validate(arrays)
+            figures |= {"learning_rate": _learning_rate(optimizer), "seconds": time.perf_counter() - start}
+            progress_state.add(arrays, figures)
+            if checkpoint:
+                state = progress_state.state()
+                checkpoint.write(progress_state.network, trainer.optimizer_variables(), state, progress_state.best)
+            if on_epoch:
+                on_epoch(epoch + 1, figures)
+    except KeyboardInterrupt as interrupt:
+        done = progress_state.epoch
+        where = f"; run it again to continue from {checkpoint.path}" if checkpoint and done else ""
+        raise TrainingInterrupted(
+            f"training was interrupted after {done} of {epochs} epochs{where}", progress_state.network
+        ) from interrupt
+    finally:
+        trainer.close()
+    return progress_state.result()
+
+
+class _Progress:
+    """How far a training has come: the network after its last complete epoch, history and best epoch."""
+
+    def __init__(self, network, saved, patience):
+        self.patience = patience
+        self.epoch, self.best_epoch, self.best = 0, 0, None
+        self.network = network
+        self.history = {name: list(values) for name, values in network.history.items()}
+        if saved:
+            arrays, _, state, self.best = saved
+            self.epoch, self.best_epoch, self.history = state["epoch"], state["best_epoch"], state["history"]
+            self.network = self._network(arrays)
+
+    def _network(self, arrays):
+        history = {name: list(values) for name, values in self.history.items()}
+        metadata = {**self.network.model.metadata, "history": history}
+        return self.network.rebuild(self.network.model.replace(arrays=arrays, metadata=metadata))
+
+    def add(self, arrays, figures):
+        """Take in the arrays and figures of one more epoch."""
+        for name, value in figures.items():
+            self.history.setdefault(name, []).append(value)
+        self.epoch += 1
+        losses = self.history.get("val_loss", [])[-self.epoch :]
+        if self.patience is not None and losses[-1] == min(losses):
+            self.best, self.best_epoch = arrays, self.epoch
+        self.network = self._network(arrays)
+
+    def state(self):
+        """What a checkpoint keeps beside arrays."""
+        return {"epoch": self.epoch, "best_epoch": self.best_epoch, "history": self.history}
+
+    def finished(self, epochs):
+        """Whether all epochs are done, or the validation loss has stopped falling."""
+        stopped = self.patience is not None and self.epoch - self.best_epoch >= self.patience and self.epoch > 0
+        return self.epoch >= epochs or stopped
+
+    def result(self):
+        """The network to return: of the best epoch with early stopping, else of the last."""
+        return self.network if self.best is None else self._network(self.best)
+
+
+class _Bar(tf.keras.callbacks.Callback):
+    """Moves a tqdm bar with each batch."""
+
+    def __init__(self, bar):
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+        if logs and not self.bar.disable:
+            self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
+
+
+def _check(network, x, y, epochs, batch_size, engine):
+    if not isinstance(getattr(network, "settings", None), TrainableSettings):
+        raise SettingsError("train needs a network made by build_trainable")
+    check_collected(network)
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise SettingsError(f"{name} must be a positive integer, got {value!r}")
+    if engine not in ENGINES:
+        raise SettingsError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
+    return check_data(network.model, x, y)
+
+
+def check_data(model, x, y):
+    """``x`` as float32 images and ``y`` as an array that fit ``model``; SettingsError where they do not."""
+    x, y = np.asarray(x, np.float32), np.asarray(y)
+    shape, scores = model.shapes[model.input], model.shapes[model.output]
+    if x.shape[1:] != shape:
+        raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}")
+    if len(x) == 0 or len(x) != len(y):
+        raise SettingsError(f"x and y must hold equally many images, one or more; got {len(x)} and {len(y)}")
+    if not np.isfinite(x[:1000]).all():
+        raise SettingsError("x holds NaN or infinity")
+    if y.ndim == 1:
+        if not np.issubdtype(y.dtype, np.integer):
+            raise SettingsError(f"y must hold class numbers (integers) or targets (images, classes); got {y.dtype}")
+        if y.min() < 0 or y.max() >= scores[-1]:
+            raise SettingsError(
+                f"the classes in y go from {y.min()} to {y.max()}, the network has {scores[-1]} outputs"
+            )
+        return x, y.astype(np.int64)
+    if y.shape[1:] != scores:
+        raise SettingsError(f"y must have shape (images,) or (images, {scores[-1]}), got {y.shape}")
+    return x, y.astype(np.float32)
+
+
+def _split(network, x, y, validation_split, validation_data):
+    if validation_data is not None:
+        if validation_split:
+            raise SettingsError("give validation_split or validation_data, not both")
+        return x, y, check_data(network.model, *validation_data)
+    if not 0 <= validation_split < 1:
+        raise SettingsError(f"validation_split must be in [0, 1), got {validation_split}")
+    n_train = len(x) - round(len(x) * validation_split)
+    if n_train == len(x):
+        return x, y, None
+    return x[:n_train], y[:n_train], (x[n_train:], y[n_train:])
+
+
+def _initial_rate(optimizer, learning_rate, schedule, steps):
+    if schedule is None or callable(schedule):
+        return learning_rate
+    if schedule != "cosine":
+        raise SettingsError(f"schedule must be 'cosine', a function of the epoch, or None; got {schedule!r}")
+    base = copy_optimizer(optimizer).get_config()["learning_rate"] if learning_rate is None else learning_rate
+    if not isinstance(base, float | int | np.floating):
+        raise SettingsError("schedule='cosine' needs a number as the learning rate, not a schedule")
+    return tf.keras.optimizers.schedules.CosineDecay(float(base), steps)
+
+
+def _learning_rate(optimizer):
+    rate = optimizer.learning_rate
+    if isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule):
+        rate = rate(optimizer.iterations)
+    return float(rate)
+
+
+def _loss(loss, y):
+    if loss is None:
+        loss = "sparse_categorical_crossentropy" if y.ndim == 1 else "categorical_crossentropy"
+    if loss == "sparse_categorical_crossentropy":
+        return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if loss == "categorical_crossentropy":
+        return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
+    return tf.keras.losses.get(loss)
+
+
+def _epoch_data(x, y, batch_size, augment, rng):
+    order = rng.permutation(len(x))[: len(x) // batch_size * batch_size]
+    images = x[order]
+    if augment is None:
+        return images, y[order]
+    augmented = np.asarray(augment(images, rng), np.float32)
+    if augmented.shape != images.shape:
+        raise SettingsError(f"augment must keep the images' shape {images.shape}, it returned {augmented.shape}")
+    return augmented, y[order]
+
+
+def _validator(network, loss, validation, batch_size):
+    """A function from arrays to {"val_loss": ..., "val_accuracy": ...}, of the rate network."""
+    if validation is None:
+        return lambda arrays: {}
+    x, y = validation
+    rates = rate_model(network)
+
+    def validate(arrays):
+        for layer in rates.layers:
+            own = [array for name, array in arrays.items() if name.rpartition("/")[0] == layer.name]
+            if own:
+                layer.set_weights(own)
+        scores = rates.predict(x, batch_size=max(batch_size, 200), verbose=0)
+        classes = y if y.ndim == 1 else y.argmax(axis=-1)
+        value = float(tf.reduce_mean(loss(tf.constant(y), tf.constant(scores))))
+        return {"val_loss": value, "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes))}
+
+    return validate
+
+
+def _jsonable(value):
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tf.keras.optimizers.schedules.LearningRateSchedule):
+        return {"schedule": type(value).__name__, **_jsonable(value.get_config())}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,52 @@
+"""Random transformations of images that make a small training set go further."""
+
+import numpy as np
+
+from ..compat import tf
+from ..exceptions import SettingsError
+
+
+def random_affine(rotation_deg=10.0, scale=0.1, shift=2.0):
+    """Random rotation, scaling and shifting of images, for ``train(..., augment=random_affine())``.
+
+    Parameters
+    ----------
+    rotation_deg : float
+        Largest rotation either way, in degrees.
+    scale : float
+        Largest change of size; 0.1 draws factors from 0.9 to 1.1.
+    shift : float
+        Largest shift along each axis, in pixels.
+
+    Returns
+    -------
+    callable
+        ``augment(images, rng)``, from float32 images (n, height, width, channel) and a
+        ``numpy.random.Generator`` to as many transformed ones (bilinear, zero outside the image).
+    """
+    if not 0 <= scale < 1 or rotation_deg < 0 or shift < 0:
+        raise SettingsError(
+            f"random_affine needs 0 <= scale < 1, rotation_deg >= 0 and shift >= 0; "
+            f"got scale={scale}, rotation_deg={rotation_deg}, shift={shift}"
+        )
+
+    def augment(images, rng):
+        n, height, width = images.shape[:3]
+        angle = np.deg2rad(rng.uniform(-rotation_deg, rotation_deg, n))
+        factor = 1 / rng.uniform(1 - scale, 1 + scale, n)
+        cos, sin = factor * np.cos(angle), factor * np.sin(angle)
+        x, y = (width - 1) / 2, (height - 1) / 2
+        shift_x, shift_y = rng.uniform(-shift, shift, (2, n))
+        zero = np.zeros(n)
+        # rows of the inverse map: where in the source image each target pixel comes from
+        rows = [cos, -sin, x - cos * x + sin * y + shift_x, sin, cos, y - sin * x - cos * y + shift_y, zero, zero]
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=np.stack(rows, axis=1).astype(np.float32),
+            output_shape=(height, width),
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+            fill_value=0.0,
+        ).numpy()
+
+    return augment

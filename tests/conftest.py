@@ -1,0 +1,40 @@
+"""Fixtures that the tests share: data, small models, a trained network."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+import nengo_snnconv as snc
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return snc.load_dataset("digits", train=1000, test=200)
+
+
+@pytest.fixture(scope="session")
+def trained(digits):
+    """lif-mnist, trained briefly: fast, and good enough to be far from chance."""
+    network = snc.build_trainable(snc.preset("lif-mnist"))
+    return snc.train(network, digits.x_train, digits.y_train, epochs=4, batch_size=50, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="session")
+def evaluation(trained, digits):
+    return snc.evaluate(trained, digits.x_test[:100], digits.y_test[:100], n_steps=20)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def data_folder():
+    """The folder with the published data sets; skips, saying so, where there is none."""
+    folder = os.environ.get("NENGO_SNNCONV_DATA")
+    if not folder or not (pathlib.Path(folder) / "mnist").exists():
+        pytest.skip("NENGO_SNNCONV_DATA does not name a folder with the published data sets")
+    return folder

@@ -1,0 +1,54 @@
+"""Small models for tests, with random arrays and biases that are not zero."""
+
+import numpy as np
+
+from nengo_snnconv.model import Model
+from nengo_snnconv.model import layers as specs
+
+
+def random_arrays(layers, rng, scale=1.0):
+    """Arrays for ``layers``, with the spread that keeps activity near 1."""
+    shapes, arrays = {}, {}
+    for layer in layers:
+        inputs = [shapes[name] for name in layer.inputs]
+        shapes[layer.name] = layer.output_shape(*inputs)
+        for name, shape in layer.array_shapes(*inputs).items():
+            fan_in = max(1, int(np.prod(shape[:-1])))
+            arrays[f"{layer.name}/{name}"] = scale * rng.normal(0, 1 / np.sqrt(fan_in), shape)
+    return arrays
+
+
+def make(*layers, seed=0):
+    return Model(layers, random_arrays(layers, np.random.default_rng(seed)))
+
+
+def small_cnn(seed=0):
+    """Convolution, pooling and a dense layer on 6 x 6 images with two channels and four classes."""
+    return make(
+        specs.Input("image", shape=(6, 6, 2)),
+        specs.Conv("conv", "image", filters=3, kernel_size=(3, 3)),
+        specs.Rectifier("neurons", "conv"),
+        specs.AveragePool("pool", "neurons", pool_size=(2, 2)),
+        specs.Flatten("flat", "pool"),
+        specs.Dense("scores", "flat", units=4),
+        seed=seed,
+    )
+
+
+def branched(seed=0):
+    """Two branches that are added and joined, with maxima, groups, dilation and "same" padding."""
+    return make(
+        specs.Input("image", shape=(8, 8, 2)),
+        specs.Conv("a", "image", filters=4, kernel_size=(3, 3), padding="same"),
+        specs.Rectifier("a_neurons", "a"),
+        specs.Conv("b", "image", filters=4, kernel_size=(3, 3), padding="same", groups=2, dilation=2),
+        specs.Rectifier("b_neurons", "b"),
+        specs.Add("sum", ("a_neurons", "b_neurons")),
+        specs.Concatenate("both", ("sum", "a_neurons")),
+        specs.MaxPool("max", "both", pool_size=(2, 2)),
+        specs.Conv("c", "max", filters=4, kernel_size=(3, 3), strides=2, padding="same"),
+        specs.Rectifier("c_neurons", "c"),
+        specs.GlobalAveragePool("mean", "c_neurons"),
+        specs.Dense("scores", "mean", units=3),
+        seed=seed,
+    )
