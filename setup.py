@@ -29,10 +29,10 @@ def nengo_dl_requirement():
 
 
 class WithNengoDL(Distribution):
-    def finalize_options(self):
-        super().finalize_options()
-        if not any(requirement.startswith("nengo-dl") for requirement in self.install_requires):
-            self.install_requires = [*self.install_requires, nengo_dl_requirement()]
+    def parse_config_files(self, *arguments, **options):
+        super().parse_config_files(*arguments, **options)
+        self.install_requires = [*self.install_requires, nengo_dl_requirement()]
+        self.metadata.install_requires = self.install_requires
 
 
 setup(distclass=WithNengoDL)

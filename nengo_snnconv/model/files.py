@@ -78,7 +78,7 @@ def read_arrays(path):
     if not pathlib.Path(path).exists():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError) as error:
         if _starts_like_zip(path):

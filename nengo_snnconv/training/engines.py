@@ -34,7 +34,7 @@ class Engine(abc.ABC):
     def arrays(self):
         """The arrays as they are now."""
 
-    def close(self):
+    def close(self):  # noqa: B027 - most engines hold nothing
         """Free what the engine holds."""
 
     def optimizer_variables(self):
