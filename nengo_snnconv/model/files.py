@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import struct
 import zipfile
 import zlib
 
@@ -80,7 +81,7 @@ def read_arrays(path):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, RuntimeError) as error:
         if _starts_like_zip(path):
             raise FileFormatError(f"{path} is damaged or was cut short ({error}): copy or make it again") from error
         raise FileFormatError(f"{path} is not a nengo_snnconv file: it is no .npz archive") from error

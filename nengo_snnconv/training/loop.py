@@ -1,5 +1,6 @@
 """train: the loop over epochs, the same for every engine."""
 
+import json
 import math
 import time
 import zlib
@@ -89,7 +90,7 @@ def train(
     -------
     ConvNetwork
         A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy,
-        learning_rate and seconds of each epoch.
+        learning_rate (in its last step) and seconds of each epoch.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def train(
         "seed": seed,
         "data": {"images": len(x), "crc32": zlib.crc32(y.tobytes(), zlib.crc32(np.ascontiguousarray(x)))},
     }
-    checkpoint = None if checkpoint is None else Checkpoint(checkpoint, run)
+    checkpoint = None if checkpoint is None else Checkpoint(checkpoint, json.loads(json.dumps(run)))
     saved = checkpoint.read() if checkpoint else None
     progress_state = _Progress(network, saved, early_stopping)
     if progress_state.finished(epochs):
