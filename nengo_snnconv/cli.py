@@ -134,6 +134,7 @@ def _add_data(parser):
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
+SYNAPSE_S = 0.002
 
 
 def demo(options):
@@ -221,7 +222,7 @@ def _train(data, preset_name, neuron, *, seed, max_rate=MAX_RATE_HZ, augmented=T
     else:
         neuron_type = nengo.SpikingRectifiedLinear(amplitude=1 / max_rate)
     keras = preset(preset_name, data.x_train.shape[1:], len(data.class_names), seed=seed)
-    network = build_trainable(keras, neuron_type=neuron_type, seed=seed)
+    network = build_trainable(keras, neuron_type=neuron_type, synapse=SYNAPSE_S, seed=seed)
     return train_network(
         network,
         data.x_train,

@@ -130,6 +130,9 @@ def _import_nengo_dl(tf):
             warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
             warnings.filterwarnings("ignore", message="numpy.core is deprecated", category=DeprecationWarning)
             import nengo_dl
+
+            if not nengo_dl.utils.tf_gpu_installed:
+                tf.config.list_physical_devices("GPU")  # the first look complains that there is none
     finally:
         for name, module in saved.items():
             if module is None:

@@ -171,7 +171,7 @@ class TestSettings:
         [
             ({"neuron_type": "lif"}, "neuron_type must be an instance"),
             ({"neuron_type": nengo.LIF}, "neuron_type must be an instance"),
-            ({"planner": "best"}, "planner must be None or one of"),
+            ({"planner": "best"}, "planner must be one of"),
             ({"max_rates": 600}, "below 500 Hz"),
             ({"max_rates": -1}, "above 0"),
             ({"neuron_type": nengo.LIF(amplitude=0.001)}, "below 500 Hz.*by default it is 1 / amplitude"),

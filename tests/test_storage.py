@@ -17,7 +17,7 @@ from nengo_snnconv.model import files
         {"neuron_type": nengo.RegularSpiking(nengo.LIFRate(amplitude=0.5)), "max_rates": 100},
         {"neuron_type": nengo_dl.SpikingLeakyReLU(amplitude=0.01, negative_slope=0.1)},
         {"max_rates": nengo.dists.Uniform(50, 100), "intercepts": -0.1, "seed": 3},
-        {"synapse": nengo.Alpha(0.005), "output_synapse": None, "planner": "noop", "lif_smoothing": 0.1},
+        {"synapse": nengo.Alpha(0.005), "output_synapse": None, "planner": "tree", "lif_smoothing": 0.1},
     ],
     ids=str,
 )

@@ -114,7 +114,9 @@ class TestTrain:
 
     def test_cosine_schedule_falls_to_zero(self, problem):
         rates = train(problem, epochs=4, schedule="cosine").history["learning_rate"]
-        assert rates == pytest.approx([0.01 * (1 + np.cos(np.pi * step / 24)) / 2 for step in (5, 11, 17, 23)], rel=1e-4)
+        assert rates == pytest.approx(
+            [0.01 * (1 + np.cos(np.pi * step / 24)) / 2 for step in (5, 11, 17, 23)], rel=1e-4
+        )
 
     def test_schedule_as_a_function(self, problem):
         rates = train(problem, schedule=lambda epoch: 0.01 / (epoch + 1)).history["learning_rate"]

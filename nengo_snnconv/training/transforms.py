@@ -6,7 +6,7 @@ from ..compat import tf
 from ..exceptions import SettingsError
 
 
-def random_affine(rotation_deg=10.0, scale=0.1, shift=2.0):
+def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
     """Random rotation, scaling and shifting of images, for ``train(..., augment=random_affine())``.
 
     Parameters

@@ -1,0 +1,43 @@
+"""What the benchmarks share: the machine they ran on, and where their figures go."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import sys
+
+from nengo_snnconv.atomic import atomic_write
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def machine():
+    """One line on the machine and the versions."""
+    processor = platform.processor() or platform.machine()
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else ():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "nengo", "nengo-dl", "numpy"))
+    return f"{os.cpu_count()} cores of {processor}, Python {platform.python_version()}, {versions}"
+
+
+def publish(name, table, figures):
+    """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md and into README's block."""
+    command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
+    date = datetime.date.today().isoformat()
+    origin = f"Measured on {date} by `{command}` ({machine()})."
+    text = f"{table.strip()}\n\n{origin}\n"
+    folder = ROOT / "docs" / "results"
+    with atomic_write(folder / f"{name}.json", "w") as file:
+        json.dump({"date": date, "command": command, "machine": machine(), **figures}, file, indent=1)
+        file.write("\n")
+    with atomic_write(folder / f"{name}.md", "w") as file:
+        file.write(text)
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if begin in readme:
+        head, rest = readme.split(begin, 1)
+        with atomic_write(ROOT / "README.md", "w") as file:
+            file.write(head + begin + text + end + rest.split(end, 1)[1])

@@ -1,0 +1,211 @@
+import json
+
+import nengo
+import numpy as np
+import pytest
+from models import branched, make, small_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv import metrics
+from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.model import layers as specs
+
+LIF = nengo.LIF(amplitude=0.01)
+
+
+@pytest.fixture
+def images(rng):
+    return rng.random((7, 6, 6, 2), dtype=np.float32), rng.integers(0, 4, 7)
+
+
+class TestAgainstNengoDL:
+    @pytest.mark.parametrize("synapse", [None, 0.003])
+    @pytest.mark.parametrize("output_synapse", [None, 0.1, nengo.Alpha(0.01)])
+    def test_scores_are_those_of_the_filtered_probe(self, images, synapse, output_synapse):
+        x, y = images
+        network = snc.build_trainable(small_cnn(), LIF, synapse=synapse, output_synapse=output_synapse)
+        with nengo_dl.Simulator(network, minibatch_size=len(x), progress_bar=False) as simulator:
+            simulator.run_steps(12, data={network.input: np.repeat(x.reshape(7, 1, -1), 12, axis=1)})
+            expected = simulator.data[network.probes["output_filtered"]]
+        recording = snc.record(network, x, n_steps=12)
+        if output_synapse is not None:  # NengoDL reads a filtered probe before the step's input enters it
+            expected, recorded = expected[:, 1:], recording.filtered[:, :-1]
+        else:
+            recorded = recording.filtered
+        assert np.allclose(recorded, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+        evaluation = snc.evaluate(network, x, y, n_steps=12)
+        assert np.array_equal(evaluation.step_predictions.T, recording.filtered.argmax(axis=-1))
+        assert np.array_equal(evaluation.scores, recording.filtered[:, -1])
+
+    @pytest.mark.parametrize("synapse", [nengo.Lowpass(0.1), nengo.Alpha(0.01), nengo.Lowpass(0)], ids=str)
+    def test_filter_is_that_of_a_probe_in_nengo(self, synapse, rng):
+        from nengo_snnconv.evaluation import _filter
+
+        values = rng.normal(size=(2, 20, 3))
+        with nengo.Network() as network:
+            source = nengo.Node(nengo.processes.PresentInput(values[0], 0.001))
+            probe = nengo.Probe(source, synapse=synapse)
+        with nengo.Simulator(network, progress_bar=False) as simulator:
+            simulator.run_steps(20)
+        read_out = _filter(synapse, (2, 3), 0.001)
+        parts = [read_out(values[:, :7]), read_out(values[:, 7:8]), read_out(values[:, 8:])]
+        assert np.allclose(np.concatenate(parts, axis=1)[0], simulator.data[probe])
+
+    def test_a_given_synapse_replaces_the_networks(self, images):
+        x, y = images
+        network = snc.build_trainable(small_cnn(), LIF)
+        raw = snc.record(network, x, n_steps=12)
+        evaluation = snc.evaluate(network, x, y, n_steps=12, synapse=None)
+        assert np.array_equal(evaluation.step_predictions.T, raw.output.argmax(axis=-1))
+
+
+class TestStreaming:
+    @pytest.mark.parametrize("memory_mb", [0.01, 0.1, 1000])
+    @pytest.mark.parametrize("minibatch_size", [2, 3, 100])
+    def test_chunks_and_minibatches_change_nothing(self, images, memory_mb, minibatch_size):
+        x, y = images
+        network = snc.build_trainable(branched_for(x), LIF)
+        whole = snc.evaluate(network, x, y % 3, n_steps=20)
+        parts = snc.evaluate(network, x, y % 3, n_steps=20, memory_mb=memory_mb, minibatch_size=minibatch_size)
+        assert np.allclose(parts.scores, whole.scores, rtol=1e-4, atol=1e-5)
+        assert parts.synaptic_operations == pytest.approx(whole.synaptic_operations, rel=1e-3)
+        for name, layer in whole.layers.items():
+            assert np.allclose(parts.layers[name].spikes_per_step, layer.spikes_per_step, rtol=1e-3)
+
+    def test_memory_sets_the_chunk(self):
+        from nengo_snnconv.evaluation import _Runner
+
+        network = snc.build_trainable(small_cnn(), LIF)
+        chunks = []
+        for memory_mb in (0.001, 1, 1e6):
+            with _Runner(network, 1000, "nengo_dl", None, 10, memory_mb, 0.001, 10) as runner:
+                chunks.append(runner.chunk)
+        assert chunks == [1, 1_000_000 // (12 * 10 * (48 + 72)), 1000]
+
+
+def branched_for(x):
+    """The branched model for images of another size."""
+    model = branched()
+    layers = [specs.Input("image", shape=x.shape[1:]), *list(model.layers.values())[1:]]
+    return model.replace(layers=layers, arrays=dict(model.arrays))
+
+
+class TestCounts:
+    def test_spikes_follow_the_analytic_rate(self):
+        """An integrating neuron with input J fires J times a second, give or take the one under way."""
+        drive = np.linspace(-1, 2, 31, dtype=np.float32)
+        model = make(
+            specs.Input("image", shape=(31,)), specs.Rectifier("neurons", "image"), specs.Flatten("out", "neurons")
+        )
+        network = snc.build_trainable(model, nengo.SpikingRectifiedLinear(amplitude=0.01))
+        recording = snc.record(network, drive[None], n_steps=100)
+        counts = recording.spikes["neurons"][0].sum(axis=0)
+        assert np.abs(counts - 100 * np.maximum(drive, 0) * 0.1).max() <= 1
+
+    def test_per_layer_figures_are_those_of_the_recorded_spikes(self, images):
+        x, y = images
+        network = snc.build_trainable(small_cnn(), LIF)
+        recording = snc.record(network, x, n_steps=15)
+        evaluation = snc.evaluate(network, x, y, n_steps=15)
+        spikes, layer = recording.spikes["neurons"], evaluation.layers["neurons"]
+        assert spikes.sum() > 100
+        assert layer.spikes_per_neuron == pytest.approx(spikes.sum() / (7 * 48))
+        assert evaluation.spikes_per_neuron == layer.spikes_per_neuron
+        assert np.allclose(layer.rates_hz, spikes.mean(axis=(0, 1)) / 0.001)
+        assert np.allclose(layer.spikes_per_step, spikes.sum(axis=(0, 2)) / 7)
+        assert layer.silent == (spikes.sum(axis=(0, 1)) == 0).mean()
+        # each neuron lies in one pooling window, which feeds four dense units
+        assert layer.synaptic_operations == pytest.approx(4 * spikes.sum() / 7)
+        assert evaluation.ann_operations == sum(metrics.multiply_accumulates(network.model).values())
+
+    def test_maxima_pass_events_on(self, images):
+        x, y = images
+        network = snc.build_trainable(branched_for(x), LIF)
+        evaluation = snc.evaluate(network, x, y % 3, n_steps=15)
+        assert set(evaluation.layers) == {"a_neurons", "b_neurons", "c_neurons"}
+        assert evaluation.layers["a_neurons"].synaptic_operations == 0
+        assert evaluation.other_operations > 0
+        parts = sum(layer.synaptic_operations for layer in evaluation.layers.values())
+        assert evaluation.synaptic_operations == pytest.approx(parts + evaluation.other_operations)
+
+
+class TestEvaluation:
+    def test_accuracy_and_confusion_after_every_step(self, evaluation, digits):
+        y = digits.y_test[:100]
+        assert evaluation.accuracy.shape == (20,)
+        for step in (0, 7, -1):
+            confusion = evaluation.confusion(step)
+            assert confusion.sum(axis=1).tolist() == np.bincount(y, minlength=10).tolist()
+            assert np.trace(confusion) == round(100 * evaluation.accuracy[step])
+        assert np.array_equal(evaluation.predictions, evaluation.step_predictions[-1])
+
+    def test_the_trained_network_tells_digits_apart(self, evaluation):
+        assert evaluation.ann_accuracy > 0.8
+        assert evaluation.accuracy[-1] > 0.7
+        assert evaluation.accuracy[-1] > evaluation.accuracy[0]
+
+    def test_loss_is_the_gap_to_the_ann(self, evaluation, trained, digits):
+        scores = snc.rate_model(trained).predict(digits.x_test[:100], verbose=0)
+        ann = (scores.argmax(axis=1) == digits.y_test[:100]).mean()
+        assert evaluation.ann_accuracy == ann
+        assert evaluation.loss_points == pytest.approx(100 * (ann - evaluation.accuracy[-1]))
+
+    def test_same_seed_same_result(self, trained, digits):
+        x, y = digits.x_test[:20], digits.y_test[:20]
+        first, again = (snc.evaluate(trained, x, y, n_steps=8) for _ in range(2))
+        other = snc.evaluate(trained.rebuild(seed=5), x, y, n_steps=8)
+        assert np.array_equal(first.scores, again.scores)
+        assert not np.array_equal(first.scores, other.scores)
+
+    def test_to_dict_is_json(self, evaluation):
+        figures = json.loads(json.dumps(evaluation.to_dict()))
+        assert figures["n_steps"] == 20
+        assert figures["accuracy"][-1] == evaluation.accuracy[-1]
+        assert figures["layers"]["conv1_relu"]["neurons"] == 26 * 26 * 32
+
+    def test_summary_has_a_line_per_figure(self, evaluation):
+        summary = evaluation.summary()
+        assert f"accuracy after 20 steps    {100 * evaluation.accuracy[-1]:.2f} %" in summary
+        assert f"accuracy with rates (ANN)  {100 * evaluation.ann_accuracy:.2f} %" in summary
+        assert len(summary.splitlines()) == 8
+
+    def test_a_network_of_rates_is_its_own_ann(self, images):
+        x, y = images
+        network = snc.build_trainable(small_cnn(), nengo.RectifiedLinear())
+        evaluation = snc.evaluate(network, x, y, n_steps=3, synapse=None)
+        assert (evaluation.accuracy == evaluation.ann_accuracy).all()
+        assert evaluation.layers == {}
+        assert evaluation.spikes_per_neuron is None
+        assert evaluation.synaptic_operations is None
+        assert "spikes" not in evaluation.summary().replace("spiking", "")
+        assert json.dumps(evaluation.to_dict())
+
+    def test_plot(self, evaluation):
+        lines = evaluation.plot().get_lines()
+        assert np.allclose(lines[0].get_ydata(), 100 * evaluation.accuracy)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"n_steps": 0}, "n_steps must be a positive integer"),
+            ({"minibatch_size": -1}, "minibatch_size must be a positive integer"),
+            ({"backend": "brian"}, "backend must be one of nengo_dl, nengo"),
+        ],
+    )
+    def test_settings(self, images, options, message):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, **options)
+
+    def test_backends_that_cannot_run_it(self, images):
+        with pytest.raises(snc.ConversionError, match="nengo back end cannot run.*use backend='nengo_dl'"):
+            snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, backend="nengo")
+
+    def test_data(self, images):
+        x, y = images
+        network = snc.build_trainable(small_cnn(), LIF)
+        with pytest.raises(snc.SettingsError, match="x must have shape"):
+            snc.evaluate(network, x[:, :5], y)
+        with pytest.raises(snc.SettingsError, match="class numbers"):
+            snc.evaluate(network, x, np.eye(4)[y])

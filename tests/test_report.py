@@ -1,0 +1,86 @@
+import html.parser
+
+import matplotlib.figure
+import numpy as np
+import pytest
+
+import nengo_snnconv as snc
+from nengo_snnconv import plots
+
+
+@pytest.fixture(scope="module")
+def recording(trained, digits):
+    return snc.record(trained, digits.x_test[:2], n_steps=20)
+
+
+class TestPlots:
+    def test_history(self, trained):
+        loss, accuracy = snc.plot_history(trained.history)
+        assert loss.get_lines()[0].get_ydata().tolist() == trained.history["loss"]
+        assert np.allclose(accuracy.get_lines()[0].get_ydata(), 100 * np.array(trained.history["accuracy"]))
+
+    def test_history_of_an_untrained_network(self):
+        with pytest.raises(snc.SettingsError, match="not trained"):
+            snc.plot_history({})
+
+    def test_confusion_writes_every_count(self, evaluation):
+        axes = snc.plot_confusion(evaluation)
+        counts = evaluation.confusion()
+        assert sorted(int(text.get_text()) for text in axes.texts) == sorted(counts[counts > 0].tolist())
+        assert axes.get_title() == "Confusion after 20 steps"
+
+    def test_spike_counts(self, evaluation):
+        spikes, silent = snc.plot_spike_counts(evaluation)
+        assert len(spikes.patches) == len(silent.patches) == 3
+        assert [bar.get_width() for bar in spikes.patches] == [
+            layer.spikes_per_neuron for layer in evaluation.layers.values()
+        ]
+
+    def test_image_response_draws_every_spike_of_the_neurons_it_shows(self, recording):
+        axes = snc.plot_image_response(recording, 0, true_class=3, max_neurons=10**6)
+        for ax, spikes in zip(axes[1:-1], recording.spikes.values(), strict=True):
+            drawn = sum(len(collection.get_positions()) for collection in ax.collections)
+            assert drawn == (spikes[0] > 0).sum()
+        for label, line in enumerate(axes[-1].get_lines()):
+            assert np.array_equal(line.get_ydata(), recording.filtered[0, :, label])
+
+    def test_draws_into_given_axes(self, evaluation):
+        axes = matplotlib.figure.Figure().add_subplot()
+        assert plots.plot_accuracy(evaluation, axes) is axes
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+
+def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp_path):
+    path = tmp_path / "out" / "report.html"
+    snc.write_report(path, trained, evaluation, recording=recording, class_names="0123456789", run={"data": "<digits>"})
+    text = path.read_text()
+    page = Page(text)
+    # training, accuracy, confusion, spike counts, two images
+    assert page.tags.count("svg") == 6
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert "script" not in page.tags
+    assert f"{100 * evaluation.accuracy[-1]:.2f} %" in text
+    assert "&lt;digits&gt;" in text
+    for name in trained.model.layers:
+        assert f"<td>{name}</td>" in text
+    for fact in ("nengo-dl", "tensorflow", "neuron_type", "seed", "LIF(amplitude=0.0025, min_voltage=-5)"):
+        assert fact in text
+
+
+def test_report_of_a_network_of_rates(digits, tmp_path):
+    import nengo
+
+    network = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
+    evaluation = snc.evaluate(network, digits.x_test[:10], digits.y_test[:10], n_steps=2)
+    snc.write_report(tmp_path / "report.html", network, evaluation)
+    assert Page((tmp_path / "report.html").read_text()).tags.count("svg") == 2
