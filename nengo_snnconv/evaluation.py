@@ -234,8 +234,8 @@ def evaluate(
         The simulator; "nengo" takes networks without TensorNodes only.
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default that of
-        the network's probe "output_filtered".  As in Nengo, the filtered value after a step contains that step;
-        NengoDL's own probes show it one step later.
+        the network's probe "output_filtered".  The filtered value after a step contains that step; Nengo's own
+        probes show it one step later.
     minibatch_size : int
         Images that are simulated together.
     memory_mb : float

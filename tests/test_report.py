@@ -73,7 +73,7 @@ def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp
     assert "&lt;digits&gt;" in text
     for name in trained.model.layers:
         assert f"<td>{name}</td>" in text
-    for fact in ("nengo-dl", "tensorflow", "neuron_type", "seed", "LIF(amplitude=0.0025, min_voltage=-5)"):
+    for fact in ("nengo-dl", "tensorflow", "neuron_type", "seed", "LIF(min_voltage=-5, amplitude=0.0025)"):
         assert fact in text
 
 
