@@ -101,7 +101,7 @@ def plot_spike_counts(evaluation, axes=None):
     bars = spikes.barh(names, [layer.spikes_per_neuron for layer in layers], color=BLUE)
     spikes.bar_label(bars, [f"{layer.spikes_per_neuron:.2f}  ({layer.rate_hz:.0f} Hz)" for layer in layers], padding=3)
     spikes.set(xlabel=f"spikes per neuron and image in {evaluation.n_steps} steps", title="Spikes")
-    spikes.margins(x=0.3)
+    spikes.margins(x=0.45)
     spikes.invert_yaxis()
     bars = silent.barh(names, [100 * layer.silent for layer in layers], color=GREY)
     silent.bar_label(bars, [f"{100 * layer.silent:.1f} %" for layer in layers], padding=3)
@@ -157,5 +157,5 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
         wide = label in (best, true_class) or n_classes <= 10
         axes[-1].plot(times, scores[:, label], lw=2.5 if label == best else 1, label=names[label] if wide else None)
     axes[-1].set(title=f"class scores: {names[best]}", xlabel="time in ms")
-    axes[-1].legend(fontsize=7, loc="upper left", ncols=2 if n_classes > 5 else 1)
+    axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return axes

@@ -73,7 +73,9 @@ def _svg(axes):
     with matplotlib.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": "snnconv"}):
         axes.figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    svg = svg[svg.index("<svg") :]
+    # on a phone, wide pictures scroll instead of shrinking
+    return svg.replace("<svg", '<svg class="wide"', 1) if axes.figure.get_figwidth() > 10 else svg
 
 
 def _figures(evaluation):
