@@ -93,21 +93,20 @@ the ANN. One training step of 200 images: {1000 * steps["keras"]:.0f} ms in plai
     print(table)
 
 
-def step_times(network, data, repeats=20):
+def step_times(network, data, steps=20, repeats=3):
     """Median seconds of a training step of 200 images, {engine: seconds}, the engines taking turns."""
-    x, y = data.x_train[:200], data.y_train[:200]
+    x, y = data.x_train[: 200 * steps], data.y_train[: 200 * steps]
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in ENGINES.items()}
     times = {name: [] for name in engines}
-    for repeat in range(repeats + 2):
+    for _ in range(repeats + 1):
         for name, engine in engines.items():
             started = time.perf_counter()
             engine.fit(x, y, [])
-            if repeat > 1:  # the first ones trace and compile
-                times[name].append(time.perf_counter() - started)
+            times[name].append((time.perf_counter() - started) / steps)
     for engine in engines.values():
         engine.close()
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: float(np.median(values[1:])) for name, values in times.items()}  # the first one compiles
 
 
 if __name__ == "__main__":

@@ -271,14 +271,14 @@ def evaluate(
     per_step = {name: np.zeros(n_steps) for name in runner.recorded}
     started = time.perf_counter()
     with runner, _bar(len(x) * n_steps, progress) as bar:
-        for images, steps, chunk in runner.run(x):
-            step_predictions[steps, images] = chunk.filtered.argmax(axis=-1).T
-            scores[images] = chunk.filtered[:, -1]
-            for name, spikes in chunk.spikes.items():
-                by_step = spikes.sum(axis=0)
+        for images, steps, _, filtered, activity in runner.run(x):
+            step_predictions[steps, images] = filtered.argmax(axis=-1).T
+            scores[images] = filtered[:, -1]
+            for name, values in activity.items():
+                by_step = runner.counts(values.sum(axis=0))
                 totals[name] += by_step.sum(axis=0)
                 per_step[name][steps] += by_step.sum(axis=1)
-            bar.update(chunk.output.shape[0] * chunk.output.shape[1])
+            bar.update(filtered.shape[0] * filtered.shape[1])
     seconds = time.perf_counter() - started
 
     operations = {
@@ -331,9 +331,9 @@ def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.
     x = np.asarray(x, np.float32)
     runner = _Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
     with runner:
-        ((_, _, chunk),) = runner.run(x)
-    spikes = {name: chunk.spikes[name].astype(np.int32) for name in runner.spiking}
-    return dataclasses.replace(chunk, images=x, spikes=spikes)
+        ((_, _, output, filtered, activity),) = runner.run(x)
+    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in runner.spiking}
+    return Recording(x, spikes, output, filtered, dt)
 
 
 def rate_predictions(network, x, batch_size=500):
@@ -372,8 +372,9 @@ class _Runner:
         self.n_steps, self.dt = n_steps, dt
         self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
         self.amplitude = getattr(settings.neuron_type, "amplitude", 1)
+        self.negative = settings.neuron_type.negative
         self.minibatch_size = min(minibatch_size, n_images)
-        # the simulator holds the activity once as tensors and once as arrays, beside the counts made of it
+        # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         bytes_per_step = 3 * 4 * self.minibatch_size * (sum(map(model.size, self.recorded)) + model.size(model.input))
         self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
         self.network = network.rebuild(probe_layers=tuple(self.recorded), stateful=True)
@@ -386,7 +387,11 @@ class _Runner:
         self.simulator.close()
 
     def run(self, x):
-        """Yield (slice of images, slice of steps, Recording of them) until all images have seen all steps."""
+        """Show all images for all steps: yields, for a minibatch and a chunk of time after another,
+
+        the slice of images, the slice of steps, the class scores and filtered class scores (images, steps, classes),
+        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}.
+        """
         for first in range(0, len(x), self.minibatch_size):
             images = x[first : first + self.minibatch_size]
             n_images = len(images)
@@ -396,18 +401,24 @@ class _Runner:
             self.simulator.reset(include_trainable=False)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
-                chunk = self._chunk(flat, n_steps, n_images, read_out)
-                yield slice(first, first + n_images), slice(start, start + n_steps), chunk
+                data = {self.network.input: np.repeat(flat, n_steps, axis=1)}
+                values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
+                probes = self.network.probes
+                activity = {name: values[probes[f"layer/{name}"]][:n_images] for name in self.recorded}
+                if self.negative:
+                    activity = {name: np.abs(value) for name, value in activity.items()}
+                output = values[probes["output"]][:n_images]
+                yield (
+                    slice(first, first + n_images),
+                    slice(start, start + n_steps),
+                    output,
+                    read_out(output),
+                    activity,
+                )
 
-    def _chunk(self, flat, n_steps, n_images, read_out):
-        data = {self.network.input: np.repeat(flat, n_steps, axis=1)}
-        values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
-        output = values[self.network.probes["output"]][:n_images]
-        spikes = {
-            name: metrics.spike_counts(values[self.network.probes[name]][:n_images], self.amplitude, self.dt)
-            for name in self.recorded
-        }
-        return Recording(None, spikes, output, read_out(output), self.dt)
+    def counts(self, emitted):
+        """Numbers of spikes from what neurons emitted, or from sums of it."""
+        return metrics.spike_counts(emitted, self.amplitude, self.dt)
 
 
 def _filter(synapse, shape, dt):

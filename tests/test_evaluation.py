@@ -118,6 +118,13 @@ class TestCounts:
         assert layer.synaptic_operations == pytest.approx(4 * spikes.sum() / 7)
         assert evaluation.ann_operations == sum(metrics.multiply_accumulates(network.model).values())
 
+    def test_layers_may_have_the_names_of_probes(self, rng):
+        model = make(specs.Input("image", shape=(5,)), specs.Rectifier("output", "image"))
+        network = snc.build_trainable(model, LIF)
+        recording = snc.record(network, rng.random((2, 5)), n_steps=30)
+        assert recording.spikes["output"].sum() > 0
+        assert np.array_equal(recording.output * 0.001 / 0.01, recording.spikes["output"])
+
     def test_maxima_pass_events_on(self, images):
         x, y = images
         network = snc.build_trainable(branched_for(x), LIF)
