@@ -214,7 +214,7 @@ def evaluate(
     backend="nengo_dl",
     synapse=Default,
     minibatch_size=200,
-    memory_mb=1000,
+    memory_mb=500,
     dt=0.001,
     progress=None,
 ):
