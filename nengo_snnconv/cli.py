@@ -16,6 +16,8 @@ def main(arguments=None):
     """Run the command line and return its exit code: 0 done, 1 an error, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
         figures = options.run(options)
         if options.json:
             from .atomic import atomic_write
@@ -120,6 +122,7 @@ def _add_train(commands):
 def _add_evaluate(commands):
     summary = "run a saved network with spikes, and see how it does beside its rates"
     parser = _command(commands, "evaluate", evaluate, summary)
+    parser.set_defaults(seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'train' or nengo_snnconv.save wrote")
     _add_data(parser)
     parser.add_argument("--test-images", type=_positive, metavar="N", help="test on the first N images only")
@@ -142,12 +145,12 @@ def demo(options):
     from . import save
 
     started = time.perf_counter()
+    options.output.mkdir(parents=True, exist_ok=True)  # before minutes are spent
     data = _load("digits", options.train_images, options.test_images)
     print("Training the preset lif-mnist on the rates of its LIF neurons:")
     network = _train(
         data, "lif-mnist", "lif", seed=options.seed, epochs=options.epochs, batch_size=100, checkpoint=None
     )
-    options.output.mkdir(parents=True, exist_ok=True)
     network_file, report_file = options.output / "lif-digits.snn.npz", options.output / "report.html"
     save(network, network_file)
     print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
@@ -162,6 +165,9 @@ def train(options):
     """The ``train`` command."""
     from . import save
 
+    if not options.output.name:
+        raise SettingsError("OUTPUT must name a file")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     data = _load(options.data, options.train_images, 1)
     checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
     started = time.perf_counter()
@@ -195,7 +201,8 @@ def evaluate(options):
     if not isinstance(network, ConvNetwork):
         raise SettingsError(f"{options.network} holds a model without neurons: build a network from it and save that")
     data = _load(options.data, 1, options.test_images)
-    network = network.rebuild(seed=options.seed)
+    if options.seed is not None:
+        network = _reseeded(network, options.seed)
     title = f"{options.network.name} on {options.data}"
     run = {"command": "evaluate", "network": options.network, "data": options.data}
     evaluation = _evaluate(network, data, options.steps, options.report, title, run, options.minibatch_size)
@@ -203,6 +210,16 @@ def evaluate(options):
     if options.report:
         print(f"{'report':<26} {options.report.resolve()}")
     return evaluation.to_dict()
+
+
+def _reseeded(network, seed):
+    """The network with other initial states of its neurons; their gains must not be drawn from the seed."""
+    from nengo.dists import Distribution
+
+    for name in ("max_rates", "intercepts"):
+        if isinstance(getattr(network.settings, name), Distribution):
+            raise SettingsError(f"--seed would draw other {name} than the network was trained with: leave it out")
+    return network.rebuild(seed=seed)
 
 
 def _load(name, n_train, n_test):

@@ -122,6 +122,9 @@ def _import_nengo_dl(tf):
         "keras.engine.functional": importlib.import_module(f"{root}.engine.functional"),
         "keras.layers": importlib.import_module(f"{root}.layers"),
     }
+    # what an earlier import of nengo_dl left behind when it failed
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nengo_dl"]:
+        del sys.modules[name]
     saved = {name: sys.modules.get(name) for name in alias}
     sys.modules.update(alias)
     try:

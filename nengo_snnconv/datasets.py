@@ -173,7 +173,7 @@ def _locate(name, source, file, md5):
     folder = os.environ.get(ENVIRONMENT_VARIABLE)
     if not folder:
         return _download(name, source, file, md5)
-    path = pathlib.Path(folder) / source.folder / file
+    path = pathlib.Path(folder).expanduser() / source.folder / file
     origin = source.url + (source.archive[0] if source.archive else file)
     if not path.exists():
         raise DatasetError(

@@ -6,17 +6,16 @@ import time
 import numpy as np
 from nengo.params import Default
 from nengo.synapses import SynapseParam
-from tqdm.auto import tqdm
 
 from . import metrics
+from .build.network import ConvNetwork
 from .build.rate_model import rate_model
-from .build.trainable import TrainableSettings, check_collected
+from .build.trainable import check_collected
 from .compat import nengo_dl
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
-from .training.loop import check_data
-
-BACKENDS = ("nengo_dl", "nengo")
+from .progress import progress_bar
+from .training.loop import check_counts, check_data, check_images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,9 +73,11 @@ class Evaluation:
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.
     other_operations : float
-        Additions per image that spikes passed on by maxima cause.
+        Additions per image that the outputs of maxima cause; each one but zero counts, in each step.
     ann_operations : int
         Multiply-accumulate operations of the ANN for one image.
+    input_operations : int
+        Those of them that the image itself causes.  It is no spike, so they are needed with spikes too, once.
     seconds, build_seconds : float
         Wall time of the simulation, and of building it.
     dt : float
@@ -93,6 +94,7 @@ class Evaluation:
     layers: dict
     other_operations: float
     ann_operations: int
+    input_operations: int
     seconds: float
     build_seconds: float
     dt: float
@@ -154,6 +156,7 @@ class Evaluation:
             "spikes_per_neuron": self.spikes_per_neuron,
             "synaptic_operations": self.synaptic_operations,
             "ann_operations": self.ann_operations,
+            "input_operations": self.input_operations,
             "seconds": self.seconds,
             "build_seconds": self.build_seconds,
             "layers": layers,
@@ -171,7 +174,10 @@ class Evaluation:
             rows += [
                 ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
                 ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
-                ("operations of the ANN", f"{self.ann_operations:,} per image"),
+                (
+                    "operations of the ANN",
+                    f"{self.ann_operations:,} per image, {self.input_operations:,} for its input",
+                ),
             ]
         rows.append(("simulation", f"{self.seconds:.1f} s on {self.backend}"))
         return "\n".join(f"{name:<26} {value}" for name, value in rows)
@@ -230,8 +236,8 @@ def evaluate(
         Class numbers.
     n_steps : int
         Time steps for which each image is shown.
-    backend : "nengo_dl" or "nengo"
-        The simulator; "nengo" takes networks without TensorNodes only.
+    backend : "nengo_dl"
+        The simulator; other back ends cannot run networks made by ``build_trainable``.
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default that of
         the network's probe "output_filtered".  The filtered value after a step contains that step; Nengo's own
@@ -256,6 +262,7 @@ def evaluate(
     ConversionError
         If the back end cannot run the network.
     """
+    _check_network(network)
     x, y = check_data(network.model, x, y)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}")
@@ -270,7 +277,7 @@ def evaluate(
     totals = {name: np.zeros(model.size(name)) for name in runner.recorded}
     per_step = {name: np.zeros(n_steps) for name in runner.recorded}
     started = time.perf_counter()
-    with runner, _bar(len(x) * n_steps, progress) as bar:
+    with runner, progress_bar(len(x) * n_steps, "simulating", "image-step", progress) as bar:
         for images, steps, _, filtered, activity in runner.run(x):
             step_predictions[steps, images] = filtered.argmax(axis=-1).T
             scores[images] = filtered[:, -1]
@@ -306,6 +313,7 @@ def evaluate(
         layers=layers,
         other_operations=sum(value for name, value in operations.items() if name not in layers),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
+        input_operations=int(metrics.fan_out(model, model.input).sum()),
         seconds=seconds,
         build_seconds=build_seconds,
         dt=dt,
@@ -328,12 +336,20 @@ def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.
     -------
     Recording
     """
-    x = np.asarray(x, np.float32)
+    _check_network(network)
+    x = check_images(network.model, x)
     runner = _Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
     with runner:
         ((_, _, output, filtered, activity),) = runner.run(x)
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in runner.spiking}
     return Recording(x, spikes, output, filtered, dt)
+
+
+def _check_network(network):
+    if not isinstance(network, ConvNetwork):
+        raise SettingsError(
+            f"expected a network, got {type(network).__name__}: build one first, for example with build_trainable"
+        )
 
 
 def rate_predictions(network, x, batch_size=500):
@@ -353,14 +369,12 @@ class _Runner:
     """
 
     def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images):
-        for name, value in (("n_steps", n_steps), ("minibatch_size", minibatch_size)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise SettingsError(f"{name} must be a positive integer, got {value!r}")
-        if backend not in BACKENDS:
-            raise SettingsError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
-        if backend == "nengo" and isinstance(network.settings, TrainableSettings):
+        check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
+        if not dt > 0:
+            raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
+        if backend != "nengo_dl":
             raise ConversionError(
-                "the nengo back end cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
+                f"the back end {backend!r} cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
                 "runs: use backend='nengo_dl'"
             )
         check_collected(network)
@@ -405,8 +419,7 @@ class _Runner:
                 values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
                 probes = self.network.probes
                 activity = {name: values[probes[f"layer/{name}"]][:n_images] for name in self.recorded}
-                if self.negative:
-                    activity = {name: np.abs(value) for name, value in activity.items()}
+                activity = {name: self._magnitude(name, value) for name, value in activity.items()}
                 output = values[probes["output"]][:n_images]
                 yield (
                     slice(first, first + n_images),
@@ -415,6 +428,15 @@ class _Runner:
                     read_out(output),
                     activity,
                 )
+
+    def _magnitude(self, name, emitted):
+        """What a layer emitted, so that :meth:`counts` of it counts events.
+
+        What a maximum passes on may be an average or filtered, not a spike: any output but zero is an event.
+        """
+        if name not in self.spiking:
+            return (emitted != 0) * np.float32(self.amplitude / self.dt)
+        return np.abs(emitted) if self.negative else emitted
 
     def counts(self, emitted):
         """Numbers of spikes from what neurons emitted, or from sums of it."""
@@ -429,8 +451,3 @@ def _filter(synapse, shape, dt):
     step = synapse.make_step(shape, shape, dt, rng=None, state=state)
     # a linear filter does not depend on the time, which is the first argument
     return lambda output: np.stack([step(0, output[:, i]) + 0.0 for i in range(output.shape[1])], axis=1)
-
-
-def _bar(total, progress):
-    disable = None if progress is None else not progress
-    return tqdm(total=total, desc="simulating", unit="image-step", unit_scale=True, disable=disable, leave=False)

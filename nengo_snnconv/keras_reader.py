@@ -4,6 +4,7 @@ So it takes live objects of tf.keras, tf-keras and Keras 3 alike, and needs none
 """
 
 import math
+import warnings
 
 from .exceptions import ConversionError, ModelError
 from .model import Model
@@ -72,6 +73,13 @@ class _Reader:
             raise ConversionError("the model's input shape is not known: begin it with an Input layer")
         if config.get("data_format") == "channels_first":
             raise _refuse(name, kind, "has channels first: build the model with data_format='channels_last'")
+        dropped = [key for key, value in config.items() if value and key.endswith(("_regularizer", "_constraint"))]
+        dropped += ["trainable=False"] if config.get("trainable") is False else []
+        if dropped:
+            warnings.warn(
+                f"layer {name!r} ({kind}) has {', '.join(dropped)}, which nengo_snnconv does not heed while it trains",
+                stacklevel=4,
+            )
         shape = self.shapes[inputs[0]] if inputs else None
         layer = _READERS[kind](name, inputs, config, shape)
         end = inputs[0] if layer is None else self._add(layer)

@@ -32,7 +32,7 @@ def plot_history(history, axes=None):
     for ax, name, unit, factor in zip(axes, ("loss", "accuracy"), ("", " in %"), (1, 100), strict=True):
         for key, label, color in ((name, "training", BLUE), (f"val_{name}", "validation", ORANGE)):
             if key in history:
-                values = factor * np.asarray(history[key])
+                values = factor * np.asarray(history[key], float)  # None, where it was not measured, is a gap
                 ax.plot(np.arange(1, len(values) + 1), values, "o-", ms=3, color=color, label=label)
         ax.set(xlabel="epoch", ylabel=name + unit, title=f"{name.capitalize()} of the rate network")
         ax.xaxis.get_major_locator().set_params(integer=True)
@@ -82,7 +82,7 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     slanted = max(map(len, names)) > 3
     ax.set_xticks(range(n_classes), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
     ax.set_yticks(range(n_classes), names)
-    after = evaluation.n_steps if step == -1 else step + 1
+    after = range(evaluation.n_steps)[step] + 1
     ax.set(xlabel="predicted class", ylabel="true class", title=f"Confusion after {after} steps")
     return ax
 
@@ -136,9 +136,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     times = 1000 * recording.dt * np.arange(1, n_steps + 1)
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
 
-    picture = recording.images[image]
-    grey = picture.ndim == 2 or picture.shape[-1] == 1
-    axes[0].imshow(picture.squeeze() if grey else picture, cmap="gray" if grey else None, vmin=0, vmax=1)
+    _draw_input(axes[0], recording.images[image])
     axes[0].set(title="input" if true_class is None else f"input: {names[true_class]}", xticks=[], yticks=[])
 
     for ax, (name, spikes) in zip(axes[1:-1], recording.spikes.items(), strict=True):
@@ -159,3 +157,15 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     axes[-1].set(title=f"class scores: {names[best]}", xlabel="time in ms")
     axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
+
+
+def _draw_input(ax, picture):
+    """Draw an input of any number of axes, the last one the channel: a picture if it is one, else curves."""
+    if picture.ndim == 4:
+        picture = picture[len(picture) // 2]  # the middle of a volume
+    if picture.ndim < 3:
+        ax.plot(picture, lw=1)
+    elif picture.shape[-1] == 3:
+        ax.imshow(np.clip(picture, 0, 1))
+    else:
+        ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=min(0, picture.min()), vmax=max(1, picture.max()))

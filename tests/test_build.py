@@ -121,6 +121,12 @@ class TestConvNetwork:
         with pytest.raises(KeyError, match="there are .'output', 'output_filtered'"):
             network.probes["scores"]
 
+    def test_output_is_a_node_after_a_rectifier_too(self):
+        model = make(specs.Input("image", shape=(5,)), specs.Rectifier("neurons", "image"))
+        network = snc.build_trainable(model, LIF)
+        assert isinstance(network.output, nengo.Node)
+        assert network.output.size_out == 5
+
     def test_rebuild_leaves_the_original_alone(self):
         network = snc.build_trainable(small_cnn(), LIF)
         other = network.rebuild(seed=3)
@@ -174,6 +180,10 @@ class TestSettings:
             ({"planner": "best"}, "planner must be one of"),
             ({"max_rates": 600}, "below 500 Hz"),
             ({"max_rates": -1}, "above 0"),
+            ({"neuron_type": nengo.LIF()}, "no usable gain: use LIF.amplitude=0.0025"),
+            ({"neuron_type": nengo.LIFRate()}, "no usable gain"),
+            ({"intercepts": 1}, "intercepts must be below 1"),
+            ({"neuron_type": nengo.Sigmoid()}, "has no amplitude.*give max_rates"),
             ({"neuron_type": nengo.LIF(amplitude=0.001)}, "below 500 Hz.*by default it is 1 / amplitude"),
         ],
     )
@@ -187,7 +197,7 @@ class TestSettings:
 
     def test_rates_too_low_to_spike(self):
         with pytest.warns(UserWarning, match="fire at 1 Hz.*amplitude=0.0025"):
-            snc.build_trainable(small_cnn(), nengo.LIF())
+            snc.build_trainable(small_cnn(), nengo.SpikingRectifiedLinear())
 
 
 def test_dropout_acts_while_training_only(rng):

@@ -76,6 +76,28 @@ def test_errors_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     assert len(printed.splitlines()) == 1
 
 
+def test_demo_checks_its_folder_before_it_trains(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["demo", "--output", str(tmp_path / "file")]) == 1
+    printed = capsys.readouterr()
+    assert "File exists" in printed.err
+    assert "epoch" not in printed.out
+
+
+def test_evaluate_keeps_the_neurons_that_were_trained(tmp_path, capsys):
+    import nengo
+
+    settings = {"neuron_type": nengo.LIF(amplitude=0.01), "max_rates": nengo.dists.Uniform(50, 100), "seed": 7}
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist"), **settings), tmp_path / "n.npz")
+    arguments = ["evaluate", str(tmp_path / "n.npz"), "--test-images", "20", "--steps", "2"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "f.json")]) == 0
+    data = snc.load_dataset("digits", test=20)
+    expected = snc.evaluate(snc.load(tmp_path / "n.npz"), data.x_test, data.y_test, n_steps=2)
+    assert json.loads((tmp_path / "f.json").read_text())["accuracy"] == expected.accuracy.tolist()
+    assert cli.main([*arguments, "--seed", "1"]) == 1
+    assert "--seed would draw other max_rates" in capsys.readouterr().err
+
+
 def test_debug_shows_where_an_error_comes_from():
     with pytest.raises(FileNotFoundError):
         cli.main(["evaluate", "missing.npz", "--debug"])

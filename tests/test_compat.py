@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from nengo_snnconv import CompatibilityError, compat
@@ -45,6 +48,19 @@ def test_nengo_dl_runs_on_the_installed_tensorflow():
     with nengo_dl.Simulator(network, progress_bar=False) as simulator:
         simulator.run_steps(2)
         assert np.array_equal(simulator.data[probe], [[3.0], [3.0]])
+
+
+def test_recovers_from_a_failed_import_of_nengo_dl():
+    code = """
+try:
+    import nengo_dl
+except ImportError:
+    pass
+from nengo_snnconv.compat import nengo_dl
+print(nengo_dl.Simulator.__name__)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "Simulator\n"
 
 
 def test_unknown_attribute():

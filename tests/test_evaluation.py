@@ -116,6 +116,7 @@ class TestCounts:
         assert layer.silent == (spikes.sum(axis=(0, 1)) == 0).mean()
         # each neuron lies in one pooling window, which feeds four dense units
         assert layer.synaptic_operations == pytest.approx(4 * spikes.sum() / 7)
+        assert evaluation.input_operations == metrics.multiply_accumulates(network.model)["conv"]
         assert evaluation.ann_operations == sum(metrics.multiply_accumulates(network.model).values())
 
     def test_layers_may_have_the_names_of_probes(self, rng):
@@ -124,6 +125,28 @@ class TestCounts:
         recording = snc.record(network, rng.random((2, 5)), n_steps=30)
         assert recording.spikes["output"].sum() > 0
         assert np.array_equal(recording.output * 0.001 / 0.01, recording.spikes["output"])
+
+    @pytest.mark.parametrize("synapse", [None, 0.002])
+    @pytest.mark.parametrize("average_first", [True, False])
+    def test_each_output_of_a_maximum_is_an_event(self, images, synapse, average_first):
+        x, y = images
+        model = make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Rectifier("neurons", "image"),
+            specs.AveragePool("average", "neurons", pool_size=(2, 2), strides=1 if not average_first else 2),
+            specs.MaxPool("max", "average", pool_size=(2, 2), strides=1),
+            specs.Flatten("flat", "max"),
+            specs.Dense("scores", "flat", units=4),
+        )
+        network = snc.build_trainable(model, LIF, synapse=synapse)
+        with network:
+            probe = nengo.Probe(network.layers["max"])
+        with nengo_dl.Simulator(network, minibatch_size=len(x), progress_bar=False) as simulator:
+            simulator.run_steps(15, data={network.input: np.repeat(x.reshape(7, 1, -1), 15, axis=1)})
+            events = np.count_nonzero(simulator.data[probe])
+        assert events > 0
+        operations = snc.evaluate(network, x, y, n_steps=15).synaptic_operations
+        assert operations == pytest.approx(4 * events / 7)
 
     def test_maxima_pass_events_on(self, images):
         x, y = images
@@ -198,7 +221,7 @@ class TestRefused:
         [
             ({"n_steps": 0}, "n_steps must be a positive integer"),
             ({"minibatch_size": -1}, "minibatch_size must be a positive integer"),
-            ({"backend": "brian"}, "backend must be one of nengo_dl, nengo"),
+            ({"dt": 0}, "dt must be above 0 seconds"),
         ],
     )
     def test_settings(self, images, options, message):
@@ -206,8 +229,18 @@ class TestRefused:
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, **options)
 
     def test_backends_that_cannot_run_it(self, images):
-        with pytest.raises(snc.ConversionError, match="nengo back end cannot run.*use backend='nengo_dl'"):
+        with pytest.raises(snc.ConversionError, match="the back end 'nengo' cannot run.*use backend='nengo_dl'"):
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, backend="nengo")
+
+    def test_what_is_no_network(self, images):
+        with pytest.raises(snc.SettingsError, match="expected a network, got Model: build one first"):
+            snc.evaluate(small_cnn(), *images)
+
+    def test_recording(self, images):
+        network = snc.build_trainable(small_cnn(), LIF)
+        for x in (images[0][0], images[0][:0], images[0][..., :1]):
+            with pytest.raises(snc.SettingsError, match="x must have shape"):
+                snc.record(network, x)
 
     def test_data(self, images):
         x, y = images

@@ -106,6 +106,13 @@ def test_reading_is_exact(keras, make, rng):
     assert np.abs(forward(model, x) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("option", [{"trainable": False}, {"kernel_regularizer": "l2"}, {"bias_constraint": "non_neg"}])
+def test_what_training_will_not_heed_is_said(keras, option):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d", **option)])
+    with pytest.warns(UserWarning, match=f"layer 'd' .Dense. has {next(iter(option))}.*does not heed"):
+        snc.as_model(model)
+
+
 def test_names_stay(keras):
     model = snc.as_model(graph(keras))
     assert list(model.layers)[:3] == ["image", "a", "a_relu"]

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -133,6 +134,12 @@ class TestModel:
         model = small_cnn()
         with pytest.raises(ModelError, match="missing: conv/bias, conv/kernel"):
             Model(model.layers.values(), {n: a for n, a in model.arrays.items() if "conv" not in n})
+
+    def test_pickles(self):
+        model = small_cnn()
+        copy = pickle.loads(pickle.dumps(model))
+        assert list(copy.layers.values()) == list(model.layers.values())
+        assert all(np.array_equal(copy.arrays[name], model.arrays[name]) for name in model.arrays)
 
     def test_unknown_output(self):
         with pytest.raises(ModelError, match="'nothing' does not exist"):

@@ -49,6 +49,28 @@ class TestPlots:
         assert plots.plot_accuracy(evaluation, axes) is axes
 
 
+@pytest.mark.parametrize("shape", [(6, 6, 2), (6, 6, 3), (1, 12, 1), (4, 6, 6, 1), (20, 3), (20,)])
+def test_inputs_of_any_shape_are_drawn(shape, rng):
+    from models import make
+
+    from nengo_snnconv.model import layers as specs
+
+    model = make(
+        specs.Input("image", shape=shape),
+        specs.Flatten("flat", "image"),
+        specs.Rectifier("neurons", "flat"),
+        specs.Dense("scores", "neurons", units=30),
+    )
+    recording = snc.record(snc.build_trainable(model), rng.random((1, *shape)), n_steps=5)
+    axes = snc.plot_image_response(recording, true_class=7)
+    assert axes[0].images or axes[0].lines
+    axes[0].figure.canvas.draw()
+
+
+def test_confusion_after_an_earlier_step(evaluation):
+    assert snc.plot_confusion(evaluation, step=-2).get_title() == "Confusion after 19 steps"
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()

@@ -16,6 +16,8 @@ from nengo_snnconv.model import files
         {"neuron_type": nengo.LIF(amplitude=0.01, initial_state={"voltage": nengo.dists.Choice([0.5])})},
         {"neuron_type": nengo.RegularSpiking(nengo.LIFRate(amplitude=0.5)), "max_rates": 100},
         {"neuron_type": nengo_dl.SpikingLeakyReLU(amplitude=0.01, negative_slope=0.1)},
+        {"neuron_type": nengo_dl.SoftLIFRate(sigma=0.5, tau_rc=0.05, amplitude=0.01), "max_rates": 100},
+        {"neuron_type": nengo.PoissonSpiking(nengo.Sigmoid(tau_ref=0.004), amplitude=0.5), "max_rates": 100},
         {"max_rates": nengo.dists.Uniform(50, 100), "intercepts": -0.1, "seed": 3},
         {"synapse": nengo.Alpha(0.005), "output_synapse": None, "planner": "tree", "lif_smoothing": 0.1},
     ],
@@ -38,6 +40,11 @@ def test_a_loaded_network_gives_the_same_spikes(trained, digits, tmp_path):
     assert all(np.array_equal(first.spikes[name], second.spikes[name]) for name in first.spikes)
     assert first.spikes["conv3_relu"].sum() > 0
     assert snc.load(tmp_path / "network.npz").history == trained.history
+
+
+def test_something_else_is_refused(tmp_path):
+    with pytest.raises(snc.ConversionError, match="save takes a network or a Model, got Sequential"):
+        snc.save(snc.preset("lif-mnist"), tmp_path / "keras.npz")
 
 
 def test_a_model_alone(tmp_path):

@@ -137,6 +137,24 @@ class TestTrain:
         until_best = train((x[:90], y[:90]), validation_data=options["validation_data"], epochs=best + 1)
         assert same(stopped, until_best)
 
+    def test_early_stopping_on_a_plateau(self, problem):
+        constant = tf.keras.losses.MeanSquaredError()
+        options = {"learning_rate": 1e-30, "early_stopping": 2, "epochs": 6, "loss": constant}
+        x, targets = problem[0], np.eye(4)[problem[1]]
+        history = train((x, targets), validation_data=(x, targets), **options).history
+        assert len(history["loss"]) == 3
+
+    def test_neuron_types_of_others(self, problem):
+        class Own(nengo.LIF):
+            pass
+
+        network = snc.build_trainable(small_cnn(), Own(amplitude=0.01))
+        assert snc.train(network, *problem, epochs=1).history["loss"]
+
+    def test_fewer_images_than_a_batch(self, problem):
+        x, y = problem
+        assert train((x[:40], y[:40]), batch_size=200, validation_split=0.2).history["loss"]
+
     def test_augmentation_is_seeded_and_changes_the_result(self, problem):
         augment = snc.random_affine(shift=1)
         first, again = (train(problem, augment=augment) for _ in range(2))
@@ -148,6 +166,10 @@ class TestTrain:
         second = snc.train(first, *problem, epochs=1)
         assert second.history["loss"][:2] == first.history["loss"]
         assert len(second.history["loss"]) == 3
+        third = snc.train(second, *problem, epochs=1, validation_split=0.5)
+        assert third.history["val_loss"][:3] == [None] * 3
+        assert len(third.history["val_loss"]) == 4
+        snc.plot_history(third.history)
         assert len(first.history["loss"]) == 2
 
     def test_on_epoch_is_told_each_epoch(self, problem):
@@ -202,6 +224,23 @@ class TestCheckpoint:
             train((problem[0] + 1, problem[1]), checkpoint=path)
         assert path.read_bytes() == content
 
+    def test_of_another_schedule_or_longer_training(self, problem, tmp_path):
+        path = tmp_path / "run.npz"
+        train(problem, checkpoint=path)
+        with pytest.raises(snc.SettingsError, match=r"schedule \(was None, is cosine\)"):
+            train(problem, checkpoint=path, schedule="cosine")
+        with pytest.raises(snc.SettingsError, match="has 3 epochs already, more than epochs=2"):
+            train(problem, checkpoint=path, epochs=2)
+        with pytest.raises(snc.SettingsError, match=r"validation data \(was None, is 30 images"):
+            train(problem, checkpoint=path, validation_data=(problem[0][:30], problem[1][:30]))
+        with pytest.raises(snc.SettingsError, match=r"epochs before \(was 0, is 1\)"):
+            snc.train(train(problem, epochs=1), *problem, epochs=3, batch_size=20, learning_rate=0.01, checkpoint=path)
+
+    def test_cosine_cannot_be_trained_on(self, problem, tmp_path):
+        train(problem, checkpoint=tmp_path / "run.npz", schedule="cosine")
+        with pytest.raises(snc.SettingsError, match=r"different training: epochs \(was 3, is 5\)"):
+            train(problem, checkpoint=tmp_path / "run.npz", schedule="cosine", epochs=5)
+
     def test_a_network_is_not_overwritten(self, problem, tmp_path):
         path = tmp_path / "network.npz"
         snc.save(snc.build_trainable(small_cnn(), LIF), path)
@@ -229,6 +268,13 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
+            ({"seed": None}, "seed must be an integer from 0"),
+            ({"optimizer": "adamm"}, "optimizer='adamm' is not one of Keras'"),
+            ({"loss": "mze"}, "loss='mze' needs targets"),
+            ({"loss": "sparse_mze"}, "loss='sparse_mze' is not one of Keras'"),
+            ({"loss": "mse"}, "needs targets .images, classes."),
+            ({"learning_rate": -1}, "learning_rate must be above 0"),
+            ({"early_stopping": 0, "validation_split": 0.5}, "early_stopping must be a positive integer"),
             ({"epochs": 0}, "epochs must be a positive integer"),
             ({"batch_size": 2.5}, "batch_size must be a positive integer"),
             ({"engine": "torch"}, "engine must be one of keras, nengo_dl"),
@@ -248,7 +294,8 @@ class TestRefused:
         [
             (lambda x, y: (x[..., :1], y), r"x must have shape \(images, 6, 6, 2\), got \(120, 6, 6, 1\)"),
             (lambda x, y: (x[:5], y), "equally many images.*got 5 and 120"),
-            (lambda x, y: (x[:0], y[:0]), "one or more"),
+            (lambda x, y: (x[:0], y[:0]), r"got \(0, 6, 6, 2\)"),
+            (lambda x, y: ((255 * x).astype(np.uint8), y), "integers up to 2..: divide images by 255"),
             (lambda x, y: (x, y + 1), "from 1 to 4, the network has 4 outputs"),
             (lambda x, y: (x, y / 2), "class numbers .integers.*got float64"),
             (lambda x, y: (x, np.eye(3)[y % 3]), r"y must have shape \(images,\) or \(images, 4\)"),
@@ -258,6 +305,11 @@ class TestRefused:
     def test_data(self, problem, change, message):
         with pytest.raises(snc.SettingsError, match=message):
             train(change(*problem))
+
+    def test_output_of_another_shape(self, problem):
+        model = make(specs.Input("image", shape=(6, 6, 2)), specs.Dense("dense", "image", units=4))
+        with pytest.raises(snc.SettingsError, match=r"output has shape \(6, 6, 4\): end it with Flatten"):
+            train(problem, model)
 
     def test_other_networks(self, problem):
         with pytest.raises(snc.SettingsError, match="made by build_trainable"):

@@ -89,6 +89,9 @@ class Model:
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
 
+    def __reduce__(self):
+        return Model, (tuple(self.layers.values()), dict(self.arrays), self.output, dict(self.metadata))
+
     def __repr__(self):
         n_parameters = sum(array.size for array in self.arrays.values())
         return f"<Model: {len(self.layers)} layers, {n_parameters:,} parameters, output {self.shapes[self.output]}>"

@@ -54,7 +54,7 @@ class Checkpoint:
         found = state.pop("run")
         different = sorted(key for key in self.run.keys() | found.keys() if self.run.get(key) != found.get(key))
         if different:
-            changes = ", ".join(f"{key} (was {found.get(key)}, is {self.run.get(key)})" for key in different)
+            changes = ", ".join(_change(key, found.get(key), self.run.get(key)) for key in different)
             raise SettingsError(
                 f"the checkpoint {self.path} belongs to a different training: {changes}. "
                 "Use the same settings to continue it, or remove the file, or choose another path"
@@ -65,6 +65,11 @@ class Checkpoint:
             groups[group][key] = array
         optimizer = [groups["optimizer"][str(i)] for i in range(len(groups["optimizer"]))]
         return groups["model"], optimizer, state, groups["best"] or None
+
+
+def _change(key, was, now):
+    short = not isinstance(was, dict | list) and not isinstance(now, dict | list)
+    return f"{key} (was {was}, is {now})" if short else key
 
 
 def restore(variables, values):

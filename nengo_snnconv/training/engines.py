@@ -5,6 +5,7 @@ import abc
 from ..build.rate_model import arrays_of_rate_model, rate_model
 from ..build.trainable import live_arrays
 from ..compat import nengo_dl, tf
+from ..exceptions import SettingsError
 
 
 class Engine(abc.ABC):
@@ -90,7 +91,10 @@ def copy_optimizer(optimizer, learning_rate=None):
     """A fresh optimiser from None (the default one), a name, a configuration or an instance, which is left alone."""
     if optimizer is None:
         optimizer = tf.keras.optimizers.Adam(global_clipnorm=1.0)
-    optimizer = tf.keras.optimizers.get(optimizer)
+    try:
+        optimizer = tf.keras.optimizers.get(optimizer)
+    except ValueError as error:
+        raise SettingsError(f"optimizer={optimizer!r} is not one of Keras' optimisers") from error
     config = optimizer.get_config()
     if learning_rate is not None:
         config["learning_rate"] = learning_rate

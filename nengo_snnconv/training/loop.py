@@ -6,7 +6,6 @@ import time
 import zlib
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..build.rate_model import rate_model
 from ..build.storage import settings_to_json
@@ -15,6 +14,7 @@ from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..metrics import accuracy
 from ..model.files import model_to_json
+from ..progress import progress_bar
 from .checkpoint import Checkpoint, restore
 from .engines import ENGINES, copy_optimizer
 
@@ -100,33 +100,43 @@ def train(
     TrainingInterrupted
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
-    x, y = _check(network, x, y, epochs, batch_size, engine)
-    batch_size = min(batch_size, len(x))
+    x, y = _check(network, x, y, epochs, batch_size, early_stopping, engine, seed)
     x, y, validation = _split(network, x, y, validation_split, validation_data)
     if early_stopping is not None and validation is None:
         raise SettingsError("early_stopping needs validation_split or validation_data")
+    batch_size = min(batch_size, len(x))
     steps = epochs * (len(x) // batch_size)
-    if steps == 0:
-        raise SettingsError(f"{len(x)} training images do not fill a batch of {batch_size}: reduce batch_size")
-    rate = _initial_rate(optimizer, learning_rate, schedule, steps)
-    optimizer = copy_optimizer(optimizer, rate)
+    base_rate = copy_optimizer(optimizer, learning_rate).get_config()["learning_rate"]
+    optimizer = copy_optimizer(optimizer, _scheduled_rate(base_rate, learning_rate, schedule, steps))
     loss = _loss(loss, y)
 
-    run = {
-        "model": model_to_json(network.model)["layers"],
-        "network": settings_to_json(network.settings),
-        "optimizer": _jsonable(optimizer.get_config()),
-        "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
-        "batch_size": batch_size,
-        "augmented": augment is not None,
-        "early_stopping": early_stopping,
-        "engine": engine,
-        "seed": seed,
-        "data": {"images": len(x), "crc32": zlib.crc32(y.tobytes(), zlib.crc32(np.ascontiguousarray(x)))},
-    }
-    checkpoint = None if checkpoint is None else Checkpoint(checkpoint, json.loads(json.dumps(run)))
+    if checkpoint is not None:
+        config = copy_optimizer(optimizer).get_config()
+        run = {
+            "model": model_to_json(network.model)["layers"],
+            "network": settings_to_json(network.settings),
+            "epochs before": len(network.history.get("loss", ())),
+            "optimizer": {"class": type(optimizer).__name__, **_jsonable(config), "learning_rate": None},
+            "learning_rate": _jsonable(base_rate),
+            "schedule": "function" if callable(schedule) else schedule,
+            "epochs": epochs if schedule == "cosine" else None,  # the others can be trained on
+            "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
+            "batch_size": batch_size,
+            "augmented": augment is not None,
+            "early_stopping": early_stopping,
+            "engine": engine,
+            "seed": seed,
+            "training data": _checksum(x, y),
+            "validation data": None if validation is None else _checksum(*validation),
+        }
+        checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(run)))
     saved = checkpoint.read() if checkpoint else None
     progress_state = _Progress(network, saved, early_stopping)
+    if progress_state.epoch > epochs:
+        raise SettingsError(
+            f"the checkpoint {checkpoint.path} has {progress_state.epoch} epochs already, more than epochs={epochs}: "
+            "ask for as many or more, remove the file, or choose another path"
+        )
     if progress_state.finished(epochs):
         return progress_state.result()
 
@@ -142,13 +152,7 @@ def train(
                 optimizer.learning_rate = float(schedule(epoch))
             start = time.perf_counter()
             images, targets = _epoch_data(x, y, batch_size, augment, np.random.default_rng([seed, epoch]))
-            with tqdm(
-                total=len(images) // batch_size,
-                desc=f"epoch {epoch + 1}/{epochs}",
-                unit="batch",
-                disable=None if progress is None else not progress,
-                leave=False,
-            ) as bar:
+            with progress_bar(len(images) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
                 figures = trainer.fit(images, targets, [_Bar(bar), tf.keras.callbacks.TerminateOnNaN()])
             if not math.isfinite(figures["loss"]):
                 raise SettingsError(
@@ -195,11 +199,12 @@ class _Progress:
 
     def add(self, arrays, figures):
         """Take in the arrays and figures of one more epoch."""
-        for name, value in figures.items():
-            self.history.setdefault(name, []).append(value)
+        before = max((len(values) for values in self.history.values()), default=0)
+        for name in self.history.keys() | figures.keys():
+            self.history.setdefault(name, [None] * before).append(figures.get(name))
         self.epoch += 1
         losses = self.history.get("val_loss", [])[-self.epoch :]
-        if self.patience is not None and losses[-1] == min(losses):
+        if self.patience is not None and losses[-1] < min(losses[:-1], default=math.inf):
             self.best, self.best_epoch = arrays, self.epoch
         self.network = self._network(arrays)
 
@@ -230,28 +235,47 @@ class _Bar(tf.keras.callbacks.Callback):
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
 
 
-def _check(network, x, y, epochs, batch_size, engine):
+def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
     if not isinstance(getattr(network, "settings", None), TrainableSettings):
-        raise SettingsError("train needs a network made by build_trainable")
+        raise SettingsError(f"train needs a network made by build_trainable, got {type(network).__name__}")
     check_collected(network)
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise SettingsError(f"{name} must be a positive integer, got {value!r}")
+    check_counts(
+        epochs=epochs, batch_size=batch_size, **({} if early_stopping is None else {"early_stopping": early_stopping})
+    )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise SettingsError(f"seed must be an integer from 0, got {seed!r}")
     if engine not in ENGINES:
         raise SettingsError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
     return check_data(network.model, x, y)
 
 
-def check_data(model, x, y):
-    """``x`` as float32 images and ``y`` as an array that fit ``model``; SettingsError where they do not."""
-    x, y = np.asarray(x, np.float32), np.asarray(y)
-    shape, scores = model.shapes[model.input], model.shapes[model.output]
-    if x.shape[1:] != shape:
+def check_counts(**values):
+    """Raise SettingsError for a named value that is no positive integer."""
+    for name, value in values.items():
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise SettingsError(f"{name} must be a positive integer, got {value!r}")
+
+
+def check_images(model, x):
+    """``x`` as float32 images that fit ``model``; SettingsError where they do not."""
+    x = np.asarray(x)
+    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1:
+        raise SettingsError(f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1]")
+    x, shape = np.asarray(x, np.float32), model.shapes[model.input]
+    if x.shape[1:] != shape or len(x) == 0:
         raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}")
-    if len(x) == 0 or len(x) != len(y):
-        raise SettingsError(f"x and y must hold equally many images, one or more; got {len(x)} and {len(y)}")
-    if not np.isfinite(x[:1000]).all():
+    if not np.isfinite(x).all():
         raise SettingsError("x holds NaN or infinity")
+    return x
+
+
+def check_data(model, x, y):
+    """Images as for :func:`check_images`, and ``y`` as an array that fits them and ``model``."""
+    x, y, scores = check_images(model, x), np.asarray(y), model.shapes[model.output]
+    if len(scores) != 1:
+        raise SettingsError(f"the network's output has shape {scores}: end it with Flatten or global pooling")
+    if len(x) != len(y):
+        raise SettingsError(f"x and y must hold equally many images; got {len(x)} and {len(y)}")
     if y.ndim == 1:
         if not np.issubdtype(y.dtype, np.integer):
             raise SettingsError(f"y must hold class numbers (integers) or targets (images, classes); got {y.dtype}")
@@ -278,14 +302,19 @@ def _split(network, x, y, validation_split, validation_data):
     return x[:n_train], y[:n_train], (x[n_train:], y[n_train:])
 
 
-def _initial_rate(optimizer, learning_rate, schedule, steps):
-    if schedule is None or callable(schedule):
-        return learning_rate
+def _scheduled_rate(base, given, schedule, steps):
+    """The learning rate to give to the optimiser: the ``given`` one, or a cosine that falls from ``base``."""
+    number = isinstance(base, float | int | np.floating)
+    if number and base <= 0:
+        raise SettingsError(f"learning_rate must be above 0, got {base}")
+    if schedule is None:
+        return given
+    if not number:
+        raise SettingsError("schedule needs a number as the learning rate, not a schedule too")
+    if callable(schedule):
+        return float(base)
     if schedule != "cosine":
         raise SettingsError(f"schedule must be 'cosine', a function of the epoch, or None; got {schedule!r}")
-    base = copy_optimizer(optimizer).get_config()["learning_rate"] if learning_rate is None else learning_rate
-    if not isinstance(base, float | int | np.floating):
-        raise SettingsError("schedule='cosine' needs a number as the learning rate, not a schedule")
     return tf.keras.optimizers.schedules.CosineDecay(float(base), steps)
 
 
@@ -303,7 +332,12 @@ def _loss(loss, y):
         return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if loss == "categorical_crossentropy":
         return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
-    return tf.keras.losses.get(loss)
+    if isinstance(loss, str) and y.ndim == 1 and not loss.startswith("sparse"):
+        raise SettingsError(f"loss={loss!r} needs targets (images, classes), y holds class numbers: use one-hot rows")
+    try:
+        return tf.keras.losses.get(loss)
+    except ValueError as error:
+        raise SettingsError(f"loss={loss!r} is not one of Keras' losses") from error
 
 
 def _epoch_data(x, y, batch_size, augment, rng):
@@ -335,6 +369,10 @@ def _validator(network, loss, validation, batch_size):
         return {"val_loss": value, "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes))}
 
     return validate
+
+
+def _checksum(x, y):
+    return f"{len(x)} images, crc32 {zlib.crc32(y.tobytes(), zlib.crc32(np.ascontiguousarray(x))):08x}"
 
 
 def _jsonable(value):

@@ -1,0 +1,1 @@
+"""Builders: from a model to a ``nengo.Network``."""

@@ -1,0 +1,104 @@
+"""Keras layers from layer specs, holding the model's arrays."""
+
+import functools
+
+from ..compat import tf
+from ..model import layers as specs
+
+
+@functools.singledispatch
+def keras_layer(layer, arrays):
+    """The ``tf.keras`` layer that computes what a layer spec says.
+
+    Parameters
+    ----------
+    layer : Layer
+    arrays : dict of str to ndarray
+        The layer's own arrays, which become the initial values of its weights, in Keras' order.
+    """
+    raise NotImplementedError(f"{layer} has no Keras layer")
+
+
+def _weights(layer, arrays):
+    """The arguments that make a layer start from ``arrays``."""
+    constant = tf.keras.initializers.Constant
+    bias = {"bias_initializer": constant(arrays["bias"])} if layer.use_bias else {}
+    return {"name": layer.name, "use_bias": layer.use_bias, "kernel_initializer": constant(arrays["kernel"]), **bias}
+
+
+def _of_rank(family, size):
+    """The Keras class of ``family`` ("Conv", "MaxPooling", ...) for as many axes as ``size`` has entries."""
+    return getattr(tf.keras.layers, f"{family}{len(size)}D")
+
+
+@keras_layer.register
+def _(layer: specs.Conv, arrays):
+    return _of_rank("Conv", layer.kernel_size)(
+        layer.filters,
+        layer.kernel_size,
+        strides=layer.strides,
+        padding=layer.padding,
+        dilation_rate=layer.dilation,
+        groups=layer.groups,
+        **_weights(layer, arrays),
+    )
+
+
+@keras_layer.register
+def _(layer: specs.Dense, arrays):
+    return tf.keras.layers.Dense(layer.units, **_weights(layer, arrays))
+
+
+@keras_layer.register(specs.AveragePool)
+@keras_layer.register(specs.MaxPool)
+def _(layer, arrays):
+    family = "AveragePooling" if isinstance(layer, specs.AveragePool) else "MaxPooling"
+    pool = _of_rank(family, layer.pool_size)
+    return pool(layer.pool_size, strides=layer.strides, padding=layer.padding, name=layer.name)
+
+
+class _GlobalPool(tf.keras.layers.Layer):
+    """Global pooling over however many axes there are."""
+
+    def __init__(self, reduce, keepdims, name):
+        super().__init__(name=name)
+        self.reduce = reduce
+        self.keepdims = keepdims
+
+    def call(self, inputs):
+        return self.reduce(inputs, axis=range(1, inputs.shape.rank - 1), keepdims=self.keepdims)
+
+
+@keras_layer.register
+def _(layer: specs.GlobalAveragePool, arrays):
+    return _GlobalPool(tf.reduce_mean, layer.keepdims, layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.GlobalMaxPool, arrays):
+    return _GlobalPool(tf.reduce_max, layer.keepdims, layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.Flatten, arrays):
+    return tf.keras.layers.Flatten(name=layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.Reshape, arrays):
+    return tf.keras.layers.Reshape(layer.shape, name=layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.Add, arrays):
+    return tf.keras.layers.Add(name=layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.Concatenate, arrays):
+    return tf.keras.layers.Concatenate(axis=layer.axis + 1 if layer.axis >= 0 else layer.axis, name=layer.name)
+
+
+@keras_layer.register
+def _(layer: specs.Dropout, arrays):
+    return tf.keras.layers.Dropout(layer.rate, name=layer.name)

@@ -1,0 +1,143 @@
+"""Saving and loading networks: the model, and the settings of the builder, as JSON."""
+
+import dataclasses
+import inspect
+import math
+
+import nengo
+import numpy as np
+from nengo.params import FrozenObject, Parameter
+
+from ..compat import nengo_dl
+from ..exceptions import ConversionError, FileFormatError, SnnConvError
+from ..model import Model, read_model, write_model
+from .network import ConvNetwork
+from .trainable import TrainableSettings, check_collected
+
+BUILDERS = {"trainable": TrainableSettings}
+# the only modules whose classes a file can name
+MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
+MODULES["nengo_dl.neurons"] = nengo_dl.neurons
+FIXED = {"num", "den", "default_size_in", "default_size_out", "default_dt", "seed"}
+
+
+def save(network, path):
+    """Save a network or a model as one .npz file.
+
+    Parameters
+    ----------
+    network : ConvNetwork or Model
+    path : str or path
+        Written whole or not at all; an existing file is replaced.
+
+    Raises
+    ------
+    ConversionError
+        If the network's neuron type or another setting is not one of Nengo's or NengoDL's own.
+    """
+    if isinstance(network, Model):
+        write_model(path, network)
+        return
+    if not isinstance(network, ConvNetwork):
+        raise ConversionError(
+            f"save takes a network or a Model, got {type(network).__name__}: build a network first, or use as_model"
+        )
+    check_collected(network)
+    write_model(path, network.model, network=settings_to_json(network.settings))
+
+
+def load(path):
+    """Load what :func:`save` wrote, or the checkpoint of a training.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    ConvNetwork or Model
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If it is damaged, is not one of ours, or was written by a newer version.
+    """
+    model, sections = read_model(path)
+    if "network" not in sections:
+        return model
+    try:
+        return ConvNetwork(model, settings_from_json(sections["network"]))
+    except (KeyError, TypeError, ValueError, AttributeError, SnnConvError) as error:
+        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({error})") from error
+
+
+def settings_to_json(settings):
+    """The settings of a network as JSON-serialisable values."""
+    builder = next(name for name, cls in BUILDERS.items() if type(settings) is cls)
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {"builder": builder, **{name: _to_json(name, value) for name, value in fields.items()}}
+
+
+def settings_from_json(fields):
+    """The settings that :func:`settings_to_json` wrote."""
+    fields = {name: _from_json(value) for name, value in fields.items()}
+    return BUILDERS[fields.pop("builder")](**fields)
+
+
+def _to_json(name, value):
+    if isinstance(value, FrozenObject):
+        module = type(value).__module__
+        if module not in MODULES:
+            raise ConversionError(
+                f"{name}={value!r} cannot be saved: a file holds only classes of nengo and nengo_dl; "
+                "save network.model instead, and build the network again after loading it"
+            )
+        arguments = {key: _to_json(key, getattr(value, key)) for key in _arguments(type(value))}
+        written = {"class": f"{module}.{type(value).__name__}", "arguments": arguments}
+        if _from_json(written) != value:
+            raise ConversionError(f"{name}={value!r} cannot be saved without loss; save network.model instead")
+        return written
+    if isinstance(value, dict):
+        return {key: _to_json(key, item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(name, item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}  # JSON has no infinity
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ConversionError(f"{name}={value!r} cannot be saved: it is no number, text, array or Nengo object")
+
+
+def _arguments(cls):
+    """Names of the arguments with which a Nengo object is made, each of them an attribute of it."""
+    names = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names += [p.name for p in parameters if p.name != "self" and p.kind != p.VAR_KEYWORD]
+            if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+                break  # nothing is passed on to the base class
+    # what a base class takes may be fixed by the class, as the numerator of a low-pass filter is
+    return [
+        name for name in dict.fromkeys(names) if isinstance(getattr(cls, name, None), Parameter) and name not in FIXED
+    ]
+
+
+def _from_json(value):
+    if isinstance(value, list):
+        return tuple(_from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "float" in value:
+        return float(value["float"])
+    if "class" not in value:
+        return {key: _from_json(item) for key, item in value.items()}
+    module, _, name = value["class"].rpartition(".")
+    cls = getattr(MODULES[module], name)
+    if not (isinstance(cls, type) and issubclass(cls, FrozenObject)):
+        raise TypeError(f"{value['class']} is no Nengo object")
+    return cls(**{key: _from_json(item) for key, item in value["arguments"].items()})

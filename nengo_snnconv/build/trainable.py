@@ -1,0 +1,278 @@
+"""The trainable builder: Keras layers in ``nengo_dl.Layer`` with ensembles as their nonlinearities."""
+
+import dataclasses
+import warnings
+
+import nengo
+import numpy as np
+
+from ..compat import nengo_dl, tf
+from ..exceptions import ConversionError, SettingsError
+from ..keras_reader import as_model
+from ..model import layers as specs
+from ..neurons.rates import rate_function
+from .keras_layers import keras_layer
+from .network import ConvNetwork, Settings
+
+# 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
+# go below zero averages over inputs that arrive as spikes, positive and negative ones; one that stops at zero
+# forgets the negative ones, and fires too much (benchmarks/rate_training.py measures both).
+DEFAULT_NEURON = nengo.LIF(amplitude=0.0025, min_voltage=-5)
+
+PLANNERS = ("greedy", "tree", "transitive", "noop")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainableSettings(Settings):
+    """How :func:`build_trainable` makes a network; its parameters are explained there."""
+
+    max_rates: object = None
+    intercepts: object = 0
+    synapse: object = None
+    output_synapse: object = 0.1
+    lif_smoothing: float = None
+    stateful: bool = True
+    planner: str = "noop"
+    probe_layers: tuple = ()
+
+    def __post_init__(self):
+        if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
+            raise SettingsError(
+                f"neuron_type must be an instance of a Nengo neuron type, such as nengo.LIF(amplitude=0.01); "
+                f"got {self.neuron_type!r}"
+            )
+        if self.planner not in PLANNERS:
+            raise SettingsError(f"planner must be one of {PLANNERS}, got {self.planner!r}")
+        if self.max_rates is None:
+            if not hasattr(self.neuron_type, "amplitude"):
+                raise SettingsError(
+                    f"{self.neuron_type} has no amplitude that says how its rates scale: give max_rates"
+                )
+            object.__setattr__(self, "max_rates", 1 / self.neuron_type.amplitude)
+        self._check_rates()
+        # raises where the type has no rate form
+        rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))
+
+    def _check_rates(self):
+        limit = 1 / getattr(self.neuron_type, "tau_ref", 0) if getattr(self.neuron_type, "tau_ref", 0) else np.inf
+        if isinstance(self.max_rates, nengo.dists.Distribution) or isinstance(
+            self.intercepts, nengo.dists.Distribution
+        ):
+            return
+        highest, lowest = np.max(self.max_rates), np.min(self.max_rates)
+        if not 0 < lowest <= highest < limit:
+            raise SettingsError(
+                f"max_rates must be above 0 and below {limit:g} Hz, the limit of {self.neuron_type}; got "
+                f"{self.max_rates!r} (by default it is 1 / amplitude)"
+            )
+        rng = np.random.RandomState(0)
+        rates, intercepts = (_sample(value, 1, rng) for value in (np.min(self.max_rates), np.max(self.intercepts)))
+        with np.errstate(all="ignore"):
+            gain, bias = self.neuron_type.gain_bias(rates, intercepts)
+        if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.float32(gain) > 0).all()):
+            raise SettingsError(
+                f"{self.neuron_type} with max_rates={self.max_rates!r} and intercepts={self.intercepts!r} has no "
+                f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or more; "
+                "intercepts must be below 1"
+            )
+
+    def gain_bias(self, model, name):
+        """Gain and bias of the ensemble of rectifier ``name``: two arrays of its size."""
+        size = model.size(name)
+        rng = np.random.RandomState((self.seed or 0) + list(model.layers).index(name))
+        max_rates, intercepts = (_sample(value, size, rng) for value in (self.max_rates, self.intercepts))
+        gain, bias = self.neuron_type.gain_bias(max_rates, intercepts)
+        return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
+
+    def construct(self, network):
+        model, source = network.model, {}
+        self._configure()
+        for name, layer in model.layers.items():
+            source[name] = self._place(model, layer, [source[i] for i in layer.inputs])
+        network.layers = source
+        network.input, network.output = source[model.input], source[model.output]
+        if isinstance(network.output, nengo.ensemble.Neurons):
+            network.output = nengo.Node(size_in=model.size(model.output), label="output")
+            nengo.Connection(source[model.output], network.output, synapse=None)
+        nengo.Probe(network.output, label="output")
+        nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
+        for name in self.probe_layers:
+            nengo.Probe(source[name], label=f"layer/{name}")  # no layer's name has a slash
+
+    def _configure(self):
+        """Tell NengoDL the settings, for the whole network where it takes them for that only."""
+        nengo_dl.configure_settings(trainable=False)
+        top = nengo.Network.context[0]
+        if not hasattr(top.config[nengo.Connection], "trainable"):
+            # nengo_dl.Layer marks its connections in the outermost network, but does not prepare it
+            with top:
+                nengo_dl.configure_settings(trainable=None)
+        if not self.stateful:
+            nengo_dl.configure_settings(stateful=False)
+        nengo_dl.configure_settings(planner=getattr(nengo_dl.graph_optimizer, f"{self.planner}_planner"))
+        if self.lif_smoothing is not None:
+            nengo_dl.configure_settings(lif_smoothing=self.lif_smoothing)
+
+    def _place(self, model, layer, sources):
+        """The Nengo object for one layer, connected to its ``sources``."""
+        shape_in = model.shapes[layer.inputs[0]] if layer.inputs else None
+        if isinstance(layer, specs.Input):
+            return nengo.Node(np.zeros(model.size(layer.name)), label=layer.name)
+        if isinstance(layer, specs.Flatten | specs.Reshape):
+            return sources[0]  # the same signal: Nengo's are flat
+        if isinstance(layer, specs.Rectifier):
+            gain, bias = self.gain_bias(model, layer.name)
+            neurons = nengo_dl.Layer(self.neuron_type)
+            return neurons(sources[0], synapse=self._synapse(sources[0]), gain=gain, bias=bias, label=layer.name)
+        if isinstance(layer, specs.Add | specs.Concatenate):
+            return self._join(model, layer, sources)
+        tensor_node = nengo_dl.Layer(keras_layer(layer, model.arrays_of(layer.name)))
+        return tensor_node(sources[0], shape_in=shape_in, synapse=self._synapse(sources[0]), label=layer.name)
+
+    def _join(self, model, layer, sources):
+        """A pass-through node whose entries are fed by the inputs: the same ones (Add) or their own."""
+        node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
+        entries = np.arange(node.size_in)
+        parts = [entries] * len(sources)
+        if isinstance(layer, specs.Concatenate):
+            axis = layer.axis % len(model.shapes[layer.name])
+            ends = np.cumsum([model.shapes[name][axis] for name in layer.inputs])
+            parts = np.split(entries.reshape(model.shapes[layer.name]), ends[:-1], axis=axis)
+        for source, part in zip(sources, parts, strict=True):
+            nengo.Connection(source, node[part.ravel()], synapse=self._synapse(source))
+        return node
+
+    def _synapse(self, source):
+        return self.synapse if isinstance(source, nengo.ensemble.Neurons) else None
+
+    def report_row(self, layer):
+        if isinstance(layer, specs.Input):
+            return "Node", "exact", "constant current"
+        if isinstance(layer, specs.Flatten | specs.Reshape):
+            return "same object", "exact", ""
+        if isinstance(layer, specs.Add | specs.Concatenate):
+            return "Node", "exact", ""
+        if isinstance(layer, specs.Rectifier):
+            remark = "trained on its rates, runs with spikes" if self.neuron_type.spiking else "rates"
+            if not isinstance(self.neuron_type, nengo.RectifiedLinear):
+                remark = f"the response of {type(self.neuron_type).__name__} replaces the rectifier; {remark}"
+            return f"Ensemble ({type(self.neuron_type).__name__})", "approximated", remark
+        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and self.neuron_type.spiking:
+            remark = (
+                "a spike anywhere in the window passes: rates after it are too high; average pooling has none of this"
+            )
+            return "TensorNode", "approximated", remark
+        if isinstance(layer, specs.Dropout):
+            return "TensorNode", "exact", "while training only"
+        return "TensorNode", "exact", ""
+
+
+def _sample(value, size, rng):
+    """``value`` for each of ``size`` neurons: a number, an array, or draws from a distribution."""
+    if isinstance(value, nengo.dists.Distribution):
+        return value.sample(size, rng=rng)
+    return np.broadcast_to(np.asarray(value, float), (size,))
+
+
+def build_trainable(model, neuron_type=None, **settings):
+    """Build a network that NengoDL trains: Keras layers as ``nengo_dl.Layer``, neurons as ensembles.
+
+    Each convolution, dense and pooling layer is a Keras layer in a TensorNode; each rectifier is an
+    ensemble of ``neuron_type``, which trains with its rate form and runs with spikes (Hunsberger & Eliasmith
+    2016, arXiv 1611.05141).  Biases and gains of the ensembles are fixed, so that the trained
+    arrays are those of a convolutional network.
+
+    Parameters
+    ----------
+    model : Keras model or Model
+        Sequential or functional; its layers and options are those that ``as_model`` reads.
+    neuron_type : nengo.neurons.NeuronType, optional
+        Any type with a rate form; ``DEFAULT_NEURON``, an LIF type that spikes well, by default.
+    max_rates : float, array_like or nengo.dists.Distribution, optional
+        Firing rate in Hz of a neuron whose input is 1.  By default 1 / amplitude of the neuron type, so that an
+        input of 1 gives an output of 1, as in the rectifier that it replaces; types without one need it.
+    intercepts : float, array_like or nengo.dists.Distribution, optional
+        Input at which a neuron starts to fire; 0 by default.
+    synapse : float or nengo.synapses.Synapse, optional
+        Filter on spikes that leave a layer, time constant in seconds; none by default, as in NengoDL's example.  With
+        0.002 spiking costs far less accuracy.  ``train`` ignores it; in a Simulator session of your own, train without
+        and then ``rebuild(synapse=0.002)``, because a filter delays its input, and training lasts one step.
+    output_synapse : float or nengo.synapses.Synapse, optional
+        Filter of the probe "output_filtered", 0.1 s by default.
+    lif_smoothing : float, optional
+        Train ``nengo.LIF`` with the smoothed response of NengoDL's setting of the same name.
+    stateful : bool, optional
+        Whether simulators keep the network's state between calls; True by default, as in NengoDL.
+    planner : "greedy", "tree", "transitive" or "noop", optional
+        NengoDL's graph planner; "noop" by default: the others merge the neurons of several layers, and copying
+        such large signals together and apart makes simulations with synapses many times slower.
+    seed : int, optional
+        Of the network and of what distributions draw; 0 by default.
+
+    Returns
+    -------
+    ConvNetwork
+
+    Raises
+    ------
+    SettingsError, ConversionError
+        If a setting cannot work; if the neuron type has no rate form.
+    """
+    neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
+    settings = TrainableSettings(neuron_type=neuron_type, **settings)
+    rates = settings.max_rates
+    if neuron_type.spiking and not isinstance(rates, nengo.dists.Distribution) and np.max(rates) < 10:
+        warnings.warn(
+            f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
+            f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
+            stacklevel=2,
+        )
+    return ConvNetwork(as_model(model), settings)
+
+
+def live_arrays(network):
+    """The arrays that the network's Keras layers hold now: those of the model, or what a Simulator trained.
+
+    Returns
+    -------
+    dict of str to ndarray
+    """
+    arrays = {}
+    for name, layer in network.model.layers.items():
+        names = [f"{name}/{array}" for array in layer.array_shapes(*(network.model.shapes[i] for i in layer.inputs))]
+        if names:
+            weights = network.layers[name].tensor_func.weights
+            values = [weight.numpy() for weight in weights] or [network.model.arrays[array] for array in names]
+            arrays.update(zip(names, values, strict=True))
+    return arrays
+
+
+def collect_trained(network):
+    """The network with the arrays that a ``nengo_dl.Simulator`` session trained.
+
+    NengoDL keeps trained weights in the Keras layers of the session; ``evaluate``, ``save`` and the like read
+    the network's model.  This makes a new network whose model holds the trained arrays.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by :func:`build_trainable`, then trained in a Simulator.
+
+    Returns
+    -------
+    ConvNetwork
+    """
+    if not isinstance(network.settings, TrainableSettings):
+        raise ConversionError("only networks made by build_trainable hold arrays that a Simulator trains")
+    return network.rebuild(network.model.replace(arrays=live_arrays(network)))
+
+
+def check_collected(network):
+    """Raise where a Simulator session has trained the network since it was built."""
+    if isinstance(network.settings, TrainableSettings):
+        for name, array in live_arrays(network).items():
+            if not np.array_equal(array, network.model.arrays[name]):
+                raise SettingsError(
+                    f"this network was trained in a nengo_dl.Simulator after it was built ({name} differs from its "
+                    "model): continue with network = nengo_snnconv.collect_trained(network)"
+                )
