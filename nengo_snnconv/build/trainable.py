@@ -72,8 +72,8 @@ class TrainableSettings(Settings):
         if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.float32(gain) > 0).all()):
             raise SettingsError(
                 f"{self.neuron_type} with max_rates={self.max_rates!r} and intercepts={self.intercepts!r} has no "
-                f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or more; "
-                "intercepts must be below 1"
+                f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or "
+                "more; intercepts must be below 1"
             )
 
     def gain_bias(self, model, name):
