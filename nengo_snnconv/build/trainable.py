@@ -195,8 +195,8 @@ def build_trainable(model, neuron_type=None, **settings):
         Input at which a neuron starts to fire; 0 by default.
     synapse : float or nengo.synapses.Synapse, optional
         Filter on spikes that leave a layer, time constant in seconds; none by default, as in NengoDL's example.  With
-        0.002 spiking costs far less accuracy.  ``train`` ignores it; in a Simulator session of your own, train without
-        and then ``rebuild(synapse=0.002)``, because a filter delays its input, and training lasts one step.
+        0.002 spiking costs a little less accuracy.  ``train`` ignores it; in a Simulator session of your own, train
+        without and then ``rebuild(synapse=0.002)``, because a filter delays its input, and training lasts one step.
     output_synapse : float or nengo.synapses.Synapse, optional
         Filter of the probe "output_filtered", 0.1 s by default.
     lif_smoothing : float, optional
