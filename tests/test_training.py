@@ -220,7 +220,7 @@ class TestCheckpoint:
         content = path.read_bytes()
         with pytest.raises(snc.SettingsError, match=r"different training: batch_size \(was 20, is 10\)"):
             train(problem, checkpoint=path, batch_size=10)
-        with pytest.raises(snc.SettingsError, match="different training: data"):
+        with pytest.raises(snc.SettingsError, match="different training: training data"):
             train((problem[0] + 1, problem[1]), checkpoint=path)
         assert path.read_bytes() == content
 
