@@ -54,11 +54,10 @@ class TrainableSettings(Settings):
         rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))
 
     def _check_rates(self):
-        limit = 1 / getattr(self.neuron_type, "tau_ref", 0) if getattr(self.neuron_type, "tau_ref", 0) else np.inf
-        if isinstance(self.max_rates, nengo.dists.Distribution) or isinstance(
-            self.intercepts, nengo.dists.Distribution
-        ):
-            return
+        if any(isinstance(value, nengo.dists.Distribution) for value in (self.max_rates, self.intercepts)):
+            return  # what is drawn is not known yet
+        tau_ref = getattr(self.neuron_type, "tau_ref", 0)
+        limit = 1 / tau_ref if tau_ref else np.inf
         highest, lowest = np.max(self.max_rates), np.min(self.max_rates)
         if not 0 < lowest <= highest < limit:
             raise SettingsError(

@@ -1,5 +1,6 @@
 """train: the loop over epochs, the same for every engine."""
 
+import copy
 import json
 import math
 import time
@@ -131,23 +132,23 @@ def train(
         }
         checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(run)))
     saved = checkpoint.read() if checkpoint else None
-    progress_state = _Progress(network, saved, early_stopping)
-    if progress_state.epoch > epochs:
+    state = _Progress(network, saved, early_stopping)
+    if state.epoch > epochs:
         raise SettingsError(
-            f"the checkpoint {checkpoint.path} has {progress_state.epoch} epochs already, more than epochs={epochs}: "
+            f"the checkpoint {checkpoint.path} has {state.epoch} epochs already, more than epochs={epochs}: "
             "ask for as many or more, remove the file, or choose another path"
         )
-    if progress_state.finished(epochs):
-        return progress_state.result()
+    if state.finished(epochs):
+        return state.result()
 
     tf.random.set_seed(seed)
-    trainer = ENGINES[engine](progress_state.network, optimizer, loss, batch_size)
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size)
     try:
         if saved:
             restore(trainer.optimizer_variables(), saved[1])
         validate = _validator(network, loss, validation, batch_size)
-        while not progress_state.finished(epochs):
-            epoch = progress_state.epoch
+        while not state.finished(epochs):
+            epoch = state.epoch
             if callable(schedule):
                 optimizer.learning_rate = float(schedule(epoch))
             start = time.perf_counter()
@@ -162,21 +163,22 @@ def train(
             arrays = trainer.arrays()
             figures |= validate(arrays)
             figures |= {"learning_rate": _learning_rate(optimizer), "seconds": time.perf_counter() - start}
-            progress_state.add(arrays, figures)
+            advanced = state.after(arrays, figures)
             if checkpoint:
-                state = progress_state.state()
-                checkpoint.write(progress_state.network, trainer.optimizer_variables(), state, progress_state.best)
+                variables = trainer.optimizer_variables()
+                checkpoint.write(advanced.network, variables, advanced.to_json(), advanced.best)
+            state = advanced  # only now: an interrupt leaves state and checkpoint at the same epoch
             if on_epoch:
                 on_epoch(epoch + 1, figures)
     except KeyboardInterrupt as interrupt:
-        done = progress_state.epoch
+        done = state.epoch
         where = f"; run it again to continue from {checkpoint.path}" if checkpoint and done else ""
         raise TrainingInterrupted(
-            f"training was interrupted after {done} of {epochs} epochs{where}", progress_state.network
+            f"training was interrupted after {done} of {epochs} epochs{where}", state.network
         ) from interrupt
     finally:
         trainer.close()
-    return progress_state.result()
+    return state.result()
 
 
 class _Progress:
@@ -186,29 +188,30 @@ class _Progress:
         self.patience = patience
         self.epoch, self.best_epoch, self.best = 0, 0, None
         self.network = network
-        self.history = {name: list(values) for name, values in network.history.items()}
+        self.history = network.history
         if saved:
             arrays, _, state, self.best = saved
             self.epoch, self.best_epoch, self.history = state["epoch"], state["best_epoch"], state["history"]
             self.network = self._network(arrays)
 
     def _network(self, arrays):
-        history = {name: list(values) for name, values in self.history.items()}
-        metadata = {**self.network.model.metadata, "history": history}
+        metadata = {**self.network.model.metadata, "history": copy.deepcopy(self.history)}
         return self.network.rebuild(self.network.model.replace(arrays=arrays, metadata=metadata))
 
-    def add(self, arrays, figures):
-        """Take in the arrays and figures of one more epoch."""
+    def after(self, arrays, figures):
+        """The progress after one more epoch, which gave these arrays and figures."""
+        advanced = copy.copy(self)
         before = max((len(values) for values in self.history.values()), default=0)
-        for name in self.history.keys() | figures.keys():
-            self.history.setdefault(name, [None] * before).append(figures.get(name))
-        self.epoch += 1
-        losses = self.history.get("val_loss", [])[-self.epoch :]
+        names = [*self.history, *(name for name in figures if name not in self.history)]
+        advanced.history = {name: [*self.history.get(name, [None] * before), figures.get(name)] for name in names}
+        advanced.epoch += 1
+        losses = advanced.history.get("val_loss", [])[-advanced.epoch :]
         if self.patience is not None and losses[-1] < min(losses[:-1], default=math.inf):
-            self.best, self.best_epoch = arrays, self.epoch
-        self.network = self._network(arrays)
+            advanced.best, advanced.best_epoch = arrays, advanced.epoch
+        advanced.network = advanced._network(arrays)
+        return advanced
 
-    def state(self):
+    def to_json(self):
         """What a checkpoint keeps beside arrays."""
         return {"epoch": self.epoch, "best_epoch": self.best_epoch, "history": self.history}
 
