@@ -11,7 +11,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
-    ("_version", "exceptions", "atomic", "progress", "compat"),
+    ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
     ("model", "keras_reader", "datasets", "metrics"),
     ("neurons", "build"),
     ("presets", "training", "evaluation"),

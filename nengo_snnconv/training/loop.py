@@ -1,5 +1,6 @@
 """train: the loop over epochs, the same for every engine."""
 
+import contextlib
 import copy
 import json
 import math
@@ -13,6 +14,7 @@ from ..build.storage import settings_to_json
 from ..build.trainable import TrainableSettings, check_collected
 from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
+from ..interrupts import deferred_interrupt
 from ..metrics import accuracy
 from ..model.files import model_to_json
 from ..progress import progress_bar
@@ -144,40 +146,44 @@ def train(
     tf.random.set_seed(seed)
     trainer = ENGINES[engine](state.network, optimizer, loss, batch_size)
     try:
-        if saved:
-            restore(trainer.optimizer_variables(), saved[1])
-        validate = _validator(network, loss, validation, batch_size)
-        while not state.finished(epochs):
-            epoch = state.epoch
-            if callable(schedule):
-                optimizer.learning_rate = float(schedule(epoch))
-            start = time.perf_counter()
-            images, targets = _epoch_data(x, y, batch_size, augment, np.random.default_rng([seed, epoch]))
-            with progress_bar(len(images) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
-                figures = trainer.fit(images, targets, [_Bar(bar), tf.keras.callbacks.TerminateOnNaN()])
-            if not math.isfinite(figures["loss"]):
-                raise SettingsError(
-                    f"the loss became NaN in epoch {epoch + 1}: reduce the learning rate, or set the optimizer's "
-                    "global_clipnorm (amplitude times max_rates of the neurons should be near 1)"
-                )
-            arrays = trainer.arrays()
-            figures |= validate(arrays)
-            figures |= {"learning_rate": _learning_rate(optimizer), "seconds": time.perf_counter() - start}
-            advanced = state.after(arrays, figures)
-            if checkpoint:
-                variables = trainer.optimizer_variables()
-                checkpoint.write(advanced.network, variables, advanced.to_json(), advanced.best)
-            state = advanced  # only now: an interrupt leaves state and checkpoint at the same epoch
-            if on_epoch:
-                on_epoch(epoch + 1, figures)
+        with contextlib.ExitStack() as stack:
+            stack.callback(trainer.close)
+            check_interrupt = stack.enter_context(deferred_interrupt())
+            if saved:
+                restore(trainer.optimizer_variables(), saved[1])
+            validate = _validator(network, loss, validation, batch_size)
+            while not state.finished(epochs):
+                check_interrupt()
+                epoch = state.epoch
+                if callable(schedule):
+                    optimizer.learning_rate = float(schedule(epoch))
+                start = time.perf_counter()
+                images, targets = _epoch_data(x, y, batch_size, augment, np.random.default_rng([seed, epoch]))
+                with progress_bar(len(images) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
+                    figures = trainer.fit(
+                        images, targets, [_Batches(bar, check_interrupt), tf.keras.callbacks.TerminateOnNaN()]
+                    )
+                if not math.isfinite(figures["loss"]):
+                    raise SettingsError(
+                        f"the loss became NaN in epoch {epoch + 1}: reduce the learning rate, or set the optimizer's "
+                        "global_clipnorm (amplitude times max_rates of the neurons should be near 1)"
+                    )
+                arrays = trainer.arrays()
+                figures |= validate(arrays)
+                figures |= {"learning_rate": _learning_rate(optimizer), "seconds": time.perf_counter() - start}
+                advanced = state.after(arrays, figures)
+                if checkpoint:
+                    variables = trainer.optimizer_variables()
+                    checkpoint.write(advanced.network, variables, advanced.to_json(), advanced.best)
+                state = advanced  # only now: an interrupt leaves state and checkpoint at the same epoch
+                if on_epoch:
+                    on_epoch(epoch + 1, figures)
     except KeyboardInterrupt as interrupt:
         done = state.epoch
         where = f"; run it again to continue from {checkpoint.path}" if checkpoint and done else ""
         raise TrainingInterrupted(
             f"training was interrupted after {done} of {epochs} epochs{where}", state.network
         ) from interrupt
-    finally:
-        trainer.close()
     return state.result()
 
 
@@ -225,14 +231,16 @@ class _Progress:
         return self.network if self.best is None else self._network(self.best)
 
 
-class _Bar(tf.keras.callbacks.Callback):
-    """Moves a tqdm bar with each batch."""
+class _Batches(tf.keras.callbacks.Callback):
+    """Between batches, moves a tqdm bar and lets interrupts through."""
 
-    def __init__(self, bar):
+    def __init__(self, bar, check_interrupt):
         super().__init__()
         self.bar = bar
+        self.check_interrupt = check_interrupt
 
     def on_train_batch_end(self, batch, logs=None):
+        self.check_interrupt()
         self.bar.update()
         if logs and not self.bar.disable:
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
