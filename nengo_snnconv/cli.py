@@ -233,9 +233,10 @@ def _train(data, preset_name, neuron, *, seed, max_rate=MAX_RATE_HZ, augmented=T
 
     from . import build_trainable, preset, random_affine
     from . import train as train_network
+    from .build.trainable import DEFAULT_NEURON
 
     if neuron == "lif":
-        neuron_type = nengo.LIF(amplitude=1 / max_rate, min_voltage=-5)
+        neuron_type = nengo.LIF(amplitude=1 / max_rate, min_voltage=DEFAULT_NEURON.min_voltage)
     else:
         neuron_type = nengo.SpikingRectifiedLinear(amplitude=1 / max_rate)
     keras = preset(preset_name, data.x_train.shape[1:], len(data.class_names), seed=seed)

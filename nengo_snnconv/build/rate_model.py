@@ -52,9 +52,9 @@ def rate_model(network):
 
 def arrays_of_rate_model(network, rates):
     """The arrays that the Keras model ``rates`` of ``network`` holds now: {"conv1/kernel": ndarray, ...}."""
-    model, arrays = network.model, {}
-    for name, layer in model.layers.items():
-        names = layer.array_shapes(*(model.shapes[i] for i in layer.inputs))
+    arrays = {}
+    for name in network.model.layers:
+        names = network.model.array_names(name)
         values = rates.get_layer(name).get_weights() if names else []
-        arrays.update({f"{name}/{array}": value for array, value in zip(names, values, strict=True)})
+        arrays.update(zip(names, values, strict=True))
     return arrays

@@ -237,8 +237,8 @@ def live_arrays(network):
     dict of str to ndarray
     """
     arrays = {}
-    for name, layer in network.model.layers.items():
-        names = [f"{name}/{array}" for array in layer.array_shapes(*(network.model.shapes[i] for i in layer.inputs))]
+    for name in network.model.layers:
+        names = network.model.array_names(name)
         if names:
             weights = network.layers[name].tensor_func.weights
             values = [weight.numpy() for weight in weights] or [network.model.arrays[array] for array in names]

@@ -62,10 +62,13 @@ class Model:
         """Number of entries in the output of layer ``name``."""
         return math.prod(self.shapes[name])
 
+    def array_names(self, name):
+        """Names of one layer's arrays in ``arrays``, in the order in which Keras has them."""
+        return [key for key in self.arrays if key.rpartition("/")[0] == name]
+
     def arrays_of(self, name):
         """The arrays of one layer: {"kernel": ..., "bias": ...}."""
-        prefix = f"{name}/"
-        return {key[len(prefix) :]: array for key, array in self.arrays.items() if key.startswith(prefix)}
+        return {key.rpartition("/")[2]: self.arrays[key] for key in self.array_names(name)}
 
     def consumers(self, name):
         """The layers that read layer ``name``, in order."""

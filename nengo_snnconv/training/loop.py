@@ -114,12 +114,15 @@ def train(
     loss = _loss(loss, y)
 
     if checkpoint is not None:
-        config = copy_optimizer(optimizer).get_config()
         run = {
             "model": model_to_json(network.model)["layers"],
             "network": settings_to_json(network.settings),
             "epochs before": len(network.history.get("loss", ())),
-            "optimizer": {"class": type(optimizer).__name__, **_jsonable(config), "learning_rate": None},
+            "optimizer": {
+                "class": type(optimizer).__name__,
+                **_jsonable(optimizer.get_config()),
+                "learning_rate": None,
+            },
             "learning_rate": _jsonable(base_rate),
             "schedule": "function" if callable(schedule) else schedule,
             "epochs": epochs if schedule == "cosine" else None,  # the others can be trained on
@@ -371,9 +374,7 @@ def _validator(network, loss, validation, batch_size):
 
     def validate(arrays):
         for layer in rates.layers:
-            own = [array for name, array in arrays.items() if name.rpartition("/")[0] == layer.name]
-            if own:
-                layer.set_weights(own)
+            layer.set_weights([arrays[name] for name in network.model.array_names(layer.name)])
         scores = rates.predict(x, batch_size=max(batch_size, 200), verbose=0)
         classes = y if y.ndim == 1 else y.argmax(axis=-1)
         value = float(tf.reduce_mean(loss(tf.constant(y), tf.constant(scores))))
@@ -391,6 +392,4 @@ def _jsonable(value):
         return {key: _jsonable(item) for key, item in value.items()}
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, tf.keras.optimizers.schedules.LearningRateSchedule):
-        return {"schedule": type(value).__name__, **_jsonable(value.get_config())}
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
