@@ -1,7 +1,8 @@
 """Makes nengo-dl 3.6.0 run on today's TensorFlow, and loads both only when they are first needed.
 
 Use ``from nengo_snnconv.compat import nengo_dl, tf``; users who import nengo_dl themselves import
-nengo_snnconv first and call :func:`install`, or just ``from nengo_snnconv.compat import nengo_dl``.
+nengo_snnconv first and call :func:`install`, or just ``from nengo_snnconv.compat import nengo_dl``.  ``keras3``
+is the package Keras 3, which reads the files that it wrote.
 
 nengo-dl needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it
 imports two Keras names by the module paths that they had before Keras 2.13.
@@ -23,6 +24,9 @@ INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'
 def __getattr__(name):
     if name in ("tf", "nengo_dl"):
         install()
+        return globals()[name]
+    if name == "keras3":
+        globals()[name] = _import_keras3()
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -92,6 +96,14 @@ def _import_tensorflow():
         )
     tf.get_logger().setLevel("ERROR")
     return tf
+
+
+def _import_keras3():
+    install()  # TensorFlow, which is Keras 3's usual engine, loads with the settings that nengo_dl needs
+    found = version_of("keras")
+    if found is None or found < (3,):
+        raise CompatibilityError('Keras 3 is needed for this model: pip install "keras>=3"')
+    return importlib.import_module("keras")
 
 
 @contextlib.contextmanager

@@ -2,16 +2,17 @@
 
 import dataclasses
 import time
+import warnings
 
 import numpy as np
 from nengo.params import Default
 from nengo.synapses import SynapseParam
 
 from . import metrics
+from .backends import BACKENDS
 from .build.network import ConvNetwork
 from .build.rate_model import rate_model
 from .build.trainable import check_collected
-from .compat import nengo_dl
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
 from .progress import progress_bar
@@ -72,12 +73,15 @@ class Evaluation:
     y : ndarray, (images,)
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.
+    input_layer : LayerActivity or None
+        Of an input of Poisson spikes; None for constant current.
     other_operations : float
         Additions per image that the outputs of maxima cause; each one but zero counts, in each step.
     ann_operations : int
         Multiply-accumulate operations of the ANN for one image.
     input_operations : int
-        Those of them that the image itself causes.  It is no spike, so they are needed with spikes too, once.
+        Those of them that the image itself causes.  As constant current it is no spike, so they are needed with
+        spikes too, once; 0 for an input of Poisson spikes, whose additions are synaptic operations.
     seconds, build_seconds : float
         Wall time of the simulation, and of building it.
     dt : float
@@ -92,6 +96,7 @@ class Evaluation:
     scores: np.ndarray
     y: np.ndarray
     layers: dict
+    input_layer: LayerActivity
     other_operations: float
     ann_operations: int
     input_operations: int
@@ -116,7 +121,10 @@ class Evaluation:
 
     @property
     def spikes_per_neuron(self):
-        """Spikes of a neuron per image over the whole run, mean over all neurons; None for a network of rates."""
+        """Spikes of a neuron per image over the whole run, mean over all neurons; None for a network of rates.
+
+        The input and output neurons are not among them.
+        """
         n_neurons = sum(layer.n_neurons for layer in self.layers.values())
         spikes = sum(layer.spikes_per_neuron * layer.n_neurons for layer in self.layers.values())
         return spikes / n_neurons if n_neurons else None
@@ -126,7 +134,8 @@ class Evaluation:
         """Additions that spikes cause, per image; None for a network of rates."""
         if not self.layers:
             return None
-        return self.other_operations + sum(layer.synaptic_operations for layer in self.layers.values())
+        layers = [*self.layers.values(), *([self.input_layer] if self.input_layer else [])]
+        return self.other_operations + sum(layer.synaptic_operations for layer in layers)
 
     def confusion(self, step=-1):
         """Confusion matrix after a step (-1: the last): (classes, classes), rows true, columns predicted."""
@@ -157,6 +166,7 @@ class Evaluation:
             "synaptic_operations": self.synaptic_operations,
             "ann_operations": self.ann_operations,
             "input_operations": self.input_operations,
+            "input_spikes_per_neuron": self.input_layer.spikes_per_neuron if self.input_layer else None,
             "seconds": self.seconds,
             "build_seconds": self.build_seconds,
             "layers": layers,
@@ -179,6 +189,8 @@ class Evaluation:
                     f"{self.ann_operations:,} per image, {self.input_operations:,} for its input",
                 ),
             ]
+        if self.input_layer:
+            rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s on {self.backend}"))
         return "\n".join(f"{name:<26} {value}" for name, value in rows)
 
@@ -197,9 +209,9 @@ class Recording:
     ----------
     images : ndarray, (images, height, width, channel)
     spikes : dict of str to ndarray, (images, steps, neurons)
-        Number of spikes of each neuron of each spiking layer in each step.
+        Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
     output, filtered : ndarray, (images, steps, classes)
-        Class scores, and the same through the read-out's synapse.
+        Class scores, and the same read out over time.
     dt : float
         Seconds per step.
     """
@@ -236,12 +248,14 @@ def evaluate(
         Class numbers.
     n_steps : int
         Time steps for which each image is shown.
-    backend : "nengo_dl"
-        The simulator; other back ends cannot run networks made by ``build_trainable``.
+    backend : "nengo_dl" or "nengo"
+        The simulator.  nengo, the reference, shows one image after another; it cannot run the TensorNodes of networks
+        made by ``build_trainable``.
     synapse : float, nengo.synapses.Synapse or None
-        Filter through which the class scores are read; None reads each step for itself.  By default that of
-        the network's probe "output_filtered".  The filtered value after a step contains that step; Nengo's own
-        probes show it one step later.
+        Filter through which the class scores are read; None reads each step for itself.  By default, for networks
+        made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
+        of spikes of the output; for others that of the probe "output_filtered".  The filtered value after a step
+        contains that step; Nengo's own probes show it one step later.
     minibatch_size : int
         Images that are simulated together.
     memory_mb : float
@@ -300,8 +314,10 @@ def evaluate(
             per_step[name] / len(x),
             operations[name],
         )
-        for name in runner.spiking
+        for name in runner.recorded
     }
+    input_layer = layers.pop(model.input, None)
+    layers = {name: layers[name] for name in runner.spiking}
     ann_predictions = rate_predictions(network, x)
     return Evaluation(
         accuracy=metrics.accuracy(step_predictions, y),
@@ -311,9 +327,10 @@ def evaluate(
         scores=scores,
         y=y,
         layers=layers,
-        other_operations=sum(value for name, value in operations.items() if name not in layers),
+        input_layer=input_layer,
+        other_operations=sum(operations[name] for name in operations if name not in (*layers, model.input)),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
-        input_operations=int(metrics.fan_out(model, model.input).sum()),
+        input_operations=0 if input_layer else int(metrics.fan_out(model, model.input).sum()),
         seconds=seconds,
         build_seconds=build_seconds,
         dt=dt,
@@ -340,8 +357,11 @@ def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.
     x = check_images(network.model, x)
     runner = _Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
     with runner:
-        ((_, _, output, filtered, activity),) = runner.run(x)
-    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in runner.spiking}
+        _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
+    output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
+    activity = {name: np.concatenate([part[name] for part in activities]) for name in runner.recorded}
+    names = ([network.model.input] if runner.input_spikes else []) + runner.spiking
+    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
     return Recording(x, spikes, output, filtered, dt)
 
 
@@ -365,34 +385,34 @@ class _Runner:
     spiking : list of str
         Layers of spiking neurons.
     recorded : list of str
-        Those, and the layers that pass spikes on as events of their own.
+        Those, the layers that pass spikes on as events of their own, and an input that spikes.
     """
 
     def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images):
         check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
         if not dt > 0:
             raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
-        if backend != "nengo_dl":
-            raise ConversionError(
-                f"the back end {backend!r} cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
-                "runs: use backend='nengo_dl'"
-            )
+        if backend not in BACKENDS:
+            raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
         check_collected(network)
         model, settings = network.model, network.settings
-        neurons_spike = settings.neuron_type.spiking
-        sources = [name for name, layer in model.layers.items() if metrics.is_event_source(layer)]
-        self.recorded = sources if neurons_spike else []
+        _check_rates(settings, dt)
+        spikes = settings.neuron_type.spiking
+        self.recorded = [name for name, layer in model.layers.items() if (spikes and metrics.is_event_source(layer))]
         self.spiking = [name for name in self.recorded if isinstance(model.layers[name], specs.Rectifier)]
+        self.input_spikes = getattr(settings, "input_coding", "constant") == "poisson"
+        if self.input_spikes:
+            self.recorded.insert(0, model.input)
         self.n_steps, self.dt = n_steps, dt
+        self.accumulates = settings.accumulates and synapse is Default
         self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
-        self.amplitude = getattr(settings.neuron_type, "amplitude", 1)
-        self.negative = settings.neuron_type.negative
-        self.minibatch_size = min(minibatch_size, n_images)
+        self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
+        minibatch_size = min(minibatch_size, n_images)
+        self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
-        bytes_per_step = 3 * 4 * self.minibatch_size * (sum(map(model.size, self.recorded)) + model.size(model.input))
+        recorded = sum(map(model.size, self.recorded)) + model.size(model.input)
+        bytes_per_step = 3 * 4 * self.simulator.at_once * recorded
         self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
-        self.network = network.rebuild(probe_layers=tuple(self.recorded), stateful=True)
-        self.simulator = nengo_dl.Simulator(self.network, minibatch_size=self.minibatch_size, dt=dt, progress_bar=False)
 
     def __enter__(self):
         return self
@@ -403,26 +423,22 @@ class _Runner:
     def run(self, x):
         """Show all images for all steps: yields, for a minibatch and a chunk of time after another,
 
-        the slice of images, the slice of steps, the class scores and filtered class scores (images, steps, classes),
+        the slice of images, the slice of steps, the class scores and those read out over time (images, steps, classes),
         and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}.
         """
-        for first in range(0, len(x), self.minibatch_size):
-            images = x[first : first + self.minibatch_size]
-            n_images = len(images)
-            padding = [(0, self.minibatch_size - n_images)] + [(0, 0)] * (images.ndim - 1)
-            flat = np.pad(images, padding, mode="edge").reshape(self.minibatch_size, 1, -1)
-            read_out = _filter(self.synapse, (n_images, self.network.output.size_out), self.dt)
-            self.simulator.reset(include_trainable=False)
+        x = x.reshape(len(x), -1)
+        for first in range(0, len(x), self.simulator.at_once):
+            images = x[first : first + self.simulator.at_once]
+            read_out = _accumulate() if self.accumulates else None
+            self.simulator.show(images, first)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
-                data = {self.network.input: np.repeat(flat, n_steps, axis=1)}
-                values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
-                probes = self.network.probes
-                activity = {name: values[probes[f"layer/{name}"]][:n_images] for name in self.recorded}
-                activity = {name: self._magnitude(name, value) for name, value in activity.items()}
-                output = values[probes["output"]][:n_images]
+                values = self.simulator.run(n_steps)
+                activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
+                output = values["output"]
+                read_out = read_out or _filter(self.synapse, output[:, 0].shape, self.dt)
                 yield (
-                    slice(first, first + n_images),
+                    slice(first, first + len(images)),
                     slice(start, start + n_steps),
                     output,
                     read_out(output),
@@ -441,6 +457,30 @@ class _Runner:
     def counts(self, emitted):
         """Numbers of spikes from what neurons emitted, or from sums of it."""
         return metrics.spike_counts(emitted, self.amplitude, self.dt)
+
+
+def _check_rates(settings, dt):
+    """Warn where a neuron that spikes once a step at most cannot reach an activation of 1."""
+    longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
+    if dt > longest * (1 + 1e-6):
+        warnings.warn(
+            f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
+            stacklevel=4,
+        )
+
+
+def _accumulate():
+    """A function that averages (images, steps, classes) from the first step to each, and continues where it ended."""
+    total, n_steps = 0.0, 0
+
+    def read_out(output):
+        nonlocal total, n_steps
+        sums = total + np.cumsum(output, axis=1, dtype=np.float64)
+        numbers = n_steps + np.arange(1, output.shape[1] + 1)
+        total, n_steps = sums[:, -1:], numbers[-1]
+        return (sums / numbers[:, None]).astype(np.float32)
+
+    return read_out
 
 
 def _filter(synapse, shape, dt):

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from .model import layers as specs
-from .model.layers import window_output
+from .model.layers import window_offset, window_output
 
 
 def accuracy(predictions, y):
@@ -78,7 +78,7 @@ def _through(layer, model, place):
     if is_event_source(layer):
         return np.int64(0)
     shape = model.shapes[layer.inputs[place]]
-    return fan_out(model, layer.name).reshape(shape)  # Flatten, Reshape, Add, Dropout: the same entries
+    return fan_out(model, layer.name).reshape(shape)  # Add, Affine, Dropout: the same entries
 
 
 @_through.register
@@ -111,17 +111,20 @@ def _(layer: specs.GlobalAveragePool, model, place):
 
 
 @_through.register
-def _(layer: specs.Concatenate, model, place):
-    axis = layer.axis % len(model.shapes[layer.name])
-    lengths = [model.shapes[name][axis] for name in layer.inputs]
-    return np.split(fan_out(model, layer.name), np.cumsum(lengths)[:-1], axis=axis)[place]
+def _(layer: specs.Selection, model, place):
+    items = [np.full(model.shapes[name], -1) for name in layer.inputs]
+    items[place] = np.arange(items[place].size).reshape(items[place].shape)
+    entries = layer.select(*items, fill=-1).ravel()
+    counts = np.zeros(items[place].size, np.int64)
+    np.add.at(counts, entries[entries >= 0], fan_out(model, layer.name).ravel()[entries >= 0])
+    return counts.reshape(items[place].shape)
 
 
 def _cover(length, size, stride, padding, dilation=1):
     """Which input each window position covers along one axis: an int64 array (positions, length) of 0 and 1."""
     positions = window_output(length, size, stride, padding, dilation)
     extent = (size - 1) * dilation + 1
-    before = max((positions - 1) * stride + extent - length, 0) // 2 if padding == "same" else 0
+    before = window_offset(length, extent, stride, padding)
     cover = np.zeros((positions, length), np.int64)
     for position in range(positions):
         entries = position * stride - before + dilation * np.arange(size)

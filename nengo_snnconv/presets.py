@@ -16,15 +16,43 @@ def _lif_mnist(add, classes):
 
 
 def _diehl_mnist(add, classes):
-    """12c5-2s-64c5-2s-10o of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696): average pooling, no biases."""
+    """12c5-2s-64c5-2s-10o of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696): average pooling, no biases.
+
+    Trained with dropout, as there: what copes with missing activity copes with activity in whole spikes.
+    """
     add.conv(12, 5, use_bias=False)
     add.average_pool(2)
+    add.dropout(0.2)
     add.conv(64, 5, use_bias=False)
     add.average_pool(2)
+    add.dropout(0.5)
     add.dense(classes, use_bias=False)
 
 
-PRESETS = {"lif-mnist": _lif_mnist, "diehl-mnist": _diehl_mnist}
+def _vgg_cifar10(add, classes):
+    """Pairs of 3x3 convolutions with batch normalisation and maxima between them, as in Simonyan & Zisserman 2014."""
+    for filters in (32, 64, 128):
+        add.normalised_conv(filters)
+        add.normalised_conv(filters)
+        add.max_pool(2)
+    add.dense(classes)
+
+
+def _resnet_cifar10(add, classes):
+    """Three residual blocks with batch normalisation, as He et al. 2016 (arXiv 1512.03385) have them for CIFAR-10."""
+    add.normalised_conv(24)
+    for filters, strides in ((24, 1), (48, 2), (96, 2)):
+        add.residual_block(filters, strides)
+    add.global_average_pool()
+    add.dense(classes)
+
+
+PRESETS = {
+    "lif-mnist": _lif_mnist,
+    "diehl-mnist": _diehl_mnist,
+    "vgg-cifar10": _vgg_cifar10,
+    "resnet-cifar10": _resnet_cifar10,
+}
 
 
 def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
@@ -32,7 +60,7 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
 
     Parameters
     ----------
-    name : "lif-mnist" or "diehl-mnist"
+    name : "lif-mnist", "diehl-mnist", "vgg-cifar10" or "resnet-cifar10"
     input_shape : tuple of int
         Height, width and channels of the images.
     classes : int
@@ -41,7 +69,7 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
 
     Returns
     -------
-    tf.keras.Sequential
+    tf.keras.Model
         Its last layer gives logits.
 
     Raises
@@ -51,37 +79,71 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
     """
     if name not in PRESETS:
         raise SettingsError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
-    stack = _Stack(name, input_shape, seed)
+    stack = _Stack(input_shape, seed)
     PRESETS[name](stack, classes)
-    return stack.model
+    return tf.keras.Model(stack.input, stack.end, name=name)
 
 
 class _Stack:
-    """Adds layers with counted names and seeded initial weights to a Sequential model."""
+    """Adds layers with counted names and seeded initial weights, one on top of the other."""
 
-    def __init__(self, name, input_shape, seed):
-        self.model = tf.keras.Sequential([tf.keras.Input(input_shape, name="image")], name=name)
+    def __init__(self, input_shape, seed):
+        self.input = self.end = tf.keras.Input(input_shape, name="image")
         self.seed = seed
         self.counts = {}
 
-    def conv(self, filters, kernel_size, **options):
+    def conv(self, filters, kernel_size, *, activation="relu", **options):
         name = self._name("conv")
-        conv = tf.keras.layers.Conv2D
-        self.model.add(
-            conv(filters, kernel_size, activation="relu", name=name, kernel_initializer=self._glorot(), **options)
+        kernel = self._glorot()
+        conv = tf.keras.layers.Conv2D(
+            filters, kernel_size, activation=activation, name=name, kernel_initializer=kernel, **options
         )
+        self.end = conv(self.end)
+
+    def normalised_conv(self, filters, *, kernel_size=3, strides=1, relu=True):
+        self.conv(filters, kernel_size, activation=None, strides=strides, padding="same", use_bias=False)
+        self.end = tf.keras.layers.BatchNormalization(name=self._name("norm"))(self.end)
+        if relu:
+            self._relu()
+
+    def residual_block(self, filters, strides):
+        start = self.end
+        self.normalised_conv(filters, strides=strides)
+        self.normalised_conv(filters, relu=False)
+        end, self.end = self.end, start
+        if start.shape[1:] != end.shape[1:]:
+            self.normalised_conv(filters, kernel_size=1, strides=strides, relu=False)
+        self.end = tf.keras.layers.Add(name=self._name("add"))([end, self.end])
+        self._relu()
+
+    def _relu(self):
+        self.end = tf.keras.layers.ReLU(name=self._name("relu"))(self.end)
 
     def average_pool(self, size):
-        self.model.add(tf.keras.layers.AveragePooling2D(size, name=self._name("pool")))
+        self.end = tf.keras.layers.AveragePooling2D(size, name=self._name("pool"))(self.end)
+
+    def dropout(self, rate):
+        name = self._name("dropout")
+        self.end = tf.keras.layers.Dropout(rate, seed=self._seed(), name=name)(self.end)
+
+    def max_pool(self, size):
+        self.end = tf.keras.layers.MaxPooling2D(size, name=self._name("pool"))(self.end)
+
+    def global_average_pool(self):
+        self.end = tf.keras.layers.GlobalAveragePooling2D(name=self._name("pool"))(self.end)
 
     def dense(self, units, **options):
-        self.model.add(tf.keras.layers.Flatten(name="flatten"))
+        if len(self.end.shape) > 2:
+            self.end = tf.keras.layers.Flatten(name="flatten")(self.end)
         name = self._name("dense")
-        self.model.add(tf.keras.layers.Dense(units, name=name, kernel_initializer=self._glorot(), **options))
+        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._glorot(), **options)(self.end)
 
     def _name(self, kind):
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return f"{kind}{self.counts[kind]}"
 
+    def _seed(self):
+        return self.seed * 1000 + sum(self.counts.values()) + 1
+
     def _glorot(self):
-        return tf.keras.initializers.GlorotUniform(seed=self.seed * 1000 + len(self.model.layers))
+        return tf.keras.initializers.GlorotUniform(seed=self._seed())

@@ -12,9 +12,9 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
-    ("model", "keras_reader", "datasets", "metrics"),
+    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics"),
     ("neurons", "build"),
-    ("presets", "training", "evaluation"),
+    ("conversion", "presets", "training", "calibration", "normalization", "backends", "evaluation"),
     ("plots", "report"),
     ("cli", "__init__"),
 ]

@@ -7,6 +7,7 @@ import pytest
 from models import branched, make, small_cnn
 
 from nengo_snnconv import FileFormatError, ModelError
+from nengo_snnconv.build.keras_layers import keras_layer
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model import Model, files, read_model, write_model
 from nengo_snnconv.model import layers as specs
@@ -60,6 +61,16 @@ class TestShapes:
         (lambda: specs.Dropout("d", "x", rate=1), "rate must be in"),
         (lambda: specs.Flatten("a/b", "x"), "name must be"),
         (lambda: specs.Input("x"), "needs a shape"),
+        (lambda: specs.Permute("p", "x", axes=(1, 2)), r"axes must hold each of 0, 1, ... once, got \(1, 2\)"),
+        (lambda: specs.Permute("p", "x"), "axes must hold each of"),
+        (
+            lambda: specs.Pad("p", "x", before=(1, 1), after=(1,)),
+            r"after must hold an integer for each axis",
+        ),
+        (lambda: specs.Pad("p", "x", before=(1.5,), after=(1,)), "before must hold an integer for each axis"),
+        (lambda: specs.Pad("p", "x"), "before must hold an integer for each axis"),
+        (lambda: specs.Pad("p", "x", before=(1,), after=(1,), between=(-1,)), "between must not be negative"),
+        (lambda: specs.Upsample("u", "x", size=(2, 0)), "size must hold 2 positive"),
     ],
 )
 def test_wrong_specs_are_refused_by_name(layer, message):
@@ -68,6 +79,17 @@ def test_wrong_specs_are_refused_by_name(layer, message):
 
 
 IMAGE = specs.Input("image", shape=(4, 4, 2))
+
+
+def moved():
+    """A model with the layers that scale, and that move entries about."""
+    return make(
+        IMAGE,
+        specs.Affine("scaled", "image"),
+        specs.Permute("turned", "scaled", axes=(2, 0, 1)),
+        specs.Pad("padded", "turned", before=(0, 1, -1), after=(0, 1, 0), between=(0, 1, 2)),
+        specs.Upsample("grown", "padded", size=(1, 2, 1)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,11 +104,83 @@ IMAGE = specs.Input("image", shape=(4, 4, 2))
         ([IMAGE, specs.Flatten("image", "image")], "two layers are named 'image'"),
         ([IMAGE, specs.Input("more", shape=(2,))], "exactly one Input"),
         ([IMAGE, specs.GlobalAveragePool("g", "image"), specs.GlobalMaxPool("h", "g")], "needs spatial axes"),
+        ([IMAGE, specs.Permute("p", "image", axes=(1, 0))], "orders 2 axes, its input has shape"),
+        ([IMAGE, specs.Pad("p", "image", before=(1,), after=(1,))], "pads 1 axes, its input has shape"),
+        ([IMAGE, specs.Pad("p", "image", before=(-2, 0, 0), after=(-2, 0, 0))], "cuts away more than there is"),
+        ([IMAGE, specs.Upsample("u", "image", size=(2,))], "repeats 1 axes, its input has shape"),
+        ([IMAGE, specs.Concatenate("c", ("image", "image"), axis=3)], "has no axis 3"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused_by_name(layers, message):
     with pytest.raises(ModelError, match=message):
         make(*layers)
+
+
+class TestSelections:
+    """What a layer that only moves entries does to an item, by hand and against Keras."""
+
+    @pytest.mark.parametrize(
+        ("layer", "expected"),
+        [
+            (specs.Flatten("s", "x"), [0, 1, 2, 3, 4, 5]),
+            (specs.Reshape("s", "x", shape=(3, 2)), [[0, 1], [2, 3], [4, 5]]),
+            (specs.Permute("s", "x", axes=(1, 0)), [[0, 3], [1, 4], [2, 5]]),
+            (specs.Pad("s", "x", before=(1, 0), after=(0, 2)), [[9] * 5, [0, 1, 2, 9, 9], [3, 4, 5, 9, 9]]),
+            (specs.Pad("s", "x", before=(0, -1), after=(-1, 0)), [[1, 2]]),
+            (specs.Pad("s", "x", before=(0, 0), after=(0, 0), between=(0, 1)), [[0, 9, 1, 9, 2], [3, 9, 4, 9, 5]]),
+            (specs.Pad("s", "x", before=(0, -1), after=(-2, 1), between=(1, 1)), [[9, 1, 9, 2, 9]]),
+            (specs.Upsample("s", "x", size=(2, 1)), [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]),
+            (specs.Upsample("s", "x", size=(1, 2)), [[0, 0, 1, 1, 2, 2], [3, 3, 4, 4, 5, 5]]),
+        ],
+    )
+    def test_by_hand(self, layer, expected):
+        item = np.arange(6).reshape(2, 3)
+        selected = layer.select(item, fill=9)
+        assert selected.tolist() == expected
+        assert selected.shape == layer.output_shape(item.shape)
+        assert item.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+    @pytest.mark.parametrize("axis", [0, 1, -1])
+    def test_concatenation(self, axis):
+        items = np.arange(6).reshape(2, 3), np.arange(10, 16).reshape(2, 3)
+        layer = specs.Concatenate("s", ("x", "y"), axis=axis)
+        expected = [[0, 1, 2], [3, 4, 5], [10, 11, 12], [13, 14, 15]] if axis == 0 else None
+        expected = expected or [[0, 1, 2, 10, 11, 12], [3, 4, 5, 13, 14, 15]]
+        assert layer.select(*items).tolist() == expected
+        assert np.shape(expected) == layer.output_shape(*(item.shape for item in items))
+
+    @pytest.mark.parametrize(
+        ("ours", "keras"),
+        [
+            (specs.Permute("s", "x", axes=(2, 0, 1)), tf.keras.layers.Permute((3, 1, 2))),
+            (
+                specs.Pad("s", "x", before=(1, 3, 0), after=(2, 4, 0)),
+                tf.keras.layers.ZeroPadding2D(((1, 2), (3, 4))),
+            ),
+            (
+                specs.Pad("s", "x", before=(-1, 0, 0), after=(-2, -1, 0)),
+                tf.keras.layers.Cropping2D(((1, 2), (0, 1))),
+            ),
+            (specs.Upsample("s", "x", size=(2, 3, 1)), tf.keras.layers.UpSampling2D((2, 3))),
+        ],
+    )
+    def test_as_keras(self, ours, keras, rng):
+        item = rng.normal(size=(5, 4, 3)).astype(np.float32)
+        expected = keras(item[None]).numpy()[0]
+        assert np.array_equal(ours.select(item), expected)
+        assert np.array_equal(keras_layer(ours, {})(item[None]).numpy()[0], expected)
+        assert ours.output_shape(item.shape) == expected.shape
+
+
+def test_affine_scales_and_shifts_the_last_axis(rng):
+    layer = specs.Affine("a", "x")
+    assert layer.array_shapes((4, 4, 2)) == {"scale": (2,), "bias": (2,)}
+    assert layer.output_shape((4, 4, 2)) == (4, 4, 2)
+    x = rng.normal(size=(1, 4, 4, 2)).astype(np.float32)
+    made = keras_layer(layer, {"scale": np.float32([2, -1]), "bias": np.float32([0, 3])})(x)
+    assert np.array_equal(made, np.stack([2 * x[..., 0], 3 - x[..., 1]], axis=-1))
+    with pytest.raises(ModelError, match=r"'a/scale' must have shape \(2,\), got \(3,\)"):
+        Model([IMAGE, specs.Affine("a", "image")], {"a/scale": np.ones(3), "a/bias": np.zeros(2)})
 
 
 def test_layers_come_after_their_inputs():
@@ -151,7 +245,7 @@ class TestModel:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("model", [small_cnn(), branched()], ids=["chain", "branches"])
+    @pytest.mark.parametrize("model", [small_cnn(), branched(), moved()], ids=["chain", "branches", "selections"])
     def test_round_trip(self, model, tmp_path):
         model = model.replace(metadata={"history": {"loss": [1.0, 0.5]}})
         write_model(tmp_path / "m.npz", model, extra={"a": 1})

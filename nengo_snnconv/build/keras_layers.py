@@ -2,6 +2,8 @@
 
 import functools
 
+import numpy as np
+
 from ..compat import tf
 from ..model import layers as specs
 
@@ -92,6 +94,51 @@ def _(layer: specs.Reshape, arrays):
 @keras_layer.register
 def _(layer: specs.Add, arrays):
     return tf.keras.layers.Add(name=layer.name)
+
+
+class _Affine(tf.keras.layers.Layer):
+    """Scale and shift of each entry of the last axis."""
+
+    def __init__(self, arrays, name):
+        super().__init__(name=name)
+        self.initial = arrays
+
+    def build(self, input_shape):
+        for name, array in self.initial.items():
+            initializer = tf.keras.initializers.Constant(array)
+            setattr(self, name, self.add_weight(name=name, shape=array.shape, initializer=initializer))
+
+    def call(self, inputs):
+        return inputs * self.scale + self.bias
+
+
+@keras_layer.register
+def _(layer: specs.Affine, arrays):
+    return _Affine(arrays, layer.name)
+
+
+class _Select(tf.keras.layers.Layer):
+    """Any layer that only selects entries, as a gather from the flat input with a zero behind its end."""
+
+    def __init__(self, layer):
+        super().__init__(name=layer.name)
+        self.layer = layer
+
+    def call(self, inputs):
+        shape, size = inputs.shape[1:], inputs.shape[1:].num_elements()
+        entries = self.layer.select(np.arange(size).reshape(shape), fill=size)
+        flat = tf.pad(tf.reshape(inputs, (-1, size)), [(0, 0), (0, 1)])
+        return tf.reshape(tf.gather(flat, entries.ravel(), axis=1), (-1, *entries.shape))
+
+
+@keras_layer.register
+def _(layer: specs.Selection, arrays):
+    return _Select(layer)
+
+
+@keras_layer.register
+def _(layer: specs.Rectifier, arrays):
+    return tf.keras.layers.ReLU(name=layer.name)
 
 
 @keras_layer.register

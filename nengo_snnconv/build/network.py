@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import typing
 
 import nengo
 
@@ -13,9 +14,21 @@ class Settings(abc.ABC):
     neuron_type: nengo.neurons.NeuronType
     seed: int = 0
 
+    # whether class scores are sums over time; else they are read through the output synapse
+    accumulates: typing.ClassVar = False
+
+    @property
+    def spike_amplitude(self):
+        """A spike has the height of this divided by dt."""
+        return getattr(self.neuron_type, "amplitude", 1)
+
     @abc.abstractmethod
     def construct(self, network):
         """Fill ``network``, whose context is open: set its input, output and layers, and add its probes."""
+
+    @abc.abstractmethod
+    def rate(self, model, name):
+        """What the neurons of rectifier ``name`` stand for, as a Keras layer: that of the ANN."""
 
     @abc.abstractmethod
     def report_row(self, layer):
@@ -79,9 +92,28 @@ class ConvNetwork(nengo.Network):
         return ConvNetwork(model, dataclasses.replace(self.settings, **changes), self.label)
 
     def report(self):
-        """A table as text: for each layer what it is, what it became, and whether exactly."""
+        """Tables as text: for each layer what it is, what it became, and whether exactly.
+
+        For a network that was read from Keras, first for each Keras layer what it became.
+        """
         rows = [("layer", "type", "output shape", "became", "", "remark")]
         for name, layer in self.model.layers.items():
             rows.append((name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer)))
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        tables = [rows]
+        if self.model.metadata.get("reading"):
+            tables.insert(0, reading_table(self.model.metadata["reading"]))
+        return "\n\n".join(map(table, tables))
+
+
+def reading_table(reading):
+    """The rows of a reading report: a header, then for each Keras layer what became of it."""
+    rows = [("Keras layer", "class", "read", "became", "remark")]
+    return rows + [
+        (row["layer"], row["class"], row["status"], ", ".join(row["became"]), row["remark"]) for row in reading
+    ]
+
+
+def table(rows):
+    """Rows of cells as text with aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,42 +1,24 @@
 """The rate network as a plain Keras model: what training sees, and the ANN that spikes are compared with."""
 
-import numpy as np
-
 from ..compat import tf
 from ..model import layers as specs
-from ..neurons.rates import rate_function
 from .keras_layers import keras_layer
 
 
-class _Rate(tf.keras.layers.Layer):
-    """The rate form of an ensemble whose neurons have the given gain and bias."""
-
-    def __init__(self, settings, gain, bias, name):
-        super().__init__(name=name, trainable=False)
-        self.rate = rate_function(settings.neuron_type, getattr(settings, "lif_smoothing", None))
-        self.gain, self.bias = gain, bias
-
-    def call(self, inputs):
-        shape = inputs.shape[1:]
-        return self.rate(self._tensor(self.gain, shape) * inputs + self._tensor(self.bias, shape))
-
-    @staticmethod
-    def _tensor(values, shape):
-        return tf.constant(values[0] if np.all(values == values[0]) else values.reshape(shape), tf.float32)
-
-
-def rate_model(network):
-    """The rate network of a ConvNetwork as a Keras model.
+def rate_model(network, layers=None):
+    """The rate network of a ConvNetwork as a Keras model: the ANN.
 
     Parameters
     ----------
     network : ConvNetwork
+    layers : sequence of str, optional
+        Give the activity of these layers, not just the output.
 
     Returns
     -------
     tf.keras.Model
-        From images (batch, height, width, channel) to the network's output, with the network's arrays.  Its
-        layers have the names of the model's.
+        From images (batch, height, width, channel) to the network's output, or to a list of the layers' activity, with
+        the network's arrays.  Its layers have the names of the model's.
     """
     model, tensors = network.model, {}
     for name, layer in model.layers.items():
@@ -44,10 +26,11 @@ def rate_model(network):
         if isinstance(layer, specs.Input):
             tensors[name] = tf.keras.Input(layer.shape, name=name)
         elif isinstance(layer, specs.Rectifier):
-            tensors[name] = _Rate(network.settings, *network.settings.gain_bias(model, name), name)(inputs[0])
+            tensors[name] = network.settings.rate(model, name)(inputs[0])
         else:
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
-    return tf.keras.Model(tensors[model.input], tensors[model.output])
+    outputs = tensors[model.output] if layers is None else [tensors[name] for name in layers]
+    return tf.keras.Model(tensors[model.input], outputs)
 
 
 def arrays_of_rate_model(network, rates):

@@ -1,24 +1,26 @@
 """Saving and loading networks: the model, and the settings of the builder, as JSON."""
 
 import dataclasses
-import inspect
 import math
 
 import nengo
 import numpy as np
-from nengo.params import FrozenObject, Parameter
+from nengo.params import FrozenObject
 
 from ..compat import nengo_dl
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from ..model import Model, read_model, write_model
+from ..neurons import integrate_and_fire
+from ..neurons.arguments import arguments_of
+from .native import NativeSettings
 from .network import ConvNetwork
 from .trainable import TrainableSettings, check_collected
 
-BUILDERS = {"trainable": TrainableSettings}
+BUILDERS = {"trainable": TrainableSettings, "native": NativeSettings}
 # the only modules whose classes a file can name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
 MODULES["nengo_dl.neurons"] = nengo_dl.neurons
-FIXED = {"num", "den", "default_size_in", "default_size_out", "default_dt", "seed"}
+MODULES["nengo_snnconv.neurons.integrate_and_fire"] = integrate_and_fire
 
 
 def save(network, path):
@@ -94,7 +96,7 @@ def _to_json(name, value):
                 f"{name}={value!r} cannot be saved: a file holds only classes of nengo and nengo_dl; "
                 "save network.model instead, and build the network again after loading it"
             )
-        arguments = {key: _to_json(key, getattr(value, key)) for key in _arguments(type(value))}
+        arguments = {key: _to_json(key, item) for key, item in arguments_of(value).items() if key != "seed"}
         written = {"class": f"{module}.{type(value).__name__}", "arguments": arguments}
         if _from_json(written) != value:
             raise ConversionError(f"{name}={value!r} cannot be saved without loss; save network.model instead")
@@ -110,21 +112,6 @@ def _to_json(name, value):
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ConversionError(f"{name}={value!r} cannot be saved: it is no number, text, array or Nengo object")
-
-
-def _arguments(cls):
-    """Names of the arguments with which a Nengo object is made, each of them an attribute of it."""
-    names = []
-    for base in cls.__mro__:
-        if "__init__" in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
-            names += [p.name for p in parameters if p.name != "self" and p.kind != p.VAR_KEYWORD]
-            if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-                break  # nothing is passed on to the base class
-    # what a base class takes may be fixed by the class, as the numerator of a low-pass filter is
-    return [
-        name for name in dict.fromkeys(names) if isinstance(getattr(cls, name, None), Parameter) and name not in FIXED
-    ]
 
 
 def _from_json(value):

@@ -22,6 +22,23 @@ DEFAULT_NEURON = nengo.LIF(amplitude=0.0025, min_voltage=-5)
 PLANNERS = ("greedy", "tree", "transitive", "noop")
 
 
+class _Rate(tf.keras.layers.Layer):
+    """The rate form of an ensemble whose neurons have the given gain and bias."""
+
+    def __init__(self, settings, gain, bias, name):
+        super().__init__(name=name, trainable=False)
+        self.rate = rate_function(settings.neuron_type, settings.lif_smoothing)
+        self.gain, self.bias = gain, bias
+
+    def call(self, inputs):
+        shape = inputs.shape[1:]
+        return self.rate(self._tensor(self.gain, shape) * inputs + self._tensor(self.bias, shape))
+
+    @staticmethod
+    def _tensor(values, shape):
+        return tf.constant(values[0] if np.all(values == values[0]) else values.reshape(shape), tf.float32)
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainableSettings(Settings):
     """How :func:`build_trainable` makes a network; its parameters are explained there."""
@@ -82,6 +99,9 @@ class TrainableSettings(Settings):
         max_rates, intercepts = (_sample(value, size, rng) for value in (self.max_rates, self.intercepts))
         gain, bias = self.neuron_type.gain_bias(max_rates, intercepts)
         return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
+
+    def rate(self, model, name):
+        return _Rate(self, *self.gain_bias(model, name), name)
 
     def construct(self, network):
         model, source = network.model, {}
@@ -226,7 +246,7 @@ def build_trainable(model, neuron_type=None, **settings):
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
             stacklevel=2,
         )
-    return ConvNetwork(as_model(model), settings)
+    return ConvNetwork(as_model(model, training=True), settings)
 
 
 def live_arrays(network):

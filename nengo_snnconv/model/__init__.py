@@ -2,39 +2,5 @@
 
 from .files import read_model, write_model
 from .graph import Model
-from .layers import (
-    Add,
-    AveragePool,
-    Concatenate,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    Input,
-    Layer,
-    MaxPool,
-    Rectifier,
-    Reshape,
-)
 
-__all__ = [
-    "Add",
-    "AveragePool",
-    "Concatenate",
-    "Conv",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "Input",
-    "Layer",
-    "MaxPool",
-    "Model",
-    "Rectifier",
-    "Reshape",
-    "read_model",
-    "write_model",
-]
+__all__ = ["Model", "read_model", "write_model"]

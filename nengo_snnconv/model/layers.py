@@ -8,71 +8,36 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from ..exceptions import ModelError
+import numpy as np
+
+from .selections import Concatenate, Flatten, Pad, Permute, Reshape, Selection, Upsample
+from .spec import Layer, is_int
+
+__all__ = [
+    "Add",
+    "Affine",
+    "AveragePool",
+    "Concatenate",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Input",
+    "Layer",
+    "MaxPool",
+    "Pad",
+    "Permute",
+    "Rectifier",
+    "Reshape",
+    "Selection",
+    "Upsample",
+    "window_offset",
+    "window_output",
+]
 
 PADDINGS = ("valid", "same")
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """Base class of all layer specs.
-
-    Parameters
-    ----------
-    name : str
-        Unique within its model.
-    inputs : tuple of str
-        Names of the layers that this one reads, in order.
-    """
-
-    name: str
-    inputs: tuple = ()
-
-    n_inputs: ClassVar = 1
-
-    def __post_init__(self):
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
-            raise ModelError(f"a layer's name must be a non-empty string without '/', got {self.name!r}")
-        self._set("inputs", (self.inputs,) if isinstance(self.inputs, str) else tuple(self.inputs))
-        if self.n_inputs is None:
-            self._require(len(self.inputs) >= 2, f"needs two inputs or more, got {len(self.inputs)}")
-        else:
-            self._require(len(self.inputs) == self.n_inputs, f"needs {self.n_inputs} input(s), got {self.inputs}")
-
-    def __str__(self):
-        return f"layer {self.name!r} ({type(self).__name__})"
-
-    def array_shapes(self, *input_shapes):
-        """Shape of each array that the layer needs in the model: {name: shape}."""
-        return {}
-
-    def output_shape(self, *input_shapes):
-        """Shape that the layer makes of its inputs' shapes; ModelError where they do not fit."""
-        return input_shapes[0]
-
-    def _set(self, attribute, value):
-        object.__setattr__(self, attribute, value)
-
-    def _require(self, condition, message):
-        if not condition:
-            raise ModelError(f"{self} {message}")
-
-    def _positive(self, attribute):
-        value = getattr(self, attribute)
-        self._require(_is_int(value) and value > 0, f"{attribute} must be a positive integer, got {value!r}")
-
-    def _positive_tuple(self, attribute, rank):
-        value = getattr(self, attribute)
-        value = (value,) * rank if _is_int(value) else tuple(value)
-        self._require(
-            len(value) == rank and all(_is_int(v) and v > 0 for v in value),
-            f"{attribute} must hold {rank} positive integer(s), got {value}",
-        )
-        self._set(attribute, value)
-
-
-def _is_int(value):
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def window_output(length, size, stride, padding, dilation=1):
@@ -80,6 +45,13 @@ def window_output(length, size, stride, padding, dilation=1):
     if padding == "same":
         return math.ceil(length / stride)
     return max(0, math.ceil((length - (size - 1) * dilation) / stride))
+
+
+def window_offset(length, size, stride, padding):
+    """How far before the first entry the first window begins."""
+    if padding == "valid":
+        return 0
+    return max((window_output(length, size, stride, padding) - 1) * stride + size - length, 0) // 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +75,7 @@ class _Window(Layer):
 
     def _check_window(self, size, *others):
         value = getattr(self, size)
-        rank = 1 if _is_int(value) else len(value)
+        rank = 1 if is_int(value) else len(value)
         self._require(rank in (1, 2, 3), f"{size} must have 1, 2 or 3 entries, got {value}")
         for attribute in (size, *others):
             self._positive_tuple(attribute, rank)
@@ -172,6 +144,14 @@ class Dense(Layer):
 
 
 @dataclasses.dataclass(frozen=True)
+class Affine(Layer):
+    """Scale and shift of each entry of the last axis.  Arrays: ``scale`` and ``bias``, (channels,)."""
+
+    def array_shapes(self, shape):
+        return {"scale": shape[-1:], "bias": shape[-1:]}
+
+
+@dataclasses.dataclass(frozen=True)
 class _Pool(_Window):
     pool_size: tuple = None
     strides: tuple = None
@@ -196,6 +176,24 @@ class AveragePool(_Pool):
 class MaxPool(_Pool):
     """Largest entry of each window."""
 
+    def windows(self, shape):
+        """The entries of each window, as numbers in the flat input of ``shape``: (outputs, window).
+
+        Where a window reaches over the edge, one of its entries is repeated, which does not change the maximum.
+        """
+        grids = []
+        for n, size, stride in zip(shape, self.pool_size, self.strides, strict=False):
+            first = np.arange(window_output(n, size, stride, self.padding)) * stride
+            first -= window_offset(n, size, stride, self.padding)
+            grids.append(np.clip(first[:, None] + np.arange(size), 0, n - 1))
+        axes = np.ix_(*(grid.ravel() for grid in grids), range(shape[-1]))
+        entries = np.ravel_multi_index(np.broadcast_arrays(*axes), shape)
+        # (positions, size) of each axis, then the channel: sizes last
+        split = entries.reshape(*(m for grid in grids for m in grid.shape), shape[-1])
+        rank = len(grids)
+        order = (*range(0, 2 * rank, 2), 2 * rank, *range(1, 2 * rank, 2))
+        return split.transpose(order).reshape(-1, math.prod(self.pool_size))
+
 
 @dataclasses.dataclass(frozen=True)
 class _GlobalPool(Layer):
@@ -215,28 +213,9 @@ class GlobalAveragePool(_GlobalPool):
 class GlobalMaxPool(_GlobalPool):
     """Largest entry of each channel."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Flatten(Layer):
-    """All axes in one, row-major."""
-
-    def output_shape(self, shape):
-        return (math.prod(shape),)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reshape(Layer):
-    """The same entries, row-major, in another ``shape``."""
-
-    shape: tuple = ()
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._positive_tuple("shape", len(self.shape))
-
-    def output_shape(self, shape):
-        self._require(math.prod(shape) == math.prod(self.shape), f"cannot make {self.shape} of {shape}")
-        return self.shape
+    def windows(self, shape):
+        """The entries of each channel, as numbers in the flat input of ``shape``: (channels, entries)."""
+        return np.arange(math.prod(shape)).reshape(-1, shape[-1]).T
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,22 +227,6 @@ class Add(Layer):
     def output_shape(self, *shapes):
         self._require(len(set(shapes)) == 1, f"adds inputs of different shapes: {shapes}")
         return shapes[0]
-
-
-@dataclasses.dataclass(frozen=True)
-class Concatenate(Layer):
-    """Inputs one after another along ``axis``, which counts without the batch (-1: the channel)."""
-
-    axis: int = -1
-    n_inputs: ClassVar = None
-
-    def output_shape(self, *shapes):
-        rank = len(shapes[0])
-        self._require(_is_int(self.axis) and -rank <= self.axis < rank, f"has no axis {self.axis} in {shapes[0]}")
-        axis = self.axis % rank
-        rest = {shape[:axis] + (None,) + shape[axis + 1 :] for shape in shapes}
-        self._require(len(rest) == 1, f"joins shapes that differ apart from axis {self.axis}: {shapes}")
-        return shapes[0][:axis] + (sum(shape[axis] for shape in shapes),) + shapes[0][axis + 1 :]
 
 
 @dataclasses.dataclass(frozen=True)

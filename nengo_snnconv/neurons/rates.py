@@ -34,36 +34,36 @@ def rate_function(neuron_type, lif_smoothing=None):
     if lif_smoothing is not None and type(neuron_type) is nengo.LIF:
         parameters = {name: getattr(neuron_type, name) for name in ("tau_rc", "tau_ref", "amplitude")}
         neuron_type = nengo_dl.SoftLIFRate(sigma=lif_smoothing, **parameters)
-    return functools.partial(_rate, neuron_type)
+    return functools.partial(rate_function_of, neuron_type)
 
 
 @functools.singledispatch
-def _rate(neuron_type, current):
+def rate_function_of(neuron_type, current):
     raise ConversionError(
         f"neuron type {type(neuron_type).__name__} has no rate form to train with: use nengo.LIF, "
         "nengo.SpikingRectifiedLinear, or nengo.RegularSpiking around a rate type"
     )
 
 
-@_rate.register(nengo.AdaptiveLIF)
-@_rate.register(nengo.AdaptiveLIFRate)
+@rate_function_of.register(nengo.AdaptiveLIF)
+@rate_function_of.register(nengo.AdaptiveLIFRate)
 def _(neuron_type, current):
     # they inherit from LIF, but their rate changes over time
-    return _rate.dispatch(object)(neuron_type, current)
+    return rate_function_of.dispatch(object)(neuron_type, current)
 
 
-@_rate.register(nengo.RectifiedLinear)
+@rate_function_of.register(nengo.RectifiedLinear)
 def _(neuron_type, current):
     return neuron_type.amplitude * tf.nn.relu(current)
 
 
-@_rate.register(nengo_dl.LeakyReLU)
-@_rate.register(nengo_dl.SpikingLeakyReLU)
+@rate_function_of.register(nengo_dl.LeakyReLU)
+@rate_function_of.register(nengo_dl.SpikingLeakyReLU)
 def _(neuron_type, current):
     return neuron_type.amplitude * tf.nn.leaky_relu(current, neuron_type.negative_slope)
 
 
-@_rate.register(nengo.LIFRate)
+@rate_function_of.register(nengo.LIFRate)
 def _(neuron_type, current):
     above = current - 1
     # the floor keeps the gradient of currents below threshold finite; tf.where gives them rate zero
@@ -71,7 +71,7 @@ def _(neuron_type, current):
     return tf.where(above > 0, neuron_type.amplitude / interval, tf.zeros_like(current))
 
 
-@_rate.register(nengo_dl.SoftLIFRate)
+@rate_function_of.register(nengo_dl.SoftLIFRate)
 def _(neuron_type, current):
     scaled = (current - 1) / neuron_type.sigma
     valid = scaled > -20
@@ -81,18 +81,18 @@ def _(neuron_type, current):
     return neuron_type.amplitude / (neuron_type.tau_ref + neuron_type.tau_rc * log_term)
 
 
-@_rate.register(nengo.Sigmoid)
+@rate_function_of.register(nengo.Sigmoid)
 def _(neuron_type, current):
     return tf.nn.sigmoid(current) / neuron_type.tau_ref
 
 
-@_rate.register(nengo.Tanh)
+@rate_function_of.register(nengo.Tanh)
 def _(neuron_type, current):
     return tf.nn.tanh(current) / neuron_type.tau_ref
 
 
-@_rate.register(nengo.RegularSpiking)
-@_rate.register(nengo.StochasticSpiking)
-@_rate.register(nengo.PoissonSpiking)
+@rate_function_of.register(nengo.RegularSpiking)
+@rate_function_of.register(nengo.StochasticSpiking)
+@rate_function_of.register(nengo.PoissonSpiking)
 def _(neuron_type, current):
-    return neuron_type.amplitude * _rate(neuron_type.base_type, current)
+    return neuron_type.amplitude * rate_function_of(neuron_type.base_type, current)

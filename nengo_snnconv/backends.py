@@ -1,0 +1,119 @@
+"""The simulators that networks run on, behind one interface: images in, what probes saw out, chunk by chunk."""
+
+import abc
+
+import nengo
+import numpy as np
+
+from .build.native import NativeSettings
+from .compat import nengo_dl
+from .exceptions import ConversionError
+
+
+class Backend(abc.ABC):
+    """A simulator that shows images to a network.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Is rebuilt with probes on the layers ``probed``; is itself left alone.
+    probed : list of str
+    minibatch_size : int
+    dt : float
+        Seconds per step.
+
+    Attributes
+    ----------
+    at_once : int
+        Images that are simulated together.
+    """
+
+    def __init__(self, network, probed, minibatch_size, dt):
+        self.network = network.rebuild(probe_layers=tuple(probed), **self.changes(network))
+        self.minibatch_size = minibatch_size
+        self.dt = dt
+
+    def changes(self, network):
+        """Settings in which the simulated network differs."""
+        return {}
+
+    @property
+    def probes(self):
+        """The probes that are read, by label: the output, and "layer/<name>" for each probed layer."""
+        return {probe.label: probe for probe in self.network.probes if probe.label != "output_filtered"}
+
+    @abc.abstractmethod
+    def show(self, images, first):
+        """Begin anew, with ``images`` (at most ``at_once``, flat), of which the first is number ``first`` of all."""
+
+    @abc.abstractmethod
+    def run(self, n_steps):
+        """Go on for ``n_steps``; what each probe saw, {label: (images, steps, size)}."""
+
+    @abc.abstractmethod
+    def close(self):
+        """Free the simulator."""
+
+
+class NengoDLBackend(Backend):
+    """``nengo_dl.Simulator``, which runs every network."""
+
+    def __init__(self, network, probed, minibatch_size, dt):
+        super().__init__(network, probed, minibatch_size, dt)
+        self.at_once = minibatch_size
+        self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
+
+    def changes(self, network):
+        return {} if isinstance(network.settings, NativeSettings) else {"stateful": True}
+
+    def show(self, images, first):
+        self.n_images = len(images)
+        self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0)], mode="edge")[:, None]
+        self.simulator.reset(include_trainable=False)
+
+    def run(self, n_steps):
+        data = {self.network.input: np.repeat(self.images, n_steps, axis=1)}
+        values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
+        return {label: values[probe][: self.n_images] for label, probe in self.probes.items()}
+
+    def close(self):
+        self.simulator.close()
+
+
+class NengoBackend(Backend):
+    """``nengo.Simulator``, the reference: one image after another, in double precision."""
+
+    at_once = 1
+
+    def __init__(self, network, probed, minibatch_size, dt):
+        if not isinstance(network.settings, NativeSettings):
+            raise ConversionError(
+                "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
+                "runs: use backend='nengo_dl', or a network made by convert"
+            )
+        super().__init__(network, probed, minibatch_size, dt)
+        self.image = np.zeros(self.network.input.size_out)
+        # a function, where the network has a constant, so that one simulator can show one image after another
+        self.network.input.output = lambda t: self.image
+        self.simulator = nengo.Simulator(self.network, dt=dt, progress_bar=False)
+
+    def show(self, images, first):
+        self.image = images[0].astype(float)
+        self.simulator.reset()
+        source = self.network.layers[self.network.model.input]
+        if isinstance(source, nengo.ensemble.Neurons):
+            # Poisson spikes are those of this image's place in a minibatch
+            item = self.simulator.model.sig[source]["item"]
+            self.simulator.signals[item][...] = first % self.minibatch_size
+
+    def run(self, n_steps):
+        self.simulator.run_steps(n_steps, progress_bar=False)
+        values = {label: self.simulator.data[probe][None].copy() for label, probe in self.probes.items()}
+        self.simulator.clear_probes()
+        return values
+
+    def close(self):
+        self.simulator.close()
+
+
+BACKENDS = {"nengo_dl": NengoDLBackend, "nengo": NengoBackend}

@@ -1,0 +1,193 @@
+"""The native builder: networks of Nengo's own objects, which every back end runs."""
+
+import dataclasses
+import functools
+import typing
+
+import nengo
+import numpy as np
+
+from ..compat import nengo_dl, tf
+from ..exceptions import SettingsError
+from ..model import layers as specs
+from ..neurons.integrate_and_fire import IntegrateAndFire
+from ..neurons.max_gate import MaxGate
+from ..neurons.poisson_input import PoissonInput
+from ..neurons.response import match_rectifier
+from .network import Settings
+from .transforms import connect
+
+INPUT_CODINGS = ("constant", "poisson")
+READOUTS = ("potential", "spikes")
+
+
+@dataclasses.dataclass(frozen=True)
+class NativeSettings(Settings):
+    """How ``convert`` and ``to_spiking`` make a network; the parameters are explained there."""
+
+    max_rate: float = None
+    input_coding: str = "constant"
+    input_threshold: float = 1.0
+    readout: str = "potential"
+    synapse: object = None
+    output_synapse: object = 0.1
+    probe_layers: tuple = ()
+
+    accumulates: typing.ClassVar = True
+
+    def __post_init__(self):
+        if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
+            raise SettingsError(
+                "neuron_type must be an instance of a Nengo neuron type, such as "
+                f"nengo_snnconv.IntegrateAndFire(); got {self.neuron_type!r}"
+            )
+        for name, choices in (("input_coding", INPUT_CODINGS), ("readout", READOUTS)):
+            if getattr(self, name) not in choices:
+                raise SettingsError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
+        if not self.input_threshold > 0:
+            raise SettingsError(f"input_threshold must be above 0, got {self.input_threshold!r}")
+        if self.readout == "spikes" and not self.neuron_type.spiking:
+            raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
+        self.match  # noqa: B018 -- raises where the type does not do
+
+    @functools.cached_property
+    def match(self):
+        """How the neuron type stands in for the rectifier."""
+        return match_rectifier(self.neuron_type, self.max_rate)
+
+    @property
+    def spike_amplitude(self):
+        return self.match.neuron_type.amplitude
+
+    def rate(self, model, name):
+        """The rectifier as a Keras layer: what the neurons stand for."""
+        return tf.keras.layers.ReLU(name=name)
+
+    def construct(self, network):
+        model = network.model
+        nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
+        for name, layer in model.layers.items():
+            network.layers[name] = _place(layer, self, model, network.layers)
+        network.input = network.layers[model.input]
+        if self.input_coding == "poisson":
+            network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
+            nengo.Connection(network.input, network.layers[model.input], synapse=None)
+        network.output = nengo.Node(size_in=model.size(model.output), label="output")
+        scores = network.layers[model.output]
+        if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
+            scores = self.neurons(model.size(model.output), "output_neurons", scores)
+        nengo.Connection(scores, network.output, synapse=None)
+        nengo.Probe(network.output, label="output")
+        nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
+        for name in self.probe_layers:
+            nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash
+
+    def neurons(self, size, label, source):
+        """An ensemble that stands for rectifiers, driven by ``source``: its neurons."""
+        gain, bias = np.full(size, self.match.gain), np.full(size, self.match.bias)
+        options = {"gain": gain, "bias": bias, "label": label, "neuron_type": self.match.neuron_type}
+        # what is drawn is never used: neurons are driven and read directly
+        ensemble = nengo.Ensemble(size, 1, encoders=np.ones((size, 1)), eval_points=np.zeros((1, 1)), **options)
+        nengo.Connection(source, ensemble.neurons, synapse=self.synapse_from(source))
+        return ensemble.neurons
+
+    def synapse_from(self, source):
+        """The filter on what ``source`` sends: spikes are filtered, everything else is not."""
+        return self.synapse if isinstance(source, nengo.ensemble.Neurons) else None
+
+    def report_row(self, layer):
+        return _report(layer, self)
+
+
+@functools.singledispatch
+def _place(layer, settings, model, objects):
+    """The Nengo object of one layer, connected to those of the layers that it reads.
+
+    A linear layer is a Node that sums what its connections bring.
+    """
+    node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
+    sources = [objects[name] for name in layer.inputs]
+    connect(layer, model, sources, node, [settings.synapse_from(source) for source in sources])
+    return node
+
+
+@_place.register
+def _(layer: specs.Input, settings, model, objects):
+    size = model.size(layer.name)
+    if settings.input_coding == "constant":
+        return nengo.Node(np.zeros(size), label=layer.name)
+    neuron_type = PoissonInput(settings.input_threshold, settings.seed or 0)
+    return _direct(size, neuron_type, layer.name)
+
+
+@_place.register(specs.Flatten)
+@_place.register(specs.Reshape)
+def _(layer, settings, model, objects):
+    return objects[layer.inputs[0]]  # the same signal: Nengo's are flat
+
+
+@_place.register
+def _(layer: specs.Rectifier, settings, model, objects):
+    return settings.neurons(model.size(layer.name), layer.name, objects[layer.inputs[0]])
+
+
+@_place.register(specs.MaxPool)
+@_place.register(specs.GlobalMaxPool)
+def _(layer, settings, model, objects):
+    source = objects[layer.inputs[0]]
+    entries = layer.windows(model.shapes[layer.inputs[0]])
+    gate = MaxGate(entries.shape[1], cumulative=settings.neuron_type.spiking or settings.input_coding == "poisson")
+    neurons = _direct(entries.size, gate, f"{layer.name}.gate")
+    nengo.Connection(source[entries.ravel()], neurons, synapse=settings.synapse_from(source))
+    node = nengo.Node(size_in=len(entries), label=layer.name)
+    nengo.Connection(neurons[:: entries.shape[1]], node, synapse=None)
+    return node
+
+
+def _direct(size, neuron_type, label):
+    """Neurons that take their input as it is."""
+    ones = np.ones(size)
+    options = {"gain": ones, "bias": 0 * ones, "label": label, "neuron_type": neuron_type}
+    return nengo.Ensemble(size, 1, encoders=ones[:, None], eval_points=np.zeros((1, 1)), **options).neurons
+
+
+@functools.singledispatch
+def _report(layer, settings):
+    """(Nengo object, "exact" or "approximated", remark)."""
+    return "Node", "exact", ""
+
+
+@_report.register(specs.Flatten)
+@_report.register(specs.Reshape)
+def _(layer, settings):
+    return "same object", "exact", ""
+
+
+@_report.register
+def _(layer: specs.Input, settings):
+    if settings.input_coding == "constant":
+        return "Node", "exact", "constant current"
+    remark = f"random spikes, in each step with probability |x| / {settings.input_threshold:g}"
+    return "Ensemble (PoissonInput)", "approximated", f"{remark}; what is above is clipped"
+
+
+@_report.register
+def _(layer: specs.Rectifier, settings):
+    neuron_type = settings.neuron_type
+    became = f"Ensemble ({type(neuron_type).__name__})"
+    if isinstance(neuron_type, nengo.RectifiedLinear) and not neuron_type.spiking:
+        return became, "exact", "rates"
+    remark = "spikes: activations in whole numbers per run"
+    if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
+        remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"
+    if settings.match.deviation > 1e-6:
+        remark = f"response within {settings.match.deviation:.3f} of the rectifier's, up to 1; {remark}"
+    return became, "approximated", remark
+
+
+@_report.register(specs.MaxPool)
+@_report.register(specs.GlobalMaxPool)
+def _(layer, settings):
+    if not settings.neuron_type.spiking:
+        return "Ensemble (MaxGate)", "exact", ""
+    return "Ensemble (MaxGate)", "exact", "as many spikes as the unit with the most so far"

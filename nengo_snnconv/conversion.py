@@ -1,0 +1,136 @@
+"""convert and to_spiking: from a Keras model to a network of Nengo's own objects, with rates and with spikes."""
+
+import warnings
+
+import nengo
+
+from .build.native import NativeSettings
+from .build.network import ConvNetwork
+from .build.trainable import TrainableSettings, check_collected
+from .exceptions import ConversionError
+from .keras_reader import as_model
+from .neurons.integrate_and_fire import IntegrateAndFire
+from .passes import simplify
+
+
+def convert(source, *, seed=0):
+    """Convert a Keras model to a network that has only Nengo's own objects, with rectified-linear rates.
+
+    In every step the network computes what the Keras model does, layer by layer, up to rounding.  Batch normalisation
+    and the like are folded into the layers beside them, dropout is left out, a softmax at the end is read out as
+    logits.  ``network.report()`` says what became of each layer.
+
+    Parameters
+    ----------
+    source : Keras model, str, path, Model or ConvNetwork
+        A live model of tf.keras, tf-keras or Keras 3, a ``.keras`` or ``.h5`` file, a Model, or a network that was
+        trained with ``build_trainable(model, nengo.RectifiedLinear())``.
+    seed : int
+        Of the network.
+
+    Returns
+    -------
+    ConvNetwork
+
+    Raises
+    ------
+    ConversionError
+        If a layer or an option is not supported: names each layer, its class and what to do instead.
+    FileNotFoundError, FileFormatError
+        If there is no such file, or it is no Keras model.
+    """
+    if isinstance(source, ConvNetwork):
+        source = _rectified_model(source)
+    return ConvNetwork(simplify(as_model(source)), NativeSettings(nengo.RectifiedLinear(), seed))
+
+
+def _rectified_model(network):
+    """The model of a network whose neurons compute the rectifier."""
+    settings = network.settings
+    if isinstance(settings, TrainableSettings):
+        check_collected(network)
+        neuron_type = settings.neuron_type
+        plain = isinstance(neuron_type, nengo.RectifiedLinear | IntegrateAndFire)
+        unit = plain and settings.max_rates == 1 / neuron_type.amplitude and settings.intercepts == 0
+        if not unit:
+            raise ConversionError(
+                f"this network was trained with the response of {neuron_type}, which is not the rectifier that convert "
+                "assumes: run it as it is, or train it with build_trainable(model, nengo.RectifiedLinear())"
+            )
+    return network.model
+
+
+def to_spiking(
+    network,
+    neuron_type=None,
+    *,
+    input_coding="constant",
+    input_threshold=1.0,
+    readout="potential",
+    max_rate=None,
+    synapse=None,
+    seed=None,
+):
+    """A network with spiking neurons in the place of rectifiers.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``convert``, usually normalised by ``normalize``, so that activations do not exceed 1.
+    neuron_type : nengo.neurons.NeuronType, optional
+        ``IntegrateAndFire()`` by default.  Any Nengo type with an amplitude and a static response will do, such as
+        ``nengo.LIF(min_voltage=-5)``: its gain, bias and amplitude are fitted so that its response comes
+        closest to the rectifier.
+    input_coding : "constant" or "poisson"
+        Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
+        min(1, |x| / input_threshold).
+    input_threshold : float
+        Pixel value at which Poisson input spikes in every step; a spike has this height, so the mean is kept.
+    readout : "potential" or "spikes"
+        Class scores are the membrane potential that the output layer's current would build up, or the spikes
+        of output neurons, of which the class with the most wins (Diehl et al. 2015); of equal scores, the first.
+    max_rate : float, optional
+        Firing rate in Hz of a neuron at an activation of 1.  1 / amplitude of the neuron type by default; for types
+        with Nengo's amplitude of 1, half of the limit 1 / tau_ref, or 1000 Hz where there is none.
+    synapse : float or nengo.synapses.Synapse, optional
+        Filter on the spikes between layers; none by default.
+    seed : int, optional
+        Of Poisson spikes and of what neuron types draw; that of ``network`` by default.
+
+    Returns
+    -------
+    ConvNetwork
+
+    Raises
+    ------
+    ConversionError, SettingsError
+        If the network was not made by ``convert``; if the neuron type or another argument does not do.
+    """
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+        raise ConversionError(
+            f"to_spiking takes a network that convert made, got {type(network).__name__}: call convert first"
+        )
+    settings = NativeSettings(
+        IntegrateAndFire() if neuron_type is None else neuron_type,
+        network.settings.seed if seed is None else seed,
+        max_rate=max_rate,
+        input_coding=input_coding,
+        input_threshold=input_threshold,
+        readout=readout,
+        synapse=synapse,
+    )
+    neuron_type = settings.neuron_type
+    if not neuron_type.spiking:
+        raise ConversionError(f"{neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type")
+    if "scales" not in network.model.metadata and getattr(neuron_type, "max_spikes", 1) == 1:
+        warnings.warn(
+            "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
+            stacklevel=2,
+        )
+    if type(neuron_type) is nengo.LIF and neuron_type.min_voltage == 0:
+        warnings.warn(
+            "nengo.LIF keeps its voltage from falling below 0, and so forgets negative input, which makes neurons fire "
+            "too much: use nengo.LIF(min_voltage=-5)",
+            stacklevel=2,
+        )
+    return ConvNetwork(network.model, settings, network.label)

@@ -1,0 +1,189 @@
+"""How the layers of a Keras model are wired: its configuration as a list of calls, in the forms of Keras 2 and 3."""
+
+import dataclasses
+import numbers
+from typing import NamedTuple
+
+import numpy as np
+
+from ..exceptions import ConversionError
+
+NESTED = ("Functional", "Model", "Sequential")
+
+
+class Ref(NamedTuple):
+    """A tensor of the Keras model: output ``tensor`` of call ``node`` of a layer."""
+
+    layer: str
+    node: int
+    tensor: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One use of a layer.
+
+    Attributes
+    ----------
+    name, node : str, int
+        The layer, and which use of it this is.
+    entry : dict
+        The layer's entry in the configuration: class, module, configuration.
+    operands : list
+        What it is called with, in order: ``Ref`` for a tensor, ndarray for a constant.
+    options : dict
+        The other arguments of the call, for example ``training``.
+    """
+
+    name: str
+    node: int
+    entry: dict
+    operands: list
+    options: dict
+
+
+def read_calls(config):
+    """What a model's configuration says.
+
+    Returns
+    -------
+    calls : list of Call
+        Each behind those that it reads.
+    inputs : list of str
+        Names of the input layers, in order.
+    outputs : list of Ref
+    """
+    if "output_layers" not in config:
+        return _sequence(config)
+    nodes = [(_name(entry), entry, [_arguments(node) for node in _nodes(entry)]) for entry in config["layers"]]
+    outputs = _operands(config["output_layers"])
+    used = {}
+    for ref in outputs + [o for *_, uses in nodes for operands, _ in uses for o in operands if isinstance(o, Ref)]:
+        used.setdefault(ref.layer, set()).add(ref.node)
+    # Keras 2 counts uses outside of this model too, so a number tells the order of the uses, not their place
+    place = {(layer, node): i for layer, nodes in used.items() for i, node in enumerate(sorted(nodes))}
+
+    def renumber(operand):
+        return operand._replace(node=place[operand[:2]]) if isinstance(operand, Ref) else operand
+
+    calls = [
+        Call(name, i, entry, [renumber(operand) for operand in operands], options)
+        for name, entry, uses in nodes
+        for i, (operands, options) in enumerate(uses)
+    ]
+    inputs = [ref.layer for ref in _operands(config["input_layers"])]
+    return _in_order(calls), inputs, [renumber(ref) for ref in outputs]
+
+
+def _in_order(calls):
+    """The calls, each behind those that it reads; Keras lists a layer with all its calls where the first stands."""
+    ordered, made = [], set()
+    while calls:
+        waiting = []
+        for call in calls:
+            if all(operand[:2] in made for operand in call.operands if isinstance(operand, Ref)):
+                ordered.append(call)
+                made.add((call.name, call.node))
+            else:
+                waiting.append(call)
+        if len(waiting) == len(calls):
+            raise ConversionError(f"it cannot be told what the layers {[call.name for call in calls]} read")
+        calls = waiting
+    return ordered
+
+
+def _sequence(config):
+    entries = config["layers"]
+    if not entries or entries[0]["class_name"] != "InputLayer":
+        first = entries[0]["config"] if entries else {}
+        shape = config.get("build_input_shape") or first.get("batch_input_shape") or first.get("batch_shape")
+        if shape is None:
+            raise ConversionError("the model's input shape is not known: begin it with an Input layer")
+        entries = [{"class_name": "InputLayer", "config": {"name": "input", "batch_shape": shape}}, *entries]
+    names = [_name(entry) for entry in entries]
+    before = [[], *([Ref(name, 0, 0)] for name in names)]
+    calls = [Call(name, 0, *parts, {}) for name, *parts in zip(names, entries, before, strict=False)]
+    return calls, names[:1], before[-1]
+
+
+def _name(entry):
+    return entry.get("name") or entry["config"]["name"]
+
+
+def _nodes(entry):
+    return entry.get("inbound_nodes") or [[]]  # an input layer has none, and is used once
+
+
+def _arguments(node):
+    """(operands, options) of one call."""
+    if isinstance(node, dict) and "args" in node:
+        operands, keywords = _operands(node["args"]), node["kwargs"]
+    else:  # Keras 2, where each place has the keywords of the whole call
+        places = _places(node)
+        operands = [operand for place in places for operand in _operands(place)]
+        keywords = places[0][3] if places and len(places[0]) > 3 else {}
+    options = {}
+    for key, value in keywords.items():
+        found = _operands(value)
+        # "y" is the second operand of an operator, as in x + 2
+        if key == "y" or any(isinstance(operand, Ref) for operand in found):
+            operands = operands + found
+        elif value is not None:
+            options[key] = value
+    return operands, options
+
+
+def _is_place(value):
+    """Whether it is Keras 2's [layer, node, tensor, ...], or ["_CONSTANT_VALUE", -1, constant, ...]."""
+    return isinstance(value, list | tuple) and len(value) >= 3 and isinstance(value[0], str) and type(value[1]) is int
+
+
+def _places(node):
+    if _is_place(node):
+        return [node]
+    return [place for child in _children(node) for place in _places(child)]
+
+
+def _children(value):
+    return [value[key] for key in sorted(value)] if isinstance(value, dict) else value
+
+
+def _operands(value):
+    """Tensors and constants in Keras' ways to write them, in any nesting; anything else stays as it is."""
+    if isinstance(value, dict) and "keras_history" in value.get("config", value):
+        return [Ref(*value.get("config", value)["keras_history"][:3])]
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        return [constant(value)]
+    if _is_place(value):
+        return _operands(value[2]) if value[0] == "_CONSTANT_VALUE" else [Ref(*value[:3])]
+    if _is_numbers(value):
+        return [constant(value)]
+    if isinstance(value, list | tuple) or (isinstance(value, dict) and "class_name" not in value):
+        return [operand for child in _children(value) for operand in _operands(child)]
+    return [] if value is None else [value]
+
+
+def _is_numbers(value):
+    """Whether it is a number or an array, which may be written as lists of lists."""
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(map(_is_numbers, value))
+    return isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, bool)
+
+
+def constant(value):
+    """A number or an array, as Keras writes them, as an array."""
+    return np.array(value["config"]["value"] if isinstance(value, dict) else value, dtype=float)
+
+
+def is_own_class(entry):
+    """Whether an object of a configuration is of a class, or a function, that is not one of Keras."""
+    root = (entry.get("module") or "keras").partition(".")[0]
+    return root not in ("keras", "tf_keras", "builtins") or ">" in (entry.get("registered_name") or "")
+
+
+def holds_code(value):
+    """Whether loading a configuration would run Python code that it holds or names."""
+    if isinstance(value, dict):
+        code = value.get("class_name") in ("Lambda", "__lambda__") or ("class_name" in value and is_own_class(value))
+        return code or any(map(holds_code, value.values()))
+    return isinstance(value, list) and any(map(holds_code, value))

@@ -1,0 +1,191 @@
+"""Keras layers that work on each entry by itself: scale and shift, sums, rectifiers, activations."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ..model import layers as specs
+from .builder import Refused, Tensor
+from .calls import constant
+from .use import Options
+
+LIBRARIES = ("keras", "tf_keras", "tensorflow")
+SLOPE = 0.2  # of leaky_relu where nothing is said, in TensorFlow and in Keras 3
+
+
+def affine(use, tensor, scale, bias, axis=-1, suffix=""):
+    """``scale * tensor + bias``, each a number or one number for each place along ``axis``."""
+    values = [np.asarray(value, dtype=float) for value in (scale, bias)]
+    if any(value.size > 1 for value in values):
+        tensor = use.build.with_last(tensor, axis)
+    size = use.build.shapes[tensor.end][-1]
+    for value in values:
+        along_last = value.size == math.prod(value.shape[-1:]) and value.ndim <= len(tensor.axes) + 1
+        if not along_last or value.size not in (1, size):
+            raise Refused(f"has values of shape {value.shape} for {size} places: give one number for each, or one")
+    arrays = [np.broadcast_to(value.ravel(), (size,)) for value in values]
+    return use.put(specs.Affine, tensor.end, suffix, order=tensor.axes, arrays=arrays)
+
+
+def weighted_sum(*weights):
+    """A reader that adds tensors and constants, each times its weight, the last of which serves all the rest."""
+
+    def read(use):
+        factors = [*weights, *weights[-1:] * len(use.operands)]
+        terms = list(zip(factors, use.operands, strict=False))
+        tensors = [(factor, operand) for factor, operand in terms if isinstance(operand, Tensor)]
+        shift = sum(factor * operand for factor, operand in terms if not isinstance(operand, Tensor))
+        if len(tensors) == 1:
+            (factor, tensor) = tensors[0]
+            return affine(use, tensor, factor, shift) if len(terms) > 1 or factor != 1 else tensor
+        if len(tensors) < len(terms):
+            raise Refused("adds a constant to several tensors: add it to one")
+        return add(use, [t if factor == 1 else affine(use, t, factor, 0, suffix="_scaled") for factor, t in tensors])
+
+    return read
+
+
+def add(use, tensors, suffix=""):
+    """The sum of tensors."""
+    ends, order = use.build.in_one_order(tensors)
+    return use.put(specs.Add, ends, suffix, order=order)
+
+
+def average(use):
+    total = add(use, use.operands, "_sum") if len(use.operands) > 1 else use.tensor
+    return affine(use, total, 1 / len(use.operands), 0)
+
+
+def multiply(use):
+    return _scaled(use, "multiplies", *sorted(use.operands, key=lambda operand: not isinstance(operand, Tensor)))
+
+
+def divide(use):
+    numerator, denominator = use.operands
+    inverse = denominator if isinstance(denominator, Tensor) else 1 / denominator
+    return _scaled(use, "divides", numerator, inverse)
+
+
+def _scaled(use, verb, tensor, *factors):
+    if len(factors) != 1 or not isinstance(tensor, Tensor) or isinstance(factors[0], Tensor):
+        raise Refused(f"{verb} tensors, which is not supported: only a tensor and a constant can be")
+    return affine(use, tensor, factors[0], 0)
+
+
+def rescaling(use):
+    return affine(use, use.tensor, constant(use.config["scale"]), constant(use.config["offset"]))
+
+
+def normalization(use):
+    config = use.config
+    if config["mean"] is None:
+        mean, variance, _ = use.arrays("mean", "variance", "count")
+    else:
+        mean, variance = constant(config["mean"]), constant(config["variance"])
+    deviation = np.maximum(np.sqrt(np.asarray(variance, float).ravel()), 1e-7)  # keras.backend.epsilon()
+    mean = np.asarray(mean, float).ravel()
+    scale, bias = (deviation, mean) if config["invert"] else (1 / deviation, -mean / deviation)
+    return affine(use, use.tensor, scale, bias, _single_axis(use))
+
+
+def batch_normalization(use):
+    config = use.config
+    if config.get("renorm"):
+        raise Refused("has renorm=True: leave it out, and train again")
+    config.ignore("momentum", "renorm_momentum", "renorm_clipping", "synchronized")
+    names = ["gamma"] * config["scale"] + ["beta"] * config["center"] + ["mean", "variance"]
+    arrays = dict(zip(names, (np.asarray(a, float) for a in use.arrays(*names)), strict=True))
+    scale = arrays.get("gamma", 1) / np.sqrt(arrays["variance"] + config["epsilon"])
+    return affine(use, use.tensor, scale, arrays.get("beta", 0) - arrays["mean"] * scale, _single_axis(use))
+
+
+def _single_axis(use):
+    """The one axis of a normalisation; the last where there is none, and one number serves all."""
+    axis = use.config["axis"]
+    axes = [axis] if isinstance(axis, int) else list(axis or [-1])
+    if len(axes) > 1:
+        raise Refused(f"normalises along the axes {axes}: use one axis")
+    return use.axis(axes[0])
+
+
+def rectify(use, tensor, suffix="", max_value=None, slope=0, threshold=0, axis=-1):
+    """Keras' ReLU, exactly: relu(x) - relu(x - max_value) - slope * relu(-x)."""
+    if threshold:
+        raise Refused(f"has threshold={threshold:g}: only 0 can be kept, so train the model with the plain rectifier")
+    if np.size(slope) > 1:
+        tensor = use.build.with_last(tensor, axis)
+    parts = [(f"{suffix}_above", 1, -max_value, -1)] if max_value is not None else []
+    parts += [(f"{suffix}_below", -1, 0, -slope)] if np.any(slope) else []
+    whole = use.put(specs.Rectifier, tensor.end, f"{suffix}_whole" if parts else suffix, order=tensor.axes)
+    return add(use, [whole, *(_ramp(use, tensor, axis, *part) for part in parts)], suffix) if parts else whole
+
+
+def _ramp(use, tensor, axis, suffix, scale, bias, weight):
+    """weight * relu(scale * x + bias)"""
+    into = affine(use, tensor, scale, bias, suffix=f"{suffix}_in")
+    ramp = use.put(specs.Rectifier, into.end, suffix, order=into.axes)
+    return affine(use, ramp, weight, 0, axis, f"{suffix}_out")
+
+
+def rectifier(**fixed):
+    """A reader of a layer, or an operation, that rectifies; ``fixed`` is what its configuration does not say."""
+    return lambda use: rectify(use, use.tensor, **{**fixed, **_rectifier_options(use.config)})
+
+
+def _rectifier_options(config):
+    options = {
+        "max_value": config.get("max_value"),
+        "slope": config.get("negative_slope", config.get("alpha")),
+        "threshold": config.get("threshold"),
+    }
+    return {key: float(value) for key, value in options.items() if value is not None}
+
+
+def prelu(use):
+    (slope,) = use.arrays("alpha")
+    axes = [axis for axis, n in enumerate(slope.shape) if n > 1] or [-1]
+    if len(axes) > 1:
+        shared = list(range(1, slope.ndim))
+        raise Refused(f"has a slope for each place: share them with shared_axes={shared}, one for each channel")
+    use.config.ignore("shared_axes")
+    return rectify(use, use.tensor, slope=slope.ravel(), axis=axes[0])
+
+
+def softmax(use):
+    use.config.ignore("axis")  # along every axis, the largest stays the largest
+    return _logits(use, use.tensor)
+
+
+def _logits(use, tensor):
+    return dataclasses.replace(tensor, logits_of=use.name)
+
+
+ACTIVATIONS = {"linear": {}, "softmax": {}, "relu": {}, "relu6": {"max_value": 6}, "leaky_relu": {"slope": SLOPE}}
+
+
+def activate(use, tensor):
+    """The activation of a layer that has one as its argument, applied to what the layer made."""
+    name, options = _activation(use)
+    if name == "linear":
+        return tensor
+    if name == "softmax":
+        return _logits(use, tensor)
+    # a layer that is nothing but its activation gives it its own name
+    return rectify(use, tensor, "" if tensor is use.operands[0] else f"_{name}", **options)
+
+
+def _activation(use):
+    """(name, options of the rectifier); Refused where it is none of ``ACTIVATIONS``."""
+    value = use.config["activation"]
+    if isinstance(value, dict) and value.get("class_name") in ("LeakyReLU", "ReLU"):
+        return "relu", _rectifier_options(Options(value["config"]))
+    if isinstance(value, dict):
+        value = value["config"] if isinstance(value.get("config"), str) else value.get("class_name", "of your own")
+    name = "linear" if value is None else str(value)
+    owner = getattr(use.activation, "__module__", None) or "keras"
+    if owner.partition(".")[0] not in LIBRARIES:
+        raise Refused(f"has an activation of your own, {name!r} of {owner}: use 'relu'")
+    if name not in ACTIVATIONS:
+        raise Refused(f"has activation {name!r}: use 'relu', whose place spiking neurons take")
+    return name, ACTIVATIONS[name]

@@ -1,0 +1,123 @@
+"""as_model and inspect_keras: walk over a Keras model, make specs of its layers, and report what became of each."""
+
+import os
+import warnings
+
+from ..exceptions import ConversionError, ModelError
+from ..model import Model
+from . import files
+from .calls import holds_code
+from .walk import Walk
+
+
+def as_model(source, training=False):
+    """``source`` as a Model: unchanged if it is one, else read from Keras.
+
+    Reading is exact: apart from a softmax at the end, which is left out, the model computes what Keras does at
+    inference.  ``metadata["reading"]`` of the model says what became of each layer, as :func:`inspect_keras` does.
+
+    Parameters
+    ----------
+    source : Model, Keras model, str or path
+        Sequential or functional, built (its input shape known), of tf.keras, tf-keras or Keras 3; or a ``.keras``,
+        ``.h5`` or ``.hdf5`` file of one of them.
+    training : bool
+        Whether the model is going to be trained: warns about what training will not heed, such as regularizers.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ConversionError
+        If a layer or one of its options is not supported; names every such layer, its class and what to do instead.
+    FileNotFoundError, FileFormatError
+        If there is no such file; if it is damaged, or no file of Keras.
+    """
+    if isinstance(source, Model):
+        return source
+    walk = _read(source)
+    _raise_refused(walk.report.rows.values())
+    if walk.output is None:
+        raise ConversionError(f"{source} {files.FOREIGN}")
+    if training:
+        for note in walk.report.notes:
+            warnings.warn(note, stacklevel=3)
+    try:
+        return walk.build.model(walk.output, {"reading": list(walk.report.rows.values())})
+    except ModelError as error:
+        raise ConversionError(f"the Keras model cannot be read: {error}") from error
+
+
+def inspect_keras(source):
+    """What would become of each layer of a Keras model: a report before anything is converted.
+
+    Parameters
+    ----------
+    source : Model, Keras model, str or path
+        As for :func:`as_model`.
+
+    Returns
+    -------
+    list of dict
+        One for each Keras layer, those of nested models included: "layer", its name; "class"; "status", which is
+        "exact", "approximated", "refused" or "not checked" (what it reads is refused); "remark", which says why,
+        and what to do instead; "became", the names of the specs made of it.
+
+    Raises
+    ------
+    ConversionError
+        If ``source`` is no Keras model with layers, or its input shape is not known.
+    FileNotFoundError, FileFormatError
+        If there is no such file; if it is damaged, or no file of Keras.
+    """
+    if isinstance(source, Model):
+        return source.metadata.get("reading", [])
+    return list(_read(source).report.rows.values())
+
+
+def _read(source):
+    if isinstance(source, str | os.PathLike):
+        entry, major = files.stored_model(source)
+        if holds_code(entry["config"]):  # loading it would run the code
+            return Walk(entry["config"])
+        source = files.load(source, major)
+    return Walk(_configuration(source), source)
+
+
+def _raise_refused(rows):
+    """ConversionError that names every refused layer, those with one reason together."""
+    reasons = {}
+    for row in rows:
+        if row["status"] == "refused":
+            reasons.setdefault(row["remark"], []).append(f"{row['layer']!r} ({row['class']})")
+    parts = [
+        f"layer {first} {remark}" + (f" (so are {', '.join(others)})" if others else "")
+        for remark, (first, *others) in reasons.items()
+    ]
+    if parts:
+        raise ConversionError("\n".join(parts))
+
+
+def _configuration(model):
+    if not (hasattr(model, "get_config") and hasattr(model, "layers") and hasattr(model, "get_weights")):
+        raise ConversionError(
+            f"expected a Keras model, a file of one or a nengo_snnconv Model, got {type(model).__name__}"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Keras, about writing what is not written here
+            config = model.get_config()
+    except (NotImplementedError, ValueError, TypeError) as error:
+        raise ConversionError(f"the Keras model's configuration cannot be read: {error}") from error
+    own_call = any(
+        "call" in vars(cls) and cls.__module__.partition(".")[0] not in ("keras", "tf_keras")
+        for cls in type(model).__mro__
+    )
+    if own_call or not isinstance(config, dict) or "layers" not in config:
+        raise ConversionError(
+            f"{type(model).__name__} is a subclassed Keras model, whose layers cannot be read: "
+            "make it a Sequential or functional model"
+        )
+    return config

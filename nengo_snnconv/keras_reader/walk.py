@@ -1,0 +1,193 @@
+"""Walk: goes through a Keras model call by call, nested models included."""
+
+import collections
+import dataclasses
+import re
+
+import numpy as np
+
+from ..exceptions import ModelError
+from ..model import layers as specs
+from .builder import Builder, Refused, Tensor
+from .calls import NESTED, Ref, holds_code, read_calls
+from .files import FOREIGN
+from .layers import OPERATIONS, VANISHING, kind_of, reader_of
+from .report import Report
+from .use import Options, Use
+
+
+class Walk:
+    """Reads a Keras model.
+
+    Parameters
+    ----------
+    config : dict
+        The model's configuration.
+    model : Keras model, optional
+        It holds the weights; without it, no layer is found better than "not checked".
+
+    Attributes
+    ----------
+    build : Builder
+        Holds the specs.
+    report : Report
+    output : Tensor or None
+        None where a layer on the way is refused.
+    """
+
+    def __init__(self, config, model=None):
+        self.build, self.report = Builder(), Report()
+        self._uses = collections.Counter()
+        self._blind = model is None
+        not_loaded = "its file needs code that is not Keras' own, so it was not loaded"
+        self._unchecked = not_loaded if self._blind else "a layer that it reads is refused"
+        self.output = self._model(config, model)[0]
+        for path, n in self._uses.items():
+            if n > 1:
+                self.report.note(path, f"is used {n} times, which training does not keep equal")
+
+    def _model(self, config, model, path="", given=None):
+        """The tensors that a model gives out, None where they cannot be had; a nested model is ``given`` its inputs."""
+        calls, inputs, outputs = read_calls(config)
+        layers = {} if model is None else {layer.name: layer for layer in model.layers}
+        values = {}
+
+        def value(operand):
+            return values[operand[:2]][operand.tensor] if isinstance(operand, Ref) else operand
+
+        for call in calls:
+            operands, name = [value(operand) for operand in call.operands], path + clean(call.name)
+            live = layers.get(call.name)
+            if call.entry["class_name"] in NESTED:
+                made = self._model(call.entry["config"], live, f"{name}.", operands)
+            elif call.name not in inputs:
+                made = [self._reported(self._layer, name, call, operands, live)]
+            elif given is None:
+                made = [self._reported(self._input, name, call, inputs)]
+            else:
+                self.report.begin(name, call.entry["class_name"])
+                made = [given[inputs.index(call.name)]]
+            values[call.name, call.node] = made
+        if given is None and len(outputs) > 1:
+            self._refuse_outputs(calls, [ref.layer for ref in outputs])
+        return [value(ref) for ref in outputs]
+
+    def _refuse_outputs(self, calls, names):
+        for call in calls:
+            if call.name in names:
+                self.report.begin(clean(call.name), call.entry["class_name"])
+                reason = f"is one of {len(names)} outputs {names}: make a model of one of them"
+                self.report.say(clean(call.name), "refused", reason)
+
+    def _reported(self, read, path, call, *arguments):
+        """The tensor that ``read`` makes of a call, None where it cannot be had; the layer's row says why."""
+        self.report.begin(path, call.entry["class_name"])
+        n_specs = len(self.build.layers)
+        try:
+            tensor = read(path, call, *arguments)
+        except NotChecked:
+            return self.report.say(path, "not checked", self._unchecked)
+        except (Refused, ModelError) as error:
+            # a spec's error begins with the name and the kind of the spec, the report with those of the layer
+            return self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
+        self.report.became(path, list(self.build.layers)[n_specs:])
+        return tensor
+
+    def _input(self, path, call, inputs):
+        config = call.entry["config"]
+        shape = tuple(config.get("batch_shape") or config.get("batch_input_shape"))[1:]
+        if call.name != inputs[0]:
+            raise Refused("is a further input: make a model of one input")
+        if None in shape:
+            raise Refused(f"has the shape {shape}, with an open axis: fix its size")
+        if config.get("sparse") or config.get("ragged"):
+            raise Refused("is sparse or ragged: make it a plain array")
+        if self._blind:
+            raise NotChecked
+        self._check_precision(path, config)
+        return self.build.put(specs.Input, path, shape=shape)
+
+    def _layer(self, path, call, operands, layer):
+        read = reader_of(call.entry)
+        if self._blind and holds_code(call.entry):
+            raise Refused(FOREIGN)
+        if any(operand is None for operand in operands):
+            raise NotChecked
+        weights = [] if layer is None else layer.get_weights()
+        self._check(path, call, operands, weights)
+        options = Options(call.entry["config"] | call.options)
+        plain = [without_softmax(operand) for operand in operands]
+        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None)))
+        unheeded = options.unheeded()
+        if unheeded:
+            raise Refused(f"has {unheeded}, which cannot be kept: leave it out")
+        self._note_training(path, call.entry, weights)
+        tensor = self._pass_softmax(path, operands, tensor)
+        if tensor.logits_of == path:
+            self.report.say(path, "approximated", "read out as logits: the class with the largest score stays the same")
+        return tensor
+
+    def _check(self, path, call, operands, weights):
+        """Refuse what no reader of a layer looks at."""
+        config = call.entry["config"]
+        self._check_precision(path, config)
+        is_operation = kind_of(call.entry) in OPERATIONS
+        for operand in operands:
+            if not isinstance(operand, Tensor | np.ndarray if is_operation else Tensor):
+                raise Refused(f"is called with {operand!r}: leave it out")
+        asked = {key: value for key, value in call.options.items() if value is not False}
+        if asked and not is_operation:
+            raise Refused(f"is called with {asked}: leave that out, and give the layer its input only")
+        if config.get("lora_rank"):
+            raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
+        if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
+            raise Refused("holds NaN or infinity: the training that made it diverged, so train it again")
+
+    def _check_precision(self, path, config):
+        policy = config.get("dtype") or "float32"
+        kind, name = (policy["class_name"], policy["config"].get("name")) if isinstance(policy, dict) else ("", policy)
+        if config.get("quantization_config") or kind not in ("", "DTypePolicy", "Policy"):
+            raise Refused("is quantised: read the model as it was before that")
+        if name != "float32":
+            self.report.say(path, "approximated", f"computed in float32, not in {name}")
+
+    def _pass_softmax(self, path, operands, tensor):
+        """The tensor, marked as logits if the layer only hands on those that it reads."""
+        for operand in operands:
+            softmax = getattr(operand, "logits_of", None)
+            if softmax and tensor.end == operand.end:
+                return dataclasses.replace(tensor, logits_of=tensor.logits_of or softmax)
+            if softmax:
+                reason = f"has a softmax in the middle of the model, before {path!r}: it can only be its last layer"
+                self.report.say(softmax, "refused", reason)
+                raise NotChecked
+        return tensor
+
+    def _note_training(self, path, entry, weights):
+        if weights:
+            self._uses[path] += 1
+        if self._uses[path] > 1:
+            return
+        config = entry["config"]
+        dropped = [key for key, value in config.items() if value and key.endswith(("_regularizer", "_constraint"))]
+        dropped += ["trainable=False"] if weights and config.get("trainable") is False else []
+        if dropped:
+            self.report.note(path, f"has {', '.join(dropped)}, which nengo_snnconv does not heed while it trains")
+        if kind_of(entry) == "BatchNormalization":
+            self.report.note(path, "is trained as a plain scale and shift, without normalisation")
+        if kind_of(entry) in VANISHING:
+            self.report.note(path, "does nothing while nengo_snnconv trains")
+
+
+class NotChecked(Exception):
+    """A layer cannot be read because of another one."""
+
+
+def clean(name):
+    """A Keras name as a spec's, in which a slash would part layer and array."""
+    return name.replace("/", ".")
+
+
+def without_softmax(operand):
+    """The operand without the mark that a softmax was left out."""
+    return dataclasses.replace(operand, logits_of=None) if isinstance(operand, Tensor) else operand

@@ -1,0 +1,161 @@
+"""IntegrateAndFire: the neuron whose firing rate is the rectifier, for nengo and nengo_dl."""
+
+import numpy as np
+from nengo.dists import Choice
+from nengo.neurons import NeuronType
+from nengo.params import EnumParam, NumberParam
+
+from ..compat import tf
+from ..exceptions import SettingsError
+from .rates import rate_function_of
+from .tensorflow_builder import NeuronBuilder, builds
+
+
+class IntegrateAndFire(NeuronType):
+    """Integrate-and-fire neuron without leak, driven by signed current.
+
+    In a step of length dt the membrane potential v integrates the current J, negative as well as positive,
+
+        v <- v + J dt / tau,    n = min(floor(v / threshold), max_spikes), at least 0,
+
+    the neuron emits n spikes, and v is reset: by subtraction, v <- v - n threshold, which loses nothing (Rueckauer et
+    al. 2017, doi 10.3389/fnins.2017.00682), or to zero (Diehl et al. 2015, doi 10.1109/IJCNN.2015.7280696), which
+    forgets
+    what was above the threshold.  With reset by subtraction and no floor, charge is conserved:
+    sum of J dt / tau = threshold * spikes + v at the end - v at the start.
+
+    ``nengo.SpikingRectifiedLinear`` drops negative current in each step instead, so that inputs that arrive as positive
+    and negative spikes make it fire too much.
+
+    Parameters
+    ----------
+    threshold : float
+        Membrane potential at which a spike is emitted; 1 by default.
+    reset : "subtract" or "zero"
+    initial_potential : float
+        Membrane potential at the start, in thresholds.  One half, the default, halves the largest error of the spike
+        count against the current (Bu et al. 2022, arXiv 2202.01440): it rounds to the nearest number, not down.
+    min_potential : float
+        The membrane potential is kept from falling below it; by default there is no floor.
+    max_spikes : int or numpy.inf
+        Most spikes in one step; 1 by default.
+    amplitude : float
+        A spike is an impulse of height amplitude / dt.  With 0.001, the default, and steps of 1 ms, its height is 1,
+        and one spike in each step is an activation of 1.
+    tau : float
+        Time in seconds in which a current of 1 raises the potential by 1: with 0.001, the default, the neuron fires at
+        1000 Hz for a current of 1, which is once in each step of 1 ms.
+    initial_state : dict, optional
+        {"voltage": distribution or array} sets the potential at the start for each neuron, not initial_potential.
+
+    Raises
+    ------
+    SettingsError
+        If max_spikes is no whole number from 1 up, or is not 1 with reset to zero; if min_potential is above 0.
+    nengo.exceptions.ValidationError
+        If another parameter is out of its range.
+    """
+
+    state = {"voltage": Choice([0])}
+    spiking = True
+    negative = False
+
+    threshold = NumberParam("threshold", low=0, low_open=True)
+    reset = EnumParam("reset", values=("subtract", "zero"))
+    initial_potential = NumberParam("initial_potential")
+    min_potential = NumberParam("min_potential", high=0)
+    max_spikes = NumberParam("max_spikes", low=1)
+    amplitude = NumberParam("amplitude", low=0, low_open=True)
+    tau = NumberParam("tau", low=0, low_open=True)
+
+    def __init__(
+        self,
+        threshold=1.0,
+        reset="subtract",
+        initial_potential=0.5,
+        min_potential=-np.inf,
+        max_spikes=1,
+        amplitude=0.001,
+        tau=0.001,
+        initial_state=None,
+    ):
+        super().__init__(initial_state)
+        self.threshold = threshold
+        self.reset = reset
+        self.initial_potential = initial_potential
+        self.min_potential = min_potential
+        self.max_spikes = max_spikes
+        self.amplitude = amplitude
+        self.tau = tau
+        if not (max_spikes == np.inf or max_spikes == int(max_spikes)):
+            raise SettingsError(f"max_spikes must be a whole number or numpy.inf, got {max_spikes!r}")
+        if reset == "zero" and max_spikes != 1:
+            raise SettingsError(
+                f"reset='zero' leaves nothing for a second spike: max_spikes must be 1, got {max_spikes}"
+            )
+
+    @property
+    def residue(self):
+        """What is left of the potential above the threshold after a spike: all of it (1) or none (0)."""
+        return 1.0 if self.reset == "subtract" else 0.0
+
+    def make_state(self, n_neurons, rng=np.random, dtype=None):
+        state = super().make_state(n_neurons, rng=rng, dtype=dtype)
+        if "voltage" not in (self.initial_state or {}):
+            state["voltage"][...] = self.initial_potential * self.threshold
+        return state
+
+    def gain_bias(self, max_rates, intercepts):
+        """Gain and bias for rates ``max_rates`` in Hz at an input of 1 that begin at the ``intercepts``."""
+        max_rates, intercepts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
+        gain = self.threshold * self.tau * max_rates / (1 - intercepts)
+        return gain, -intercepts * gain
+
+    def max_rates_intercepts(self, gain, bias):
+        return (gain + bias) / (self.threshold * self.tau), -bias / gain
+
+    def rates(self, x, gain, bias):
+        """Firing rate in Hz times amplitude; of any size, as if a step could hold any number of spikes."""
+        return np.maximum(self.current(x, gain, bias), 0) * (self.amplitude / (self.threshold * self.tau))
+
+    def step(self, dt, J, output, voltage):
+        voltage += J * (dt / self.tau)
+        n_spikes = np.clip(np.floor(voltage / self.threshold), 0, self.max_spikes)
+        output[...] = n_spikes * (self.amplitude / dt)
+        np.copyto(voltage, self.residue * (voltage - n_spikes * self.threshold), where=n_spikes > 0)
+        np.maximum(voltage, self.min_potential, out=voltage)
+
+
+@rate_function_of.register
+def _(neuron_type: IntegrateAndFire, current):
+    return neuron_type.amplitude / (neuron_type.threshold * neuron_type.tau) * tf.nn.relu(current)
+
+
+@builds(IntegrateAndFire)
+class IntegrateAndFireBuilder(NeuronBuilder):
+    """The same step in TensorFlow; trained with its rate."""
+
+    spiking = True
+
+    def build_pre(self, signals, config):
+        super().build_pre(signals, config)
+        names = ("threshold", "max_spikes", "min_potential", "residue", "tau", "amplitude")
+        self.threshold, self.max_spikes, self.min_potential, self.residue, tau, amplitude = (
+            self.constant(signals, name) for name in names
+        )
+        # quotients of numbers in double precision: dt / tau is exactly 1 by default, so that back ends agree
+        self.growth, self.height = signals.dt_val / tau, amplitude / signals.dt_val
+        self.slope = amplitude / (self.threshold * tau)
+
+    def step(self, J, dt, voltage):
+        voltage += J * self.growth
+        n_spikes = tf.floor(voltage / self.threshold)
+        # TensorFlow multiplies by the reciprocal of a constant, which may miss a whole number by one rounding
+        rest = voltage - n_spikes * self.threshold
+        n_spikes += tf.cast(rest >= self.threshold, rest.dtype) - tf.cast(rest < 0, rest.dtype)
+        n_spikes = tf.clip_by_value(n_spikes, 0, self.max_spikes)
+        voltage = tf.where(n_spikes > 0, self.residue * (voltage - n_spikes * self.threshold), voltage)
+        return n_spikes * self.height, tf.maximum(voltage, self.min_potential)
+
+    def training_step(self, J, dt, voltage):
+        return tf.nn.relu(J) * self.slope

@@ -1,0 +1,89 @@
+"""Matching: the gain, bias and amplitude with which a neuron type comes closest to the rectifier."""
+
+import dataclasses
+
+import numpy as np
+
+from ..exceptions import ConversionError, SettingsError
+from .arguments import replaced
+
+# inputs at which responses are compared: below the rectifier's kink, and up to an activation of 1
+INPUTS = np.linspace(-0.5, 1, 301)
+INTERCEPTS = np.linspace(-0.3, 0.1, 81)
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """How a neuron type stands in for the rectifier.
+
+    Attributes
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+        With the fitted amplitude.
+    gain, bias : float
+    deviation : float
+        Largest difference between mean output and rectifier, for inputs from -0.5 to 1.
+    """
+
+    neuron_type: object
+    gain: float
+    bias: float
+    deviation: float
+
+
+def match_rectifier(neuron_type, max_rate=None):
+    """Fit a neuron type's response curve to max(x, 0) for x up to 1, in the least-squares sense.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+        With an amplitude and a static response curve.
+    max_rate : float, optional
+        Firing rate in Hz at an input of 1.  By default 1 / amplitude, or, where the amplitude is Nengo's default of 1,
+        half of the limit 1 / tau_ref, or 1000 Hz where there is none.
+
+    Returns
+    -------
+    Match
+
+    Raises
+    ------
+    SettingsError
+        If the type cannot fire at ``max_rate``.
+    ConversionError
+        If the type has no amplitude or no static response curve.
+    """
+    name = type(neuron_type).__name__
+    if not hasattr(neuron_type, "amplitude"):
+        raise ConversionError(
+            f"{name} has no amplitude, so its output cannot be scaled to the rectifier's: wrap it in "
+            f"nengo.RegularSpiking({name}()), or use IntegrateAndFire or nengo.LIF"
+        )
+    tau_ref = getattr(neuron_type, "tau_ref", 0)
+    if max_rate is None:
+        max_rate = 1 / neuron_type.amplitude if neuron_type.amplitude != 1 else 0.5 / tau_ref if tau_ref else 1000.0
+    if not 0 < max_rate < (1 / tau_ref if tau_ref else np.inf):
+        limit = f", the limit of {neuron_type}" if tau_ref else ""
+        raise SettingsError(
+            f"max_rate must be above 0 and below {1 / tau_ref if tau_ref else np.inf:g} Hz{limit}; got "
+            f"{max_rate!r} (by default it is 1 / amplitude)"
+        )
+    best = None
+    for intercept in sorted(INTERCEPTS, key=abs):  # zero first: exact types keep it
+        try:
+            gain, bias = (float(np.squeeze(v)) for v in neuron_type.gain_bias([max_rate], [intercept]))
+            output = np.squeeze(neuron_type.rates(INPUTS, [gain], [bias]))
+        except Exception as error:
+            raise ConversionError(
+                f"{name} has no static response curve to stand in for the rectifier ({error}):"
+                " use IntegrateAndFire or nengo.LIF"
+            ) from error
+        target = np.maximum(INPUTS, 0)
+        factor = output @ target / max(output @ output, 1e-30)
+        error = np.sum((factor * output - target) ** 2)
+        if best is None or error < best[0] * (1 - 1e-6) - 1e-15:
+            best = error, gain, bias, factor, np.abs(factor * output - target).max()
+    _, gain, bias, factor, deviation = best
+    if not 0 < factor < np.inf:
+        raise ConversionError(f"{name} gives no output for positive input: use IntegrateAndFire or nengo.LIF")
+    return Match(replaced(neuron_type, amplitude=neuron_type.amplitude * factor), gain, bias, float(deviation))

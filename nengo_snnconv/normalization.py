@@ -1,0 +1,156 @@
+"""normalize: scales weights and biases so that activations fit the firing rates of neurons."""
+
+import dataclasses
+
+import numpy as np
+
+from .build.native import NativeSettings
+from .build.network import ConvNetwork
+from .calibration import measure, sites, upper_bounds
+from .exceptions import SettingsError
+from .model import layers as specs
+from .passes import find_units, rescale
+
+METHODS = ("data", "model", "balance")
+
+
+def normalize(
+    network,
+    x=None,
+    *,
+    method="data",
+    percentile=99.9,
+    per=None,
+    n_steps=1,
+    bound_weights=False,
+    input_range=(0.0, 1.0),
+    batch_size=200,
+    progress=None,
+):
+    """Scale weights and biases so that an activation of 1 is what a neuron can signal, and nothing else changes.
+
+    W' = W * scale_in / scale_out and b' = b / scale_out, layer after layer, so that each rectified layer's activity is
+    the old one divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
+    scale.  In units of the old activations, the scale is the threshold of a layer's neurons.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``convert``.
+    x : ndarray, (images, height, width, channel), or iterable of such batches, optional
+        Calibration data, such as training images; any number of batches is read once, in constant memory.
+        Every method but "model" needs them.
+    method : "data", "model" or "balance"
+        What the scales are.
+
+        "data": the percentile of the activations on the data.  100 is the largest one (Diehl et al. 2015, doi
+        10.1109/IJCNN.2015.7280696, algorithm 2); less is robust to outliers (Rueckauer et al. 2017, doi
+        10.3389/fnins.2017.00682).
+
+        "model": the largest activation that the weights allow for inputs in ``input_range`` (Diehl et al. 2015,
+        algorithm 1).  Needs no data; nothing is ever clipped, but rates are low.
+
+        "balance": local threshold balancing, after Bu, Li & Yu 2025 (arXiv 2409.03368): the thresholds with the least
+        mean squared error of what ``n_steps`` steps of spikes can express, clipping and rounding weighed against each
+        other, on the data.
+    percentile : float
+        For "data": of the positive activations, above 0 and up to 100.
+    per : "layer" or "channel", optional
+        Whether the outputs of a layer share a scale, or those of a channel.  By default "channel" for "balance", else
+        "layer".  The output layer has one scale in any case.
+    n_steps : int
+        For "balance": the number of steps that will be run.
+    bound_weights : bool
+        For "data": a scale is at least the largest weight of its layer, as Diehl et al. 2015 have it in algorithm 2.
+        With reset by subtraction it has no use.
+    input_range : tuple of float
+        For "model": smallest and largest input.
+    batch_size : int
+        Images that are computed together, where ``x`` is an array.
+    progress : bool, optional
+        Show a progress bar; by default where standard error is a terminal.
+
+    Returns
+    -------
+    ConvNetwork
+        Of the same kind; ``network.model.metadata["scales"]`` holds the scales.  Channels that are never active get
+        the largest scale of their layer.
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot work, or the data do not fit the network.
+    """
+    _check(network, x, method, percentile, per, n_steps, input_range)
+    model = network.model
+    per = per or ("channel" if method == "balance" else "layer")
+    units = find_units(model, per)
+    if any((units.labels[name] == units.fixed).any() for name in sites(model)):
+        model = _with_scalable_input(model)
+        units = find_units(model, per)
+    if method == "model":
+        bounds = upper_bounds(model, *input_range)
+        scales = np.zeros(units.n_units)
+        for name in sites(model):
+            labels = units.labels[name]
+            np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
+    else:
+        histogram = measure(network.rebuild(model), x, units, batch_size=batch_size, progress=progress)
+        scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
+    if bound_weights:
+        scales = _at_least_the_weights(model, units, scales)
+    return network.rebuild(rescale(model, units, _alive(model, units, scales)))
+
+
+def _check(network, x, method, percentile, per, n_steps, input_range):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+        raise SettingsError(f"normalize takes a network that convert made, got {type(network).__name__}")
+    if method not in METHODS:
+        raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
+    if x is None and method != "model":
+        raise SettingsError(f"method={method!r} needs calibration data: normalize(network, x), x some training images")
+    if not 0 < percentile <= 100:
+        raise SettingsError(f"percentile must be above 0 and at most 100, got {percentile!r}")
+    if per not in (None, "layer", "channel"):
+        raise SettingsError(f"per must be 'layer' or 'channel', got {per!r}")
+    if not (isinstance(n_steps, int) and n_steps >= 1):
+        raise SettingsError(f"n_steps must be a positive integer, got {n_steps!r}")
+    if not (len(input_range) == 2 and input_range[0] <= input_range[1]):
+        raise SettingsError(f"input_range must be the smallest and the largest input, got {input_range!r}")
+
+
+def _with_scalable_input(model):
+    """The model with a layer behind its input that can change the unit, where the image itself meets activations."""
+    name = f"{model.input}_scaled"
+    while name in model.layers:
+        name += "_"
+    image, *rest = model.layers.values()
+    scaled = specs.Affine(name, image.name)
+    rest = [
+        dataclasses.replace(layer, inputs=tuple(name if i == image.name else i for i in layer.inputs)) for layer in rest
+    ]
+    channels = image.shape[-1]
+    arrays = {**model.arrays, f"{name}/scale": np.ones(channels), f"{name}/bias": np.zeros(channels)}
+    return type(model)([image, scaled, *rest], arrays, model.output, model.metadata)
+
+
+def _at_least_the_weights(model, units, scales):
+    scales = scales.copy()
+    for name in model.layers:
+        kernel = model.arrays.get(f"{name}/kernel")
+        if kernel is not None:
+            labels = units.labels[name].reshape(-1, kernel.shape[-1])[0]
+            np.maximum.at(scales, labels, kernel.reshape(-1, kernel.shape[-1]).max(axis=0))
+    return scales
+
+
+def _alive(model, units, scales):
+    """The scales, where those that are zero are replaced: by the largest one of the layer, or 1."""
+    alive = scales.copy()
+    for name in sites(model):
+        own = np.unique(units.labels[name])
+        own = own[own >= 0]
+        alive[own] = np.where(alive[own] > 0, alive[own], scales[own].max(initial=0))
+    alive[~(alive > 0)] = 1
+    alive[units.fixed] = 1
+    return alive

@@ -1,0 +1,29 @@
+"""Passes: functions that turn a model into another one that computes the same."""
+
+from .drop_dropout import drop_dropout
+from .fold_affine import fold_affine
+from .rectify_before_max import rectify_before_max
+from .rescale import Units, find_units, rescale
+
+# in this order: without dropout in between, scales find the convolution that they belong to; the last one asks what
+# reads a maximum, and is to see the graph that the others leave
+CONVERSION = (drop_dropout, fold_affine, rectify_before_max)
+
+
+def simplify(model):
+    """The model after all passes of a conversion."""
+    for one_pass in CONVERSION:
+        model = one_pass(model)
+    return model
+
+
+__all__ = [
+    "CONVERSION",
+    "Units",
+    "drop_dropout",
+    "find_units",
+    "fold_affine",
+    "rectify_before_max",
+    "rescale",
+    "simplify",
+]

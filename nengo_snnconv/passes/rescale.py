@@ -1,0 +1,193 @@
+"""rescale: other units for every activation.  W' = W * scale_in / scale_out, b' = b / scale_out."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ..exceptions import ModelError
+from ..model import layers as specs
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """Which entries of a model must share a scale.
+
+    Attributes
+    ----------
+    labels : dict of str to ndarray of int
+        For each layer, the unit of each entry, with the shape of the layer's output; -1 for entries that are zero.
+    n_units : int
+    fixed : int
+        The unit of the input, whose scale is 1.
+    """
+
+    labels: dict
+    n_units: int
+    fixed: int
+
+
+def find_units(model, per="layer"):
+    """The units of a model: sets of entries that must share a scale, so that the model's function is kept.
+
+    Weights can change the unit, everything else keeps it: what is added, what lies in one window of a pooling layer and
+    what one weight of a convolution reads must be in one unit.  The output is in one unit, so that its largest entry
+    stays the largest.
+
+    Parameters
+    ----------
+    model : Model
+    per : "layer" or "channel"
+        Whether all outputs of a weighted layer share a unit, or those of a channel.
+
+    Returns
+    -------
+    Units
+    """
+    pool = _Pool()
+    labels = {}
+    for name, layer in model.layers.items():
+        inputs = [labels[i] for i in layer.inputs]
+        labels[name] = _label(layer, inputs, model.shapes[name], per, pool)
+    pool.unite(labels[model.output])
+    numbers = pool.numbers()
+    labels = {name: np.where(array < 0, -1, numbers[array]) for name, array in labels.items()}
+    return Units(labels, int(numbers.max()) + 1, int(labels[model.input].flat[0]))
+
+
+def rescale(model, units, scales):
+    """The model in other units.
+
+    Given    units and a scale for each of them.
+    Result   each layer's activity is the old one divided by the scale of its units; the largest output stays so.
+
+    Parameters
+    ----------
+    model : Model
+    units : Units
+        Of this model.
+    scales : ndarray, (units,)
+        Above 0; that of the input is 1.
+
+    Returns
+    -------
+    Model
+        Its ``metadata["scales"]`` holds for each rectifier and the output the scale of each entry of the last axis, in
+        terms of the model before any rescaling.
+    """
+    scales = np.asarray(scales, np.float64)
+    if scales.shape != (units.n_units,) or not (np.isfinite(scales) & (scales > 0)).all():
+        raise ModelError(f"scales must be {units.n_units} numbers above 0, got {scales}")
+    if scales[units.fixed] != 1:
+        raise ModelError(f"the scale of the input is 1, got {scales[units.fixed]}")
+    of_entry = np.append(scales, 1.0)  # the last one is that of entries that are zero
+    arrays = {}
+    for name, layer in model.layers.items():
+        if model.array_names(name):
+            into, out = (of_entry[_of_channels(units.labels[i])] for i in (layer.inputs[0], name))
+            arrays.update(_scaled(layer, model.arrays_of(name), into, out))
+    before = model.metadata.get("scales", {})
+    declared = {}
+    for name, layer in model.layers.items():
+        if isinstance(layer, specs.Rectifier) or name == model.output:
+            channels = of_entry[_of_channels(units.labels[name])] * before.get(name, 1.0)
+            declared[name] = channels.tolist()
+    return model.replace(arrays=arrays, metadata={**model.metadata, "scales": declared})
+
+
+def _scaled(layer, arrays, into, out):
+    """The arrays of one layer in other units, whose inputs and outputs have the given scales per channel."""
+    weights = "scale" if isinstance(layer, specs.Affine) else "kernel"
+    if isinstance(layer, specs.Affine):
+        factor = into / out
+    elif isinstance(layer, specs.Conv) and layer.groups > 1:
+        factor = np.repeat(into.reshape(layer.groups, -1).T, layer.filters // layer.groups, axis=1) / out
+    else:
+        factor = into[:, None] / out
+    scaled = {f"{layer.name}/{weights}": arrays[weights] * factor}
+    if "bias" in arrays:
+        scaled[f"{layer.name}/bias"] = arrays["bias"] / out
+    return scaled
+
+
+def _of_channels(labels):
+    """The label of each entry of the last axis; entries that are zero do not matter."""
+    return labels.reshape(-1, labels.shape[-1]).max(axis=0)
+
+
+class _Pool:
+    """Labels, some of which are found to be the same (a disjoint-set forest)."""
+
+    def __init__(self):
+        self.parents = []
+
+    def new(self, n):
+        """``n`` labels that were not there before."""
+        first = len(self.parents)
+        self.parents.extend(range(first, first + n))
+        return np.arange(first, first + n)
+
+    def root(self, label):
+        while self.parents[label] != label:
+            self.parents[label] = self.parents[self.parents[label]]
+            label = self.parents[label]
+        return label
+
+    def unite(self, labels):
+        """Make all of ``labels`` the same, apart from -1; returns one of them."""
+        roots = {self.root(label) for label in np.unique(labels) if label >= 0}
+        if not roots:
+            return -1
+        first = min(roots)
+        for root in roots:
+            self.parents[root] = first
+        return first
+
+    def unite_channels(self, labels):
+        """Make the labels of each entry of the last axis the same; returns one for each."""
+        columns = labels.reshape(-1, labels.shape[-1])
+        return np.array([self.unite(columns[:, i]) for i in range(columns.shape[1])])
+
+    def numbers(self):
+        """The number from 0 of each label's set."""
+        return np.unique([self.root(label) for label in range(len(self.parents))], return_inverse=True)[1]
+
+
+@functools.singledispatch
+def _label(layer, inputs, shape, per, pool):
+    """The labels of a layer's output: those of its input, where it keeps the shape."""
+    return inputs[0]
+
+
+@_label.register
+def _(layer: specs.Input, inputs, shape, per, pool):
+    return np.broadcast_to(pool.new(1), shape)
+
+
+@_label.register(specs.Conv)
+@_label.register(specs.Dense)
+@_label.register(specs.Affine)
+def _(layer, inputs, shape, per, pool):
+    pool.unite_channels(inputs[0])
+    return np.broadcast_to(pool.new(shape[-1] if per == "channel" else 1), shape)
+
+
+@_label.register(specs.AveragePool)
+@_label.register(specs.MaxPool)
+@_label.register(specs.GlobalAveragePool)
+@_label.register(specs.GlobalMaxPool)
+def _(layer, inputs, shape, per, pool):
+    return np.broadcast_to(pool.unite_channels(inputs[0]), shape)
+
+
+@_label.register
+def _(layer: specs.Add, inputs, shape, per, pool):
+    together = np.stack([labels.ravel() for labels in inputs], axis=1)
+    for labels in np.unique(together, axis=0):
+        pool.unite(labels)
+    return together.max(axis=1).reshape(shape)
+
+
+@_label.register
+def _(layer: specs.Selection, inputs, shape, per, pool):
+    return layer.select(*inputs, fill=-1)

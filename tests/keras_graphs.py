@@ -1,0 +1,103 @@
+"""Random Keras models: any layers in any order, with branches that meet again."""
+
+import numpy as np
+
+from nengo_snnconv.compat import tf
+
+layers = tf.keras.layers
+
+
+def random_model(seed, n_layers=6, spatial=None):
+    """A functional tf.keras model with random layers, weights, biases and moving averages."""
+    rng = np.random.default_rng(seed)
+    rank = spatial or int(rng.choice([1, 2, 2, 2, 3]))
+    shape = tuple(int(n) for n in rng.integers(5, 8, rank)) + (int(rng.integers(1, 4)),)
+    image = tf.keras.Input(shape, name="image")
+    tensors = [image]
+    for i in range(n_layers):
+        tensors.append(_random_layer(rng, rank, tensors, f"layer{i}"))
+    end = tensors[-1]
+    if rng.random() < 0.5 and len(end.shape) > 2:
+        end = layers.Flatten(name="flat")(end)
+    model = tf.keras.Model(image, layers.Dense(3, name="scores")(end))
+    model.set_weights([_random_weight(rng, w) for w in model.weights])
+    return model
+
+
+def _random_weight(rng, weight):
+    if "variance" in weight.name:
+        return rng.uniform(0.5, 2, weight.shape)
+    spread = 0.5 if len(weight.shape) < 2 else 1 / np.sqrt(np.prod(weight.shape[:-1]))
+    return rng.normal(0, spread, weight.shape)
+
+
+def _random_layer(rng, rank, tensors, name):
+    """One layer on top of the last tensor, or of two, where an earlier one fits."""
+    x = tensors[-1]
+    choices = [_batch_norm, _relu, _dense]
+    if len(x.shape) == rank + 2:
+        choices += [_conv, _conv, _conv, _pool, _pool, _move]
+        if len(_partners(tensors)) > 0:
+            choices += [_merge] * 3
+    return choices[rng.integers(len(choices))](rng, rank, tensors, name)
+
+
+def _partners(tensors):
+    return [t for t in tensors[:-1] if t.shape == tensors[-1].shape]
+
+
+def _conv(rng, rank, tensors, name):
+    channels = int(tensors[-1].shape[-1])
+    groups = channels if rng.random() < 0.3 and rank < 3 else 1
+    options = {"activation": rng.choice([None, "relu"]), "use_bias": bool(rng.random() < 0.7), "name": name}
+    options |= {"padding": str(rng.choice(["same", "same", "valid"])) if min(tensors[-1].shape[1:-1]) > 3 else "same"}
+    options |= {"strides" if rng.random() < 0.5 else "dilation_rate": int(rng.integers(1, 3))}
+    if options["padding"] == "valid":
+        options.pop("dilation_rate", None)
+    size = tuple(int(n) for n in rng.integers(1, 4, rank))
+    return getattr(layers, f"Conv{rank}D")(groups * int(rng.integers(1, 4)), size, groups=groups, **options)(
+        tensors[-1]
+    )
+
+
+def _pool(rng, rank, tensors, name):
+    x = tensors[-1]
+    family = str(rng.choice(["Average", "Max"]))
+    if rng.random() < 0.15:
+        return getattr(layers, f"Global{family}Pooling{rank}D")(name=name)(x)
+    options = {"strides": int(rng.integers(1, 3)), "padding": "same" if min(x.shape[1:-1]) < 3 else "valid"}
+    if rng.random() < 0.5:
+        options["padding"] = "same"
+    return getattr(layers, f"{family}Pooling{rank}D")(int(rng.integers(2, 4)), name=name, **options)(x)
+
+
+def _batch_norm(rng, rank, tensors, name):
+    return layers.BatchNormalization(name=name)(tensors[-1])
+
+
+def _relu(rng, rank, tensors, name):
+    return layers.ReLU(name=name)(tensors[-1])
+
+
+def _dense(rng, rank, tensors, name):
+    return layers.Dense(int(rng.integers(2, 5)), activation=rng.choice([None, "relu"]), name=name)(tensors[-1])
+
+
+def _move(rng, rank, tensors, name):
+    """A layer that only moves entries about."""
+    x, axes = tensors[-1], rng.permutation(rank) + 1
+    small = max(x.shape[1:-1]) < 6
+    choices = [
+        lambda: getattr(layers, f"ZeroPadding{rank}D")(1, name=name),
+        lambda: layers.Permute((*(int(a) for a in axes), rank + 1), name=name),
+        lambda: layers.Dropout(0.5, name=name),
+        lambda: getattr(layers, f"UpSampling{rank}D")(2 if small else 1, name=name),
+    ]
+    return choices[rng.integers(len(choices))]()(x)
+
+
+def _merge(rng, rank, tensors, name):
+    partners = _partners(tensors)
+    other = partners[rng.integers(len(partners))]
+    kind = [layers.Add, layers.Average, layers.Concatenate][rng.integers(3)]
+    return kind(name=name)([tensors[-1], other])

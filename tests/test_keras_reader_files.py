@@ -1,0 +1,242 @@
+"""Files of Keras: those that it writes are read, and all others are refused with the way out."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import warnings
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+from reading import LIBRARIES, check_close, forward, randomise
+
+import nengo_snnconv as snc
+from nengo_snnconv import FileFormatError, compat
+from nengo_snnconv.compat import tf
+from nengo_snnconv.keras_reader import as_model, inspect_keras
+
+
+@pytest.fixture(params=LIBRARIES)
+def keras(request):
+    return LIBRARIES[request.param]
+
+
+@pytest.fixture(params=[".keras", ".h5", ".hdf5"])
+def suffix(request):
+    return request.param
+
+
+def save(model, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # HDF5 is an old format; a model of Lambda is unsafe
+        model.save(path)
+    return path
+
+
+def small(k):
+    layers = k.layers
+    image = k.Input((6, 6, 2), name="image")
+    x = layers.Conv2D(3, 3, name="conv")(image)
+    x = layers.BatchNormalization(name="norm")(x)
+    inner = k.Sequential([k.Input((4, 4, 3)), layers.Conv2D(3, 3, padding="same", name="conv")], name="inner")
+    x = layers.Add(name="sum")([inner(x), layers.ReLU(name="relu")(x)])
+    return k.Model(image, layers.Dense(3, name="scores")(layers.Flatten(name="flat")(x)))
+
+
+def with_code(k):
+    layers = [k.layers.Dense(3, name="before"), k.layers.Lambda(lambda x: 2 * x, name="code")]
+    inner = k.Sequential([k.Input((4,)), *layers], name="inner")
+    return k.Sequential([k.Input((4,)), inner, k.layers.ReLU(name="r")])
+
+
+@pytest.mark.parametrize("kind", [str, pathlib.Path])
+def test_round_trip(keras, suffix, kind, tmp_path, rng):
+    original = randomise(small(keras), rng)
+    path = save(original, tmp_path / f"model{suffix}")
+    model, direct = as_model(kind(path)), as_model(original)
+    assert list(model.layers.values()) == list(direct.layers.values())
+    assert all(np.array_equal(model.arrays[name], array) for name, array in direct.arrays.items())
+    assert model.metadata == direct.metadata
+    x = rng.normal(size=(3, 6, 6, 2)).astype(np.float32)
+    check_close(forward(model, x), original(x, training=False))
+    assert inspect_keras(kind(path)) == model.metadata["reading"]
+
+
+def test_normalization_keeps_what_it_was_adapted_to(keras, suffix, tmp_path, rng):
+    layer = keras.layers.Normalization()
+    layer.adapt(rng.normal(3, 2, (20, 4)).astype(np.float32))
+    original = keras.Sequential([keras.Input((4,)), layer])
+    x = rng.normal(size=(3, 4)).astype(np.float32)
+    check_close(forward(as_model(save(original, tmp_path / f"model{suffix}")), x), original(x))
+
+
+def test_code_is_refused_and_not_run(keras, suffix, tmp_path, monkeypatch):
+    path = save(with_code(keras), tmp_path / f"model{suffix}")
+    monkeypatch.setattr(keras.models, "load_model", lambda *args, **options: pytest.fail("loaded"))
+    with pytest.raises(snc.ConversionError, match="layer 'inner.code' .Lambda. holds Python code, which is not read"):
+        as_model(path)
+    rows = {row["layer"]: row["status"] for row in inspect_keras(path)}
+    assert rows["inner.code"] == "refused"
+    assert {rows["inner.before"], rows["r"]} == {"not checked"}
+
+
+def test_own_layers(keras, suffix, tmp_path):
+    class Own(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    path = save(keras.Sequential([keras.Input((4,)), Own(name="l")]), tmp_path / f"model{suffix}")
+    # a .keras file tells whose class it is
+    message = (
+        "'l' .Own. is a class of .*, not one of Keras" if suffix == ".keras" else "load it in Python with custom_ob"
+    )
+    with pytest.raises(snc.ConversionError, match=message):
+        as_model(path)
+
+
+def test_own_parts(keras, suffix, tmp_path):
+    """A model that is read as an object, because its loss and its initial weights are none of our business."""
+
+    class Own(keras.initializers.Constant):
+        pass
+
+    dense = keras.layers.Dense(3, kernel_initializer=Own(1), name="l")
+    model = keras.Sequential([keras.Input((4,)), dense])
+    assert as_model(model).output == "l"
+    with pytest.raises(snc.ConversionError, match="load it in Python with custom_objects, and pass the model"):
+        as_model(save(model, tmp_path / f"model{suffix}"))
+
+
+def test_code_in_an_activation(tmp_path):
+    keras = LIBRARIES["Keras 3"]
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=lambda x: x, name="l")])
+    with pytest.raises(snc.ConversionError, match="parts that Keras does not know: load it in Python with custom_obj"):
+        as_model(save(model, tmp_path / "model.keras"))
+
+
+def test_code_beside_the_layers(tmp_path):
+    good, path = save(small(tf.keras), tmp_path / "good.keras"), tmp_path / "model.keras"
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as archive:
+        entry = json.loads(source.read("config.json"))
+        entry["config"]["extra"] = {"class_name": "Lambda", "config": {}}
+        archive.writestr("config.json", json.dumps(entry))
+        archive.writestr("metadata.json", source.read("metadata.json"))
+    with pytest.raises(snc.ConversionError, match=r"model\.keras has parts that Keras does not know"):
+        as_model(path)
+
+
+def test_own_activation(keras, suffix, tmp_path):
+    def own(x):
+        return 2 * x
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=own, name="l")])
+    with pytest.raises(snc.ConversionError, match="load it in Python with custom_objects, and pass the model"):
+        as_model(save(model, tmp_path / f"model{suffix}"))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_weights_only(keras, tmp_path):
+    model = small(keras)
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(snc.ConversionError, match="holds weights only.*load_weights, and pass the model"):
+        as_model(tmp_path / "model.weights.h5")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_cut_short(keras, suffix, share, tmp_path):
+    path = save(small(keras), tmp_path / f"model{suffix}")
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(FileFormatError, match="damaged"):
+        as_model(path)
+
+
+def test_weights_that_do_not_fit(keras, tmp_path):
+    path = save(small(keras), tmp_path / "model.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
+    with pytest.raises(FileFormatError, match="cannot be loaded, so it may be damaged"):
+        as_model(path)
+
+
+class TestOtherFiles:
+    def test_missing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no file .*model.keras"):
+            as_model(tmp_path / "model.keras")
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            inspect_keras("lif-mnist")
+
+    def test_our_own(self, tmp_path):
+        snc.save(as_model(small(tf.keras)), tmp_path / "model.npz")
+        with pytest.raises(snc.ConversionError, match="is a file of nengo_snnconv: open it with load"):
+            as_model(tmp_path / "model.npz")
+
+    def test_saved_model(self, tmp_path):
+        (tmp_path / "model").mkdir()
+        with pytest.raises(snc.ConversionError, match="is a folder, not a file"):
+            as_model(tmp_path / "model")
+        (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
+        with pytest.raises(snc.ConversionError, match="is a SavedModel folder, .* load it in Python"):
+            as_model(tmp_path / "model")
+
+    @pytest.mark.parametrize(
+        ("suffix", "kind"), [(".tflite", "TensorFlow Lite"), (".onnx", "ONNX"), (".pb", "TensorFlow graph")]
+    )
+    def test_of_other_makers(self, suffix, kind, tmp_path):
+        path = tmp_path / f"model{suffix}"
+        path.write_bytes(b"anything")
+        with pytest.raises(snc.ConversionError, match=f"is an? {kind}.*: give the Keras model"):
+            as_model(path)
+
+    @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 no archive", b"\x89HDF\r\n\x1a\n no file"])
+    def test_foreign(self, content, tmp_path):
+        path = tmp_path / "model.keras"
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match=r"model\.keras is .*damaged"):
+            as_model(path)
+
+    def test_foreign_archive(self, tmp_path):
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("readme.txt", "hello")
+        with pytest.raises(FileFormatError, match="zip archive, but not one of Keras"):
+            as_model(path)
+
+    def test_archive_without_weights(self, keras, tmp_path):
+        good, path = save(small(keras), tmp_path / "good.keras"), tmp_path / "model.keras"
+        with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as archive:
+            for name in ("config.json", "metadata.json"):
+                archive.writestr(name, source.read(name))
+        with pytest.raises(FileFormatError, match="cannot be loaded, so it may be damaged"):
+            as_model(path)
+
+    def test_archive_whose_description_is_no_json(self, tmp_path):
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", "{")
+            archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0"}))
+        with pytest.raises(FileFormatError, match="damaged"):
+            as_model(path)
+
+    def test_wrong_name(self, keras, tmp_path):
+        for good, wrong in (("model.keras", "model.zip"), ("model.h5", "model.data")):
+            shutil.copy(save(small(keras), tmp_path / good), tmp_path / wrong)
+            with pytest.raises(FileFormatError, match=f"whose name must end in {pathlib.Path(good).suffix}"):
+                as_model(tmp_path / wrong)
+
+
+def test_keras_3_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
+    path = save(small(LIBRARIES["Keras 3"]), tmp_path / "model.keras")
+    monkeypatch.setattr(compat, "version_of", lambda package: None)
+    monkeypatch.delattr(compat, "keras3")
+    with pytest.raises(snc.CompatibilityError, match='pip install "keras>=3"'):
+        as_model(path)
+
+
+def test_keras_3_is_loaded_only_for_its_own_files(tmp_path):
+    """The reader needs neither Keras until it opens a file."""
+    code = "import sys, nengo_snnconv.keras_reader; print(sorted({'keras', 'tensorflow', 'h5py'} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
