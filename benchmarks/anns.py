@@ -10,7 +10,7 @@ from nengo_snnconv.compat import tf
 RECIPES = {
     "diehl-mnist": ("mnist", 30, 100, 2e-3),
     "vgg-cifar10": ("cifar-10", 8, 100, 3e-3),
-    "resnet-cifar10": ("cifar-10", 6, 100, 3e-3),
+    "resnet-cifar10": ("cifar-10", 5, 100, 3e-3),
 }
 
 

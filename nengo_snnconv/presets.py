@@ -40,8 +40,8 @@ def _vgg_cifar10(add, classes):
 
 def _resnet_cifar10(add, classes):
     """Three residual blocks with batch normalisation, as He et al. 2016 (arXiv 1512.03385) have them for CIFAR-10."""
-    add.normalised_conv(24)
-    for filters, strides in ((24, 1), (48, 2), (96, 2)):
+    add.normalised_conv(16)
+    for filters, strides in ((16, 1), (32, 2), (64, 2)):
         add.residual_block(filters, strides)
     add.global_average_pool()
     add.dense(classes)
