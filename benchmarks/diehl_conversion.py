@@ -129,21 +129,21 @@ def table(kept, options):
     return f"""
 Accuracy lost by spiking, in percentage points, after so many steps (negative: gained).
 
-12c5-2s-64c5-2s-10o without biases, all {options.test_images:,} test images of MNIST; {100 * first["ann_accuracy"]:.2f} % as
-a CNN:
+12c5-2s-64c5-2s-10o without biases, all {options.test_images:,} test images of MNIST;
+{100 * first["ann_accuracy"]:.2f} % as a CNN:
 
 {rows_of(MNIST, kept)}
-Networks with batch normalisation, all {options.test_images:,} test images of CIFAR-10, constant input, balanced for eight
-steps; vgg has maxima of spikes, resnet residual blocks; {accuracies(CIFAR, kept)} as CNNs:
+Networks with batch normalisation, all {options.test_images:,} test images of CIFAR-10, constant input,
+balanced for eight steps; vgg has maxima of spikes, resnet residual blocks; {accuracies(CIFAR, kept)} as CNNs:
 
 {rows_of(CIFAR, kept)}
-What the defaults are good for: MNIST's first {options.ablation_images:,} test images, constant input, 99.9th percentile,
-but for one change:
+What the defaults are good for: MNIST's first {options.ablation_images:,} test images, constant input,
+99.9th percentile, but for one change:
 
 {rows_of(ABLATIONS, kept)}
-One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"] / 60:.1f} minutes on nengo_dl. Spikes
-that differ between nengo (double precision) and nengo_dl, {equality["images"]} images, {equality["steps"]} steps:
-{", ".join(parts)}.
+One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"] / 60:.1f} minutes on nengo_dl.
+Spikes that differ between nengo (double precision) and nengo_dl, {equality["images"]} images,
+{equality["steps"]} steps: {", ".join(parts)}.
 """
 
 

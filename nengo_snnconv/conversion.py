@@ -69,6 +69,7 @@ def to_spiking(
     readout="potential",
     max_rate=None,
     synapse=None,
+    direct=False,
     seed=None,
 ):
     """A network with spiking neurons in the place of rectifiers.
@@ -94,6 +95,9 @@ def to_spiking(
         with Nengo's amplitude of 1, half of the limit 1 / tau_ref, or 1000 Hz where there is none.
     synapse : float or nengo.synapses.Synapse, optional
         Filter on the spikes between layers; none by default.
+    direct : bool
+        Connect weighted layers that only drive neurons to them without a node in between, as nengo_loihi needs it.
+        Such a layer is then not among ``network.layers``; its current is the input of its neurons.
     seed : int, optional
         Of Poisson spikes and of what neuron types draw; that of ``network`` by default.
 
@@ -118,6 +122,7 @@ def to_spiking(
         input_threshold=input_threshold,
         readout=readout,
         synapse=synapse,
+        direct=direct,
     )
     neuron_type = settings.neuron_type
     if not neuron_type.spiking:

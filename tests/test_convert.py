@@ -45,7 +45,7 @@ def assert_equal_to_keras(keras, x, backend):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 8))
-@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate])
 def test_equal_to_keras_on_random_graphs(seed, n_layers):
     keras = random_model(seed, n_layers)
     x = np.random.default_rng(seed).normal(size=(2, *keras.input_shape[1:])).astype(np.float32)

@@ -15,7 +15,7 @@ from ..neurons.max_gate import MaxGate
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
 from .network import Settings
-from .transforms import connect
+from .transforms import bias_of, connect
 
 INPUT_CODINGS = ("constant", "poisson")
 READOUTS = ("potential", "spikes")
@@ -30,6 +30,7 @@ class NativeSettings(Settings):
     input_threshold: float = 1.0
     readout: str = "potential"
     synapse: object = None
+    direct: bool = False
     output_synapse: object = 0.1
     probe_layers: tuple = ()
 
@@ -66,8 +67,14 @@ class NativeSettings(Settings):
     def construct(self, network):
         model = network.model
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
+        driving = _driving_neurons(model) if self.direct else {}
         for name, layer in model.layers.items():
-            network.layers[name] = _place(layer, self, model, network.layers)
+            if name in driving:
+                continue  # its neurons are placed with it
+            if self.direct and layer.inputs and layer.inputs[0] in driving:
+                network.layers[name] = self._driven_neurons(model, layer, network.layers)
+            else:
+                network.layers[name] = _place(layer, self, model, network.layers)
         network.input = network.layers[model.input]
         if self.input_coding == "poisson":
             network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
@@ -75,21 +82,27 @@ class NativeSettings(Settings):
         network.output = nengo.Node(size_in=model.size(model.output), label="output")
         scores = network.layers[model.output]
         if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
-            scores = self.neurons(model.size(model.output), "output_neurons", scores)
+            neurons = self.neurons(model.size(model.output), "output_neurons")
+            nengo.Connection(scores, neurons, synapse=None)
+            scores = neurons
         nengo.Connection(scores, network.output, synapse=None)
         nengo.Probe(network.output, label="output")
         nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
         for name in self.probe_layers:
             nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash
 
-    def neurons(self, size, label, source):
-        """An ensemble that stands for rectifiers, driven by ``source``: its neurons."""
-        gain, bias = np.full(size, self.match.gain), np.full(size, self.match.bias)
-        options = {"gain": gain, "bias": bias, "label": label, "neuron_type": self.match.neuron_type}
-        # what is drawn is never used: neurons are driven and read directly
-        ensemble = nengo.Ensemble(size, 1, encoders=np.ones((size, 1)), eval_points=np.zeros((1, 1)), **options)
-        nengo.Connection(source, ensemble.neurons, synapse=self.synapse_from(source))
-        return ensemble.neurons
+    def neurons(self, size, label, bias=0.0):
+        """The neurons of an ensemble that stands for rectifiers, with a constant input ``bias``."""
+        gain = np.full(size, self.match.gain)
+        return _neurons(self.match.neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
+
+    def _driven_neurons(self, model, rectifier, objects):
+        """Neurons into which a weighted layer is connected without a node in between."""
+        layer = model.layers[rectifier.inputs[0]]
+        neurons = self.neurons(model.size(rectifier.name), rectifier.name, bias_of(layer, model))
+        source = objects[layer.inputs[0]]
+        connect(layer, model, [source], neurons, [self.synapse_from(source)])
+        return neurons
 
     def synapse_from(self, source):
         """The filter on what ``source`` sends: spikes are filtered, everything else is not."""
@@ -108,7 +121,21 @@ def _place(layer, settings, model, objects):
     node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
     sources = [objects[name] for name in layer.inputs]
     connect(layer, model, sources, node, [settings.synapse_from(source) for source in sources])
+    bias = bias_of(layer, model)
+    if bias.any():
+        nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
     return node
+
+
+def _driving_neurons(model):
+    """The weighted layers that nothing but one rectifier reads: {name: rectifier}."""
+    driving = {}
+    for name, layer in model.layers.items():
+        consumers = model.consumers(name)
+        only_neurons = len(consumers) == 1 and isinstance(consumers[0], specs.Rectifier)
+        if isinstance(layer, specs.Conv | specs.Dense) and only_neurons and name != model.output:
+            driving[name] = consumers[0].name
+    return driving
 
 
 @_place.register
@@ -117,7 +144,7 @@ def _(layer: specs.Input, settings, model, objects):
     if settings.input_coding == "constant":
         return nengo.Node(np.zeros(size), label=layer.name)
     neuron_type = PoissonInput(settings.input_threshold, settings.seed or 0)
-    return _direct(size, neuron_type, layer.name)
+    return _neurons(neuron_type, np.ones(size), np.zeros(size), layer.name)
 
 
 @_place.register(specs.Flatten)
@@ -128,7 +155,9 @@ def _(layer, settings, model, objects):
 
 @_place.register
 def _(layer: specs.Rectifier, settings, model, objects):
-    return settings.neurons(model.size(layer.name), layer.name, objects[layer.inputs[0]])
+    neurons, source = settings.neurons(model.size(layer.name), layer.name), objects[layer.inputs[0]]
+    nengo.Connection(source, neurons, synapse=settings.synapse_from(source))
+    return neurons
 
 
 @_place.register(specs.MaxPool)
@@ -137,18 +166,18 @@ def _(layer, settings, model, objects):
     source = objects[layer.inputs[0]]
     entries = layer.windows(model.shapes[layer.inputs[0]])
     gate = MaxGate(entries.shape[1], cumulative=settings.neuron_type.spiking or settings.input_coding == "poisson")
-    neurons = _direct(entries.size, gate, f"{layer.name}.gate")
+    neurons = _neurons(gate, np.ones(entries.size), np.zeros(entries.size), f"{layer.name}.gate")
     nengo.Connection(source[entries.ravel()], neurons, synapse=settings.synapse_from(source))
     node = nengo.Node(size_in=len(entries), label=layer.name)
     nengo.Connection(neurons[:: entries.shape[1]], node, synapse=None)
     return node
 
 
-def _direct(size, neuron_type, label):
-    """Neurons that take their input as it is."""
-    ones = np.ones(size)
-    options = {"gain": ones, "bias": 0 * ones, "label": label, "neuron_type": neuron_type}
-    return nengo.Ensemble(size, 1, encoders=ones[:, None], eval_points=np.zeros((1, 1)), **options).neurons
+def _neurons(neuron_type, gain, bias, label):
+    """The neurons of an ensemble that is driven and read directly; what Nengo draws at random is never used."""
+    size = len(gain)
+    unused = {"encoders": np.ones((size, 1)), "eval_points": np.zeros((1, 1))}
+    return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
 
 
 @functools.singledispatch

@@ -13,7 +13,7 @@ from ..model.layers import window_offset, window_output
 
 @functools.singledispatch
 def connect(layer, model, sources, node, synapses):
-    """Make the connections that let ``node`` carry what a linear layer computes.
+    """Make the connections that let ``node`` carry what a linear layer computes, but for its bias.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def connect(layer, model, sources, node, synapses):
     model : Model
     sources : list of Nengo objects
         That carry the layer's inputs.
-    node : nengo.Node
+    node : nengo.Node or nengo.ensemble.Neurons
         With the size of the layer's output.
     synapses : list of nengo.synapses.Synapse or None
         For each source.
@@ -50,7 +50,6 @@ def _(layer: specs.Affine, model, sources, node, synapses):
     shape = model.shapes[layer.name]
     scale = np.broadcast_to(model.arrays[f"{layer.name}/scale"], shape).ravel()
     nengo.Connection(sources[0], node, transform=scale, synapse=synapses[0])
-    _add_bias(layer, model, node)
 
 
 @connect.register
@@ -61,14 +60,12 @@ def _(layer: specs.Dense, model, sources, node, synapses):
     else:  # the same weights at each position: a convolution of size 1
         transform = _convolution(kernel[None], (math.prod(shape[:-1]), shape[-1]), (1,), "valid", 1)
     nengo.Connection(sources[0], node, transform=transform, synapse=synapses[0])
-    _add_bias(layer, model, node)
 
 
 @connect.register
 def _(layer: specs.Conv, model, sources, node, synapses):
     kernel = _dilated(model.arrays[f"{layer.name}/kernel"], layer.dilation)
     _connect_window(layer, kernel, layer.groups, model, sources[0], node, synapses[0])
-    _add_bias(layer, model, node)
 
 
 @connect.register(specs.AveragePool)
@@ -97,12 +94,10 @@ def _(layer, model, sources, node, synapses):
     nengo.Connection(sums, node, transform=share, synapse=None)
 
 
-def _add_bias(layer, model, node):
-    """A constant current for each entry, where the layer has a bias that is not zero."""
-    bias = model.arrays.get(f"{layer.name}/bias")
-    if bias is not None and bias.any():
-        current = nengo.Node(np.broadcast_to(bias, model.shapes[layer.name]).ravel(), label=f"{layer.name}.bias")
-        nengo.Connection(current, node, synapse=None)
+def bias_of(layer, model):
+    """The bias of each entry of a layer's output, (size,); zeros where it has none."""
+    bias = model.arrays.get(f"{layer.name}/bias", 0)
+    return np.broadcast_to(bias, model.shapes[layer.name]).ravel().astype(float)
 
 
 def _dilated(kernel, dilation):
