@@ -49,13 +49,10 @@ def _rectified_model(network):
     settings = network.settings
     if isinstance(settings, TrainableSettings):
         check_collected(network)
-        neuron_type = settings.neuron_type
-        plain = isinstance(neuron_type, nengo.RectifiedLinear | IntegrateAndFire)
-        unit = plain and settings.max_rates == 1 / neuron_type.amplitude and settings.intercepts == 0
-        if not unit:
+        if not settings.rectifies:
             raise ConversionError(
-                f"this network was trained with the response of {neuron_type}, which is not the rectifier that convert "
-                "assumes: run it as it is, or train it with build_trainable(model, nengo.RectifiedLinear())"
+                f"this network was trained with the response of {settings.neuron_type}, which is not the rectifier that "
+                "convert assumes: run it as it is, or train it with build_trainable(model, nengo.RectifiedLinear())"
             )
     return network.model
 
@@ -92,7 +89,7 @@ def to_spiking(
         of output neurons, of which the class with the most wins (Diehl et al. 2015); of equal scores, the first.
     max_rate : float, optional
         Firing rate in Hz of a neuron at an activation of 1.  1 / amplitude of the neuron type by default; for types
-        with Nengo's amplitude of 1, half of the limit 1 / tau_ref, or 1000 Hz where there is none.
+        with Nengo's amplitude of 1, 0.4 / tau_ref (200 Hz for nengo.LIF), or 1000 Hz without tau_ref.
     synapse : float or nengo.synapses.Synapse, optional
         Filter on the spikes between layers; none by default.
     direct : bool

@@ -12,6 +12,7 @@ import matplotlib
 
 from ._version import __version__
 from .atomic import atomic_write
+from .build.network import reading_table
 from .plots import plot_accuracy, plot_confusion, plot_history, plot_image_response, plot_spike_counts
 
 TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
@@ -47,7 +48,8 @@ def write_report(
     if evaluation.layers:
         sections.append(("Spikes per layer", "", [_svg(plot_spike_counts(evaluation)[0])]))
     if recording is not None:
-        text = "What the network did with single images: a mark is a spike; the class scores are filtered."
+        scores = "averaged from the first step on" if network.settings.accumulates else "filtered"
+        text = f"What the network did with single images: a mark is a spike; the class scores are {scores}."
         pictures = [
             _svg(plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0])
             for i in range(len(recording.images))
@@ -61,10 +63,32 @@ def write_report(
         f"back end {evaluation.backend}",
         figures=_figures(evaluation),
         sections=sections,
-        tables=[("Layers", *_layer_table(network, evaluation)), ("Settings", *_settings_table(network, run or {}))],
+        tables=_tables(network, evaluation, run or {}),
     )
     with atomic_write(path, "w") as file:
         file.write(html)
+
+
+def _tables(network, evaluation, run):
+    """The tables: each a heading, its columns, its rows, and from which column on there are numbers."""
+    reading = network.model.metadata.get("reading")
+    activity = _activity_table(network, evaluation)
+    return [
+        *([_table("Reading", *reading_table(reading))] if reading else []),
+        _table("Layers", *_layer_table(network)),
+        *([_table("Neurons", *activity, n_text=1)] if len(activity) > 1 else []),
+        _table("Settings", *_settings_table(network, run)),
+    ]
+
+
+def _table(heading, columns, *rows, n_text=None):
+    return heading, columns, rows, len(columns) if n_text is None else n_text
+
+
+def scale_range(scales):
+    """The smallest and the largest of a layer's scales as text."""
+    low, high = f"{min(scales):.4g}", f"{max(scales):.4g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _svg(axes):
@@ -90,40 +114,46 @@ def _figures(evaluation):
             ("synaptic operations per image", f"{evaluation.synaptic_operations:,.0f}"),
             ("multiply-accumulates of the ANN", f"{evaluation.ann_operations:,}"),
         ]
+    if evaluation.input_layer:
+        figures.append(("spikes per input and image", f"{evaluation.input_layer.spikes_per_neuron:.2f}"))
     return figures
 
 
-def _layer_table(network, evaluation):
-    columns = (
-        "layer",
-        "type",
-        "output shape",
-        "became",
-        "",
-        "remark",
-        "spikes / neuron",
-        "rate",
-        "silent",
-        "operations",
-    )
-    rows = []
+def _layer_table(network):
+    """What each layer became, as rows; the first one is the header."""
+    rows = [("layer", "type", "output shape", "became", "", "remark")]
     for name, layer in network.model.layers.items():
-        row = [name, type(layer).__name__, "×".join(map(str, network.model.shapes[name]))]
-        row += network.settings.report_row(layer)
-        activity = evaluation.layers.get(name)
+        shape = "×".join(map(str, network.model.shapes[name]))
+        rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer)))
+    return rows
+
+
+def _activity_table(network, evaluation):
+    """What the neurons of each layer did, and the scale of their activations, as rows; the first one is the header."""
+    scales = network.model.metadata.get("scales", {})
+    activities = {**evaluation.layers, network.model.input: evaluation.input_layer}
+    rows = [("layer", "neurons", "scale", "spikes / neuron", "rate", "silent", "operations")]
+    for name in network.model.layers:
+        activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
         if activity:
-            row += [f"{activity.spikes_per_neuron:.3f}", f"{activity.rate_hz:.1f} Hz"]
-            row += [f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"]
-        rows.append(row)
-    return columns, rows
+            spikes, rate = f"{activity.spikes_per_neuron:.3f}", f"{activity.rate_hz:.1f} Hz"
+            silent, operations = f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"
+            rows.append((name, f"{activity.n_neurons:,}", scale, spikes, rate, silent, operations))
+        elif scale:
+            rows.append((name, "", scale, "", "", "", ""))
+    return rows
 
 
 def _settings_table(network, run):
-    rows = [(key, str(value)) for key, value in run.items()]
+    rows = [("setting", "value"), *((key, str(value)) for key, value in run.items())]
     rows += [(field.name, str(getattr(network.settings, field.name))) for field in dataclasses.fields(network.settings)]
+    match = getattr(network.settings, "match", None)
+    if match:
+        fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"
+        rows.append(("neurons as fitted", fitted))
     packages = ("tensorflow", "tf-keras", "nengo", "nengo-dl", "numpy")
     rows.append(("nengo_snnconv", __version__))
     rows += [(package, importlib.metadata.version(package)) for package in packages]
     rows.append(("Python", f"{platform.python_version()} on {platform.machine()} {platform.system()}"))
     rows.append(("written", datetime.datetime.now().astimezone().isoformat(timespec="seconds")))
-    return ("setting", "value"), rows
+    return rows

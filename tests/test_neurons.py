@@ -241,6 +241,10 @@ class TestMatching:
             match_rectifier(nengo.LIF(), 600)
         with pytest.raises(snc.ConversionError, match="Izhikevich has no amplitude"):
             match_rectifier(nengo.Izhikevich())
+        with pytest.raises(snc.ConversionError, match="AdaptiveLIF adapts"):
+            match_rectifier(nengo.AdaptiveLIF())
+        with pytest.raises(snc.ConversionError, match="leave the amplitude of its base type at 1"):
+            match_rectifier(nengo.PoissonSpiking(nengo.RectifiedLinear(amplitude=0.001)))
 
 
 def test_arguments_make_an_equal_object():

@@ -1,6 +1,7 @@
 import html.parser
 
 import matplotlib.figure
+import nengo
 import numpy as np
 import pytest
 
@@ -72,14 +73,28 @@ def test_confusion_after_an_earlier_step(evaluation):
 
 
 class Page(html.parser.HTMLParser):
+    """The tags and links of a page, and its tables: {heading: rows of cells}."""
+
     def __init__(self, text):
         super().__init__()
-        self.tags, self.links = [], []
+        self.tags, self.links, self.tables = [], [], {}
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
+        if tag == "h2":
+            self.heading = ""
+        elif tag == "tr":
+            self.tables.setdefault(self.heading, []).append([])
+        elif tag in ("td", "th"):
+            self.tables[self.heading][-1].append("")
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "h2" and not self.heading:
+            self.heading = data
+        elif self.tags and self.tags[-1] in ("td", "th") and data.strip():
+            self.tables[self.heading][-1][-1] += data
 
 
 def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp_path):
@@ -100,9 +115,39 @@ def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp
 
 
 def test_report_of_a_network_of_rates(digits, tmp_path):
-    import nengo
-
     network = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
     evaluation = snc.evaluate(network, digits.x_test[:10], digits.y_test[:10], n_steps=2)
     snc.write_report(tmp_path / "report.html", network, evaluation)
     assert Page((tmp_path / "report.html").read_text()).tags.count("svg") == 2
+
+
+def test_report_of_a_converted_network(digits, tmp_path):
+    network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], per="channel")
+    network = snc.to_spiking(network, nengo.LIF(min_voltage=-5), input_coding="poisson")
+    evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
+    recording = snc.record(network, digits.x_test[:1], n_steps=3)
+    snc.write_report(tmp_path / "report.html", network, evaluation, recording=recording)
+    text = (tmp_path / "report.html").read_text()
+    assert f"<b>{evaluation.input_layer.spikes_per_neuron:.2f}</b><span>spikes per input and image" in text
+    assert "class scores are averaged from the first step on" in text
+    tables = Page(text).tables
+    assert list(tables) == ["Reading", "Layers", "Neurons", "Settings"]
+    assert all(len(row) == len(rows[0]) for rows in tables.values() for row in rows)
+    assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Reading"]]
+    layers = {row[0]: row for row in tables["Layers"]}
+    assert layers["image"][3] == "Ensemble (PoissonInput)"
+    assert "response within" in layers["conv1_relu"][5]
+
+    neurons = {row[0]: dict(zip(tables["Neurons"][0], row, strict=True)) for row in tables["Neurons"][1:]}
+    assert list(neurons) == ["image", "conv1_relu", "conv2_relu", "dense1"]
+    scales = network.model.metadata["scales"]["conv1_relu"]
+    shown = [float(value) for value in neurons["conv1_relu"]["scale"].split(" to ")]
+    assert shown == pytest.approx([min(scales), max(scales)], rel=1e-3)
+    assert float(neurons["dense1"]["scale"]) == pytest.approx(network.model.metadata["scales"]["dense1"][0], rel=1e-3)
+    assert neurons["image"]["spikes / neuron"] == f"{evaluation.input_layer.spikes_per_neuron:.3f}"
+    assert not neurons["dense1"]["neurons"]
+
+    settings = dict(tables["Settings"])
+    assert settings["input_coding"] == "poisson"
+    assert settings["neuron_type"] == "LIF(min_voltage=-5)"
+    assert settings["neurons as fitted"].endswith(f"amplitude {network.settings.match.neuron_type.amplitude:.4g}")

@@ -4,6 +4,7 @@ import pytest
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.build import storage
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.model import files
 
@@ -42,8 +43,84 @@ def test_a_loaded_network_gives_the_same_spikes(trained, digits, tmp_path):
     assert snc.load(tmp_path / "network.npz").history == trained.history
 
 
+NATIVE = [
+    {},
+    {"neuron_type": snc.IntegrateAndFire(reset="zero", initial_potential=0, min_potential=-2.5)},
+    {"neuron_type": snc.IntegrateAndFire(max_spikes=np.inf, threshold=2.0, amplitude=0.002, tau=0.004)},
+    {"neuron_type": snc.IntegrateAndFire(initial_state={"voltage": nengo.dists.Uniform(0, 1)}), "seed": 5},
+    {"neuron_type": snc.IntegrateAndFire(initial_state={"voltage": np.linspace(-1, 1, 48)})},
+    {"neuron_type": nengo.LIF(min_voltage=-5), "max_rate": 300, "synapse": nengo.Alpha(0.003)},
+    {"neuron_type": nengo.SpikingRectifiedLinear(amplitude=0.001), "synapse": 0.002},
+    {"input_coding": "poisson", "input_threshold": 2.0, "readout": "spikes", "seed": 7},
+]
+
+
+@pytest.mark.parametrize("settings", NATIVE, ids=str)
+def test_a_converted_network_gives_the_same_spikes(settings, rng, tmp_path):
+    network = snc.normalize(snc.convert(small_cnn()), method="model", per="channel")
+    network = snc.to_spiking(network, **settings)
+    snc.save(network, tmp_path / "network.npz")
+    loaded = snc.load(tmp_path / "network.npz")
+    assert loaded.settings == network.settings
+    assert loaded.model.metadata == network.model.metadata
+    x = rng.random((2, 6, 6, 2), dtype=np.float32)
+    first, second = (snc.record(n, x, n_steps=20, backend="nengo") for n in (network, loaded))
+    assert list(first.spikes) == list(second.spikes)
+    assert all(spikes.any() and np.array_equal(spikes, second.spikes[name]) for name, spikes in first.spikes.items())
+    assert np.array_equal(first.output, second.output)
+
+
+def test_a_converted_network_of_rates(tmp_path):
+    network = snc.convert(snc.preset("diehl-mnist"))
+    snc.save(network, tmp_path / "network.npz")
+    loaded = snc.load(tmp_path / "network.npz")
+    assert loaded.settings == network.settings
+    assert loaded.report() == network.report()
+
+
+def test_infinity_in_an_array(tmp_path):
+    neuron_type = snc.IntegrateAndFire(initial_state={"voltage": np.full(48, -np.inf)}, min_potential=np.float32(-3))
+    network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), method="model"), neuron_type)
+    snc.save(network, tmp_path / "network.npz")
+    assert snc.load(tmp_path / "network.npz").settings == network.settings
+
+
+INTEGRATE_AND_FIRE = "nengo_snnconv.neurons.integrate_and_fire.IntegrateAndFire"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            {"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"max_spikes": 1.5}}},
+            "max_spikes must be a whole",
+        ),
+        ({"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"max_spikes": 2, "reset": "zero"}}}, "must be 1"),
+        ({"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"threshold": 0}}}, "threshold"),
+        ({"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"treshold": 1}}}, "treshold"),
+        ({"neuron_type": {"class": INTEGRATE_AND_FIRE}}, "arguments"),
+        ({"neuron_type": {"class": "nengo_snnconv.neurons.integrate_and_fire.tf", "arguments": {}}}, "no Nengo object"),
+        ({"neuron_type": {"class": "nengo.neurons.Izhikevich", "arguments": {}}}, "Izhikevich has no amplitude"),
+        ({"input_coding": "rate"}, "input_coding must be one of"),
+        ({"input_threshold": {"float": "nan"}}, "input_threshold must be above 0"),
+        ({"readout": ["spikes"]}, "readout must be one of"),
+        ({"seed": "x"}, "seed"),
+        ({"synapse": "x"}, "synapse"),
+        ({"probe_layers": ["nowhere"]}, "nowhere"),
+        ({"max_rates": 3}, "max_rates"),
+    ],
+)
+def test_damaged_settings_of_a_converted_network(damage, message, tmp_path):
+    network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), method="model"))
+    files.write_model(
+        tmp_path / "n.npz", network.model, network={**storage.settings_to_json(network.settings), **damage}
+    )
+    with pytest.raises(snc.FileFormatError, match=f"its network cannot be rebuilt.*{message}"):
+        snc.load(tmp_path / "n.npz")
+
+
 def test_something_else_is_refused(tmp_path):
-    with pytest.raises(snc.ConversionError, match="save takes a network or a Model, got Sequential"):
+    with pytest.raises(snc.ConversionError, match="save takes a network or a Model, got Functional"):
         snc.save(snc.preset("lif-mnist"), tmp_path / "keras.npz")
 
 
@@ -56,10 +133,12 @@ def test_neuron_types_of_others_are_refused(tmp_path):
     class Own(nengo.LIF):
         pass
 
-    network = snc.build_trainable(small_cnn(), Own(amplitude=0.01))
-    with pytest.raises(snc.ConversionError, match="neuron_type=.*cannot be saved.*save network.model instead"):
-        snc.save(network, tmp_path / "network.npz")
-    assert not list(tmp_path.iterdir())
+    own = Own(amplitude=0.01, min_voltage=-5)
+    scaled = snc.normalize(snc.convert(small_cnn()), method="model")
+    for network in (snc.build_trainable(small_cnn(), own), snc.to_spiking(scaled, own)):
+        with pytest.raises(snc.ConversionError, match="neuron_type=.*cannot be saved.*save network.model instead"):
+            snc.save(network, tmp_path / "network.npz")
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["os.system", "nengo.neurons.np", "nengo.neurons.Izhikevichh", "builtins.eval"])

@@ -35,7 +35,7 @@ def save(network, path):
     Raises
     ------
     ConversionError
-        If the network's neuron type or another setting is not one of Nengo's or NengoDL's own.
+        If the network's neuron type or another setting is not one of Nengo's, NengoDL's or our own.
     """
     if isinstance(network, Model):
         write_model(path, network)
@@ -93,7 +93,7 @@ def _to_json(name, value):
         module = type(value).__module__
         if module not in MODULES:
             raise ConversionError(
-                f"{name}={value!r} cannot be saved: a file holds only classes of nengo and nengo_dl; "
+                f"{name}={value!r} cannot be saved: a file holds only classes of nengo, nengo_dl and nengo_snnconv; "
                 "save network.model instead, and build the network again after loading it"
             )
         arguments = {key: _to_json(key, item) for key, item in arguments_of(value).items() if key != "seed"}
@@ -106,7 +106,7 @@ def _to_json(name, value):
     if isinstance(value, list | tuple):
         return [_to_json(name, item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return _to_json(name, value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}  # JSON has no infinity
     if value is None or isinstance(value, bool | int | float | str):

@@ -10,6 +10,7 @@ from ..compat import nengo_dl, tf
 from ..exceptions import ConversionError, SettingsError
 from ..keras_reader import as_model
 from ..model import layers as specs
+from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from .keras_layers import keras_layer
 from .network import ConvNetwork, Settings
@@ -92,6 +93,13 @@ class TrainableSettings(Settings):
                 "more; intercepts must be below 1"
             )
 
+    @property
+    def rectifies(self):
+        """Whether the neurons' rate is max(x, 0) itself."""
+        if not isinstance(self.neuron_type, nengo.RectifiedLinear | IntegrateAndFire):
+            return False
+        return np.array_equal(self.max_rates, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
+
     def gain_bias(self, model, name):
         """Gain and bias of the ensemble of rectifier ``name``: two arrays of its size."""
         size = model.size(name)
@@ -172,6 +180,8 @@ class TrainableSettings(Settings):
         if isinstance(layer, specs.Add | specs.Concatenate):
             return "Node", "exact", ""
         if isinstance(layer, specs.Rectifier):
+            if self.rectifies and not self.neuron_type.spiking:
+                return f"Ensemble ({type(self.neuron_type).__name__})", "exact", "rates"
             remark = "trained on its rates, runs with spikes" if self.neuron_type.spiking else "rates"
             if not isinstance(self.neuron_type, nengo.RectifiedLinear):
                 remark = f"the response of {type(self.neuron_type).__name__} replaces the rectifier; {remark}"

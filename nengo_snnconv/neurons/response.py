@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import nengo
 import numpy as np
 
 from ..exceptions import ConversionError, SettingsError
@@ -40,7 +41,7 @@ def match_rectifier(neuron_type, max_rate=None):
         With an amplitude and a static response curve.
     max_rate : float, optional
         Firing rate in Hz at an input of 1.  By default 1 / amplitude, or, where the amplitude is Nengo's default of 1,
-        half of the limit 1 / tau_ref, or 1000 Hz where there is none.
+        0.4 / tau_ref (200 Hz for nengo.LIF), or 1000 Hz without tau_ref.
 
     Returns
     -------
@@ -61,13 +62,15 @@ def match_rectifier(neuron_type, max_rate=None):
         )
     tau_ref = getattr(neuron_type, "tau_ref", 0)
     if max_rate is None:
-        max_rate = 1 / neuron_type.amplitude if neuron_type.amplitude != 1 else 0.5 / tau_ref if tau_ref else 1000.0
+        max_rate = 1 / neuron_type.amplitude if neuron_type.amplitude != 1 else 0.4 / tau_ref if tau_ref else 1000.0
     if not 0 < max_rate < (1 / tau_ref if tau_ref else np.inf):
         limit = f", the limit of {neuron_type}" if tau_ref else ""
         raise SettingsError(
             f"max_rate must be above 0 and below {1 / tau_ref if tau_ref else np.inf:g} Hz{limit}; got "
             f"{max_rate!r} (by default it is 1 / amplitude)"
         )
+    if isinstance(neuron_type, nengo.AdaptiveLIF | nengo.AdaptiveLIFRate):
+        raise ConversionError(f"{name} adapts: its response changes over time, so use IntegrateAndFire or nengo.LIF")
     best = None
     for intercept in sorted(INTERCEPTS, key=abs):  # zero first: exact types keep it
         try:
@@ -84,6 +87,12 @@ def match_rectifier(neuron_type, max_rate=None):
         if best is None or error < best[0] * (1 - 1e-6) - 1e-15:
             best = error, gain, bias, factor, np.abs(factor * output - target).max()
     _, gain, bias, factor, deviation = best
+    highest = float(np.squeeze(neuron_type.rates([1.0], [gain], [bias]))) / neuron_type.amplitude
+    if neuron_type.spiking and highest < max_rate / 2:
+        raise ConversionError(
+            f"{neuron_type} fires at {highest:g} Hz where {max_rate:g} Hz were asked for: leave the amplitude of its "
+            "base type at 1"
+        )
     if not 0 < factor < np.inf:
         raise ConversionError(f"{name} gives no output for positive input: use IntegrateAndFire or nengo.LIF")
     return Match(replaced(neuron_type, amplitude=neuron_type.amplitude * factor), gain, bias, float(deviation))

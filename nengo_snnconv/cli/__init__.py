@@ -1,0 +1,75 @@
+"""The command line: ``nengo-snnconv demo | train | convert | evaluate``."""
+
+import argparse
+import contextlib
+import json
+import sys
+import warnings
+
+from .._version import __version__
+from ..exceptions import SnnConvError
+from . import conversion, evaluation, training
+from .options import check_writable
+
+# TensorFlow takes seconds to load, so the commands import what they need when they run
+
+
+def main(arguments=None):
+    """Run the command line and return its exit code.
+
+    0: done; 1: an error, or something was refused; 2: wrong usage; 130: interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        if options.json:
+            check_writable(options.json)
+        with _warnings_in_one_line(options.command):
+            figures = options.run(options)
+        if options.json:
+            from ..atomic import atomic_write
+
+            with atomic_write(options.json, "w") as file:
+                json.dump(figures, file, indent=1)
+                file.write("\n")
+    except KeyboardInterrupt as interrupt:
+        return _fail(options, interrupt, str(interrupt) or "interrupted", 130)
+    except Exception as error:
+        # nengo's own errors and files that cannot be read are the user's to mend; others are bugs
+        known = isinstance(error, SnnConvError | OSError) or type(error).__module__ == "nengo.exceptions"
+        message = str(error) if known else f"{type(error).__name__}: {error} (a bug: see it whole with --debug)"
+        return _fail(options, error, message, 1)
+    return 1 if figures.get("refused") else 0
+
+
+def _fail(options, error, message, code):
+    if options.debug:
+        raise error
+    print(f"nengo-snnconv {options.command}: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(command):
+    """Print warnings without the line of our code that they come from."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"nengo-snnconv {command}: warning: {' '.join(str(message).split())}\n"
+    )
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="nengo-snnconv",
+        description="Build, train, convert and run convolutional spiking neural networks in Nengo.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    training.add_demo(commands)
+    training.add_train(commands)
+    conversion.add_convert(commands)
+    evaluation.add_evaluate(commands)
+    return parser

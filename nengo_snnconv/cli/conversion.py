@@ -1,0 +1,240 @@
+"""The command convert: from a trained ANN to a spiking network, after Diehl et al. 2015."""
+
+import pathlib
+import zipfile
+
+from ..exceptions import SettingsError
+from .evaluation import run_with_spikes
+from .options import (
+    above_zero,
+    add_command,
+    add_data,
+    add_simulation,
+    check_distinct,
+    check_writable,
+    companions,
+    positive,
+    positive_or_infinite,
+)
+
+# options that say something only beside certain values of another one, with their defaults there
+NORMALIZATION = {
+    "calibration_images": ("method", {"data": 1000, "balance": 1000}),
+    "percentile": ("method", {"data": 99.9}),
+    "per": ("method", {"data": "layer", "model": "layer", "balance": "channel"}),
+    "balance_steps": ("method", {"balance": None}),
+}
+NEURON = {
+    "reset": ("neuron", {"if": "subtract"}),
+    "initial_potential": ("neuron", {"if": 0.5}),
+    "max_spikes": ("neuron", {"if": 1}),
+}
+INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
+
+
+def add_convert(commands):
+    summary = "convert a trained Keras model or ANN to a spiking network, save it, and run it with spikes"
+    description = (
+        "Convert a trained ANN to a spiking network, after Diehl et al. 2015: read it, scale its weights so that "
+        "activations fit firing rates, put spiking neurons in the place of rectifiers, save the network, and run it on "
+        "the test images."
+    )
+    parser = add_command(commands, "convert", convert, summary, description)
+    parser.add_argument(
+        "source",
+        type=pathlib.Path,
+        help="a .keras or .h5 file of Keras, or one of ours: a model, or a network that 'train --neuron relu' made",
+    )
+    parser.add_argument("output", type=pathlib.Path, nargs="?", help="file for the network, such as my.snn.npz")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only say what would become of each layer; exit code 1 if one is refused",
+    )
+    add_data(parser, "; its training images calibrate, its test images test")
+
+    scaling = parser.add_argument_group("scaling of the weights")
+    scaling.add_argument(
+        "--method",
+        choices=("data", "model", "balance", "none"),
+        default="data",
+        help="by activations on data, by the weights alone, by least error in a number of steps, or not at all",
+    )
+    scaling.add_argument(
+        "--calibration-images",
+        type=positive,
+        metavar="N",
+        help="take the first N training images (default: 1000)",
+    )
+    scaling.add_argument(
+        "--percentile", type=float, metavar="P", help="of the activations, for data; 100: the largest (default: 99.9)"
+    )
+    scaling.add_argument(
+        "--per", choices=("layer", "channel"), help="what shares a scale (default: channel for balance, else layer)"
+    )
+    scaling.add_argument(
+        "--balance-steps", type=positive, metavar="N", help="steps to balance for (default: those of --steps)"
+    )
+
+    neurons = parser.add_argument_group("neurons")
+    neurons.add_argument(
+        "--neuron",
+        choices=("if", "lif", "spiking-relu"),
+        default="if",
+        help="IntegrateAndFire, nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
+    )
+    neurons.add_argument(
+        "--reset", choices=("subtract", "zero"), help="of the potential after a spike, for if (default: subtract)"
+    )
+    neurons.add_argument("--initial-potential", type=float, metavar="V", help="in thresholds, for if (default: 0.5)")
+    neurons.add_argument(
+        "--max-spikes", type=positive_or_infinite, metavar="N", help="most in a step, or inf, for if (default: 1)"
+    )
+    neurons.add_argument(
+        "--input", choices=("constant", "poisson"), default="constant", help="images as current or as random spikes"
+    )
+    neurons.add_argument(
+        "--input-threshold",
+        type=above_zero,
+        metavar="X",
+        help="pixel value that spikes in each step, for poisson (default: 1)",
+    )
+    neurons.add_argument(
+        "--readout",
+        choices=("potential", "spikes"),
+        default="potential",
+        help="class scores are the output's membrane potential, or the spikes of output neurons",
+    )
+
+    simulation = parser.add_argument_group("run with spikes")
+    simulation.add_argument("--no-evaluate", action="store_true", help="do not run it, only write OUTPUT")
+    add_simulation(simulation, steps=40)
+
+
+def convert(options):
+    """The ``convert`` command."""
+    from .. import convert as convert_network
+    from .. import save, to_spiking
+
+    scaling, neuron, coding = (companions(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
+    if options.method == "balance":
+        scaling["balance_steps"] = options.balance_steps or options.steps
+    if options.dry_run:
+        return _dry_run(options.source)
+    _check_usage(options)
+    neuron_type = _neuron_type(options.neuron, neuron)
+    network = convert_network(_opened(options.source), seed=options.seed)
+    data = _data(options, network.model, scaling)
+    _print_reading(options.source, network.model)
+    if options.method != "none":
+        network = _normalized(network, data, options.method, scaling)
+    network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
+    save(network, options.output)
+    print(f"{'network':<26} {options.output}")
+    metadata = network.model.metadata
+    figures = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
+    if options.no_evaluate:
+        return figures
+    print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:", flush=True)
+    title = f"{options.source.name}, converted, on {options.data}"
+    run = {"command": "convert", "source": options.source, "data": options.data, "method": options.method, **scaling}
+    return {**figures, **run_with_spikes(network, data, options, title, run).to_dict()}
+
+
+def _dry_run(source):
+    """Print what would become of each layer; the layers that are refused are among the figures."""
+    from .. import convert as convert_network
+    from .. import inspect_keras
+    from ..build.network import reading_table, table
+
+    opened = _opened(source)
+    if opened is source:
+        reading = inspect_keras(source)
+        refused = [row["layer"] for row in reading if row["status"] == "refused"]
+        if refused:
+            print(table(reading_table(reading)))
+            return {"reading": reading, "refused": refused}
+    network = convert_network(opened)
+    print(network.report())
+    return {"reading": network.model.metadata.get("reading"), "refused": []}
+
+
+def _check_usage(options):
+    if options.output is None:
+        options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
+    for name in ("report", "test_images"):
+        if options.no_evaluate and getattr(options, name) is not None:
+            options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
+    check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
+    check_writable(options.output)
+    if options.report:
+        check_writable(options.report)
+
+
+def _opened(path):
+    """What a file of ours holds; the path itself of any other file."""
+    from .. import load
+
+    return load(path) if _is_own(path) else path
+
+
+def _is_own(path):
+    if path.suffix == ".npz":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "description.json.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False  # what reads files of Keras says what is wrong with it
+
+
+def _neuron_type(name, arguments):
+    import nengo
+
+    from .. import IntegrateAndFire
+
+    if name == "lif":
+        return nengo.LIF(min_voltage=-5)
+    if name == "spiking-relu":
+        return nengo.SpikingRectifiedLinear(amplitude=0.001)
+    return IntegrateAndFire(**arguments)
+
+
+def _data(options, model, scaling):
+    """The images that are needed, None if there are none; raises where they do not fit the model."""
+    from .. import load_dataset
+    from ..training.loop import check_data, check_images
+
+    n_calibration = scaling.get("calibration_images")
+    if options.no_evaluate and not n_calibration:
+        return None
+    n_test = 1 if options.no_evaluate else options.test_images
+    data = load_dataset(options.data, train=n_calibration or 1, test=n_test)
+    try:
+        check_images(model, data.x_train)
+        if not options.no_evaluate:
+            check_data(model, data.x_test, data.y_test)
+    except SettingsError as error:
+        raise SettingsError(f"the data set {options.data} does not fit {options.source}: {error}") from error
+    return data
+
+
+def _normalized(network, data, method, scaling):
+    """The network with scaled weights; prints the scales."""
+    from .. import normalize
+    from ..report import scale_range
+
+    names = {"percentile": "percentile", "per": "per", "balance_steps": "n_steps"}
+    arguments = {names[name]: value for name, value in scaling.items() if name in names}
+    network = normalize(network, data.x_train if method != "model" else None, method=method, **arguments)
+    for name, scales in network.model.metadata["scales"].items():
+        print(f"{'scale of ' + name:<26} {scale_range(scales)}")
+    return network
+
+
+def _print_reading(source, model):
+    reading = model.metadata.get("reading", [])
+    print(f"{'read':<26} {source.name}: {len(reading or model.layers)} layers")
+    for row in reading:
+        if row["status"] != "exact":
+            print(f"{row['status']:<26} {row['layer']} ({row['class']}): {row['remark']}")

@@ -1,0 +1,120 @@
+"""What the commands share: their options, and the checks that come before minutes are spent."""
+
+import argparse
+import math
+import pathlib
+import tempfile
+
+from ..exceptions import SettingsError
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults of the options that have one."""
+
+    def _get_help_string(self, action):
+        none = action.default is None or action.default is False
+        return action.help if none else super()._get_help_string(action)
+
+
+def add_command(commands, name, run, summary, description=None, seed=0):
+    """A parser for a command, with the options that each command has."""
+    parser = commands.add_parser(name, help=summary, description=description or summary, formatter_class=_Help)
+    parser.set_defaults(run=run, wrong_usage=parser.error)
+    own = " (default: that of the file)" if seed is None else ""
+    parser.add_argument("--seed", type=natural, default=seed, help=f"of everything that is drawn at random{own}")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there too, for machines")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    return parser
+
+
+def add_data(parser, role=""):
+    parser.add_argument(
+        "--data", default="digits", metavar="NAME", help=f"digits, mnist, fashion-mnist or cifar-10{role}"
+    )
+
+
+def add_simulation(parser, steps):
+    """The options of :func:`run_with_spikes`."""
+    parser.add_argument("--steps", type=positive, default=steps, help="time steps for which each image is shown")
+    parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
+    parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="nengo_dl",
+        help="the simulator; nengo, the reference, is slow: it runs one image after another",
+    )
+    parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
+
+
+# the names in ..backends, which takes seconds to load
+BACKENDS = ("nengo_dl", "nengo")
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
+def natural(text):
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {value}")
+    return value
+
+
+def positive_or_infinite(text):
+    return math.inf if text == "inf" else positive(text)
+
+
+def above_zero(text):
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def companions(options, rules):
+    """The options that belong to what other options say: as given, or their defaults.
+
+    Ends with wrong usage where one is given without the option that it belongs to.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    rules : dict of str to (str, dict)
+        For each option, which is None if it is not given: the option that it belongs to, and the default for each
+        value of that.
+
+    Returns
+    -------
+    dict of str
+        Only those that apply.
+    """
+    found = {}
+    for name, (companion, defaults) in rules.items():
+        value, choice = getattr(options, name), getattr(options, companion)
+        if choice in defaults:
+            found[name] = defaults[choice] if value is None else value
+        elif value is not None:
+            wanted = " or ".join(f"--{companion} {each}" for each in defaults)
+            options.wrong_usage(f"--{name.replace('_', '-')} goes with {wanted}, not with --{companion} {choice}")
+    return found
+
+
+def check_distinct(options, **paths):
+    """End with wrong usage where two of the files are one, which would be lost; a file that is not given is None."""
+    seen = {}
+    for name, path in paths.items():
+        if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
+            options.wrong_usage(f"{name} is the same file as {other}: give it another name")
+
+
+def check_writable(path):
+    """Raise SettingsError or OSError where a file cannot be written later on; makes its folder."""
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder: name a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path.parent).close()

@@ -1,0 +1,145 @@
+"""The commands demo and train."""
+
+import argparse
+import pathlib
+import time
+
+from .evaluation import run_with_spikes
+from .options import add_command, add_data, check_writable, companions, positive
+
+LEARNING_RATE = 3e-3
+MAX_RATE_HZ = 400
+SYNAPSE_S = 0.002
+
+
+def add_demo(commands):
+    summary = "train a LIF network on the digits in the package, run it with spikes, write a report"
+    parser = add_command(commands, "demo", demo, summary)
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("nengo-snnconv-demo"), help="folder")
+    parser.add_argument("--epochs", type=positive, default=8)
+    parser.add_argument("--steps", type=positive, default=30, help="time steps for which each image is shown")
+    parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
+    parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
+
+
+def add_train(commands):
+    summary = "train a preset network on the rates of its neurons, and save it"
+    parser = add_command(commands, "train", train, summary)
+    parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")
+    parser.add_argument("--preset", default="lif-mnist", help="lif-mnist, diehl-mnist, vgg-cifar10 or resnet-cifar10")
+    add_data(parser)
+    parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
+    parser.add_argument(
+        "--neuron",
+        choices=("lif", "spiking-relu", "relu"),
+        default="lif",
+        help="lif and spiking-relu run with spikes as they are; relu is an ANN for 'convert'",
+    )
+    parser.add_argument(
+        "--max-rate",
+        type=positive,
+        metavar="HZ",
+        help=f"rate at which a spiking neuron fires for input 1 (default: {MAX_RATE_HZ})",
+    )
+    parser.add_argument("--epochs", type=positive, default=10)
+    parser.add_argument("--batch-size", type=positive, default=100)
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="annealed to 0 by a cosine")
+    parser.add_argument(
+        "--no-augment", action="store_true", help="train on the images as they are, not moved at random"
+    )
+    parser.add_argument("--validation-split", type=float, default=0.0, help="share of the images to validate on")
+    parser.add_argument(
+        "--early-stopping", type=positive, metavar="EPOCHS", help="stop when validation does not improve"
+    )
+    parser.add_argument(
+        "--checkpoint", type=pathlib.Path, help="file to continue from; OUTPUT.checkpoint.npz if left out"
+    )
+    parser.add_argument("--engine", choices=("keras", "nengo_dl"), default="keras", help="what does the training steps")
+
+
+def demo(options):
+    """The ``demo`` command."""
+    from .. import load_dataset, save
+
+    started = time.perf_counter()
+    options.output.mkdir(parents=True, exist_ok=True)  # before minutes are spent
+    data = load_dataset("digits", train=options.train_images, test=options.test_images)
+    print("Training the preset lif-mnist on the rates of its LIF neurons:")
+    network = _train(
+        data, "lif-mnist", "lif", seed=options.seed, epochs=options.epochs, batch_size=100, checkpoint=None
+    )
+    network_file, report_file = options.output / "lif-digits.snn.npz", options.output / "report.html"
+    save(network, network_file)
+    print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
+    simulation = argparse.Namespace(steps=options.steps, minibatch_size=200, backend="nengo_dl", report=report_file)
+    evaluation = run_with_spikes(network, data, simulation, "LIF network on the digits", {"command": "demo"})
+    print(f"{'network':<26} {network_file}")
+    print(f"{'whole demo':<26} {time.perf_counter() - started:.0f} s")
+    return {**evaluation.to_dict(), "history": network.history, "total_seconds": time.perf_counter() - started}
+
+
+def train(options):
+    """The ``train`` command."""
+    from .. import load_dataset, save
+
+    rates = companions(options, {"max_rate": ("neuron", {"lif": MAX_RATE_HZ, "spiking-relu": MAX_RATE_HZ})})
+    check_writable(options.output)
+    data = load_dataset(options.data, train=options.train_images, test=1)
+    checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
+    started = time.perf_counter()
+    network = _train(
+        data,
+        options.preset,
+        options.neuron,
+        **rates,
+        augmented=not options.no_augment,
+        seed=options.seed,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        validation_split=options.validation_split,
+        early_stopping=options.early_stopping,
+        checkpoint=checkpoint,
+        engine=options.engine,
+    )
+    save(network, options.output)
+    if options.checkpoint is None:
+        checkpoint.unlink(missing_ok=True)
+    print(f"trained in {(time.perf_counter() - started) / 60:.1f} minutes, saved as {options.output}")
+    return {"network": str(options.output), "history": network.history}
+
+
+def _train(data, preset_name, neuron, *, seed, max_rate=MAX_RATE_HZ, augmented=True, learning_rate=LEARNING_RATE, **kw):
+    import nengo
+
+    from .. import build_trainable, preset, random_affine
+    from .. import train as train_network
+    from ..build.trainable import DEFAULT_NEURON
+
+    neuron_type, synapse = {
+        "lif": (nengo.LIF(amplitude=1 / max_rate, min_voltage=DEFAULT_NEURON.min_voltage), SYNAPSE_S),
+        "spiking-relu": (nengo.SpikingRectifiedLinear(amplitude=1 / max_rate), SYNAPSE_S),
+        "relu": (nengo.RectifiedLinear(), None),
+    }[neuron]
+    keras = preset(preset_name, data.x_train.shape[1:], len(data.class_names), seed=seed)
+    network = build_trainable(keras, neuron_type=neuron_type, synapse=synapse, seed=seed)
+    return train_network(
+        network,
+        data.x_train,
+        data.y_train,
+        learning_rate=learning_rate,
+        schedule="cosine",
+        augment=random_affine() if augmented else None,
+        seed=seed,
+        on_epoch=_print_epoch,
+        **kw,
+    )
+
+
+def _print_epoch(epoch, figures):
+    validation = f", validation {100 * figures['val_accuracy']:.2f} %" if "val_accuracy" in figures else ""
+    print(
+        f"  epoch {epoch}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{validation}, "
+        f"{figures['seconds']:.0f} s",
+        flush=True,
+    )
