@@ -51,8 +51,8 @@ def _rectified_model(network):
         check_collected(network)
         if not settings.rectifies:
             raise ConversionError(
-                f"this network was trained with the response of {settings.neuron_type}, which is not the rectifier that "
-                "convert assumes: run it as it is, or train it with build_trainable(model, nengo.RectifiedLinear())"
+                f"this network was trained with the response of {settings.neuron_type}, which is not the rectifier "
+                "that convert assumes: run it as it is, or train with build_trainable(model, nengo.RectifiedLinear())"
             )
     return network.model
 
@@ -81,7 +81,7 @@ def to_spiking(
         closest to the rectifier.
     input_coding : "constant" or "poisson"
         Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
-        min(1, |x| / input_threshold).
+        ``min(1, |x| / input_threshold)``.
     input_threshold : float
         Pixel value at which Poisson input spikes in every step; a spike has this height, so the mean is kept.
     readout : "potential" or "spikes"

@@ -36,7 +36,7 @@ def uniform(seed, item, unit, step):
 
 
 def poisson_spikes(x, n_steps, threshold=1.0, seed=0):
-    """Poisson spike trains of images, as Diehl et al. 2015 have them: in each step, |x| / threshold is the probability.
+    """Poisson spike trains of images (Diehl et al. 2015): in each step, ``|x| / threshold`` is the probability.
 
     These are the very spikes of a network with ``input_coding="poisson"`` on the same minibatch.
 
@@ -53,8 +53,17 @@ def poisson_spikes(x, n_steps, threshold=1.0, seed=0):
     -------
     ndarray of int8, (images, steps, ...)
         -1, 0 or 1.
+
+    Raises
+    ------
+    SettingsError
+        If ``x`` has no axis of images or holds NaN; if ``n_steps`` or ``threshold`` cannot work.
     """
     x = np.asarray(x, np.float32)
+    if x.ndim < 2 or not np.isfinite(x).all():
+        raise SettingsError(f"x must hold finite numbers, (images, ...), got shape {x.shape}; one image is x[None]")
+    if not (isinstance(n_steps, int | np.integer) and n_steps >= 1):
+        raise SettingsError(f"n_steps must be a positive integer, got {n_steps!r}")
     if not threshold > 0:
         raise SettingsError(f"threshold must be above 0, got {threshold!r}")
     flat = x.reshape(len(x), -1)

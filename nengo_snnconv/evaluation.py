@@ -257,7 +257,7 @@ def evaluate(
         of spikes of the output; for others that of the probe "output_filtered".  The filtered value after a step
         contains that step; Nengo's own probes show it one step later.
     minibatch_size : int
-        Images that are simulated together.
+        Images that are simulated together.  Poisson input spikes depend on an image's place among them.
     memory_mb : float
         Roughly how much memory recorded activity may take; sets how many steps are a chunk.
     dt : float

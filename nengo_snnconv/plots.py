@@ -1,11 +1,23 @@
 """Pictures of trainings, evaluations and single images, drawn with matplotlib."""
 
+import io
+
+import matplotlib
+import matplotlib.figure
 import numpy as np
-from matplotlib.figure import Figure
 
 from .exceptions import SettingsError
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
+
+
+class Figure(matplotlib.figure.Figure):
+    """A figure that notebooks show; they show matplotlib's own only after pyplot has made one."""
+
+    def _repr_png_(self):
+        png = io.BytesIO()
+        self.savefig(png, format="png")
+        return png.getvalue()
 
 
 def _axes(axes, size=(6, 3.6)):
@@ -61,6 +73,56 @@ def plot_accuracy(evaluation, axes=None):
     return ax
 
 
+def plot_accuracies(evaluations, axes=None):
+    """Draw the accuracy of several networks after each step, and what each of them loses against its ANN.
+
+    Parameters
+    ----------
+    evaluations : dict of str to Evaluation
+        By the names that the legend shows.
+    axes : pair of matplotlib axes, optional
+        For accuracy, and for the loss in percentage points: accuracy of the ANN less that with spikes.
+
+    Returns
+    -------
+    pair of matplotlib axes
+        Accuracies of ANNs are dashed lines, one where they are equal.  The axis of losses is logarithmic down to one
+        image, and linear below, because a network may lose nothing, or be better than its ANN.
+
+    Raises
+    ------
+    SettingsError
+        If there is no evaluation.
+    """
+    if not (isinstance(evaluations, dict) and evaluations):
+        raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
+    if axes is None:
+        axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
+    colors = matplotlib.color_sequences["tab10"]
+    anns = {evaluation.ann_accuracy for evaluation in evaluations.values()}
+    if len(anns) == 1:
+        axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="with rates (ANN)")
+    for number, (name, evaluation) in enumerate(evaluations.items()):
+        steps, color = np.arange(1, evaluation.n_steps + 1), colors[number % len(colors)]
+        axes[0].plot(steps, 100 * evaluation.accuracy, "o-", ms=3, color=color, label=name)
+        if len(anns) > 1:
+            axes[0].axhline(100 * evaluation.ann_accuracy, color=color, ls="--")
+        loss = 100 * (evaluation.ann_accuracy - evaluation.accuracy)
+        axes[1].plot(steps, loss, "o-", ms=3, color=color, label=name)
+    one_image = 100 / max(len(evaluation.y) for evaluation in evaluations.values())
+    axes[1].set_yscale("symlog", linthresh=one_image)
+    axes[1].yaxis.set_major_formatter("{x:g}")
+    axes[1].axhline(0, color=GREY, lw=1)
+    axes[0].set(ylabel="accuracy in %", title="Accuracy over time", ylim=(0, 102))
+    axes[1].set(ylabel="points below the ANN", title="Loss from spiking, logarithmic")
+    for ax in axes:
+        ax.set_xlabel("time step")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+    axes[0].legend(loc="lower right")
+    return axes
+
+
 def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     """Draw the confusion matrix after a step (-1: the last): how many images of each class went where.
 
@@ -83,7 +145,9 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     ax.set_xticks(range(n_classes), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
     ax.set_yticks(range(n_classes), names)
     after = range(evaluation.n_steps)[step] + 1
-    ax.set(xlabel="predicted class", ylabel="true class", title=f"Confusion after {after} steps")
+    ax.set(
+        xlabel="predicted class", ylabel="true class", title=f"Confusion after {after} step{'s' if after > 1 else ''}"
+    )
     return ax
 
 
@@ -122,18 +186,17 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     max_neurons : int
         Draw the raster of at most so many neurons of a layer, evenly picked from those that spiked.
     axes : sequence of matplotlib axes, optional
-        Two more than there are spiking layers.
+        Two more than there are layers in ``recording.spikes``.
 
     Returns
     -------
     array of matplotlib axes
     """
-    n_layers = len(recording.spikes)
     if axes is None:
-        figure = Figure(figsize=(3 * (n_layers + 2), 3), layout="constrained")
-        axes = figure.subplots(1, n_layers + 2)
+        axes = _axes_in_rows(len(recording.spikes) + 2)
     n_steps, n_classes = recording.filtered.shape[1:]
     times = 1000 * recording.dt * np.arange(1, n_steps + 1)
+    limits = times[0] / 2, times[-1] + times[0] / 2
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
 
     _draw_input(axes[0], recording.images[image])
@@ -145,18 +208,90 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
         trains = [times[spikes[image][:, neuron] > 0] for neuron in shown]
         if trains:
             ax.eventplot(trains, colors=BLUE, linewidths=1.5, linelengths=0.9)
-        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", xlim=(0, times[-1]), xlabel="time in ms")
+        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", xlim=limits, xlabel="time in ms")
         ax.set_ylabel(f"neuron ({len(shown)} of those that spiked)")
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]
     best = scores[-1].argmax()
+    marker = "." if n_steps <= 10 else ""  # a line through one step would not be seen
     for label in range(n_classes):
         wide = label in (best, true_class) or n_classes <= 10
-        axes[-1].plot(times, scores[:, label], lw=2.5 if label == best else 1, label=names[label] if wide else None)
-    axes[-1].set(title=f"class scores: {names[best]}", xlabel="time in ms")
+        width = 2.5 if label == best else 1
+        axes[-1].plot(times, scores[:, label], marker=marker, lw=width, label=names[label] if wide else None)
+    axes[-1].set(title=f"class scores: {names[best]}", xlim=limits, xlabel="time in ms")
     axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
+
+
+def _axes_in_rows(n, columns=6):
+    """``n`` square axes, as many in a row as fit a page."""
+    columns, rows = min(n, columns), -(-n // columns)
+    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
+
+
+def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
+    """Draw an image, the Poisson spikes made of it in single steps, and their running mean, which nears the image.
+
+    The picture is that of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All of it has one
+    scale of grey or colour.
+
+    Parameters
+    ----------
+    x : ndarray, (height, width, channel)
+        One image.
+    spikes : ndarray, (steps, height, width, channel)
+        Its spikes, -1, 0 or 1: ``poisson_spikes(x[None], n_steps)[0]``.
+    steps : sequence of int, optional
+        Steps that are drawn, counted from 1; by default the first, the last, and two between.
+    threshold : float
+        Height of a spike: the ``threshold`` of ``poisson_spikes``.
+    axes : sequence of matplotlib axes, optional
+        One for the image, one for the spikes of each step, and one for the mean up to each step.
+
+    Returns
+    -------
+    array of matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the shapes do not fit, or there is no such step.
+    """
+    x, spikes = np.asarray(x), np.asarray(spikes)
+    if x.ndim != 3:
+        raise SettingsError(f"x must be one image (height, width, channel), got shape {x.shape}")
+    if spikes.shape[1:] != x.shape or not len(spikes):
+        raise SettingsError(
+            f"spikes must have shape (steps, {', '.join(map(str, x.shape))}), as x has it, got {spikes.shape}: take "
+            "poisson_spikes(x[None], n_steps)[0]"
+        )
+    if steps is None:
+        steps = np.unique(np.geomspace(1, len(spikes), 4).round().astype(int))
+    if not all(step in range(1, len(spikes) + 1) for step in steps):
+        raise SettingsError(f"steps must lie between 1 and {len(spikes)}, the steps there are, got {list(steps)}")
+    if axes is None:
+        axes = _axes_around_image(len(steps))
+    pictures = [("image", x)]
+    pictures += [(f"spikes in step {step}", threshold * spikes[step - 1]) for step in steps]
+    pictures += [
+        (f"mean of {step} step{'s' if step > 1 else ''}", threshold * spikes[:step].mean(axis=0)) for step in steps
+    ]
+    limits = min(0, x.min(), threshold * spikes.min()), max(x.max(), threshold)
+    for ax, (title, picture) in zip(axes, pictures, strict=True):
+        _draw_picture(ax, picture, *limits)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.title.set_fontsize(10)
+    return axes
+
+
+def _axes_around_image(n_steps):
+    """Axes for one large picture on the left, and two rows of ``n_steps`` small ones beside it."""
+    figure = Figure(figsize=(3.6 + 1.8 * n_steps, 3.8), layout="constrained")
+    grid = figure.add_gridspec(2, 1 + n_steps, width_ratios=[2] + [1] * n_steps)
+    small = [figure.add_subplot(grid[row, 1 + i]) for row in (0, 1) for i in range(n_steps)]
+    return np.array([figure.add_subplot(grid[:, 0]), *small])
 
 
 def _draw_input(ax, picture):
@@ -165,7 +300,13 @@ def _draw_input(ax, picture):
         picture = picture[len(picture) // 2]  # the middle of a volume
     if picture.ndim < 3:
         ax.plot(picture, lw=1)
-    elif picture.shape[-1] == 3:
-        ax.imshow(np.clip(picture, 0, 1))
     else:
-        ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=min(0, picture.min()), vmax=max(1, picture.max()))
+        _draw_picture(ax, picture, min(0, picture.min()), max(1, picture.max()))
+
+
+def _draw_picture(ax, picture, low, high):
+    """Draw (height, width, channel), in colours where there are three channels; ``low`` is black."""
+    if picture.shape[-1] == 3:
+        ax.imshow(np.clip((picture - low) / (high - low), 0, 1))
+    else:
+        ax.imshow(picture.mean(axis=-1), cmap="gray", vmin=low, vmax=high)

@@ -125,6 +125,8 @@ def _layer_table(network):
     for name, layer in network.model.layers.items():
         shape = "×".join(map(str, network.model.shapes[name]))
         rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer)))
+    if read_out := network.settings.read_out_row():
+        rows.append(("output", "read-out", "", *read_out))
     return rows
 
 

@@ -181,3 +181,5 @@ class TestReport:
         assert "response within" in lif
         assert "random spikes" in lif
         assert "clipped at 1" in snc.to_spiking(network).report()
+        assert "read-out" not in snc.to_spiking(network).report()
+        assert "negative scores become 0" in snc.to_spiking(network, readout="spikes").report()

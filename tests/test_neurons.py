@@ -208,9 +208,19 @@ class TestPoissonInput:
         assert len(np.unique(numbers)) > 0.99 * len(numbers)
         assert (uniform(8, 0, np.arange(100), 3) != uniform(7, 0, np.arange(100), 3)).mean() > 0.95
 
-    def test_bad_threshold(self):
-        with pytest.raises(snc.SettingsError, match="threshold must be above 0"):
-            poisson_spikes(np.ones((1, 2)), 3, threshold=0)
+    @pytest.mark.parametrize(
+        ("x", "n_steps", "threshold", "message"),
+        [
+            (np.ones((1, 2)), 3, 0, "threshold must be above 0"),
+            (np.ones((1, 2)), 0, 1, "n_steps must be a positive integer"),
+            (np.ones((1, 2)), 2.5, 1, "n_steps must be a positive integer"),
+            (np.ones(2), 3, 1, "x must hold finite numbers"),
+            (np.full((1, 2), np.nan), 3, 1, "x must hold finite numbers"),
+        ],
+    )
+    def test_bad_arguments(self, x, n_steps, threshold, message):
+        with pytest.raises(snc.SettingsError, match=message):
+            poisson_spikes(x, n_steps, threshold)
 
 
 class TestMatching:

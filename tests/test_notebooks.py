@@ -1,12 +1,15 @@
-"""Every notebook runs from top to bottom, on a small budget, and is committed without output."""
+"""Notebooks and the code in the documentation run from top to bottom, on a small budget."""
 
 import pathlib
+import re
 
 import nbclient
 import nbformat
 import pytest
 
-NOTEBOOKS = sorted((pathlib.Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = pathlib.Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```python" in page.read_text(encoding="utf-8")]
 
 # what a notebook sets to the left is set to the right here, so that it runs in seconds
 SMALL = {
@@ -22,12 +25,16 @@ def test_there_are_notebooks():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
-    for small in SMALL:
-        assert any(small in cell.source for cell in notebook.cells), f"{path.name} has no {small!r} to make small"
+    for large in SMALL:
+        assert any(large in cell.source for cell in notebook.cells), f"{path.name} has no {large!r} to make small"
     for cell in notebook.cells:
         for large, small in SMALL.items():
             cell.source = cell.source.replace(large, small)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    pictures = [data for data in shown if data["text/plain"].startswith("<Figure")]
+    assert pictures
+    assert all("image/png" in data for data in pictures)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -35,3 +42,13 @@ def test_is_committed_without_output(path):
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_code_of_the_documentation_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
+    for large, small in SMALL.items():
+        assert large in code, f"{path.name} has no {large!r} to make small"
+        code = code.replace(large, small)
+    exec(compile(code, str(path), "exec"), {})

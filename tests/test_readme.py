@@ -10,6 +10,7 @@ SMALL = {
     'load_dataset("digits")': 'load_dataset("digits", train=400, test=40)',
     "epochs=8": "epochs=1",
     "n_steps=30": "n_steps=3",
+    "x_train[:1000]": "x_train[:100]",
     "reshape(10000, ": "reshape(400, ",
 }
 
@@ -24,6 +25,7 @@ def test_code_blocks(tmp_path, monkeypatch, capsys):
     exec(compile(code, str(README), "exec"), names)
     assert "loss from spiking" in capsys.readouterr().out
     assert isinstance(snc.load("digits.snn.npz"), snc.ConvNetwork)
+    assert snc.load("converted.snn.npz").settings == names["snn"].settings
     # the session of one's own has trained the network that it built
     fresh = snc.build_trainable(snc.preset("lif-mnist"))
     assert (names["network"].model.arrays["conv1/kernel"] != fresh.model.arrays["conv1/kernel"]).any()

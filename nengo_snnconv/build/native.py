@@ -111,6 +111,12 @@ class NativeSettings(Settings):
     def report_row(self, layer):
         return _report(layer, self)
 
+    def read_out_row(self):
+        if self.readout == "potential":
+            return ()
+        remark = "counts of output spikes: negative scores become 0, and of equal counts the first class wins"
+        return f"Ensemble ({type(self.neuron_type).__name__})", "approximated", remark
+
 
 @functools.singledispatch
 def _place(layer, settings, model, objects):

@@ -30,6 +30,10 @@ class Settings(abc.ABC):
     def rate(self, model, name):
         """What the neurons of rectifier ``name`` stand for, as a Keras layer: that of the ANN."""
 
+    def read_out_row(self):
+        """How the output is read, as :meth:`report_row` says it; empty where it is the output layer itself."""
+        return ()
+
     @abc.abstractmethod
     def report_row(self, layer):
         """How a layer is built: (Nengo object, "exact" or "approximated", remark), each a str."""
@@ -99,6 +103,8 @@ class ConvNetwork(nengo.Network):
         rows = [("layer", "type", "output shape", "became", "", "remark")]
         for name, layer in self.model.layers.items():
             rows.append((name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer)))
+        if read_out := self.settings.read_out_row():
+            rows.append(("output", "read-out", str(self.model.shapes[self.model.output]), *read_out))
         tables = [rows]
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
