@@ -2,21 +2,17 @@
 
 import dataclasses
 import time
-import warnings
 
 import numpy as np
 from nengo.params import Default
-from nengo.synapses import SynapseParam
 
 from . import metrics
-from .backends import BACKENDS
 from .build.network import ConvNetwork
 from .build.rate_model import rate_model
-from .build.trainable import check_collected
-from .exceptions import ConversionError, SettingsError
-from .model import layers as specs
+from .exceptions import SettingsError
 from .progress import progress_bar
-from .training.loop import check_counts, check_data, check_images
+from .runner import Runner
+from .training.loop import check_data, check_images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -281,7 +277,7 @@ def evaluate(
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}")
     started = time.perf_counter()
-    runner = _Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x))
+    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x))
     build_seconds = time.perf_counter() - started
 
     model = network.model
@@ -355,7 +351,7 @@ def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.
     """
     _check_network(network)
     x = check_images(network.model, x)
-    runner = _Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
+    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
     with runner:
         _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
     output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
@@ -375,119 +371,3 @@ def _check_network(network):
 def rate_predictions(network, x, batch_size=500):
     """The classes that the rate network, the ANN, predicts in one step: (images,)."""
     return rate_model(network).predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1)
-
-
-class _Runner:
-    """Runs a network over images in minibatches and over time in chunks.
-
-    Attributes
-    ----------
-    spiking : list of str
-        Layers of spiking neurons.
-    recorded : list of str
-        Those, the layers that pass spikes on as events of their own, and an input that spikes.
-    """
-
-    def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images):
-        check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
-        if not dt > 0:
-            raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
-        if backend not in BACKENDS:
-            raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
-        check_collected(network)
-        model, settings = network.model, network.settings
-        _check_rates(settings, dt)
-        spikes = settings.neuron_type.spiking
-        self.recorded = [name for name, layer in model.layers.items() if (spikes and metrics.is_event_source(layer))]
-        self.spiking = [name for name in self.recorded if isinstance(model.layers[name], specs.Rectifier)]
-        self.input_spikes = getattr(settings, "input_coding", "constant") == "poisson"
-        if self.input_spikes:
-            self.recorded.insert(0, model.input)
-        self.n_steps, self.dt = n_steps, dt
-        self.accumulates = settings.accumulates and synapse is Default
-        self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
-        self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
-        minibatch_size = min(minibatch_size, n_images)
-        self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt)
-        # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
-        recorded = sum(map(model.size, self.recorded)) + model.size(model.input)
-        bytes_per_step = 3 * 4 * self.simulator.at_once * recorded
-        self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.simulator.close()
-
-    def run(self, x):
-        """Show all images for all steps: yields, for a minibatch and a chunk of time after another,
-
-        the slice of images, the slice of steps, the class scores and those read out over time (images, steps, classes),
-        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}.
-        """
-        x = x.reshape(len(x), -1)
-        for first in range(0, len(x), self.simulator.at_once):
-            images = x[first : first + self.simulator.at_once]
-            read_out = _accumulate() if self.accumulates else None
-            self.simulator.show(images, first)
-            for start in range(0, self.n_steps, self.chunk):
-                n_steps = min(self.chunk, self.n_steps - start)
-                values = self.simulator.run(n_steps)
-                activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
-                output = values["output"]
-                read_out = read_out or _filter(self.synapse, output[:, 0].shape, self.dt)
-                yield (
-                    slice(first, first + len(images)),
-                    slice(start, start + n_steps),
-                    output,
-                    read_out(output),
-                    activity,
-                )
-
-    def _magnitude(self, name, emitted):
-        """What a layer emitted, so that :meth:`counts` of it counts events.
-
-        What a maximum passes on may be an average or filtered, not a spike: any output but zero is an event.
-        """
-        if name not in self.spiking:
-            return (emitted != 0) * np.float32(self.amplitude / self.dt)
-        return np.abs(emitted) if self.negative else emitted
-
-    def counts(self, emitted):
-        """Numbers of spikes from what neurons emitted, or from sums of it."""
-        return metrics.spike_counts(emitted, self.amplitude, self.dt)
-
-
-def _check_rates(settings, dt):
-    """Warn where a neuron that spikes once a step at most cannot reach an activation of 1."""
-    longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
-    if dt > longest * (1 + 1e-6):
-        warnings.warn(
-            f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
-            stacklevel=4,
-        )
-
-
-def _accumulate():
-    """A function that averages (images, steps, classes) from the first step to each, and continues where it ended."""
-    total, n_steps = 0.0, 0
-
-    def read_out(output):
-        nonlocal total, n_steps
-        sums = total + np.cumsum(output, axis=1, dtype=np.float64)
-        numbers = n_steps + np.arange(1, output.shape[1] + 1)
-        total, n_steps = sums[:, -1:], numbers[-1]
-        return (sums / numbers[:, None]).astype(np.float32)
-
-    return read_out
-
-
-def _filter(synapse, shape, dt):
-    """A function that filters (images, steps, classes) and continues where its last call ended."""
-    if synapse is None:
-        return lambda output: output
-    state = synapse.make_state(shape, shape, dt)
-    step = synapse.make_step(shape, shape, dt, rng=None, state=state)
-    # a linear filter does not depend on the time, which is the first argument
-    return lambda output: np.stack([step(0, output[:, i]) + 0.0 for i in range(output.shape[1])], axis=1)

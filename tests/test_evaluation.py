@@ -46,7 +46,7 @@ class TestAgainstNengoDL:
 
     @pytest.mark.parametrize("synapse", [nengo.Lowpass(0.1), nengo.Alpha(0.01), nengo.Lowpass(0)], ids=str)
     def test_filter_is_that_of_a_probe_in_nengo_one_step_later(self, synapse, rng):
-        from nengo_snnconv.evaluation import _filter
+        from nengo_snnconv.runner import filtered
 
         values = rng.normal(size=(2, 20, 3))
         with nengo.Network() as network:
@@ -54,7 +54,7 @@ class TestAgainstNengoDL:
             probe = nengo.Probe(source, synapse=synapse)
         with nengo.Simulator(network, progress_bar=False) as simulator:
             simulator.run_steps(20)
-        read_out = _filter(synapse, (2, 3), 0.001)
+        read_out = filtered(synapse, (2, 3), 0.001)
         parts = [read_out(values[:, :7]), read_out(values[:, 7:8]), read_out(values[:, 8:])]
         assert np.allclose(np.concatenate(parts, axis=1)[0, :-1], simulator.data[probe][1:])
 
@@ -80,12 +80,12 @@ class TestStreaming:
             assert np.allclose(parts.layers[name].spikes_per_step, layer.spikes_per_step, rtol=1e-3)
 
     def test_memory_sets_the_chunk(self):
-        from nengo_snnconv.evaluation import _Runner
+        from nengo_snnconv.runner import Runner
 
         network = snc.build_trainable(small_cnn(), LIF)
         chunks = []
         for memory_mb in (0.001, 1, 1e6):
-            with _Runner(network, 1000, "nengo_dl", None, 10, memory_mb, 0.001, 10) as runner:
+            with Runner(network, 1000, "nengo_dl", None, 10, memory_mb, 0.001, 10) as runner:
                 chunks.append(runner.chunk)
         assert chunks == [1, 1_000_000 // (12 * 10 * (48 + 72)), 1000]
 

@@ -14,7 +14,7 @@ ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics"),
     ("neurons", "build"),
-    ("conversion", "presets", "training", "calibration", "normalization", "backends", "evaluation"),
+    ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "evaluation"),
     ("plots", "report"),
     ("cli", "__init__"),
 ]
