@@ -148,14 +148,31 @@ class IntegrateAndFireBuilder(NeuronBuilder):
         self.slope = amplitude / (self.threshold * tau)
 
     def step(self, J, dt, voltage):
-        voltage += J * self.growth
+        voltage += _times(J, self.growth)
+        n_spikes = self._spikes(voltage)
+        rest = voltage - _times(n_spikes, self.threshold)
+        voltage = rest if _is(self.residue, 1) else tf.where(n_spikes > 0, self.residue * rest, voltage)
+        if not _is(self.min_potential, -np.inf):
+            voltage = tf.maximum(voltage, self.min_potential)
+        return _times(n_spikes, self.height), voltage
+
+    def _spikes(self, voltage):
+        if _is(self.max_spikes, 1):
+            return tf.cast(voltage >= self.threshold, voltage.dtype)
         n_spikes = tf.floor(voltage / self.threshold)
         # TensorFlow multiplies by the reciprocal of a constant, which may miss a whole number by one rounding
         rest = voltage - n_spikes * self.threshold
         n_spikes += tf.cast(rest >= self.threshold, rest.dtype) - tf.cast(rest < 0, rest.dtype)
-        n_spikes = tf.clip_by_value(n_spikes, 0, self.max_spikes)
-        voltage = tf.where(n_spikes > 0, self.residue * (voltage - n_spikes * self.threshold), voltage)
-        return n_spikes * self.height, tf.maximum(voltage, self.min_potential)
+        return tf.clip_by_value(n_spikes, 0, self.max_spikes)
 
     def training_step(self, J, dt, voltage):
         return tf.nn.relu(J) * self.slope
+
+
+def _is(constant, number):
+    """Whether a constant is this number for all neurons, which saves passes over memory."""
+    return np.isscalar(constant) and constant == number
+
+
+def _times(values, factor):
+    return values if _is(factor, 1) else values * factor
