@@ -227,6 +227,7 @@ def evaluate(
     n_steps=30,
     backend="nengo_dl",
     synapse=Default,
+    skip_steps=0,
     minibatch_size=200,
     memory_mb=500,
     dt=0.001,
@@ -252,6 +253,9 @@ def evaluate(
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
         of spikes of the output; for others that of the probe "output_filtered".  The filtered value after a step
         contains that step; Nengo's own probes show it one step later.
+    skip_steps : int
+        Begin the average anew after so many steps, whose spikes come before those of other layers have settled (delayed
+        evaluation, Bu, Li & Yu 2025, arXiv 2409.03368).  Helps deep networks.
     minibatch_size : int
         Images that are simulated together.  Poisson input spikes depend on an image's place among them.
     memory_mb : float
@@ -277,7 +281,7 @@ def evaluate(
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}")
     started = time.perf_counter()
-    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x))
+    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
     build_seconds = time.perf_counter() - started
 
     model = network.model

@@ -25,8 +25,10 @@ class Runner:
         Those, the layers that pass spikes on as events of their own, and an input that spikes.
     """
 
-    def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images):
+    def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images, skip_steps=0):
         check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
+        if not (isinstance(skip_steps, int) and 0 <= skip_steps < n_steps):
+            raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
         if not dt > 0:
             raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
         if backend not in BACKENDS:
@@ -40,8 +42,10 @@ class Runner:
         self.input_spikes = getattr(settings, "input_coding", "constant") == "poisson"
         if self.input_spikes:
             self.recorded.insert(0, model.input)
-        self.n_steps, self.dt = n_steps, dt
+        self.n_steps, self.skip_steps, self.dt = n_steps, skip_steps, dt
         self.accumulates = settings.accumulates and synapse is Default
+        if skip_steps and not self.accumulates:
+            raise SettingsError("skip_steps is for averaged scores; filtered ones forget the first steps by themselves")
         self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
         self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
         minibatch_size = min(minibatch_size, n_images)
@@ -66,7 +70,7 @@ class Runner:
         x = x.reshape(len(x), -1)
         for first in range(0, len(x), self.simulator.at_once):
             images = x[first : first + self.simulator.at_once]
-            read_out = averaged() if self.accumulates else None
+            read_out = averaged(self.skip_steps) if self.accumulates else None
             self.simulator.show(images, first)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
@@ -106,16 +110,24 @@ def _check_rates(settings, dt):
         )
 
 
-def averaged():
-    """A function that averages (images, steps, classes) from the first step to each, and continues where it ended."""
-    total, n_steps = 0.0, 0
+def averaged(skip_steps=0):
+    """A function that averages (images, steps, classes) from the first step to each, and continues where it ended.
+
+    After ``skip_steps`` steps the average begins anew.
+    """
+    total, n_steps, skipped = 0.0, 0, 0.0
 
     def read_out(output):
-        nonlocal total, n_steps
+        nonlocal total, n_steps, skipped
         sums = total + np.cumsum(output, axis=1, dtype=np.float64)
         numbers = n_steps + np.arange(1, output.shape[1] + 1)
+        if n_steps < skip_steps <= numbers[-1]:
+            skipped = sums[:, [skip_steps - n_steps - 1]]
         total, n_steps = sums[:, -1:], numbers[-1]
-        return (sums / numbers[:, None]).astype(np.float32)
+        late = (numbers > skip_steps)[:, None]
+        return (
+            np.where(late, sums - skipped, sums) / np.where(late, numbers[:, None] - skip_steps, numbers[:, None])
+        ).astype(np.float32)
 
     return read_out
 

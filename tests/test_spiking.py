@@ -147,6 +147,21 @@ class TestReadOut:
         evaluation = snc.evaluate(network, x, np.zeros(4, int), n_steps=9)
         assert np.array_equal(evaluation.step_predictions.T, recording.filtered.argmax(axis=-1))
 
+    @pytest.mark.parametrize("memory_mb", [500, 0.02, 0.005])
+    def test_skipped_steps(self, memory_mb, rng):
+        x, y = rng.random((4, 6, 6, 2), dtype=np.float32), np.zeros(4, int)
+        network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x))
+        output = snc.record(network, x, n_steps=12).output
+        evaluation = snc.evaluate(network, x, y, n_steps=12, skip_steps=5, memory_mb=memory_mb)
+        expected = [output[:, : n + 1] if n < 5 else output[:, 5 : n + 1] for n in range(12)]
+        predictions = [part.sum(axis=1).argmax(axis=1) for part in expected]
+        assert np.array_equal(evaluation.step_predictions, predictions)
+        assert np.allclose(evaluation.scores, output[:, 5:].mean(axis=1), rtol=1e-5)
+        with pytest.raises(snc.SettingsError, match="skip_steps must be a whole number from 0"):
+            snc.evaluate(network, x, y, n_steps=5, skip_steps=5)
+        with pytest.raises(snc.SettingsError, match="skip_steps is for averaged scores"):
+            snc.evaluate(network, x, y, n_steps=5, skip_steps=1, synapse=0.1)
+
     def test_chunks_of_time_change_nothing(self, rng):
         x, y = rng.random((5, 6, 6, 2), dtype=np.float32), np.arange(5) % 4
         network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x), input_coding="poisson")

@@ -50,9 +50,8 @@ def run_with_spikes(network, data, options, title, run):
     from .. import record, write_report
 
     simulation = {"n_steps": options.steps, "backend": options.backend}
-    evaluation = evaluate_network(
-        network, data.x_test, data.y_test, minibatch_size=options.minibatch_size, **simulation
-    )
+    reading = {"minibatch_size": options.minibatch_size, "skip_steps": options.skip_steps}
+    evaluation = evaluate_network(network, data.x_test, data.y_test, **reading, **simulation)
     print(evaluation.summary())
     print(accuracy_over_time(evaluation.accuracy))
     if options.report:

@@ -36,6 +36,9 @@ def add_data(parser, role=""):
 def add_simulation(parser, steps):
     """The options of :func:`run_with_spikes`."""
     parser.add_argument("--steps", type=positive, default=steps, help="time steps for which each image is shown")
+    parser.add_argument(
+        "--skip-steps", type=natural, default=0, metavar="N", help="leave the first N steps out of the class scores"
+    )
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
     parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
     parser.add_argument(
