@@ -236,6 +236,14 @@ class TestConvert:
         assert run("evaluate", output, "--backend", "nengo", "--seed", "0") == pytest.approx(expected)
         assert run("evaluate", output, "--seed", "1") != expected
 
+    def test_skipped_steps(self, small, tmp_path):
+        output, figures = tmp_path / "out.npz", tmp_path / "f.json"
+        arguments = ["--steps", "6", "--skip-steps", "3", "--test-images", "30", "--json", str(figures)]
+        assert cli.main(["convert", str(small), str(output), *arguments]) == 0
+        data = snc.load_dataset("digits", test=30)
+        expected = snc.evaluate(snc.load(output), data.x_test, data.y_test, n_steps=6, skip_steps=3)
+        assert json.loads(figures.read_text())["accuracy"] == expected.accuracy.tolist()
+
     def test_neurons_and_input(self, small, tmp_path):
         def settings(*options):
             path = tmp_path / "out.npz"
