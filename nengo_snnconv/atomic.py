@@ -9,7 +9,9 @@ import tempfile
 @contextlib.contextmanager
 def atomic_write(path, mode="wb"):
     """Open a temporary file beside ``path`` that replaces it when the block ends without an error."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).resolve()  # the file that a link names, not the link
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no ordinary file: name one that can be replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -104,9 +104,14 @@ def measure(network, x, units, *, batch_size=200, progress=None):
     n_images = 0
     with progress_bar(total, "calibrating", "image", progress) as bar:
         for batch in batches:
-            batch = check_images(model, np.asarray(batch[0] if isinstance(batch, tuple | list) else batch))
+            batch = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
+            if not len(batch):
+                continue
+            batch = check_images(model, batch)
             # called directly: predict would trace the model anew for each size of batch
-            for name, values in zip(names, rates(batch), strict=True):
+            activity = rates(batch)
+            activity = activity if isinstance(activity, list) else [activity]  # Keras unpacks a single one
+            for name, values in zip(names, activity, strict=True):
                 histogram.add(values.numpy(), units.labels[name])
             n_images += len(batch)
             bar.update(len(batch))

@@ -3,6 +3,7 @@
 import warnings
 
 import nengo
+import numpy as np
 
 from .build.native import NativeSettings
 from .build.network import ConvNetwork
@@ -124,7 +125,8 @@ def to_spiking(
     neuron_type = settings.neuron_type
     if not neuron_type.spiking:
         raise ConversionError(f"{neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type")
-    if "scales" not in network.model.metadata and getattr(neuron_type, "max_spikes", 1) == 1:
+    limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
+    if "scales" not in network.model.metadata and limited:
         warnings.warn(
             "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
             stacklevel=2,

@@ -10,6 +10,7 @@ from .calibration import measure, sites, upper_bounds
 from .exceptions import SettingsError
 from .model import layers as specs
 from .passes import find_units, rescale
+from .training.loop import check_counts
 
 METHODS = ("data", "model", "balance")
 
@@ -21,7 +22,7 @@ def normalize(
     method="data",
     percentile=99.9,
     per=None,
-    n_steps=1,
+    n_steps=None,
     bound_weights=False,
     input_range=(0.0, 1.0),
     batch_size=200,
@@ -59,7 +60,7 @@ def normalize(
         Whether the outputs of a layer share a scale, or those of a channel.  By default "channel" for "balance", else
         "layer".  The output layer has one scale in any case.
     n_steps : int
-        For "balance": the number of steps that will be run.
+        For "balance", which needs it: the number of steps that will be run.
     bound_weights : bool
         For "data": a scale is at least the largest weight of its layer, as Diehl et al. 2015 have it in algorithm 2.
         With reset by subtraction it has no use.
@@ -81,7 +82,7 @@ def normalize(
     SettingsError
         If an argument cannot work, or the data do not fit the network.
     """
-    _check(network, x, method, percentile, per, n_steps, input_range)
+    _check(network, x, method, percentile, per, n_steps, input_range, batch_size)
     model = network.model
     per = per or ("channel" if method == "balance" else "layer")
     units = find_units(model, per)
@@ -102,7 +103,7 @@ def normalize(
     return network.rebuild(rescale(model, units, _alive(model, units, scales)))
 
 
-def _check(network, x, method, percentile, per, n_steps, input_range):
+def _check(network, x, method, percentile, per, n_steps, input_range, batch_size):
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise SettingsError(f"normalize takes a network that convert made, got {type(network).__name__}")
     if method not in METHODS:
@@ -113,9 +114,12 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
         raise SettingsError(f"percentile must be above 0 and at most 100, got {percentile!r}")
     if per not in (None, "layer", "channel"):
         raise SettingsError(f"per must be 'layer' or 'channel', got {per!r}")
-    if not (isinstance(n_steps, int) and n_steps >= 1):
-        raise SettingsError(f"n_steps must be a positive integer, got {n_steps!r}")
-    if not (len(input_range) == 2 and input_range[0] <= input_range[1]):
+    if method == "balance":
+        if n_steps is None:
+            raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
+        check_counts(n_steps=n_steps)
+    check_counts(batch_size=batch_size)
+    if not (len(input_range) == 2 and -np.inf < input_range[0] <= input_range[1] < np.inf):
         raise SettingsError(f"input_range must be the smallest and the largest input, got {input_range!r}")
 
 

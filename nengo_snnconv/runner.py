@@ -68,6 +68,8 @@ class Runner:
         and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}.
         """
         x = x.reshape(len(x), -1)
+        if self.input_spikes:
+            _check_input(x, self.simulator.network.settings.input_threshold)
         for first in range(0, len(x), self.simulator.at_once):
             images = x[first : first + self.simulator.at_once]
             read_out = averaged(self.skip_steps) if self.accumulates else None
@@ -106,6 +108,17 @@ def _check_rates(settings, dt):
     if dt > longest * (1 + 1e-6):
         warnings.warn(
             f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
+            stacklevel=4,
+        )
+
+
+def _check_input(x, threshold):
+    """Warn where Poisson spikes cannot carry the input."""
+    share = np.mean(np.abs(x) > threshold)
+    if share > 0:
+        warnings.warn(
+            f"{100 * share:.2g} % of the input is above the input_threshold of {threshold:g}, where Poisson spikes are "
+            f"clipped: use to_spiking(..., input_threshold={np.abs(x).max():g})",
             stacklevel=4,
         )
 

@@ -236,6 +236,19 @@ class TestConvert:
         assert run("evaluate", output, "--backend", "nengo", "--seed", "0") == pytest.approx(expected)
         assert run("evaluate", output, "--seed", "1") != expected
 
+    def test_a_dry_run_does_not_write_over_its_source(self, small):
+        before = small.read_bytes()
+        with pytest.raises(SystemExit):
+            cli.main(["convert", str(small), "--dry-run", "--json", str(small)])
+        assert small.read_bytes() == before
+
+    def test_what_is_no_ordinary_file_stays(self, small, tmp_path, capsys):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        assert cli.main(["convert", str(small), str(pipe), "--method", "model", "--no-evaluate"]) == 1
+        assert "is no ordinary file" in capsys.readouterr().err
+        assert pipe.is_fifo()
+
     def test_skipped_steps(self, small, tmp_path):
         output, figures = tmp_path / "out.npz", tmp_path / "f.json"
         arguments = ["--steps", "6", "--skip-steps", "3", "--test-images", "30", "--json", str(figures)]

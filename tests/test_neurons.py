@@ -127,6 +127,7 @@ class TestIntegrateAndFire:
         [
             ({"threshold": 0}, "threshold"),
             ({"reset": "never"}, "reset"),
+            ({"initial_potential": np.inf}, "initial_potential must be finite"),
             ({"max_spikes": 1.5}, "max_spikes must be a whole number"),
             ({"max_spikes": 0}, "max_spikes"),
             ({"min_potential": 1}, "min_potential"),
@@ -246,7 +247,22 @@ class TestMatching:
         assert np.sum((fitted - target) ** 2) < np.sum((naive - target) ** 2)
         assert match.deviation == pytest.approx(np.abs(fitted - target).max())
 
+    @pytest.mark.parametrize("amplitude", [1.0, 0.01])
+    @pytest.mark.parametrize("kind", [nengo.RegularSpiking, nengo.PoissonSpiking, nengo.StochasticSpiking])
+    @pytest.mark.parametrize("base_type", [nengo.RectifiedLinear(), nengo.LIFRate()], ids=str)
+    def test_simulated_output_is_that_of_the_rectifier(self, kind, base_type, amplitude):
+        match = match_rectifier(kind(base_type, amplitude=amplitude), max_rate=100)
+        neuron_type, state = match.neuron_type, match.neuron_type.make_state(2000, np.random.RandomState(0))
+        rates, output, total = np.zeros(2000), np.zeros(2000), 0
+        base_type.step(DT, np.full(2000, 0.5 * match.gain + match.bias), rates)
+        for _ in range(200):
+            neuron_type.step(DT, rates, output, **state)
+            total += output.mean() / 200
+        assert abs(total - 0.5) < match.deviation + 0.02
+
     def test_refused(self):
+        with pytest.raises(snc.ConversionError, match="emits negative spikes"):
+            match_rectifier(nengo_dl.SpikingLeakyReLU())
         with pytest.raises(snc.SettingsError, match="below 500 Hz"):
             match_rectifier(nengo.LIF(), 600)
         with pytest.raises(snc.ConversionError, match="Izhikevich has no amplitude"):

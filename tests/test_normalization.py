@@ -7,6 +7,7 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.calibration import Histogram, upper_bounds
+from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 
 
@@ -115,7 +116,7 @@ class TestHardCases:
         kernel, bias = model.arrays["conv/kernel"].copy(), np.array([-100.0, 5.0, 0.1])
         kernel[..., 1] = 0  # constant
         network = snc.convert(model.replace(arrays={"conv/kernel": kernel, "conv/bias": bias}))
-        for options in ({}, {"per": "channel"}, {"method": "balance"}, {"method": "model"}):
+        for options in ({}, {"per": "channel"}, {"method": "balance", "n_steps": 4}, {"method": "model"}):
             normalised = snc.normalize(network, x, **options)
             assert all(np.isfinite(array).all() for array in normalised.model.arrays.values())
             activity = largest(normalised, x, "neurons")
@@ -123,6 +124,35 @@ class TestHardCases:
             assert (activity[..., 1] > 0).all()
             before, after = (snc.rate_model(n).predict(x, verbose=0) for n in (network, normalised))
             assert np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
+
+    @pytest.mark.parametrize("method", ["data", "balance", "model"])
+    def test_a_model_without_hidden_neurons(self, method, rng):
+        model = make(specs.Input("image", shape=(5,)), specs.Dense("scores", "image", units=3))
+        x = rng.random((20, 5), dtype=np.float32)
+        network = snc.normalize(snc.convert(model), x, method=method, n_steps=4)
+        before = snc.rate_model(snc.convert(model)).predict(x, verbose=0)
+        after = snc.rate_model(network).predict(x, verbose=0) * network.model.metadata["scales"]["scores"][0]
+        assert np.allclose(before, after, rtol=1e-5, atol=1e-6)
+
+    def test_empty_batches_are_passed_over(self, x):
+        whole, parts = (snc.normalize(snc.convert(small_cnn()), data) for data in (x, [x[:0], x]))
+        assert parts.model.metadata["scales"] == whole.model.metadata["scales"]
+
+    def test_scales_of_a_network_that_is_trained_again_are_forgotten(self, x):
+        model = snc.normalize(snc.convert(small_cnn()), x).model
+        assert "scales" not in snc.build_trainable(model, nengo.RectifiedLinear()).model.metadata
+
+    def test_whole_numbers_for_a_model_that_scales_them(self, rng):
+        layers = tf.keras.layers
+        keras = tf.keras.Sequential(
+            [tf.keras.Input((6, 6, 1)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(3, activation="relu")]
+        )
+        x = rng.integers(0, 256, (20, 6, 6, 1), dtype=np.uint8)
+        network = snc.normalize(snc.convert(keras), x)
+        evaluation = snc.evaluate(network, x, np.zeros(20, int), n_steps=1)
+        assert np.array_equal(evaluation.predictions, keras.predict(x, verbose=0).argmax(axis=1))
+        with pytest.raises(snc.SettingsError, match="integers up to 255: divide images by 255"):
+            snc.normalize(snc.convert(small_cnn()), np.full((2, 6, 6, 2), 255))
 
     def test_all_dead(self, x):
         model = small_cnn()
@@ -166,6 +196,9 @@ class TestHardCases:
         ({"percentile": 101}, "percentile must be above 0 and at most 100"),
         ({"per": "neuron"}, "per must be 'layer' or 'channel'"),
         ({"method": "balance", "n_steps": 0}, "n_steps must be a positive integer"),
+        ({"method": "balance"}, "needs n_steps"),
+        ({"batch_size": 0}, "batch_size must be a positive integer"),
+        ({"method": "model", "input_range": (0, np.inf)}, "input_range must be"),
         ({"method": "model", "input_range": (1, 0)}, "input_range must be"),
         ({"x": np.zeros((2, 5, 5, 2))}, "x must have shape"),
         ({"x": iter(())}, "hold no images"),

@@ -175,7 +175,7 @@ class TestReadOut:
 
 class TestInput:
     def test_poisson_spikes_are_those_of_poisson_spikes(self, rng):
-        x = rng.random((3, 6, 6, 2), dtype=np.float32)
+        x = 0.5 * rng.random((3, 6, 6, 2), dtype=np.float32)
         network = snc.normalize(snc.convert(small_cnn()), x)
         spiking = snc.to_spiking(network, input_coding="poisson", input_threshold=0.5, seed=9)
         for backend in ("nengo_dl", "nengo"):
@@ -214,6 +214,8 @@ class TestRefused:
             ({"input_coding": "rate"}, "input_coding must be one of"),
             ({"readout": "votes"}, "readout must be one of"),
             ({"input_threshold": 0}, "input_threshold must be above 0"),
+            ({"input_threshold": np.inf}, "input_threshold must be above 0 and finite"),
+            ({"seed": -1}, "seed must be a whole number from 0"),
             ({"neuron_type": nengo.LIF}, "must be an instance"),
             ({"neuron_type": nengo.LIF(min_voltage=-5), "max_rate": 700}, "below 500 Hz"),
         ],
@@ -230,6 +232,12 @@ class TestRefused:
         x = rng.random((2, 6, 6, 2), dtype=np.float32)
         with pytest.warns(UserWarning, match="reach an activation of 0.5 at most: use dt=0.001"):
             snc.evaluate(snc.to_spiking(network), x, np.zeros(2, int), n_steps=2, dt=0.002)
+
+    def test_input_that_poisson_spikes_cannot_carry(self, rng):
+        x = 2 * rng.random((2, 6, 6, 2), dtype=np.float32)
+        network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x), input_coding="poisson")
+        with pytest.warns(UserWarning, match="% of the input is above the input_threshold of 1.*input_threshold="):
+            snc.record(network, x, n_steps=2)
 
     def test_unknown_back_end(self, rng):
         network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), method="model"))

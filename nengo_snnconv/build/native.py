@@ -45,8 +45,10 @@ class NativeSettings(Settings):
         for name, choices in (("input_coding", INPUT_CODINGS), ("readout", READOUTS)):
             if getattr(self, name) not in choices:
                 raise SettingsError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if not self.input_threshold > 0:
-            raise SettingsError(f"input_threshold must be above 0, got {self.input_threshold!r}")
+        if not 0 < self.input_threshold < np.inf:
+            raise SettingsError(f"input_threshold must be above 0 and finite, got {self.input_threshold!r}")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
         if self.readout == "spikes" and not self.neuron_type.spiking:
             raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
         self.match  # noqa: B018 -- raises where the type does not do
@@ -215,6 +217,8 @@ def _(layer: specs.Rectifier, settings):
     remark = "spikes: activations in whole numbers per run"
     if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
         remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"
+    if isinstance(neuron_type, nengo.RectifiedLinear | nengo.neurons.RatesToSpikesNeuronType):
+        remark = f"drops negative current in each step, so it fires too much; {remark}"
     if settings.match.deviation > 1e-6:
         remark = f"response within {settings.match.deviation:.3f} of the rectifier's, up to 1; {remark}"
     return became, "approximated", remark

@@ -256,7 +256,10 @@ def build_trainable(model, neuron_type=None, **settings):
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
             stacklevel=2,
         )
-    return ConvNetwork(as_model(model, training=True), settings)
+    model = as_model(model, training=True)
+    # scales would no longer be those of the arrays once they are trained
+    metadata = {key: value for key, value in model.metadata.items() if key != "scales"}
+    return ConvNetwork(model.replace(metadata=metadata), settings)
 
 
 def live_arrays(network):

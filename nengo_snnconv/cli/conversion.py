@@ -119,6 +119,7 @@ def convert(options):
     scaling, neuron, coding = (companions(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
     if options.method == "balance":
         scaling["balance_steps"] = options.balance_steps or options.steps
+    check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
     if options.dry_run:
         return _dry_run(options.source)
     _check_usage(options)
@@ -165,7 +166,6 @@ def _check_usage(options):
     for name in ("report", "test_images"):
         if options.no_evaluate and getattr(options, name) is not None:
             options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
-    check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
     check_writable(options.output)
     if options.report:
         check_writable(options.report)

@@ -119,5 +119,7 @@ def check_writable(path):
     """Raise SettingsError or OSError where a file cannot be written later on; makes its folder."""
     if path.is_dir():
         raise SettingsError(f"{path} is a folder: name a file in it")
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is no ordinary file: name one that can be replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=path.parent).close()

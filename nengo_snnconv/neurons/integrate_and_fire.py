@@ -87,6 +87,8 @@ class IntegrateAndFire(NeuronType):
         self.max_spikes = max_spikes
         self.amplitude = amplitude
         self.tau = tau
+        if not np.isfinite(initial_potential):
+            raise SettingsError(f"initial_potential must be finite, got {initial_potential!r}")
         if not (max_spikes == np.inf or max_spikes == int(max_spikes)):
             raise SettingsError(f"max_spikes must be a whole number or numpy.inf, got {max_spikes!r}")
         if reset == "zero" and max_spikes != 1:

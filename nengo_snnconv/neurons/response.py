@@ -57,10 +57,13 @@ def match_rectifier(neuron_type, max_rate=None):
     name = type(neuron_type).__name__
     if not hasattr(neuron_type, "amplitude"):
         raise ConversionError(
-            f"{name} has no amplitude, so its output cannot be scaled to the rectifier's: wrap it in "
-            f"nengo.RegularSpiking({name}()), or use IntegrateAndFire or nengo.LIF"
+            f"{name} has no amplitude, so its output cannot be scaled to the rectifier's: "
+            "use IntegrateAndFire or nengo.LIF"
         )
-    tau_ref = getattr(neuron_type, "tau_ref", 0)
+    wraps_rates = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
+    # the rates that such a type tells are those of its base type, without its own amplitude
+    amplitude = neuron_type.amplitude if wraps_rates else 1.0
+    tau_ref = getattr(neuron_type.base_type if wraps_rates else neuron_type, "tau_ref", 0)
     if max_rate is None:
         max_rate = 1 / neuron_type.amplitude if neuron_type.amplitude != 1 else 0.4 / tau_ref if tau_ref else 1000.0
     if not 0 < max_rate < (1 / tau_ref if tau_ref else np.inf):
@@ -75,19 +78,21 @@ def match_rectifier(neuron_type, max_rate=None):
     for intercept in sorted(INTERCEPTS, key=abs):  # zero first: exact types keep it
         try:
             gain, bias = (float(np.squeeze(v)) for v in neuron_type.gain_bias([max_rate], [intercept]))
-            output = np.squeeze(neuron_type.rates(INPUTS, [gain], [bias]))
+            output = amplitude * np.squeeze(neuron_type.rates(INPUTS, [gain], [bias]))
         except Exception as error:
             raise ConversionError(
                 f"{name} has no static response curve to stand in for the rectifier ({error}):"
                 " use IntegrateAndFire or nengo.LIF"
             ) from error
+        if output.min() < 0:
+            raise ConversionError(f"{name} emits negative spikes, which no rectifier does: use IntegrateAndFire")
         target = np.maximum(INPUTS, 0)
         factor = output @ target / max(output @ output, 1e-30)
         error = np.sum((factor * output - target) ** 2)
         if best is None or error < best[0] * (1 - 1e-6) - 1e-15:
             best = error, gain, bias, factor, np.abs(factor * output - target).max()
     _, gain, bias, factor, deviation = best
-    highest = float(np.squeeze(neuron_type.rates([1.0], [gain], [bias]))) / neuron_type.amplitude
+    highest = amplitude * float(np.squeeze(neuron_type.rates([1.0], [gain], [bias]))) / neuron_type.amplitude
     if neuron_type.spiking and highest < max_rate / 2:
         raise ConversionError(
             f"{neuron_type} fires at {highest:g} Hz where {max_rate:g} Hz were asked for: leave the amplitude of its "

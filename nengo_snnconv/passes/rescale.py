@@ -181,6 +181,12 @@ def _(layer, inputs, shape, per, pool):
 
 
 @_label.register
+def _(layer: specs.Rectifier, inputs, shape, per, pool):
+    # a channel's neurons share a threshold, wherever what drives them comes from
+    return np.broadcast_to(pool.unite_channels(inputs[0]), shape)
+
+
+@_label.register
 def _(layer: specs.Add, inputs, shape, per, pool):
     together = np.stack([labels.ravel() for labels in inputs], axis=1)
     for labels in np.unique(together, axis=0):

@@ -273,14 +273,23 @@ def check_counts(**values):
 def check_images(model, x):
     """``x`` as float32 images that fit ``model``; SettingsError where they do not."""
     x = np.asarray(x)
-    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1:
-        raise SettingsError(f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1]")
+    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
+        raise SettingsError(
+            f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them floats if "
+            "the model was trained on such numbers"
+        )
     x, shape = np.asarray(x, np.float32), model.shapes[model.input]
     if x.shape[1:] != shape or len(x) == 0:
         raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}")
     if not np.isfinite(x).all():
         raise SettingsError("x holds NaN or infinity")
     return x
+
+
+def _scales_its_input(model):
+    """Whether a model that was read from Keras begins with a layer that takes whole numbers."""
+    classes = {row["class"] for row in model.metadata.get("reading", [])}
+    return bool(classes & {"Rescaling", "Normalization"})
 
 
 def check_data(model, x, y):
