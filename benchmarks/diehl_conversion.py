@@ -174,7 +174,7 @@ def rows_of(rows, kept):
 
 def draw(kept):
     """The losses over time, a curve for each row."""
-    panels = Figure(figsize=(12, 5), layout="constrained").subplots(1, 2, sharey=True)
+    panels = Figure(figsize=(12, 6.5), layout="constrained").subplots(1, 2, sharey=True)
     groups = ({**MNIST, **CIFAR}, ABLATIONS)
     for axes, rows, title in zip(panels, groups, ("Conversions", "One change each"), strict=True):
         for name in rows:
@@ -185,7 +185,7 @@ def draw(kept):
         axes.set_yscale("symlog", linthresh=0.1)
         axes.set_xticks(STEPS, STEPS)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="upper right")
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     panels[0].set_ylabel("accuracy lost in percentage points")
     with atomic_write(ROOT / "docs" / "results" / "diehl-conversion.png") as file:
         panels[0].figure.savefig(file, format="png", dpi=100)
