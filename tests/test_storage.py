@@ -20,6 +20,7 @@ from nengo_snnconv.model import files
         {"neuron_type": nengo_dl.SoftLIFRate(sigma=0.5, tau_rc=0.05, amplitude=0.01), "max_rates": 100},
         {"neuron_type": nengo.PoissonSpiking(nengo.Sigmoid(tau_ref=0.004), amplitude=0.5), "max_rates": 200},
         {"max_rates": nengo.dists.Uniform(50, 100), "intercepts": -0.1, "seed": 3},
+        {"synapse": nengo.LinearFilter([1], [0.01, 1])},
         {"synapse": nengo.Alpha(0.005), "output_synapse": None, "planner": "tree", "lif_smoothing": 0.1},
     ],
     ids=str,

@@ -18,7 +18,8 @@ def arguments_of(frozen):
             if not any(p.kind == p.VAR_KEYWORD for p in parameters):
                 break  # nothing is passed on to the base class
     names = [name for name in dict.fromkeys(names) if isinstance(getattr(type(frozen), name, None), Parameter)]
-    return {name: getattr(frozen, name) for name in names if name not in FIXED}
+    own = inspect.signature(type(frozen).__init__).parameters
+    return {name: getattr(frozen, name) for name in names if name not in FIXED or name in own}
 
 
 def replaced(frozen, **changes):
