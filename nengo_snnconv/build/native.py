@@ -47,7 +47,7 @@ class NativeSettings(Settings):
                 raise SettingsError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 < self.input_threshold < np.inf:
             raise SettingsError(f"input_threshold must be above 0 and finite, got {self.input_threshold!r}")
-        if self.seed is not None and not 0 <= self.seed < 2**32:
+        if not (self.seed is None or (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**32)):
             raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
         if self.readout == "spikes" and not self.neuron_type.spiking:
             raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
