@@ -85,7 +85,7 @@ def _through(layer, model, place):
 def _(layer: specs.Conv, model, place):
     *spatial, channels = model.shapes[layer.inputs[place]]
     windows = zip(spatial, layer.kernel_size, layer.strides, layer.dilation, strict=True)
-    covered = [_cover(n, size, stride, layer.padding, step).sum(axis=0) for n, size, stride, step in windows]
+    covered = [cover(n, size, stride, layer.padding, step).sum(axis=0) for n, size, stride, step in windows]
     positions = functools.reduce(np.multiply.outer, covered)
     return np.repeat(positions[..., None] * (layer.filters // layer.groups), channels, axis=-1)
 
@@ -100,7 +100,7 @@ def _(layer: specs.AveragePool, model, place):
     counts = fan_out(model, layer.name)
     windows = zip(model.shapes[layer.inputs[place]], layer.pool_size, layer.strides, strict=False)
     for axis, (n, size, stride) in enumerate(windows):
-        counts = np.moveaxis(np.tensordot(counts, _cover(n, size, stride, layer.padding), (axis, 0)), -1, axis)
+        counts = np.moveaxis(np.tensordot(counts, cover(n, size, stride, layer.padding), (axis, 0)), -1, axis)
     return counts
 
 
@@ -112,15 +112,14 @@ def _(layer: specs.GlobalAveragePool, model, place):
 
 @_through.register
 def _(layer: specs.Selection, model, place):
-    items = [np.full(model.shapes[name], -1) for name in layer.inputs]
-    items[place] = np.arange(items[place].size).reshape(items[place].shape)
-    entries = layer.select(*items, fill=-1).ravel()
-    counts = np.zeros(items[place].size, np.int64)
+    shapes = [model.shapes[name] for name in layer.inputs]
+    entries = layer.entries(place, *shapes)
+    counts = np.zeros(model.size(layer.inputs[place]), np.int64)
     np.add.at(counts, entries[entries >= 0], fan_out(model, layer.name).ravel()[entries >= 0])
-    return counts.reshape(items[place].shape)
+    return counts.reshape(shapes[place])
 
 
-def _cover(length, size, stride, padding, dilation=1):
+def cover(length, size, stride, padding, dilation=1):
     """Which input each window position covers along one axis: an int64 array (positions, length) of 0 and 1."""
     positions = window_output(length, size, stride, padding, dilation)
     extent = (size - 1) * dilation + 1

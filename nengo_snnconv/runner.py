@@ -138,9 +138,7 @@ def averaged(skip_steps=0):
             skipped = sums[:, [skip_steps - n_steps - 1]]
         total, n_steps = sums[:, -1:], numbers[-1]
         late = (numbers > skip_steps)[:, None]
-        return (
-            np.where(late, sums - skipped, sums) / np.where(late, numbers[:, None] - skip_steps, numbers[:, None])
-        ).astype(np.float32)
+        return ((sums - late * skipped) / (numbers[:, None] - late * skip_steps)).astype(np.float32)
 
     return read_out
 

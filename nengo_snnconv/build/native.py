@@ -69,11 +69,11 @@ class NativeSettings(Settings):
     def construct(self, network):
         model = network.model
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
-        driving = _driving_neurons(model) if self.direct else {}
+        driving = _driving_neurons(model) if self.direct else set()
         for name, layer in model.layers.items():
             if name in driving:
                 continue  # its neurons are placed with it
-            if self.direct and layer.inputs and layer.inputs[0] in driving:
+            if driving.intersection(layer.inputs):
                 network.layers[name] = self._driven_neurons(model, layer, network.layers)
             else:
                 network.layers[name] = _place(layer, self, model, network.layers)
@@ -136,13 +136,13 @@ def _place(layer, settings, model, objects):
 
 
 def _driving_neurons(model):
-    """The weighted layers that nothing but one rectifier reads: {name: rectifier}."""
-    driving = {}
+    """Names of the weighted layers that nothing but one rectifier reads."""
+    driving = set()
     for name, layer in model.layers.items():
         consumers = model.consumers(name)
         only_neurons = len(consumers) == 1 and isinstance(consumers[0], specs.Rectifier)
         if isinstance(layer, specs.Conv | specs.Dense) and only_neurons and name != model.output:
-            driving[name] = consumers[0].name
+            driving.add(name)
     return driving
 
 

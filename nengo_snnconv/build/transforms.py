@@ -7,6 +7,7 @@ import math
 import nengo
 import numpy as np
 
+from ..metrics import cover
 from ..model import layers as specs
 from ..model.layers import window_offset, window_output
 
@@ -37,10 +38,9 @@ def _(layer: specs.Add, model, sources, node, synapses):
 
 @connect.register
 def _(layer: specs.Selection, model, sources, node, synapses):
+    shapes = [model.shapes[name] for name in layer.inputs]
     for place, (source, synapse) in enumerate(zip(sources, synapses, strict=True)):
-        items = [np.full(model.shapes[name], -1) for name in layer.inputs]
-        items[place] = np.arange(items[place].size).reshape(items[place].shape)
-        entries = layer.select(*items, fill=-1).ravel()
+        entries = layer.entries(place, *shapes)
         targets = np.flatnonzero(entries >= 0)
         nengo.Connection(source[entries[targets]], node[targets], synapse=synapse)
 
@@ -72,25 +72,20 @@ def _(layer: specs.Conv, model, sources, node, synapses):
 @connect.register(specs.GlobalAveragePool)
 def _(layer, model, sources, node, synapses):
     shape = model.shapes[layer.inputs[0]]
-    size = layer.pool_size if isinstance(layer, specs.AveragePool) else shape[:-1]
     if isinstance(layer, specs.GlobalAveragePool):
-        layer = specs.AveragePool(layer.name, layer.inputs, pool_size=size)
-        model_shape = (1,) * len(size) + shape[-1:]
-    else:
-        model_shape = model.shapes[layer.name]
+        layer = specs.AveragePool(layer.name, layer.inputs, pool_size=shape[:-1])
+    size = layer.pool_size
     if layer.padding == "valid":
         kernel = np.full((*size, 1, shape[-1]), 1 / math.prod(size), np.float32)
         _connect_window(layer, kernel, shape[-1], model, sources[0], node, synapses[0])
         return
     # entries outside the input do not count: sums first, then divided by the entries inside
-    covered = np.ones(())
-    for n, k, s in zip(shape, size, layer.strides, strict=False):
-        first = np.arange(window_output(n, k, s, "same")) * s - window_offset(n, k, s, "same")
-        covered = np.multiply.outer(covered, np.minimum(first + k, n) - np.maximum(first, 0))
+    windows = zip(shape, size, layer.strides, strict=False)
+    covered = functools.reduce(np.multiply.outer, [cover(n, k, s, "same").sum(axis=1) for n, k, s in windows])
     sums = nengo.Node(size_in=node.size_in, label=f"{layer.name}.sums")
     kernel = np.ones((*size, 1, shape[-1]), np.float32)
     _connect_window(layer, kernel, shape[-1], model, sources[0], sums, synapses[0])
-    share = np.broadcast_to(1 / covered[..., None], model_shape).ravel()
+    share = np.broadcast_to(1 / covered[..., None], model.shapes[layer.name]).ravel()
     nengo.Connection(sums, node, transform=share, synapse=None)
 
 

@@ -28,6 +28,23 @@ class Selection(Layer):
         """
         raise NotImplementedError
 
+    def entries(self, place, *shapes):
+        """Which entry of input ``place`` each entry of the output is, as numbers in the flat arrays; -1 for none.
+
+        Parameters
+        ----------
+        place : int
+        shapes : tuple of int
+            Of all inputs, in order.
+
+        Returns
+        -------
+        ndarray of int, (output size,)
+        """
+        items = [np.full(shape, -1) for shape in shapes]
+        items[place] = np.arange(items[place].size).reshape(shapes[place])
+        return self.select(*items, fill=-1).ravel()
+
 
 @dataclasses.dataclass(frozen=True)
 class Flatten(Selection):

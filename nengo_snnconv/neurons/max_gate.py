@@ -1,15 +1,14 @@
 """MaxGate: the largest entry of a window, for rates and for spikes, on nengo and nengo_dl."""
 
-import numpy as np
 from nengo.dists import Choice
-from nengo.neurons import NeuronType
 from nengo.params import BoolParam, IntParam
 
 from ..compat import tf
 from .tensorflow_builder import NeuronBuilder, builds
+from .unit_gain import UnitGain
 
 
-class MaxGate(NeuronType):
+class MaxGate(UnitGain):
     """Passes the largest entry of each window: max pooling as a Nengo neuron type.
 
     The neurons of an ensemble are consecutive windows of ``window`` neurons each, which hold the entries of the
@@ -44,13 +43,6 @@ class MaxGate(NeuronType):
         super().__init__(initial_state)
         self.window = window
         self.cumulative = cumulative
-
-    def gain_bias(self, max_rates, intercepts):
-        ones = np.ones(np.shape(np.atleast_1d(max_rates)))
-        return ones, 0 * ones
-
-    def max_rates_intercepts(self, gain, bias):
-        return np.ones_like(gain), np.zeros_like(bias)
 
     def step(self, dt, J, output, total):
         before = self._maxima(total)

@@ -2,15 +2,15 @@
 
 import numpy as np
 from nengo.dists import Choice
-from nengo.neurons import NeuronType
 from nengo.params import IntParam, NumberParam
 
 from ..compat import tf
 from ..encoding import LAST_SHIFT, ROUNDS, uniform
 from .tensorflow_builder import NeuronBuilder, builds
+from .unit_gain import UnitGain
 
 
-class PoissonInput(NeuronType):
+class PoissonInput(UnitGain):
     """In each step a spike with probability min(1, |J| / threshold), of the sign of J and the height of the threshold.
 
     The mean output is the input J, as long as it does not exceed the threshold (Diehl et al. 2015, doi
@@ -37,13 +37,6 @@ class PoissonInput(NeuronType):
         super().__init__(initial_state)
         self.threshold = threshold
         self.seed = seed
-
-    def gain_bias(self, max_rates, intercepts):
-        ones = np.ones(np.shape(np.atleast_1d(max_rates)))
-        return ones, 0 * ones
-
-    def max_rates_intercepts(self, gain, bias):
-        return np.ones_like(gain), np.zeros_like(bias)
 
     def step(self, dt, J, output, item, step):
         probability = np.abs(J).astype(np.float32) / np.float32(self.threshold)
