@@ -21,6 +21,8 @@ class Backend(abc.ABC):
     minibatch_size : int
     dt : float
         Seconds per step.
+    potentials : list of str
+        Layers of neurons whose membrane potential is probed too.
 
     Attributes
     ----------
@@ -28,8 +30,11 @@ class Backend(abc.ABC):
         Images that are simulated together.
     """
 
-    def __init__(self, network, probed, minibatch_size, dt):
+    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
         self.network = network.rebuild(probe_layers=tuple(probed), **self.changes(network))
+        with self.network:
+            for name in potentials:
+                nengo.Probe(self.network.layers[name], "voltage", label=f"potential/{name}")
         self.minibatch_size = minibatch_size
         self.dt = dt
 
@@ -39,8 +44,16 @@ class Backend(abc.ABC):
 
     @property
     def probes(self):
-        """The probes that are read, by label: the output, and "layer/<name>" for each probed layer."""
+        """The probes that are read, by label: the output, and "layer/<name>" for each probed layer.
+
+        Membrane potentials are under "potential/<name>".
+        """
         return {probe.label: probe for probe in self.network.probes if probe.label != "output_filtered"}
+
+    def initial_potential(self, name):
+        """Membrane potential of each neuron of a layer at the start, (neurons,); None where the type has none."""
+        state = self.simulator.model.sig[self.network.layers[name]].get("voltage")
+        return None if state is None else state.initial_value
 
     @abc.abstractmethod
     def show(self, images, first):
@@ -58,8 +71,8 @@ class Backend(abc.ABC):
 class NengoDLBackend(Backend):
     """``nengo_dl.Simulator``, which runs every network."""
 
-    def __init__(self, network, probed, minibatch_size, dt):
-        super().__init__(network, probed, minibatch_size, dt)
+    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
+        super().__init__(network, probed, minibatch_size, dt, potentials)
         self.at_once = minibatch_size
         self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
 
@@ -85,17 +98,19 @@ class NengoBackend(Backend):
 
     at_once = 1
 
-    def __init__(self, network, probed, minibatch_size, dt):
+    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
         if not isinstance(network.settings, NativeSettings):
             raise ConversionError(
                 "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
                 "runs: use backend='nengo_dl', or a network made by convert"
             )
-        super().__init__(network, probed, minibatch_size, dt)
+        super().__init__(network, probed, minibatch_size, dt, potentials)
         self.image = np.zeros(self.network.input.size_out)
         # a function, where the network has a constant, so that one simulator can show one image after another
         self.network.input.output = lambda t: self.image
-        self.simulator = nengo.Simulator(self.network, dt=dt, progress_bar=False)
+        # without the cache of decoders, which processes share and lock: there are none to solve for
+        model = nengo.builder.Model(dt=dt)
+        self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
 
     def show(self, images, first):
         self.image = images[0].astype(float)

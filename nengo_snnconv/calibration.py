@@ -4,10 +4,10 @@ import numpy as np
 
 from .build.keras_layers import keras_layer
 from .build.rate_model import rate_model
+from .checks import check_images
 from .exceptions import SettingsError
 from .model import layers as specs
 from .progress import progress_bar
-from .training.loop import check_images
 
 # a histogram has this many bins in each octave, from 2**LOWEST up
 BINS_PER_OCTAVE, LOWEST, HIGHEST = 64, -24, 24

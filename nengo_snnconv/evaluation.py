@@ -9,10 +9,10 @@ from nengo.params import Default
 from . import metrics
 from .build.network import ConvNetwork
 from .build.rate_model import rate_model
+from .checks import check_data, check_images
 from .exceptions import SettingsError
 from .progress import progress_bar
 from .runner import Runner
-from .training.loop import check_data, check_images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -210,6 +210,15 @@ class Recording:
         Class scores, and the same read out over time.
     dt : float
         Seconds per step.
+    shapes : dict of str to tuple of int
+        (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
+        flattened row by row, channel last.
+    input : ndarray, (images, steps, height, width, channel)
+        What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
+        ``input_threshold``.
+    potentials : dict of str to ndarray, (images, steps, neurons)
+        Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
+        reset already.  Empty if they were not asked for.
     """
 
     images: np.ndarray
@@ -217,6 +226,9 @@ class Recording:
     output: np.ndarray
     filtered: np.ndarray
     dt: float
+    shapes: dict
+    input: np.ndarray
+    potentials: dict
 
 
 def evaluate(
@@ -232,6 +244,7 @@ def evaluate(
     memory_mb=500,
     dt=0.001,
     progress=None,
+    watch=None,
 ):
     """Run a network on images and see how it did, after every step and beside its rate network (the ANN).
 
@@ -264,6 +277,8 @@ def evaluate(
         Seconds per step.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
+    watch : object, optional
+        Looks on, with the methods ``begin(runner)`` and ``see(*chunk)``, a chunk as ``Runner.run`` yields it.
 
     Returns
     -------
@@ -283,6 +298,8 @@ def evaluate(
     started = time.perf_counter()
     runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
     build_seconds = time.perf_counter() - started
+    if watch:
+        watch.begin(runner)
 
     model = network.model
     n_classes = model.size(model.output)
@@ -292,7 +309,10 @@ def evaluate(
     per_step = {name: np.zeros(n_steps) for name in runner.recorded}
     started = time.perf_counter()
     with runner, progress_bar(len(x) * n_steps, "simulating", "image-step", progress) as bar:
-        for images, steps, _, filtered, activity in runner.run(x):
+        for chunk in runner.run(x):
+            images, steps, _, filtered, activity = chunk
+            if watch:
+                watch.see(*chunk)
             step_predictions[steps, images] = filtered.argmax(axis=-1).T
             scores[images] = filtered[:, -1]
             for name, values in activity.items():
@@ -338,7 +358,7 @@ def evaluate(
     )
 
 
-def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.001):
+def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.001, potentials=False):
     """Run a network on a few images and keep all that it did.
 
     Parameters
@@ -348,21 +368,49 @@ def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.
         A few: all spikes of all steps are kept in memory.
     n_steps, backend, synapse, dt
         As for :func:`evaluate`.
+    potentials : bool
+        Record membrane potentials too.
 
     Returns
     -------
     Recording
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot work, if the images do not fit the network, or if its neurons have no membrane potential.
+    ConversionError
+        If the back end cannot run the network.
     """
     _check_network(network)
     x = check_images(network.model, x)
-    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x))
+    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x), potentials=potentials)
     with runner:
         _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
     output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
-    activity = {name: np.concatenate([part[name] for part in activities]) for name in runner.recorded}
-    names = ([network.model.input] if runner.input_spikes else []) + runner.spiking
+    activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
+    model = network.model
+    names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
-    return Recording(x, spikes, output, filtered, dt)
+    return Recording(
+        images=x,
+        spikes=spikes,
+        output=output,
+        filtered=filtered,
+        dt=dt,
+        shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
+        input=_emitted_input(network, x, spikes.get(model.input), n_steps),
+        potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
+    )
+
+
+def _emitted_input(network, x, counts, n_steps):
+    """What the input layer emitted: ``x`` in each step, or spikes of its sign, ``counts`` of them."""
+    shown = np.broadcast_to(x[:, None], (len(x), n_steps, *x.shape[1:]))
+    if counts is None:
+        return shown
+    height = np.float32(network.settings.input_threshold)
+    return height * np.sign(shown) * counts.reshape(shown.shape).astype(np.float32)
 
 
 def _check_network(network):

@@ -9,9 +9,9 @@ from nengo.synapses import SynapseParam
 from . import metrics
 from .backends import BACKENDS
 from .build.trainable import check_collected
+from .checks import check_counts
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
-from .training.loop import check_counts
 
 
 class Runner:
@@ -23,9 +23,23 @@ class Runner:
         Layers of spiking neurons.
     recorded : list of str
         Those, the layers that pass spikes on as events of their own, and an input that spikes.
+    potentials : list of str
+        The layers of spiking neurons again, if their membrane potentials are asked for; else none.
     """
 
-    def __init__(self, network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_images, skip_steps=0):
+    def __init__(
+        self,
+        network,
+        n_steps,
+        backend,
+        synapse,
+        minibatch_size,
+        memory_mb,
+        dt,
+        n_images,
+        skip_steps=0,
+        potentials=False,
+    ):
         check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
         if not (isinstance(skip_steps, int) and 0 <= skip_steps < n_steps):
             raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
@@ -48,8 +62,12 @@ class Runner:
             raise SettingsError("skip_steps is for averaged scores; filtered ones forget the first steps by themselves")
         self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
         self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
+        self.potentials = self.spiking if potentials else []
+        if potentials:
+            _check_potentials(settings.neuron_type)
+        self.threshold = getattr(settings.neuron_type, "threshold", 1.0)
         minibatch_size = min(minibatch_size, n_images)
-        self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt)
+        self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt, self.potentials)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = sum(map(model.size, self.recorded)) + model.size(model.input)
         bytes_per_step = 3 * 4 * self.simulator.at_once * recorded
@@ -65,7 +83,8 @@ class Runner:
         """Show all images for all steps: yields, for a minibatch and a chunk of time after another,
 
         the slice of images, the slice of steps, the class scores and those read out over time (images, steps, classes),
-        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}.
+        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}, with the membrane
+        potentials in thresholds among them, if they are asked for, as "potential/<name>".
         """
         x = x.reshape(len(x), -1)
         if self.input_spikes:
@@ -78,6 +97,8 @@ class Runner:
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
                 activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
+                for label in (f"potential/{name}" for name in self.potentials):
+                    activity[label] = values[label] / self.threshold
                 output = values["output"]
                 read_out = read_out or filtered(self.synapse, output[:, 0].shape, self.dt)
                 yield (
@@ -109,6 +130,14 @@ def _check_rates(settings, dt):
         warnings.warn(
             f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
             stacklevel=4,
+        )
+
+
+def _check_potentials(neuron_type):
+    if "voltage" not in neuron_type.state:
+        raise SettingsError(
+            f"potentials=True needs neurons with a membrane potential, {neuron_type} has none: use IntegrateAndFire, "
+            "nengo.LIF or nengo.SpikingRectifiedLinear, or leave potentials out"
         )
 
 

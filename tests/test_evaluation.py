@@ -9,6 +9,7 @@ import nengo_snnconv as snc
 from nengo_snnconv import metrics
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.neurons.arguments import replaced
 
 LIF = nengo.LIF(amplitude=0.01)
 
@@ -164,6 +165,108 @@ class TestCounts:
         assert evaluation.other_operations > 0
         parts = sum(layer.synaptic_operations for layer in evaluation.layers.values())
         assert evaluation.synaptic_operations == pytest.approx(parts + evaluation.other_operations)
+
+
+class TestRecording:
+    @pytest.fixture
+    def dense(self):
+        """Two dense layers of neurons with small multiples of 1/16 as weights and biases, whose sums are exact."""
+        model = make(
+            specs.Input("image", shape=(4, 4, 2)),
+            specs.Flatten("flat", "image"),
+            specs.Dense("dense1", "flat", units=12),
+            specs.Rectifier("relu1", "dense1"),
+            specs.Dense("dense2", "relu1", units=9),
+            specs.Rectifier("relu2", "dense2"),
+            specs.Dense("scores", "relu2", units=3),
+        )
+        return model.replace(arrays={name: np.round(16 * array) / 16 for name, array in model.arrays.items()})
+
+    @pytest.fixture
+    def dyadic_images(self, rng):
+        return (rng.integers(-8, 17, (3, 4, 4, 2)) / 16).astype(np.float32)
+
+    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.parametrize("input_coding", ["constant", "poisson"])
+    @pytest.mark.parametrize("threshold", [1.0, 0.5])
+    @pytest.mark.parametrize("backend", ["nengo_dl", "nengo"])
+    def test_charge_is_conserved(self, dense, dyadic_images, input_coding, threshold, backend):
+        """Law 5, in every step: current = spikes + what the potential grew by, in thresholds."""
+        network = snc.to_spiking(snc.convert(dense), snc.IntegrateAndFire(threshold), input_coding=input_coding)
+        recording = snc.record(network, dyadic_images, n_steps=20, backend=backend, potentials=True)
+        sent = recording.input.reshape(3, 20, -1)
+        for layer in ("1", "2"):
+            kernel, bias = dense.arrays[f"dense{layer}/kernel"], dense.arrays[f"dense{layer}/bias"]
+            spikes, potentials = recording.spikes[f"relu{layer}"], recording.potentials[f"relu{layer}"]
+            assert potentials.shape == spikes.shape
+            grown = np.diff(potentials, axis=1, prepend=0.5)
+            assert spikes.any()
+            assert np.array_equal(sent @ kernel + bias, spikes + grown)
+            sent = spikes
+
+    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.parametrize(
+        "neuron_type",
+        [snc.IntegrateAndFire(), snc.IntegrateAndFire(reset="zero"), nengo.SpikingRectifiedLinear(amplitude=2**-10)],
+        ids=str,
+    )
+    def test_back_ends_agree_on_potentials(self, neuron_type, rng):
+        model = branched()
+        model = model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
+        dt = 2**-10 if isinstance(neuron_type, nengo.SpikingRectifiedLinear) else 0.001
+        start = {"voltage": nengo.dists.Choice([0.25])}
+        network = snc.to_spiking(snc.convert(model), replaced(neuron_type, initial_state=start))
+        x = (rng.integers(0, 17, (2, 8, 8, 2)) / 16).astype(np.float32)
+        one, other = (
+            snc.record(network, x, n_steps=6, dt=dt, backend=backend, potentials=True)
+            for backend in ("nengo_dl", "nengo")
+        )
+        assert list(one.potentials) == ["a_neurons", "b_neurons", "c_neurons"]
+        for name, potentials in one.potentials.items():
+            assert potentials.any()
+            assert np.array_equal(potentials, other.potentials[name])
+
+    @pytest.mark.parametrize("neuron_type", [LIF, nengo.SpikingRectifiedLinear(amplitude=0.01)], ids=str)
+    def test_potentials_change_nothing_else(self, images, neuron_type):
+        network = snc.build_trainable(small_cnn(), neuron_type)
+        without = snc.record(network, images[0], n_steps=8)
+        recording = snc.record(network, images[0], n_steps=8, potentials=True)
+        assert without.potentials == {}
+        assert np.array_equal(recording.spikes["neurons"], without.spikes["neurons"])
+        assert np.array_equal(recording.output, without.output)
+        # after a step, a neuron that spiked is reset below the threshold of 1
+        assert 0 < recording.potentials["neurons"].max() < 1
+
+    def test_a_leaky_membrane_nears_its_current(self):
+        """Without a spike, dv/dt = (J - v) / tau_rc."""
+        model = make(specs.Input("image", shape=(1,)), specs.Rectifier("neurons", "image"))
+        neuron_type = nengo.LIF(amplitude=0.01, initial_state={"voltage": nengo.dists.Choice([0])})
+        network = snc.build_trainable(model, neuron_type)
+        gain, bias = network.settings.gain_bias(model, "neurons")
+        x = np.array([[0.5 * (1 - bias[0]) / gain[0] - 0.5 * bias[0] / gain[0]]], np.float32)  # a current of 1/2
+        potentials = snc.record(network, x, n_steps=40, potentials=True).potentials["neurons"][0, :, 0]
+        assert np.allclose(potentials, 0.5 * (1 - np.exp(-np.arange(1, 41) / 20)), atol=1e-5)
+
+    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    def test_input_and_shapes(self, rng):
+        model = small_cnn()
+        x = rng.uniform(-0.5, 0.5, (3, 6, 6, 2)).astype(np.float32)
+        constant = snc.record(snc.to_spiking(snc.convert(model)), x, n_steps=5)
+        assert constant.shapes == {"image": (6, 6, 2), "neurons": (4, 4, 3)}
+        assert list(constant.shapes) == ["image", "neurons"]
+        assert constant.input.shape == (3, 5, 6, 6, 2)
+        assert (constant.input == x[:, None]).all()
+        network = snc.to_spiking(snc.convert(model), input_coding="poisson", input_threshold=0.5)
+        poisson = snc.record(network, x, n_steps=7)
+        assert np.array_equal(poisson.input, 0.5 * snc.poisson_spikes(x, 7, 0.5))
+
+    @pytest.mark.parametrize(
+        "neuron_type", [nengo.RectifiedLinear(), nengo.PoissonSpiking(nengo.RectifiedLinear(), amplitude=0.01)], ids=str
+    )
+    def test_neurons_without_a_potential(self, images, neuron_type):
+        network = snc.build_trainable(small_cnn(), neuron_type, max_rates=100)
+        with pytest.raises(snc.SettingsError, match="needs neurons with a membrane potential, .*Rectified.* has none"):
+            snc.record(network, images[0], potentials=True)
 
 
 class TestEvaluation:

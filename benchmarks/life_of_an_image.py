@@ -1,0 +1,26 @@
+"""The animation in docs/life-of-an-image.md: a four that a network takes for a six for some steps.
+
+    NENGO_SNNCONV_DATA=DIR python benchmarks/life_of_an_image.py
+
+writes docs/results/life-of-an-image.gif in some seconds, where build/ holds the trained ANN.
+"""
+
+import anns
+from results import ROOT
+
+import nengo_snnconv as snc
+
+IMAGE = 247
+
+
+def main():
+    ann, data = anns.trained("diehl-mnist")
+    network = snc.normalize(snc.convert(ann), data.x_train[:1000])
+    spiking = snc.to_spiking(network, input_coding="poisson", seed=1)
+    recording = snc.record(spiking, data.x_test[IMAGE : IMAGE + 1], n_steps=30, potentials=True)
+    path = ROOT / "docs" / "results" / "life-of-an-image.gif"
+    print(snc.animate_life(recording, path, true_class=int(data.y_test[IMAGE])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Pictures of trainings, evaluations and single images, drawn with matplotlib."""
+
+from .animation import animate_life
+from .diagnosis import plot_diagnosis
+from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_history, plot_spike_counts
+from .figures import Figure
+from .images import plot_image_response, plot_input_spikes
+from .life import plot_life
+
+__all__ = [
+    "Figure",
+    "animate_life",
+    "plot_accuracies",
+    "plot_accuracy",
+    "plot_confusion",
+    "plot_diagnosis",
+    "plot_history",
+    "plot_image_response",
+    "plot_input_spikes",
+    "plot_life",
+    "plot_spike_counts",
+]

@@ -1,0 +1,110 @@
+"""The picture of a diagnosis: where accuracy goes, which cause makes which error, and activations against rates."""
+
+import numpy as np
+
+from .figures import BLUE, GREY, ORANGE, Figure
+
+COLORS = {
+    "clipping": "#c53030",
+    "response": "#805ad5",
+    "quantisation": "#2b6cb0",
+    "transient": "#38a169",
+    "unevenness": "#d69e2e",
+    "reset": "#dd6b20",
+}
+COLUMNS = 5
+
+
+def plot_diagnosis(diagnosis, axes=None):
+    """Draw where accuracy goes, the causes of each layer's error, and activations of the ANN against firing rates.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+    axes : sequence of matplotlib axes, optional
+        Two more than there are layers of neurons: for accuracy, for causes, and one for each layer.
+
+    Returns
+    -------
+    array of matplotlib axes
+        On the first, the accuracy that is left if the ANN goes on without error behind each layer.  On those of layers,
+        a dot is a neuron and an image; the band is the quantisation error that theory allows, the dotted line the most
+        that neurons can emit.
+    """
+    layers = list(diagnosis.layers.values())
+    if axes is None:
+        axes = _new_axes(len(layers))
+    _draw_accuracy(axes[0], diagnosis)
+    _draw_causes(axes[1], layers)
+    for ax, layer in zip(axes[2:], layers, strict=True):
+        _draw_pairs(ax, layer, layer.name in {finding.layer for finding in diagnosis.findings})
+    return axes
+
+
+def _new_axes(n_layers):
+    rows = -(-n_layers // COLUMNS)
+    columns = -(-n_layers // rows)
+    top = max(2.4, 0.32 * n_layers + 1.2)
+    width = 2.3 * max(columns, 4)
+    figure = Figure(figsize=(width, top + 2.4 * rows), layout="constrained")
+    upper, lower = figure.add_gridspec(2, 1, height_ratios=[top, 2.4 * rows])
+    two, grid = upper.subgridspec(1, 2), lower.subgridspec(rows, columns)
+    summary = [figure.add_subplot(part) for part in two]
+    return np.array(summary + [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n_layers)])
+
+
+def _draw_accuracy(ax, diagnosis):
+    """Accuracy from that of the ANN at the top to that with spikes at the bottom."""
+    steps = [("ANN", diagnosis.ann_accuracy)]
+    if diagnosis.evaluation.input_layer:
+        steps.append((diagnosis.network.model.input, diagnosis.ann_accuracy - diagnosis.input_points / 100))
+    steps += [(layer.name, layer.accuracy) for layer in diagnosis.layers.values()]
+    if diagnosis.readout_points:
+        steps.append(("output spikes", diagnosis.accuracy))
+    names, values = zip(*steps, strict=True)
+    places = range(len(names))
+    colors = [ORANGE, *[BLUE] * (len(names) - 1)]
+    bars = ax.barh(places, [100 * value for value in values], color=colors)
+    losses = [0, *(100 * (before - after) for before, after in zip(values, values[1:], strict=False))]
+    labels = [
+        f"{100 * value:.1f}" + (f"  ({-loss:+.1f})" if abs(loss) >= 0.05 else "")
+        for value, loss in zip(values, losses, strict=True)
+    ]
+    ax.bar_label(bars, labels, padding=3, fontsize=8)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy in %")
+    ax.set_title("Accuracy if the ANN went on behind the layer", fontsize=10)
+
+
+def _draw_causes(ax, layers):
+    places = np.arange(len(layers))
+    left = np.zeros(len(layers))
+    for cause, color in COLORS.items():
+        if any(cause in layer.causes for layer in layers):
+            width = np.array([100 * layer.causes.get(cause, 0) for layer in layers])
+            ax.barh(places, width, left=left, color=color, label=cause)
+            left += width
+    ax.plot([100 * layer.error for layer in layers], places, "D", ms=4, color="black", label="whole error")
+    ax.set_yticks(places, [layer.name for layer in layers])
+    ax.invert_yaxis()
+    ax.set_xlim(left=0)
+    ax.set_xlabel("% of the activity (root mean square of each)")
+    ax.set_title("Errors that arise in the layer", fontsize=10)
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _draw_pairs(ax, layer, at_fault):
+    """Firing rates over activations: on the diagonal where they are equal."""
+    ann, rates = layer.pairs.T if len(layer.pairs) else np.zeros((2, 1))
+    end = 1.08 * max(ann.max(), rates.max(), 1e-3)
+    diagonal = np.array([0, min(end, layer.largest_output)])
+    if layer.own_bound is not None:
+        ax.fill_between(diagonal, diagonal - layer.own_bound, diagonal + layer.own_bound, color=ORANGE, alpha=0.3, lw=0)
+    ax.plot([0, end], [0, end], color=GREY, lw=1)
+    if layer.largest_output < end:
+        ax.axhline(layer.largest_output, color="#c53030", ls=":", lw=1.2)
+    ax.plot(ann, rates, ".", ms=2, alpha=0.35, color=BLUE, rasterized=True)
+    ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="ANN", ylabel="with spikes")
+    ax.set_title(f"{layer.name}: {100 * layer.error:.0f} % off", fontsize=9, color="#c53030" if at_fault else "black")
+    ax.tick_params(labelsize=7)

@@ -1,0 +1,127 @@
+"""Pictures of single images: what a network did with one, and the spikes made of one."""
+
+import numpy as np
+
+from ..exceptions import SettingsError
+from .figures import BLUE, Figure, draw_input, draw_picture
+
+
+def plot_image_response(recording, image=0, true_class=None, class_names=None, max_neurons=100, axes=None):
+    """Draw what a network did with one image: the image, its spikes layer by layer, and the class scores.
+
+    Parameters
+    ----------
+    recording : Recording
+    image : int
+        Which image of the recording.
+    true_class : int, optional
+    class_names : sequence of str, optional
+    max_neurons : int
+        Draw the raster of at most so many neurons of a layer, evenly picked from those that spiked.
+    axes : sequence of matplotlib axes, optional
+        Two more than there are layers in ``recording.spikes``.
+
+    Returns
+    -------
+    array of matplotlib axes
+    """
+    if axes is None:
+        axes = _axes_in_rows(len(recording.spikes) + 2)
+    n_steps, n_classes = recording.filtered.shape[1:]
+    times = 1000 * recording.dt * np.arange(1, n_steps + 1)
+    limits = times[0] / 2, times[-1] + times[0] / 2
+    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+
+    draw_input(axes[0], recording.images[image])
+    axes[0].set(title="input" if true_class is None else f"input: {names[true_class]}", xticks=[], yticks=[])
+
+    for ax, (name, spikes) in zip(axes[1:-1], recording.spikes.items(), strict=True):
+        active = np.flatnonzero(spikes[image].any(axis=0))
+        shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
+        trains = [times[spikes[image][:, neuron] > 0] for neuron in shown]
+        if trains:
+            ax.eventplot(trains, colors=BLUE, linewidths=1.5, linelengths=0.9)
+        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", xlim=limits, xlabel="time in ms")
+        ax.set_ylabel(f"neuron ({len(shown)} of those that spiked)")
+        ax.title.set_fontsize(10)
+
+    scores = recording.filtered[image]
+    best = scores[-1].argmax()
+    marker = "." if n_steps <= 10 else ""  # a line through one step would not be seen
+    for label in range(n_classes):
+        wide = label in (best, true_class) or n_classes <= 10
+        width = 2.5 if label == best else 1
+        axes[-1].plot(times, scores[:, label], marker=marker, lw=width, label=names[label] if wide else None)
+    axes[-1].set(title=f"class scores: {names[best]}", xlim=limits, xlabel="time in ms")
+    axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    return axes
+
+
+def _axes_in_rows(n, columns=6):
+    """``n`` square axes, as many in a row as fit a page."""
+    columns, rows = min(n, columns), -(-n // columns)
+    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
+
+
+def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
+    """Draw an image, the Poisson spikes made of it in single steps, and their running mean, which nears the image.
+
+    The picture is that of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All of it has one
+    scale of grey or colour.
+
+    Parameters
+    ----------
+    x : ndarray, (height, width, channel)
+        One image.
+    spikes : ndarray, (steps, height, width, channel)
+        Its spikes, -1, 0 or 1: ``poisson_spikes(x[None], n_steps)[0]``.
+    steps : sequence of int, optional
+        Steps that are drawn, counted from 1; by default the first, the last, and two between.
+    threshold : float
+        Height of a spike: the ``threshold`` of ``poisson_spikes``.
+    axes : sequence of matplotlib axes, optional
+        One for the image, one for the spikes of each step, and one for the mean up to each step.
+
+    Returns
+    -------
+    array of matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the shapes do not fit, or there is no such step.
+    """
+    x, spikes = np.asarray(x), np.asarray(spikes)
+    if x.ndim != 3:
+        raise SettingsError(f"x must be one image (height, width, channel), got shape {x.shape}")
+    if spikes.shape[1:] != x.shape or not len(spikes):
+        raise SettingsError(
+            f"spikes must have shape (steps, {', '.join(map(str, x.shape))}), as x has it, got {spikes.shape}: take "
+            "poisson_spikes(x[None], n_steps)[0]"
+        )
+    if steps is None:
+        steps = np.unique(np.geomspace(1, len(spikes), 4).round().astype(int))
+    if not all(step in range(1, len(spikes) + 1) for step in steps):
+        raise SettingsError(f"steps must lie between 1 and {len(spikes)}, the steps there are, got {list(steps)}")
+    if axes is None:
+        axes = _axes_around_image(len(steps))
+    pictures = [("image", x)]
+    pictures += [(f"spikes in step {step}", threshold * spikes[step - 1]) for step in steps]
+    pictures += [
+        (f"mean of {step} step{'s' if step > 1 else ''}", threshold * spikes[:step].mean(axis=0)) for step in steps
+    ]
+    limits = min(0, x.min(), threshold * spikes.min()), max(x.max(), threshold)
+    for ax, (title, picture) in zip(axes, pictures, strict=True):
+        draw_picture(ax, picture, *limits)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.title.set_fontsize(10)
+    return axes
+
+
+def _axes_around_image(n_steps):
+    """Axes for one large picture on the left, and two rows of ``n_steps`` small ones beside it."""
+    figure = Figure(figsize=(3.6 + 1.8 * n_steps, 3.8), layout="constrained")
+    grid = figure.add_gridspec(2, 1 + n_steps, width_ratios=[2] + [1] * n_steps)
+    small = [figure.add_subplot(grid[row, 1 + i]) for row in (0, 1) for i in range(n_steps)]
+    return np.array([figure.add_subplot(grid[:, 0]), *small])

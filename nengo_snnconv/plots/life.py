@@ -1,0 +1,274 @@
+"""The life of one image: what it does to a network, from layer to layer and from step to step."""
+
+import matplotlib
+import numpy as np
+
+from ..exceptions import SettingsError
+from . import panels
+from .figures import Figure, draw_input
+from .panels import TRACED, Moving, evenly, moving_title
+
+# inches
+MAPS, COLORBAR, TIMES = 3.7, 0.25, 3.6
+ROW, SCORES, TOP, BOTTOM, LEFT, RIGHT = 1.4, 1.9, 0.8, 0.5, 0.9, 0.2
+BETWEEN_ROWS, BETWEEN_COLUMNS = 0.44, 0.75
+
+
+def plot_life(
+    recording,
+    image=0,
+    true_class=None,
+    class_names=None,
+    step=None,
+    layers=None,
+    max_maps=24,
+    max_neurons=30,
+):
+    """Draw the life of one image in a network, up to a step: a row for the input, each spiking layer, and the scores.
+
+    The row of the input shows the image, beside it the mean of its Poisson spikes so far and a raster of them, if it
+    spikes, and the mean firing rate of each layer in each step.  The row of a layer shows its feature maps as firing
+    rates so far, a raster, and, if they were recorded, the membrane potentials of three neurons, which have the same
+    colours in all three; what is beyond 3 thresholds is cut off.  The last row shows the class scores after the step
+    and over time, with the class that wins in each step.
+
+    Parameters
+    ----------
+    recording : Recording
+        ``record(network, x, potentials=True)``; without ``potentials`` there is a column less.
+    image : int
+        Which image of the recording.
+    true_class : int, optional
+        Is told beside the class that wins; its name is bold.
+    class_names : sequence of str, optional
+    step : int, optional
+        Counted from 1; the last by default.
+    layers : sequence of str, optional
+        Spiking layers that are drawn; all by default.
+    max_maps : int
+        Draw at most so many feature maps of a layer: those with the most spikes.
+    max_neurons : int
+        Draw the raster of at most so many neurons of a layer, evenly picked from those of the maps that spiked.
+
+    Returns
+    -------
+    dict of str to matplotlib axes
+        "input", "input/mean", "input/raster" and "activity", "<layer>/maps", "<layer>/raster" and "<layer>/potentials",
+        "scores", "scores/now" and "scores/winner", as far as they are there.  ``["scores"].figure`` is the figure.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such image, class, step or layer.
+    """
+    life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
+    life.show(life.check_step(life.n_steps if step is None else step))
+    return life.axes
+
+
+class Life:
+    """The picture of one image's life, which can show any step; its parameters are those of :func:`plot_life`.
+
+    Attributes
+    ----------
+    figure : Figure
+    axes : dict of str to matplotlib axes
+    moving : list of Moving
+        What changes from step to step.
+    n_steps : int
+    """
+
+    def __init__(self, recording, image, true_class, class_names, layers, max_maps, max_neurons):
+        _check(recording, image, true_class, layers, max_maps, max_neurons)
+        self.input_name, *spiking = recording.shapes
+        self.dt, self.shapes, self.image = recording.dt, recording.shapes, recording.images[image]
+        self.emitted, self.scores = recording.input[image], recording.filtered[image]
+        self.n_steps = len(self.scores)
+        self.names = _class_names(class_names, self.scores.shape[1])
+        self.true_class = true_class
+        self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
+        self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
+        self.layers = spiking if layers is None else list(layers)
+        self.max_maps, self.max_neurons = max_maps, max_neurons
+        self.figure, self.grid = _figure(len(self.layers), 2 + bool(self.potentials))
+        self.axes, self.moving = {}, [self._headline()]
+        self._draw_input()
+        for row, name in enumerate(self.layers, start=1):
+            self._draw_layer(row, name)
+        for label, ax in self.axes.items():
+            if label.endswith(("raster", "potentials", "activity")):
+                ax.tick_params(labelbottom=label.split("/")[0] in self.layers[-1:])
+        self._draw_scores()
+
+    def check_step(self, step):
+        """The ``step``; SettingsError where there is none."""
+        _check_number("step", step, 1, self.n_steps)
+        return step
+
+    def show(self, step):
+        for _, show in self.moving:
+            show(step)
+
+    def _headline(self):
+        text = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=13)
+
+        def show(step):
+            winner = self.scores[step - 1].argmax()
+            says = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): {self.names[winner]}"
+            if self.true_class is not None:
+                says += ", right" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
+            text.set_text(says)
+
+        return Moving(text, show)
+
+    def _place(self, cell, label):
+        self.axes[label] = ax = self.figure.add_subplot(cell, label=label)
+        return ax
+
+    def _draw_input(self):
+        spikes = self.spikes.get(self.input_name)
+        left = self.grid[0, 0].subgridspec(1, 1 if spikes is None else 2, wspace=0.1)
+        ax = self._place(left[0], "input")
+        draw_input(ax, self.image)
+        ax.set(xticks=[], yticks=[], anchor="W")
+        ax.set_title("input", loc="left", fontsize=9, fontweight="bold")
+        if spikes is not None:
+            ax = self._place(left[1], "input/mean")
+            self.moving += panels.draw_mean(ax, self.image, self.emitted)
+            ax.set(xticks=[], yticks=[], anchor="W")
+            ax.set_title("mean of its spikes so far", loc="left", fontsize=9)
+            active = np.flatnonzero(spikes.any(axis=0))
+            self._draw_raster(self.grid[0, 2], self.input_name, "input/raster", evenly(active, self.max_neurons), {})
+        column = 2 if spikes is None else 3
+        if self.layers and column < self.grid.ncols:
+            ax = self._place(self.grid[0, column:], "activity")
+            self.moving += panels.draw_activity(ax, {name: self.spikes[name] for name in self.layers}, self.dt)
+            ax.set_title("mean firing rate of each layer in each step", loc="left", fontsize=9)
+
+    def _draw_layer(self, row, name):
+        spikes = self.spikes[name]
+        maps = panels.maps_of(self.shapes[name])
+        busiest = np.argsort(-_map_counts(maps, spikes), kind="stable")[: self.max_maps]
+        shown = maps[np.sort(busiest)]
+        inside = shown[shown >= 0]
+        active = inside[spikes[:, inside].any(axis=0)]
+        neurons = evenly(active if len(active) else inside, self.max_neurons)
+        traced = _traced(neurons, spikes)
+
+        ax = self._place(self.grid[row, 0], f"{name}/maps")
+        self.moving += panels.draw_maps(ax, spikes, panels.mosaic(shown, MAPS / ROW), self.dt, traced)
+        ax.set_title(_map_title(name, self.shapes[name], len(shown)), loc="left", fontsize=9, fontweight="bold")
+        self._draw_raster(self.grid[row, 2], name, f"{name}/raster", neurons, traced)
+        if self.potentials:
+            ax = self._place(self.grid[row, 3], f"{name}/potentials")
+            self.moving += panels.draw_potentials(ax, self.potentials[name], spikes, traced)
+            if row == 1:
+                ax.set_title("membrane potentials; dots are spikes", loc="left", fontsize=9)
+
+    def _draw_raster(self, cell, name, label, neurons, traced):
+        ax, spikes = self._place(cell, label), self.spikes[name]
+        ax.set_ylabel(f"{len(neurons)} {'inputs' if name == self.input_name else 'neurons'}", fontsize=8)
+        self.moving += panels.draw_raster(ax, spikes, neurons, traced)
+
+        def text(step):
+            so_far = spikes[:step]
+            active, rate = np.count_nonzero(so_far.any(axis=0)), so_far.mean() / self.dt
+            return f"{active:,} of {spikes.shape[1]:,} have spiked, {rate:.0f} Hz on average"
+
+        self.moving.append(moving_title(ax, text))
+
+    def _draw_scores(self):
+        colors = _class_colors(len(self.names))
+        classes = _classes_to_draw(self.scores, self.true_class)
+        row = self.grid.nrows - 1
+        bars = self._place(self.grid[row, 0], "scores/now")
+        self.moving += panels.draw_bars(bars, self.scores, classes, self.names, colors, self.true_class)
+        bars.set_title("class scores", loc="left", fontsize=9, fontweight="bold")
+        ribbon, lines = self.grid[row, 2:].subgridspec(2, 1, height_ratios=(1, 8), hspace=0.06)
+        ax = self._place(ribbon, "scores/winner")
+        self.moving += panels.draw_winners(ax, self.scores, self.names, colors)
+        ax.set_title("class that wins in each step, and scores", loc="left", fontsize=9)
+        ax = self._place(lines, "scores")
+        self.moving += panels.draw_scores(ax, self.scores, classes, colors)
+        ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=8)
+
+
+def _figure(n_layers, n_columns):
+    """A figure, and its grid: rows for the input, layers and scores; columns for maps, room for colour bars, times."""
+    widths = [MAPS, COLORBAR, *[TIMES] * (n_columns - 1)]
+    heights = [ROW] * (1 + n_layers) + [SCORES]
+    width = LEFT + sum(widths) + BETWEEN_COLUMNS * (len(widths) - 1) + RIGHT
+    height = TOP + sum(heights) + BETWEEN_ROWS * (len(heights) - 1) + BOTTOM
+    figure = Figure(figsize=(width, height))
+    grid = figure.add_gridspec(
+        len(heights),
+        len(widths),
+        width_ratios=widths,
+        height_ratios=heights,
+        left=LEFT / width,
+        right=1 - RIGHT / width,
+        top=1 - TOP / height,
+        bottom=BOTTOM / height,
+        wspace=BETWEEN_COLUMNS / np.mean(widths),
+        hspace=BETWEEN_ROWS / np.mean(heights),
+    )
+    return figure, grid
+
+
+def _map_counts(maps, spikes):
+    """Spikes of each map over the whole run."""
+    totals = np.append(spikes.sum(axis=0), 0)  # -1, where there is no neuron, is the last
+    return totals[maps].sum(axis=(1, 2))
+
+
+def _map_title(name, shape, n_shown):
+    if len(shape) == 1:
+        return f"{name}: {shape[0]:,} neurons"
+    size = "×".join(map(str, shape[:-1]))
+    of = f"{n_shown} of {shape[-1]}" if n_shown < shape[-1] else f"{n_shown}"
+    return f"{name}: {of} maps of {size}" + (", middle slice" if len(shape) == 4 else "")
+
+
+def _traced(neurons, spikes):
+    """Up to three of the neurons, one that spikes often, one less so and one rarely, with their colours."""
+    order = neurons[np.argsort(-spikes[:, neurons].sum(axis=0), kind="stable")]
+    chosen = order[(np.array([0.1, 0.4, 0.75]) * len(order)).astype(int)]
+    return dict(zip(dict.fromkeys(chosen), TRACED, strict=False))
+
+
+def _class_colors(n_classes):
+    colors = matplotlib.color_sequences["tab10" if n_classes <= 10 else "tab20"]
+    return [colors[label % len(colors)] for label in range(n_classes)]
+
+
+def _classes_to_draw(scores, true_class, n=12):
+    """All classes if they are few; else those that win in any step, the true one, and the best after the last step."""
+    if scores.shape[1] <= n:
+        return range(scores.shape[1])
+    wanted = {*scores.argmax(axis=1), *np.argsort(-scores[-1])[:n]}
+    return sorted(wanted if true_class is None else wanted | {true_class})
+
+
+def _class_names(class_names, n_classes):
+    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+    if len(names) != n_classes:
+        raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(names)}")
+    return names
+
+
+def _check(recording, image, true_class, layers, max_maps, max_neurons):
+    if not hasattr(recording, "filtered"):
+        raise SettingsError(f"expected a Recording, got {type(recording).__name__}: make one with record(network, x)")
+    n_images, _, n_classes = recording.filtered.shape
+    _check_number("image", image, 0, n_images - 1)
+    _check_number("true_class", 0 if true_class is None else true_class, 0, n_classes - 1)
+    _, *spiking = recording.shapes
+    if unknown := [name for name in layers or () if name not in spiking]:
+        raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {spiking}")
+    _check_number("max_maps", max_maps, 1, np.inf)
+    _check_number("max_neurons", max_neurons, 1, np.inf)
+
+
+def _check_number(name, value, low, high):
+    if not (isinstance(value, int | np.integer) and low <= value <= high):
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
