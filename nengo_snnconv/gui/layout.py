@@ -1,0 +1,90 @@
+"""Where Nengo GUI shows what: the text of the .cfg file that lies beside a script."""
+
+import math
+
+import numpy as np
+
+from ..evaluation import record
+
+# neurons of a layer whose spikes are drawn, spread evenly over it
+RASTER_NEURONS = 50
+SHOWN_S = 0.25
+# (left, top, width, height), as shares of the window
+PICTURE, VERDICT = (0.01, 0.01, 0.24, 0.48), (0.26, 0.01, 0.28, 0.48)
+CLASS, EXAMPLE = (0.03, 0.51, 0.08, 0.25), (0.15, 0.51, 0.08, 0.25)
+CURVES, RASTERS = (0.28, 0.51, 0.25, 0.29), (0.57, 0.02, 0.41, 0.79)
+# the middle of each box of the diagram
+DIAGRAM = {
+    "choose_class": (0.1, 0.865),
+    "choose_example": (0.1, 0.945),
+    "shown": (0.32, 0.905),
+    "trial": (0.58, 0.905),
+    "recognised": (0.84, 0.905),
+}
+BOX = (0.02, 0.018)
+
+
+def layout(model, name="model"):
+    """The text of a .cfg file that shows all of a GuiNetwork at once.
+
+    Parameters
+    ----------
+    model : GuiNetwork
+        Is run for a moment, to see how large its scores are.
+    name : str
+        The variable of the script that holds it.
+
+    Returns
+    -------
+    str
+        Lines of Python, as Nengo GUI writes them itself.
+    """
+    classes, examples = ({"min_value": low, "max_value": max(high, low + 1)} for low, high in model.slider_ranges)
+    low, high = _range_of_scores(model)
+    components = [
+        ("HTMLView", "image", PICTURE, {"label_visible": False}),
+        ("HTMLView", "recognised", VERDICT, {"label_visible": False}),
+        ("Slider", "choose_class", CLASS, classes),
+        ("Slider", "choose_example", EXAMPLE, examples),
+        ("Value", "scores", CURVES, {"min_value": low, "max_value": high, "synapse": 0.0}),
+    ]
+    for i, box in enumerate(_grid(len(model.spiking), RASTERS)):
+        neurons = min(RASTER_NEURONS, model.spiking[i].n_neurons)
+        components.append(("Raster", f"spiking[{i}]", box, {"n_neurons": neurons}))
+    lines = [
+        "_viz_sim_control = nengo_gui.components.SimControl()",
+        f"_viz_config[_viz_sim_control].shown_time = {SHOWN_S}",
+    ]
+    for i, (kind, attribute, box, settings) in enumerate(components):
+        lines.append(f"_viz_{i} = nengo_gui.components.{kind}({name}.{attribute})")
+        lines += [f"_viz_config[_viz_{i}].{key} = {value!r}" for key, value in (_place(*box) | settings).items()]
+    for attribute, middle in DIAGRAM.items():
+        lines.append(f"_viz_config[{name}.{attribute}].pos = {middle}")
+        lines.append(f"_viz_config[{name}.{attribute}].size = {BOX}")
+    lines.append(f"_viz_config[{name}].has_layout = True")
+    return "\n".join(lines) + "\n"
+
+
+def _place(left, top, width, height):
+    """A box as Nengo GUI has it: its middle, and half its width and height."""
+    place = {"x": left + width / 2, "y": top + height / 2, "width": width / 2, "height": height / 2}
+    return {key: round(value, 4) for key, value in place.items()}
+
+
+def _grid(n, box):
+    """Boxes in one column, or two for more than five, that fill ``box`` from top to bottom."""
+    left, top, width, height = box
+    n_columns = 1 + (n > 5)
+    width, height = width / n_columns, height / max(1, math.ceil(n / n_columns))
+    places = [divmod(i, n_columns) for i in range(n)]
+    return [(left + column * width, top + row * height, 0.96 * width, 0.94 * height) for row, column in places]
+
+
+def _range_of_scores(model, n_steps=20):
+    """A range, with two digits, that holds the mean scores of the first image of each class."""
+    totals = record(model.network, model.first_images, n_steps=n_steps, backend="nengo").output.cumsum(axis=1)
+    means = totals / np.arange(1, n_steps + 1)[:, None]
+    # the first steps, in which few neurons have spiked yet, may go far beyond what follows
+    settled = means[:, n_steps // 2 :]
+    margin = 0.1 * max(np.ptp(settled), 1e-6)
+    return float(f"{min(0, settled.min()) - margin:.2g}"), float(f"{max(0, settled.max()) + margin:.2g}")

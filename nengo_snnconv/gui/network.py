@@ -1,0 +1,156 @@
+"""GuiNetwork: a converted network that looks at one image after another, as sliders say, for Nengo GUI."""
+
+import nengo
+import numpy as np
+
+from ..build.native import NativeSettings
+from ..build.network import ConvNetwork
+from ..checks import check_counts, check_data
+from ..exceptions import ConversionError, SettingsError
+from .trial import Average, Trial
+from .views import picture_svg, scores_svg
+
+
+class GuiNetwork(nengo.Network):
+    """A converted network with images whose class can be changed while it runs, to be opened in Nengo GUI.
+
+    When another image is chosen, the network begins anew, as if the image were the first one: its answer is that of
+    ``evaluate`` after as many steps.  The class with the largest mean score since then is what it recognises; of equal
+    scores, the first.
+
+    A script that sets ``model = GuiNetwork(...)`` opens with ``nengo script.py``;
+    :func:`nengo_snnconv.write_gui_script` writes one, with a layout that shows all of it at once.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``convert`` or ``to_spiking``.  A copy of it is shown.
+    x : ndarray, (images, height, width, channel)
+    y : ndarray of int, (images,)
+        Their classes.
+    class_names : sequence of str, optional
+        Their numbers by default.
+    examples : int
+        Images of each class to choose from: the first so many of it.
+
+    Attributes
+    ----------
+    choose_class : nengo.Node
+        A constant to be moved by a slider.  The nearest class of which there is an image is shown.
+    choose_example : nengo.Node
+        The same for the place of the image among those of its class, from 0.
+    shown : nengo.Node
+        Number of the image that is shown, among those to choose from, class by class.
+    image : nengo.Node
+        Its pixels.  Nengo GUI's HTML view of it is the picture.
+    trial : nengo.Network
+        What begins anew with each image: ``image``, ``network`` and ``scores``.
+    network : ConvNetwork
+        The copy.
+    scores : nengo.Node
+        The mean of the class scores since the image appeared.
+    recognised : nengo.Node
+        Number of the class with the largest one.  Nengo GUI's HTML view says it in words, with the scores as bars.
+    spiking : tuple of nengo.Ensemble
+        Those that spike, in order.
+    slider_ranges : ((int, int), (int, int))
+        First and last class, first and last example.
+    first_images : ndarray, (classes, height, width, channel)
+        The first image of each class.
+
+    Raises
+    ------
+    ConversionError
+        If the network was made by ``build_trainable``: Nengo GUI cannot run it.
+    SettingsError
+        If ``network`` holds no neurons, or the images, classes or names do not fit it.
+    """
+
+    def __init__(self, network, x, y, class_names=None, examples=10, label=None):
+        super().__init__(label=label)
+        _check_network(network)
+        check_counts(examples=examples)
+        x, y = check_data(network.model, x, y)
+        if y.ndim != 1:
+            raise SettingsError(f"y must hold class numbers, (images,), got shape {y.shape}: use y.argmax(axis=1)")
+        n_classes = network.model.size(network.model.output)
+        names = tuple(map(str, range(n_classes) if class_names is None else class_names))
+        if len(names) != n_classes:
+            raise SettingsError(f"class_names must hold {n_classes} names, one for each class, got {len(names)}")
+        numbers = [np.flatnonzero(y == each)[:examples] for each in np.unique(y)]
+        images, classes = x[np.concatenate(numbers)], y[np.concatenate(numbers)]
+        with self:
+            self.choose_class = nengo.Node([classes[0]], label="class")
+            self.choose_example = nengo.Node([0], label="example")
+            self.shown = nengo.Node(_Choice(classes), size_in=2, size_out=1, label="number of the image")
+            nengo.Connection(self.choose_class, self.shown[0], synapse=None)
+            nengo.Connection(self.choose_example, self.shown[1], synapse=None)
+            with Trial(self.shown, label="network") as self.trial:
+                self.network = network.rebuild()
+                self.scores = nengo.Node(Average(n_classes), label="scores")
+            self.network.label = "layers"
+            del self.network.probes[:]  # they would fill the memory
+            self.image = self.network.input
+            self.image.size_in, self.image.label = 1, "image"
+            self.image.output = _Picture(images, [names[each] for each in classes])
+            self.recognised = nengo.Node(
+                _Verdict(names, classes), size_in=n_classes + 1, size_out=1, label="recognised"
+            )
+            nengo.Connection(self.shown, self.image, synapse=None)
+            nengo.Connection(self.network.output, self.scores, synapse=None)
+            nengo.Connection(self.scores, self.recognised[:-1], synapse=None)
+            nengo.Connection(self.shown, self.recognised[-1], synapse=None)
+        self.slider_ranges = (int(classes[0]), int(classes[-1])), (0, max(map(len, numbers)) - 1)
+        self.first_images = x[[each[0] for each in numbers]]
+        self.spiking = tuple(each for each in self.network.ensembles if each.neuron_type.spiking)
+
+
+def _check_network(network):
+    if not isinstance(network, ConvNetwork):
+        raise SettingsError(
+            f"GuiNetwork takes a network, got {type(network).__name__}: a Model has no neurons, make a network of it "
+            "with convert and to_spiking"
+        )
+    if not isinstance(network.settings, NativeSettings):
+        raise ConversionError(
+            "Nengo GUI runs nengo's own simulator, which cannot run networks made by build_trainable, as only NengoDL "
+            "has their TensorNodes: open a network made by convert"
+        )
+
+
+class _Choice:
+    """From the values of the sliders to the number of an image; ``classes`` are those of the images, in order."""
+
+    def __init__(self, classes):
+        self.classes, self.first, self.counts = np.unique(classes, return_index=True, return_counts=True)
+
+    def __call__(self, t, x):
+        nearest = np.abs(self.classes - x[0]).argmin()
+        return self.first[nearest] + np.clip(np.rint(x[1]), 0, self.counts[nearest] - 1)
+
+
+class _Picture:
+    """From the number of an image to its pixels."""
+
+    def __init__(self, images, captions):
+        self.images = images.reshape(len(images), -1).astype(float)
+        low, high = min(0.0, images.min()), max(1.0, images.max())
+        self.pictures = [picture_svg(*each, low, high) for each in zip(images, captions, strict=True)]
+
+    def __call__(self, t, x):
+        number = int(x[0])
+        self._nengo_html_ = self.pictures[number]
+        return self.images[number]
+
+
+class _Verdict:
+    """From class scores and the number of the image to the class that is recognised."""
+
+    def __init__(self, class_names, classes):
+        self.class_names = class_names
+        self.classes = classes
+
+    def __call__(self, t, x):
+        scores, number = x[:-1], int(x[-1])
+        self._nengo_html_ = scores_svg(scores, self.class_names, self.classes[number])
+        return np.argmax(scores)

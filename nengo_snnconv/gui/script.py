@@ -1,0 +1,71 @@
+"""write_gui_script: the few lines that open a saved network in Nengo GUI, and their layout."""
+
+import pathlib
+
+from ..atomic import atomic_write
+from ..build.storage import load
+from ..datasets import load_dataset
+from ..exceptions import SettingsError
+from .layout import layout
+from .network import GuiNetwork
+
+SCRIPT = '''\
+"""Shows {name} in Nengo GUI: start it with "nengo {script}"."""
+
+import nengo_snnconv as snc
+
+network = snc.load({network!r}){reseeded}
+data = snc.load_dataset({data!r}, train=1)  # only the test images are shown
+model = snc.GuiNetwork(network, data.x_test, data.y_test, data.class_names, examples={examples})
+'''
+
+
+def write_gui_script(path, network_file, data="digits", *, examples=10, seed=None):
+    """Write a script that opens a saved network in Nengo GUI, and beside it the layout that shows all at once.
+
+    The script is started with ``nengo script.py``, and may be edited.  The layout is in a file of the same name with
+    ``.cfg`` behind it, in which Nengo GUI also keeps what is moved by hand.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the script, such as "digits.py".
+    network_file : str or path
+        What ``save`` wrote, of a network that ``convert`` or ``to_spiking`` made.
+    data : str
+        A data set of ``load_dataset``, whose test images are shown.
+    examples : int
+        Images of each class to choose from.
+    seed : int, optional
+        Of Poisson spikes and of what neuron types draw; that of the file by default.
+
+    Raises
+    ------
+    SettingsError
+        If there is such a script already, or its name does not end in .py; if the file holds no neurons, or the images
+        do not fit.
+    ConversionError
+        If the network was made by ``build_trainable``.
+    FileNotFoundError, FileFormatError, DatasetError
+        If the network or the data cannot be read.
+    """
+    path, network_file = pathlib.Path(path), pathlib.Path(network_file)
+    layout_file = path.with_name(path.name + ".cfg")
+    if path.suffix != ".py":
+        raise SettingsError(f"{path} is no name for a script: let it end in .py")
+    for file in (path, layout_file):
+        if file.exists():
+            raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
+    code = SCRIPT.format(
+        name=network_file.name,
+        script=path.name,
+        network=str(network_file.resolve()),
+        reseeded="" if seed is None else f".rebuild(seed={seed})",
+        data=data,
+        examples=examples,
+    )
+    images = load_dataset(data, train=1)
+    text = layout(GuiNetwork(load(network_file), images.x_test, images.y_test, images.class_names, examples))
+    for file, content in ((layout_file, text), (path, code)):
+        with atomic_write(file, "w") as opened:
+            opened.write(content)
