@@ -31,17 +31,23 @@ _HOMES = {
     "encoding": ("poisson_spikes",),
     "presets": ("preset",),
     "training": ("random_affine", "train"),
+    "bounds": ("error_bounds",),
+    "diagnosis": ("Diagnosis", "diagnose"),
     "evaluation": ("Evaluation", "Recording", "evaluate", "record"),
     "plots": (
+        "animate_life",
         "plot_accuracies",
         "plot_accuracy",
         "plot_confusion",
+        "plot_diagnosis",
         "plot_history",
         "plot_image_response",
         "plot_input_spikes",
+        "plot_life",
         "plot_spike_counts",
     ),
     "report": ("write_report",),
+    "gui": ("GuiNetwork", "write_gui_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

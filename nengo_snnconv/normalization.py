@@ -7,10 +7,10 @@ import numpy as np
 from .build.native import NativeSettings
 from .build.network import ConvNetwork
 from .calibration import measure, sites, upper_bounds
+from .checks import check_counts
 from .exceptions import SettingsError
 from .model import layers as specs
 from .passes import find_units, rescale
-from .training.loop import check_counts
 
 METHODS = ("data", "model", "balance")
 
@@ -74,7 +74,8 @@ def normalize(
     Returns
     -------
     ConvNetwork
-        Of the same kind; ``network.model.metadata["scales"]`` holds the scales.  Channels that are never active get
+        Of the same kind; ``network.model.metadata["scales"]`` holds the scales, "normalization" how they were found.
+        Channels that are never active get
         the largest scale of their layer.
 
     Raises
@@ -100,7 +101,10 @@ def normalize(
         scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
     if bound_weights:
         scales = _at_least_the_weights(model, units, scales)
-    return network.rebuild(rescale(model, units, _alive(model, units, scales)))
+    scaled = rescale(model, units, _alive(model, units, scales))
+    how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
+    how = {name: value for name, value in how.items() if value is not None}
+    return network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
 
 
 def _check(network, x, method, percentile, per, n_steps, input_range, batch_size):

@@ -19,7 +19,15 @@ TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
 
 
 def write_report(
-    path, network, evaluation, *, title="nengo_snnconv report", recording=None, class_names=None, run=None
+    path,
+    network,
+    evaluation,
+    *,
+    title="nengo_snnconv report",
+    recording=None,
+    class_names=None,
+    run=None,
+    diagnosis=None,
 ):
     """Write one HTML file, with every picture inside it, that shows how a network did.
 
@@ -34,8 +42,13 @@ def write_report(
     class_names : sequence of str, optional
     run : dict, optional
         Further facts about the run, for the table of settings.
+    diagnosis : Diagnosis, optional
+        Where accuracy goes, why, and what would help.
     """
     sections = []
+    if diagnosis is not None:
+        text = " ".join(line[0].upper() + line[1:] + "." for line in diagnosis.sentences())
+        sections.append(("Diagnosis", text, [_svg(diagnosis.plot()[0])]))
     if network.history:
         text = "Loss and accuracy of the rate network, which is what training sees."
         sections.append(("Training", text, [_svg(plot_history(network.history)[0])]))
@@ -56,6 +69,9 @@ def write_report(
         ]
         sections.append(("Single images", text, pictures))
 
+    tables = _tables(network, evaluation, run or {})
+    if diagnosis is not None:
+        tables.insert(0, _table("Diagnosis, layer by layer", *diagnosis.rows(), n_text=1))
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     html = template.render(
         title=title,
@@ -63,7 +79,7 @@ def write_report(
         f"back end {evaluation.backend}",
         figures=_figures(evaluation),
         sections=sections,
-        tables=_tables(network, evaluation, run or {}),
+        tables=tables,
     )
     with atomic_write(path, "w") as file:
         file.write(html)

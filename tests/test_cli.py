@@ -415,3 +415,40 @@ def test_interrupted_training_exits_with_130_and_can_be_continued(tmp_path):
     assert len(errors.splitlines()) == 1
     assert "to continue from network.npz.checkpoint.npz" in errors
     assert len(snc.load(checkpoint).history["loss"]) >= 1
+
+
+@pytest.fixture(scope="module")
+def spiking_file(tmp_path_factory):
+    """A small converted network in a file; its scales are far too small, so it clips."""
+    x = snc.load_dataset("digits", train=200, test=1).x_train
+    network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), x, percentile=5)
+    path = tmp_path_factory.mktemp("networks") / "clipping.snn.npz"
+    snc.save(snc.to_spiking(network), path)
+    return path
+
+
+def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
+    picture, report, figures = (tmp_path / name for name in ("picture.png", "report.html", "figures.json"))
+    files = ["--picture", str(picture), "--report", str(report), "--json", str(figures)]
+    options = ["--steps", "4", "--test-images", "20", "--max-loss", "0.5", "--try-remedy"]
+    assert cli.main(["diagnose", str(spiking_file), *options, *files]) == 0
+    printed = capsys.readouterr().out
+    figures = json.loads(figures.read_text())
+    assert "conv1_relu" in printed and "clipping" in printed
+    assert figures["findings"][0]["cause"] == "clipping"
+    assert "what would help most: normalise again" in printed
+    assert f"tried: {100 * figures['tried']['accuracy']:.2f} %" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
+
+
+def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
+    assert cli.main(["diagnose", str(spiking_file), "--picture", str(tmp_path / "picture.bmp")]) == 1
+    assert "--picture draws .png, .svg or .pdf, got picture.bmp" in capsys.readouterr().err
+    trainable = tmp_path / "trainable.npz"
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist")), trainable)
+    assert cli.main(["diagnose", str(trainable), "--test-images", "5"]) == 1
+    assert "diagnose takes a network that to_spiking made" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as wrong:
+        cli.main(["diagnose", str(spiking_file), "--picture", "a.png", "--report", "a.png"])
+    assert wrong.value.code == 2

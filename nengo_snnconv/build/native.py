@@ -10,6 +10,7 @@ import numpy as np
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
 from ..model import layers as specs
+from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.max_gate import MaxGate
 from ..neurons.poisson_input import PoissonInput
@@ -93,10 +94,14 @@ class NativeSettings(Settings):
         for name in self.probe_layers:
             nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash
 
-    def neurons(self, size, label, bias=0.0):
-        """The neurons of an ensemble that stands for rectifiers, with a constant input ``bias``."""
+    def neurons(self, size, label, bias=0.0, **changes):
+        """The neurons of an ensemble that stands for rectifiers, with a constant input ``bias``.
+
+        ``changes`` are to arguments of the neuron type.
+        """
         gain = np.full(size, self.match.gain)
-        return _neurons(self.match.neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
+        neuron_type = replaced(self.match.neuron_type, **changes) if changes else self.match.neuron_type
+        return _neurons(neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
 
     def _driven_neurons(self, model, rectifier, objects):
         """Neurons into which a weighted layer is connected without a node in between."""

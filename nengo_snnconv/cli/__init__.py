@@ -1,4 +1,4 @@
-"""The command line: ``nengo-snnconv demo | train | convert | evaluate``."""
+"""The command line: ``nengo-snnconv demo | train | convert | evaluate | diagnose | gui``."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import warnings
 
 from .._version import __version__
 from ..exceptions import SnnConvError
-from . import conversion, evaluation, training
+from . import conversion, diagnosis, evaluation, gui, training
 from .options import check_writable
 
 # TensorFlow takes seconds to load, so the commands import what they need when they run
@@ -72,4 +72,6 @@ def _parser():
     training.add_train(commands)
     conversion.add_convert(commands)
     evaluation.add_evaluate(commands)
+    diagnosis.add_diagnose(commands)
+    gui.add_gui(commands)
     return parser

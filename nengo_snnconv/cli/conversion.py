@@ -203,7 +203,7 @@ def _neuron_type(name, arguments):
 def _data(options, model, scaling):
     """The images that are needed, None if there are none; raises where they do not fit the model."""
     from .. import load_dataset
-    from ..training.loop import check_data, check_images
+    from ..checks import check_data, check_images
 
     n_calibration = scaling.get("calibration_images")
     if options.no_evaluate and not n_calibration:

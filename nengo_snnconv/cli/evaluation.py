@@ -16,22 +16,26 @@ def add_evaluate(commands):
 
 def evaluate(options):
     """The ``evaluate`` command."""
-    from .. import ConvNetwork, load, load_dataset
+    from .. import load_dataset
 
     check_distinct(options, network=options.network, report=options.report, json=options.json)
-    network = load(options.network)
-    if not isinstance(network, ConvNetwork):
-        raise SettingsError(
-            f"{options.network} holds a model without neurons: make a network of it with 'nengo-snnconv convert'"
-        )
+    network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)
     data = load_dataset(options.data, train=1, test=options.test_images)
-    if options.seed is not None:
-        network = _reseeded(network, options.seed)
     title = f"{options.network.name} on {options.data}"
     run = {"command": "evaluate", "network": options.network, "data": options.data}
     return run_with_spikes(network, data, options, title, run).to_dict()
+
+
+def load_network(path, seed=None):
+    """The network in a file, with other initial states of its neurons if a ``seed`` is given."""
+    from .. import ConvNetwork, load
+
+    network = load(path)
+    if not isinstance(network, ConvNetwork):
+        raise SettingsError(f"{path} holds a model without neurons: make a network of it with 'nengo-snnconv convert'")
+    return network if seed is None else _reseeded(network, seed)
 
 
 def _reseeded(network, seed):
@@ -47,7 +51,6 @@ def _reseeded(network, seed):
 def run_with_spikes(network, data, options, title, run):
     """Run a network on the test images, as the options of ``add_simulation`` say; prints and returns how it did."""
     from .. import evaluate as evaluate_network
-    from .. import record, write_report
 
     simulation = {"n_steps": options.steps, "backend": options.backend}
     reading = {"minibatch_size": options.minibatch_size, "skip_steps": options.skip_steps}
@@ -55,17 +58,18 @@ def run_with_spikes(network, data, options, title, run):
     print(evaluation.summary())
     print(accuracy_over_time(evaluation.accuracy))
     if options.report:
-        write_report(
-            options.report,
-            network,
-            evaluation,
-            title=title,
-            recording=record(network, data.x_test[:4], **simulation),
-            class_names=data.class_names,
-            run=run,
-        )
-        print(f"{'report':<26} {options.report.resolve()}")
+        report_on(network, data, evaluation, options, title, run)
     return evaluation
+
+
+def report_on(network, data, evaluation, options, title, run, **parts):
+    """Write the report that was asked for, with the response to a few images."""
+    from .. import record, write_report
+
+    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=options.backend)
+    named = {"title": title, "class_names": data.class_names, "run": run}
+    write_report(options.report, network, evaluation, recording=recording, **named, **parts)
+    print(f"{'report':<26} {options.report.resolve()}")
 
 
 def accuracy_over_time(accuracy):

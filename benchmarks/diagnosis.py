@@ -1,0 +1,165 @@
+"""Diagnoses of networks that were broken on purpose: what is named, what it costs, and what the remedy brings back.
+
+    NENGO_SNNCONV_DATA=DIR python benchmarks/diagnosis.py
+
+breaks three networks in seven ways each, and writes docs/results/diagnosis.{md,json,png}.  Takes about half an hour on
+two cores, and another half where build/ does not hold the trained ANNs.  What was done is kept in build/diagnosis.json,
+so that an interrupted run continues; --anew begins again.
+"""
+
+import argparse
+import json
+import time
+import warnings
+
+import anns
+import nengo
+import numpy as np
+from results import ROOT, publish
+
+import nengo_snnconv as snc
+from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import find_units, rescale
+
+KEPT = ROOT / "build" / "diagnosis.json"
+IMAGES = {"diehl-mnist": 500, "vgg-cifar10": 100, "resnet-cifar10": 100}
+N_STEPS = 32
+
+
+def middle(model, kind):
+    """The layer in the middle of those of a kind."""
+    names = [name for name, layer in model.layers.items() if isinstance(layer, kind)]
+    return names[(len(names) - 1) // 2]
+
+
+def scaled(network, factor):
+    """The scale of the middle layer of neurons multiplied, and that of what shares it."""
+    units = find_units(network.model)
+    scales = np.ones(units.n_units)
+    scales[np.unique(units.labels[middle(network.model, specs.Rectifier)])] = factor
+    return network.rebuild(rescale(network.model, units, scales))
+
+
+def weighted(network, factor):
+    """The weights of the middle convolution multiplied."""
+    model = network.model
+    names = model.array_names(middle(model, specs.Conv))
+    return network.rebuild(model.replace(arrays={name: factor * model.arrays[name] for name in names}))
+
+
+# what is broken: (the network changed, what to_spiking is told, number of steps, the causes that are right)
+def _as_it_is(network):
+    return network
+
+
+CASES = {
+    "nothing": (_as_it_is, {}, N_STEPS, ("healthy",)),
+    "scale of one layer 50 times too small": (lambda n: scaled(n, 0.02), {}, N_STEPS, ("clipping",)),
+    "2 steps": (_as_it_is, {}, 2, ("quantisation",)),
+    "weights of one layer times 10": (lambda n: weighted(n, 10), {}, N_STEPS, ("weights",)),
+    "scale of one layer 500 times too large": (lambda n: scaled(n, 500), {}, N_STEPS, ("dead",)),
+    "Poisson input, a spike worth 30": (
+        _as_it_is,
+        {"input_coding": "poisson", "input_threshold": 30},
+        N_STEPS,
+        ("input",),
+    ),
+    "reset to zero": (
+        _as_it_is,
+        {"neuron_type": snc.IntegrateAndFire(reset="zero", initial_potential=0)},
+        N_STEPS,
+        ("reset",),
+    ),
+    "nengo.SpikingRectifiedLinear": (
+        _as_it_is,
+        {"neuron_type": nengo.SpikingRectifiedLinear(amplitude=0.001)},
+        N_STEPS,
+        ("unevenness",),
+    ),
+}
+
+
+def result(preset, case):
+    """One row: breaks a network, evaluates it, diagnoses it, mends it, and evaluates it again."""
+    change, options, n_steps, _ = CASES[case]
+    ann, data = anns.trained(preset)
+    x, y, calibration = data.x_test[: IMAGES[preset]], data.y_test[: IMAGES[preset]], data.x_train[:1000]
+    network = snc.to_spiking(change(snc.normalize(snc.convert(ann), calibration)), **options)
+    snc.evaluate(network, x[:20], y[:20], n_steps=1)  # TensorFlow's first run is slow
+    started = time.perf_counter()
+    snc.evaluate(network, x, y, n_steps=n_steps)
+    evaluated = time.perf_counter()
+    diagnosis = snc.diagnose(network, x, y, n_steps=n_steps)
+    done = time.perf_counter()
+    named = [f"{finding.layer}: {finding.cause}" for finding in diagnosis.findings] or ["healthy"]
+    row = {
+        "ann": diagnosis.ann_accuracy,
+        "accuracy": diagnosis.accuracy,
+        "named": named[0],
+        "cause": named[0].rpartition(" ")[2],
+        "cost": (done - evaluated) / (evaluated - started),
+        "seconds": done - evaluated,
+        "remedy": diagnosis.remedy and diagnosis.remedy.text,
+        "mended": None,
+        "errors": {n: [layer.largest_error, layer.bound, layer.own_bound] for n, layer in diagnosis.layers.items()},
+    }
+    if diagnosis.remedy:
+        mended = diagnosis.remedy.apply(network, calibration)
+        row["mended"] = snc.evaluate(mended, x, y, **{"n_steps": n_steps, **diagnosis.remedy.options}).accuracy[-1]
+    return row, diagnosis
+
+
+def table(rows):
+    lines = []
+    for preset, n_images in IMAGES.items():
+        lines += [
+            "",
+            f"{preset}, {n_images} test images, {100 * rows[preset]['nothing']['ann']:.1f} % as a CNN:",
+            "",
+            "| broken | with spikes | what `diagnose` names first | right | with its remedy | cost |",
+            "|---|---|---|---|---|---|",
+        ]
+        for case, row in rows[preset].items():
+            right = "yes" if row["cause"] in CASES[case][3] else "no"
+            mended = "" if row["mended"] is None else f"{100 * row['mended']:.1f} %"
+            lines.append(
+                f"| {case} | {100 * row['accuracy']:.1f} % | {row['named']} | {right} | {mended} | {row['cost']:.1f} |"
+            )
+    lines += ["", "Cost: seconds of `diagnose` over those of `evaluate`, same images and steps, one after the other."]
+    lines += [
+        "",
+        f"Largest difference between rate and activation in the unbroken networks, {N_STEPS} steps, and what theory "
+        "allows (`error_bounds`):",
+        "",
+        "| | measured | allowed | of that by the layer itself |",
+        "|---|---|---|---|",
+    ]
+    for preset in IMAGES:
+        for name, (largest, bound, own) in rows[preset]["nothing"]["errors"].items():
+            lines.append(f"| {preset}, {name} | {largest:.4f} | {bound:.4f} | {own:.4f} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--anew", action="store_true", help="diagnose again what has been diagnosed")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".*(keeps its voltage|was not normalised)")
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.anew else {}
+    picture = ROOT / "docs" / "results" / "diagnosis.png"
+    for preset in IMAGES:
+        for case in CASES:
+            if case not in kept.setdefault(preset, {}):
+                kept[preset][case], diagnosis = result(preset, case)
+                print(preset, case, kept[preset][case], flush=True)
+                with atomic_write(KEPT, "w") as file:
+                    json.dump(kept, file, indent=1, default=float)
+                if (preset, case) == ("vgg-cifar10", "scale of one layer 50 times too small"):
+                    with atomic_write(picture, "wb") as file:
+                        diagnosis.plot()[0].figure.savefig(file, format="png", dpi=90)
+    publish("diagnosis", table(kept), {"rows": kept})
+
+
+if __name__ == "__main__":
+    main()

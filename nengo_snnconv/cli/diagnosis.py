@@ -1,0 +1,80 @@
+"""The command diagnose: where a converted network loses accuracy, why, and what would help."""
+
+import pathlib
+
+from ..exceptions import SettingsError
+from .evaluation import load_network, report_on
+from .options import add_command, add_data, add_simulation, check_distinct, check_writable
+
+
+def add_diagnose(commands):
+    summary = "say where a converted network loses accuracy, why, and what would help most"
+    parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
+    parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
+    add_data(parser)
+    add_simulation(parser, steps=30)
+    parser.set_defaults(test_images=500)
+    parser.add_argument(
+        "--max-loss", type=float, default=1.0, metavar="POINTS", help="percentage points that may be lost"
+    )
+    parser.add_argument("--picture", type=pathlib.Path, metavar="FILE", help="draw it (.png, .svg or .pdf)")
+    parser.add_argument(
+        "--try-remedy", action="store_true", help="also run the network with the change that is proposed"
+    )
+
+
+def diagnose(options):
+    """The ``diagnose`` command."""
+    from .. import diagnose as diagnose_network
+    from .. import load_dataset
+
+    files = {"network": options.network, "report": options.report, "json": options.json, "picture": options.picture}
+    check_distinct(options, **files)
+    for path in (options.report, options.picture):
+        if path:
+            check_writable(path)
+    if options.picture:
+        _check_picture(options.picture)
+    network = load_network(options.network, options.seed)
+    data = load_dataset(options.data, train=1000, test=options.test_images)
+    run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
+    diagnosis = diagnose_network(
+        network, data.x_test, data.y_test, max_loss=options.max_loss, minibatch_size=options.minibatch_size, **run
+    )
+    print(diagnosis.summary())
+    figures = diagnosis.to_dict()
+    if options.picture:
+        _save(diagnosis, options.picture)
+    if options.report:
+        title = f"{options.network.name} on {options.data}"
+        settings = {"command": "diagnose", "network": options.network, "data": options.data}
+        report_on(network, data, diagnosis.evaluation, options, title, settings, diagnosis=diagnosis)
+    if options.try_remedy and diagnosis.remedy:
+        figures["tried"] = _tried(diagnosis, data, options.minibatch_size, run)
+    return figures
+
+
+def _check_picture(path):
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise SettingsError(f"--picture draws .png, .svg or .pdf, got {path.name}")
+
+
+def _save(diagnosis, path):
+    from ..atomic import atomic_write
+
+    with atomic_write(path, "wb") as file:
+        diagnosis.plot()[0].figure.savefig(file, format=path.suffix[1:], dpi=150)
+    print(f"{'picture':<26} {path.resolve()}")
+
+
+def _tried(diagnosis, data, minibatch_size, run):
+    """The accuracy with the change that is proposed."""
+    from .. import evaluate
+
+    remedy = diagnosis.remedy
+    changed = remedy.apply(diagnosis.network, data.x_train)
+    options = {**run, **remedy.options}
+    evaluation = evaluate(changed, data.x_test, data.y_test, minibatch_size=minibatch_size, **options)
+    accuracy = float(evaluation.accuracy[-1])
+    print(f"tried: {100 * accuracy:.2f} % instead of {100 * diagnosis.accuracy:.2f} %: {remedy.text}")
+    return {"remedy": remedy.text, "accuracy": accuracy}
