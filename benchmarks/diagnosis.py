@@ -86,7 +86,7 @@ def result(preset, case):
     ann, data = anns.trained(preset)
     x, y, calibration = data.x_test[: IMAGES[preset]], data.y_test[: IMAGES[preset]], data.x_train[:1000]
     network = snc.to_spiking(change(snc.normalize(snc.convert(ann), calibration)), **options)
-    snc.evaluate(network, x[:20], y[:20], n_steps=1)  # TensorFlow's first run is slow
+    snc.diagnose(network, x[:20], y[:20], n_steps=1)  # TensorFlow's first run is slow
     started = time.perf_counter()
     snc.evaluate(network, x, y, n_steps=n_steps)
     evaluated = time.perf_counter()

@@ -17,8 +17,8 @@ from ..compat import tf
 from ..model import layers as specs
 from .responses import ChargeResponse, response_of
 
-# images that are computed together, and pairs of activations that are kept of each layer for its picture
-BATCH, PAIRS = 100, 2000
+# images that are computed together, and that tell what more steps would give; pairs of activations kept of each layer
+BATCH, FORESEEING, PAIRS = 100, 200, 2000
 
 
 class Mixture:
@@ -86,8 +86,8 @@ class Decomposition:
     layers : dict of str to LayerSums
         Their ``right`` holds the same for each cause in order.
     foreseen : Counter
-        The same for numbers of steps, and for a start at half the threshold ("half"); empty for neurons that are not
-        integrate-and-fire.
+        How many of the first ``n_foreseen`` images are right more often than in the ANN for numbers of steps, and for a
+        start at half the threshold ("half"); empty for neurons that are not integrate-and-fire.
     output_level : Histogram
         Of the positive outputs of the ANN.
     input_squares : Counter
@@ -101,25 +101,28 @@ class Decomposition:
         self.mixture = Mixture(self.model)
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses, self.right, self.foreseen = None, collections.Counter(), collections.Counter()
-        self.rng = np.random.default_rng(0)
+        self.n_foreseen, self.rng = 0, np.random.default_rng(0)
         self.waiting = []
 
     def begin(self, runner):
         self.runner, self.n_steps, self.skip_steps = runner, runner.n_steps, runner.skip_steps
         self.half = (self.n_steps + self.skip_steps) // 2
-        self.moments = {0, self.skip_steps, self.half, self.n_steps}
+        self.moments = sorted({0, self.skip_steps, self.half, self.n_steps})
         self.starts = {name: runner.simulator.initial_potential(name) for name in self.neurons}
 
     def see(self, images, steps, output, _, activity):
-        """Sum up what was emitted until each of three moments: after the skipped steps, half of the others, and all."""
+        """Sum up what was emitted until each moment: after the skipped steps, half of the others, and all."""
         emitted = {"scores": output, **{name: values for name, values in activity.items() if self._matters(name)}}
         if steps.start == 0:
-            self.sums = {at: collections.defaultdict(float) for at in self.moments}
-        for at, sums in self.sums.items():
+            self.parts = {name: dict.fromkeys(self.moments, 0.0) for name in emitted}
+        for before, at in itertools.pairwise([0, *self.moments]):
+            inside = slice(max(before - steps.start, 0), max(at - steps.start, 0))
             for name, values in emitted.items():
-                sums[name] = sums[name] + values[:, : max(at - steps.start, 0)].sum(axis=1)
+                self.parts[name][at] = self.parts[name][at] + values[:, inside].sum(axis=1)
         if steps.stop == self.n_steps:
-            self.waiting.append((np.arange(len(self.x))[images], self.sums))
+            sums = {name: list(itertools.accumulate(parts.values())) for name, parts in self.parts.items()}
+            sums = {at: {name: totals[i] for name, totals in sums.items()} for i, at in enumerate(self.moments)}
+            self.waiting.append((np.arange(len(self.x))[images], sums))
             if sum(len(places) for places, _ in self.waiting) >= BATCH:
                 self.finish()
 
@@ -146,7 +149,7 @@ class Decomposition:
 
     def _follow(self, x, y, sums):
         """Follow some images through the mixtures, from the ANN to what the neurons emitted."""
-        scores = {at: sums[at].pop("scores") for at in self.moments}
+        scores = {at: sums[at].pop("scores") for at in sums}
         rates = self._rates(x, sums, self.skip_steps, self.n_steps)
         ann = self.mixture.run({self.model.input: x})
         image = {self.model.input: rates[self.model.input]}
@@ -154,28 +157,39 @@ class Decomposition:
         early = self.mixture.run(self._rates(x, sums, 0, self.half))
         if self.responses is None:
             self.responses = {name: self._response(name, actual) for name in self.neurons}
-        clipped = self.mixture.run({self.model.input: x}, lambda name, current: self.responses[name].clipped(current))
-        self._count(self.right, "ann", ann[self.model.output], y)
-        self._count(self.right, "input", self.mixture.run(image)[self.model.output], y)
-        self._count(self.right, "late", scores[self.n_steps] - scores[self.half], y)
+        clipped = self._until_neurons(ann)
+        clipped = self.mixture.run(clipped, lambda name, current: self.responses[name].clipped(current))
+        fed = self.mixture.run(image) if self.runner.input_spikes else ann
+        output = fed[self.model.output]
+        self.right["ann"] += _n_right(ann[self.model.output], y)
+        self.right["input"] += _n_right(output, y)
+        self.right["late"] += _n_right(scores[self.n_steps] - scores[self.half], y)
         for name in self.neurons:
-            self._follow_layer(name, actual, early, rates[name], y)
+            output = self._follow_layer(name, actual, early, rates[name], output, y)
             self._sum_up(self.layers[name], self.responses[name], ann[name].numpy(), rates[name], clipped[name])
-        self._foresee(image, y)
+        self._foresee(self._until_neurons(fed), ann[self.model.output], y)
         self._sum_up_ends(x, rates[self.model.input], ann[self.model.output].numpy())
 
-    def _foresee(self, image, y):
+    def _until_neurons(self, values):
+        """Those of the layers before the first neurons."""
+        return dict(itertools.takewhile(lambda item: item[0] != self.neurons[0], values.items()))
+
+    def _foresee(self, known, ann, y):
         """Count what would be right if the input of every layer did not change over time."""
-        if not all(isinstance(response, ChargeResponse) for response in self.responses.values()):
+        integrate = all(isinstance(response, ChargeResponse) for response in self.responses.values())
+        if not integrate or self.n_foreseen >= FORESEEING:
             return
+        self.n_foreseen += len(y)
         for n_steps in self.more_steps:
             skip = min(self.skip_steps, n_steps - 1)
-            self._foresee_one(n_steps, image, y, lambda response, z, n=n_steps, skip=skip: response.after(z, n, skip))
-        self._foresee_one("half", image, y, lambda response, z: response.from_half(z, self.n_steps))
+            self._foresee_one(
+                n_steps, known, ann, y, lambda response, z, n=n_steps, skip=skip: response.after(z, n, skip)
+            )
+        self._foresee_one("half", known, ann, y, lambda response, z: response.from_half(z, self.n_steps))
 
-    def _foresee_one(self, key, image, y, neurons):
-        values = self.mixture.run(image, lambda name, current: neurons(self.responses[name], current))
-        self._count(self.foreseen, key, values[self.model.output], y)
+    def _foresee_one(self, key, known, ann, y, neurons):
+        values = self.mixture.run(known, lambda name, current: neurons(self.responses[name], current))
+        self.foreseen[key] += _n_right(values[self.model.output], y) - _n_right(ann, y)
 
     def _sum_up_ends(self, x, rates, output):
         self.output_level.add(output, np.zeros(output.shape[1:], int))
@@ -203,20 +217,20 @@ class Decomposition:
     def _current(self, name, values):
         return values[self.model.layers[name].inputs[0]].numpy()
 
-    def _follow_layer(self, name, actual, early, emitted, y):
-        """Move the border through one layer, cause by cause."""
+    def _follow_layer(self, name, actual, early, emitted, output, y):
+        """Move the border through one layer, cause by cause, from the ``output`` before to the one that is returned."""
         layer, response = self.layers[name], self.responses[name]
         current = self._current(name, actual)
         before = np.maximum(current, 0)
-        output = self.mixture.behind(name, before, actual)
         stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
         for cause, after in itertools.chain(stages, [(response.rest, emitted)]):
             change = after - before
             if change.any():
                 layer.squares[cause] += float(np.vdot(change, change))
                 output = self.mixture.behind(name, after, actual)
-            self._count(layer.right, cause, output, y)
+            layer.right[cause] += _n_right(output, y)
             before = after
+        return output
 
     def _sum_up(self, layer, response, ann, emitted, clipped):
         layer.squares["activation"] += float(np.vdot(ann, ann))
@@ -232,6 +246,6 @@ class Decomposition:
         n_pairs = min(len(both), -(-PAIRS * len(ann) // len(self.x)))
         layer.pairs.append(both[self.rng.choice(len(both), n_pairs, replace=False)])
 
-    @staticmethod
-    def _count(counter, key, scores, y):
-        counter[key] += int((np.asarray(scores).argmax(axis=-1) == y).sum())
+
+def _n_right(scores, y):
+    return int((np.asarray(scores).argmax(axis=-1) == y).sum())

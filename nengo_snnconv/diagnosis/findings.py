@@ -68,7 +68,7 @@ class Finding:
 
 def find(diagnosis):
     """The findings on a diagnosis, the one to mend first at the front."""
-    structural = _dead(diagnosis) or _out_of_scale(diagnosis)
+    structural = _dead(diagnosis) or _out_of_scale(diagnosis) or _overdriven(diagnosis)
     return structural + _by_points(diagnosis, structural)
 
 
@@ -81,14 +81,16 @@ def _dead(diagnosis):
                 f"{layer.level:.3g}): what comes after it cannot tell images apart"
             )
             what = "look at the layer's weights and biases, and train the ANN again: no conversion can mend it"
-            return [Finding(name, "dead", _lost_in(layer), text, Remedy(what, "# train the ANN again", _same))]
+            return [
+                Finding(name, "dead", _lost_from(diagnosis, name), text, Remedy(what, "# train the ANN again", _same))
+            ]
         active = 1 - layer.silent
         if layer.dead >= DEAD * active and layer.level < TOO_LOW:
             text = (
                 f"{100 * layer.dead / active:.0f} % of its neurons that are active in the ANN never spike: its "
                 f"activations reach {layer.level:.2g}, so its scale is about {1 / layer.level:,.0f} times too large"
             )
-            return [Finding(name, "dead", _lost_in(layer), text, _normalise_again())]
+            return [Finding(name, "dead", _lost_from(diagnosis, name), text, _normalise_again())]
     return []
 
 
@@ -109,8 +111,16 @@ def _out_of_scale(diagnosis):
                 f"from it on, all activations are about {factor:.2g} times what the scales say: the weights that drive "
                 "it are not those that were normalised"
             )
-            points = sum(max(_lost_in(diagnosis.layers[n]), 0) for n in names[i:-1])
-            return [Finding(name, "weights", points, text, _normalise_again())]
+            return [Finding(name, "weights", _lost_from(diagnosis, name), text, _normalise_again())]
+    return []
+
+
+def _overdriven(diagnosis):
+    """The first layer that is clipped so much that what comes after it, starved, fails in ways of its own."""
+    for name, layer in diagnosis.layers.items():
+        clipped = layer.level > TOO_HIGH * layer.largest_output and layer.causes.get("clipping", 0) > LARGE_ERROR
+        if clipped and _lost_from(diagnosis, name) > diagnosis.max_loss:
+            return [_finding(diagnosis, "clipping", _lost_from(diagnosis, name), name)]
     return []
 
 
@@ -144,8 +154,10 @@ def _finding(diagnosis, cause, points, name=None):
     return Finding(name, cause, points, text, remedy)
 
 
-def _lost_in(layer):
-    return sum(layer.points.values())
+def _lost_from(diagnosis, name):
+    """What is lost in a layer and behind it."""
+    names = list(diagnosis.layers)
+    return sum(sum(diagnosis.layers[other].points.values()) for other in names[names.index(name) :])
 
 
 # what each cause says, and what to do about it

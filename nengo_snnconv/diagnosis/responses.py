@@ -85,9 +85,10 @@ class ChargeResponse(Response):
         self.rest = "unevenness" if neuron_type.reset == "subtract" else "reset"
 
     def after(self, current, n_steps, skip_steps=0):
-        before, _ = self._spikes(self.start, current, skip_steps)
-        after, _ = self._spikes(self.start, current, n_steps)
-        return (after - before) * np.float32(self.height / (n_steps - skip_steps))
+        spikes, _ = self._spikes(self.start, current, n_steps)
+        if skip_steps:
+            spikes = spikes - self._spikes(self.start, current, skip_steps)[0]
+        return spikes * np.float32(self.height / (n_steps - skip_steps))
 
     def stages(self, current, early, n_steps, skip_steps):
         yield "clipping", self.clipped(current)
