@@ -7,14 +7,17 @@ import matplotlib
 import nengo
 import numpy as np
 import pytest
-from models import branched, small_cnn
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from keras_graphs import random_model
+from models import branched, make, small_cnn
 from trained import half_digits, trained
 
 import nengo_snnconv as snc
 from nengo_snnconv.build.native import NativeSettings
 from nengo_snnconv.diagnosis.responses import ChargeResponse, TableResponse, response_of
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.passes import find_units, rescale
+from nengo_snnconv.passes import find_units, rescale, simplify
 
 ARCHITECTURES = ("plain", "vgg", "residual")
 N_STEPS = 32
@@ -179,6 +182,21 @@ def test_a_start_at_zero_is_advised_against_where_that_helps_most():
         assert diagnosis.remedy.options["n_steps"] > 10
 
 
+def test_a_clipped_layer_is_named_though_only_the_next_one_loses_accuracy():
+    """Behind a clipped layer activations are small, and too few spikes remain of them."""
+    network = normalised("plain")
+    first, second, *_ = (name for name, layer in network.model.layers.items() if isinstance(layer, specs.Rectifier))
+    diagnosis = diagnosed(snc.to_spiking(with_scale(network, first, 0.01)), n_steps=16)
+    assert first_cause(diagnosis) == ("clipping", first)
+    lost = sum(sum(layer.points.values()) for layer in diagnosis.layers.values())
+    layers = {n: dataclasses.replace(a, points=dict.fromkeys(a.points, 0.0)) for n, a in diagnosis.layers.items()}
+    layers[second] = dataclasses.replace(layers[second], points={"clipping": 0.0, "quantisation": lost})
+    starved = dataclasses.replace(diagnosis, layers=layers)
+    assert starved.points()["steps"] == lost and starved.points()["clipping"] == 0
+    assert first_cause(starved) == ("clipping", first)
+    assert starved.findings[0].points == pytest.approx(lost)
+
+
 def test_a_low_percentile_everywhere_is_clipping():
     x_train, _, _, _ = half_digits()
     network = snc.normalize(snc.convert(trained("vgg")), x_train[:500], percentile=40)
@@ -252,17 +270,17 @@ def test_largest_errors_stay_within_their_bounds():
     ids=str,
 )
 def test_responses_are_what_neurons_do_with_constant_input(neuron_type, skip_steps):
-    settings = NativeSettings(neuron_type)
+    coding = NativeSettings(neuron_type)
     current = np.random.default_rng(0).uniform(-0.5, 3.5, 300).astype(np.float32)
     with nengo.Network(seed=1) as network:
-        neurons = settings.neurons(300, "neurons")
+        neurons = coding.neurons(300, "neurons")
         nengo.Connection(nengo.Node(current), neurons, synapse=None)
         probe = nengo.Probe(neurons)
     with nengo.Simulator(network, progress_bar=False) as simulator:
         start = simulator.model.sig[neurons]["voltage"].initial_value
         simulator.run_steps(20, progress_bar=False)
         emitted = simulator.data[probe][skip_steps:].mean(axis=0)
-    response = response_of(settings, 0.001, start, current.min(), current.max())
+    response = response_of(coding, 0.001, start, current.min(), current.max())
     off = np.abs(response.after(current[None], 20, skip_steps)[0] - emitted) > 1e-3
     # tables round input and start, which may move a spike over the end of the run
     assert off.mean() <= (0.05 if isinstance(response, TableResponse) else 0)
@@ -336,3 +354,38 @@ def test_a_diagnosis_is_not_changed():
     diagnosis = diagnosed(snc.to_spiking(normalised("vgg")), n_steps=2, n_images=20)
     with pytest.raises(dataclasses.FrozenInstanceError):
         diagnosis.max_loss = 2
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.sampled_from([1, 2, np.inf]), st.sampled_from([1, 2, 5]))
+@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_random_graphs_are_diagnosed_and_their_points_add_up(seed, n_layers, max_spikes, n_steps):
+    model = simplify(snc.as_model(random_model(seed, n_layers)))
+    if not any(isinstance(layer, specs.Rectifier) for layer in model.layers.values()):
+        return
+    if len(model.shapes[model.output]) != 1:
+        return
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-0.5, 1, (6, *model.shapes[model.input])).astype(np.float32)
+    y = rng.integers(0, model.size(model.output), 6)
+    network = snc.normalize(snc.convert(model), x)
+    network = snc.to_spiking(network, snc.IntegrateAndFire(max_spikes=max_spikes))
+    diagnosis = snc.diagnose(network, x, y, n_steps=n_steps)
+    assert sum(diagnosis.points().values()) == pytest.approx(diagnosis.loss_points, abs=1e-6)
+    for layer in diagnosis.layers.values():
+        assert np.isfinite([layer.error, *layer.causes.values(), *layer.points.values()]).all()
+        assert layer.largest_error <= layer.bound + 1e-4
+    assert diagnosis.summary()
+
+
+def test_neurons_behind_neurons_are_diagnosed():
+    model = make(
+        specs.Input("image", shape=(4, 4, 1)),
+        specs.Conv("conv", "image", filters=2, kernel_size=(3, 3)),
+        specs.Rectifier("one", "conv"),
+        specs.Rectifier("two", "one"),
+        specs.Flatten("flat", "two"),
+        specs.Dense("scores", "flat", units=3),
+    )
+    network = snc.to_spiking(snc.normalize(snc.convert(model), method="model"))
+    diagnosis = snc.diagnose(network, np.full((2, 4, 4, 1), 0.5), np.zeros(2, int), n_steps=4)
+    assert list(diagnosis.layers) == ["one", "two"]

@@ -43,7 +43,8 @@ class Mixture:
             if name in known:
                 values[name] = tf.convert_to_tensor(known[name], tf.float32)
             elif isinstance(layer, specs.Rectifier):
-                values[name] = neurons(name, inputs[0].numpy()) if neurons else tf.nn.relu(inputs[0])
+                emitted = neurons(name, inputs[0].numpy()) if neurons else tf.nn.relu(inputs[0])
+                values[name] = tf.convert_to_tensor(emitted, tf.float32)
             else:
                 values[name] = self.linear[name](inputs if len(inputs) > 1 else inputs[0])
         return values

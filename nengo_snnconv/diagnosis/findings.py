@@ -126,7 +126,7 @@ def _overdriven(diagnosis):
 
 def _by_points(diagnosis, found):
     """What costs more accuracy than is allowed, the most expensive first; if nothing does, errors that are large."""
-    if diagnosis.loss_points <= diagnosis.max_loss:
+    if diagnosis.loss_points <= diagnosis.max_loss + 1e-9:
         return [] if found else _large_errors(diagnosis)
     costs = sorted(diagnosis.points().items(), key=lambda item: -item[1])
     if found:  # clipping and missing spikes are what comes of them

@@ -107,7 +107,8 @@ class ChargeResponse(Response):
         """Number of spikes in some steps of an input, and the membrane potential that is left."""
         charge = potential + current * np.float32(n_steps / self.height)
         # where whole numbers would give a spike, rounding of the current must not take it away
-        spikes = np.clip(np.floor(charge + np.float32(1e-5)), 0, self.most * n_steps)
+        most = self.most * n_steps if n_steps else 0
+        spikes = np.clip(np.floor(charge + np.float32(1e-5)), 0, most)
         return spikes, charge - spikes
 
 
