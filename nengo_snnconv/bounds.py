@@ -57,7 +57,9 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
         If a number of steps cannot work.
     """
     check_counts(n_steps=n_steps)
-    if not 0 <= skip_steps < n_steps:
+    if not dt > 0:
+        raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
+    if not (isinstance(skip_steps, int | np.integer) and 0 <= skip_steps < n_steps):
         raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
     reason = why_unbounded(network)
     if reason:

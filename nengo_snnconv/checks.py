@@ -8,7 +8,7 @@ from .exceptions import SettingsError
 def check_counts(**values):
     """Raise SettingsError for a named value that is no positive integer."""
     for name, value in values.items():
-        if not isinstance(value, int | np.integer) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise SettingsError(f"{name} must be a positive integer, got {value!r}")
 
 

@@ -294,7 +294,7 @@ def evaluate(
     _check_network(network)
     x, y = check_data(network.model, x, y)
     if y.ndim != 1:
-        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}")
+        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     started = time.perf_counter()
     runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
     build_seconds = time.perf_counter() - started

@@ -47,7 +47,7 @@ def write_report(
     """
     sections = []
     if diagnosis is not None:
-        text = " ".join(line[0].upper() + line[1:] + "." for line in diagnosis.sentences())
+        text = " ".join(f"{sentence}." for sentence in diagnosis.sentences())
         sections.append(("Diagnosis", text, [_svg(diagnosis.plot()[0])]))
     if network.history:
         text = "Loss and accuracy of the rate network, which is what training sees."
@@ -115,7 +115,7 @@ def _svg(axes):
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     # on a phone, wide pictures scroll instead of shrinking
-    return svg.replace("<svg", '<svg class="wide"', 1) if axes.figure.get_figwidth() > 10 else svg
+    return svg.replace("<svg", '<svg class="wide"', 1) if axes.figure.get_figwidth() > 8 else svg
 
 
 def _figures(evaluation):

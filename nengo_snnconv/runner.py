@@ -41,7 +41,7 @@ class Runner:
         potentials=False,
     ):
         check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
-        if not (isinstance(skip_steps, int) and 0 <= skip_steps < n_steps):
+        if not (isinstance(skip_steps, int | np.integer) and 0 <= skip_steps < n_steps):
             raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
         if not dt > 0:
             raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")

@@ -143,5 +143,9 @@ def test_other_networks_and_steps_are_refused():
         snc.error_bounds(snc.build_trainable(snc.preset("diehl-mnist")), 8)
     with pytest.raises(snc.SettingsError, match="n_steps"):
         snc.error_bounds(spiking(small_cnn()), 0)
-    with pytest.raises(snc.SettingsError, match="skip_steps"):
-        snc.error_bounds(spiking(small_cnn()), 4, skip_steps=4)
+    for skip_steps in (4, 1.5):
+        with pytest.raises(snc.SettingsError, match="skip_steps"):
+            snc.error_bounds(spiking(small_cnn()), 4, skip_steps=skip_steps)
+    for dt in (0, -1):
+        with pytest.raises(snc.SettingsError, match="dt must be above 0"):
+            snc.error_bounds(spiking(small_cnn()), 4, dt=dt)

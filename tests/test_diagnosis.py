@@ -209,7 +209,7 @@ def test_scales_by_weights_alone_need_more_steps_or_data():
     network = snc.normalize(snc.convert(trained("plain")), method="model")
     diagnosis = diagnosed(snc.to_spiking(network), n_steps=16)
     assert first_cause(diagnosis)[0] in ("quantisation", "dead")
-    assert "normalize(" in diagnosis.remedy.code
+    assert "snc.normalize(" in diagnosis.remedy.code
     assert_mends(diagnosis, n_steps=16)
 
 
@@ -303,6 +303,8 @@ def test_a_change_of_input_is_a_transient():
         ({"n_steps": 0}, snc.SettingsError, "n_steps"),
         ({"max_loss": -1}, snc.SettingsError, "max_loss"),
         ({"max_loss": float("nan")}, snc.SettingsError, "max_loss"),
+        ({"max_loss": "1"}, snc.SettingsError, "max_loss"),
+        ({"n_steps": True}, snc.SettingsError, "n_steps"),
         ({"x": np.zeros((3, 6, 6, 1))}, snc.SettingsError, "x must have shape"),
         ({"y": np.zeros(2, int)}, snc.SettingsError, "equally many"),
         ({"y": np.zeros((3, 4))}, snc.SettingsError, "class numbers"),
@@ -389,3 +391,71 @@ def test_neurons_behind_neurons_are_diagnosed():
     network = snc.to_spiking(snc.normalize(snc.convert(model), method="model"))
     diagnosis = snc.diagnose(network, np.full((2, 4, 4, 1), 0.5), np.zeros(2, int), n_steps=4)
     assert list(diagnosis.layers) == ["one", "two"]
+
+
+def test_a_synapse_is_named():
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain"), synapse=0.005), n_steps=12)
+    assert first_cause(diagnosis)[0] == "synapse"
+    assert "synapse between layers, 0.005" in diagnosis.findings[0].text
+    assert accuracy_with(diagnosis.remedy, diagnosis.network, 12) > diagnosis.accuracy + 0.5
+
+
+def test_neurons_that_forget_are_not_excused_by_poisson_input():
+    neuron_type = nengo.SpikingRectifiedLinear(amplitude=0.001)
+    diagnosis = diagnosed(snc.to_spiking(normalised("residual"), neuron_type, input_coding="poisson"), n_steps=24)
+    assert first_cause(diagnosis)[0] == "unevenness"
+    assert "forgets negative input" in diagnosis.findings[0].text
+    assert_mends(diagnosis, n_steps=24)
+
+
+def test_steps_that_are_too_long_are_named():
+    with pytest.warns(UserWarning, match="use dt=0.001"):
+        diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=16, dt=0.004)
+    assert first_cause(diagnosis)[0] == "clipping"
+    assert diagnosis.remedy.options == {"dt": 0.001}
+    assert_mends(diagnosis, n_steps=16)
+
+
+@pytest.mark.parametrize("start", [nengo.dists.Uniform(-4, 5), nengo.dists.Choice([-3.0])], ids=str)
+def test_odd_starts_are_named(start):
+    neuron_type = snc.IntegrateAndFire(initial_state={"voltage": start})
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain"), neuron_type), n_steps=24)
+    assert first_cause(diagnosis)[0] == "quantisation"
+    assert "neurons start at -" in diagnosis.findings[0].text
+    assert diagnosis.remedy.code == "network = network.rebuild(neuron_type=snc.IntegrateAndFire())"
+    assert_mends(diagnosis, n_steps=24)
+
+
+def test_an_ann_that_guesses_is_not_called_healthy():
+    network = normalised("plain")
+    _, weighted = third(network)
+    diagnosis = diagnosed(snc.to_spiking(with_weights(network, weighted, -1)), n_steps=8)
+    assert first_cause(diagnosis)[0] == "ann"
+    _, _, x, y = half_digits()
+    black = snc.diagnose(snc.to_spiking(network), 0 * x[:20], y[:20], n_steps=4)
+    assert first_cause(black)[0] == "ann" and "black" in black.findings[0].text
+
+
+def test_spikes_that_are_better_than_their_ann_get_no_advice_to_change_them():
+    """A bias so large that the ANN answers always the same, which clipped neurons do not."""
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=16)
+    evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.5)
+    assert first_cause(dataclasses.replace(diagnosis, evaluation=evaluation))[0] == "ann"
+
+
+def test_two_faults_are_both_told():
+    network = normalised("plain")
+    neurons = [name for name, layer in network.model.layers.items() if isinstance(layer, specs.Rectifier)]
+    broken = with_scale(with_scale(network, neurons[1], 0.02), neurons[4], 500)
+    diagnosis = diagnosed(snc.to_spiking(broken))
+    told = {finding.cause: finding.layer for finding in diagnosis.findings}
+    assert told["dead"] == neurons[4]
+    assert diagnosis.layers[neurons[1]].points["clipping"] < 1 or told["clipping"] == neurons[1]
+
+
+def test_a_loss_that_is_just_allowed_is_healthy():
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=24)
+    evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.98, accuracy=np.array([0.97]))
+    layers = {name: dataclasses.replace(layer, accuracy=0.97) for name, layer in diagnosis.layers.items()}
+    just = dataclasses.replace(diagnosis, evaluation=evaluation, layers=layers)
+    assert just.loss_points > 1 and just.healthy and just.first_failing is None

@@ -14,8 +14,10 @@ from ..checks import check_counts, check_data
 from ..evaluation import Evaluation, evaluate
 from ..exceptions import ConversionError, SettingsError
 from ..model.layers import Rectifier
+from ..neurons.integrate_and_fire import IntegrateAndFire
 from .decomposition import Decomposition
 from .findings import OF_STEPS, find
+from .responses import ChargeResponse
 
 MORE_STEPS = (1, 2, 4, 8)
 
@@ -36,8 +38,8 @@ class LayerDiagnosis:
         The part of it that arises in this layer, cause by cause: the change from the rectifier, applied to what really
         drove the neurons, to what they emitted.  "clipping": more than a neuron can emit; "response": a type whose
         response is not the rectifier; "quantisation": whole spikes in a number of steps; "transient": an input that was
-        another one in the first half of the run; "unevenness": spikes that came in bursts; "reset": charge that a
-        reset to zero threw away.
+        another one in the first half of the run; and the rest, which is "unevenness": spikes that came in bursts, or
+        "reset": charge that a reset to zero threw away, or "synapse": spikes that were held back between layers.
     points : dict of str to float
         Accuracy in percentage points that is lost by each cause, if the ANN went on behind it without error.
     accuracy : float
@@ -102,6 +104,8 @@ class Diagnosis:
         with a start at half the threshold ("half"), where neurons are integrate-and-fire; estimated from 200 images.
     late_accuracy : float
         That of the class scores of the second half of the steps alone.
+    starts : (float, float) or None
+        Lowest and highest membrane potential at the start, in thresholds, of integrate-and-fire neurons.
     skip_steps : int
     """
 
@@ -116,6 +120,7 @@ class Diagnosis:
     output_level: float
     foreseen: dict
     late_accuracy: float
+    starts: tuple
     skip_steps: int
 
     @property
@@ -136,6 +141,23 @@ class Diagnosis:
         """Accuracy lost by spiking, in percentage points."""
         return self.evaluation.loss_points
 
+    @property
+    def chance(self):
+        """Accuracy of guessing one class of those in the network's output."""
+        return 1 / self.network.model.size(self.network.model.output)
+
+    @property
+    def near_chance(self):
+        """Accuracy below which an ANN is taken to guess."""
+        return self.chance + 0.1 * (1 - self.chance)
+
+    @property
+    def keeps_charge(self):
+        """Whether neurons integrate all of their input, and lose none of it."""
+        neuron_type = self.network.settings.neuron_type
+        subtracts = isinstance(neuron_type, IntegrateAndFire) and neuron_type.reset == "subtract"
+        return subtracts and neuron_type.min_potential == -np.inf
+
     @functools.cached_property
     def findings(self):
         """What is wrong, a list of Finding, the one to mend first at the front."""
@@ -154,25 +176,30 @@ class Diagnosis:
     @property
     def first_failing(self):
         """Name of the first layer from which on more accuracy is lost than may be; None if there is none."""
-        allowed = self.ann_accuracy - self.max_loss / 100
+        allowed = self.ann_accuracy - self.max_loss / 100 - 1e-9
         left = {self.network.model.input: self.ann_accuracy - self.input_points / 100}
         left |= {name: layer.accuracy for name, layer in self.layers.items()}
         failing = list(itertools.takewhile(lambda name: left[name] < allowed, reversed(left)))
         return failing[-1] if failing else None
 
-    def points(self):
+    def points(self, names=None):
         """Accuracy in percentage points that each cause costs in all layers together: {cause: points}.
 
         "steps" is what vanishes as a run gets longer: quantisation, transient and unevenness.  With Poisson input,
-        whose spikes come unevenly by themselves, the last two are among those of "input".
+        whose spikes come unevenly by themselves, the last two are among those of "input", if neurons lose no charge.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Count these layers only; input and read-out in any case.
         """
         points = collections.Counter()
-        for layer in self.layers.values():
-            for cause, lost in layer.points.items():
-                uneven = self.evaluation.input_layer and cause in ("transient", "unevenness")
-                points["input" if uneven else "steps" if cause in OF_STEPS else cause] += lost
+        for name in self.layers if names is None else names:
+            for cause, lost in self.layers[name].points.items():
+                inputs = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
+                points["input" if inputs else "steps" if cause in OF_STEPS else cause] += lost
         points["input"] += self.input_points
-        points["readout"] += self.readout_points
+        points["synapse" if self.network.settings.synapse is not None else "readout"] += self.readout_points
         return dict(points)
 
     def error_of(self, cause):
@@ -272,7 +299,7 @@ class Diagnosis:
         return plot_diagnosis(self, axes)
 
 
-_CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset")
+_CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
 
 
 def diagnose(
@@ -330,7 +357,7 @@ def diagnose(
         )
     if not network.settings.neuron_type.spiking:
         raise ConversionError("the network has rates instead of spikes, which lose nothing: call to_spiking first")
-    if not 0 <= max_loss < np.inf:
+    if not (isinstance(max_loss, int | float | np.number) and 0 <= max_loss < np.inf):
         raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {max_loss!r}")
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):
         raise ConversionError("the network has no rectifier, so no neurons: there is nothing to diagnose")
@@ -379,8 +406,15 @@ def _diagnosis(network, evaluation, watch, max_loss):
         output_level=float(watch.output_level.percentile(99.9)[0]),
         foreseen={key: evaluation.ann_accuracy + more / watch.n_foreseen for key, more in watch.foreseen.items()},
         late_accuracy=watch.right["late"] / n_images,
+        starts=_range_of_starts(watch.responses.values()),
         skip_steps=watch.skip_steps,
     )
+
+
+def _range_of_starts(responses):
+    """Lowest and highest start of integrate-and-fire neurons, in thresholds; None for others."""
+    starts = [response.start for response in responses if isinstance(response, ChargeResponse)]
+    return (float(min(s.min() for s in starts)), float(max(s.max() for s in starts))) if starts else None
 
 
 def _layer(name, sums, points, accuracy, response, bound, own_bound):

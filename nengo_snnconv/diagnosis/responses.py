@@ -32,8 +32,12 @@ def response_of(settings, dt, start, lowest, highest):
     """
     neuron_type = settings.match.neuron_type
     if isinstance(neuron_type, IntegrateAndFire):
-        return ChargeResponse(neuron_type, dt, start)
-    return TableResponse(settings, dt, start, lowest, highest)
+        response = ChargeResponse(neuron_type, dt, start)
+    else:
+        response = TableResponse(settings, dt, start, lowest, highest)
+    if settings.synapse is not None:
+        response.rest = "synapse"
+    return response
 
 
 class Response(abc.ABC):

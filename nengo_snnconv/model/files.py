@@ -86,7 +86,9 @@ def read_arrays(path):
             raise FileFormatError(f"{path} is damaged or was cut short ({error}): copy or make it again") from error
         raise FileFormatError(f"{path} is not a nengo_snnconv file: it is no .npz archive") from error
     except (ValueError, AttributeError, TypeError) as error:
-        raise FileFormatError(f"{path} is not a nengo_snnconv file ({error})") from error
+        # NumPy would advise to load pickles unsafely
+        reason = "it is no .npz archive" if "pickle" in str(error) else error
+        raise FileFormatError(f"{path} is not a nengo_snnconv file ({reason})") from error
     try:
         description = json.loads(arrays.pop(DESCRIPTION).tobytes())
         foreign = description.pop("format") != FORMAT

@@ -11,6 +11,7 @@ COLORS = {
     "transient": "#38a169",
     "unevenness": "#d69e2e",
     "reset": "#dd6b20",
+    "synapse": "#319795",
 }
 COLUMNS = 5
 
@@ -43,7 +44,7 @@ def plot_diagnosis(diagnosis, axes=None):
 
 def _new_axes(n_layers):
     rows = -(-n_layers // COLUMNS)
-    columns = -(-n_layers // rows)
+    columns = max(3, -(-n_layers // rows))
     top = max(2.4, 0.32 * n_layers + 1.2)
     width = 2.3 * max(columns, 4)
     figure = Figure(figsize=(width, top + 2.4 * rows), layout="constrained")

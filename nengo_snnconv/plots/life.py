@@ -88,7 +88,7 @@ class Life:
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
         self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
-        self.layers = spiking if layers is None else list(layers)
+        self.layers = spiking if layers is None else [layers] if isinstance(layers, str) else list(layers)
         self.max_maps, self.max_neurons = max_maps, max_neurons
         self.figure, self.grid = _figure(len(self.layers), 2 + bool(self.potentials))
         self.axes, self.moving = {}, [self._headline()]
@@ -253,7 +253,7 @@ def _class_names(class_names, n_classes):
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
     if len(names) != n_classes:
         raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(names)}")
-    return names
+    return [str(name).replace("$", r"\$") for name in names]  # what stands between dollars would be drawn as a formula
 
 
 def _check(recording, image, true_class, layers, max_maps, max_neurons):
@@ -263,7 +263,8 @@ def _check(recording, image, true_class, layers, max_maps, max_neurons):
     _check_number("image", image, 0, n_images - 1)
     _check_number("true_class", 0 if true_class is None else true_class, 0, n_classes - 1)
     _, *spiking = recording.shapes
-    if unknown := [name for name in layers or () if name not in spiking]:
+    layers = [layers] if isinstance(layers, str) else layers or ()
+    if unknown := [name for name in layers if name not in spiking]:
         raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {spiking}")
     _check_number("max_maps", max_maps, 1, np.inf)
     _check_number("max_neurons", max_neurons, 1, np.inf)
