@@ -122,6 +122,8 @@ def table(rows):
         ]
         for case, row in rows[preset].items():
             right = "yes" if row["cause"] in CASES[case][3] else "no"
+            if row["cause"] == "healthy" and row["ann"] - row["accuracy"] <= 0.01 and case != "nothing":
+                right = "nothing is lost"
             mended = "" if row["mended"] is None else f"{100 * row['mended']:.1f} %"
             lines.append(
                 f"| {case} | {100 * row['accuracy']:.1f} % | {row['named']} | {right} | {mended} | {row['cost']:.1f} |"

@@ -16,20 +16,20 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
     """The largest difference between rate and activation that steps, thresholds and starts allow, in every neuron.
 
     A neuron that integrates a signed current, loses no charge and starts at v_0 thresholds, has after any number t of
-    steps emitted N(t) spikes of height h with
+    steps emitted N(t) spikes of height h with ::
 
         |h N(t) - t a| <= d,    d = sum_j |W_j| d_j + h max(v_0, 1 - v_0),
 
     where a is its activation in the ANN, clipped at what a neuron can emit in a step, and d_j is the same bound for the
     neurons that drive it; d_j = 0 for an image as constant current.  So rates averaged over n_steps differ from
     activations by d / n_steps at most, however unevenly spikes arrive.  What each layer adds by itself,
-    h max(v_0, 1 - v_0) / n_steps, is its quantisation error; the sum over |W_j| is what unevenness of the layers before
-    can make of theirs in the worst case, so the bound grows with depth.
+    h max(v_0, 1 - v_0) / n_steps, is its quantisation error; the sum over ``|W_j|`` is what unevenness of the layers
+    before can make of theirs in the worst case, so the bound grows with depth.
 
     It follows from the running maximum: without a limit per step N(t) is the largest floor(v_0 + Z(s)), s <= t, of the
-    charge Z that has come in, and |Z(s) - s z| <= sum_j |W_j| d_j; a limit of spikes per step only delays them.  The
-    maximum of a window differs by no more than its entries do.  Distances of partial sums are what Moser & Lunglmayr
-    2023 (arXiv 2305.05772) measure spike trains by.
+    charge Z that has come in, and ``|Z(s) - s z| <= sum_j |W_j| d_j``; a limit of spikes per step only delays them.
+    The maximum of a window differs by no more than its entries do.  Distances of partial sums are what Moser &
+    Lunglmayr 2023 (arXiv 2305.05772) measure spike trains by.
 
     Parameters
     ----------

@@ -219,17 +219,21 @@ class Diagnosis:
 
     def summary(self):
         """The findings and the table of layers as text."""
-        return "\n".join([*self.sentences(), "", table(self.rows())])
+        remark = (
+            "errors in % of the ANN's activity, root mean square; in brackets what they do to the accuracy, in points"
+        )
+        return "\n".join([*self.sentences(), "", table(self.rows()), remark])
 
     def sentences(self):
         """The findings as a list of str."""
-        ann, spikes = 100 * self.ann_accuracy, 100 * self.accuracy
+        ann, spikes, lost = 100 * self.ann_accuracy, 100 * self.accuracy, self.loss_points
+        change = f"{lost:.2f} points lost" if lost >= 0 else f"{-lost:.2f} points gained"
         lines = [
-            f"{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {self.loss_points:.2f} "
-            f"points lost on {len(self.evaluation.y):,} images"
+            f"{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {change} on "
+            f"{len(self.evaluation.y):,} images"
         ]
         if self.healthy:
-            lines.append(f"healthy: no more than {self.max_loss:g} points are lost, and no layer is far from its ANN")
+            lines.append("healthy: no more is lost than may be, and no layer makes a large error of its own")
         for finding in self.findings:
             cost = f", {finding.points:.2f} points" if finding.points > 0 else ""
             lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
@@ -249,7 +253,7 @@ class Diagnosis:
             name, error = self.network.model.input, f"{100 * self.input_error:.1f} %"
             rows.append((name, left, error, *[""] * (len(header) - 3)))
         for layer in self.layers.values():
-            parts = [f"{100 * layer.causes.get(c, 0):.1f} % ({layer.points.get(c, 0):+.1f})" for c in causes]
+            parts = [f"{100 * layer.causes.get(c, 0):.1f} % ({-layer.points.get(c, 0) + 0.0:+.1f})" for c in causes]
             bound = "" if layer.bound is None else f"{layer.bound:.3g}"
             rows.append(
                 (

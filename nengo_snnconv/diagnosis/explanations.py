@@ -108,7 +108,7 @@ def _quantisation(diagnosis, layer):
     start = _odd_start(diagnosis)
     half, now = diagnosis.foreseen.get("half", 0), diagnosis.foreseen.get(diagnosis.n_steps, 1)
     if start:
-        text += f"; neurons start at {start}, where half of one rounds to the nearest"
+        text += f"; neurons start at {start}, a start at half of one would round to the nearest"
     if start and half >= diagnosis.ann_accuracy - diagnosis.max_loss / 100 and half > now + 0.005:
         what = f"start at half the threshold, which should give {100 * half:.1f} %: initial_potential=0.5"
         start_at_half = {"initial_potential": 0.5, "initial_state": None}

@@ -42,7 +42,7 @@ class Finding:
 
 def find(diagnosis):
     """The findings on a diagnosis, the one to mend first in front."""
-    structural = _dead(diagnosis) or _wrong_ann(diagnosis) or _out_of_scale(diagnosis) or _overdriven(diagnosis)
+    structural = _dead(diagnosis) or _out_of_scale(diagnosis) or _wrong_ann(diagnosis) or _overdriven(diagnosis)
     if structural:
         return [structural, *_besides(diagnosis, structural)]
     if diagnosis.loss_points <= diagnosis.max_loss + 1e-9:
@@ -63,8 +63,8 @@ def _dead(diagnosis):
 
 def _wrong_ann(diagnosis):
     """An ANN that guesses, or that spikes are better than: what is amiss is not the conversion."""
-    guesses = diagnosis.ann_accuracy < diagnosis.near_chance and not _out_of_scale(diagnosis)
-    if diagnosis.largest_input == 0 or guesses or diagnosis.loss_points < -max(diagnosis.max_loss, 5):
+    guesses = diagnosis.ann_accuracy < diagnosis.near_chance
+    if guesses or diagnosis.loss_points < -max(diagnosis.max_loss, 5):
         return _finding(diagnosis, "ann", 0.0, diagnosis.network.model.output)
     return None
 
@@ -73,7 +73,12 @@ def _out_of_scale(diagnosis):
     """The first layer from which on all activations are larger, or smaller, than the scales say."""
     metadata = diagnosis.network.model.metadata
     how = metadata.get("normalization", {})
-    if "scales" not in metadata or how.get("method") == "model" or how.get("percentile", 100) < 99:
+    if (
+        diagnosis.largest_input == 0
+        or "scales" not in metadata
+        or how.get("method") == "model"
+        or how.get("percentile", 100) < 99
+    ):
         return None
     levels = np.array([*(layer.level for layer in diagnosis.layers.values()), diagnosis.output_level])
     for i, name in enumerate(diagnosis.layers):
@@ -98,7 +103,8 @@ def _besides(diagnosis, structural):
     names = list(diagnosis.layers)
     before = names[: names.index(structural.layer)] if structural.layer in names else []
     costs = diagnosis.points(before)
-    costs = {cause: lost for cause, lost in costs.items() if lost > diagnosis.max_loss and cause != structural.cause}
+    enough = max(diagnosis.max_loss, diagnosis.loss_points / 10)
+    costs = {cause: lost for cause, lost in costs.items() if lost > enough and cause != structural.cause}
     return [_finding(diagnosis, *cost) for cost in sorted(costs.items(), key=lambda item: -item[1])]
 
 

@@ -71,7 +71,7 @@ def more_steps(diagnosis):
     n_steps = next((n for n, accuracy in more.items() if accuracy >= allowed), max(more, key=more.get))
     remark = ""
     if more[n_steps] > diagnosis.accuracy + 0.005:
-        remark = f", which should give {100 * more[n_steps]:.1f} % if spikes came evenly"
+        remark = f" ({n_steps} should give {100 * more[n_steps]:.1f} % if spikes came evenly)"
     uneven = max(diagnosis.error_of("transient"), diagnosis.error_of("unevenness"))
     if uneven > diagnosis.error_of("quantisation") / 4:
         n_steps *= 2
@@ -79,13 +79,19 @@ def more_steps(diagnosis):
 
 
 def settle(diagnosis):
-    """Leave out the first steps, if that helped in this very run; else start at random potentials; else more steps."""
+    """Leave out the first steps, if that did in this very run; else start at random potentials; else more steps."""
     half = diagnosis.n_steps // 2
-    if not diagnosis.skip_steps and half and diagnosis.late_accuracy > diagnosis.accuracy + 0.005:
+    if (
+        not diagnosis.skip_steps
+        and half
+        and diagnosis.late_accuracy >= diagnosis.ann_accuracy - diagnosis.max_loss / 100
+    ):
         late = f"which gives {100 * diagnosis.late_accuracy:.1f} % in this run"
         return run_with(f"leave the first steps out of the class scores: skip_steps={half}, {late}", skip_steps=half)
     neuron_type = diagnosis.network.settings.neuron_type
-    if not diagnosis.skip_steps and not neuron_type.initial_state:
+    # with few steps, random starts cost more than they bring
+    even = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
+    if even and not neuron_type.initial_state:
         what = "let neurons start at random potentials, so that they do not spike together"
         start = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
         return other_neurons(what, diagnosis.network, initial_state=start)

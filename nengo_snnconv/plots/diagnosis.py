@@ -10,7 +10,7 @@ COLORS = {
     "quantisation": "#2b6cb0",
     "transient": "#38a169",
     "unevenness": "#d69e2e",
-    "reset": "#dd6b20",
+    "reset": "#b83280",
     "synapse": "#319795",
 }
 COLUMNS = 5
