@@ -418,10 +418,11 @@ def test_interrupted_training_exits_with_130_and_can_be_continued(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def spiking_file(tmp_path_factory):
-    """A small converted network in a file; its scales are far too small, so it clips."""
-    x = snc.load_dataset("digits", train=200, test=1).x_train
-    network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), x, percentile=5)
+def spiking_file(tmp_path_factory, digits):
+    """A small converted network in a file, trained briefly; its scales are far too small, so it clips."""
+    ann = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
+    ann = snc.train(ann, digits.x_train, digits.y_train, epochs=3, batch_size=50, learning_rate=3e-3)
+    network = snc.normalize(snc.convert(ann), digits.x_train[:200], percentile=5)
     path = tmp_path_factory.mktemp("networks") / "clipping.snn.npz"
     snc.save(snc.to_spiking(network), path)
     return path
