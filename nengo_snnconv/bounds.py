@@ -6,8 +6,8 @@ from nengo.dists import Choice, Uniform
 from .build.keras_layers import keras_layer
 from .build.native import NativeSettings
 from .build.network import ConvNetwork
-from .checks import check_counts
-from .exceptions import ConversionError, SettingsError
+from .checks import check_run
+from .exceptions import ConversionError
 from .model import layers as specs
 from .neurons.integrate_and_fire import IntegrateAndFire
 
@@ -56,11 +56,7 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
     SettingsError
         If a number of steps cannot work.
     """
-    check_counts(n_steps=n_steps)
-    if not dt > 0:
-        raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
-    if not (isinstance(skip_steps, int | np.integer) and 0 <= skip_steps < n_steps):
-        raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
+    check_run(n_steps, skip_steps, dt)
     reason = why_unbounded(network)
     if reason:
         raise ConversionError(f"there is no error bound for this network: {reason}")

@@ -12,6 +12,15 @@ def check_counts(**values):
             raise SettingsError(f"{name} must be a positive integer, got {value!r}")
 
 
+def check_run(n_steps, skip_steps, dt):
+    """Raise SettingsError where a run cannot have so many steps, leave out so many of them, or have steps so long."""
+    check_counts(n_steps=n_steps)
+    if not (isinstance(skip_steps, int | np.integer) and 0 <= skip_steps < n_steps):
+        raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
+    if not dt > 0:
+        raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
+
+
 def check_images(model, x):
     """``x`` as float32 images that fit ``model``; SettingsError where they do not."""
     x = np.asarray(x)

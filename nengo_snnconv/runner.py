@@ -9,7 +9,7 @@ from nengo.synapses import SynapseParam
 from . import metrics
 from .backends import BACKENDS
 from .build.trainable import check_collected
-from .checks import check_counts
+from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
 
@@ -40,11 +40,8 @@ class Runner:
         skip_steps=0,
         potentials=False,
     ):
-        check_counts(n_steps=n_steps, minibatch_size=minibatch_size)
-        if not (isinstance(skip_steps, int | np.integer) and 0 <= skip_steps < n_steps):
-            raise SettingsError(f"skip_steps must be a whole number from 0 to n_steps - 1, got {skip_steps!r}")
-        if not dt > 0:
-            raise SettingsError(f"dt must be above 0 seconds, got {dt!r}")
+        check_counts(minibatch_size=minibatch_size)
+        check_run(n_steps, skip_steps, dt)
         if backend not in BACKENDS:
             raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
         check_collected(network)
