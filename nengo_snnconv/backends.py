@@ -5,7 +5,7 @@ import abc
 import nengo
 import numpy as np
 
-from .build.native import NativeSettings
+from .build.network import NativeBase
 from .compat import nengo_dl
 from .exceptions import ConversionError
 
@@ -77,7 +77,7 @@ class NengoDLBackend(Backend):
         self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
 
     def changes(self, network):
-        return {} if isinstance(network.settings, NativeSettings) else {"stateful": True}
+        return {} if isinstance(network.settings, NativeBase) else {"stateful": True}
 
     def show(self, images, first):
         self.n_images = len(images)
@@ -99,7 +99,7 @@ class NengoBackend(Backend):
     at_once = 1
 
     def __init__(self, network, probed, minibatch_size, dt, potentials=()):
-        if not isinstance(network.settings, NativeSettings):
+        if not isinstance(network.settings, NativeBase):
             raise ConversionError(
                 "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
                 "runs: use backend='nengo_dl', or a network made by convert"
@@ -118,8 +118,9 @@ class NengoBackend(Backend):
         source = self.network.layers[self.network.model.input]
         if isinstance(source, nengo.ensemble.Neurons):
             # Poisson spikes are those of this image's place in a minibatch
-            item = self.simulator.model.sig[source]["item"]
-            self.simulator.signals[item][...] = first % self.minibatch_size
+            item = self.simulator.model.sig[source].get("item")
+            if item is not None:
+                self.simulator.signals[item][...] = first % self.minibatch_size
 
     def run(self, n_steps):
         self.simulator.run_steps(n_steps, progress_bar=False)

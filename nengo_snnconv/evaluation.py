@@ -1,18 +1,18 @@
 """evaluate: a network's accuracy after every time step, its spikes and its operations."""
 
 import dataclasses
-import time
 
 import numpy as np
 from nengo.params import Default
 
 from . import metrics
-from .build.network import ConvNetwork
+from .build.network import check_network
 from .build.rate_model import rate_model
-from .checks import check_data, check_images
+from .checks import check_data
 from .exceptions import SettingsError
-from .progress import progress_bar
-from .runner import Runner
+from .model import layers as specs
+from .runner import run_length
+from .tally import check_closed_form, computed, simulated
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,14 +70,15 @@ class Evaluation:
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.
     input_layer : LayerActivity or None
-        Of an input of Poisson spikes; None for constant current.
+        Of an input that spikes; None for constant current.
     other_operations : float
-        Additions per image that the outputs of maxima cause; each one but zero counts, in each step.
+        Additions per image that the outputs of maxima cause, where each one but zero counts, in each step, and those of
+        spikes that neurons send again in later stages of time to first spike.
     ann_operations : int
         Multiply-accumulate operations of the ANN for one image.
     input_operations : int
         Those of them that the image itself causes.  As constant current it is no spike, so they are needed with
-        spikes too, once; 0 for an input of Poisson spikes, whose additions are synaptic operations.
+        spikes too, once; 0 for an input of spikes, whose additions are synaptic operations.
     seconds, build_seconds : float
         Wall time of the simulation, and of building it.
     dt : float
@@ -197,46 +198,12 @@ class Evaluation:
         return plot_accuracy(self, axes)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Recording:
-    """Everything that a network did for a few images.
-
-    Attributes
-    ----------
-    images : ndarray, (images, height, width, channel)
-    spikes : dict of str to ndarray, (images, steps, neurons)
-        Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
-    output, filtered : ndarray, (images, steps, classes)
-        Class scores, and the same read out over time.
-    dt : float
-        Seconds per step.
-    shapes : dict of str to tuple of int
-        (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
-        flattened row by row, channel last.
-    input : ndarray, (images, steps, height, width, channel)
-        What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
-        ``input_threshold``.
-    potentials : dict of str to ndarray, (images, steps, neurons)
-        Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
-        reset already.  Empty if they were not asked for.
-    """
-
-    images: np.ndarray
-    spikes: dict
-    output: np.ndarray
-    filtered: np.ndarray
-    dt: float
-    shapes: dict
-    input: np.ndarray
-    potentials: dict
-
-
 def evaluate(
     network,
     x,
     y,
     *,
-    n_steps=30,
+    n_steps=None,
     backend="nengo_dl",
     synapse=Default,
     skip_steps=0,
@@ -256,11 +223,12 @@ def evaluate(
     x : ndarray, (images, height, width, channel)
     y : ndarray, (images,)
         Class numbers.
-    n_steps : int
-        Time steps for which each image is shown.
-    backend : "nengo_dl" or "nengo"
+    n_steps : int, optional
+        Time steps for which each image is shown: 30 by default.  Networks made by ``to_ttfs`` know how many they take.
+    backend : "nengo_dl", "nengo" or "fast"
         The simulator.  nengo, the reference, shows one image after another; it cannot run the TensorNodes of networks
-        made by ``build_trainable``.
+        made by ``build_trainable``.  "fast" computes networks made by ``to_ttfs`` in closed form: the same spikes and
+        scores after every step, in the time of a few forward passes.
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default, for networks
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
@@ -291,133 +259,57 @@ def evaluate(
     ConversionError
         If the back end cannot run the network.
     """
-    _check_network(network)
+    check_network(network)
     x, y = check_data(network.model, x, y)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
-    started = time.perf_counter()
-    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
-    build_seconds = time.perf_counter() - started
-    if watch:
-        watch.begin(runner)
+    n_steps = run_length(network, n_steps)
+    if backend == "fast":
+        check_closed_form(network, synapse, skip_steps, watch)
+        tally = computed(network, x, n_steps, minibatch_size, progress)
+    else:
+        options = (backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch)
+        tally = simulated(network, x, n_steps, *options)
 
     model = network.model
-    n_classes = model.size(model.output)
-    step_predictions = np.empty((n_steps, len(x)), np.int32)
-    scores = np.empty((len(x), n_classes), np.float32)
-    totals = {name: np.zeros(model.size(name)) for name in runner.recorded}
-    per_step = {name: np.zeros(n_steps) for name in runner.recorded}
-    started = time.perf_counter()
-    with runner, progress_bar(len(x) * n_steps, "simulating", "image-step", progress) as bar:
-        for chunk in runner.run(x):
-            images, steps, _, filtered, activity = chunk
-            if watch:
-                watch.see(*chunk)
-            step_predictions[steps, images] = filtered.argmax(axis=-1).T
-            scores[images] = filtered[:, -1]
-            for name, values in activity.items():
-                by_step = runner.counts(values.sum(axis=0))
-                totals[name] += by_step.sum(axis=0)
-                per_step[name][steps] += by_step.sum(axis=1)
-            bar.update(filtered.shape[0] * filtered.shape[1])
-    seconds = time.perf_counter() - started
-
     operations = {
-        name: float(counts @ metrics.fan_out(model, name).ravel()) / len(x) for name, counts in totals.items()
+        name: float(counts @ metrics.fan_out(model, name).ravel()) / len(x) for name, counts in tally.totals.items()
     }
     layers = {
         name: LayerActivity(
             name,
             model.size(name),
-            float(totals[name].mean()) / len(x),
-            totals[name] / (len(x) * n_steps * dt),
-            per_step[name] / len(x),
+            float(counts.mean()) / len(x),
+            counts / (len(x) * n_steps * dt),
+            tally.per_step[name] / len(x),
             operations[name],
         )
-        for name in runner.recorded
+        for name, counts in tally.totals.items()
     }
-    input_layer = layers.pop(model.input, None)
-    layers = {name: layers[name] for name in runner.spiking}
+    sent_again = network.settings.sent_again(model)
     ann_predictions = rate_predictions(network, x)
     return Evaluation(
-        accuracy=metrics.accuracy(step_predictions, y),
+        accuracy=metrics.accuracy(tally.step_predictions, y),
         ann_accuracy=float(metrics.accuracy(ann_predictions, y)),
-        step_predictions=step_predictions,
+        step_predictions=tally.step_predictions,
         ann_predictions=ann_predictions,
-        scores=scores,
+        scores=tally.scores,
         y=y,
-        layers=layers,
-        input_layer=input_layer,
-        other_operations=sum(operations[name] for name in operations if name not in (*layers, model.input)),
+        layers={name: layers[name] for name in layers if isinstance(model.layers[name], specs.Rectifier)},
+        input_layer=layers.get(model.input),
+        other_operations=sum(
+            operations[name]
+            for name in operations
+            if metrics.is_event_source(model.layers[name]) and not isinstance(model.layers[name], specs.Rectifier)
+        )
+        + sum(float(tally.totals[name].sum()) / len(x) * times for name, times in sent_again.items()),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
-        input_operations=0 if input_layer else int(metrics.fan_out(model, model.input).sum()),
-        seconds=seconds,
-        build_seconds=build_seconds,
+        input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
+        seconds=tally.seconds,
+        build_seconds=tally.build_seconds,
         dt=dt,
         backend=backend,
     )
-
-
-def record(network, x, *, n_steps=30, backend="nengo_dl", synapse=Default, dt=0.001, potentials=False):
-    """Run a network on a few images and keep all that it did.
-
-    Parameters
-    ----------
-    network : ConvNetwork
-    x : ndarray, (images, height, width, channel)
-        A few: all spikes of all steps are kept in memory.
-    n_steps, backend, synapse, dt
-        As for :func:`evaluate`.
-    potentials : bool
-        Record membrane potentials too.
-
-    Returns
-    -------
-    Recording
-
-    Raises
-    ------
-    SettingsError
-        If an argument cannot work, if the images do not fit the network, or if its neurons have no membrane potential.
-    ConversionError
-        If the back end cannot run the network.
-    """
-    _check_network(network)
-    x = check_images(network.model, x)
-    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x), potentials=potentials)
-    with runner:
-        _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
-    output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
-    activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
-    model = network.model
-    names = ([model.input] if runner.input_spikes else []) + runner.spiking
-    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
-    return Recording(
-        images=x,
-        spikes=spikes,
-        output=output,
-        filtered=filtered,
-        dt=dt,
-        shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
-        input=_emitted_input(network, x, spikes.get(model.input), n_steps),
-        potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
-    )
-
-
-def _emitted_input(network, x, counts, n_steps):
-    """What the input layer emitted: ``x`` in each step, or spikes of its sign, ``counts`` of them."""
-    shown = np.broadcast_to(x[:, None], (len(x), n_steps, *x.shape[1:]))
-    if counts is None:
-        return shown
-    height = np.float32(network.settings.input_threshold)
-    return height * np.sign(shown) * counts.reshape(shown.shape).astype(np.float32)
-
-
-def _check_network(network):
-    if not isinstance(network, ConvNetwork):
-        raise SettingsError(
-            f"expected a network, got {type(network).__name__}: build one first, for example with build_trainable"
-        )
 
 
 def rate_predictions(network, x, batch_size=500):

@@ -13,6 +13,8 @@ from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
 
+DEFAULT_STEPS = 30
+
 
 class Runner:
     """Runs a network over images in minibatches and over time in chunks.
@@ -50,7 +52,7 @@ class Runner:
         spikes = settings.neuron_type.spiking
         self.recorded = [name for name, layer in model.layers.items() if (spikes and metrics.is_event_source(layer))]
         self.spiking = [name for name in self.recorded if isinstance(model.layers[name], specs.Rectifier)]
-        self.input_spikes = getattr(settings, "input_coding", "constant") == "poisson"
+        self.input_spikes = settings.input_spikes
         if self.input_spikes:
             self.recorded.insert(0, model.input)
         self.n_steps, self.skip_steps, self.dt = n_steps, skip_steps, dt
@@ -62,7 +64,8 @@ class Runner:
         self.potentials = self.spiking if potentials else []
         if potentials:
             _check_potentials(settings.neuron_type)
-        self.threshold = getattr(settings.neuron_type, "threshold", 1.0)
+        threshold = getattr(settings.neuron_type, "threshold", 1.0)
+        self.threshold = getattr(settings.neuron_type, "firing_potential", threshold)
         minibatch_size = min(minibatch_size, n_images)
         self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt, self.potentials)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
@@ -85,7 +88,7 @@ class Runner:
         """
         x = x.reshape(len(x), -1)
         if self.input_spikes:
-            _check_input(x, self.simulator.network.settings.input_threshold)
+            _check_input(x, self.simulator.network.settings)
         for first in range(0, len(x), self.simulator.at_once):
             images = x[first : first + self.simulator.at_once]
             read_out = averaged(self.skip_steps) if self.accumulates else None
@@ -120,6 +123,15 @@ class Runner:
         return metrics.spike_counts(emitted, self.amplitude, self.dt)
 
 
+def run_length(network, n_steps):
+    """The number of steps of a run, from what a user asks for: None for the default."""
+    needed = network.settings.total_steps(network.model)
+    if None not in (n_steps, needed) and n_steps != needed:
+        raise SettingsError(f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out")
+    n_steps = needed if n_steps is None else n_steps
+    return DEFAULT_STEPS if n_steps is None else n_steps
+
+
 def _check_rates(settings, dt):
     """Warn where a neuron that spikes once a step at most cannot reach an activation of 1."""
     longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
@@ -138,13 +150,14 @@ def _check_potentials(neuron_type):
         )
 
 
-def _check_input(x, threshold):
-    """Warn where Poisson spikes cannot carry the input."""
-    share = np.mean(np.abs(x) > threshold)
-    if share > 0:
+def _check_input(x, settings):
+    """Warn where spikes cannot carry the input."""
+    largest = np.abs(x).max()
+    if largest > settings.input_limit:
+        share = np.mean(np.abs(x) > settings.input_limit)
         warnings.warn(
-            f"{100 * share:.2g} % of the input is above the input_threshold of {threshold:g}, where Poisson spikes are "
-            f"clipped: use to_spiking(..., input_threshold={np.abs(x).max():g})",
+            f"{100 * share:.2g} % of the input is above {settings.input_limit:g}, where its spikes are clipped: use "
+            f"{settings.with_input_limit(largest)}",
             stacklevel=4,
         )
 

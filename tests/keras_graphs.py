@@ -2,7 +2,10 @@
 
 import numpy as np
 
+import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import simplify
 
 layers = tf.keras.layers
 
@@ -101,3 +104,21 @@ def _merge(rng, rank, tensors, name):
     other = partners[rng.integers(len(partners))]
     kind = [layers.Add, layers.Average, layers.Concatenate][rng.integers(3)]
     return kind(name=name)([tensors[-1], other])
+
+
+def dyadic_model(seed, n_layers):
+    """A random network whose sums are exact: small multiples of 1/16, and averages over 2, 4, 8, ... entries only."""
+    model = simplify(snc.as_model(random_model(seed, n_layers)))
+    return model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
+
+
+def averages_are_dyadic(model):
+    for layer in model.layers.values():
+        shape = model.shapes[layer.inputs[0]] if layer.inputs else ()
+        if isinstance(layer, specs.AveragePool) and (set(layer.pool_size) - {1, 2, 4} or layer.padding == "same"):
+            return False
+        if isinstance(layer, specs.GlobalAveragePool) and set(shape[:-1]) - {1, 2, 4, 8}:
+            return False
+        if isinstance(layer, specs.Affine) and layer.name.endswith("_scaled"):
+            continue
+    return True

@@ -14,7 +14,8 @@ ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks"),
     ("neurons", "build"),
-    ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "evaluation")
+    ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "tally")
+    + ("evaluation", "recording", "first_spike")
     + ("bounds", "diagnosis"),
     ("plots", "report", "gui"),
     ("cli", "__init__"),

@@ -10,6 +10,7 @@ from models import branched, make, small_cnn
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.training.penalty import active_neurons
 
 LIF = nengo.LIF(amplitude=0.01)
 
@@ -346,3 +347,35 @@ class TestRandomAffine:
     def test_refused(self):
         with pytest.raises(snc.SettingsError, match="scale=1.5"):
             snc.random_affine(scale=1.5)
+
+
+class TestActivityPenalty:
+    def test_measure_counts_equally_active_neurons(self):
+        activity = np.zeros((4, 3, 5, 2), np.float32)
+        activity[1, 0, 0, 0] = 7
+        activity[2, :, 1] = 0.5
+        activity[3] = 1e-3
+        np.testing.assert_allclose(active_neurons(tf.constant(activity))[:, 0], [0, 1, 6, 30], rtol=1e-5)
+
+    def test_fewer_neurons_are_active(self, problem):
+        plain, sparse = (train(problem, activity_penalty=weight, epochs=8) for weight in (0.0, 3.0))
+        x = problem[0]
+        names = [name for name, layer in plain.model.layers.items() if isinstance(layer, specs.Rectifier)]
+        shares = [np.mean([(a > 0).mean() for a in as_list(snc.rate_model(n, names)(x))]) for n in (plain, sparse)]
+        assert shares[1] < 0.7 * shares[0]
+        assert "active" not in plain.history
+        assert sparse.history["active"][-1] < sparse.history["active"][0]
+
+    def test_engines_do_the_same_steps(self, problem):
+        one, other = (train(problem, activity_penalty=1.0, epochs=2, engine=e).history for e in ("keras", "nengo_dl"))
+        for name in ("loss", "accuracy", "active"):
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-4)
+
+    @pytest.mark.parametrize("weight", [-1, np.inf, np.nan])
+    def test_refused(self, problem, weight):
+        with pytest.raises(snc.SettingsError, match="activity_penalty must be 0 or more"):
+            train(problem, activity_penalty=weight)
+
+
+def as_list(activity):
+    return [each.numpy() for each in (activity if isinstance(activity, list) else [activity])]

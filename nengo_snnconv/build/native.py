@@ -7,15 +7,15 @@ import typing
 import nengo
 import numpy as np
 
-from ..compat import nengo_dl, tf
+from ..compat import nengo_dl
 from ..exceptions import SettingsError
 from ..model import layers as specs
 from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
-from ..neurons.max_gate import MaxGate
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
-from .network import Settings
+from .network import NativeBase
+from .objects import add_output, linear_node, maximum_node, placed_neurons
 from .transforms import bias_of, connect
 
 INPUT_CODINGS = ("constant", "poisson")
@@ -23,7 +23,7 @@ READOUTS = ("potential", "spikes")
 
 
 @dataclasses.dataclass(frozen=True)
-class NativeSettings(Settings):
+class NativeSettings(NativeBase):
     """How ``convert`` and ``to_spiking`` make a network; the parameters are explained there."""
 
     max_rate: float = None
@@ -60,12 +60,21 @@ class NativeSettings(Settings):
         return match_rectifier(self.neuron_type, self.max_rate)
 
     @property
+    def input_spikes(self):
+        return self.input_coding == "poisson"
+
+    @property
+    def input_limit(self):
+        """The largest input that spikes can carry, and the height of a spike of the input in units of it."""
+        return self.input_threshold
+
+    def with_input_limit(self, limit):
+        """How a user asks for another limit."""
+        return f"to_spiking(..., input_threshold={limit:g})"
+
+    @property
     def spike_amplitude(self):
         return self.match.neuron_type.amplitude
-
-    def rate(self, model, name):
-        """The rectifier as a Keras layer: what the neurons stand for."""
-        return tf.keras.layers.ReLU(name=name)
 
     def construct(self, network):
         model = network.model
@@ -82,17 +91,12 @@ class NativeSettings(Settings):
         if self.input_coding == "poisson":
             network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
             nengo.Connection(network.input, network.layers[model.input], synapse=None)
-        network.output = nengo.Node(size_in=model.size(model.output), label="output")
         scores = network.layers[model.output]
         if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
             neurons = self.neurons(model.size(model.output), "output_neurons")
             nengo.Connection(scores, neurons, synapse=None)
             scores = neurons
-        nengo.Connection(scores, network.output, synapse=None)
-        nengo.Probe(network.output, label="output")
-        nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
-        for name in self.probe_layers:
-            nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash
+        add_output(network, scores, self.output_synapse, self.probe_layers)
 
     def neurons(self, size, label, bias=0.0, **changes):
         """The neurons of an ensemble that stands for rectifiers, with a constant input ``bias``.
@@ -101,7 +105,7 @@ class NativeSettings(Settings):
         """
         gain = np.full(size, self.match.gain)
         neuron_type = replaced(self.match.neuron_type, **changes) if changes else self.match.neuron_type
-        return _neurons(neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
+        return placed_neurons(neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
 
     def _driven_neurons(self, model, rectifier, objects):
         """Neurons into which a weighted layer is connected without a node in between."""
@@ -131,9 +135,8 @@ def _place(layer, settings, model, objects):
 
     A linear layer is a Node that sums what its connections bring.
     """
-    node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
     sources = [objects[name] for name in layer.inputs]
-    connect(layer, model, sources, node, [settings.synapse_from(source) for source in sources])
+    node = linear_node(layer, model, sources, [settings.synapse_from(source) for source in sources])
     bias = bias_of(layer, model)
     if bias.any():
         nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
@@ -157,7 +160,7 @@ def _(layer: specs.Input, settings, model, objects):
     if settings.input_coding == "constant":
         return nengo.Node(np.zeros(size), label=layer.name)
     neuron_type = PoissonInput(settings.input_threshold, settings.seed or 0)
-    return _neurons(neuron_type, np.ones(size), np.zeros(size), layer.name)
+    return placed_neurons(neuron_type, np.ones(size), np.zeros(size), layer.name)
 
 
 @_place.register(specs.Flatten)
@@ -177,20 +180,8 @@ def _(layer: specs.Rectifier, settings, model, objects):
 @_place.register(specs.GlobalMaxPool)
 def _(layer, settings, model, objects):
     source = objects[layer.inputs[0]]
-    entries = layer.windows(model.shapes[layer.inputs[0]])
-    gate = MaxGate(entries.shape[1], cumulative=settings.neuron_type.spiking or settings.input_coding == "poisson")
-    neurons = _neurons(gate, np.ones(entries.size), np.zeros(entries.size), f"{layer.name}.gate")
-    nengo.Connection(source[entries.ravel()], neurons, synapse=settings.synapse_from(source))
-    node = nengo.Node(size_in=len(entries), label=layer.name)
-    nengo.Connection(neurons[:: entries.shape[1]], node, synapse=None)
-    return node
-
-
-def _neurons(neuron_type, gain, bias, label):
-    """The neurons of an ensemble that is driven and read directly; what Nengo draws at random is never used."""
-    size = len(gain)
-    unused = {"encoders": np.ones((size, 1)), "eval_points": np.zeros((1, 1))}
-    return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
+    cumulative = settings.neuron_type.spiking or settings.input_coding == "poisson"
+    return maximum_node(layer, model, source, settings.synapse_from(source), cumulative)
 
 
 @functools.singledispatch

@@ -6,6 +6,9 @@ import typing
 
 import nengo
 
+from ..compat import tf
+from ..exceptions import SettingsError
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings(abc.ABC):
@@ -16,11 +19,21 @@ class Settings(abc.ABC):
 
     # whether class scores are sums over time; else they are read through the output synapse
     accumulates: typing.ClassVar = False
+    # whether the input layer spikes; then input_limit is the largest input that it carries, and the height of a spike
+    input_spikes: typing.ClassVar = False
 
     @property
     def spike_amplitude(self):
         """A spike has the height of this divided by dt."""
         return getattr(self.neuron_type, "amplitude", 1)
+
+    def total_steps(self, model):
+        """How many steps a run takes; None where that is up to the user."""
+        return
+
+    def sent_again(self, model):
+        """How many times the spikes of layers are sent again, for layers that read them later: {name: int}."""
+        return {}
 
     @abc.abstractmethod
     def construct(self, network):
@@ -37,6 +50,14 @@ class Settings(abc.ABC):
     @abc.abstractmethod
     def report_row(self, layer):
         """How a layer is built: (Nengo object, "exact" or "approximated", remark), each a str."""
+
+
+class NativeBase(Settings):
+    """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
+
+    def rate(self, model, name):
+        """The rectifier as a Keras layer: what the neurons stand for."""
+        return tf.keras.layers.ReLU(name=name)
 
 
 class ProbeList(list):
@@ -109,6 +130,14 @@ class ConvNetwork(nengo.Network):
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
         return "\n\n".join(map(table, tables))
+
+
+def check_network(network):
+    """Raise SettingsError for anything but a network."""
+    if not isinstance(network, ConvNetwork):
+        raise SettingsError(
+            f"expected a network, got {type(network).__name__}: build one first, for example with build_trainable"
+        )
 
 
 def reading_table(reading):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..evaluation import record
+from ..recording import record
 
 # neurons of a layer whose spikes are drawn, spread evenly over it
 RASTER_NEURONS = 50

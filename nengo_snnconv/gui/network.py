@@ -3,8 +3,7 @@
 import nengo
 import numpy as np
 
-from ..build.native import NativeSettings
-from ..build.network import ConvNetwork
+from ..build.network import ConvNetwork, NativeBase
 from ..checks import check_counts, check_data
 from ..exceptions import ConversionError, SettingsError
 from .trial import Average, Trial
@@ -111,7 +110,7 @@ def _check_network(network):
             f"GuiNetwork takes a network, got {type(network).__name__}: a Model has no neurons, make a network of it "
             "with convert and to_spiking"
         )
-    if not isinstance(network.settings, NativeSettings):
+    if not isinstance(network.settings, NativeBase):
         raise ConversionError(
             "Nengo GUI runs nengo's own simulator, which cannot run networks made by build_trainable, as only NengoDL "
             "has their TensorNodes: open a network made by convert"

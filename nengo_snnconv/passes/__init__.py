@@ -3,6 +3,7 @@
 from .drop_dropout import drop_dropout
 from .fold_affine import fold_affine
 from .rectify_before_max import rectify_before_max
+from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale
 
 # in this order: without dropout in between, scales find the convolution that they belong to; the last one asks what
@@ -24,6 +25,7 @@ __all__ = [
     "find_units",
     "fold_affine",
     "rectify_before_max",
+    "rectify_sums_before_max",
     "rescale",
     "simplify",
 ]

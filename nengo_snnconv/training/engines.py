@@ -2,10 +2,15 @@
 
 import abc
 
+import nengo
+import numpy as np
+
 from ..build.rate_model import arrays_of_rate_model, rate_model
 from ..build.trainable import live_arrays
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
+from ..model import layers as specs
+from .penalty import active_neurons
 
 
 class Engine(abc.ABC):
@@ -17,10 +22,14 @@ class Engine(abc.ABC):
         What is compiled and trained.
     """
 
-    def __init__(self, network, optimizer, loss, batch_size):
+    def __init__(self, network, optimizer, loss, batch_size, activity_penalty=0.0):
         self.network = network
         self.optimizer = optimizer
         self.batch_size = batch_size
+        self.activity_penalty = activity_penalty
+        layers = network.model.layers.items() if activity_penalty else ()
+        self.penalised = [name for name, layer in layers if isinstance(layer, specs.Rectifier)]
+        self.n_neurons = sum(network.model.size(name) for name in self.penalised)
         self.setup(loss)
 
     @abc.abstractmethod
@@ -29,7 +38,7 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def fit(self, x, y, callbacks):
-        """Train on images (n, height, width, channel) in their order: {"loss": ..., "accuracy": ...}."""
+        """Train on images (n, height, width, channel) in their order: {"loss": ..., "accuracy": ..., ...}."""
 
     @abc.abstractmethod
     def arrays(self):
@@ -48,6 +57,10 @@ class Engine(abc.ABC):
 class KerasEngine(Engine):
     def setup(self, loss):
         self.keras = rate_model(self.network)
+        if self.penalised:
+            share = sum(active_neurons(self.keras.get_layer(name).output) for name in self.penalised) / self.n_neurons
+            self.keras.add_loss(self.activity_penalty * tf.reduce_mean(share))
+            self.keras.add_metric(share, name="active")
         self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
 
     def fit(self, x, y, callbacks):
@@ -63,19 +76,38 @@ class NengoDLEngine(Engine):
         # synapses delay their input, and a rate network that runs for one step has no use for them
         self.trained = self.network.rebuild(synapse=None, stateful=False)
         self.probe = self.trained.probes["output"]
+        losses = {self.probe: loss}
+        if self.penalised:
+            self.active = self._probe_active_share()
+            losses[self.active] = lambda _, share: self.activity_penalty * tf.reduce_mean(share)
         self.simulator = nengo_dl.Simulator(
             self.trained, minibatch_size=self.batch_size, seed=self.network.seed, progress_bar=False
         )
-        self.simulator.compile(self.optimizer, loss={self.probe: loss}, metrics={self.probe: ["accuracy"]})
+        self.simulator.compile(self.optimizer, loss=losses, metrics={self.probe: ["accuracy"]})
         self.keras = self.simulator.keras_model
+
+    def _probe_active_share(self):
+        """A probe on the share of neurons that are active."""
+        with self.trained:
+            share = nengo.Node(size_in=1)
+            for name in self.penalised:
+                neurons = self.trained.layers[name]
+                counts = nengo_dl.TensorNode(
+                    active_neurons, shape_in=(neurons.size_out,), shape_out=(1,), pass_time=False
+                )
+                nengo.Connection(neurons, counts, synapse=None)
+                nengo.Connection(counts, share, transform=1 / self.n_neurons, synapse=None)
+            return nengo.Probe(share, label="active")
 
     def fit(self, x, y, callbacks):
         # one time step: (image, step, values)
-        y = y[:, None] if y.ndim > 1 else y[:, None, None]
-        history = self.simulator.fit(
-            x.reshape(len(x), 1, -1), {self.probe: y}, shuffle=False, verbose=0, callbacks=callbacks
-        )
-        return {"loss": float(history.history["loss"][0]), "accuracy": float(history.history["output_accuracy"][0])}
+        targets = {self.probe: y[:, None] if y.ndim > 1 else y[:, None, None]}
+        if self.penalised:
+            targets[self.active] = np.zeros((len(x), 1, 1), np.float32)  # the penalty has none
+        history = self.simulator.fit(x.reshape(len(x), 1, -1), targets, shuffle=False, verbose=0, callbacks=callbacks)
+        figures = {name: float(values[0]) for name, values in history.history.items()}
+        found = {"loss": figures["loss"], "accuracy": figures["output_accuracy"]}
+        return {**found, "active": figures["active_loss"] / self.activity_penalty} if self.penalised else found
 
     def arrays(self):
         return live_arrays(self.trained)

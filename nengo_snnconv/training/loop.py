@@ -38,6 +38,7 @@ def train(
     validation_data=None,
     early_stopping=None,
     augment=None,
+    activity_penalty=0.0,
     checkpoint=None,
     engine="keras",
     seed=0,
@@ -78,6 +79,9 @@ def train(
         Stop when the validation loss has not fallen for this many epochs, and return the best epoch's arrays.
     augment : callable, optional
         ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.
+    activity_penalty : float
+        Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 0.5 to 2 makes
+        networks that need few spikes.  The history then has the share as ``active``.
     checkpoint : str or path, optional
         File that is written after each epoch; a training that finds its own checkpoint continues it.
     engine : "keras" or "nengo_dl"
@@ -105,6 +109,8 @@ def train(
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
     x, y = _check(network, x, y, epochs, batch_size, early_stopping, engine, seed)
+    if not 0 <= activity_penalty < math.inf:
+        raise SettingsError(f"activity_penalty must be 0 or more, got {activity_penalty!r}")
     x, y, validation = _split(network, x, y, validation_split, validation_data)
     if early_stopping is not None and validation is None:
         raise SettingsError("early_stopping needs validation_split or validation_data")
@@ -130,6 +136,7 @@ def train(
             "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
             "batch_size": batch_size,
             "augmented": augment is not None,
+            **({"activity_penalty": activity_penalty} if activity_penalty else {}),
             "early_stopping": early_stopping,
             "engine": engine,
             "seed": seed,
@@ -148,7 +155,7 @@ def train(
         return state.result()
 
     tf.random.set_seed(seed)
-    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size)
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty)
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)

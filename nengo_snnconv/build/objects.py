@@ -1,0 +1,42 @@
+"""The Nengo objects that networks without TensorNodes are made of."""
+
+import nengo
+import numpy as np
+
+from ..neurons.max_gate import MaxGate
+from .transforms import connect
+
+
+def linear_node(layer, model, sources, synapses):
+    """A Node that sums what a linear layer makes of its sources, but for its bias."""
+    node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
+    connect(layer, model, sources, node, synapses)
+    return node
+
+
+def maximum_node(layer, model, source, synapse, cumulative):
+    """A Node with the largest entry of each window: of sums over time if ``cumulative``, else of each step."""
+    entries = layer.windows(model.shapes[layer.inputs[0]])
+    gate = MaxGate(entries.shape[1], cumulative=cumulative)
+    neurons = placed_neurons(gate, np.ones(entries.size), np.zeros(entries.size), f"{layer.name}.gate")
+    nengo.Connection(source[entries.ravel()], neurons, synapse=synapse)
+    node = nengo.Node(size_in=len(entries), label=layer.name)
+    nengo.Connection(neurons[:: entries.shape[1]], node, synapse=None)
+    return node
+
+
+def placed_neurons(neuron_type, gain, bias, label):
+    """The neurons of an ensemble that is driven and read directly; what Nengo draws at random is never used."""
+    size = len(gain)
+    unused = {"encoders": np.ones((size, 1)), "eval_points": np.zeros((1, 1))}
+    return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
+
+
+def add_output(network, scores, synapse, probe_layers):
+    """The network's output, which carries ``scores``, and its probes."""
+    network.output = nengo.Node(size_in=scores.size_out, label="output")
+    nengo.Connection(scores, network.output, synapse=None)
+    nengo.Probe(network.output, label="output")
+    nengo.Probe(network.output, synapse=synapse, label="output_filtered")
+    for name in probe_layers:
+        nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash

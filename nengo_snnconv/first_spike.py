@@ -1,0 +1,184 @@
+"""to_ttfs: from an ANN to a network in which each neuron spikes once at most, and sooner the more it has to say."""
+
+import numpy as np
+
+from .build.first_spike import FirstSpikeSettings, spike_source
+from .build.native import NativeSettings
+from .build.network import ConvNetwork
+from .build.rate_model import rate_model
+from .checks import check_counts, check_images
+from .exceptions import ConversionError, SettingsError
+from .model import layers as specs
+from .neurons.time_to_first_spike import TimeToFirstSpike
+from .normalization import normalize
+from .passes import find_units, rectify_sums_before_max, rescale
+
+THRESHOLDS = ("search", "max", "percentile")
+
+
+def to_ttfs(
+    network,
+    x_calibration=None,
+    n_steps=16,
+    *,
+    threshold="search",
+    percentile=99.9,
+    per=None,
+    x_max=None,
+    seed=None,
+    progress=None,
+):
+    """A network of time to first spike: two-stage neurons that spike once at most (Lopez-Randulfe et al. 2022).
+
+    Each layer of neurons listens for a stage of ``n_steps`` steps and spikes in the next one, in which the layer
+    behind it listens.  A value x in [0, x_max] is a spike at t = t_max (1 - x / x_max), so large values come first, a
+    maximum is the earliest spike of its window, and zero is silence.  Biases are currents from the first step of a
+    stage on.  Where branches meet, spikes of the shorter one are sent again, stage after stage.  Maxima over anything
+    but neurons or the image get neurons in front of them.
+
+    A run takes ``n_steps`` times the number of stages, which is that of layers of neurons in a row and one more;
+    ``evaluate`` and ``record`` know it.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``convert``.
+    x_calibration : ndarray, (images, height, width, channel)
+        Some hundred training images; ``threshold="max"`` needs none if ``x_max`` is given.
+    n_steps : int
+        Steps of a stage, t_max: activations become multiples of 1 / n_steps of the threshold.
+    threshold : "search", "max", "percentile", float, or dict of str to float or ndarray (channels,)
+        u_th / t_max, the activation for which a neuron spikes in the first step; larger ones are clipped.
+
+        "search": the one with the least mean squared error of the activations, rounding and clipping weighed against
+        each other, for each channel, on the calibration data.
+
+        "max": the largest potential that the weights allow, for each layer, as in the paper; nothing is ever clipped.
+
+        "percentile": of the positive activations on the calibration data.
+
+        Numbers are in units of the activations of ``network``: one for all layers of neurons, or for each by name.
+    percentile : float
+        For "percentile".
+    per : "layer" or "channel", optional
+        What shares a threshold, unless thresholds are given; by default channels for "search", layers else.
+    x_max : float, optional
+        The largest input; by default the largest magnitude in ``x_calibration``.
+    seed : int, optional
+        Of the network; by default that of ``network``.
+    progress : bool, optional
+        Show a progress bar; by default where standard error is a terminal.
+
+    Returns
+    -------
+    ConvNetwork
+        ``network.model.metadata["scales"]`` holds the thresholds.  If ``x_calibration`` has values below zero, the
+        input has negative spikes for them, which the paper has not.
+
+    Raises
+    ------
+    ConversionError, SettingsError
+        If the network was not made by ``convert``; if an argument cannot work, or the data do not fit the network.
+
+    References
+    ----------
+    Lopez-Randulfe, Reeb & Knoll 2022, "Conversion of ConvNets to spiking neural networks with less than one spike per
+    neuron", Conference on Cognitive Computational Neuroscience.
+    """
+    x = _check(network, x_calibration, n_steps, threshold, x_max)
+    x_max = _largest(x) if x_max is None else float(x_max)
+    signed = x is not None and bool((x < 0).any())
+    network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x)))
+    options = {"per": per, "progress": progress}
+    if not isinstance(threshold, str):
+        network = network.rebuild(_with_thresholds(network.model, threshold))
+    elif threshold == "search":
+        network = normalize(network, x, method="balance", n_steps=int(n_steps), **options)
+    elif threshold == "percentile":
+        network = normalize(network, x, method="data", percentile=percentile, **options)
+    else:
+        network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
+    seed = network.settings.seed if seed is None else seed
+    settings = FirstSpikeSettings(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
+    return ConvNetwork(network.model, settings, network.label)
+
+
+def _check(network, x, n_steps, threshold, x_max):
+    """The calibration images, checked; None if there are none."""
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+        raise ConversionError(
+            f"to_ttfs takes a network that convert made, got {type(network).__name__}: call convert first"
+        )
+    if network.settings.neuron_type.spiking:
+        raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
+    check_counts(n_steps=n_steps)
+    if isinstance(threshold, str) and threshold not in THRESHOLDS:
+        raise SettingsError(f"threshold must be one of {THRESHOLDS}, a number, or numbers by layer; got {threshold!r}")
+    if x_max is not None and not 0 < x_max < np.inf:
+        raise SettingsError(f"x_max must be above 0 and finite, got {x_max!r}")
+    if x is not None:
+        return check_images(network.model, x)
+    if threshold in ("search", "percentile") or x_max is None:
+        raise SettingsError(
+            "to_ttfs needs calibration data: to_ttfs(network, x), x some hundred training images; only threshold='max' "
+            "and given thresholds do without, if x_max is given too"
+        )
+    return None
+
+
+def _largest(x):
+    """The largest magnitude in the images, or 1 if they are all zero."""
+    return float(np.abs(x).max()) or 1.0
+
+
+def _floors(network, x):
+    """What maxima that are taken over sums do not fall below, {name: (channels,)}."""
+    model = network.model
+    names = [
+        name
+        for name, layer in model.layers.items()
+        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and spike_source(model, name) is None
+    ]
+    if not names:
+        return {}
+    if x is None:
+        raise SettingsError(f"the maxima of layer {names[0]!r} need calibration data: give x_calibration")
+    found = rate_model(network, names).predict(x, verbose=0)
+    found = found if isinstance(found, list) else [found]
+    return {
+        name: np.minimum(values.min(axis=tuple(range(values.ndim - 1))), 0)
+        for name, values in zip(names, found, strict=True)
+    }
+
+
+def _with_thresholds(model, threshold):
+    """The model rescaled to given thresholds: a number, or numbers by layer."""
+    neurons = [name for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)]
+    if not isinstance(threshold, dict):
+        threshold = dict.fromkeys(neurons, threshold)
+    if set(threshold) != set(neurons):
+        raise SettingsError(f"threshold must name each layer of neurons, {neurons}; got {sorted(threshold)}")
+    per = "channel" if any(np.ndim(value) for value in threshold.values()) else "layer"
+    units = find_units(model, per)
+    scales = np.full(units.n_units, np.nan)
+    for name in neurons:
+        values = np.asarray(threshold[name], float)
+        channels = model.shapes[name][-1:]
+        if values.shape not in ((), channels) or not (np.isfinite(values) & (values > 0)).all():
+            raise SettingsError(
+                f"the threshold of {name!r} must be above 0, one number or {channels[0]}; got {threshold[name]!r}"
+            )
+        labels, wanted = units.labels[name], np.broadcast_to(values, model.shapes[name])
+        for label in np.unique(labels[labels >= 0]):
+            found = np.unique(np.append(wanted[labels == label], scales[label]))
+            found = found[~np.isnan(found)]
+            if len(found) > 1:
+                raise SettingsError(
+                    f"the activations of {name!r} are added to others, or share weights with them, and need the same "
+                    f"threshold; got {found[0]:g} and {found[1]:g}"
+                )
+            scales[label] = found[0]
+    scales[np.isnan(scales)] = 1
+    if scales[units.fixed] != 1:
+        raise SettingsError("the image itself is added to activations: leave the thresholds to 'search' or 'max'")
+    return rescale(model, units, scales)

@@ -1,0 +1,235 @@
+"""Time to first spike: the two-stage neuron, the spikes of images, and the read-out, for nengo and nengo_dl.
+
+All of them count steps.  A stage has ``n_steps`` of them, and stage s begins with step s * n_steps.  A spike in step k
+of a stage stands for the value (n_steps - k) / n_steps; no spike stands for zero.
+"""
+
+import numpy as np
+from nengo.dists import Choice
+from nengo.params import BoolParam, IntParam, NumberParam
+
+from ..compat import tf
+from .tensorflow_builder import NeuronBuilder, builds
+from .unit_gain import UnitGain
+
+
+class StagedNeuron(UnitGain):
+    """Base class of neuron types that live in stages.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of a stage.
+    stage : int
+        The stage in which it takes its input, from 0.
+    amplitude : float
+        A spike is an impulse of height amplitude / dt, whether it comes or goes.
+    initial_state : dict, optional
+    """
+
+    negative = False
+
+    n_steps = IntParam("n_steps", low=1)
+    stage = IntParam("stage", low=0)
+    amplitude = NumberParam("amplitude", low=0, low_open=True)
+
+    def __init__(self, n_steps=16, stage=0, amplitude=0.001, initial_state=None):
+        super().__init__(initial_state)
+        self.n_steps = n_steps
+        self.stage = stage
+        self.amplitude = amplitude
+
+    @property
+    def first_step(self):
+        """The step with which its stage begins."""
+        return self.stage * self.n_steps
+
+
+class StagedBuilder(NeuronBuilder):
+    """Base class of the builders for staged neurons."""
+
+    def build_pre(self, signals, config):
+        super().build_pre(signals, config)
+        self.n_steps, self.first, amplitude = (
+            self.constant(signals, name) for name in ("n_steps", "first_step", "amplitude")
+        )
+        self.height, self.weight = amplitude / signals.dt_val, signals.dt_val / amplitude
+
+
+class TimeToFirstSpike(StagedNeuron):
+    """Two-stage neuron that spikes once at most (Lopez-Randulfe, Reeb & Knoll 2022).
+
+    In its silent stage each spike of weight w that arrives starts a constant current, which the membrane potential u
+    integrates, so that u ends at the sum of w (t_max - t) = t_max sum of w x, with t_max = ``n_steps`` steps and x the
+    values that the spikes stand for.  In its spiking stage the constant current threshold / t_max charges it, and it
+    spikes where u reaches u_th = threshold t_max: at t = t_max (1 - u / u_th), which stands for
+    relu(sum of w x) / threshold.  Zero and negative potentials stay silent: the rectifier.  Potentials above the
+    threshold spike at once: they are clipped.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of a stage.
+    stage : int
+        Its silent stage; the next one is its spiking stage.
+    threshold : float
+        The activation for which the neuron spikes in the first step.
+    offset : float
+        How many steps the spiking stage is ahead.  With one half, the default, values are rounded to the nearest
+        multiple of 1 / n_steps; with 0 they are rounded down.
+    amplitude : float
+        A spike is an impulse of height amplitude / dt.
+    initial_state : dict, optional
+    """
+
+    state = {"current": Choice([0]), "voltage": Choice([0]), "spiked": Choice([0]), "step": Choice([0])}
+    spiking = True
+
+    threshold = NumberParam("threshold", low=0, low_open=True)
+    offset = NumberParam("offset", low=0, high=1, high_open=True)
+
+    def __init__(self, n_steps=16, stage=0, threshold=1.0, offset=0.5, amplitude=0.001, initial_state=None):
+        super().__init__(n_steps, stage, amplitude, initial_state)
+        self.threshold = threshold
+        self.offset = offset
+
+    @property
+    def firing_potential(self):
+        """The membrane potential at which it spikes, u_th."""
+        return self.threshold * self.n_steps
+
+    def step(self, dt, J, output, current, voltage, spiked, step):
+        place = step[0] - self.first_step
+        output[...] = 0
+        if 0 <= place < self.n_steps:
+            current += J * (dt / self.amplitude)
+            voltage += current
+        elif self.n_steps <= place < 2 * self.n_steps:
+            charging = spiked == 0
+            voltage[charging] += self.threshold * (self.offset if place == self.n_steps else 1)
+            fires = charging & (voltage >= self.firing_potential)
+            output[fires] = self.amplitude / dt
+            voltage[fires] = 0
+            spiked[fires] = 1
+        step += 1
+
+
+@builds(TimeToFirstSpike)
+class TimeToFirstSpikeBuilder(StagedBuilder):
+    """The same step in TensorFlow."""
+
+    def build_pre(self, signals, config):
+        super().build_pre(signals, config)
+        names = ("threshold", "offset", "firing_potential")
+        self.threshold, self.offset, self.firing_potential = (self.constant(signals, name) for name in names)
+
+    def step(self, J, dt, current, voltage, spiked, step):
+        place = step - self.first
+        silent = tf.cast((place >= 0) & (place < self.n_steps), J.dtype)
+        spiking = tf.cast((place >= self.n_steps) & (place < 2 * self.n_steps), J.dtype)
+        current += silent * J * self.weight
+        charge = self.threshold * tf.where(place == self.n_steps, self.offset * tf.ones_like(J), tf.ones_like(J))
+        charging = spiking * (1 - spiked)
+        voltage += silent * current + charging * charge
+        fires = charging * tf.cast(voltage >= self.firing_potential, J.dtype)
+        return fires * self.height, current, voltage * (1 - fires), spiked + fires, step + 1
+
+
+class FirstSpikeInput(StagedNeuron):
+    """The input as spikes: x becomes one spike at t = t_max / x_max (x_max - x); nothing comes of x <= 0.
+
+    Values are rounded to the nearest multiple of x_max / n_steps.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of a stage, t_max.
+    stage : int
+        The stage in which it spikes.
+    x_max : float
+        The input that spikes in the first step; what is above does, too.  Weighs the spikes.
+    signed : bool
+        Whether values below zero give negative spikes, at the time of their magnitude.
+    amplitude : float
+        A spike is an impulse of height x_max amplitude / dt.
+    initial_state : dict, optional
+    """
+
+    state = {"step": Choice([0])}
+    spiking = True
+    negative = True
+
+    x_max = NumberParam("x_max", low=0, low_open=True)
+    signed = BoolParam("signed")
+
+    def __init__(self, n_steps=16, stage=0, x_max=1.0, signed=False, amplitude=0.001, initial_state=None):
+        super().__init__(n_steps, stage, amplitude, initial_state)
+        self.x_max = x_max
+        self.signed = signed
+
+    @property
+    def lowest(self):
+        """The smallest sign of a spike."""
+        return -1 if self.signed else 0
+
+    def step(self, dt, J, output, step):
+        place = step[0] - self.first_step
+        level = np.minimum(np.floor(np.abs(J) * (self.n_steps / self.x_max) + 0.5), self.n_steps)
+        fires = (level > 0) & (level == self.n_steps - place)
+        output[...] = fires * np.maximum(np.sign(J), self.lowest) * (self.x_max * self.amplitude / dt)
+        step += 1
+
+
+@builds(FirstSpikeInput)
+class FirstSpikeInputBuilder(StagedBuilder):
+    """The same step in TensorFlow."""
+
+    def build_pre(self, signals, config):
+        super().build_pre(signals, config)
+        x_max, self.lowest = (self.constant(signals, name) for name in ("x_max", "lowest"))
+        self.levels, self.spike = self.n_steps / x_max, self.height * x_max
+
+    def step(self, J, dt, step):
+        level = tf.minimum(tf.floor(tf.abs(J) * self.levels + 0.5), tf.cast(self.n_steps, J.dtype))
+        fires = tf.cast((level > 0) & (level == self.n_steps - (step - self.first)), J.dtype)
+        return fires * tf.maximum(tf.sign(J), self.lowest) * self.spike, step + 1
+
+
+class FirstSpikeReadout(StagedNeuron):
+    """Neurons of a last layer, which do not spike: they tell their membrane potential, in values, step by step.
+
+    After their stage it is the sum of w x of all spikes that arrived.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of a stage.
+    stage : int
+        The stage in which it takes its input.
+    amplitude : float
+        Of the spikes that come.
+    initial_state : dict, optional
+    """
+
+    state = {"current": Choice([0]), "voltage": Choice([0]), "step": Choice([0])}
+    spiking = False
+    negative = True
+
+    def step(self, dt, J, output, current, voltage, step):
+        if self.first_step <= step[0] < self.first_step + self.n_steps:
+            current += J * (dt / self.amplitude)
+            voltage += current
+        output[...] = voltage / self.n_steps
+        step += 1
+
+
+@builds(FirstSpikeReadout)
+class FirstSpikeReadoutBuilder(StagedBuilder):
+    """The same step in TensorFlow."""
+
+    def step(self, J, dt, current, voltage, step):
+        place = step - self.first
+        inside = tf.cast((place >= 0) & (place < self.n_steps), J.dtype)
+        current += inside * J * self.weight
+        voltage += inside * current
+        return voltage / self.n_steps, current, voltage, step + 1

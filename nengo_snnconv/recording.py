@@ -1,0 +1,100 @@
+"""record: everything that a network did for a few images."""
+
+import dataclasses
+
+import numpy as np
+from nengo.params import Default
+
+from .build.network import check_network
+from .checks import check_images
+from .runner import Runner, run_length
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Recording:
+    """Everything that a network did for a few images.
+
+    Attributes
+    ----------
+    images : ndarray, (images, height, width, channel)
+    spikes : dict of str to ndarray, (images, steps, neurons)
+        Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
+    output, filtered : ndarray, (images, steps, classes)
+        Class scores, and the same read out over time.
+    dt : float
+        Seconds per step.
+    shapes : dict of str to tuple of int
+        (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
+        flattened row by row, channel last.
+    input : ndarray, (images, steps, height, width, channel)
+        What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
+        ``input_threshold``.
+    potentials : dict of str to ndarray, (images, steps, neurons)
+        Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
+        reset already.  Empty if they were not asked for.
+    """
+
+    images: np.ndarray
+    spikes: dict
+    output: np.ndarray
+    filtered: np.ndarray
+    dt: float
+    shapes: dict
+    input: np.ndarray
+    potentials: dict
+
+
+def record(network, x, *, n_steps=None, backend="nengo_dl", synapse=Default, dt=0.001, potentials=False):
+    """Run a network on a few images and keep all that it did.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+    x : ndarray, (images, height, width, channel)
+        A few: all spikes of all steps are kept in memory.
+    n_steps, backend, synapse, dt
+        As for :func:`evaluate`.
+    potentials : bool
+        Record membrane potentials too.
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot work, if the images do not fit the network, or if its neurons have no membrane potential.
+    ConversionError
+        If the back end cannot run the network.
+    """
+    check_network(network)
+    x = check_images(network.model, x)
+    n_steps = run_length(network, n_steps)
+    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x), potentials=potentials)
+    with runner:
+        _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
+    output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
+    activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
+    model = network.model
+    names = ([model.input] if runner.input_spikes else []) + runner.spiking
+    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
+    return Recording(
+        images=x,
+        spikes=spikes,
+        output=output,
+        filtered=filtered,
+        dt=dt,
+        shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
+        input=_emitted_input(network, x, spikes.get(model.input), n_steps),
+        potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
+    )
+
+
+def _emitted_input(network, x, counts, n_steps):
+    """What the input layer emitted: ``x`` in each step, or spikes of its sign, ``counts`` of them."""
+    shown = np.broadcast_to(x[:, None], (len(x), n_steps, *x.shape[1:]))
+    if counts is None:
+        return shown
+    height = np.float32(network.settings.input_limit)
+    return height * np.sign(shown) * counts.reshape(shown.shape).astype(np.float32)

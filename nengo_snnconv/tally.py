@@ -1,0 +1,110 @@
+"""Tally: what an evaluation counts while images are shown, step by step or all steps at once."""
+
+import dataclasses
+import time
+
+import numpy as np
+from nengo.params import Default
+
+from . import metrics
+from .build.closed_form import ClosedForm
+from .build.first_spike import FirstSpikeSettings, stages
+from .exceptions import ConversionError, SettingsError
+from .model import layers as specs
+from .progress import progress_bar
+from .runner import Runner
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tally:
+    """Predictions, scores and spikes of a network, summed over images.
+
+    Attributes
+    ----------
+    step_predictions : ndarray, (steps, images)
+    scores : ndarray, (images, classes)
+    totals : dict of str to ndarray, (neurons,)
+        Events of each unit of each layer that sends any, over all images and steps.
+    per_step : dict of str to ndarray, (steps,)
+        Events of each such layer in each step.
+    seconds, build_seconds : float
+    """
+
+    step_predictions: np.ndarray
+    scores: np.ndarray
+    totals: dict
+    per_step: dict
+    seconds: float
+    build_seconds: float
+
+
+def simulated(network, x, n_steps, backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch):
+    """The tally of a simulation, step by step."""
+    model, started = network.model, time.perf_counter()
+    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
+    build_seconds = time.perf_counter() - started
+    if watch:
+        watch.begin(runner)
+    step_predictions = np.empty((n_steps, len(x)), np.int32)
+    scores = np.empty((len(x), model.size(model.output)), np.float32)
+    totals = {name: np.zeros(model.size(name)) for name in runner.recorded}
+    per_step = {name: np.zeros(n_steps) for name in runner.recorded}
+    started = time.perf_counter()
+    with runner, progress_bar(len(x) * n_steps, "simulating", "image-step", progress) as bar:
+        for chunk in runner.run(x):
+            images, steps, _, filtered, activity = chunk
+            if watch:
+                watch.see(*chunk)
+            step_predictions[steps, images] = filtered.argmax(axis=-1).T
+            scores[images] = filtered[:, -1]
+            for name, values in activity.items():
+                by_step = runner.counts(values.sum(axis=0))
+                totals[name] += by_step.sum(axis=0)
+                per_step[name][steps] += by_step.sum(axis=1)
+            bar.update(filtered.shape[0] * filtered.shape[1])
+    return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
+
+
+def computed(network, x, n_steps, minibatch_size, progress):
+    """The same tally from the closed form of time to first spike, all steps at once."""
+    model, started = network.model, time.perf_counter()
+    form, stage_steps, sent = ClosedForm(network), network.settings.stage_steps, stages(model)
+    build_seconds = time.perf_counter() - started
+    emitters = [
+        name for name, layer in model.layers.items() if metrics.is_event_source(layer) or isinstance(layer, specs.Input)
+    ]
+    step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
+    scores = np.empty((len(x), model.size(model.output)), np.float32)
+    totals = {name: np.zeros(model.size(name)) for name in emitters}
+    histograms = {name: np.zeros(stage_steps + 1) for name in emitters}
+    started = time.perf_counter()
+    with progress_bar(len(x), "computing", "image", progress) as bar:
+        for first in range(0, len(x), minibatch_size):
+            images = slice(first, first + minibatch_size)
+            levels = form.levels(x[images])
+            for step in range(1, stage_steps + 1):
+                output = form.output(levels, step).numpy()
+                step_predictions[step - stage_steps - 1, images] = output.argmax(axis=-1)
+            scores[images] = output
+            for name in emitters:
+                spikes, counts = form.count(levels[name])
+                totals[name] += spikes
+                histograms[name] += counts
+            bar.update(len(output))
+    per_step = {}
+    for name in emitters:
+        per_step[name] = np.zeros(n_steps)
+        begin = sent[name] * stage_steps
+        per_step[name][begin : begin + stage_steps] = histograms[name][:0:-1]
+    return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
+
+
+def check_closed_form(network, synapse, skip_steps, watch):
+    """Raise an error for networks that have no closed form, and for options that need a simulation."""
+    if not isinstance(network.settings, FirstSpikeSettings):
+        raise ConversionError(
+            "the back end 'fast' computes networks of time to first spike (to_ttfs) in closed form; this network has "
+            "to be simulated: use backend='nengo_dl' or 'nengo'"
+        )
+    if synapse not in (Default, None) or skip_steps or watch:
+        raise SettingsError("synapse, skip_steps and watch need a simulation: use backend='nengo_dl' or 'nengo'")
