@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 
 from .build.native import NativeSettings
-from .build.network import ConvNetwork
+from .build.network import ConvNetwork, described
 from .build.trainable import TrainableSettings, check_collected
 from .exceptions import ConversionError
 from .keras_reader import as_model
@@ -110,7 +110,7 @@ def to_spiking(
     """
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise ConversionError(
-            f"to_spiking takes a network that convert made, got {type(network).__name__}: call convert first"
+            f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
         )
     settings = NativeSettings(
         IntegrateAndFire() if neuron_type is None else neuron_type,

@@ -71,9 +71,9 @@ class Evaluation:
         Of the spiking layers, in order; empty for a network of rates.
     input_layer : LayerActivity or None
         Of an input that spikes; None for constant current.
-    other_operations : float
-        Additions per image that the outputs of maxima cause, where each one but zero counts, in each step, and those of
-        spikes that neurons send again in later stages of time to first spike.
+    passed_operations : dict of str to float
+        Additions per image of what is passed on: by maxima, where each output but zero counts, in each step, and by
+        neurons whose spikes are sent again in later stages of time to first spike ("<name> again").
     ann_operations : int
         Multiply-accumulate operations of the ANN for one image.
     input_operations : int
@@ -94,7 +94,7 @@ class Evaluation:
     y: np.ndarray
     layers: dict
     input_layer: LayerActivity
-    other_operations: float
+    passed_operations: dict
     ann_operations: int
     input_operations: int
     seconds: float
@@ -125,6 +125,11 @@ class Evaluation:
         n_neurons = sum(layer.n_neurons for layer in self.layers.values())
         spikes = sum(layer.spikes_per_neuron * layer.n_neurons for layer in self.layers.values())
         return spikes / n_neurons if n_neurons else None
+
+    @property
+    def other_operations(self):
+        """Additions per image that are not those of spikes where they arise: the sum of ``passed_operations``."""
+        return sum(self.passed_operations.values())
 
     @property
     def synaptic_operations(self):
@@ -286,7 +291,6 @@ def evaluate(
         )
         for name, counts in tally.totals.items()
     }
-    sent_again = network.settings.sent_again(model)
     ann_predictions = rate_predictions(network, x)
     return Evaluation(
         accuracy=metrics.accuracy(tally.step_predictions, y),
@@ -297,12 +301,7 @@ def evaluate(
         y=y,
         layers={name: layers[name] for name in layers if isinstance(model.layers[name], specs.Rectifier)},
         input_layer=layers.get(model.input),
-        other_operations=sum(
-            operations[name]
-            for name in operations
-            if metrics.is_event_source(model.layers[name]) and not isinstance(model.layers[name], specs.Rectifier)
-        )
-        + sum(float(tally.totals[name].sum()) / len(x) * times for name, times in sent_again.items()),
+        passed_operations=_passed(network, tally, operations, len(x)),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
         input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
         seconds=tally.seconds,
@@ -310,6 +309,18 @@ def evaluate(
         dt=dt,
         backend=backend,
     )
+
+
+def _passed(network, tally, operations, n_images):
+    """The additions of maxima, and of spikes that are sent again, by name, in order."""
+    layers, again = network.model.layers, network.settings.sent_again(network.model)
+    passed = {}
+    for name, count in operations.items():
+        if isinstance(layers[name], specs.MaxPool | specs.GlobalMaxPool):
+            passed[name] = count
+        if again.get(name):
+            passed[f"{name} again"] = again[name] * float(tally.totals[name].sum()) / n_images
+    return passed
 
 
 def rate_predictions(network, x, batch_size=500):

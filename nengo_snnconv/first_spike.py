@@ -4,7 +4,7 @@ import numpy as np
 
 from .build.first_spike import FirstSpikeSettings, spike_source
 from .build.native import NativeSettings
-from .build.network import ConvNetwork
+from .build.network import ConvNetwork, described
 from .build.rate_model import rate_model
 from .checks import check_counts, check_images
 from .exceptions import ConversionError, SettingsError
@@ -107,7 +107,7 @@ def _check(network, x, n_steps, threshold, x_max):
     """The calibration images, checked; None if there are none."""
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise ConversionError(
-            f"to_ttfs takes a network that convert made, got {type(network).__name__}: call convert first"
+            f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
         )
     if network.settings.neuron_type.spiking:
         raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from .build.native import NativeSettings
-from .build.network import ConvNetwork
+from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
 from .checks import check_counts
 from .exceptions import SettingsError
@@ -109,7 +109,7 @@ def normalize(
 
 def _check(network, x, method, percentile, per, n_steps, input_range, batch_size):
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise SettingsError(f"normalize takes a network that convert made, got {type(network).__name__}")
+        raise SettingsError(f"normalize takes a network that convert made, got {described(network)}")
     if method not in METHODS:
         raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
     if x is None and method != "model":

@@ -29,6 +29,23 @@ def _diehl_mnist(add, classes):
     add.dense(classes, use_bias=False)
 
 
+def _ttfs_mnist(add, classes):
+    """Two convolutions, two maxima and two dense layers, as Lopez-Randulfe et al. 2022 have them, with dropout.
+
+    Biases begin below zero, so that neurons are silent where there is nothing to see, and stay so.
+    """
+    silent = {"bias_initializer": tf.keras.initializers.Constant(-0.07)}
+    add.conv(32, 5, padding="same", **silent)
+    add.max_pool(2)
+    add.dropout(0.2)
+    add.conv(64, 5, **silent)
+    add.max_pool(2)
+    add.dropout(0.4)
+    add.dense(128, activation="relu", **silent)
+    add.dropout(0.5)
+    add.dense(classes)
+
+
 def _vgg_cifar10(add, classes):
     """Pairs of 3x3 convolutions with batch normalisation and maxima between them, as in Simonyan & Zisserman 2014."""
     for filters in (32, 64, 128):
@@ -50,6 +67,7 @@ def _resnet_cifar10(add, classes):
 PRESETS = {
     "lif-mnist": _lif_mnist,
     "diehl-mnist": _diehl_mnist,
+    "ttfs-mnist": _ttfs_mnist,
     "vgg-cifar10": _vgg_cifar10,
     "resnet-cifar10": _resnet_cifar10,
 }
@@ -60,7 +78,7 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
 
     Parameters
     ----------
-    name : "lif-mnist", "diehl-mnist", "vgg-cifar10" or "resnet-cifar10"
+    name : "lif-mnist", "diehl-mnist", "ttfs-mnist", "vgg-cifar10" or "resnet-cifar10"
     input_shape : tuple of int
         Height, width and channels of the images.
     classes : int

@@ -12,8 +12,18 @@ import matplotlib
 
 from ._version import __version__
 from .atomic import atomic_write
+from .build.first_spike import FirstSpikeSettings
 from .build.network import reading_table
-from .plots import plot_accuracy, plot_confusion, plot_history, plot_image_response, plot_spike_counts
+from .costs import efficiency
+from .plots import (
+    plot_accuracy,
+    plot_confusion,
+    plot_history,
+    plot_image_response,
+    plot_operations,
+    plot_spike_counts,
+    plot_spike_times,
+)
 
 TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
 
@@ -48,26 +58,25 @@ def write_report(
     sections = []
     if diagnosis is not None:
         text = " ".join(f"{sentence}." for sentence in diagnosis.sentences())
-        sections.append(("Diagnosis", text, [_svg(diagnosis.plot()[0])]))
+        sections.append(_section("Diagnosis", text, diagnosis.plot()[0]))
     if network.history:
         text = "Loss and accuracy of the rate network, which is what training sees."
-        sections.append(("Training", text, [_svg(plot_history(network.history)[0])]))
+        sections.append(_section("Training", text, plot_history(network.history)[0]))
     text = (
         "Accuracy after each time step of the spiking network. The dashed line is the same network with rates "
         "instead of spikes, in one step: the gap is what spiking costs."
     )
-    sections.append(("Accuracy over time", text, [_svg(plot_accuracy(evaluation))]))
-    sections.append(("Confusion", "", [_svg(plot_confusion(evaluation, class_names))]))
+    sections.append(_section("Accuracy over time", text, plot_accuracy(evaluation)))
+    sections.append(_section("Confusion", "", plot_confusion(evaluation, class_names)))
     if evaluation.layers:
-        sections.append(("Spikes per layer", "", [_svg(plot_spike_counts(evaluation)[0])]))
+        sections += _spike_sections(network, evaluation)
     if recording is not None:
-        scores = "averaged from the first step on" if network.settings.accumulates else "filtered"
-        text = f"What the network did with single images: a mark is a spike; the class scores are {scores}."
-        pictures = [
-            _svg(plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0])
+        text = f"What the network did with single images: a mark is a spike; the class scores are {_scores(network)}."
+        responses = [
+            plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0]
             for i in range(len(recording.images))
         ]
-        sections.append(("Single images", text, pictures))
+        sections.append(_section("Single images", text, *responses))
 
     tables = _tables(network, evaluation, run or {})
     if diagnosis is not None:
@@ -83,6 +92,39 @@ def write_report(
     )
     with atomic_write(path, "w") as file:
         file.write(html)
+
+
+def _section(heading, text, *axes, table=None):
+    """A part of the report: heading, text, the pictures of matplotlib axes, and a table as ``_table`` makes it."""
+    return heading, text, [_svg(each) for each in axes], table
+
+
+def _spike_sections(network, evaluation):
+    """What spikes there are, when they come, and what they cost."""
+    sections = [_section("Spikes per layer", "", plot_spike_counts(evaluation)[0])]
+    if isinstance(network.settings, FirstSpikeSettings):
+        text = (
+            "When neurons spike: each layer listens for a stage and spikes in the next one, once at most, and the "
+            "sooner the larger the activation for which the spike stands."
+        )
+        sections.append(_section("Spike times", text, plot_spike_times(network, evaluation)[0]))
+    found = efficiency(network, evaluation)
+    text = (
+        "Floating-point operations of the ANN, two for each multiply-accumulate, beside additions that spikes cause. "
+        "Energy is estimated from published costs of single operations. "
+    )
+    text += " ".join(found.remarks())
+    columns, *rows = found.rows()
+    table = _table("Efficiency", columns, *rows, n_text=1)
+    sections.append(_section("Efficiency", text, plot_operations(found), table=table))
+    return sections
+
+
+def _scores(network):
+    """What the class scores of single steps are."""
+    if isinstance(network.settings, FirstSpikeSettings):
+        return "membrane potentials, which are zero before the last stage"
+    return "averaged from the first step on" if network.settings.accumulates else "filtered"
 
 
 def _tables(network, evaluation, run):

@@ -9,6 +9,7 @@ from nengo.params import Default
 from . import metrics
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
+from .counting import LevelCounter
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
 from .progress import progress_bar
@@ -75,27 +76,24 @@ def computed(network, x, n_steps, minibatch_size, progress):
     ]
     step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
     scores = np.empty((len(x), model.size(model.output)), np.float32)
-    totals = {name: np.zeros(model.size(name)) for name in emitters}
-    histograms = {name: np.zeros(stage_steps + 1) for name in emitters}
+    counters = {name: LevelCounter(model.size(name), stage_steps) for name in emitters}
     started = time.perf_counter()
     with progress_bar(len(x), "computing", "image", progress) as bar:
         for first in range(0, len(x), minibatch_size):
             images = slice(first, first + minibatch_size)
             levels = form.levels(x[images])
-            for step in range(1, stage_steps + 1):
-                output = form.output(levels, step).numpy()
-                step_predictions[step - stage_steps - 1, images] = output.argmax(axis=-1)
-            scores[images] = output
-            for name in emitters:
-                spikes, counts = form.count(levels[name])
-                totals[name] += spikes
-                histograms[name] += counts
-            bar.update(len(output))
+            outputs = form.outputs(levels).numpy()
+            step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
+            scores[images] = outputs[-1]
+            for name, counter in counters.items():
+                counter.add(levels[name].numpy())
+            bar.update(outputs.shape[1])
     per_step = {}
-    for name in emitters:
+    for name, counter in counters.items():
         per_step[name] = np.zeros(n_steps)
         begin = sent[name] * stage_steps
-        per_step[name][begin : begin + stage_steps] = histograms[name][:0:-1]
+        per_step[name][begin : begin + stage_steps] = counter.histogram[:0:-1]
+    totals = {name: counter.spikes.astype(float) for name, counter in counters.items()}
     return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
 
 

@@ -109,6 +109,42 @@ def test_each_image_is_answered_as_if_it_were_the_first(options, rng):
     assert found["c_neurons"].any()
 
 
+def test_each_image_is_answered_with_single_spikes_too(rng):
+    """Spikes of branched() are sent again in later stages, and what maxima are taken over gets neurons of its own."""
+    rates = snc.convert(branched())
+    x = rng.random((3, 8, 8, 2), np.float32)
+    network = snc.to_ttfs(rates, x, n_steps=3)
+    assert network.settings.total_steps(network.model) == N_STEPS
+    model = snc.GuiNetwork(network, x, np.arange(3))
+    names = ["image", "a_neurons", "b_neurons", "max_neurons", "c_neurons"]
+    assert [ensemble.label for ensemble in model.spiking] == names
+    probed = {name: model.network.layers[name] for name in names}
+    order = [2, 0, 2, 1]
+    found = simulate(model, order, [0] * 4, scores=model.scores, recognised=model.recognised, **probed)
+    for i, number in enumerate(order):
+        alone = snc.record(network, x[number][None], backend="nengo")
+        assert np.allclose(found["scores"][i], alone.output[0], rtol=0, atol=1e-12)
+        assert found["recognised"][i, -1, 0] == alone.output[0, -1].argmax()
+        for name in names:
+            assert np.array_equal(np.abs(found[name][i]) > 0, alone.spikes[name][0].reshape(N_STEPS, -1))
+    assert found["c_neurons"].any()
+    scores = np.append(found["scores"][:, -1], 0)
+    margin = 0.1 * np.ptp(found["scores"][:, -1])
+    limits = [float(value) for value in re.findall(r"m(?:in|ax)_value = (.*)", layout(model))[-2:]]
+    assert limits == pytest.approx([scores.min() - margin, scores.max() + margin], rel=0.05)  # they have two digits
+
+
+def test_a_run_that_is_over_leaves_its_scores(rng):
+    x = rng.random((4, 6, 6, 2), np.float32)
+    network = snc.to_ttfs(snc.convert(small_cnn()), x, n_steps=2)
+    model = snc.GuiNetwork(network, x, np.arange(4))
+    found = simulate(model, [1], [0], scores=model.scores, neurons=model.network.layers["neurons"])
+    n_steps = network.settings.total_steps(network.model)
+    assert n_steps < N_STEPS
+    assert (found["scores"][0, n_steps:] == found["scores"][0, n_steps - 1]).all()
+    assert not found["neurons"][0, n_steps:].any()
+
+
 def test_rates_open_too(rng):
     network, x = snc.convert(small_cnn()), rng.random((4, 6, 6, 2), np.float32)
     model = snc.GuiNetwork(network, x, np.arange(4))
@@ -186,7 +222,10 @@ def test_scores_as_bars():
     bars = np.array(re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg), float)
     assert np.allclose(bars[:, 1], 70 / 4 * np.array([1, 3, 1]))
     assert np.allclose(bars[:, 0], 28 + 70 / 4 * np.array([0, 1, 1]))
-    assert "right" in scores_svg(np.zeros(2), ["a", "b"], true_class=0)
+    assert "right" in scores_svg(np.array([1.0, 0]), ["a", "b"], true_class=0)
+    undecided = scores_svg(np.ones(2), ["a", "b"], true_class=1)
+    assert re.findall(r">([^<>]+)</text>", undecided) == ["no class yet", "it is b", "a", "b"]
+    assert "bold" not in undecided.partition("</text>")[2]
     (size,) = set(
         re.findall(r'y="[\d.]+" font-size="([\d.]+)" text-anchor="end"', scores_svg(np.zeros(2), ["a", "b" * 40], 0))
     )

@@ -12,10 +12,10 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
-    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks"),
+    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "tally")
-    + ("evaluation", "recording", "first_spike")
+    + ("evaluation", "recording", "first_spike", "costs", "thresholds")
     + ("bounds", "diagnosis"),
     ("plots", "report", "gui"),
     ("cli", "__init__"),
@@ -23,8 +23,8 @@ ROOMS = [
 ORDER = [name for room in ROOMS for name in room]
 # packages that a room and those above it do not import; TensorFlow and nengo_dl come through compat
 FORBIDDEN = {0: {"numpy", "nengo", "matplotlib"}, 1: {"nengo", "matplotlib"}, 2: {"matplotlib"}, 3: {"matplotlib"}}
-# methods that open a room below: Evaluation.plot, Diagnosis.plot
-DOORS = {("evaluation", "plots"), ("diagnosis", "plots")}
+# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot
+DOORS = {(name, "plots") for name in ("evaluation", "diagnosis", "costs", "thresholds")}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.relative_to(PACKAGE).parts)
 

@@ -102,8 +102,8 @@ def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp
     snc.write_report(path, trained, evaluation, recording=recording, class_names="0123456789", run={"data": "<digits>"})
     text = path.read_text()
     page = Page(text)
-    # training, accuracy, confusion, spike counts, two images
-    assert page.tags.count("svg") == 6
+    # training, accuracy, confusion, spike counts, operations, two images
+    assert page.tags.count("svg") == 7
     assert all(link.startswith(("#", "data:")) for link in page.links)
     assert "script" not in page.tags
     assert f"{100 * evaluation.accuracy[-1]:.2f} %" in text
@@ -131,7 +131,7 @@ def test_report_of_a_converted_network(digits, tmp_path):
     assert f"<b>{evaluation.input_layer.spikes_per_neuron:.2f}</b><span>spikes per input and image" in text
     assert "class scores are averaged from the first step on" in text
     tables = Page(text).tables
-    assert list(tables) == ["Reading", "Layers", "Neurons", "Settings"]
+    assert list(tables) == ["Efficiency", "Reading", "Layers", "Neurons", "Settings"]
     assert all(len(row) == len(rows[0]) for rows in tables.values() for row in rows)
     assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Reading"]]
     layers = {row[0]: row for row in tables["Layers"]}
@@ -151,3 +151,20 @@ def test_report_of_a_converted_network(digits, tmp_path):
     assert settings["input_coding"] == "poisson"
     assert settings["neuron_type"] == "LIF(min_voltage=-5)"
     assert settings["neurons as fitted"].endswith(f"amplitude {network.settings.match.neuron_type.amplitude:.4g}")
+
+
+def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
+    network = snc.to_ttfs(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], 4)
+    evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], backend="fast")
+    recording = snc.record(network, digits.x_test[:1])
+    snc.write_report(tmp_path / "report.html", network, evaluation, recording=recording)
+    text = (tmp_path / "report.html").read_text()
+    page = Page(text)
+    # accuracy, confusion, spike counts, spike times, operations, one image
+    assert page.tags.count("svg") == 6
+    assert "<h2>Spike times</h2>" in text
+    assert "membrane potentials, which are zero before the last stage" in text
+    assert "moving data and reading memory are not in it" in text
+    found = snc.efficiency(network, evaluation)
+    assert page.tables["Efficiency"] == [list(row) for row in found.rows()]
+    assert f"{found.ratio:.1f}" in text

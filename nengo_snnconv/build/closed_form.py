@@ -1,10 +1,5 @@
 """The closed form of time to first spike: one forward pass instead of a simulation step by step."""
 
-import dataclasses
-import functools
-
-import numpy as np
-
 from ..compat import tf
 from ..model import layers as specs
 from .keras_layers import keras_layer
@@ -29,10 +24,8 @@ class ClosedForm:
     def __init__(self, network):
         self.model, self.settings = network.model, network.settings
         self.n_steps = self.settings.stage_steps
-        self.layers = {name: _without_bias(layer, self.model) for name, layer in self.model.layers.items()}
-        self.biases = {
-            name: array for name in self.model.layers if (array := self.model.arrays.get(f"{name}/bias")) is not None
-        }
+        self.read_last, behind = self._find_last()
+        self._all, self._last = self._layers(self.model.layers, self.n_steps), self._layers(behind, 0)
 
     @tf.function(reduce_retracing=True)
     def levels(self, images):
@@ -43,27 +36,25 @@ class ClosedForm:
         x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
         level = tf.minimum(tf.floor(abs(images) * (self.n_steps / x_max) + 0.5), self.n_steps)
         known = {self.model.input: level * tf.maximum(tf.sign(images), lowest)}
-        return self._forward(known, [name for name in self.model.layers if name not in known], self.n_steps)
+        return self._forward(known, self._all, {})
 
-    def output(self, levels, step):
-        """The scores after ``step`` steps of the last stage, (images, classes), from the levels of all layers."""
-        return self._output({name: levels[name] for name in self._last[0]}, tf.constant(step, tf.float32))
+    def outputs(self, levels):
+        """The scores after each step of the last stage, (steps, images, classes), from the levels of all layers."""
+        return self._outputs({name: levels[name] for name in self.read_last})
 
     @tf.function(reduce_retracing=True)
+    def _outputs(self, levels):
+        return tf.map_fn(lambda step: self._output(levels, step), tf.range(1.0, self.n_steps + 1))
+
     def _output(self, levels, step):
         # a spike that comes k steps before the end of the stage came k - (n_steps - step) before this step
         late = self.n_steps - step
         known = {name: tf.sign(level) * tf.nn.relu(abs(level) - late) for name, level in levels.items()}
-        return self._forward(known, self._last[1], step)[self.model.output] / self.n_steps
+        # biases are currents from the first step of the stage on
+        biases = {name: step * self.model.arrays[f"{name}/bias"] for name in self._last if self._has_bias(name)}
+        return self._forward(known, self._last, biases)[self.model.output] / self.n_steps
 
-    def count(self, levels):
-        """Spikes of each unit, (units,), and how many units have each level from 0 to n_steps, over all images."""
-        levels = np.abs(levels.numpy()).astype(np.uint8 if self.n_steps < 256 else np.int64).reshape(len(levels), -1)
-        spikes = levels != 0
-        return spikes.sum(axis=0), np.bincount(levels[spikes], minlength=self.n_steps + 1)
-
-    @functools.cached_property
-    def _last(self):
+    def _find_last(self):
         """What is read in the last stage, the input or neurons, and the layers behind that, both in order."""
         read, behind, open_ends = set(), set(), [self.model.output]
         while open_ends:
@@ -75,33 +66,34 @@ class ClosedForm:
                 open_ends.extend(layer.inputs)
         return tuple([name for name in self.model.layers if name in names] for names in (read, behind))
 
-    def _forward(self, known, names, clock):
-        """The values that are ``known`` and those of the layers ``names``, where biases were added ``clock`` times."""
+    def _forward(self, known, layers, biases):
+        """The values that are ``known`` and those of ``layers``, plus ``biases``, where those have none."""
         values, neurons = dict(known), self.settings.neuron_type
-        for name in names:
-            layer = self.model.layers[name]
-            inputs = [self._arriving(i, values) for i in layer.inputs]
-            if isinstance(layer, specs.Rectifier):
-                steps = tf.floor(inputs[0] / neurons.threshold + neurons.offset)
-                values[name] = tf.clip_by_value(steps, 0, self.n_steps)
+        for name, layer in layers.items():
+            inputs = [self._arriving(i, values) for i in self.model.layers[name].inputs]
+            if layer is None:
+                potential = inputs[0] if neurons.threshold == 1 else inputs[0] / neurons.threshold
+                values[name] = tf.clip_by_value(tf.floor(potential + neurons.offset), 0, self.n_steps)
             else:
-                value = self.layers[name](inputs if len(inputs) > 1 else inputs[0])
-                values[name] = value + self.biases[name] * clock if name in self.biases else value
+                value = layer(inputs if len(inputs) > 1 else inputs[0])
+                values[name] = value + biases[name] if name in biases else value
         return values
+
+    def _has_bias(self, name):
+        return f"{name}/bias" in self.model.arrays
+
+    def _layers(self, names, times):
+        """The Keras layers of ``names`` whose biases are added so many times; None for neurons."""
+        layers = {}
+        for name in names:
+            layer, arrays = self.model.layers[name], self.model.arrays_of(name)
+            if isinstance(layer, specs.Input):
+                continue
+            if self._has_bias(name):
+                arrays = {**arrays, "bias": times * arrays["bias"]}
+            layers[name] = None if isinstance(layer, specs.Rectifier) else keras_layer(layer, arrays)
+        return layers
 
     def _arriving(self, name, values):
         """What a layer sends, as its readers weigh it: spikes of the input have its height."""
         return values[name] * self.settings.x_max if name == self.model.input else values[name]
-
-
-def _without_bias(layer, model):
-    """The Keras layer of a spec without its bias; None for layers that are neither linear nor maxima."""
-    if isinstance(layer, specs.Input | specs.Rectifier):
-        return None
-    arrays = model.arrays_of(layer.name)
-    if isinstance(layer, specs.Affine):
-        arrays = {**arrays, "bias": np.zeros_like(arrays["bias"])}
-    elif "bias" in arrays:
-        layer = dataclasses.replace(layer, use_bias=False)
-        arrays = {name: array for name, array in arrays.items() if name != "bias"}
-    return keras_layer(layer, arrays)

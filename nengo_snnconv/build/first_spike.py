@@ -27,6 +27,7 @@ class FirstSpikeSettings(NativeBase):
     output_synapse: object = None
     probe_layers: tuple = ()
 
+    made_by: typing.ClassVar = "to_ttfs"
     input_spikes: typing.ClassVar = True
 
     def __post_init__(self):

@@ -35,6 +35,7 @@ class NativeSettings(NativeBase):
     output_synapse: object = 0.1
     probe_layers: tuple = ()
 
+    made_by: typing.ClassVar = "convert"
     accumulates: typing.ClassVar = True
 
     def __post_init__(self):

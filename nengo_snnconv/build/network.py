@@ -17,6 +17,8 @@ class Settings(abc.ABC):
     neuron_type: nengo.neurons.NeuronType
     seed: int = 0
 
+    # the function that makes such networks
+    made_by: typing.ClassVar = ""
     # whether class scores are sums over time; else they are read through the output synapse
     accumulates: typing.ClassVar = False
     # whether the input layer spikes; then input_limit is the largest input that it carries, and the height of a spike
@@ -130,6 +132,11 @@ class ConvNetwork(nengo.Network):
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
         return "\n\n".join(map(table, tables))
+
+
+def described(network):
+    """What a user passed in the place of a network, for messages."""
+    return f"one that {network.settings.made_by} made" if isinstance(network, ConvNetwork) else type(network).__name__
 
 
 def check_network(network):

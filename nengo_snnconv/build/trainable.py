@@ -1,6 +1,7 @@
 """The trainable builder: Keras layers in ``nengo_dl.Layer`` with ensembles as their nonlinearities."""
 
 import dataclasses
+import typing
 import warnings
 
 import nengo
@@ -52,6 +53,8 @@ class TrainableSettings(Settings):
     stateful: bool = True
     planner: str = "noop"
     probe_layers: tuple = ()
+
+    made_by: typing.ClassVar = "build_trainable"
 
     def __post_init__(self):
         if not isinstance(self.neuron_type, nengo.neurons.NeuronType):

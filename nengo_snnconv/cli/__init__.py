@@ -1,4 +1,4 @@
-"""The command line: ``nengo-snnconv demo | train | convert | evaluate | diagnose | gui``."""
+"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | evaluate | diagnose | gui``."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import warnings
 
 from .._version import __version__
 from ..exceptions import SnnConvError
-from . import conversion, diagnosis, evaluation, gui, training
+from . import conversion, diagnosis, evaluation, first_spike, gui, training
 from .options import check_writable
 
 # TensorFlow takes seconds to load, so the commands import what they need when they run
@@ -71,6 +71,7 @@ def _parser():
     training.add_demo(commands)
     training.add_train(commands)
     conversion.add_convert(commands)
+    first_spike.add_to_ttfs(commands)
     evaluation.add_evaluate(commands)
     diagnosis.add_diagnose(commands)
     gui.add_gui(commands)

@@ -6,10 +6,12 @@ import zipfile
 from ..exceptions import SettingsError
 from .evaluation import run_with_spikes
 from .options import (
+    BACKENDS,
     above_zero,
     add_command,
     add_data,
     add_simulation,
+    add_steps,
     check_distinct,
     check_writable,
     companions,
@@ -108,7 +110,8 @@ def add_convert(commands):
 
     simulation = parser.add_argument_group("run with spikes")
     simulation.add_argument("--no-evaluate", action="store_true", help="do not run it, only write OUTPUT")
-    add_simulation(simulation, steps=40)
+    add_steps(simulation, 40)
+    add_simulation(simulation, BACKENDS[:-1])
 
 
 def convert(options):
@@ -124,9 +127,9 @@ def convert(options):
         return _dry_run(options.source)
     _check_usage(options)
     neuron_type = _neuron_type(options.neuron, neuron)
-    network = convert_network(_opened(options.source), seed=options.seed)
-    data = _data(options, network.model, scaling)
-    _print_reading(options.source, network.model)
+    network = convert_network(opened(options.source), seed=options.seed)
+    data = data_for(options, network.model, scaling.get("calibration_images"))
+    print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
@@ -148,14 +151,14 @@ def _dry_run(source):
     from .. import inspect_keras
     from ..build.network import reading_table, table
 
-    opened = _opened(source)
-    if opened is source:
+    content = opened(source)
+    if content is source:
         reading = inspect_keras(source)
         refused = [row["layer"] for row in reading if row["status"] == "refused"]
         if refused:
             print(table(reading_table(reading)))
             return {"reading": reading, "refused": refused}
-    network = convert_network(opened)
+    network = convert_network(content)
     print(network.report())
     return {"reading": network.model.metadata.get("reading"), "refused": []}
 
@@ -163,6 +166,11 @@ def _dry_run(source):
 def _check_usage(options):
     if options.output is None:
         options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
+    check_output(options)
+
+
+def check_output(options):
+    """End where files cannot be written, or are asked for that no evaluation would write."""
     for name in ("report", "test_images"):
         if options.no_evaluate and getattr(options, name) is not None:
             options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
@@ -171,7 +179,7 @@ def _check_usage(options):
         check_writable(options.report)
 
 
-def _opened(path):
+def opened(path):
     """What a file of ours holds; the path itself of any other file."""
     from .. import load
 
@@ -200,12 +208,11 @@ def _neuron_type(name, arguments):
     return IntegrateAndFire(**arguments)
 
 
-def _data(options, model, scaling):
+def data_for(options, model, n_calibration=None):
     """The images that are needed, None if there are none; raises where they do not fit the model."""
     from .. import load_dataset
     from ..checks import check_data, check_images
 
-    n_calibration = scaling.get("calibration_images")
     if options.no_evaluate and not n_calibration:
         return None
     n_test = 1 if options.no_evaluate else options.test_images
@@ -232,7 +239,8 @@ def _normalized(network, data, method, scaling):
     return network
 
 
-def _print_reading(source, model):
+def print_reading(source, model):
+    """Print what was read that was not exact."""
     reading = model.metadata.get("reading", [])
     print(f"{'read':<26} {source.name}: {len(reading or model.layers)} layers")
     for row in reading:

@@ -4,7 +4,7 @@ import pathlib
 
 from ..exceptions import SettingsError
 from .evaluation import load_network, report_on
-from .options import add_command, add_data, add_simulation, check_distinct, check_writable
+from .options import BACKENDS, add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
 
 
 def add_diagnose(commands):
@@ -12,7 +12,8 @@ def add_diagnose(commands):
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
     add_data(parser)
-    add_simulation(parser, steps=30)
+    add_steps(parser, 30)
+    add_simulation(parser, BACKENDS[:-1])
     parser.set_defaults(test_images=500)
     parser.add_argument(
         "--max-loss", type=float, default=1.0, metavar="POINTS", help="percentage points that may be lost"

@@ -3,7 +3,7 @@
 import pathlib
 
 from ..exceptions import SettingsError
-from .options import add_command, add_data, add_simulation, check_distinct, check_writable
+from .options import add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
 
 
 def add_evaluate(commands):
@@ -11,7 +11,8 @@ def add_evaluate(commands):
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'train', 'convert' or nengo_snnconv.save wrote")
     add_data(parser)
-    add_simulation(parser, steps=30)
+    add_steps(parser)
+    add_simulation(parser)
 
 
 def evaluate(options):
@@ -66,7 +67,8 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     """Write the report that was asked for, with the response to a few images."""
     from .. import record, write_report
 
-    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=options.backend)
+    backend = "nengo_dl" if options.backend == "fast" else options.backend  # records step by step
+    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=backend)
     named = {"title": title, "class_names": data.class_names, "run": run}
     write_report(options.report, network, evaluation, recording=recording, **named, **parts)
     print(f"{'report':<26} {options.report.resolve()}")

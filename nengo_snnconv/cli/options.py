@@ -7,6 +7,9 @@ import tempfile
 
 from ..exceptions import SettingsError
 
+# the names in ..backends, which takes seconds to load, and the closed form of time to first spike
+BACKENDS = ("nengo_dl", "nengo", "fast")
+
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of the options that have one."""
@@ -33,25 +36,27 @@ def add_data(parser, role=""):
     )
 
 
-def add_simulation(parser, steps):
-    """The options of :func:`run_with_spikes`."""
-    parser.add_argument("--steps", type=positive, default=steps, help="time steps for which each image is shown")
+def add_steps(parser, steps=None):
+    """The options that say how long images are shown; without a default, networks that know it say so."""
+    own = "" if steps else " (default: 30, or what time to first spike takes)"
+    parser.add_argument("--steps", type=positive, default=steps, help=f"time steps for which each image is shown{own}")
     parser.add_argument(
         "--skip-steps", type=natural, default=0, metavar="N", help="leave the first N steps out of the class scores"
     )
+
+
+def add_simulation(parser, backends=BACKENDS):
+    """The options of :func:`run_with_spikes`, but for those of ``add_steps``; the first back end is the default."""
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
     parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
     parser.add_argument(
         "--backend",
-        choices=BACKENDS,
-        default="nengo_dl",
-        help="the simulator; nengo, the reference, is slow: it runs one image after another",
+        choices=backends,
+        default=backends[0],
+        help="the simulator; nengo, the reference, is slow: it runs one image after another; fast, the closed form of "
+        "time to first spike",
     )
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
-
-
-# the names in ..backends, which takes seconds to load
-BACKENDS = ("nengo_dl", "nengo")
 
 
 def positive(text):
@@ -76,6 +81,13 @@ def above_zero(text):
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def at_least_zero(text):
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
     return value
 
 

@@ -5,7 +5,7 @@ import pathlib
 import time
 
 from .evaluation import run_with_spikes
-from .options import add_command, add_data, check_writable, companions, positive
+from .options import add_command, add_data, at_least_zero, check_writable, companions, positive
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
@@ -26,7 +26,9 @@ def add_train(commands):
     summary = "train a preset network on the rates of its neurons, and save it"
     parser = add_command(commands, "train", train, summary)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")
-    parser.add_argument("--preset", default="lif-mnist", help="lif-mnist, diehl-mnist, vgg-cifar10 or resnet-cifar10")
+    parser.add_argument(
+        "--preset", default="lif-mnist", help="lif-mnist, diehl-mnist, ttfs-mnist, vgg-cifar10 or resnet-cifar10"
+    )
     add_data(parser)
     parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
     parser.add_argument(
@@ -46,6 +48,13 @@ def add_train(commands):
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="annealed to 0 by a cosine")
     parser.add_argument(
         "--no-augment", action="store_true", help="train on the images as they are, not moved at random"
+    )
+    parser.add_argument(
+        "--activity-penalty",
+        type=at_least_zero,
+        default=0.0,
+        metavar="W",
+        help="weight in the loss of the share of neurons that are active; 1 makes networks that need few spikes",
     )
     parser.add_argument("--validation-split", type=float, default=0.0, help="share of the images to validate on")
     parser.add_argument(
@@ -99,6 +108,7 @@ def train(options):
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        activity_penalty=options.activity_penalty,
         validation_split=options.validation_split,
         early_stopping=options.early_stopping,
         checkpoint=checkpoint,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bounds import error_bounds, quantisation_bound, why_unbounded
 from ..build.native import NativeSettings
-from ..build.network import ConvNetwork, table
+from ..build.network import ConvNetwork, described, table
 from ..checks import check_counts, check_data
 from ..evaluation import Evaluation, evaluate
 from ..exceptions import ConversionError, SettingsError
@@ -357,7 +357,7 @@ def diagnose(
     """
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise ConversionError(
-            f"diagnose takes a network that to_spiking made of one from convert, got {type(network).__name__}"
+            f"diagnose takes a network that to_spiking made of one from convert, got {described(network)}"
         )
     if not network.settings.neuron_type.spiking:
         raise ConversionError("the network has rates instead of spikes, which lose nothing: call to_spiking first")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..evaluation import evaluate
 from ..recording import record
 
 # neurons of a layer whose spikes are drawn, spread evenly over it
@@ -81,10 +82,14 @@ def _grid(n, box):
 
 
 def _range_of_scores(model, n_steps=20):
-    """A range, with two digits, that holds the mean scores of the first image of each class."""
-    totals = record(model.network, model.first_images, n_steps=n_steps, backend="nengo").output.cumsum(axis=1)
-    means = totals / np.arange(1, n_steps + 1)[:, None]
-    # the first steps, in which few neurons have spiked yet, may go far beyond what follows
-    settled = means[:, n_steps // 2 :]
-    margin = 0.1 * max(np.ptp(settled), 1e-6)
-    return float(f"{min(0, settled.min()) - margin:.2g}"), float(f"{max(0, settled.max()) + margin:.2g}")
+    """A range, with two digits, that holds what the node of scores shows for the first image of each class."""
+    network, images = model.network, model.first_images
+    if network.settings.accumulates:
+        totals = record(network, images, n_steps=n_steps, backend="nengo").output.cumsum(axis=1)
+        means = totals / np.arange(1, n_steps + 1)[:, None]
+        # the first steps, in which few neurons have spiked yet, may go far beyond what follows
+        scores = means[:, n_steps // 2 :]
+    else:
+        scores = evaluate(network, images, np.zeros(len(images), int), backend="fast", progress=False).scores
+    margin = 0.1 * max(np.ptp(scores), 1e-6)
+    return float(f"{min(0, scores.min()) - margin:.2g}"), float(f"{max(0, scores.max()) + margin:.2g}")

@@ -17,13 +17,16 @@ class GuiNetwork(nengo.Network):
     ``evaluate`` after as many steps.  The class with the largest mean score since then is what it recognises; of equal
     scores, the first.
 
+    A network of time to first spike tells its scores in the last of its stages, without a mean.  When they are over, it
+    is at rest until another image is chosen.
+
     A script that sets ``model = GuiNetwork(...)`` opens with ``nengo script.py``;
     :func:`nengo_snnconv.write_gui_script` writes one, with a layout that shows all of it at once.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``convert`` or ``to_spiking``.  A copy of it is shown.
+        Made by ``convert``, ``to_spiking`` or ``to_ttfs``.  A copy of it is shown.
     x : ndarray, (images, height, width, channel)
     y : ndarray of int, (images,)
         Their classes.
@@ -47,11 +50,11 @@ class GuiNetwork(nengo.Network):
     network : ConvNetwork
         The copy.
     scores : nengo.Node
-        The mean of the class scores since the image appeared.
+        The mean of the class scores since the image appeared; the scores themselves for time to first spike.
     recognised : nengo.Node
         Number of the class with the largest one.  Nengo GUI's HTML view says it in words, with the scores as bars.
     spiking : tuple of nengo.Ensemble
-        Those that spike, in order.
+        Those that spike, in order: of layers, and of the read-out.
     slider_ranges : ((int, int), (int, int))
         First and last class, first and last example.
     first_images : ndarray, (classes, height, width, channel)
@@ -86,7 +89,8 @@ class GuiNetwork(nengo.Network):
             nengo.Connection(self.choose_example, self.shown[1], synapse=None)
             with Trial(self.shown, label="network") as self.trial:
                 self.network = network.rebuild()
-                self.scores = nengo.Node(Average(n_classes), label="scores")
+                average = Average(n_classes) if network.settings.accumulates else None
+                self.scores = nengo.Node(average, size_in=n_classes, label="scores")
             self.network.label = "layers"
             del self.network.probes[:]  # they would fill the memory
             self.image = self.network.input
@@ -101,7 +105,7 @@ class GuiNetwork(nengo.Network):
             nengo.Connection(self.shown, self.recognised[-1], synapse=None)
         self.slider_ranges = (int(classes[0]), int(classes[-1])), (0, max(map(len, numbers)) - 1)
         self.first_images = x[[each[0] for each in numbers]]
-        self.spiking = tuple(each for each in self.network.ensembles if each.neuron_type.spiking)
+        self.spiking = tuple(each for each in _shown_ensembles(self.network) if each.neuron_type.spiking)
 
 
 def _check_network(network):
@@ -115,6 +119,13 @@ def _check_network(network):
             "Nengo GUI runs nengo's own simulator, which cannot run networks made by build_trainable, as only NengoDL "
             "has their TensorNodes: open a network made by convert"
         )
+
+
+def _shown_ensembles(network):
+    """The ensembles of layers and of the read-out: not those that stand for a bias, or send spikes again."""
+    objects = [*network.layers.values(), *(each.pre_obj for each in network.connections if each.post is network.output)]
+    shown = [each.ensemble for each in objects if isinstance(each, nengo.ensemble.Neurons)]
+    return [each for each in network.ensembles if each in shown]
 
 
 class _Choice:

@@ -9,7 +9,7 @@ import numpy as np
 
 # those of Nengo GUI's curves, so that a bar and the curve of the same class agree
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")
-RIGHT, WRONG = "#1a7f37", "#c4292d"
+RIGHT, WRONG, UNDECIDED = "#1a7f37", "#c4292d", "#718096"
 
 
 def picture_svg(image, caption, low=0.0, high=1.0):
@@ -50,6 +50,8 @@ def _as_picture(image):
 def scores_svg(scores, class_names, true_class):
     """The class with the largest score in words, and whether that is right, above the scores as bars.
 
+    Where all scores are equal, as before the first spikes arrive, there is no class yet.
+
     Parameters
     ----------
     scores : ndarray, (classes,)
@@ -61,10 +63,12 @@ def scores_svg(scores, class_names, true_class):
     str
         SVG that fills what it is shown in.
     """
-    winner = int(np.argmax(scores))
-    color = RIGHT if winner == true_class else WRONG
-    verdict = "right" if winner == true_class else f"wrong, it is {class_names[true_class]}"
-    title = class_names[winner]
+    winner = int(np.argmax(scores)) if np.ptp(scores) > 0 else None
+    if winner is None:
+        title, verdict, color = "no class yet", f"it is {class_names[true_class]}", UNDECIDED
+    else:
+        title, right = class_names[winner], winner == true_class
+        verdict, color = ("right", RIGHT) if right else (f"wrong, it is {class_names[true_class]}", WRONG)
     parts = [
         _text(50, 17, title, min(11, 160 / max(1, len(title))), anchor="middle", fill=color, weight="bold"),
         _text(50, 24, verdict, 5.5, anchor="middle", fill=color),

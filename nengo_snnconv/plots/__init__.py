@@ -4,6 +4,7 @@ from .animation import animate_life
 from .diagnosis import plot_diagnosis
 from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_history, plot_spike_counts
 from .figures import Figure
+from .first_spike import plot_operations, plot_spike_times, plot_threshold_errors
 from .images import plot_image_response, plot_input_spikes
 from .life import plot_life
 
@@ -18,5 +19,8 @@ __all__ = [
     "plot_image_response",
     "plot_input_spikes",
     "plot_life",
+    "plot_operations",
     "plot_spike_counts",
+    "plot_spike_times",
+    "plot_threshold_errors",
 ]

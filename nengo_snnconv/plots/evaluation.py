@@ -40,19 +40,13 @@ def plot_accuracy(evaluation, axes=None):
     """Draw the accuracy after each step beside that of the ANN; returns the matplotlib axes."""
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
-    ax.plot(steps, 100 * evaluation.accuracy, "o-", ms=3, color=BLUE, label="with spikes")
-    ax.axhline(100 * evaluation.ann_accuracy, color=ORANGE, ls="--", label="with rates (ANN)")
-    ax.annotate(
-        f"{100 * evaluation.accuracy[-1]:.2f} %  (ANN {100 * evaluation.ann_accuracy:.2f} %)",
-        (steps[-1], 100 * evaluation.accuracy[-1]),
-        xytext=(-4, -16),
-        textcoords="offset points",
-        ha="right",
-    )
+    spikes, ann = 100 * evaluation.accuracy, 100 * evaluation.ann_accuracy
+    ax.plot(steps, spikes, "o-", ms=3, color=BLUE, label=f"with spikes: {spikes[-1]:.2f} % after the last step")
+    ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
     ax.set(xlabel=f"time step ({1000 * evaluation.dt:g} ms)", ylabel="accuracy in %", ylim=(0, 102))
     ax.set_title(f"Accuracy over time, {len(evaluation.y):,} images")
     ax.grid(alpha=0.3)
-    ax.legend(loc="center right")
+    ax.legend()
     return ax
 
 

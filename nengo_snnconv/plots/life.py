@@ -30,7 +30,10 @@ def plot_life(
     spikes, and the mean firing rate of each layer in each step.  The row of a layer shows its feature maps as firing
     rates so far, a raster, and, if they were recorded, the membrane potentials of three neurons, which have the same
     colours in all three; what is beyond 3 thresholds is cut off.  The last row shows the class scores after the step
-    and over time, with the class that wins in each step.
+    and over time, with the class that wins in each step, if not all are equal.
+
+    Where no neuron spikes twice, as in networks of time to first spike, maps show in which step each one spiked, and
+    beside the image is what its spikes so far stand for.
 
     Parameters
     ----------
@@ -87,6 +90,7 @@ class Life:
         self.names = _class_names(class_names, self.scores.shape[1])
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
+        self.once = max((counts.sum(axis=0).max() for counts in self.spikes.values()), default=0) == 1 < self.n_steps
         self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
         self.layers = spiking if layers is None else [layers] if isinstance(layers, str) else list(layers)
         self.max_maps, self.max_neurons = max_maps, max_neurons
@@ -111,11 +115,13 @@ class Life:
 
     def _headline(self):
         text = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=13)
+        winners = panels.winners_of(self.scores)
 
         def show(step):
-            winner = self.scores[step - 1].argmax()
-            says = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): {self.names[winner]}"
-            if self.true_class is not None:
+            winner = winners[step - 1]
+            says = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): "
+            says += self.names[winner] if winner >= 0 else "no class yet"
+            if self.true_class is not None and winner >= 0:
                 says += ", right" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
             text.set_text(says)
 
@@ -134,9 +140,10 @@ class Life:
         ax.set_title("input", loc="left", fontsize=9, fontweight="bold")
         if spikes is not None:
             ax = self._place(left[1], "input/mean")
-            self.moving += panels.draw_mean(ax, self.image, self.emitted)
+            draw = panels.draw_values if self.once else panels.draw_mean
+            self.moving += draw(ax, self.image, self.emitted)
             ax.set(xticks=[], yticks=[], anchor="W")
-            ax.set_title("mean of its spikes so far", loc="left", fontsize=9)
+            ax.set_title(f"{'' if self.once else 'mean of '}its spikes so far", loc="left", fontsize=9)
             active = np.flatnonzero(spikes.any(axis=0))
             self._draw_raster(self.grid[0, 2], self.input_name, "input/raster", evenly(active, self.max_neurons), {})
         column = 2 if spikes is None else 3
@@ -156,7 +163,11 @@ class Life:
         traced = _traced(neurons, spikes)
 
         ax = self._place(self.grid[row, 0], f"{name}/maps")
-        self.moving += panels.draw_maps(ax, spikes, panels.mosaic(shown, MAPS / ROW), self.dt, traced)
+        grid = panels.mosaic(shown, MAPS / ROW)
+        if self.once:
+            self.moving += panels.draw_times(ax, spikes, grid, traced)
+        else:
+            self.moving += panels.draw_maps(ax, spikes, grid, self.dt, traced)
         ax.set_title(_map_title(name, self.shapes[name], len(shown)), loc="left", fontsize=9, fontweight="bold")
         self._draw_raster(self.grid[row, 2], name, f"{name}/raster", neurons, traced)
         if self.potentials:
@@ -173,7 +184,8 @@ class Life:
         def text(step):
             so_far = spikes[:step]
             active, rate = np.count_nonzero(so_far.any(axis=0)), so_far.mean() / self.dt
-            return f"{active:,} of {spikes.shape[1]:,} have spiked, {rate:.0f} Hz on average"
+            text = f"{active:,} of {spikes.shape[1]:,} have spiked"
+            return text if self.once else f"{text}, {rate:.0f} Hz on average"
 
         self.moving.append(moving_title(ax, text))
 
@@ -231,7 +243,8 @@ def _map_title(name, shape, n_shown):
 
 def _traced(neurons, spikes):
     """Up to three of the neurons, one that spikes often, one less so and one rarely, with their colours."""
-    order = neurons[np.argsort(-spikes[:, neurons].sum(axis=0), kind="stable")]
+    trains = spikes[:, neurons]
+    order = neurons[np.lexsort((trains.argmax(axis=0), -trains.sum(axis=0)))]  # of equally many, the first to spike
     chosen = order[(np.array([0.1, 0.4, 0.75]) * len(order)).astype(int)]
     return dict(zip(dict.fromkeys(chosen), TRACED, strict=False))
 

@@ -107,6 +107,35 @@ def _mark(ax, grid, traced):
     return moving
 
 
+def draw_times(ax, counts, grid, traced):
+    """The steps in which the neurons in ``grid`` have spiked so far, early ones bright; ``counts`` has one at most."""
+    spiked, times = counts.any(axis=0), counts.argmax(axis=0) + 1
+    first, last = (times[spiked].min(), times[spiked].max()) if spiked.any() else (1, len(counts))
+    # a little more than the last step, so that its spikes are not black
+    limits = {"vmin": first, "vmax": last + 0.3 * (last - first + 1)}
+    shown = ax.imshow(
+        np.ma.masked_all(grid.shape),
+        cmap=matplotlib.colormaps["magma_r"].with_extremes(bad="white"),
+        interpolation="nearest",
+        aspect="auto" if len(grid) < 3 else "equal",
+        **limits,
+    )
+    ax.set_anchor("W")
+    ax.axis("off")
+    colorbar = ax.figure.colorbar(
+        shown, cax=ax.inset_axes((1.025, 0, 0.02, 1)), ticks=MaxNLocator(3, integer=True, min_n_ticks=1)
+    )
+    colorbar.ax.set_ylim(last, first)
+    colorbar.ax.tick_params(labelsize=7, length=2, pad=2)
+    colorbar.ax.set_title("step", fontsize=7, loc="left", pad=3)
+
+    def show(step):
+        seen = np.where(spiked & (times <= step), times, limits["vmax"])  # as dark as those that never do
+        shown.set_data(np.ma.masked_where(grid < 0, seen[grid]))
+
+    return [Moving(shown, show), *_mark(ax, grid, traced)]
+
+
 def draw_raster(ax, counts, neurons, traced):
     """Spikes of ``neurons``, a row for each; ``counts`` are spikes (steps, neurons)."""
     n_steps = len(counts)
@@ -168,9 +197,14 @@ def draw_activity(ax, layers, dt):
     return [*moving, *draw_time(ax, n_steps)]
 
 
+def winners_of(scores):
+    """The class that wins in each step, (steps,), from class scores (steps, classes); -1 where all are equal."""
+    return np.where(np.ptp(scores, axis=1) > 0, scores.argmax(axis=1), -1)
+
+
 def draw_scores(ax, scores, classes, colors):
     """Class scores (steps, classes) as lines; that of the class that wins is bold."""
-    winners = scores.argmax(axis=1)
+    winners = winners_of(scores)
     moving = []
     for label in classes:
         line, grow = _growing_line(ax, scores[:, label], color=colors[label])
@@ -188,7 +222,7 @@ def draw_scores(ax, scores, classes, colors):
 def draw_bars(ax, scores, classes, names, colors, true_class):
     """Class scores after the step as bars."""
     bars = ax.barh(range(len(classes)), np.zeros(len(classes)), color=[colors[label] for label in classes])
-    winners = scores.argmax(axis=1)
+    winners = winners_of(scores)
     moving = []
     for bar, label in zip(bars, classes, strict=True):
 
@@ -210,9 +244,9 @@ def draw_bars(ax, scores, classes, names, colors, true_class):
 
 def draw_winners(ax, scores, names, colors):
     """A ribbon with the colour and, where there is room, the name of the class that wins in each step."""
-    n_steps, winners = len(scores), scores.argmax(axis=1)
+    n_steps, winners = len(scores), winners_of(scores)
     ribbon = ax.imshow(np.ones((1, n_steps, 3)), extent=(0.5, n_steps + 0.5, 0, 1), aspect="auto")
-    colored = np.array([matplotlib.colors.to_rgb(colors[label]) for label in winners])[None]
+    colored = np.array([matplotlib.colors.to_rgb(colors[label] if label >= 0 else "white") for label in winners])[None]
 
     def show(step):
         visible = np.arange(n_steps)[None, :, None] < step
@@ -226,9 +260,11 @@ def _winner_names(ax, winners, names):
     """Each name at the middle of its run of steps, from the step on at which there is room."""
     n_steps = len(winners)
     points_per_step = 72 * _size(ax)[0] / n_steps
-    starts = np.flatnonzero(np.diff(winners, prepend=-1))
+    starts = np.flatnonzero(np.diff(winners, prepend=-2))
     moving = []
     for start, end in zip(starts, [*starts[1:], n_steps], strict=True):
+        if winners[start] < 0:
+            continue
         name = names[winners[start]]
         needed = (5.5 * len(name) + 3) / points_per_step  # steps, for letters of 8 points
         text = ax.text(0, 0.45, name, ha="center", va="center", color="white", fontsize=8, fontweight="bold")
@@ -244,9 +280,24 @@ def _winner_names(ax, winners, names):
 
 def draw_mean(ax, image, emitted):
     """The mean so far of what the input layer ``emitted`` (steps, ...), on the scale of the image."""
+    return _draw_so_far(ax, image, lambda step: emitted[:step].mean(axis=0))
+
+
+def draw_values(ax, image, emitted):
+    """What single spikes (steps, ...) stand for, on the scale of the image: in the first step their height, less later.
+
+    It is the image, if the last of the spikes came in the last step of their stage.
+    """
+    n_steps = np.flatnonzero(emitted.reshape(len(emitted), -1).any(axis=1)).max(initial=0) + 1
+    values = np.maximum(n_steps - np.arange(len(emitted)), 0) / n_steps
+    return _draw_so_far(ax, image, lambda step: np.tensordot(values[:step], emitted[:step], 1))
+
+
+def _draw_so_far(ax, image, so_far):
+    """The picture that a function makes of each step, on the scale of the image."""
     replace = draw_input(ax, image)
     first, *others = [*ax.images, *ax.lines]
-    return [Moving(first, lambda step: replace(emitted[:step].mean(axis=0))), *map(Moving, others)]
+    return [Moving(first, lambda step: replace(so_far(step))), *map(Moving, others)]
 
 
 def draw_time(ax, n_steps):

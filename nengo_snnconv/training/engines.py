@@ -10,7 +10,7 @@ from ..build.trainable import live_arrays
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
 from ..model import layers as specs
-from .penalty import active_neurons
+from .penalty import ActivityPenalty, active_neurons
 
 
 class Engine(abc.ABC):
@@ -22,14 +22,14 @@ class Engine(abc.ABC):
         What is compiled and trained.
     """
 
-    def __init__(self, network, optimizer, loss, batch_size, activity_penalty=0.0):
+    def __init__(self, network, optimizer, loss, batch_size, activity_penalty=0.0, n_steps=1):
         self.network = network
         self.optimizer = optimizer
         self.batch_size = batch_size
-        self.activity_penalty = activity_penalty
         layers = network.model.layers.items() if activity_penalty else ()
         self.penalised = [name for name, layer in layers if isinstance(layer, specs.Rectifier)]
         self.n_neurons = sum(network.model.size(name) for name in self.penalised)
+        self.penalty = ActivityPenalty(activity_penalty, n_steps, optimizer.iterations)
         self.setup(loss)
 
     @abc.abstractmethod
@@ -59,7 +59,7 @@ class KerasEngine(Engine):
         self.keras = rate_model(self.network)
         if self.penalised:
             share = sum(active_neurons(self.keras.get_layer(name).output) for name in self.penalised) / self.n_neurons
-            self.keras.add_loss(self.activity_penalty * tf.reduce_mean(share))
+            self.keras.add_loss(self.penalty(share))
             self.keras.add_metric(share, name="active")
         self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
 
@@ -79,11 +79,12 @@ class NengoDLEngine(Engine):
         losses = {self.probe: loss}
         if self.penalised:
             self.active = self._probe_active_share()
-            losses[self.active] = lambda _, share: self.activity_penalty * tf.reduce_mean(share)
+            losses[self.active] = lambda _, share: self.penalty(share)
         self.simulator = nengo_dl.Simulator(
             self.trained, minibatch_size=self.batch_size, seed=self.network.seed, progress_bar=False
         )
-        self.simulator.compile(self.optimizer, loss=losses, metrics={self.probe: ["accuracy"]})
+        metrics = {self.probe: ["accuracy"]} | ({self.active: [_mean]} if self.penalised else {})
+        self.simulator.compile(self.optimizer, loss=losses, metrics=metrics)
         self.keras = self.simulator.keras_model
 
     def _probe_active_share(self):
@@ -107,13 +108,17 @@ class NengoDLEngine(Engine):
         history = self.simulator.fit(x.reshape(len(x), 1, -1), targets, shuffle=False, verbose=0, callbacks=callbacks)
         figures = {name: float(values[0]) for name, values in history.history.items()}
         found = {"loss": figures["loss"], "accuracy": figures["output_accuracy"]}
-        return {**found, "active": figures["active_loss"] / self.activity_penalty} if self.penalised else found
+        return {**found, "active": figures["active__mean"]} if self.penalised else found
 
     def arrays(self):
         return live_arrays(self.trained)
 
     def close(self):
         self.simulator.close()
+
+
+def _mean(_, values):
+    return tf.reduce_mean(values)
 
 
 ENGINES = {"keras": KerasEngine, "nengo_dl": NengoDLEngine}

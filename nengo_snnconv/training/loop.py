@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 
+from ..build.network import described
 from ..build.rate_model import rate_model
 from ..build.storage import settings_to_json
 from ..build.trainable import TrainableSettings, check_collected
@@ -81,7 +82,8 @@ def train(
         ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.
     activity_penalty : float
         Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 0.5 to 2 makes
-        networks that need few spikes.  The history then has the share as ``active``.
+        networks that need few spikes.  It grows from 0 to that over the first half of the epochs.  The history then
+        has the share as ``active``.
     checkpoint : str or path, optional
         File that is written after each epoch; a training that finds its own checkpoint continues it.
     engine : "keras" or "nengo_dl"
@@ -132,7 +134,8 @@ def train(
             },
             "learning_rate": _jsonable(base_rate),
             "schedule": "function" if callable(schedule) else schedule,
-            "epochs": epochs if schedule == "cosine" else None,  # the others can be trained on
+            # the others can be trained on
+            "epochs": epochs if schedule == "cosine" or activity_penalty else None,
             "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
             "batch_size": batch_size,
             "augmented": augment is not None,
@@ -155,7 +158,7 @@ def train(
         return state.result()
 
     tf.random.set_seed(seed)
-    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty)
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty, steps)
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)
@@ -259,7 +262,7 @@ class _Batches(tf.keras.callbacks.Callback):
 
 def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
     if not isinstance(getattr(network, "settings", None), TrainableSettings):
-        raise SettingsError(f"train needs a network made by build_trainable, got {type(network).__name__}")
+        raise SettingsError(f"train needs a network made by build_trainable, got {described(network)}")
     check_collected(network)
     check_counts(
         epochs=epochs, batch_size=batch_size, **({} if early_stopping is None else {"early_stopping": early_stopping})

@@ -27,3 +27,28 @@ def active_neurons(activity):
     flat = tf.reshape(activity, (-1, activity.shape[1:].num_elements()))
     squares = tf.reduce_sum(tf.square(flat), axis=1, keepdims=True)
     return tf.math.divide_no_nan(tf.square(tf.reduce_sum(flat, axis=1, keepdims=True)), squares)
+
+
+class ActivityPenalty(tf.keras.layers.Layer):
+    """The term of the loss: a weight times the share of neurons that are active.
+
+    The weight grows in proportion to the steps of training, over the first half of them, for a network that has not
+    learned anything yet would lose less by falling silent, and stay so.
+
+    Parameters
+    ----------
+    weight : float
+    n_steps : int
+        Of the whole training.
+    step : tf.Variable
+        The optimiser's count of steps.
+    """
+
+    def __init__(self, weight, n_steps, step):
+        super().__init__(trainable=False)
+        self.weight, self.grown, self.step = weight, n_steps / 2, step
+
+    def call(self, share):
+        """The term, (), from the share of neurons that are active in each image, (images, ...)."""
+        growth = tf.minimum(1.0, tf.cast(self.step, share.dtype) / self.grown)
+        return self.weight * growth * tf.reduce_mean(share)

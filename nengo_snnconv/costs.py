@@ -77,8 +77,7 @@ class LayerOperations:
 class Efficiency:
     """What :func:`efficiency` found; all counts are for one image.
 
-    Biases, maxima and averages are left out on both sides, and so are neurons and what they cost but in the rows that
-    name them.
+    Biases, maxima and averages are left out on both sides.  Additions inside of neurons are counted apart.
 
     Attributes
     ----------
@@ -99,8 +98,8 @@ class Efficiency:
     idle_updates : int
         Steps of neurons outside of their two stages, in which they only wait.
     layers : dict of str to LayerOperations
-        By the layer whose activity causes them, in order; their sums are ``flops`` and ``operations``.  Several maxima
-        are one entry, and so are all spikes that are sent again.
+        By the layer whose activity causes them, in order; their sums are ``flops`` and ``operations``.  What is sent
+        again has entries of its own, "<name> again".
     graded : tuple of str
         Weighted layers that no neurons are in front of, as in separable convolutions.  They read sums, not spikes, so
         what they cost is among ``flops``, but not among ``synaptic_operations``.
@@ -168,7 +167,9 @@ class Efficiency:
             for what, joules in (("", energy.snn), (", with neuron updates", energy.snn_with_updates)):
                 name = f"energy, {energy.source}{what}"
                 ann = "" if energy.ann is None else (_microjoules(energy.ann), f"{_ratio(energy.ann, joules):.1f}")
-                rows.append((name, ann[0], _microjoules(joules), ann[1]) if ann else (name, "", _microjoules(joules), ""))
+                rows.append(
+                    (name, ann[0], _microjoules(joules), ann[1]) if ann else (name, "", _microjoules(joules), "")
+                )
         return rows
 
     def layer_rows(self):
@@ -214,6 +215,12 @@ class Efficiency:
             "energies": [dataclasses.asdict(energy) for energy in self.energies],
         }
 
+    def plot(self, axes=None):
+        """Draw the operations of each layer, those of the ANN beside those of spikes; returns the matplotlib axes."""
+        from .plots import plot_operations
+
+        return plot_operations(self, axes)
+
 
 def efficiency(network, evaluation):
     """What a network of spikes computes for an image, beside its ANN: operations, spikes and energy.
@@ -228,7 +235,7 @@ def efficiency(network, evaluation):
 
     - Horowitz 2014: 4.6 pJ for a multiply-accumulate, 3.7 for the product and 0.9 for the sum, of 32-bit floating-point
       numbers at 45 nm and 0.9 V.  A synaptic operation, and a neuron update, is one sum.
-    - Davies et al. 2018, table 2: 23.6 pJ for a synaptic operation of Loihi, at least, 81 pJ for an active neuron update
+    - Davies et al. 2018, table 2: at least 23.6 pJ for a synaptic operation of Loihi, 81 pJ for an active neuron update
       and 52 pJ for an inactive one, at 14 nm and 0.75 V, from simulations before there was a chip.  Taken as active is
       each step in which a neuron integrates; two-stage neurons are inactive outside of their stages.  Products of an
       input of constant current, which would be made in front of the chip, cost as above.
@@ -279,7 +286,7 @@ def _check(model, evaluation):
         raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
     if not evaluation.layers:
         raise SettingsError(
-            "the evaluation is of a network without spikes, which has no efficiency to tell: make spikes with to_ttfs or "
+            "the evaluation is of a network without spikes, which saves no operations: make spikes with to_ttfs or "
             "to_spiking, and evaluate that"
         )
     neurons = {name: model.size(name) for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)}
@@ -300,20 +307,13 @@ def _updates(network, evaluation):
 def _layers(network, evaluation):
     """Operations by the layer that causes them: the input, layers of neurons, maxima, spikes that are sent again."""
     model, flops = network.model, _flops(network.model)
-    again = sum(
-        times * evaluation.layers[name].spikes_per_neuron * evaluation.layers[name].n_neurons
-        for name, times in network.settings.sent_again(model).items()
-    )
     image = evaluation.input_layer
-    operations = {name: layer.synaptic_operations for name, layer in evaluation.layers.items()}
-    operations[model.input] = image.synaptic_operations if image else 2 * evaluation.input_operations
-    layers = {name: LayerOperations(flops[name], operations[name]) for name in model.layers if name in operations}
-    if maxima := [name for name in flops if name not in operations]:
-        name = maxima[0] if len(maxima) == 1 else f"{len(maxima)} maxima"
-        layers[name] = LayerOperations(sum(flops[each] for each in maxima), evaluation.other_operations - again)
-    if again:
-        layers["spikes sent again"] = LayerOperations(0.0, again)
-    return layers
+    operations = {model.input: image.synaptic_operations if image else 2 * evaluation.input_operations}
+    operations |= {name: layer.synaptic_operations for name, layer in evaluation.layers.items()}
+    operations |= evaluation.passed_operations
+    ordered = [name for name in model.layers if name in operations]
+    ordered += [name for name in operations if name not in model.layers]
+    return {name: LayerOperations(flops.get(name, 0.0), operations[name]) for name in ordered}
 
 
 def _flops(model):
@@ -347,13 +347,12 @@ def _part(layer, model, place):
 
 
 def _is_graded(model, name):
-    """Whether what a weighted layer reads comes from another one, with no neurons or maxima in between."""
-    (source,) = model.layers[name].inputs
-    while not _emits(model.layers[source]):
-        if isinstance(model.layers[source], specs.Conv | specs.Dense):
-            return True
-        source = model.layers[source].inputs[0]
-    return False
+    """Whether some of what a layer reads comes from a weighted one, with no neurons or maxima in between."""
+    sources = [model.layers[source] for source in model.layers[name].inputs]
+    return any(
+        isinstance(source, specs.Conv | specs.Dense) or (not _emits(source) and _is_graded(model, source.name))
+        for source in sources
+    )
 
 
 def _emits(layer):
