@@ -286,8 +286,8 @@ def _check(model, evaluation):
         raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
     if not evaluation.layers:
         raise SettingsError(
-            "the evaluation is of a network without spikes, which saves no operations: make spikes with to_ttfs or "
-            "to_spiking, and evaluate that"
+            "the evaluation is of a network without neurons that spike, which saves no operations: evaluate one with "
+            "rectifiers that to_ttfs or to_spiking made"
         )
     neurons = {name: model.size(name) for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)}
     found = {name: layer.n_neurons for name, layer in evaluation.layers.items()}

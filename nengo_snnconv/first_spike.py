@@ -1,5 +1,7 @@
 """to_ttfs: from an ANN to a network in which each neuron spikes once at most, and sooner the more it has to say."""
 
+import numbers
+
 import numpy as np
 
 from .build.first_spike import FirstSpikeSettings, spike_source
@@ -22,7 +24,7 @@ def to_ttfs(
     n_steps=16,
     *,
     threshold="search",
-    percentile=99.9,
+    percentile=None,
     per=None,
     x_max=None,
     seed=None,
@@ -58,8 +60,8 @@ def to_ttfs(
         "percentile": of the positive activations on the calibration data.
 
         Numbers are in units of the activations of ``network``: one for all layers of neurons, or for each by name.
-    percentile : float
-        For "percentile".
+    percentile : float, optional
+        For "percentile", 99.9 by default.
     per : "layer" or "channel", optional
         What shares a threshold, unless thresholds are given; by default channels for "search", layers else.
     x_max : float, optional
@@ -85,7 +87,7 @@ def to_ttfs(
     Lopez-Randulfe, Reeb & Knoll 2022, "Conversion of ConvNets to spiking neural networks with less than one spike per
     neuron", Conference on Cognitive Computational Neuroscience.
     """
-    x = _check(network, x_calibration, n_steps, threshold, x_max)
+    x = _check(network, x_calibration, n_steps, threshold, percentile, per, x_max)
     x_max = _largest(x) if x_max is None else float(x_max)
     signed = x is not None and bool((x < 0).any())
     network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x)))
@@ -95,7 +97,7 @@ def to_ttfs(
     elif threshold == "search":
         network = normalize(network, x, method="balance", n_steps=int(n_steps), **options)
     elif threshold == "percentile":
-        network = normalize(network, x, method="data", percentile=percentile, **options)
+        network = normalize(network, x, method="data", percentile=percentile or 99.9, **options)
     else:
         network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
     seed = network.settings.seed if seed is None else seed
@@ -103,7 +105,7 @@ def to_ttfs(
     return ConvNetwork(network.model, settings, network.label)
 
 
-def _check(network, x, n_steps, threshold, x_max):
+def _check(network, x, n_steps, threshold, percentile, per, x_max):
     """The calibration images, checked; None if there are none."""
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise ConversionError(
@@ -114,7 +116,13 @@ def _check(network, x, n_steps, threshold, x_max):
     check_counts(n_steps=n_steps)
     if isinstance(threshold, str) and threshold not in THRESHOLDS:
         raise SettingsError(f"threshold must be one of {THRESHOLDS}, a number, or numbers by layer; got {threshold!r}")
-    if x_max is not None and not 0 < x_max < np.inf:
+    if percentile is not None and threshold != "percentile":
+        raise SettingsError(f"percentile goes with threshold='percentile', not with threshold={threshold!r}")
+    if per is not None and not isinstance(threshold, str):
+        raise SettingsError(
+            "per is for thresholds that are found; where they are given, numbers by channel do the same"
+        )
+    if x_max is not None and not (isinstance(x_max, numbers.Real) and 0 < x_max < np.inf):
         raise SettingsError(f"x_max must be above 0 and finite, got {x_max!r}")
     if x is not None:
         return check_images(network.model, x)
@@ -151,6 +159,12 @@ def _floors(network, x):
     }
 
 
+def _numbers(values):
+    """An array of floats; NaN where there are no numbers."""
+    values = np.asarray(values)
+    return values.astype(float) if np.issubdtype(values.dtype, np.number) else np.array(np.nan)
+
+
 def _with_thresholds(model, threshold):
     """The model rescaled to given thresholds: a number, or numbers by layer."""
     neurons = [name for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)]
@@ -162,8 +176,7 @@ def _with_thresholds(model, threshold):
     units = find_units(model, per)
     scales = np.full(units.n_units, np.nan)
     for name in neurons:
-        values = np.asarray(threshold[name], float)
-        channels = model.shapes[name][-1:]
+        values, channels = _numbers(threshold[name]), model.shapes[name][-1:]
         if values.shape not in ((), channels) or not (np.isfinite(values) & (values > 0)).all():
             raise SettingsError(
                 f"the threshold of {name!r} must be above 0, one number or {channels[0]}; got {threshold[name]!r}"

@@ -96,5 +96,5 @@ def _emitted_input(network, x, counts, n_steps):
     shown = np.broadcast_to(x[:, None], (len(x), n_steps, *x.shape[1:]))
     if counts is None:
         return shown
-    height = np.float32(network.settings.input_limit)
+    height = np.float32(network.settings.input_height)
     return height * np.sign(shown) * counts.reshape(shown.shape).astype(np.float32)

@@ -182,7 +182,7 @@ def _layer_table(network):
     rows = [("layer", "type", "output shape", "became", "", "remark")]
     for name, layer in network.model.layers.items():
         shape = "×".join(map(str, network.model.shapes[name]))
-        rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer)))
+        rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer, network.model)))
     if read_out := network.settings.read_out_row():
         rows.append(("output", "read-out", "", *read_out))
     return rows

@@ -45,7 +45,7 @@ class Runner:
         check_counts(minibatch_size=minibatch_size)
         check_run(n_steps, skip_steps, dt)
         if backend not in BACKENDS:
-            raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
+            raise ConversionError(f"no back end {backend!r} runs networks step by step; {' and '.join(BACKENDS)} do")
         check_collected(network)
         model, settings = network.model, network.settings
         _check_rates(settings, dt)
@@ -88,7 +88,7 @@ class Runner:
         """
         x = x.reshape(len(x), -1)
         if self.input_spikes:
-            _check_input(x, self.simulator.network.settings)
+            check_input(x, self.simulator.network.settings)
         for first in range(0, len(x), self.simulator.at_once):
             images = x[first : first + self.simulator.at_once]
             read_out = averaged(self.skip_steps) if self.accumulates else None
@@ -150,14 +150,14 @@ def _check_potentials(neuron_type):
         )
 
 
-def _check_input(x, settings):
+def check_input(x, settings):
     """Warn where spikes cannot carry the input."""
-    largest = np.abs(x).max()
-    if largest > settings.input_limit:
-        share = np.mean(np.abs(x) > settings.input_limit)
+    lowest, highest = settings.input_range
+    share = np.mean((x < lowest) | (x > highest))
+    if share > 0:
         warnings.warn(
-            f"{100 * share:.2g} % of the input is above {settings.input_limit:g}, where its spikes are clipped: use "
-            f"{settings.with_input_limit(largest)}",
+            f"{100 * share:.2g} % of the input is not in the range from {lowest:g} to {highest:g} that spikes carry, "
+            f"and is clipped: use {settings.wider_input(x)}",
             stacklevel=4,
         )
 

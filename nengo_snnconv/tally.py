@@ -13,7 +13,7 @@ from .counting import LevelCounter
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
 from .progress import progress_bar
-from .runner import Runner
+from .runner import Runner, check_input
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,6 +68,7 @@ def simulated(network, x, n_steps, backend, synapse, skip_steps, minibatch_size,
 
 def computed(network, x, n_steps, minibatch_size, progress):
     """The same tally from the closed form of time to first spike, all steps at once."""
+    check_input(x, network.settings)
     model, started = network.model, time.perf_counter()
     form, stage_steps, sent = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started

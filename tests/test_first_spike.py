@@ -142,6 +142,7 @@ def test_branches_that_meet_late_are_aligned_and_counted():
     network = snc.to_ttfs(snc.convert(model), x, T, threshold=2.0)
     assert stages(network.model)["scores"] == 3
     recording = assert_same(network, x)
+    assert "sent again in 2 more stages" in network.report()
     assert network.settings.sent_again(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
     evaluation = snc.evaluate(network, x, np.zeros(5, int))
     assert evaluation.n_steps == 4 * T
@@ -155,9 +156,9 @@ def test_scores_approach_the_anns_with_more_steps(make_model, threshold):
     network = snc.convert(make_model())
     x = images(network.model, 30)
     ann = snc.rate_model(network)(x).numpy()
-    errors = []
+    errors, options = [], {"percentile": 100} if threshold == "percentile" else {}
     for n_steps in (8, 64, 512):
-        snn = snc.to_ttfs(network, x, n_steps, threshold=threshold, percentile=100)
+        snn = snc.to_ttfs(network, x, n_steps, threshold=threshold, **options)
         scale = np.array(snn.model.metadata["scales"]["scores"])
         scores = snc.evaluate(snn, x, np.zeros(30, int), backend="fast").scores * scale
         errors.append(np.abs(scores - ann).mean() / np.abs(ann).mean())
@@ -215,6 +216,7 @@ def test_maxima_over_sums_get_neurons():
     scores = snc.evaluate(snn, x, np.zeros(20, int)).scores * scale
     assert np.abs(scores - ann).max() < 0.02 * np.abs(ann).max()
     assert isinstance(snn.model.layers["max_neurons"], specs.Rectifier)
+    assert "of neurons that were put in front" in snn.report()
     with pytest.raises(snc.SettingsError, match="'max' need calibration data"):
         snc.to_ttfs(network, threshold="max", x_max=1)
 
@@ -284,7 +286,12 @@ def test_bad_arguments_are_named():
         ({"threshold": -1.0}, "'neurons' must be above 0"),
         ({"threshold": {"neuron": 1.0}}, "must name each layer of neurons, \\['neurons'\\]"),
         ({"threshold": {"neurons": [1, 2]}}, "one number or 3"),
+        ({"threshold": {"neurons": "a"}}, "'neurons' must be above 0"),
+        ({"threshold": True}, "'neurons' must be above 0"),
         ({"x_max": 0}, "x_max must be above 0"),
+        ({"x_max": "2"}, "x_max must be above 0"),
+        ({"percentile": 50}, "percentile goes with threshold='percentile', not with threshold='search'"),
+        ({"threshold": 1.0, "per": "layer"}, "per is for thresholds that are found"),
     ):
         with pytest.raises(snc.SettingsError, match=message):
             snc.to_ttfs(network, x, **arguments)
@@ -302,8 +309,17 @@ def test_bad_arguments_are_named():
         snc.evaluate(snn, x, [0] * 4, backend="fast", synapse=0.1)
     with pytest.raises(snc.ConversionError, match="has to be simulated"):
         snc.evaluate(network, x, [0] * 4, backend="fast")
-    with pytest.warns(UserWarning, match="above 1, where its spikes are clipped: use to_ttfs"):
-        snc.evaluate(snn, 2 * x, [0] * 4)
+
+
+@pytest.mark.parametrize("backend", ["fast", "nengo_dl"])
+@pytest.mark.parametrize(("factor", "advice"), [(2, "with x_max=2"), (-1, "with such images among x_calibration")])
+def test_input_that_spikes_cannot_carry_is_warned_of(backend, factor, advice):
+    model = small_cnn()
+    x = images(model, 4)
+    x[0, 0, 0, 0] = 1
+    snn = snc.to_ttfs(snc.convert(model), x)
+    with pytest.warns(UserWarning, match=f"% of the input is not in the range from 0 to 1 .*to_ttfs.* {advice}"):
+        snc.evaluate(snn, factor * x, [0] * 4, backend=backend)
 
 
 def test_added_activations_need_one_threshold():

@@ -17,6 +17,8 @@ from .network import NativeBase
 from .objects import add_output, linear_node, maximum_node, placed_neurons
 from .transforms import bias_of
 
+NOT_BELOW = "it does not fall below the smallest one on the calibration data"
+
 
 @dataclasses.dataclass(frozen=True)
 class FirstSpikeSettings(NativeBase):
@@ -37,13 +39,16 @@ class FirstSpikeSettings(NativeBase):
             raise SettingsError(f"x_max must be above 0 and finite, got {self.x_max!r}")
 
     @property
-    def input_limit(self):
-        """The largest input that spikes can carry, and the height of a spike of the input in units of it."""
+    def input_height(self):
         return self.x_max
 
-    def with_input_limit(self, limit):
-        """How a user asks for another limit."""
-        return f"to_ttfs(..., x_max={limit:g})"
+    @property
+    def input_range(self):
+        return -self.x_max if self.signed else 0.0, self.x_max
+
+    def wider_input(self, x):
+        wanted = "such images among x_calibration" if x.min() < self.input_range[0] else f"x_max={x.max():g}"
+        return f"to_ttfs(...) with {wanted}"
 
     @property
     def stage_steps(self):
@@ -80,8 +85,16 @@ class FirstSpikeSettings(NativeBase):
         neuron_type = cls(n_steps=self.stage_steps, stage=stage, amplitude=self.spike_amplitude, **options)
         return placed_neurons(neuron_type, np.ones(size), np.zeros(size), label)
 
-    def report_row(self, layer):
-        return _report(layer, self)
+    def steps_without_scores(self, model):
+        return self.total_steps(model) - self.stage_steps
+
+    def report_row(self, layer, model):
+        became, how, remark = _report(layer, self)
+        if times := self.sent_again(model).get(layer.name):
+            remark += f"; sent again in {times} more stage{'s' if times > 1 else ''}"
+        if layer.name in model.metadata.get("neurons before maxima", ()):
+            how, remark = "approximated", f"{remark}, of neurons that were put in front: {NOT_BELOW}"
+        return became, how, remark
 
     def read_out_row(self):
         return "Ensemble (FirstSpikeReadout)", "exact", "membrane potential, after the last stage"

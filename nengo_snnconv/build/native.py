@@ -65,13 +65,15 @@ class NativeSettings(NativeBase):
         return self.input_coding == "poisson"
 
     @property
-    def input_limit(self):
-        """The largest input that spikes can carry, and the height of a spike of the input in units of it."""
+    def input_height(self):
         return self.input_threshold
 
-    def with_input_limit(self, limit):
-        """How a user asks for another limit."""
-        return f"to_spiking(..., input_threshold={limit:g})"
+    @property
+    def input_range(self):
+        return -self.input_threshold, self.input_threshold
+
+    def wider_input(self, x):
+        return f"to_spiking(..., input_threshold={np.abs(x).max():g})"
 
     @property
     def spike_amplitude(self):
@@ -120,7 +122,7 @@ class NativeSettings(NativeBase):
         """The filter on what ``source`` sends: spikes are filtered, everything else is not."""
         return self.synapse if isinstance(source, nengo.ensemble.Neurons) else None
 
-    def report_row(self, layer):
+    def report_row(self, layer, model):
         return _report(layer, self)
 
     def read_out_row(self):

@@ -21,7 +21,8 @@ class Settings(abc.ABC):
     made_by: typing.ClassVar = ""
     # whether class scores are sums over time; else they are read through the output synapse
     accumulates: typing.ClassVar = False
-    # whether the input layer spikes; then input_limit is the largest input that it carries, and the height of a spike
+    # whether the input layer spikes; then input_height is the height of its spikes, input_range what they can carry,
+    # and wider_input(x) tells a user how to have them carry x
     input_spikes: typing.ClassVar = False
 
     @property
@@ -32,6 +33,10 @@ class Settings(abc.ABC):
     def total_steps(self, model):
         """How many steps a run takes; None where that is up to the user."""
         return
+
+    def steps_without_scores(self, model):
+        """How many steps pass before there are any class scores."""
+        return 0
 
     def sent_again(self, model):
         """How many times the spikes of layers are sent again, for layers that read them later: {name: int}."""
@@ -50,7 +55,7 @@ class Settings(abc.ABC):
         return ()
 
     @abc.abstractmethod
-    def report_row(self, layer):
+    def report_row(self, layer, model):
         """How a layer is built: (Nengo object, "exact" or "approximated", remark), each a str."""
 
 
@@ -125,7 +130,9 @@ class ConvNetwork(nengo.Network):
         """
         rows = [("layer", "type", "output shape", "became", "", "remark")]
         for name, layer in self.model.layers.items():
-            rows.append((name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer)))
+            rows.append(
+                (name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer, self.model))
+            )
         if read_out := self.settings.read_out_row():
             rows.append(("output", "read-out", str(self.model.shapes[self.model.output]), *read_out))
         tables = [rows]

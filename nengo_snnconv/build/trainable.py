@@ -175,7 +175,7 @@ class TrainableSettings(Settings):
     def _synapse(self, source):
         return self.synapse if isinstance(source, nengo.ensemble.Neurons) else None
 
-    def report_row(self, layer):
+    def report_row(self, layer, model):
         if isinstance(layer, specs.Input):
             return "Node", "exact", "constant current"
         if isinstance(layer, specs.Flatten | specs.Reshape):

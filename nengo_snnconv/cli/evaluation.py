@@ -57,7 +57,7 @@ def run_with_spikes(network, data, options, title, run):
     reading = {"minibatch_size": options.minibatch_size, "skip_steps": options.skip_steps}
     evaluation = evaluate_network(network, data.x_test, data.y_test, **reading, **simulation)
     print(evaluation.summary())
-    print(accuracy_over_time(evaluation.accuracy))
+    print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))
     if options.report:
         report_on(network, data, evaluation, options, title, run)
     return evaluation
@@ -74,11 +74,12 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     print(f"{'report':<26} {options.report.resolve()}")
 
 
-def accuracy_over_time(accuracy):
-    """The accuracy after 1, 2, 4, 8, ... steps and after the last, as two lines."""
+def accuracy_over_time(accuracy, first=0):
+    """The accuracy after 1, 2, 4, 8, ... steps behind the ``first`` ones and after the last, as two lines."""
     from ..build.network import table
 
-    steps = [2**i for i in range(len(accuracy).bit_length()) if 2**i < len(accuracy)] + [len(accuracy)]
+    n_steps = len(accuracy) - first
+    steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [len(accuracy)]
     values = [f"{100 * accuracy[step - 1]:.2f}" for step in steps]
     # the column beside it begins where the values of the summary do
     return table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy in %", *values)])

@@ -54,7 +54,7 @@ def add_train(commands):
         type=at_least_zero,
         default=0.0,
         metavar="W",
-        help="weight in the loss of the share of neurons that are active; 1 makes networks that need few spikes",
+        help="weight in the loss of the share of neurons that are active; 1 to 3 make networks that need few spikes",
     )
     parser.add_argument("--validation-split", type=float, default=0.0, help="share of the images to validate on")
     parser.add_argument(

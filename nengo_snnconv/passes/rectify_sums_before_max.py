@@ -11,7 +11,7 @@ def rectify_sums_before_max(model, floors):
     """Put neurons before maxima.
 
     Given    y = MaxPool(x), and for each channel a floor m that y does not fall below.
-    Result   y = MaxPool(Rectifier(x - m)) + m, which is the same wherever y is at least m.
+    Result   y = MaxPool(Rectifier(x - m)) + m, which is the same wherever y is at least m.  The metadata say so.
 
     Parameters
     ----------
@@ -45,4 +45,5 @@ def rectify_sums_before_max(model, floors):
         layers.append(dataclasses.replace(layer, inputs=(source,)))
         if floor.any():
             heirs[layer.name] = add(specs.Affine, f"{layer.name}_back", layer.name, floor)
-    return type(model)(layers, arrays, heirs.get(model.output, model.output), model.metadata)
+    metadata = {**model.metadata, "neurons before maxima": sorted(floors)} if floors else model.metadata
+    return type(model)(layers, arrays, heirs.get(model.output, model.output), metadata)

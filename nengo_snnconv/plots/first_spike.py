@@ -39,7 +39,11 @@ def plot_spike_times(network, evaluation, axes=None):
         raise SettingsError("spike times are those of networks of time to first spike: make one with to_ttfs")
     model, stage_steps = network.model, network.settings.stage_steps
     sent, panels = stages(model), {model.input: evaluation.input_layer, **evaluation.layers}
-    if None in panels.values() or not set(panels) <= set(sent) or evaluation.n_steps % stage_steps:
+    if (
+        None in panels.values()
+        or not set(panels) <= set(sent)
+        or evaluation.n_steps != network.settings.total_steps(model)
+    ):
         raise SettingsError(f"the evaluation is of another network: this one has the layers {list(sent)}")
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")

@@ -81,7 +81,7 @@ def train(
     augment : callable, optional
         ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.
     activity_penalty : float
-        Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 0.5 to 2 makes
+        Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 1 to 3 makes
         networks that need few spikes.  It grows from 0 to that over the first half of the epochs.  The history then
         has the share as ``active``.
     checkpoint : str or path, optional
@@ -99,8 +99,8 @@ def train(
     Returns
     -------
     ConvNetwork
-        A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy,
-        learning_rate (in its last step) and seconds of each epoch.
+        A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy, active,
+        learning_rate (in its last step) and seconds of each epoch; None for what an epoch did not measure.
 
     Raises
     ------
