@@ -5,6 +5,7 @@ import warnings
 import nengo
 import numpy as np
 
+from .build.first_spike import FirstSpikeSettings
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.trainable import TrainableSettings, check_collected
@@ -48,6 +49,8 @@ def convert(source, *, seed=0):
 def _rectified_model(network):
     """The model of a network whose neurons compute the rectifier."""
     settings = network.settings
+    if isinstance(settings, FirstSpikeSettings):
+        raise ConversionError("this network has time to first spike already: convert the Keras model that it came from")
     if isinstance(settings, TrainableSettings):
         check_collected(network)
         if not settings.rectifies:

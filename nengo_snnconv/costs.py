@@ -264,7 +264,7 @@ def efficiency(network, evaluation):
     10.1109/MM.2018.112130359.
     """
     check_network(network)
-    _check(network.model, evaluation)
+    _check(network, evaluation)
     updates, idle = _updates(network, evaluation)
     return Efficiency(
         ann_accuracy=float(evaluation.ann_accuracy),
@@ -281,7 +281,8 @@ def efficiency(network, evaluation):
     )
 
 
-def _check(model, evaluation):
+def _check(network, evaluation):
+    model, settings = network.model, network.settings
     if not hasattr(evaluation, "synaptic_operations"):
         raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
     if not evaluation.layers:
@@ -293,6 +294,11 @@ def _check(model, evaluation):
     found = {name: layer.n_neurons for name, layer in evaluation.layers.items()}
     if found != neurons:
         raise SettingsError(f"the evaluation is of another network: it has neurons {found}, this one {neurons}")
+    needed = settings.total_steps(model) or evaluation.n_steps
+    if needed != evaluation.n_steps or not settings.neuron_type.spiking:
+        raise SettingsError("the evaluation is of another network with the same neurons: evaluate this one")
+    if settings.input_spikes != bool(evaluation.input_layer):
+        raise SettingsError("the evaluation is of another network, with another input coding: evaluate this one")
 
 
 def _updates(network, evaluation):

@@ -1,17 +1,24 @@
-"""Counting of spikes, compiled."""
+"""Counting of spikes, compiled and on several threads."""
+
+import concurrent.futures
+import os
 
 import numba
 import numpy as np
 
+THREADS = min(4, os.cpu_count() or 1)
+# with its types, so that it is compiled now; tensors are arrays that cannot be written
+LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
 
-@numba.njit(nogil=True)
+
+@numba.njit([(LEVELS, numba.int64[::1], numba.int64[::1])], nogil=True)
 def _count(levels, spikes, histogram):
     for image in range(levels.shape[0]):
         for unit in range(levels.shape[1]):
-            level = abs(levels[image, unit])
-            if level > 0:
+            level = levels[image, unit]
+            if level != 0:
                 spikes[unit] += 1
-                histogram[int(level)] += 1
+                histogram[int(abs(level))] += 1
 
 
 class LevelCounter:
@@ -20,18 +27,26 @@ class LevelCounter:
     Parameters
     ----------
     n_units, n_levels : int
-
-    Attributes
-    ----------
-    spikes : ndarray of int64, (n_units,)
-    histogram : ndarray of int64, (n_levels + 1,)
-        By the magnitude of the level; 0 is not counted.
     """
 
+    pool = concurrent.futures.ThreadPoolExecutor(THREADS)
+
     def __init__(self, n_units, n_levels):
-        self.spikes = np.zeros(n_units, np.int64)
-        self.histogram = np.zeros(n_levels + 1, np.int64)
+        # for each thread
+        self._spikes = np.zeros((THREADS, n_units), np.int64)
+        self._histograms = np.zeros((THREADS, n_levels + 1), np.int64)
 
     def add(self, levels):
         """Count whole numbers from -n_levels to n_levels, float32 (images, ...)."""
-        _count(levels.reshape(len(levels), -1), self.spikes, self.histogram)
+        parts = np.array_split(levels.reshape(len(levels), -1), THREADS)
+        list(self.pool.map(_count, parts, self._spikes, self._histograms))
+
+    @property
+    def spikes(self):
+        """How many images make each unit spike, (n_units,)."""
+        return self._spikes.sum(axis=0)
+
+    @property
+    def histogram(self):
+        """How many spikes have each magnitude of the level, (n_levels + 1,); 0 is not counted."""
+        return self._histograms.sum(axis=0)

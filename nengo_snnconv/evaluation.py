@@ -271,7 +271,7 @@ def evaluate(
     n_steps = run_length(network, n_steps)
     if backend == "fast":
         check_closed_form(network, synapse, skip_steps, watch)
-        tally = computed(network, x, n_steps, minibatch_size, progress)
+        tally = computed(network, x, n_steps, minibatch_size, dt, progress)
     else:
         options = (backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch)
         tally = simulated(network, x, n_steps, *options)

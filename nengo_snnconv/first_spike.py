@@ -124,6 +124,8 @@ def _check(network, x, n_steps, threshold, percentile, per, x_max):
         )
     if x_max is not None and not (isinstance(x_max, numbers.Real) and 0 < x_max < np.inf):
         raise SettingsError(f"x_max must be above 0 and finite, got {x_max!r}")
+    if isinstance(x, tuple) or (x is not None and not hasattr(x, "__len__")):
+        raise SettingsError("x_calibration must be an array of images, (images, height, width, channel)")
     if x is not None:
         return check_images(network.model, x)
     if threshold in ("search", "percentile") or x_max is None:

@@ -6,12 +6,11 @@ import time
 import numpy as np
 from nengo.params import Default
 
-from . import metrics
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
+from .checks import check_counts, check_run
 from .counting import LevelCounter
 from .exceptions import ConversionError, SettingsError
-from .model import layers as specs
 from .progress import progress_bar
 from .runner import Runner, check_input
 
@@ -66,18 +65,17 @@ def simulated(network, x, n_steps, backend, synapse, skip_steps, minibatch_size,
     return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
 
 
-def computed(network, x, n_steps, minibatch_size, progress):
+def computed(network, x, n_steps, minibatch_size, dt, progress):
     """The same tally from the closed form of time to first spike, all steps at once."""
+    check_counts(minibatch_size=minibatch_size)
+    check_run(n_steps, 0, dt)
     check_input(x, network.settings)
     model, started = network.model, time.perf_counter()
     form, stage_steps, sent = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started
-    emitters = [
-        name for name, layer in model.layers.items() if metrics.is_event_source(layer) or isinstance(layer, specs.Input)
-    ]
     step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
     scores = np.empty((len(x), model.size(model.output)), np.float32)
-    counters = {name: LevelCounter(model.size(name), stage_steps) for name in emitters}
+    counters = {name: LevelCounter(model.size(name), stage_steps) for name in form.emitters}
     started = time.perf_counter()
     with progress_bar(len(x), "computing", "image", progress) as bar:
         for first in range(0, len(x), minibatch_size):
@@ -87,7 +85,8 @@ def computed(network, x, n_steps, minibatch_size, progress):
             step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
             scores[images] = outputs[-1]
             for name, counter in counters.items():
-                counter.add(levels[name].numpy())
+                # the tensor's own memory: numpy() would copy it
+                counter.add(np.asarray(memoryview(levels[name])))
             bar.update(outputs.shape[1])
     per_step = {}
     for name, counter in counters.items():

@@ -417,6 +417,7 @@ class TestToTtfs:
         [
             (["--threshold", "most"], "must be search, percentile, max or a number, got most"),
             (["--percentile", "99"], "--percentile goes with --threshold percentile, not with --threshold search"),
+            (["--threshold", "1.5", "--per", "channel"], "--per goes with --threshold search or --threshold"),
             (["--no-evaluate", "--test-images", "3"], "--test-images does not go with --no-evaluate"),
             (["--report", "b.npz"], "report is the same file as output"),
             (["--steps", "3"], "unrecognized arguments: --steps"),

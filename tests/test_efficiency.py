@@ -241,7 +241,7 @@ def test_refused(rng):
     rates = snc.convert(small_cnn())
     network = snc.to_ttfs(rates, x, T)
     evaluation = snc.evaluate(network, x, y, backend="fast")
-    with pytest.raises(snc.SettingsError, match="without spikes.*make spikes with to_ttfs or to_spiking"):
+    with pytest.raises(snc.SettingsError, match="without neurons that spike.*to_ttfs or to_spiking"):
         snc.efficiency(rates, snc.evaluate(rates, x, y, n_steps=1))
     with pytest.raises(snc.SettingsError, match="expected an Evaluation, got float"):
         snc.efficiency(network, 0.5)
@@ -249,3 +249,19 @@ def test_refused(rng):
         snc.efficiency(small_cnn(), evaluation)
     with pytest.raises(snc.SettingsError, match="of another network: it has neurons {'neurons': 48}"):
         snc.efficiency(first_spikes(branched(), np.ones((1, 8, 8, 2))), evaluation)
+
+
+def test_evaluations_of_networks_with_the_same_neurons_are_refused(rng):
+    x, y = rng.random((2, 6, 6, 2), np.float32), np.zeros(2, int)
+    rates = snc.convert(small_cnn())
+    network = snc.to_ttfs(rates, x, T)
+    spiking = snc.to_spiking(snc.normalize(rates, x))
+    shorter = snc.evaluate(spiking, x, y, n_steps=5)
+    as_long = snc.evaluate(spiking, x, y, n_steps=2 * T)
+    for other, evaluation, message in (
+        (network, shorter, "with the same neurons"),
+        (network, as_long, "with another input coding"),
+        (rates, snc.evaluate(network, x, y, backend="fast"), "with the same neurons"),
+    ):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.efficiency(other, evaluation)

@@ -217,6 +217,8 @@ def test_maxima_over_sums_get_neurons():
     assert np.abs(scores - ann).max() < 0.02 * np.abs(ann).max()
     assert isinstance(snn.model.layers["max_neurons"], specs.Rectifier)
     assert "of neurons that were put in front" in snn.report()
+    # beside the ANN itself, whose maxima have no floor
+    np.testing.assert_allclose(snc.rate_model(snn)(x - 5) * scale, snc.rate_model(network)(x - 5), rtol=1e-4)
     with pytest.raises(snc.SettingsError, match="'max' need calibration data"):
         snc.to_ttfs(network, threshold="max", x_max=1)
 
@@ -320,6 +322,42 @@ def test_input_that_spikes_cannot_carry_is_warned_of(backend, factor, advice):
     snn = snc.to_ttfs(snc.convert(model), x)
     with pytest.warns(UserWarning, match=f"% of the input is not in the range from 0 to 1 .*to_ttfs.* {advice}"):
         snc.evaluate(snn, factor * x, [0] * 4, backend=backend)
+
+
+def test_maxima_of_large_images_are_counted_in_levels():
+    model = make(
+        specs.Input("image", shape=(6, 6, 1)),
+        specs.MaxPool("max", "image", pool_size=(2, 2)),
+        specs.Flatten("flat", "max"),
+        specs.Dense("hidden", "flat", units=4),
+        specs.Rectifier("neurons", "hidden"),
+        specs.Dense("scores", "neurons", units=3),
+    )
+    x = 255 * images(model, 9, low=-256)
+    network = snc.to_ttfs(snc.convert(model), x, T)
+    fast, slow = (snc.evaluate(network, x, [0] * 9, backend=backend) for backend in ("fast", "nengo_dl"))
+    np.testing.assert_allclose(fast.scores, slow.scores, rtol=1e-4, atol=1e-4)
+    assert fast.passed_operations == pytest.approx(slow.passed_operations)
+
+
+def test_seeds_and_what_the_closed_form_is_told_are_checked():
+    model = small_cnn()
+    network, x = snc.convert(model), images(model, 4)
+    snn = snc.to_ttfs(network, x)
+    for seed in (-1, 2**40, "a"):
+        with pytest.raises(snc.SettingsError, match="seed must be a whole number from 0"):
+            snc.to_ttfs(network, x, seed=seed)
+    for options, message in (
+        ({"minibatch_size": -5}, "minibatch_size must be a positive integer"),
+        ({"dt": 0}, "dt must be above 0"),
+        ({"n_steps": 32.0}, "n_steps must be a positive integer"),
+    ):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.evaluate(snn, x, [0] * 4, backend="fast", **options)
+    with pytest.raises(snc.SettingsError, match="must be an array of images"):
+        snc.to_ttfs(network, (x, [0] * 4))
+    with pytest.raises(snc.ConversionError, match="has time to first spike already"):
+        snc.convert(snn)
 
 
 def test_added_activations_need_one_threshold():

@@ -371,7 +371,18 @@ class TestActivityPenalty:
         for name in ("loss", "accuracy", "active"):
             np.testing.assert_allclose(one[name], other[name], rtol=1e-4)
 
-    @pytest.mark.parametrize("weight", [-1, np.inf, np.nan])
+    def test_early_stopping_waits_until_the_weight_is_grown(self, problem):
+        options = {"validation_data": problem, "early_stopping": 1, "learning_rate": 1e-9}  # nothing ever improves
+        assert len(train(problem, epochs=8, **options).history["loss"]) < 4
+        penalised = train(problem, epochs=8, activity_penalty=1.0, **options)
+        assert 4 <= len(penalised.history["loss"]) <= 6
+
+    def test_a_network_without_neurons_is_refused(self, problem):
+        model = make(specs.Input("image", shape=(6, 6, 2)), specs.Flatten("f", "image"), specs.Dense("d", "f", units=4))
+        with pytest.raises(snc.SettingsError, match="this one has none"):
+            train(problem, model, activity_penalty=1.0)
+
+    @pytest.mark.parametrize("weight", [-1, np.inf, np.nan, "1", True])
     def test_refused(self, problem, weight):
         with pytest.raises(snc.SettingsError, match="activity_penalty must be 0 or more"):
             train(problem, activity_penalty=weight)

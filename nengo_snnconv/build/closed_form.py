@@ -1,8 +1,15 @@
 """The closed form of time to first spike: one forward pass instead of a simulation step by step."""
 
+import dataclasses
+
+import numpy as np
+
 from ..compat import tf
+from ..metrics import is_event_source
 from ..model import layers as specs
+from .first_spike import spike_source
 from .keras_layers import keras_layer
+from .native import driving_neurons
 
 
 class ClosedForm:
@@ -19,31 +26,49 @@ class ClosedForm:
     ----------
     network : ConvNetwork
         Made by ``to_ttfs``.
+
+    Attributes
+    ----------
+    emitters : list of str
+        The input, layers of neurons, and maxima of their spikes, in order.
     """
 
     def __init__(self, network):
         self.model, self.settings = network.model, network.settings
-        self.n_steps = self.settings.stage_steps
+        self.n_steps, self.neurons = self.settings.stage_steps, self.settings.neuron_type
+        layers = self.model.layers
+        self.emitters = [name for name in layers if is_event_source(layers[name]) or name == self.model.input]
+        # what is counted in levels of the image, not in levels times its height
+        self._of_image = {name for name in layers if spike_source(self.model, name) is specs.Input}
+        # layers whose bias takes the offset of the neurons that they drive, which is quicker
+        self._ahead = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
         self.read_last, behind = self._find_last()
-        self._all, self._last = self._layers(self.model.layers, self.n_steps), self._layers(behind, 0)
+        self._all = {name: self._layer(name, self.n_steps) for name in layers if name != self.model.input}
+        self._last = {name: self._layer(name, 0) for name in behind}
+        shapes = {name: tf.TensorSpec((None, *shape), name=name) for name, shape in self.model.shapes.items()}
+        self._levels = _traced(self._compute_levels, shapes[self.model.input])
+        self._outputs = _traced(self._compute_outputs, {name: shapes[name] for name in self.read_last})
 
-    @tf.function(reduce_retracing=True)
     def levels(self, images):
-        """What each layer sends, in steps before the end of its stage: {name: tensor (images, ...)}.
+        """The levels of all spikes, steps before the end of their stage: {name of an emitter: tensor (images, ...)}.
 
-        Those of neurons are whole numbers from 0 to ``n_steps``; 0 is no spike.
+        They are whole numbers from 0 to ``n_steps``, of the image also negative ones; 0 is no spike.
         """
+        return self._levels(tf.constant(images))
+
+    def _compute_levels(self, images):
         x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
         level = tf.minimum(tf.floor(abs(images) * (self.n_steps / x_max) + 0.5), self.n_steps)
         known = {self.model.input: level * tf.maximum(tf.sign(images), lowest)}
-        return self._forward(known, self._all, {})
+        values = self._forward(known, self._all, {})
+        # what else were returned would have to be kept, and could not be computed together with what follows it
+        return {name: values[name] for name in self.emitters}
 
     def outputs(self, levels):
         """The scores after each step of the last stage, (steps, images, classes), from the levels of all layers."""
         return self._outputs({name: levels[name] for name in self.read_last})
 
-    @tf.function(reduce_retracing=True)
-    def _outputs(self, levels):
+    def _compute_outputs(self, levels):
         return tf.map_fn(lambda step: self._output(levels, step), tf.range(1.0, self.n_steps + 1))
 
     def _output(self, levels, step):
@@ -68,32 +93,46 @@ class ClosedForm:
 
     def _forward(self, known, layers, biases):
         """The values that are ``known`` and those of ``layers``, plus ``biases``, where those have none."""
-        values, neurons = dict(known), self.settings.neuron_type
+        values = dict(known)
         for name, layer in layers.items():
-            inputs = [self._arriving(i, values) for i in self.model.layers[name].inputs]
+            sources = self.model.layers[name].inputs
+            inputs = [self._arriving(source, name, values) for source in sources]
             if layer is None:
-                potential = inputs[0] if neurons.threshold == 1 else inputs[0] / neurons.threshold
-                values[name] = tf.clip_by_value(tf.floor(potential + neurons.offset), 0, self.n_steps)
+                steps = inputs[0] if sources[0] in self._ahead else self._in_thresholds(inputs[0])
+                # in this order the rectifier is computed together with the convolution in front of it
+                values[name] = tf.minimum(tf.floor(tf.nn.relu(steps)), self.n_steps)
             else:
                 value = layer(inputs if len(inputs) > 1 else inputs[0])
                 values[name] = value + biases[name] if name in biases else value
         return values
 
+    def _in_thresholds(self, potential):
+        return potential / self.neurons.threshold + self.neurons.offset
+
     def _has_bias(self, name):
         return f"{name}/bias" in self.model.arrays
 
-    def _layers(self, names, times):
-        """The Keras layers of ``names`` whose biases are added so many times; None for neurons."""
-        layers = {}
-        for name in names:
-            layer, arrays = self.model.layers[name], self.model.arrays_of(name)
-            if isinstance(layer, specs.Input):
-                continue
-            if self._has_bias(name):
-                arrays = {**arrays, "bias": times * arrays["bias"]}
-            layers[name] = None if isinstance(layer, specs.Rectifier) else keras_layer(layer, arrays)
-        return layers
+    def _layer(self, name, times):
+        """The Keras layer ``name`` whose bias is added so many times; None for neurons."""
+        layer, arrays = self.model.layers[name], self.model.arrays_of(name)
+        if isinstance(layer, specs.Rectifier):
+            return None
+        if self._has_bias(name):
+            arrays = {**arrays, "bias": times * arrays["bias"]}
+        if name in self._ahead:
+            layer = dataclasses.replace(layer, use_bias=True)
+            offset = np.full(arrays["kernel"].shape[-1], self.neurons.offset, np.float32)
+            arrays = {**arrays, "bias": arrays.get("bias", 0) + offset}
+        return keras_layer(layer, arrays)
 
-    def _arriving(self, name, values):
-        """What a layer sends, as its readers weigh it: spikes of the input have its height."""
-        return values[name] * self.settings.x_max if name == self.model.input else values[name]
+    def _arriving(self, name, reader, values):
+        """What a layer sends, as ``reader`` weighs it: spikes of the image have its height, but for maxima of it."""
+        weighed = name in self._of_image and reader not in self._of_image
+        return values[name] * self.settings.x_max if weighed else values[name]
+
+
+def _traced(function, signature):
+    """A function of tensors as a graph that is made now, not in the first call."""
+    traced = tf.function(function, input_signature=[signature])
+    traced.get_concrete_function()
+    return traced

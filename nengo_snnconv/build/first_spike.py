@@ -7,7 +7,7 @@ import typing
 import nengo
 import numpy as np
 
-from ..compat import nengo_dl
+from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
 from ..metrics import is_event_source
 from ..model import layers as specs
@@ -33,6 +33,7 @@ class FirstSpikeSettings(NativeBase):
     input_spikes: typing.ClassVar = True
 
     def __post_init__(self):
+        super().__post_init__()
         if not isinstance(self.neuron_type, TimeToFirstSpike):
             raise SettingsError(f"neuron_type must be a TimeToFirstSpike, got {self.neuron_type!r}")
         if not 0 < self.x_max < np.inf:
@@ -67,6 +68,11 @@ class FirstSpikeSettings(NativeBase):
             for source in layer.inputs:
                 latest[source] = max(latest[source], reads_in)
         return {name: latest[name] - sent[name] for name in sent if isinstance(model.layers[name], specs.Rectifier)}
+
+    def rate(self, model, name):
+        # without the neurons that were put before a maximum there is the ANN itself, which has no floor
+        added = name in model.metadata.get("neurons before maxima", {}).values()
+        return tf.keras.layers.Activation("linear", name=name) if added else super().rate(model, name)
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)

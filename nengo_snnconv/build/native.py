@@ -39,6 +39,7 @@ class NativeSettings(NativeBase):
     accumulates: typing.ClassVar = True
 
     def __post_init__(self):
+        super().__post_init__()
         if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
             raise SettingsError(
                 "neuron_type must be an instance of a Nengo neuron type, such as "
@@ -49,8 +50,6 @@ class NativeSettings(NativeBase):
                 raise SettingsError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 < self.input_threshold < np.inf:
             raise SettingsError(f"input_threshold must be above 0 and finite, got {self.input_threshold!r}")
-        if not (self.seed is None or (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**32)):
-            raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
         if self.readout == "spikes" and not self.neuron_type.spiking:
             raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
         self.match  # noqa: B018 -- raises where the type does not do
@@ -82,7 +81,7 @@ class NativeSettings(NativeBase):
     def construct(self, network):
         model = network.model
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
-        driving = _driving_neurons(model) if self.direct else set()
+        driving = driving_neurons(model) if self.direct else set()
         for name, layer in model.layers.items():
             if name in driving:
                 continue  # its neurons are placed with it
@@ -146,7 +145,7 @@ def _place(layer, settings, model, objects):
     return node
 
 
-def _driving_neurons(model):
+def driving_neurons(model):
     """Names of the weighted layers that nothing but one rectifier reads."""
     driving = set()
     for name, layer in model.layers.items():

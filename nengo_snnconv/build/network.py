@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import numbers
 import typing
 
 import nengo
@@ -59,8 +60,13 @@ class Settings(abc.ABC):
         """How a layer is built: (Nengo object, "exact" or "approximated", remark), each a str."""
 
 
+@dataclasses.dataclass(frozen=True)
 class NativeBase(Settings):
     """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
+
+    def __post_init__(self):
+        if not (self.seed is None or (isinstance(self.seed, numbers.Integral) and 0 <= self.seed < 2**32)):
+            raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
 
     def rate(self, model, name):
         """The rectifier as a Keras layer: what the neurons stand for."""

@@ -65,7 +65,7 @@ def to_ttfs(options):
     from .. import to_ttfs as network_of_first_spikes
     from ..report import scale_range
 
-    chosen = companions(options, COMPANIONS) if isinstance(options.threshold, str) else {}
+    chosen = companions(options, COMPANIONS)
     check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
     check_output(options)
     network = convert(opened(options.source), seed=options.seed)

@@ -150,8 +150,9 @@ def _train(data, preset_name, neuron, *, seed, max_rate=MAX_RATE_HZ, augmented=T
 
 def _print_epoch(epoch, figures):
     validation = f", validation {100 * figures['val_accuracy']:.2f} %" if "val_accuracy" in figures else ""
+    active = f", {100 * figures['active']:.1f} % active" if "active" in figures else ""
     print(
-        f"  epoch {epoch}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{validation}, "
+        f"  epoch {epoch}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{active}{validation}, "
         f"{figures['seconds']:.0f} s",
         flush=True,
     )

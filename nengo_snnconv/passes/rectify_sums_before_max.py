@@ -11,7 +11,8 @@ def rectify_sums_before_max(model, floors):
     """Put neurons before maxima.
 
     Given    y = MaxPool(x), and for each channel a floor m that y does not fall below.
-    Result   y = MaxPool(Rectifier(x - m)) + m, which is the same wherever y is at least m.  The metadata say so.
+    Result   y = MaxPool(Rectifier(x - m)) + m, which is the same wherever y is at least m.
+             ``metadata["neurons before maxima"]`` names the neurons of each maximum.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def rectify_sums_before_max(model, floors):
     -------
     Model
     """
-    layers, arrays, heirs = [], dict(model.arrays), {}
+    layers, arrays, heirs, added = [], dict(model.arrays), {}, {}
 
     def add(cls, name, source, shift=None):
         while name in model.layers:
@@ -41,9 +42,9 @@ def rectify_sums_before_max(model, floors):
         floor, source = np.asarray(floors[layer.name]), layer.inputs[0]
         if floor.any():
             source = add(specs.Affine, f"{layer.name}_above", source, -floor)
-        source = add(specs.Rectifier, f"{layer.name}_neurons", source)
+        added[layer.name] = source = add(specs.Rectifier, f"{layer.name}_neurons", source)
         layers.append(dataclasses.replace(layer, inputs=(source,)))
         if floor.any():
             heirs[layer.name] = add(specs.Affine, f"{layer.name}_back", layer.name, floor)
-    metadata = {**model.metadata, "neurons before maxima": sorted(floors)} if floors else model.metadata
+    metadata = {**model.metadata, "neurons before maxima": added} if added else model.metadata
     return type(model)(layers, arrays, heirs.get(model.output, model.output), metadata)

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import math
+import numbers
 import time
 import zlib
 
@@ -18,6 +19,7 @@ from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..interrupts import deferred_interrupt
 from ..metrics import accuracy
+from ..model import layers as specs
 from ..model.files import model_to_json
 from ..progress import progress_bar
 from .checkpoint import Checkpoint, restore
@@ -83,7 +85,7 @@ def train(
     activity_penalty : float
         Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 1 to 3 makes
         networks that need few spikes.  It grows from 0 to that over the first half of the epochs.  The history then
-        has the share as ``active``.
+        has the share as ``active``.  Early stopping looks at the second half only.
     checkpoint : str or path, optional
         File that is written after each epoch; a training that finds its own checkpoint continues it.
     engine : "keras" or "nengo_dl"
@@ -111,8 +113,7 @@ def train(
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
     x, y = _check(network, x, y, epochs, batch_size, early_stopping, engine, seed)
-    if not 0 <= activity_penalty < math.inf:
-        raise SettingsError(f"activity_penalty must be 0 or more, got {activity_penalty!r}")
+    _check_penalty(network.model, activity_penalty)
     x, y, validation = _split(network, x, y, validation_split, validation_data)
     if early_stopping is not None and validation is None:
         raise SettingsError("early_stopping needs validation_split or validation_data")
@@ -148,7 +149,8 @@ def train(
         }
         checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(run)))
     saved = checkpoint.read() if checkpoint else None
-    state = _Progress(network, saved, early_stopping)
+    # the loss can rise while the penalty grows, over the first half
+    state = _Progress(network, saved, early_stopping, epochs // 2 if activity_penalty else 0)
     if state.epoch > epochs:
         raise SettingsError(
             f"the checkpoint {checkpoint.path} has {state.epoch} epochs already, more than epochs={epochs}: "
@@ -204,8 +206,8 @@ def train(
 class _Progress:
     """How far a training has come: the network after its last complete epoch, history and best epoch."""
 
-    def __init__(self, network, saved, patience):
-        self.patience = patience
+    def __init__(self, network, saved, patience, unsettled=0):
+        self.patience, self.unsettled = patience, unsettled
         self.epoch, self.best_epoch, self.best = 0, 0, None
         self.network = network
         self.history = network.history
@@ -225,8 +227,8 @@ class _Progress:
         names = [*self.history, *(name for name in figures if name not in self.history)]
         advanced.history = {name: [*self.history.get(name, [None] * before), figures.get(name)] for name in names}
         advanced.epoch += 1
-        losses = advanced.history.get("val_loss", [])[-advanced.epoch :]
-        if self.patience is not None and losses[-1] < min(losses[:-1], default=math.inf):
+        losses = advanced.history.get("val_loss", [])[-advanced.epoch :][self.unsettled :]
+        if self.patience is not None and losses and losses[-1] < min(losses[:-1], default=math.inf):
             advanced.best, advanced.best_epoch = arrays, advanced.epoch
         advanced.network = advanced._network(arrays)
         return advanced
@@ -237,7 +239,8 @@ class _Progress:
 
     def finished(self, epochs):
         """Whether all epochs are done, or the validation loss has stopped falling."""
-        stopped = self.patience is not None and self.epoch - self.best_epoch >= self.patience and self.epoch > 0
+        since = self.epoch - max(self.best_epoch, self.unsettled)
+        stopped = self.patience is not None and since >= self.patience and self.epoch > 0
         return self.epoch >= epochs or stopped
 
     def result(self):
@@ -272,6 +275,13 @@ def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
     if engine not in ENGINES:
         raise SettingsError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
     return check_data(network.model, x, y)
+
+
+def _check_penalty(model, weight):
+    if isinstance(weight, bool) or not (isinstance(weight, numbers.Real) and 0 <= weight < math.inf):
+        raise SettingsError(f"activity_penalty must be 0 or more, got {weight!r}")
+    if weight and not any(isinstance(layer, specs.Rectifier) for layer in model.layers.values()):
+        raise SettingsError("activity_penalty is for networks with neurons, and this one has none")
 
 
 def _split(network, x, y, validation_split, validation_data):
