@@ -19,6 +19,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.atomic import atomic_write
 from nengo_snnconv.build.closed_form import ClosedForm
 from nengo_snnconv.build.first_spike import stages
+from nengo_snnconv.evaluation import rate_predictions
 
 # network: (data set, epochs, activity penalty)
 RECIPES = {
@@ -96,8 +97,12 @@ def results_of(name, options):
         x, y = data.x_test[: options.test_images], data.y_test[: options.test_images]
         evaluation = snc.evaluate(network, x, y, backend="fast")
         key = f"{threshold}, {n_steps} steps"
-        changed = int((evaluation.predictions != evaluation.ann_predictions).sum())
-        results[key] = {**snc.efficiency(network, evaluation).to_dict(), "changed_predictions": changed}
+        rounded = rate_predictions(network, np.floor(x * n_steps + 0.5) / n_steps)
+        changed = {
+            "changed_predictions": int((evaluation.predictions != evaluation.ann_predictions).sum()),
+            "changed_by_rounded_images": int((rounded != evaluation.ann_predictions).sum()),
+        }
+        results[key] = {**snc.efficiency(network, evaluation).to_dict(), **changed}
         print(name, key, f"{evaluation.loss_points:.2f} points", flush=True)
     return results
 
@@ -148,6 +153,7 @@ def table(figures, options):
         "accuracy with spikes": lambda r: f"{100 * r['accuracy']:.2f} %",
         "lost in conversion, points": lambda r: f"{100 * (r['ann_accuracy'] - r['accuracy']):.2f}",
         "predictions that changed": lambda r: f"{r['changed_predictions']} of {options.test_images:,}",
+        "that the ANN changes for rounded images": lambda r: str(r["changed_by_rounded_images"]),
         "spikes per neuron": lambda r: f"{r['spikes_per_neuron']:.3f}",
         "FLOPs of the ANN": lambda r: f"{r['flops']:,}",
         "synaptic operations": lambda r: f"{r['synaptic_operations']:,.0f}",
@@ -195,6 +201,7 @@ def draw(figures, options):
     left.axhline(0, color="gray", lw=0.8)
     left.set(xscale="log", xlabel="steps a stage", ylabel="accuracy lost in percentage points")
     left.set_xticks(ALL_STEPS, ALL_STEPS)
+    left.set_xticks([], minor=True)
     left.set_yscale("symlog", linthresh=0.1)
     left.yaxis.set_major_formatter("{x:g}")
     left.set_title("Loss, thresholds searched")
