@@ -122,7 +122,7 @@ def measure(network, x, units, *, batch_size=200, progress=None):
 
 def sites(model):
     """The layers whose activity neurons signal: the rectifiers and the output."""
-    names = [name for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)]
+    names = model.neurons
     return names if model.output in names else [*names, model.output]
 
 

@@ -290,7 +290,7 @@ def _check(network, evaluation):
             "the evaluation is of a network without neurons that spike, which saves no operations: evaluate one with "
             "rectifiers that to_ttfs or to_spiking made"
         )
-    neurons = {name: model.size(name) for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)}
+    neurons = {name: model.size(name) for name in model.neurons}
     found = {name: layer.n_neurons for name, layer in evaluation.layers.items()}
     if found != neurons:
         raise SettingsError(f"the evaluation is of another network: it has neurons {found}, this one {neurons}")

@@ -299,7 +299,7 @@ def evaluate(
         ann_predictions=ann_predictions,
         scores=tally.scores,
         y=y,
-        layers={name: layers[name] for name in layers if isinstance(model.layers[name], specs.Rectifier)},
+        layers={name: layers[name] for name in model.neurons if name in layers},
         input_layer=layers.get(model.input),
         passed_operations=_passed(network, tally, operations, len(x)),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),

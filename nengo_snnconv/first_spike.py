@@ -169,7 +169,7 @@ def _numbers(values):
 
 def _with_thresholds(model, threshold):
     """The model rescaled to given thresholds: a number, or numbers by layer."""
-    neurons = [name for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)]
+    neurons = model.neurons
     if not isinstance(threshold, dict):
         threshold = dict.fromkeys(neurons, threshold)
     if set(threshold) != set(neurons):

@@ -11,7 +11,6 @@ from .backends import BACKENDS
 from .build.trainable import check_collected
 from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
-from .model import layers as specs
 
 DEFAULT_STEPS = 30
 
@@ -51,7 +50,7 @@ class Runner:
         _check_rates(settings, dt)
         spikes = settings.neuron_type.spiking
         self.recorded = [name for name, layer in model.layers.items() if (spikes and metrics.is_event_source(layer))]
-        self.spiking = [name for name in self.recorded if isinstance(model.layers[name], specs.Rectifier)]
+        self.spiking = model.neurons if spikes else []
         self.input_spikes = settings.input_spikes
         if self.input_spikes:
             self.recorded.insert(0, model.input)

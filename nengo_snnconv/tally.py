@@ -9,7 +9,6 @@ from nengo.params import Default
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
 from .checks import check_counts, check_run
-from .counting import LevelCounter
 from .exceptions import ConversionError, SettingsError
 from .progress import progress_bar
 from .runner import Runner, check_input
@@ -70,6 +69,8 @@ def computed(network, x, n_steps, minibatch_size, dt, progress):
     check_counts(minibatch_size=minibatch_size)
     check_run(n_steps, 0, dt)
     check_input(x, network.settings)
+    from .counting import LevelCounter  # Numba compiles it, which simulations do not need
+
     model, started = network.model, time.perf_counter()
     form, stage_steps, sent = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started

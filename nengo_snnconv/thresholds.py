@@ -9,7 +9,6 @@ from .build.network import ConvNetwork, described
 from .calibration import EDGES, measure, sites, upper_bounds
 from .checks import check_counts, check_images
 from .exceptions import ConversionError, SettingsError
-from .model.layers import Rectifier
 from .passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
@@ -159,7 +158,7 @@ def _check(network, x, layer, n_steps, thresholds):
         )
     if network.settings.neuron_type.spiking:
         raise ConversionError("threshold_errors takes the network of rates that convert made, this one has spikes")
-    names = [name for name, each in network.model.layers.items() if isinstance(each, Rectifier)]
+    names = network.model.neurons
     if not names:
         raise ConversionError("the network has no rectifier, so no neurons that have thresholds")
     if layer not in (None, *names):

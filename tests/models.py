@@ -35,6 +35,22 @@ def small_cnn(seed=0):
     )
 
 
+def meeting_late(*end, seed=0):
+    """Three layers of neurons in a row, "sum" of the first and the last, and what ``end`` makes of it."""
+    return make(
+        specs.Input("image", shape=(4, 4, 2)),
+        specs.Conv("a", "image", filters=2, kernel_size=(3, 3), padding="same"),
+        specs.Rectifier("a_neurons", "a"),
+        specs.Conv("b", "a_neurons", filters=2, kernel_size=(3, 3), padding="same"),
+        specs.Rectifier("b_neurons", "b"),
+        specs.Conv("c", "b_neurons", filters=2, kernel_size=(3, 3), padding="same"),
+        specs.Rectifier("c_neurons", "c"),
+        specs.Add("sum", ("c_neurons", "a_neurons")),
+        *end,
+        seed=seed,
+    )
+
+
 def branched(seed=0):
     """Two branches that are added and joined, with maxima, groups, dilation and "same" padding."""
     return make(

@@ -5,12 +5,11 @@ import json
 import nengo
 import numpy as np
 import pytest
-from models import branched, make, random_arrays, small_cnn
+from models import branched, make, meeting_late, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv import metrics
 from nengo_snnconv.costs import HOROWITZ, LOIHI, Costs
-from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
 
 T = 8
@@ -96,19 +95,7 @@ class TestTimeToFirstSpike:
 
 def test_neurons_wait_in_other_stages_and_send_again():
     """Layer a sends in stages 1 to 3, as it is added to c: three times its neurons, which wait half of the time."""
-    layers = [
-        specs.Input("image", shape=(4, 4, 2)),
-        specs.Conv("a", "image", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("a_neurons", "a"),
-        specs.Conv("b", "a_neurons", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("b_neurons", "b"),
-        specs.Conv("c", "b_neurons", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("c_neurons", "c"),
-        specs.Add("sum", ("c_neurons", "a_neurons")),
-        specs.Flatten("flat", "sum"),
-        specs.Dense("scores", "flat", units=3),
-    ]
-    model = Model(layers, random_arrays(layers, np.random.default_rng(3)))
+    model = meeting_late(specs.Flatten("flat", "sum"), specs.Dense("scores", "flat", units=3), seed=3)
     x, y = ones(2, 4, 4, 2)
     network = first_spikes(model, x)
     evaluation = snc.evaluate(network, x, y, backend="fast")

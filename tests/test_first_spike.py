@@ -6,13 +6,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from keras_graphs import averages_are_dyadic, dyadic_model
-from models import branched, make, random_arrays, small_cnn
+from models import branched, make, meeting_late, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.build.closed_form import ClosedForm
 from nengo_snnconv.build.first_spike import stages
 from nengo_snnconv.compat import nengo_dl
-from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput
 
@@ -123,21 +122,9 @@ def _scalable(model):
 
 def test_branches_that_meet_late_are_aligned_and_counted():
     """A layer is added to one two stages behind it, and joined with the image."""
-    layers = [
-        specs.Input("image", shape=(4, 4, 2)),
-        specs.Conv("a", "image", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("a_neurons", "a"),
-        specs.Conv("b", "a_neurons", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("b_neurons", "b"),
-        specs.Conv("c", "b_neurons", filters=2, kernel_size=(3, 3), padding="same"),
-        specs.Rectifier("c_neurons", "c"),
-        specs.Add("sum", ("c_neurons", "a_neurons")),
-        specs.Concatenate("both", ("sum", "image")),
-        specs.Flatten("flat", "both"),
-        specs.Dense("scores", "flat", units=3),
-    ]
-    arrays = {k: np.round(8 * v) / 8 for k, v in random_arrays(layers, np.random.default_rng(3)).items()}
-    model = Model(layers, arrays)
+    joined = specs.Concatenate("both", ("sum", "image"))
+    model = meeting_late(joined, specs.Flatten("flat", "both"), specs.Dense("scores", "flat", units=3), seed=3)
+    model = model.replace(arrays={name: np.round(8 * array) / 8 for name, array in model.arrays.items()})
     x = images(model, 5)
     network = snc.to_ttfs(snc.convert(model), x, T, threshold=2.0)
     assert stages(network.model)["scores"] == 3

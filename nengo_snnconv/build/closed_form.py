@@ -7,6 +7,7 @@ import numpy as np
 from ..compat import tf
 from ..metrics import is_event_source
 from ..model import layers as specs
+from ..neurons.time_to_first_spike import nearest_level
 from .first_spike import spike_source
 from .keras_layers import keras_layer
 from .native import driving_neurons
@@ -58,7 +59,7 @@ class ClosedForm:
 
     def _compute_levels(self, images):
         x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
-        level = tf.minimum(tf.floor(abs(images) * (self.n_steps / x_max) + 0.5), self.n_steps)
+        level = nearest_level(images, self.n_steps / x_max, self.n_steps)
         known = {self.model.input: level * tf.maximum(tf.sign(images), lowest)}
         values = self._forward(known, self._all, {})
         # what else were returned would have to be kept, and could not be computed together with what follows it

@@ -14,10 +14,8 @@ from ..model import layers as specs
 from ..neurons.arguments import replaced
 from ..neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .network import NativeBase
-from .objects import add_output, linear_node, maximum_node, placed_neurons
+from .objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
 from .transforms import bias_of
-
-NOT_BELOW = "it does not fall below the smallest one on the calibration data"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ class FirstSpikeSettings(NativeBase):
             reads_in = sent[name] - 1 if isinstance(layer, specs.Rectifier) else latest[name]
             for source in layer.inputs:
                 latest[source] = max(latest[source], reads_in)
-        return {name: latest[name] - sent[name] for name in sent if isinstance(model.layers[name], specs.Rectifier)}
+        return {name: latest[name] - sent[name] for name in model.neurons}
 
     def rate(self, model, name):
         # without the neurons that were put before a maximum there is the ANN itself, which has no floor
@@ -99,7 +97,8 @@ class FirstSpikeSettings(NativeBase):
         if times := self.sent_again(model).get(layer.name):
             remark += f"; sent again in {times} more stage{'s' if times > 1 else ''}"
         if layer.name in model.metadata.get("neurons before maxima", ()):
-            how, remark = "approximated", f"{remark}, of neurons that were put in front: {NOT_BELOW}"
+            floor = "it does not fall below the smallest one on the calibration data"
+            how, remark = "approximated", f"{remark}, of neurons that were put in front: {floor}"
         return became, how, remark
 
     def read_out_row(self):
@@ -200,13 +199,7 @@ class _Placement:
 @functools.singledispatch
 def _report(layer, settings):
     """(Nengo object, "exact" or "approximated", remark)."""
-    return "Node", "exact", ""
-
-
-@_report.register(specs.Flatten)
-@_report.register(specs.Reshape)
-def _(layer, settings):
-    return "same object", "exact", ""
+    return linear_row(layer)
 
 
 @_report.register

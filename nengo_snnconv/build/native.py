@@ -15,7 +15,7 @@ from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
 from .network import NativeBase
-from .objects import add_output, linear_node, maximum_node, placed_neurons
+from .objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
 from .transforms import bias_of, connect
 
 INPUT_CODINGS = ("constant", "poisson")
@@ -189,13 +189,7 @@ def _(layer, settings, model, objects):
 @functools.singledispatch
 def _report(layer, settings):
     """(Nengo object, "exact" or "approximated", remark)."""
-    return "Node", "exact", ""
-
-
-@_report.register(specs.Flatten)
-@_report.register(specs.Reshape)
-def _(layer, settings):
-    return "same object", "exact", ""
+    return linear_row(layer)
 
 
 @_report.register

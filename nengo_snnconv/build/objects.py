@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 
+from ..model import layers as specs
 from ..neurons.max_gate import MaxGate
 from .transforms import connect
 
@@ -12,6 +13,11 @@ def linear_node(layer, model, sources, synapses):
     node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
     connect(layer, model, sources, node, synapses)
     return node
+
+
+def linear_row(layer):
+    """What a linear layer becomes, as ``Settings.report_row`` says it; Nengo's signals are flat, so some stay."""
+    return "same object" if isinstance(layer, specs.Flatten | specs.Reshape) else "Node", "exact", ""
 
 
 def maximum_node(layer, model, source, synapse, cumulative):

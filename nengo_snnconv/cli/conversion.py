@@ -11,6 +11,7 @@ from .options import (
     add_command,
     add_data,
     add_simulation,
+    add_source,
     add_steps,
     check_distinct,
     check_writable,
@@ -42,11 +43,7 @@ def add_convert(commands):
         "the test images."
     )
     parser = add_command(commands, "convert", convert, summary, description)
-    parser.add_argument(
-        "source",
-        type=pathlib.Path,
-        help="a .keras or .h5 file of Keras, or one of ours: a model, or a network that 'train --neuron relu' made",
-    )
+    add_source(parser)
     parser.add_argument("output", type=pathlib.Path, nargs="?", help="file for the network, such as my.snn.npz")
     parser.add_argument(
         "--dry-run",

@@ -5,7 +5,7 @@ import pathlib
 
 from .conversion import check_output, data_for, opened, print_reading
 from .evaluation import run_with_spikes
-from .options import BACKENDS, add_command, add_data, add_simulation, check_distinct, companions, positive
+from .options import BACKENDS, add_command, add_data, add_simulation, add_source, check_distinct, companions, positive
 
 THRESHOLDS = ("search", "percentile", "max")
 # options that say something only beside certain thresholds, with their defaults there
@@ -23,11 +23,7 @@ def add_to_ttfs(commands):
         "test images, and compare operations and energy with the ANN's."
     )
     parser = add_command(commands, "to-ttfs", to_ttfs, summary, description)
-    parser.add_argument(
-        "source",
-        type=pathlib.Path,
-        help="a .keras or .h5 file of Keras, or one of ours: a model, or a network that 'train --neuron relu' made",
-    )
+    add_source(parser)
     parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
     add_data(parser, "; its training images calibrate, its test images test")
     parser.add_argument("--stage-steps", type=positive, default=16, metavar="N", help="steps in which a layer spikes")

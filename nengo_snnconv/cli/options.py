@@ -30,6 +30,14 @@ def add_command(commands, name, run, summary, description=None, seed=0):
     return parser
 
 
+def add_source(parser):
+    parser.add_argument(
+        "source",
+        type=pathlib.Path,
+        help="a .keras or .h5 file of Keras, or one of ours: a model, or a network that 'train --neuron relu' made",
+    )
+
+
 def add_data(parser, role=""):
     parser.add_argument(
         "--data", default="digits", metavar="NAME", help=f"digits, mnist, fashion-mnist or cifar-10{role}"

@@ -98,7 +98,7 @@ class Decomposition:
     def __init__(self, network, x, y, more_steps):
         self.network, self.model, self.x, self.y, self.more_steps = network, network.model, x, y, more_steps
         self.output_level, self.input_squares = Histogram(1), collections.Counter()
-        self.neurons = [name for name, layer in self.model.layers.items() if isinstance(layer, specs.Rectifier)]
+        self.neurons = self.model.neurons
         self.mixture = Mixture(self.model)
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses, self.right, self.foreseen = None, collections.Counter(), collections.Counter()

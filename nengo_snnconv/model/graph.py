@@ -6,7 +6,7 @@ import types
 import numpy as np
 
 from ..exceptions import ModelError
-from .layers import Input, Layer
+from .layers import Input, Layer, Rectifier
 
 
 class Model:
@@ -57,6 +57,11 @@ class Model:
     def input(self):
         """Name of the input layer."""
         return next(name for name, layer in self.layers.items() if isinstance(layer, Input))
+
+    @property
+    def neurons(self):
+        """Names of the layers of neurons, the rectifiers, in order."""
+        return [name for name, layer in self.layers.items() if isinstance(layer, Rectifier)]
 
     def size(self, name):
         """Number of entries in the output of layer ``name``."""

@@ -180,6 +180,11 @@ class FirstSpikeInput(StagedNeuron):
         step += 1
 
 
+def nearest_level(x, per_unit, n_steps):
+    """The level of each input's spike, as a tensor: its magnitude in steps, to the nearest, ``n_steps`` at most."""
+    return tf.minimum(tf.floor(tf.abs(x) * per_unit + 0.5), tf.cast(n_steps, x.dtype))
+
+
 @builds(FirstSpikeInput)
 class FirstSpikeInputBuilder(StagedBuilder):
     """The same step in TensorFlow."""
@@ -190,7 +195,7 @@ class FirstSpikeInputBuilder(StagedBuilder):
         self.levels, self.spike = self.n_steps / x_max, self.height * x_max
 
     def step(self, J, dt, step):
-        level = tf.minimum(tf.floor(tf.abs(J) * self.levels + 0.5), tf.cast(self.n_steps, J.dtype))
+        level = nearest_level(J, self.levels, self.n_steps)
         fires = tf.cast((level > 0) & (level == self.n_steps - (step - self.first)), J.dtype)
         return fires * tf.maximum(tf.sign(J), self.lowest) * self.spike, step + 1
 

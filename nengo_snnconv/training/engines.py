@@ -9,7 +9,6 @@ from ..build.rate_model import arrays_of_rate_model, rate_model
 from ..build.trainable import live_arrays
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
-from ..model import layers as specs
 from .penalty import ActivityPenalty, active_neurons
 
 
@@ -26,8 +25,7 @@ class Engine(abc.ABC):
         self.network = network
         self.optimizer = optimizer
         self.batch_size = batch_size
-        layers = network.model.layers.items() if activity_penalty else ()
-        self.penalised = [name for name, layer in layers if isinstance(layer, specs.Rectifier)]
+        self.penalised = network.model.neurons if activity_penalty else []
         self.n_neurons = sum(network.model.size(name) for name in self.penalised)
         self.penalty = ActivityPenalty(activity_penalty, n_steps, optimizer.iterations)
         self.setup(loss)

@@ -19,7 +19,6 @@ from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..interrupts import deferred_interrupt
 from ..metrics import accuracy
-from ..model import layers as specs
 from ..model.files import model_to_json
 from ..progress import progress_bar
 from .checkpoint import Checkpoint, restore
@@ -280,7 +279,7 @@ def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
 def _check_penalty(model, weight):
     if isinstance(weight, bool) or not (isinstance(weight, numbers.Real) and 0 <= weight < math.inf):
         raise SettingsError(f"activity_penalty must be 0 or more, got {weight!r}")
-    if weight and not any(isinstance(layer, specs.Rectifier) for layer in model.layers.values()):
+    if weight and not model.neurons:
         raise SettingsError("activity_penalty is for networks with neurons, and this one has none")
 
 
