@@ -1,0 +1,140 @@
+"""N-MNIST: how long reading and framing take, where the image was on the sensor, and what stabilising it gains.
+
+    NENGO_SNNCONV_DATA=DIR python benchmarks/event_files.py
+
+needs N-MNIST, or a part of it, and MNIST in that folder; writes docs/results/event-files.* in half a minute.
+"""
+
+import functools
+import os
+import tempfile
+import time
+
+import numpy as np
+from results import publish
+
+import nengo_snnconv as snc
+from nengo_snnconv import events as ev
+from nengo_snnconv.events.frames import SPLITS
+from nengo_snnconv.events.saccades import SACCADES
+
+STEP_US, LATEST_US = 5_000, 310_000
+KNOT_US = 20_000
+N_STEPS, BATCH = 16, 100
+
+
+def seconds(function, repeats):
+    """The median time of calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def speed(data):
+    """Seconds for all recordings here from files and from the cache, and for a batch of frames by each split."""
+
+    def read():
+        ev.load_events(progress=False)
+
+    with tempfile.TemporaryDirectory() as folder:
+        caches = iter(range(5))
+
+        def read_files():
+            os.environ["XDG_CACHE_HOME"] = os.path.join(folder, str(next(caches)))
+            read()
+
+        times = {"files": seconds(read_files, 5), "cache": seconds(read, 5)}
+    batch = data.train[np.random.default_rng(0).permutation(len(data.train))[:BATCH]]
+    batch.frames(N_STEPS)  # compiles
+    for split in SPLITS:
+        window_us = LATEST_US / N_STEPS if split == "window" else None
+        times[split] = seconds(functools.partial(batch.frames, N_STEPS, split=split, window_us=window_us), 20)
+    return times
+
+
+def camera_path(recordings, images):
+    """Where the images were on the sensor, relative to its middle, every 20 ms: microseconds, x and y in pixels.
+
+    For each 5 ms, the shift at which the events of all recordings correlate best with the edges of their images; then
+    the straight lines between knots that fit these shifts best, weighted by events.
+    """
+    size = 64
+    edges = np.zeros((len(images), size, size), np.float32)
+    edges[:, : images.shape[1], : images.shape[2]] = np.hypot(*np.gradient(images, axis=(1, 2)))
+    spectra = np.conj(np.fft.rfft2(edges - edges.mean(axis=(1, 2), keepdims=True)))
+    sums, weights = 0, 0
+    for events, spectrum in zip(recordings, spectra, strict=True):
+        borders = np.searchsorted(events["t"], np.arange(0, LATEST_US + 1, STEP_US))
+        counts = np.zeros((len(borders) - 1, size, size), np.float32)
+        for step, (start, stop) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+            np.add.at(counts[step], (events["y"][start:stop], events["x"][start:stop]), 1)
+        sums = sums + np.fft.irfft2(np.fft.rfft2(counts) * spectrum)
+        weights = weights + np.diff(borders)
+    middles = (np.array(recordings.sensor) - images.shape[1:]) / 2
+    shifts = np.array([peak(correlation) - middles for correlation in sums])
+    times = np.arange(len(shifts)) * STEP_US + STEP_US / 2
+    knots = np.arange(0, LATEST_US, KNOT_US)
+    lines = np.stack([np.interp(times, knots, unit) for unit in np.eye(len(knots))], axis=1)
+    root = np.sqrt(weights)[:, None]
+    y, x = np.linalg.lstsq(lines * root, shifts * root, rcond=None)[0].T
+    return np.stack([knots, x, y], axis=1)
+
+
+def peak(correlation):
+    """y and x of the maximum of a correlation, to a part of a pixel: by the parabola through it and its neighbours."""
+    top = np.unravel_index(correlation.argmax(), correlation.shape)
+    place = []
+    for axis, centre in enumerate(top):
+        line = np.take(correlation, top[1 - axis], axis=1 - axis)
+        before, here, after = line[centre - 1], line[centre], line[(centre + 1) % len(line)]
+        place.append(centre + (before - after) / (2 * (before - 2 * here + after)))
+    return np.array(place)
+
+
+def sharpness(recordings):
+    """How often a pair of events of a recording shares a pixel, against events that are spread evenly; the mean."""
+    pictures = recordings.frames(1, merge_polarities=True).reshape(len(recordings), -1)
+    return float(np.mean((pictures**2).sum(axis=1) / pictures.sum(axis=1) ** 2) * pictures.shape[1])
+
+
+def table(n, times, sharp, apart):
+    """The figures as Markdown."""
+    rows = [
+        (f"reading {n:,} recordings from files", f"{times['files']:.2f} s"),
+        ("reading them from the cache", f"{times['cache']:.3f} s"),
+        *((f"{N_STEPS} frames of {BATCH} recordings, by {split}", f"{1000 * times[split]:.1f} ms") for split in SPLITS),
+    ]
+    lines = ["| | median |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+    lines += ["| sharpness of the events' picture | as recorded | stabilised |", "|---|---|---|"]
+    lines += [f"| {part} | {before:.2f} | {after:.2f} |" for part, (before, after) in sharp.items()]
+    lines += [
+        "",
+        "Where events correlate best with the edges of the images differs from the saccades that simulation and",
+    ]
+    lines += [f"stabilising use by {apart:.2f} pixels, the median over knots {KNOT_US // 1000} ms apart."]
+    return "\n".join(lines)
+
+
+def main():
+    data, mnist = ev.load_events(), snc.load_dataset("mnist")
+    train, test = data.train[:900], data.test[:100]
+    path = camera_path(train, mnist.x_train[train.numbers, ..., 0])
+    used = np.stack([np.interp(path[:, 0], SACCADES[:, 0], values) for values in SACCADES[:, 1:].T], axis=1)
+    apart = float(np.median(np.hypot(*(path[:, 1:] - used).T)))
+    sharp = {
+        f"first {len(recordings)} of {part}": (sharpness(recordings), sharpness(recordings.transformed(ev.stabilise)))
+        for part, recordings in (("Train", train), ("Test", test))
+    }
+    times, n = speed(data), len(data.train) + len(data.test)
+    publish(
+        "event-files",
+        table(n, times, sharp, apart),
+        {"recordings": n, "seconds": times, "sharpness": sharp, "path": path.tolist(), "pixels_apart": apart},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Data sets of recordings by name, from a folder of the user's."""
+
+import dataclasses
+import os
+import pathlib
+
+from ..datasets import ENVIRONMENT_VARIABLE
+from ..exceptions import DatasetError
+from .folders import read_recordings
+from .recordings import Recordings
+
+# name -> (folder, sensor, class names, where to get it)
+_SOURCES = {
+    "n-mnist": (
+        "N-MNIST",
+        (34, 34),
+        tuple("0123456789"),
+        "https://www.garrickorchard.com/datasets/n-mnist or https://data.mendeley.com/datasets/468j46mzdv",
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EventDataset:
+    """Recordings with their classes.
+
+    Attributes
+    ----------
+    name : str
+    train, test : Recordings
+        Their ``numbers`` tell which images of the original data set they show.
+    class_names : tuple of str
+    """
+
+    name: str
+    train: Recordings
+    test: Recordings
+    class_names: tuple
+
+    def __repr__(self):
+        height, width = self.train.sensor
+        return f"<EventDataset {self.name}: {len(self.train):,} + {len(self.test):,} recordings, {height}x{width}>"
+
+
+def load_events(name="n-mnist", *, train=None, test=None, progress=None):
+    """Load a data set of recordings by name.
+
+    N-MNIST is read from N-MNIST/Train and N-MNIST/Test in the folder that the environment variable NENGO_SNNCONV_DATA
+    names, all of it or any part; see :func:`read_recordings`.  Recording i shows image ``numbers[i]`` of MNIST.
+
+    Parameters
+    ----------
+    name : "n-mnist"
+    train, test : int, optional
+        Keep only the first so many recordings.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal or in a notebook.
+
+    Returns
+    -------
+    EventDataset
+
+    Raises
+    ------
+    DatasetError
+        If the name is unknown, or a file is missing, truncated or wrong; says which, and where to get it.
+
+    References
+    ----------
+    Orchard et al. (2015), Converting static image datasets to spiking neuromorphic datasets using saccades,
+    doi:10.3389/fnins.2015.00437.
+    """
+    if name not in _SOURCES:
+        raise DatasetError(f"there are no recordings {name!r}; there are {', '.join(_SOURCES)}")
+    folder, sensor, class_names, origin = _SOURCES[name]
+    folders = [_data_folder(name, folder, part, origin) for part in ("Train", "Test")]
+    recordings = [read_recordings(folder, sensor, progress=progress) for folder in folders]
+    return EventDataset(name, _first(recordings[0], train, "train"), _first(recordings[1], test, "test"), class_names)
+
+
+def _data_folder(name, folder, part, origin):
+    data = os.environ.get(ENVIRONMENT_VARIABLE)
+    path = pathlib.Path(data or "FOLDER").expanduser() / folder / part
+    if not data or not path.is_dir():
+        problem = f"{path} is missing" if data else f"the environment variable {ENVIRONMENT_VARIABLE} is not set"
+        raise DatasetError(
+            f"data set {name!r}: {problem}; get {part}.zip from {origin}, unpack it into FOLDER/{folder} and set "
+            f"{ENVIRONMENT_VARIABLE}=FOLDER; or do without: simulate_recordings makes recordings of any images"
+        )
+    return path
+
+
+def _first(recordings, count, argument):
+    if count is None:
+        return recordings
+    if not 0 < count <= len(recordings):
+        raise DatasetError(f"{argument} must be between 1 and {len(recordings)} recordings, got {count}")
+    return recordings[:count]

@@ -1,0 +1,138 @@
+"""Files of N-MNIST: a recording in each, 40 bits for an event.
+
+An event is 5 bytes, the highest bits first: x (8), y (8), polarity (1; 1 is ON), t in microseconds (23).
+"""
+
+import numpy as np
+
+from ..atomic import atomic_write
+from ..exceptions import DatasetError, SettingsError
+from .recordings import EVENT, check_fields
+
+_PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
+EVENT_BYTES = _PACKED.itemsize
+LATEST_US = 2**23 - 1
+# The ATIS camera has 240 rows: to readers such as event-Python and tonic, row 240 says that its clock ran over.  No
+# file of N-MNIST that we have seen needs it.
+OVERFLOW_ROW, OVERFLOW_US = 240, 2**13
+
+
+def read_events(path, sensor=None):
+    """Read a recording in the format of N-MNIST.
+
+    Events in row 240, which no pixel has, mark that the camera's clock ran over: they are left out, and what follows
+    each of them is later by 8,192 microseconds.  An empty file is a recording without events.
+
+    Parameters
+    ----------
+    path : str or path
+    sensor : tuple of int, optional
+        Height and width in pixels, to check that all events are inside.
+
+    Returns
+    -------
+    structured ndarray of EVENT, (events,)
+        In the order of time.
+
+    Raises
+    ------
+    DatasetError
+        If the file is truncated, time runs backwards, or events are outside of the sensor.
+    """
+    with open(path, "rb") as file:
+        return decode(file.read(), path, sensor)
+
+
+def decode(data, path, sensor=None):
+    """The events in the bytes of the file ``path``, as :func:`read_events` gives them."""
+    if len(data) % EVENT_BYTES:
+        raise DatasetError(
+            f"{path} is truncated or no recording of N-MNIST: it has {len(data):,} bytes, an event 5; get it again"
+        )
+    packed = np.frombuffer(data, _PACKED)
+    events = np.zeros(len(packed), EVENT)
+    events["x"], events["y"], events["polarity"] = packed["x"], packed["y"], packed["high"] >> 7
+    events["t"] = (packed["high"] & 127).astype(np.uint32) << 16 | packed["low"]
+    overflow = events["y"] == OVERFLOW_ROW
+    if overflow.any():
+        events["t"] += np.cumsum(overflow, dtype=np.uint32) * np.uint32(OVERFLOW_US)
+        events = events[~overflow]
+    _check_read(events, path, sensor)
+    return events
+
+
+def _check_read(events, path, sensor):
+    backwards = np.flatnonzero(events["t"][1:] < events["t"][:-1])
+    if len(backwards):
+        first = backwards[0]
+        raise DatasetError(
+            f"{path} is damaged or no recording of N-MNIST: time runs backwards after event {first}, from "
+            f"{events['t'][first]:,} to {events['t'][first + 1]:,} microseconds; get the file again"
+        )
+    if sensor is None:
+        return
+    outside = np.flatnonzero((events["y"] >= sensor[0]) | (events["x"] >= sensor[1]))
+    if len(outside):
+        event = events[outside[0]]
+        raise DatasetError(
+            f"{path} has {len(outside):,} events outside of a sensor of {sensor[1]} x {sensor[0]} pixels, the first at "
+            f"x={event['x']}, y={event['y']}: give the sensor's shape (height, width), or get the file again"
+        )
+
+
+def write_events(path, events):
+    """Write a recording in the format of N-MNIST, which :func:`read_events` reads.
+
+    Parameters
+    ----------
+    path : str or path
+    events : structured ndarray, (events,)
+        With the fields x, y, t in microseconds and polarity, in the order of time.
+
+    Raises
+    ------
+    DatasetError
+        If fields are missing, or the format cannot hold the events: coordinates above 255 or in row 240, time above
+        2**23 - 1 microseconds, time that runs backwards.
+    """
+    data = encode(events, path)
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def encode(events, path):
+    """The bytes of the file ``path`` with these events."""
+    _check_written(events, path)
+    packed = np.empty(len(events), _PACKED)
+    packed["x"], packed["y"] = events["x"], events["y"]
+    time = events["t"].astype(np.uint32)
+    packed["high"] = (events["polarity"] > 0).astype(np.uint8) << 7 | (time >> 16).astype(np.uint8)
+    packed["low"] = time & 0xFFFF
+    return packed.tobytes()
+
+
+def _check_written(events, path):
+    try:
+        check_fields(events)
+    except SettingsError as error:
+        raise DatasetError(f"{path} cannot be written: {error}") from error
+    for name, largest, way_out in (
+        ("x", 255, "crop or downsample the events"),
+        ("y", 255, "crop or downsample the events"),
+        ("t", LATEST_US, "subtract the time of the first event, or leave out the late ones"),
+    ):
+        values = events[name]
+        if np.any(values < 0) or np.any(values > largest):
+            raise DatasetError(
+                f"{path} cannot be written: the format holds {name} from 0 to {largest:,}, and the events have "
+                f"{values.min():,} to {values.max():,}; {way_out}"
+            )
+    if np.any(events["y"] == OVERFLOW_ROW):
+        raise DatasetError(
+            f"{path} cannot be written: in the format, row {OVERFLOW_ROW} says that the camera's clock ran over; crop "
+            "or downsample the events"
+        )
+    if np.any(events["t"][1:] < events["t"][:-1]):
+        raise DatasetError(
+            f"{path} cannot be written: the time of events runs backwards; sort them: numpy.sort(events, order='t')"
+        )

@@ -1,0 +1,164 @@
+"""Folders of recordings in the layout of N-MNIST: FOLDER/CLASS/NUMBER.bin, with classes from 0 and numbers from 1."""
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import warnings
+
+import numpy as np
+
+from ..exceptions import DatasetError, SettingsError
+from ..progress import progress_bar
+from . import cache
+from .files import EVENT_BYTES, decode, write_events
+from .recordings import Recordings
+
+# Threads read chunks of files ahead; decoding in them as well took three times as long as in one thread
+_READERS, _CHUNK, _AHEAD = 4, 50, 1000
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class _File:
+    """A recording's file, in the order of numbers, and what changes when it is replaced."""
+
+    number: int
+    label: int
+    path: str
+    size: int
+    modified_ns: int
+
+
+def read_recordings(folder, sensor=(34, 34), *, progress=None):
+    """Read a folder of recordings in the layout of N-MNIST, for example your own.
+
+    Recording FOLDER/3/00042.bin shows image 41, counted from 0, of class 3.  Numbers may be missing.  What was read is
+    kept in the user's cache (nengo_snnconv/events, 8 bytes for an event) and mapped from there, so that it need not fit
+    in memory.  It is read again when a file has changed.
+
+    Parameters
+    ----------
+    folder : str or path
+    sensor : tuple of int
+        Height and width in pixels.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal or in a notebook.
+
+    Returns
+    -------
+    Recordings
+        In the order of their numbers.
+
+    Raises
+    ------
+    DatasetError
+        If there are no recordings, a name is no number, or a file is damaged.
+    """
+    folder = pathlib.Path(folder).expanduser().resolve()
+    files = _list(folder)
+    slots = np.array([file.size // EVENT_BYTES for file in files])
+    starts = np.cumsum(slots) - slots
+
+    def read():
+        return _read(files, sensor, progress)
+
+    key = [("sensor", *sensor), *map(dataclasses.astuple, files)]
+    events, lengths = cache.cached(folder, key, slots, read)
+    if not np.all(lengths):
+        warnings.warn(
+            f"{np.sum(lengths == 0)} of {len(files)} recordings have no events, the first is "
+            f"{files[np.argmin(lengths)].path}: get them again if they should have some",
+            stacklevel=2,
+        )
+    labels, numbers = [file.label for file in files], [file.number - 1 for file in files]
+    return Recordings(events, starts, starts + lengths, labels, sensor, numbers)
+
+
+def _list(folder):
+    """The files of a folder in the order of their numbers."""
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is no folder: name one with recordings in the layout FOLDER/CLASS/NUMBER.bin")
+    files = []
+    for inner in sorted(_visible(folder), key=lambda entry: entry.name):
+        if inner.is_dir():
+            label = _number(inner, inner.name, "a class is a number from 0", 0)
+            for entry in _visible(inner):
+                stem, extension = os.path.splitext(entry.name)
+                if extension == ".bin":
+                    status = entry.stat()
+                    number = _number(entry, stem, "a recording is NUMBER.bin, from 1", 1)
+                    files.append(_File(number, label, entry.path, status.st_size, status.st_mtime_ns))
+    if not files:
+        raise DatasetError(
+            f"{folder} has no recordings in the layout FOLDER/CLASS/NUMBER.bin: name the folder above classes"
+        )
+    return sorted(files)
+
+
+def _visible(folder):
+    """A folder's entries without those that operating systems add."""
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
+
+
+def _number(entry, text, rule, smallest):
+    if not (text.isascii() and text.isdigit() and int(text) >= smallest):
+        raise DatasetError(
+            f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): name another folder, or rename or "
+            "remove it"
+        )
+    return int(text)
+
+
+def _read(files, sensor, progress):
+    """Yield the events of each file."""
+    with (
+        concurrent.futures.ThreadPoolExecutor(_READERS) as pool,
+        progress_bar(len(files), "reading events", "file", progress) as bar,
+    ):
+        for first in range(0, len(files), _AHEAD):
+            ahead = files[first : first + _AHEAD]
+            chunks = [ahead[k : k + _CHUNK] for k in range(0, len(ahead), _CHUNK)]
+            for chunk, contents in zip(chunks, pool.map(_contents, chunks), strict=True):
+                for file, data in zip(chunk, contents, strict=True):
+                    if len(data) != file.size:
+                        raise DatasetError(f"{file.path} changed while it was read: read the folder again")
+                    yield decode(data, file.path, sensor)
+                bar.update(len(chunk))
+
+
+def _contents(files):
+    return [pathlib.Path(file.path).read_bytes() for file in files]
+
+
+def write_recordings(folder, recordings, *, progress=None):
+    """Write recordings into a new folder in the layout of N-MNIST, for :func:`read_recordings` and other tools.
+
+    Parameters
+    ----------
+    folder : str or path
+        New or empty.
+    recordings : Recordings
+    progress : bool, optional
+        Show a progress bar; by default on a terminal or in a notebook.
+
+    Raises
+    ------
+    DatasetError
+        If the folder has content, or the format cannot hold the events.
+    SettingsError
+        If two recordings of a class have the same number, or labels or numbers are negative.
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise DatasetError(f"{folder} is not empty: name a new folder, so that its recordings are those written")
+    places = np.stack([recordings.labels, recordings.numbers], axis=1)
+    if len(np.unique(places, axis=0)) < len(places) or np.any(places < 0):
+        raise SettingsError(
+            "labels and numbers name the files: they must not be negative, and no two of a class be the same; "
+            "Recordings.of(recordings, labels, sensor) numbers anew"
+        )
+    with progress_bar(len(recordings), "writing events", "file", progress) as bar:
+        for events, (label, number) in zip(recordings, places, strict=True):
+            write_events(folder / str(label) / f"{number + 1:05d}.bin", events)
+            bar.update()

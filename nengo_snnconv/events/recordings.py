@@ -1,0 +1,126 @@
+"""Recordings: many recordings of an event camera with their classes, in one array of events."""
+
+import zlib
+
+import numpy as np
+
+from ..exceptions import SettingsError
+from .frames import check_split, count_events, frame_borders
+
+# x, y in pixels from the upper left corner, polarity (True: ON, brighter), t in microseconds; 8 bytes
+EVENT = np.dtype([("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "<u4")], align=True)
+
+
+class Recordings:
+    """Recordings of an event camera, which behave like a sequence.
+
+    ``recordings[i]`` is the structured array of one; slices, lists of numbers and masks give fewer recordings, which
+    share the same events.
+
+    Parameters
+    ----------
+    events : structured ndarray, (all events,)
+        Of all recordings; fields as those of ``EVENT``, in the order of time within each recording.  It may be mapped
+        from a file, so that it need not fit in memory.
+    starts, stops : array_like of int, (recordings,)
+        Recording i is ``events[starts[i]:stops[i]]``.
+    labels : array_like of int, (recordings,)
+        Class numbers.
+    sensor : tuple of int
+        Height and width in pixels.
+    numbers : array_like of int, (recordings,), optional
+        Which image of its data set each recording shows, from 0; by default 0, 1, 2 and so on.
+
+    Raises
+    ------
+    SettingsError
+        If fields are missing, or lengths do not fit.
+    """
+
+    def __init__(self, events, starts, stops, labels, sensor=(34, 34), numbers=None):
+        check_fields(events)
+        self.events = events
+        self.starts, self.stops, self.labels = (np.asarray(values, np.int64) for values in (starts, stops, labels))
+        self.sensor = tuple(int(n) for n in sensor)
+        self.numbers = np.arange(len(self.labels)) if numbers is None else np.asarray(numbers, np.int64)
+        if not len(self.starts) == len(self.stops) == len(self.labels) == len(self.numbers):
+            raise SettingsError(
+                f"starts, stops, labels and numbers must be equally long, got {len(self.starts)}, {len(self.stops)}, "
+                f"{len(self.labels)} and {len(self.numbers)}"
+            )
+        if len(self.starts) and not (self.starts.min() >= 0 and self.stops.max() <= len(events)):
+            raise SettingsError(f"starts and stops must lie between 0 and {len(events)}, the number of events")
+        if np.any(self.stops < self.starts):
+            raise SettingsError("stops must not be below starts")
+
+    @classmethod
+    def of(cls, recordings, labels, sensor=(34, 34), numbers=None):
+        """Recordings from a sequence of structured arrays, which are copied into one."""
+        for events in recordings:
+            check_fields(events)
+        lengths = np.array([len(events) for events in recordings], np.int64)
+        stops = np.cumsum(lengths)
+        events = np.concatenate([np.empty(0, EVENT), *(events[list(EVENT.names)] for events in recordings)])
+        return cls(events, stops - lengths, stops, labels, sensor, numbers)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        if isinstance(index, int | np.integer):
+            return self.events[self.starts[index] : self.stops[index]]
+        return Recordings(
+            self.events, self.starts[index], self.stops[index], self.labels[index], self.sensor, self.numbers[index]
+        )
+
+    def __repr__(self):
+        height, width = self.sensor
+        return f"<Recordings: {len(self):,} of {width} x {height} pixels, {self.lengths.sum():,} events>"
+
+    @property
+    def lengths(self):
+        """Number of events of each recording, (recordings,)."""
+        return self.stops - self.starts
+
+    def frames(self, n_steps, *, split="count", window_us=None, merge_polarities=False):
+        """The frames of all recordings, float32 (recordings, steps, height, width, 2); see :func:`event_frames`."""
+        check_split(n_steps, split, window_us)
+        borders = np.empty((len(self), n_steps + 1), np.int64)
+        for i in range(len(self)):
+            borders[i] = self.starts[i] + frame_borders(self[i], n_steps, split, window_us)
+        return count_events(self.events, borders, self.sensor, merge_polarities)
+
+    def transformed(self, function, sensor=None):
+        """New recordings of ``function(events)`` for the structured array of each.
+
+        Parameters
+        ----------
+        function : callable
+            Such as :func:`stabilise`, or ``lambda events: crop(events, (28, 28), (3, 3))``.
+        sensor : tuple of int, optional
+            Height and width afterwards, if they differ.
+
+        Returns
+        -------
+        Recordings
+        """
+        events = [function(self[i]) for i in range(len(self))]
+        return Recordings.of(events, self.labels, self.sensor if sensor is None else sensor, self.numbers)
+
+    def checksum(self):
+        """A CRC-32 of all events, in order, and of the labels."""
+        crc = zlib.crc32(self.labels.tobytes())
+        for i in range(len(self)):
+            for name in EVENT.names:  # one by one, for the bytes between them mean nothing
+                crc = zlib.crc32(np.ascontiguousarray(self[i][name]), crc)
+        return crc
+
+
+def check_fields(events):
+    """Raise SettingsError where an array of events lacks fields."""
+    fields = getattr(getattr(events, "dtype", None), "names", None) or ()
+    missing = [name for name in EVENT.names if name not in fields]
+    if missing:
+        raise SettingsError(
+            f"events must be a structured array with the fields {', '.join(EVENT.names)}; {', '.join(missing)} missing"
+        )

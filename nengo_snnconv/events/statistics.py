@@ -1,0 +1,185 @@
+"""Statistics of recordings: how many events there are, when, where, and how soon after another."""
+
+import dataclasses
+
+import numpy as np
+
+from ..checks import check_counts
+from ..exceptions import SettingsError
+from .saccades import SACCADE_ENDS_US
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+INTERVAL_US, LONGEST_US = 100, 50_000  # bins of intervals between events, and the longest one that is told from others
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EventStatistics:
+    """Statistics of a set of recordings, as means over recordings if nothing else is said.
+
+    Attributes
+    ----------
+    n_recordings : int
+    events_mean, events_sd : float
+        Events of a recording.
+    events_quantiles : ndarray, (5,)
+        5, 25, 50, 75 and 95 % of the recordings have at most so many events.
+    on_share : float
+        ON events as a part of all events.
+    part_ends_us : tuple of float
+        Where the parts end, but the last one.
+    density : ndarray, (parts, height, width, 2)
+        OFF and ON events of each pixel in each part.
+    bin_us : int
+    rate : ndarray, (bins, 2)
+        OFF and ON events of all pixels in each ``bin_us`` microseconds from 0 on.
+    intervals_us : ndarray, (5, 2)
+        Quantiles of the time between two OFF, or ON, events of a pixel that follow one another, to 100 microseconds;
+        from 50 ms on they are not told apart.
+    """
+
+    n_recordings: int
+    events_mean: float
+    events_sd: float
+    events_quantiles: np.ndarray
+    on_share: float
+    part_ends_us: tuple
+    density: np.ndarray
+    bin_us: int
+    rate: np.ndarray
+    intervals_us: np.ndarray
+
+    @property
+    def parts(self):
+        """OFF and ON events of a recording in each part, (parts, 2)."""
+        return self.density.sum(axis=(1, 2))
+
+    def to_dict(self):
+        """All of it as numbers and lists, for JSON."""
+        values = dataclasses.asdict(self) | {"parts": self.parts}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+    def compare(self, other):
+        """How far this differs from other statistics.
+
+        Parameters
+        ----------
+        other : EventStatistics
+            Of a sensor of the same size, with the same parts and bins.
+
+        Returns
+        -------
+        dict of str to float
+            ``events_mean``, ``events_sd`` and ``interval_off``, ``interval_on`` (the median): this value over the
+            other, less 1.  ``on_share``: this less the other.  ``parts``: the largest relative difference of the events
+            of a part and polarity.  ``rate`` and ``density``: the share of events that would have to be moved to
+            another bin, or pixel, part and polarity (total variation distance), 0 to 1.
+
+        Raises
+        ------
+        SettingsError
+            If the two cannot be compared.
+        """
+        mine, others = (
+            (found.density.shape, found.part_ends_us, found.bin_us, found.events_mean > 0) for found in (self, other)
+        )
+        if mine != others or not mine[-1]:
+            raise SettingsError(
+                "statistics can be compared if sensor, parts and bins are the same, and there are events; got (parts, "
+                f"height, width, 2), ends of parts, bin_us, any events: {mine} and {others}"
+            )
+        median = QUANTILES.index(0.5)
+        off, on = self.intervals_us[median] / other.intervals_us[median] - 1
+        return {
+            "events_mean": self.events_mean / other.events_mean - 1,
+            "events_sd": self.events_sd / other.events_sd - 1,
+            "on_share": self.on_share - other.on_share,
+            "parts": float(np.abs(self.parts / other.parts - 1).max()),
+            "rate": _distance(self.rate, other.rate),
+            "density": _distance(self.density, other.density),
+            "interval_off": float(off),
+            "interval_on": float(on),
+        }
+
+
+def _distance(a, b):
+    """Total variation distance of two histograms, of which one may be longer."""
+    length = max(len(a), len(b))
+    a, b = (np.pad(h / h.sum(), [(0, length - len(h))] + [(0, 0)] * (h.ndim - 1)) for h in (a, b))
+    return float(np.abs(a - b).sum() / 2)
+
+
+def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
+    """Count the events of recordings: how many, when, where, and how soon after another.
+
+    Parameters
+    ----------
+    recordings : Recordings
+    part_ends_us : sequence of float
+        Where the parts of a recording end, but the last one, in microseconds; by default the saccades of N-MNIST.
+    bin_us : int
+        Length of the bins of the rate.
+
+    Returns
+    -------
+    EventStatistics
+
+    Raises
+    ------
+    SettingsError
+        If there are no recordings, or ``bin_us`` or ``part_ends_us`` cannot be.
+    """
+    check_counts(bin_us=bin_us)
+    if not len(recordings):
+        raise SettingsError("there are no recordings to count the events of")
+    if np.any(np.diff(part_ends_us) <= 0):
+        raise SettingsError(f"part_ends_us must grow, got {part_ends_us!r}")
+    height, width = recordings.sensor
+    shape = (len(part_ends_us) + 1, height, width, 2)
+    density, rate = np.zeros(np.prod(shape), np.int64), np.zeros((0, 2), np.int64)
+    intervals = np.zeros((LONGEST_US // INTERVAL_US + 1, 2), np.int64)
+    for i in range(len(recordings)):
+        events = recordings[i]
+        part = np.searchsorted(part_ends_us, events["t"], side="right")
+        pixel = events["y"].astype(np.int64) * width + events["x"]
+        polarity = events["polarity"].astype(np.int64)
+        density += np.bincount((part * height * width + pixel) * 2 + polarity, minlength=density.size)
+        rate = _added(rate, np.bincount(events["t"].astype(np.int64) // bin_us * 2 + polarity))
+        _count_intervals(events["t"], pixel, polarity, intervals)
+    lengths, on = recordings.lengths, density[1::2].sum()
+    return EventStatistics(
+        n_recordings=len(recordings),
+        events_mean=float(lengths.mean()),
+        events_sd=float(lengths.std()),
+        events_quantiles=np.quantile(lengths, QUANTILES),
+        on_share=float(on / max(lengths.sum(), 1)),
+        part_ends_us=tuple(part_ends_us),
+        density=density.reshape(shape) / len(recordings),
+        bin_us=bin_us,
+        rate=rate / len(recordings),
+        intervals_us=np.stack([_quantiles(intervals[:, polarity]) for polarity in (0, 1)], axis=1),
+    )
+
+
+def _added(rate, counts):
+    """A rate (bins, 2) plus flat counts, as long as the longer one."""
+    counts = np.pad(counts, (0, len(counts) % 2)).reshape(-1, 2)
+    total = np.zeros((max(len(rate), len(counts)), 2), np.int64)
+    total[: len(rate)] += rate
+    total[: len(counts)] += counts
+    return total
+
+
+def _count_intervals(times, pixel, polarity, intervals):
+    """Count times between events of one pixel and polarity without another event of the pixel between."""
+    order = np.argsort(pixel, kind="stable")
+    pixel, polarity = pixel[order], polarity[order]
+    lasting = np.diff(times[order].astype(np.int64)) // INTERVAL_US
+    alike = (np.diff(pixel) == 0) & (np.diff(polarity) == 0)
+    np.add.at(intervals, (np.minimum(lasting[alike], len(intervals) - 1), polarity[1:][alike]), 1)
+
+
+def _quantiles(counts):
+    """The quantiles of intervals in microseconds, NaN where there is none."""
+    if not counts.any():
+        return np.full(len(QUANTILES), np.nan)
+    return INTERVAL_US * (0.5 + np.searchsorted(counts.cumsum() / counts.sum(), QUANTILES))

@@ -1,0 +1,253 @@
+"""Recordings, their frames, and events made from events."""
+
+import numpy as np
+import pytest
+
+import nengo_snnconv as snc
+from nengo_snnconv import events as ev
+from nengo_snnconv.events.saccades import SACCADES
+
+
+def random_events(rng, n, shape=(34, 34), duration_us=300_000):
+    events = np.zeros(n, ev.EVENT)
+    events["x"], events["y"] = rng.integers(0, shape[1], n), rng.integers(0, shape[0], n)
+    events["polarity"] = rng.random(n) < 0.5
+    events["t"] = np.sort(rng.integers(1000, 1000 + duration_us, n))
+    return events
+
+
+@pytest.fixture
+def recordings(rng):
+    lengths = [500, 0, 1, 37, 2000]
+    return ev.Recordings.of([random_events(rng, n) for n in lengths], [3, 1, 4, 1, 5], numbers=[7, 8, 9, 20, 21])
+
+
+def event(x, y, t, polarity=True):
+    return np.array([(x, y, polarity, t)], ev.EVENT)
+
+
+def step_of(k, n, t, n_steps, split, window_us):
+    """The frame of event k of n, by the words of the docstring; t counts from the first event."""
+    if split == "count":
+        return k * n_steps // n
+    if split == "window":
+        return t[k] // window_us
+    return t[k] * n_steps // (t[-1] + 1)
+
+
+class TestFrames:
+    @pytest.mark.parametrize(("split", "window_us"), [("count", None), ("time", None), ("window", 11_000)])
+    @pytest.mark.parametrize("n_steps", [1, 7, 16])
+    def test_equal_an_obvious_loop(self, recordings, split, window_us, n_steps):
+        frames = recordings.frames(n_steps, split=split, window_us=window_us)
+        expected = np.zeros((5, n_steps, 34, 34, 2))
+        for i in range(5):
+            events = recordings[i]
+            t = [int(t) - int(events["t"][0]) for t in events["t"]]
+            for k, (x, y, polarity, _) in enumerate(events.tolist()):
+                step = step_of(k, len(events), t, n_steps, split, window_us)
+                if step < n_steps:
+                    expected[i, step, y, x, int(polarity)] += 1
+        assert frames.dtype == np.float32
+        assert np.array_equal(frames, expected)
+        assert (frames.sum() == recordings.lengths.sum()) == (split != "window")
+        one = ev.event_frames(recordings[4], n_steps, (34, 34), split=split, window_us=window_us)
+        assert np.array_equal(one, expected[4])
+
+    def test_equal_counts(self, rng):
+        frames = ev.event_frames(random_events(rng, 640), 16, (34, 34))
+        assert frames.sum(axis=(1, 2, 3)).tolist() == [40] * 16
+
+    def test_merged_polarities(self, recordings):
+        both, merged = recordings.frames(4), recordings.frames(4, merge_polarities=True)
+        assert merged.shape == (5, 4, 34, 34, 1)
+        assert np.array_equal(merged[..., 0], both.sum(axis=-1))
+
+    def test_other_types_and_signed_polarity(self, rng):
+        events = random_events(rng, 100)
+        wide = np.zeros(100, [("t", "i8"), ("x", "i8"), ("y", "i2"), ("polarity", "i1")])
+        for name in ev.EVENT.names:
+            wide[name] = events[name]
+        wide["polarity"] = np.where(events["polarity"], 1, -1)
+        assert np.array_equal(ev.event_frames(wide, 3, (34, 34)), ev.event_frames(events, 3, (34, 34)))
+        mixed = ev.Recordings.of([wide, events], [0, 1]).frames(3)
+        assert np.array_equal(mixed[0], mixed[1])
+
+    def test_a_sensor_that_is_not_square(self):
+        frames = ev.event_frames(event(5, 2, 0), 1, (3, 6))
+        assert frames.shape == (1, 3, 6, 2)
+        assert frames[0, 2, 5, 1] == frames.sum() == 1
+
+    @pytest.mark.parametrize(("x", "y"), [(6, 0), (0, 3)])
+    def test_event_outside(self, x, y):
+        message = f"x={x}, y={y}, outside of a sensor of 6 x 3 pixels: crop"
+        with pytest.raises(snc.SettingsError, match=message):
+            ev.event_frames(event(x, y, 0), 1, (3, 6))
+        with pytest.raises(snc.SettingsError, match=message):
+            ev.Recordings.of([event(1, 1, 0), event(x, y, 0)], [0, 0], (3, 6)).frames(2)
+
+    def test_negative_coordinate(self):
+        events = np.zeros(1, [("x", "i4"), ("y", "i4"), ("polarity", "?"), ("t", "i4")])
+        events["x"] = -1
+        with pytest.raises(snc.SettingsError, match="x=-1, y=0, outside"):
+            ev.event_frames(events, 1, (3, 6))
+
+    def test_time_that_runs_backwards(self):
+        events = np.concatenate([event(0, 0, 9), event(0, 0, 8)])
+        with pytest.raises(snc.SettingsError, match="backwards: sort them"):
+            ev.event_frames(events, 2, (3, 6), split="time")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"n_steps": 0}, "n_steps must be a positive integer, got 0"),
+            ({"split": "equal"}, "split must be one of count, time, window; got 'equal'"),
+            ({"split": "window"}, "which needs it"),
+            ({"window_us": 5}, "is for split='window'"),
+            ({"split": "window", "window_us": 0}, "above 0 microseconds, got 0"),
+        ],
+    )
+    def test_impossible_settings(self, recordings, arguments, message):
+        with pytest.raises(snc.SettingsError, match=message):
+            recordings.frames(**{"n_steps": 4} | arguments)
+
+
+class TestRecordings:
+    def test_behave_like_a_sequence(self, recordings):
+        assert len(recordings) == 5
+        assert [len(events) for events in recordings] == recordings.lengths.tolist() == [500, 0, 1, 37, 2000]
+        assert len(recordings[-1]) == 2000
+        for few in (recordings[[4, 0]], recordings[4::-4], recordings[np.array([4, 0])]):
+            assert few.labels.tolist() == [5, 3]
+            assert few.numbers.tolist() == [21, 7]
+            assert np.array_equal(few[1], recordings[0])
+            assert few.events is recordings.events
+        assert recordings[recordings.labels == 1].lengths.tolist() == [0, 37]
+        assert repr(recordings) == "<Recordings: 5 of 34 x 34 pixels, 2,538 events>"
+
+    def test_none_at_all(self):
+        empty = ev.Recordings.of([], [])
+        assert empty.frames(4).shape == (0, 4, 34, 34, 2)
+
+    def test_numbers_by_default(self, rng):
+        assert ev.Recordings.of([random_events(rng, 3)] * 3, [0, 0, 0]).numbers.tolist() == [0, 1, 2]
+
+    def test_checksum_of_content(self, recordings, rng):
+        packed = np.dtype([(name, ev.EVENT[name]) for name in ev.EVENT.names])
+        assert packed.itemsize < ev.EVENT.itemsize  # other bytes, equal events
+        same = ev.Recordings.of([events.astype(packed) for events in recordings], recordings.labels)
+        assert same.checksum() == recordings.checksum()
+        assert recordings[::-1].checksum() != recordings.checksum()
+        other = ev.Recordings(
+            recordings.events, recordings.starts, recordings.stops, recordings.labels + 1, recordings.sensor
+        )
+        assert other.checksum() != recordings.checksum()
+
+    def test_transformed(self, recordings):
+        halved = recordings.transformed(lambda events: ev.downsample(events, 2), (17, 17))
+        assert halved.sensor == (17, 17)
+        assert halved.labels.tolist() == recordings.labels.tolist()
+        assert halved.numbers.tolist() == recordings.numbers.tolist()
+        frames = recordings.frames(3).reshape(5, 3, 17, 2, 17, 2, 2).sum(axis=(3, 5))
+        assert np.array_equal(halved.frames(3), frames)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"events": np.zeros(9, [("x", "u1"), ("t", "u4")])}, "y, polarity missing"),
+            ({"events": [1, 2]}, "x, y, polarity, t missing"),
+            ({"labels": [0]}, "equally long, got 2, 2, 1 and 1"),
+            ({"numbers": [0, 1, 2]}, "equally long, got 2, 2, 2 and 3"),
+            ({"stops": [4, 10]}, "between 0 and 9"),
+            ({"starts": [-1, 4]}, "between 0 and 9"),
+            ({"stops": [4, 3]}, "stops must not be below starts"),
+        ],
+    )
+    def test_impossible_recordings(self, changes, message):
+        arguments = {"events": np.zeros(9, ev.EVENT), "starts": [0, 4], "stops": [4, 9], "labels": [0, 1]} | changes
+        with pytest.raises(snc.SettingsError, match=message):
+            ev.Recordings(**arguments)
+
+    def test_array_without_fields(self, rng):
+        with pytest.raises(snc.SettingsError, match="x, y, polarity, t missing"):
+            ev.Recordings.of([random_events(rng, 3), rng.random(3)], [0, 1])
+
+
+class TestTransforms:
+    def test_crop(self, rng):
+        events = random_events(rng, 1000)
+        before = events.copy()
+        frames = ev.event_frames(events, 1, (34, 34))[:, 3:23, 5:15]
+        part = ev.crop(events, (20, 10), (3, 5))
+        assert np.array_equal(ev.event_frames(part, 1, (20, 10)), frames)
+        assert np.all(np.diff(part["t"].astype(int)) >= 0)
+        assert np.array_equal(events, before)
+
+    def test_downsample_rounds_the_sensor_up(self, rng):
+        events = random_events(rng, 1000)
+        coarse = ev.downsample(events, 5)
+        assert (coarse["x"].max(), coarse["y"].max()) == (6, 6)
+        assert np.array_equal(coarse["x"], events["x"] // 5)
+        assert np.array_equal(coarse["t"], events["t"])
+        assert not ev.downsample(events, 1000)["x"].any()
+
+    def test_stabilise_stops_a_moving_point(self):
+        path = [(0, 0, 0), (100, 10, -5), (200, 10, 0)]
+        t = np.arange(0, 201, 20)
+        events = np.zeros(len(t), ev.EVENT)
+        events["t"] = t
+        events["x"] = 8 + np.interp(t, [0, 100, 200], [0, 10, 10])
+        events["y"] = 9 + np.interp(t, [0, 100, 200], [0, -5, 0])
+        still = ev.stabilise(events, path)
+        assert set(zip(still["x"].tolist(), still["y"].tolist(), strict=True)) == {(8, 9)}
+        assert np.array_equal(still["t"], t)
+
+    def test_stabilise_leaves_out_what_leaves_the_sensor(self):
+        events = np.concatenate([event(0, 5, 0), event(1, 5, 0), event(33, 5, 10), event(32, 5, 10)])
+        still = ev.stabilise(events, [(0, 1, 0), (10, -1, 0)])
+        assert still["x"].tolist() == [0, 33]
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda events: ev.crop(events, (0, 4)), "height must be a positive integer, got 0"),
+            (lambda events: ev.crop(events, (4, 4), (0, -1)), r"corner must be .* got \(0, -1\)"),
+            (lambda events: ev.downsample(events, 1.5), "factor must be a positive integer, got 1.5"),
+            (lambda events: ev.stabilise(events, [(0, 1)]), "rows of microseconds, x, y with increasing times"),
+            (lambda events: ev.stabilise(events, [(0, 1, 1), (0, 2, 2)]), "increasing times"),
+        ],
+    )
+    def test_impossible_settings(self, rng, call, message):
+        with pytest.raises(snc.SettingsError, match=message):
+            call(random_events(rng, 10))
+
+
+class TestRealRecordings:
+    @pytest.fixture
+    def nmnist(self, data_folder, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        return ev.load_events(train=200, test=100)
+
+    def test_stabilised_edges_are_sharp(self, nmnist):
+        raw, still = (
+            recordings.frames(1, merge_polarities=True)
+            for recordings in (nmnist.test, nmnist.test.transformed(ev.stabilise))
+        )
+        assert still.sum() > 0.98 * raw.sum()
+        # how many of a recording's pairs of events share a pixel: more, where edges stay on theirs
+        sharpness = [np.mean((p**2).sum(axis=(1, 2, 3, 4)) / p.sum(axis=(1, 2, 3, 4)) ** 2) for p in (raw, still)]
+        assert sharpness[1] > 1.6 * sharpness[0]
+
+    def test_stabilised_images_are_in_their_place(self, nmnist):
+        centre = nmnist.train.transformed(lambda events: ev.crop(ev.stabilise(events), (28, 28), (3, 3)), (28, 28))
+        images = snc.load_dataset("mnist").x_train[nmnist.train.numbers, ..., 0]
+        edges = np.hypot(*np.gradient(images, axis=(1, 2)))
+        n = len(images)
+        fit = np.corrcoef(centre.frames(1, merge_polarities=True).reshape(n, -1), edges.reshape(n, -1))[:n, n:]
+        # its own image fits each best, but for a digit 1 that has a twin
+        assert np.mean(fit.argmax(axis=1) == np.arange(n)) > 0.98
+        assert fit.diagonal().mean() > 0.9
+
+    def test_path_is_a_closed_triangle(self):
+        (_, *first), (_, *last) = SACCADES[0], SACCADES[-1]
+        assert np.hypot(*np.subtract(first, last)) < 1
