@@ -57,7 +57,10 @@ class Backend(abc.ABC):
 
     @abc.abstractmethod
     def show(self, images, first):
-        """Begin anew, with ``images`` (at most ``at_once``, flat), of which the first is number ``first`` of all."""
+        """Begin anew, with ``images`` (at most ``at_once``), of which the first is number ``first`` of all.
+
+        They are flat: (images, 1, size) where they stand still, (images, steps, size) where they move.
+        """
 
     @abc.abstractmethod
     def run(self, n_steps):
@@ -80,13 +83,15 @@ class NengoDLBackend(Backend):
         return {} if isinstance(network.settings, NativeBase) else {"stateful": True}
 
     def show(self, images, first):
-        self.n_images = len(images)
-        self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0)], mode="edge")[:, None]
+        self.n_images, self.done = len(images), 0
+        self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0), (0, 0)], mode="edge")
         self.simulator.reset(include_trainable=False)
 
     def run(self, n_steps):
-        data = {self.network.input: np.repeat(self.images, n_steps, axis=1)}
-        values = self.simulator.predict_on_batch(data, n_steps=n_steps, stateful=True)
+        still = self.images.shape[1] == 1
+        shown = np.repeat(self.images, n_steps, axis=1) if still else self.images[:, self.done : self.done + n_steps]
+        self.done += n_steps
+        values = self.simulator.predict_on_batch({self.network.input: shown}, n_steps=n_steps, stateful=True)
         return {label: values[probe][: self.n_images] for label, probe in self.probes.items()}
 
     def close(self):
@@ -105,15 +110,15 @@ class NengoBackend(Backend):
                 "runs: use backend='nengo_dl', or a network made by convert"
             )
         super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.image = np.zeros(self.network.input.size_out)
+        self.steps = np.zeros((1, self.network.input.size_out))
         # a function, where the network has a constant, so that one simulator can show one image after another
-        self.network.input.output = lambda t: self.image
+        self.network.input.output = lambda t: self.steps[min(round(t / dt), len(self.steps)) - 1]
         # without the cache of decoders, which processes share and lock: there are none to solve for
         model = nengo.builder.Model(dt=dt)
         self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
 
     def show(self, images, first):
-        self.image = images[0].astype(float)
+        self.steps = images[0].astype(float)
         self.simulator.reset()
         source = self.network.layers[self.network.model.input]
         if isinstance(source, nengo.ensemble.Neurons):

@@ -45,11 +45,17 @@ def _scales_its_input(model):
 
 def check_data(model, x, y):
     """Images as for :func:`check_images`, and ``y`` as an array that fits them and ``model``."""
-    x, y, scores = check_images(model, x), np.asarray(y), model.shapes[model.output]
+    x = check_images(model, x)
+    return x, check_targets(model, len(x), y)
+
+
+def check_targets(model, n_images, y):
+    """``y``, class numbers or targets, as an array that fits ``n_images`` and ``model``."""
+    y, scores = np.asarray(y), model.shapes[model.output]
     if len(scores) != 1:
         raise SettingsError(f"the network's output has shape {scores}: end it with Flatten or global pooling")
-    if len(x) != len(y):
-        raise SettingsError(f"x and y must hold equally many images; got {len(x)} and {len(y)}")
+    if n_images != len(y):
+        raise SettingsError(f"x and y must hold equally many images; got {n_images} and {len(y)}")
     if y.ndim == 1:
         if not np.issubdtype(y.dtype, np.integer):
             raise SettingsError(f"y must hold class numbers (integers) or targets (images, classes); got {y.dtype}")
@@ -57,7 +63,7 @@ def check_data(model, x, y):
             raise SettingsError(
                 f"the classes in y go from {y.min()} to {y.max()}, the network has {scores[-1]} outputs"
             )
-        return x, y.astype(np.int64)
+        return y.astype(np.int64)
     if y.shape[1:] != scores:
         raise SettingsError(f"y must have shape (images,) or (images, {scores[-1]}), got {y.shape}")
-    return x, y.astype(np.float32)
+    return y.astype(np.float32)

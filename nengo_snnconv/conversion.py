@@ -8,11 +8,13 @@ import numpy as np
 from .build.first_spike import FirstSpikeSettings
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
+from .build.surrogate import SurrogateSettings
 from .build.trainable import TrainableSettings, check_collected
 from .exceptions import ConversionError
 from .keras_reader import as_model
 from .neurons.integrate_and_fire import IntegrateAndFire
-from .passes import simplify
+from .neurons.surrogate_lif import SurrogateLIF
+from .passes import FOLDING, simplify
 
 
 def convert(source, *, seed=0):
@@ -26,7 +28,8 @@ def convert(source, *, seed=0):
     ----------
     source : Keras model, str, path, Model or ConvNetwork
         A live model of tf.keras, tf-keras or Keras 3, a ``.keras`` or ``.h5`` file, a Model, or a network that was
-        trained with ``build_trainable(model, nengo.RectifiedLinear())``.
+        trained with ``build_trainable(model, nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps
+        them, and spikes as it did.
     seed : int
         Of the network.
 
@@ -41,9 +44,20 @@ def convert(source, *, seed=0):
     FileNotFoundError, FileFormatError
         If there is no such file, or it is no Keras model.
     """
+    if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
+        return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):
         source = _rectified_model(source)
     return ConvNetwork(simplify(as_model(source)), NativeSettings(nengo.RectifiedLinear(), seed))
+
+
+def _with_surrogates(network, seed):
+    """The network of Nengo's own objects with the neurons of one that was trained through time."""
+    if isinstance(network.settings, TrainableSettings):
+        check_collected(network)
+        if network.settings.synapse is not None:
+            raise ConversionError("convert takes SurrogateLIF networks without synapses: rebuild(synapse=None)")
+    return ConvNetwork(simplify(network.model, FOLDING), SurrogateSettings(network.settings.neuron_type, seed))
 
 
 def _rectified_model(network):

@@ -81,8 +81,10 @@ class Efficiency:
 
     Attributes
     ----------
-    ann_accuracy, accuracy : float
-        Of the ANN, and with spikes after the last step.
+    ann_accuracy : float or None
+        Of the ANN; None for a network that was trained through time, and has none.
+    accuracy : float
+        With spikes, after the last step.
     flops : int
         Floating-point operations of the ANN: two for each multiply-accumulate of a convolution or dense layer.
     synaptic_operations : float
@@ -151,9 +153,10 @@ class Efficiency:
 
     def rows(self):
         """The figures as rows of text: a header, then ANN, network of spikes, and how many times less."""
+        ann = "" if self.ann_accuracy is None else f"{100 * self.ann_accuracy:.2f} %"
         rows = [
             ("per image", "ANN", "spikes", "ANN / spikes"),
-            ("accuracy", f"{100 * self.ann_accuracy:.2f} %", f"{100 * self.accuracy:.2f} %", ""),
+            ("accuracy", ann, f"{100 * self.accuracy:.2f} %", ""),
             ("operations", f"{self.flops:,}", f"{self.operations:,.0f}", f"{self.ratio:.1f}"),
         ]
         if self.input_operations:
@@ -267,7 +270,7 @@ def efficiency(network, evaluation):
     _check(network, evaluation)
     updates, idle = _updates(network, evaluation)
     return Efficiency(
-        ann_accuracy=float(evaluation.ann_accuracy),
+        ann_accuracy=evaluation.ann_accuracy,
         accuracy=float(evaluation.accuracy[-1]),
         flops=2 * evaluation.ann_operations,
         synaptic_operations=float(evaluation.synaptic_operations),
@@ -297,7 +300,7 @@ def _check(network, evaluation):
     needed = settings.total_steps(model) or evaluation.n_steps
     if needed != evaluation.n_steps or not settings.neuron_type.spiking:
         raise SettingsError("the evaluation is of another network with the same neurons: evaluate this one")
-    if settings.input_spikes != bool(evaluation.input_layer):
+    if (settings.input_spikes or evaluation.moving) != bool(evaluation.input_layer):
         raise SettingsError("the evaluation is of another network, with another input coding: evaluate this one")
 
 

@@ -8,8 +8,9 @@ from nengo.params import Default
 from . import metrics
 from .build.network import check_network
 from .build.rate_model import rate_model
-from .checks import check_data
+from .checks import check_targets
 from .exceptions import SettingsError
+from .inputs import as_inputs
 from .model import layers as specs
 from .runner import run_length
 from .tally import check_closed_form, computed, simulated
@@ -59,18 +60,20 @@ class Evaluation:
     ----------
     accuracy : ndarray, (steps,)
         Share of right predictions after each step.
-    ann_accuracy : float
-        That of the rate network in one step: the ANN.
+    ann_accuracy : float or None
+        That of the rate network in one step: the ANN, which sees the mean of what moves.  None for networks without
+        rates, which were trained through time.
     step_predictions : ndarray, (steps, images)
         Class with the largest score after each step; of equal scores the first.
-    ann_predictions : ndarray, (images,)
+    ann_predictions : ndarray, (images,), or None
     scores : ndarray, (images, classes)
         Class scores after the last step.
     y : ndarray, (images,)
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.
     input_layer : LayerActivity or None
-        Of an input that spikes; None for constant current.
+        Of an input that spikes, or of frames, whose pixels count in each step in which they are not zero; None for
+        constant current.
     passed_operations : dict of str to float
         Additions per image of what is passed on: by maxima, where each output but zero counts, in each step, and by
         neurons whose spikes are sent again in later stages of time to first spike ("<name> again").
@@ -78,12 +81,14 @@ class Evaluation:
         Multiply-accumulate operations of the ANN for one image.
     input_operations : int
         Those of them that the image itself causes.  As constant current it is no spike, so they are needed with
-        spikes too, once; 0 for an input of spikes, whose additions are synaptic operations.
+        spikes too, once; 0 for an input of spikes or frames, whose additions are synaptic operations.
     seconds, build_seconds : float
         Wall time of the simulation, and of building it.
     dt : float
         Seconds per step.
     backend : str
+    moving : bool
+        Whether what was shown changed from step to step.
     """
 
     accuracy: np.ndarray
@@ -101,6 +106,7 @@ class Evaluation:
     build_seconds: float
     dt: float
     backend: str
+    moving: bool = False
 
     @property
     def n_steps(self):
@@ -113,7 +119,9 @@ class Evaluation:
 
     @property
     def loss_points(self):
-        """Accuracy lost by spiking, in percentage points: that of the ANN less that after the last step."""
+        """Accuracy lost by spiking, in percentage points: that of the ANN less that after the last step; or None."""
+        if self.ann_accuracy is None:
+            return None
         return 100 * float(self.ann_accuracy - self.accuracy[-1])
 
     @property
@@ -178,10 +186,11 @@ class Evaluation:
         """The figures as text, a line each."""
         rows = [
             ("images", f"{len(self.y):,}"),
-            ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"),
             (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
-            ("loss from spiking", f"{self.loss_points:.2f} points"),
         ]
+        if self.ann_accuracy is not None:
+            rows.insert(1, ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"))
+            rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
         if self.layers:
             rows += [
                 ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
@@ -225,11 +234,14 @@ def evaluate(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel)
+    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+        Also frames, (items, steps, height, width, channel); recordings, which become ``n_steps`` frames of equally many
+        events; or Inputs, such as ``EventFrames`` or your own.
     y : ndarray, (images,)
         Class numbers.
     n_steps : int, optional
-        Time steps for which each image is shown: 30 by default.  Networks made by ``to_ttfs`` know how many they take.
+        Time steps for which each image is shown: 30 by default, or as many as ``x`` has.  Networks made by ``to_ttfs``
+        know how many they take.
     backend : "nengo_dl", "nengo" or "fast"
         The simulator.  nengo, the reference, shows one image after another; it cannot run the TensorNodes of networks
         made by ``build_trainable``.  "fast" computes networks made by ``to_ttfs`` in closed form: the same spikes and
@@ -265,49 +277,51 @@ def evaluate(
         If the back end cannot run the network.
     """
     check_network(network)
-    x, y = check_data(network.model, x, y)
+    inputs = as_inputs(network.model, x, n_steps)
+    y, n_images = check_targets(network.model, len(inputs), y), len(inputs)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
-    n_steps = run_length(network, n_steps)
+    n_steps = run_length(network, n_steps, inputs)
     if backend == "fast":
         check_closed_form(network, synapse, skip_steps, watch)
-        tally = computed(network, x, n_steps, minibatch_size, dt, progress)
+        tally = computed(network, inputs.batch(slice(None)), n_steps, minibatch_size, dt, progress)
     else:
         options = (backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch)
-        tally = simulated(network, x, n_steps, *options)
+        tally = simulated(network, inputs, n_steps, *options)
 
     model = network.model
     operations = {
-        name: float(counts @ metrics.fan_out(model, name).ravel()) / len(x) for name, counts in tally.totals.items()
+        name: float(counts @ metrics.fan_out(model, name).ravel()) / n_images for name, counts in tally.totals.items()
     }
     layers = {
         name: LayerActivity(
             name,
             model.size(name),
-            float(counts.mean()) / len(x),
-            counts / (len(x) * n_steps * dt),
-            tally.per_step[name] / len(x),
+            float(counts.mean()) / n_images,
+            counts / (n_images * n_steps * dt),
+            tally.per_step[name] / n_images,
             operations[name],
         )
         for name, counts in tally.totals.items()
     }
-    ann_predictions = rate_predictions(network, x)
+    ann_predictions = _ann_predictions(network, inputs)
     return Evaluation(
         accuracy=metrics.accuracy(tally.step_predictions, y),
-        ann_accuracy=float(metrics.accuracy(ann_predictions, y)),
+        ann_accuracy=None if ann_predictions is None else float(metrics.accuracy(ann_predictions, y)),
         step_predictions=tally.step_predictions,
         ann_predictions=ann_predictions,
         scores=tally.scores,
         y=y,
         layers={name: layers[name] for name in model.neurons if name in layers},
         input_layer=layers.get(model.input),
-        passed_operations=_passed(network, tally, operations, len(x)),
+        passed_operations=_passed(network, tally, operations, n_images),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
         input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
         seconds=tally.seconds,
         build_seconds=tally.build_seconds,
         dt=dt,
         backend=backend,
+        moving=inputs.n_steps is not None,
     )
 
 
@@ -321,6 +335,17 @@ def _passed(network, tally, operations, n_images):
         if again.get(name):
             passed[f"{name} again"] = again[name] * float(tally.totals[name].sum()) / n_images
     return passed
+
+
+def _ann_predictions(network, inputs, batch_size=500):
+    """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none."""
+    if not network.settings.has_rates:
+        return None
+    if inputs.n_steps is None:
+        return rate_predictions(network, inputs.batch(slice(None)))
+    rates, starts = rate_model(network), range(0, len(inputs), batch_size)
+    means = (inputs.batch(slice(start, start + batch_size)).mean(axis=1) for start in starts)
+    return np.concatenate([rates.predict_on_batch(mean).argmax(axis=-1) for mean in means])
 
 
 def rate_predictions(network, x, batch_size=500):

@@ -46,6 +46,29 @@ def _ttfs_mnist(add, classes):
     add.dense(classes)
 
 
+def _surrogate_nmnist(add, classes):
+    """Three convolutions without biases and two dense layers, for events: strides in the place of pooling.
+
+    Initial weights are large, so that neurons with a leak and a threshold spike in each layer before they have learned
+    anything; as a CNN it has the usual ones of He et al. 2015 (arXiv 1502.01852), "surrogate-nmnist-cnn".
+    """
+    _three_and_two(add, classes, gain=8)
+
+
+def _surrogate_nmnist_cnn(add, classes):
+    """The same layers, to be trained as a CNN."""
+    _three_and_two(add, classes, gain=2)
+
+
+def _three_and_two(add, classes, gain):
+    for filters, kernel_size, strides in ((32, 5, 2), (64, 3, 2), (64, 3, 1)):
+        add.conv(filters, kernel_size, strides=strides, use_bias=False, gain=gain)
+    add.dropout(0.25)
+    add.dense(128, activation="relu", gain=gain)
+    add.dropout(0.25)
+    add.dense(classes, gain=gain)
+
+
 def _vgg_cifar10(add, classes):
     """Pairs of 3x3 convolutions with batch normalisation and maxima between them, as in Simonyan & Zisserman 2014."""
     for filters in (32, 64, 128):
@@ -68,6 +91,8 @@ PRESETS = {
     "lif-mnist": _lif_mnist,
     "diehl-mnist": _diehl_mnist,
     "ttfs-mnist": _ttfs_mnist,
+    "surrogate-nmnist": _surrogate_nmnist,
+    "surrogate-nmnist-cnn": _surrogate_nmnist_cnn,
     "vgg-cifar10": _vgg_cifar10,
     "resnet-cifar10": _resnet_cifar10,
 }
@@ -78,9 +103,10 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
 
     Parameters
     ----------
-    name : "lif-mnist", "diehl-mnist", "ttfs-mnist", "vgg-cifar10" or "resnet-cifar10"
+    name : "lif-mnist", "diehl-mnist", "ttfs-mnist", "surrogate-nmnist", "surrogate-nmnist-cnn", "vgg-cifar10" or \
+"resnet-cifar10"
     input_shape : tuple of int
-        Height, width and channels of the images.
+        Height, width and channels of the images, or of frames of events: (34, 34, 2) for N-MNIST.
     classes : int
     seed : int
         Of the initial weights.
@@ -110,9 +136,9 @@ class _Stack:
         self.seed = seed
         self.counts = {}
 
-    def conv(self, filters, kernel_size, *, activation="relu", **options):
+    def conv(self, filters, kernel_size, *, activation="relu", gain=None, **options):
         name = self._name("conv")
-        kernel = self._glorot()
+        kernel = self._initial(gain)
         conv = tf.keras.layers.Conv2D(
             filters, kernel_size, activation=activation, name=name, kernel_initializer=kernel, **options
         )
@@ -150,11 +176,11 @@ class _Stack:
     def global_average_pool(self):
         self.end = tf.keras.layers.GlobalAveragePooling2D(name=self._name("pool"))(self.end)
 
-    def dense(self, units, **options):
+    def dense(self, units, gain=None, **options):
         if len(self.end.shape) > 2:
             self.end = tf.keras.layers.Flatten(name="flatten")(self.end)
         name = self._name("dense")
-        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._glorot(), **options)(self.end)
+        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._initial(gain), **options)(self.end)
 
     def _name(self, kind):
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -163,5 +189,8 @@ class _Stack:
     def _seed(self):
         return self.seed * 1000 + sum(self.counts.values()) + 1
 
-    def _glorot(self):
-        return tf.keras.initializers.GlorotUniform(seed=self._seed())
+    def _initial(self, gain):
+        """Random weights: Glorot's, or of the variance ``gain`` / number of inputs."""
+        if gain is None:
+            return tf.keras.initializers.GlorotUniform(seed=self._seed())
+        return tf.keras.initializers.VarianceScaling(gain, "fan_in", "uniform", seed=self._seed())

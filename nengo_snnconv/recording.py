@@ -6,7 +6,7 @@ import numpy as np
 from nengo.params import Default
 
 from .build.network import check_network
-from .checks import check_images
+from .inputs import as_inputs
 from .runner import Runner, run_length
 
 
@@ -17,6 +17,7 @@ class Recording:
     Attributes
     ----------
     images : ndarray, (images, height, width, channel)
+        Of frames, their mean over time.
     spikes : dict of str to ndarray, (images, steps, neurons)
         Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
     output, filtered : ndarray, (images, steps, classes)
@@ -50,8 +51,8 @@ def record(network, x, *, n_steps=None, backend="nengo_dl", synapse=Default, dt=
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel)
-        A few: all spikes of all steps are kept in memory.
+    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+        As for :func:`evaluate`.  A few: all spikes of all steps are kept in memory.
     n_steps, backend, synapse, dt
         As for :func:`evaluate`.
     potentials : bool
@@ -69,31 +70,33 @@ def record(network, x, *, n_steps=None, backend="nengo_dl", synapse=Default, dt=
         If the back end cannot run the network.
     """
     check_network(network)
-    x = check_images(network.model, x)
-    n_steps = run_length(network, n_steps)
-    runner = Runner(network, n_steps, backend, synapse, len(x), None, dt, len(x), potentials=potentials)
+    inputs = as_inputs(network.model, x, n_steps)
+    n_steps = run_length(network, n_steps, inputs)
+    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), potentials=potentials)
     with runner:
-        _, _, outputs, read_outs, activities = zip(*runner.run(x), strict=True)
+        _, _, outputs, read_outs, activities = zip(*runner.run(inputs), strict=True)
+    shown = inputs.batch(slice(None))
+    shown = shown[:, None] if inputs.n_steps is None else shown
     output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
     activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     model = network.model
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
     return Recording(
-        images=x,
+        images=shown.mean(axis=1),
         spikes=spikes,
         output=output,
         filtered=filtered,
         dt=dt,
         shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
-        input=_emitted_input(network, x, spikes.get(model.input), n_steps),
+        input=_emitted_input(network, shown, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
     )
 
 
-def _emitted_input(network, x, counts, n_steps):
-    """What the input layer emitted: ``x`` in each step, or spikes of its sign, ``counts`` of them."""
-    shown = np.broadcast_to(x[:, None], (len(x), n_steps, *x.shape[1:]))
+def _emitted_input(network, shown, counts, n_steps):
+    """What the input layer emitted: what it was shown in each step, or spikes of its sign, ``counts`` of them."""
+    shown = np.broadcast_to(shown, (len(shown), n_steps, *shown.shape[2:]))
     if counts is None:
         return shown
     height = np.float32(network.settings.input_height)

@@ -78,24 +78,31 @@ class Runner:
     def __exit__(self, *_):
         self.simulator.close()
 
-    def run(self, x):
-        """Show all images for all steps: yields, for a minibatch and a chunk of time after another,
+    def run(self, inputs):
+        """Show all inputs for all steps: yields, for a minibatch and a chunk of time after another,
 
         the slice of images, the slice of steps, the class scores and those read out over time (images, steps, classes),
-        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}, with the membrane
-        potentials in thresholds among them, if they are asked for, as "potential/<name>".
+        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}, with that of an input
+        that moves, and the membrane potentials in thresholds among them, if they are asked for, as "potential/<name>".
         """
-        x = x.reshape(len(x), -1)
+        name_of_input = self.simulator.network.model.input
         if self.input_spikes:
-            check_input(x, self.simulator.network.settings)
-        for first in range(0, len(x), self.simulator.at_once):
-            images = x[first : first + self.simulator.at_once]
+            # all of them, but for what is made a batch at a time
+            check_input(
+                inputs.batch(slice(None if inputs.n_steps is None else self.simulator.at_once)),
+                self.simulator.network.settings,
+            )
+        for first in range(0, len(inputs), self.simulator.at_once):
+            images = inputs.batch(slice(first, first + self.simulator.at_once))
+            images = images.reshape(len(images), inputs.n_steps or 1, -1)
             read_out = averaged(self.skip_steps) if self.accumulates else None
             self.simulator.show(images, first)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
                 activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
+                if self.spiking and inputs.n_steps is not None and not self.input_spikes:
+                    activity[name_of_input] = self._magnitude(name_of_input, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):
                     activity[label] = values[label] / self.threshold
                 output = values["output"]
@@ -111,7 +118,8 @@ class Runner:
     def _magnitude(self, name, emitted):
         """What a layer emitted, so that :meth:`counts` of it counts events.
 
-        What a maximum passes on may be an average or filtered, not a spike: any output but zero is an event.
+        What a maximum passes on may be an average or filtered, not a spike, and a frame counts events: any output but
+        zero is one.
         """
         if name not in self.spiking:
             return (emitted != 0) * np.float32(self.amplitude / self.dt)
@@ -122,13 +130,15 @@ class Runner:
         return metrics.spike_counts(emitted, self.amplitude, self.dt)
 
 
-def run_length(network, n_steps):
-    """The number of steps of a run, from what a user asks for: None for the default."""
+def run_length(network, n_steps, inputs):
+    """The number of steps of a run, from what a user asks for: None for that of the inputs, or the default."""
     needed = network.settings.total_steps(network.model)
+    if needed is not None and inputs.n_steps is not None:
+        raise SettingsError("time to first spike is of images that stand still: show it images, not frames")
     if None not in (n_steps, needed) and n_steps != needed:
         raise SettingsError(f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out")
-    n_steps = needed if n_steps is None else n_steps
-    return DEFAULT_STEPS if n_steps is None else n_steps
+    known = (n_steps, needed, inputs.n_steps, DEFAULT_STEPS)
+    return next(steps for steps in known if steps is not None)
 
 
 def _check_rates(settings, dt):

@@ -37,20 +37,22 @@ class Tally:
     build_seconds: float
 
 
-def simulated(network, x, n_steps, backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch):
+def simulated(network, inputs, n_steps, backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch):
     """The tally of a simulation, step by step."""
     model, started = network.model, time.perf_counter()
-    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, len(x), skip_steps)
+    n_items = len(inputs)
+    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_items, skip_steps)
     build_seconds = time.perf_counter() - started
     if watch:
         watch.begin(runner)
-    step_predictions = np.empty((n_steps, len(x)), np.int32)
-    scores = np.empty((len(x), model.size(model.output)), np.float32)
-    totals = {name: np.zeros(model.size(name)) for name in runner.recorded}
-    per_step = {name: np.zeros(n_steps) for name in runner.recorded}
+    step_predictions = np.empty((n_steps, n_items), np.int32)
+    scores = np.empty((n_items, model.size(model.output)), np.float32)
+    counted = [*runner.recorded, *([model.input] if runner.spiking and inputs.n_steps is not None else [])]
+    totals = {name: np.zeros(model.size(name)) for name in counted}
+    per_step = {name: np.zeros(n_steps) for name in counted}
     started = time.perf_counter()
-    with runner, progress_bar(len(x) * n_steps, "simulating", "image-step", progress) as bar:
-        for chunk in runner.run(x):
+    with runner, progress_bar(n_items * n_steps, "simulating", "image-step", progress) as bar:
+        for chunk in runner.run(inputs):
             images, steps, _, filtered, activity = chunk
             if watch:
                 watch.see(*chunk)

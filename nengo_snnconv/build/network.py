@@ -22,6 +22,8 @@ class Settings(abc.ABC):
     made_by: typing.ClassVar = ""
     # whether class scores are sums over time; else they are read through the output synapse
     accumulates: typing.ClassVar = False
+    # whether the neurons have a rate form, and so the network an ANN; others are trained through time
+    has_rates: typing.ClassVar = True
     # whether the input layer spikes; then input_height is the height of its spikes, input_range what they can carry,
     # and wider_input(x) tells a user how to have them carry x
     input_spikes: typing.ClassVar = False

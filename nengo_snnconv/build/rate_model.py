@@ -2,6 +2,7 @@
 
 from ..compat import tf
 from ..model import layers as specs
+from ..neurons.rates import rate_function
 from .keras_layers import keras_layer
 
 
@@ -19,7 +20,14 @@ def rate_model(network, layers=None):
     tf.keras.Model
         From images (batch, height, width, channel) to the network's output, or to a list of the layers' activity, with
         the network's arrays.  Its layers have the names of the model's.
+
+    Raises
+    ------
+    ConversionError
+        If the network's neurons have no rate form.
     """
+    if not network.settings.has_rates:
+        rate_function(network.settings.neuron_type)(None)  # raises, and says why
     model, tensors = network.model, {}
     for name, layer in model.layers.items():
         inputs = [tensors[i] for i in layer.inputs]

@@ -10,18 +10,25 @@ from nengo.params import FrozenObject
 from ..compat import nengo_dl
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from ..model import Model, read_model, write_model
-from ..neurons import integrate_and_fire, time_to_first_spike
+from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .first_spike import FirstSpikeSettings
 from .native import NativeSettings
 from .network import ConvNetwork
+from .surrogate import SurrogateSettings
 from .trainable import TrainableSettings, check_collected
 
-BUILDERS = {"trainable": TrainableSettings, "native": NativeSettings, "first spike": FirstSpikeSettings}
+BUILDERS = {
+    "trainable": TrainableSettings,
+    "native": NativeSettings,
+    "first spike": FirstSpikeSettings,
+    "surrogate": SurrogateSettings,
+}
 # the only modules whose classes a file can name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
 MODULES["nengo_dl.neurons"] = nengo_dl.neurons
 MODULES["nengo_snnconv.neurons.integrate_and_fire"] = integrate_and_fire
+MODULES["nengo_snnconv.neurons.surrogate_lif"] = surrogate_lif
 MODULES["nengo_snnconv.neurons.time_to_first_spike"] = time_to_first_spike
 
 

@@ -13,6 +13,7 @@ from ..keras_reader import as_model
 from ..model import layers as specs
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
+from ..neurons.surrogate_lif import SurrogateLIF
 from .keras_layers import keras_layer
 from .network import ConvNetwork, Settings
 
@@ -71,8 +72,8 @@ class TrainableSettings(Settings):
                 )
             object.__setattr__(self, "max_rates", 1 / self.neuron_type.amplitude)
         self._check_rates()
-        # raises where the type has no rate form
-        rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))
+        if self.has_rates:
+            rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))  # raises where the type has none
 
     def _check_rates(self):
         if any(isinstance(value, nengo.dists.Distribution) for value in (self.max_rates, self.intercepts)):
@@ -95,6 +96,14 @@ class TrainableSettings(Settings):
                 f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or "
                 "more; intercepts must be below 1"
             )
+
+    @property
+    def has_rates(self):
+        return not isinstance(self.neuron_type, SurrogateLIF)
+
+    @property
+    def accumulates(self):
+        return not self.has_rates  # scores are firing rates, or means over time
 
     @property
     def rectifies(self):
@@ -185,11 +194,13 @@ class TrainableSettings(Settings):
         if isinstance(layer, specs.Rectifier):
             if self.rectifies and not self.neuron_type.spiking:
                 return f"Ensemble ({type(self.neuron_type).__name__})", "exact", "rates"
+            if not self.has_rates:
+                return f"Ensemble ({type(self.neuron_type).__name__})", "exact", "spikes, trained through time"
             remark = "trained on its rates, runs with spikes" if self.neuron_type.spiking else "rates"
             if not isinstance(self.neuron_type, nengo.RectifiedLinear):
                 remark = f"the response of {type(self.neuron_type).__name__} replaces the rectifier; {remark}"
             return f"Ensemble ({type(self.neuron_type).__name__})", "approximated", remark
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and self.neuron_type.spiking:
+        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and self.neuron_type.spiking and self.has_rates:
             remark = (
                 "a spike anywhere in the window passes: rates after it are too high; average pooling has none of this"
             )
@@ -206,7 +217,7 @@ def _sample(value, size, rng):
     return np.broadcast_to(np.asarray(value, float), (size,))
 
 
-def build_trainable(model, neuron_type=None, **settings):
+def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings):
     """Build a network that NengoDL trains: Keras layers as ``nengo_dl.Layer``, neurons as ensembles.
 
     Each convolution, dense and pooling layer is a Keras layer in a TensorNode; each rectifier is an
@@ -219,7 +230,10 @@ def build_trainable(model, neuron_type=None, **settings):
     model : Keras model or Model
         Sequential or functional; its layers and options are those that ``as_model`` reads.
     neuron_type : nengo.neurons.NeuronType, optional
-        Any type with a rate form; ``DEFAULT_NEURON``, an LIF type that spikes well, by default.
+        Any type with a rate form, or ``SurrogateLIF``, whose networks are trained through time; ``DEFAULT_NEURON``, an
+        LIF type that spikes well, by default.
+    output_neurons : bool, optional
+        Put neurons behind the last layer too, so that class scores are firing rates; False by default.
     max_rates : float, array_like or nengo.dists.Distribution, optional
         Firing rate in Hz of a neuron whose input is 1.  By default 1 / amplitude of the neuron type, so that an
         input of 1 gives an output of 1, as in the rectifier that it replaces; types without one need it.
@@ -260,6 +274,9 @@ def build_trainable(model, neuron_type=None, **settings):
             stacklevel=2,
         )
     model = as_model(model, training=True)
+    if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
+        neurons = specs.Rectifier("output_neurons", model.output)
+        model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
     # scales would no longer be those of the arrays once they are trained
     metadata = {key: value for key, value in model.metadata.items() if key != "scales"}
     return ConvNetwork(model.replace(metadata=metadata), settings)

@@ -9,17 +9,20 @@ from .rescale import Units, find_units, rescale
 # in this order: without dropout in between, scales find the convolution that they belong to; the last one asks what
 # reads a maximum, and is to see the graph that the others leave
 CONVERSION = (drop_dropout, fold_affine, rectify_before_max)
+# for neurons with a memory, which a maximum cannot be moved past
+FOLDING = (drop_dropout, fold_affine)
 
 
-def simplify(model):
+def simplify(model, passes=CONVERSION):
     """The model after all passes of a conversion."""
-    for one_pass in CONVERSION:
+    for one_pass in passes:
         model = one_pass(model)
     return model
 
 
 __all__ = [
     "CONVERSION",
+    "FOLDING",
     "Units",
     "drop_dropout",
     "find_units",

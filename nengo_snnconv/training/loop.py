@@ -14,15 +14,20 @@ from ..build.network import described
 from ..build.rate_model import rate_model
 from ..build.storage import settings_to_json
 from ..build.trainable import TrainableSettings, check_collected
-from ..checks import check_counts, check_data
+from ..build.unrolled_model import unrolled_model
+from ..checks import check_counts, check_targets
 from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
+from ..inputs import as_inputs
 from ..interrupts import deferred_interrupt
 from ..metrics import accuracy
 from ..model.files import model_to_json
+from ..model.layers import Rectifier
 from ..progress import progress_bar
+from .batches import EpochBatches, augmented
 from .checkpoint import Checkpoint, restore
 from .engines import ENGINES, copy_optimizer
+from .losses import loss_of
 
 
 def train(
@@ -30,6 +35,7 @@ def train(
     x,
     y,
     *,
+    n_steps=None,
     epochs=10,
     batch_size=200,
     optimizer=None,
@@ -47,7 +53,11 @@ def train(
     progress=None,
     on_epoch=None,
 ):
-    """Train a network on the rate approximation of its neurons, for one time step.
+    """Train a network: on the rate approximation of its neurons for one time step, or through time.
+
+    ``SurrogateLIF`` neurons are trained through time: they spike for ``n_steps`` steps, and errors are propagated back
+    through all of them; all other neurons on their rates.  Class scores are then means over the steps, and firing rates
+    where the last layer has neurons.
 
     The network itself is left alone.  The same arguments give the same result; with dropout, a training
     that was resumed draws other entries to drop than one that was not.
@@ -56,9 +66,14 @@ def train(
     ----------
     network : ConvNetwork
         Made by ``build_trainable``.
-    x : ndarray, (images, height, width, channel)
+    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+        Through time also frames, (items, steps, height, width, channel); recordings, which become ``n_steps`` frames of
+        equally many events, a batch at a time; or Inputs, such as ``EventFrames`` or your own.  Images stand still.
     y : ndarray
         Class numbers (images,), or targets for each output (images, classes).
+    n_steps : int, optional
+        Time steps to train through; may be left out where ``x`` has steps.  Time and memory grow with it and with
+        ``batch_size``, not with the data.
     epochs : int
     batch_size : int
         Images per step.  The images that do not fill a last batch are left out, others in each epoch.
@@ -67,7 +82,8 @@ def train(
         an infinite slope where they start to fire, and single huge gradients would stall plain Adam.
     loss : str, callable or tf.keras.losses.Loss, optional
         A Keras loss of targets and logits.  By default, and by the names "sparse_categorical_crossentropy" and
-        "categorical_crossentropy", cross-entropy from logits.
+        "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error
+        against 1 for the class and 0 for the others.
     learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
         That of the optimiser if None.
     schedule : "cosine" or callable, optional
@@ -80,7 +96,8 @@ def train(
     early_stopping : int, optional
         Stop when the validation loss has not fallen for this many epochs, and return the best epoch's arrays.
     augment : callable, optional
-        ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.
+        ``augment(images, rng)`` gives the images that an epoch sees, for example ``random_affine()``.  Of frames, all
+        steps are changed alike, as channels of one image.
     activity_penalty : float
         Weight, in the loss, of the share of neurons that are active (Hoyer's measure of sparsity); 1 to 3 makes
         networks that need few spikes.  It grows from 0 to that over the first half of the epochs.  The history then
@@ -88,8 +105,8 @@ def train(
     checkpoint : str or path, optional
         File that is written after each epoch; a training that finds its own checkpoint continues it.
     engine : "keras" or "nengo_dl"
-        What does the steps: the rate network in plain Keras, or NengoDL's Simulator, the reference.  Their
-        steps are the same up to rounding; plain Keras is faster.
+        What does the steps: the network in plain Keras, of rates or unrolled in time, or NengoDL's Simulator, the
+        reference.  Their steps are the same up to rounding; plain Keras is faster.
     seed : int
         Of the order of the images, the augmentation and dropout.
     progress : bool, optional
@@ -101,7 +118,8 @@ def train(
     -------
     ConvNetwork
         A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy, active,
-        learning_rate (in its last step) and seconds of each epoch; None for what an epoch did not measure.
+        learning_rate (in its last step), seconds and val_seconds (of them, for validation) of each epoch; None for what
+        an epoch did not measure.
 
     Raises
     ------
@@ -111,16 +129,20 @@ def train(
     TrainingInterrupted
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
-    x, y = _check(network, x, y, epochs, batch_size, early_stopping, engine, seed)
+    _check(network, epochs, batch_size, early_stopping, engine, seed)
     _check_penalty(network.model, activity_penalty)
-    x, y, validation = _split(network, x, y, validation_split, validation_data)
+    x, y = _check_data(network, x, y, n_steps)
+    n_steps = n_steps or x.n_steps
+    _check_steps(network, n_steps)
+    x, y, validation = _split(network, x, y, n_steps, validation_split, validation_data)
     if early_stopping is not None and validation is None:
         raise SettingsError("early_stopping needs validation_split or validation_data")
     batch_size = min(batch_size, len(x))
     steps = epochs * (len(x) // batch_size)
     base_rate = copy_optimizer(optimizer, learning_rate).get_config()["learning_rate"]
     optimizer = copy_optimizer(optimizer, _scheduled_rate(base_rate, learning_rate, schedule, steps))
-    loss = _loss(loss, y)
+    firing_rates = n_steps is not None and isinstance(network.model.layers[network.model.output], Rectifier)
+    loss = loss_of(loss, y, firing_rates)
 
     if checkpoint is not None:
         run = {
@@ -140,6 +162,7 @@ def train(
             "batch_size": batch_size,
             "augmented": augment is not None,
             **({"activity_penalty": activity_penalty} if activity_penalty else {}),
+            **({"n_steps": n_steps} if n_steps else {}),
             "early_stopping": early_stopping,
             "engine": engine,
             "seed": seed,
@@ -159,25 +182,25 @@ def train(
         return state.result()
 
     tf.random.set_seed(seed)
-    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty, steps)
+    through_time = {"n_steps": n_steps, "still": x.n_steps is None, "rows": y.ndim > 1} if n_steps else {}
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty, steps, **through_time)
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)
             check_interrupt = stack.enter_context(deferred_interrupt())
             if saved:
                 restore(trainer.optimizer_variables(), saved[1])
-            validate = _validator(network, loss, validation, batch_size)
+            validate = _validator(network, loss, validation, batch_size, n_steps)
             while not state.finished(epochs):
                 check_interrupt()
                 epoch = state.epoch
                 if callable(schedule):
                     optimizer.learning_rate = float(schedule(epoch))
                 start = time.perf_counter()
-                images, targets = _epoch_data(x, y, batch_size, augment, np.random.default_rng([seed, epoch]))
-                with progress_bar(len(images) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
-                    figures = trainer.fit(
-                        images, targets, [_Batches(bar, check_interrupt), tf.keras.callbacks.TerminateOnNaN()]
-                    )
+                data = _epoch_data(x, y, batch_size, augment, [seed, epoch])
+                with progress_bar(len(x) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
+                    callbacks = [_Batches(bar, check_interrupt), tf.keras.callbacks.TerminateOnNaN()]
+                    figures = trainer.fit(*data, callbacks)
                 if not math.isfinite(figures["loss"]):
                     raise SettingsError(
                         f"the loss became NaN in epoch {epoch + 1}: reduce the learning rate, or set the optimizer's "
@@ -262,7 +285,7 @@ class _Batches(tf.keras.callbacks.Callback):
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
 
 
-def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
+def _check(network, epochs, batch_size, early_stopping, engine, seed):
     if not isinstance(getattr(network, "settings", None), TrainableSettings):
         raise SettingsError(f"train needs a network made by build_trainable, got {described(network)}")
     check_collected(network)
@@ -273,7 +296,25 @@ def _check(network, x, y, epochs, batch_size, early_stopping, engine, seed):
         raise SettingsError(f"seed must be an integer from 0, got {seed!r}")
     if engine not in ENGINES:
         raise SettingsError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
-    return check_data(network.model, x, y)
+
+
+def _check_data(network, x, y, n_steps):
+    x = as_inputs(network.model, x, n_steps)
+    return x, check_targets(network.model, len(x), y)
+
+
+def _check_steps(network, n_steps):
+    """Raise SettingsError where neurons that learn through time are given none, and the other way round."""
+    settings = network.settings
+    if settings.has_rates and n_steps is not None:
+        raise SettingsError(
+            f"{settings.neuron_type} is trained on its rates, for one step: leave n_steps out and give images, or use "
+            "SurrogateLIF neurons"
+        )
+    if not settings.has_rates and n_steps is None:
+        raise SettingsError("SurrogateLIF neurons are trained through time: say for how many steps, such as n_steps=16")
+    if not settings.has_rates and settings.synapse is not None:
+        raise SettingsError("SurrogateLIF networks are trained without synapses between layers: rebuild(synapse=None)")
 
 
 def _check_penalty(model, weight):
@@ -283,17 +324,18 @@ def _check_penalty(model, weight):
         raise SettingsError("activity_penalty is for networks with neurons, and this one has none")
 
 
-def _split(network, x, y, validation_split, validation_data):
+def _split(network, x, y, n_steps, validation_split, validation_data):
     if validation_data is not None:
         if validation_split:
             raise SettingsError("give validation_split or validation_data, not both")
-        return x, y, check_data(network.model, *validation_data)
+        return x, y, _check_data(network, *validation_data, n_steps)
     if not 0 <= validation_split < 1:
         raise SettingsError(f"validation_split must be in [0, 1), got {validation_split}")
     n_train = len(x) - round(len(x) * validation_split)
     if n_train == len(x):
         return x, y, None
-    return x[:n_train], y[:n_train], (x[n_train:], y[n_train:])
+    kept, held_out = np.split(np.arange(len(x)), [n_train])
+    return x.take(kept), y[kept], (x.take(held_out), y[held_out])
 
 
 def _scheduled_rate(base, given, schedule, steps):
@@ -319,52 +361,42 @@ def _learning_rate(optimizer):
     return float(rate)
 
 
-def _loss(loss, y):
-    if loss is None:
-        loss = "sparse_categorical_crossentropy" if y.ndim == 1 else "categorical_crossentropy"
-    if loss == "sparse_categorical_crossentropy":
-        return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if loss == "categorical_crossentropy":
-        return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
-    if isinstance(loss, str) and y.ndim == 1 and not loss.startswith("sparse"):
-        raise SettingsError(f"loss={loss!r} needs targets (images, classes), y holds class numbers: use one-hot rows")
-    try:
-        return tf.keras.losses.get(loss)
-    except ValueError as error:
-        raise SettingsError(f"loss={loss!r} is not one of Keras' losses") from error
-
-
-def _epoch_data(x, y, batch_size, augment, rng):
+def _epoch_data(x, y, batch_size, augment, seed):
+    """What an epoch sees: (images, targets), or batches and None."""
+    rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))[: len(x) // batch_size * batch_size]
-    images = x[order]
-    if augment is None:
-        return images, y[order]
-    augmented = np.asarray(augment(images, rng), np.float32)
-    if augmented.shape != images.shape:
-        raise SettingsError(f"augment must keep the images' shape {images.shape}, it returned {augmented.shape}")
-    return augmented, y[order]
+    if x.n_steps is not None:
+        return EpochBatches(x, y, order, batch_size, augment, seed), None
+    images = x.batch(order)
+    return images if augment is None else augmented(augment, images, rng), y[order]
 
 
-def _validator(network, loss, validation, batch_size):
-    """A function from arrays to {"val_loss": ..., "val_accuracy": ...}, of the rate network."""
+def _validator(network, loss, validation, batch_size, n_steps):
+    """A function from arrays to {"val_loss": ..., "val_accuracy": ..., "val_seconds": ...}."""
     if validation is None:
         return lambda arrays: {}
     x, y = validation
-    rates = rate_model(network)
+    keras = rate_model(network) if n_steps is None else unrolled_model(network, n_steps, still=x.n_steps is None)
+    batch_size = max(batch_size, 200) if n_steps is None else batch_size
 
     def validate(arrays):
-        for layer in rates.layers:
-            layer.set_weights([arrays[name] for name in network.model.array_names(layer.name)])
-        scores = rates.predict(x, batch_size=max(batch_size, 200), verbose=0)
+        started = time.perf_counter()
+        for layer in network.model.layers:
+            if names := network.model.array_names(layer):
+                keras.get_layer(layer).set_weights([arrays[name] for name in names])
+        batches = np.array_split(np.arange(len(x)), range(batch_size, len(x), batch_size))
+        scores = np.concatenate([keras.predict_on_batch(x.batch(batch)) for batch in batches])
         classes = y if y.ndim == 1 else y.argmax(axis=-1)
         value = float(tf.reduce_mean(loss(tf.constant(y), tf.constant(scores))))
-        return {"val_loss": value, "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes))}
+        share = float(accuracy(scores.argmax(axis=-1), classes))
+        return {"val_loss": value, "val_accuracy": share, "val_seconds": time.perf_counter() - started}
 
     return validate
 
 
 def _checksum(x, y):
-    return f"{len(x)} images, crc32 {zlib.crc32(y.tobytes(), zlib.crc32(np.ascontiguousarray(x))):08x}"
+    crc = zlib.crc32(y.tobytes(), x.checksum())
+    return f"{len(x)} images, crc32 {crc:08x}"
 
 
 def _jsonable(value):

@@ -1,0 +1,144 @@
+"""Inputs: what a network is shown, as batches: images that stand still, frames, or recordings that become frames."""
+
+import abc
+import zlib
+
+import numpy as np
+
+from .checks import check_counts, check_images
+from .events import Recordings
+from .events.frames import check_split
+from .exceptions import SettingsError
+
+
+class Inputs(abc.ABC):
+    """Base class of what a network can be shown; a subclass of your own can read it from wherever it is.
+
+    Attributes
+    ----------
+    n_steps : int or None
+        Steps of an item; None for images that stand still, for any number of steps.
+    shape : tuple of int
+        (height, width, channel) of a step.
+    """
+
+    n_steps = None
+
+    @abc.abstractmethod
+    def __len__(self):
+        """Number of items."""
+
+    @abc.abstractmethod
+    def batch(self, indices):
+        """Items, by slice or numbers: float32 (items, steps, height, width, channel), without steps if still."""
+
+    @abc.abstractmethod
+    def take(self, indices):
+        """Inputs of these items only."""
+
+    @abc.abstractmethod
+    def checksum(self):
+        """A number that tells these inputs from others, so that a checkpoint knows its training."""
+
+
+class Images(Inputs):
+    """Images that stand still (images, height, width, channel), or frames (items, steps, height, width, channel)."""
+
+    def __init__(self, x, moving=False):
+        self.x = x
+        self.n_steps = x.shape[1] if moving else None
+        self.shape = x.shape[1 + moving :]
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, indices):
+        return self.x[indices]
+
+    def take(self, indices):
+        return Images(self.x[indices], self.n_steps is not None)
+
+    def checksum(self):
+        return zlib.crc32(np.ascontiguousarray(self.x))
+
+
+class EventFrames(Inputs):
+    """Recordings of an event camera that become frames when they are needed, a batch at a time.
+
+    Parameters
+    ----------
+    recordings : Recordings
+    n_steps : int
+        Frames of each recording.
+    split, window_us, merge_polarities
+        As for :func:`event_frames`.
+    """
+
+    def __init__(self, recordings, n_steps, *, split="count", window_us=None, merge_polarities=False):
+        if not isinstance(recordings, Recordings):
+            raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}")
+        check_split(n_steps, split, window_us)
+        self.recordings, self.n_steps = recordings, n_steps
+        self.options = {"split": split, "window_us": window_us, "merge_polarities": merge_polarities}
+        self.shape = (*recordings.sensor, 1 if merge_polarities else 2)
+
+    def __len__(self):
+        return len(self.recordings)
+
+    def batch(self, indices):
+        return self.recordings[indices].frames(self.n_steps, **self.options)
+
+    def take(self, indices):
+        return EventFrames(self.recordings[indices], self.n_steps, **self.options)
+
+    def checksum(self):
+        return zlib.crc32(repr((self.n_steps, self.options)).encode(), self.recordings.checksum())
+
+
+def as_inputs(model, x, n_steps=None):
+    """``x`` as Inputs that fit ``model``.
+
+    Parameters
+    ----------
+    model : Model
+    x : ndarray, Recordings or Inputs
+        Images (images, height, width, channel), frames (items, steps, height, width, channel), or recordings, which
+        are split into ``n_steps`` frames of equally many events.
+    n_steps : int, optional
+
+    Returns
+    -------
+    Inputs
+
+    Raises
+    ------
+    SettingsError
+        If they do not fit the model, or do not have ``n_steps`` steps.
+    """
+    if n_steps is not None:
+        check_counts(n_steps=n_steps)
+    shape = model.shapes[model.input]
+    if isinstance(x, Recordings):
+        if n_steps is None:
+            raise SettingsError("recordings become frames: say into how many they are split, for example n_steps=16")
+        x = EventFrames(x, n_steps)
+    elif not isinstance(x, Inputs):
+        x = np.asarray(x)
+        if x.ndim != len(shape) + 2:
+            return Images(check_images(model, x))
+        x = Images(_frames(x), moving=True)
+    if x.shape != shape or not len(x):
+        raise SettingsError(
+            f"each step of x must have shape ({', '.join(map(str, shape))}), and there must be some; got {len(x)} "
+            f"items of {x.shape}"
+        )
+    if None not in (x.n_steps, n_steps) and x.n_steps != n_steps:
+        raise SettingsError(f"x has {x.n_steps} steps, n_steps is {n_steps}: leave n_steps out, or make other frames")
+    return x
+
+
+def _frames(x):
+    x = np.asarray(x, np.float32)
+    if not np.isfinite(x).all():
+        raise SettingsError("x holds NaN or infinity")
+    return x
