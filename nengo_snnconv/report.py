@@ -9,12 +9,14 @@ import platform
 
 import jinja2
 import matplotlib
+import numpy as np
 
 from ._version import __version__
 from .atomic import atomic_write
 from .build.first_spike import FirstSpikeSettings
 from .build.network import reading_table
 from .costs import efficiency
+from .model.layers import Rectifier
 from .plots import (
     plot_accuracy,
     plot_confusion,
@@ -24,8 +26,12 @@ from .plots import (
     plot_spike_counts,
     plot_spike_times,
 )
+from .plots.evaluation import item_of
+from .plots.events import plot_event_frames
+from .plots.images import shows_frames
 
 TEMPLATE = pathlib.Path(__file__).with_name("report.html.jinja")
+MOST_FRAMES = 8
 
 
 def write_report(
@@ -60,23 +66,20 @@ def write_report(
         text = " ".join(f"{sentence}." for sentence in diagnosis.sentences())
         sections.append(_section("Diagnosis", text, diagnosis.plot()[0]))
     if network.history:
-        text = "Loss and accuracy of the rate network, which is what training sees."
+        text = f"Loss and accuracy of {_trained(network)}, which is what training sees."
         sections.append(_section("Training", text, plot_history(network.history)[0]))
-    text = (
-        "Accuracy after each time step of the spiking network. The dashed line is the same network with rates "
-        "instead of spikes, in one step: the gap is what spiking costs."
-    )
+    text = "Accuracy after each time step of the spiking network."
+    if evaluation.ann_accuracy is not None:
+        text += (
+            " The dashed line is the same network with rates instead of spikes, in one step: the gap is what spiking "
+            "costs."
+        )
     sections.append(_section("Accuracy over time", text, plot_accuracy(evaluation)))
     sections.append(_section("Confusion", "", plot_confusion(evaluation, class_names)))
     if evaluation.layers:
         sections += _spike_sections(network, evaluation)
     if recording is not None:
-        text = f"What the network did with single images: a mark is a spike; the class scores are {_scores(network)}."
-        responses = [
-            plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0]
-            for i in range(len(recording.images))
-        ]
-        sections.append(_section("Single images", text, *responses))
+        sections.append(_single_images(network, evaluation, recording, class_names))
 
     tables = _tables(network, evaluation, run or {})
     if diagnosis is not None:
@@ -84,7 +87,7 @@ def write_report(
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     html = template.render(
         title=title,
-        subtitle=f"{len(evaluation.y):,} images, {evaluation.n_steps} steps of {1000 * evaluation.dt:g} ms, "
+        subtitle=f"{len(evaluation.y):,} {item_of(evaluation)}s, {evaluation.n_steps} steps{_length(evaluation)}, "
         f"back end {evaluation.backend}",
         figures=_figures(evaluation),
         sections=sections,
@@ -99,6 +102,37 @@ def _section(heading, text, *axes, table=None):
     return heading, text, [_svg(each) for each in axes], table
 
 
+def _trained(network):
+    """What it is whose loss the history has."""
+    return "the rate network" if network.settings.has_rates else "the network as it spikes, over all steps"
+
+
+def _length(evaluation):
+    """That of a time step; those of frames have none of their own."""
+    return "" if evaluation.moving else f" of {1000 * evaluation.dt:g} ms"
+
+
+def _single_images(network, evaluation, recording, class_names):
+    """What a network did with images or recordings, one by one; of recordings some frames first."""
+    item = item_of(evaluation)
+    text = f"What the network did with single {item}s: a mark is a spike; the class scores are {_scores(network)}."
+    events = shows_frames(recording) and recording.input.shape[-1] <= 2
+    pictures = []
+    for i in range(len(recording.images)):
+        pictures += [_frames(recording.input[i])] if events else []
+        pictures.append(plot_image_response(recording, i, int(evaluation.y[i]), class_names)[0])
+    return _section(f"Single {item}s", text, *pictures)
+
+
+def _frames(frames):
+    """Axes of a picture of frames (steps, height, width, 1 or 2), some of many, evenly picked."""
+    steps = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
+    axes = plot_event_frames(frames[steps])
+    for ax, step in zip(axes, steps, strict=True):
+        ax.set_title(f"frame {step + 1}", fontsize=9)
+    return axes[0]
+
+
 def _spike_sections(network, evaluation):
     """What spikes there are, when they come, and what they cost."""
     sections = [_section("Spikes per layer", "", plot_spike_counts(evaluation)[0])]
@@ -110,8 +144,8 @@ def _spike_sections(network, evaluation):
         sections.append(_section("Spike times", text, plot_spike_times(network, evaluation)[0]))
     found = efficiency(network, evaluation)
     text = (
-        "Floating-point operations of the ANN, two for each multiply-accumulate, beside additions that spikes cause. "
-        "Energy is estimated from published costs of single operations. "
+        f"Floating-point operations of {_ann(network)}, two for each multiply-accumulate, beside additions that spikes "
+        "cause. Energy is estimated from published costs of single operations. "
     )
     text += " ".join(found.remarks())
     columns, *rows = found.rows()
@@ -120,8 +154,15 @@ def _spike_sections(network, evaluation):
     return sections
 
 
+def _ann(network):
+    """The ANN that spikes are compared with."""
+    return "the ANN" if network.settings.has_rates else "an ANN of the same layers, for a single frame"
+
+
 def _scores(network):
     """What the class scores of single steps are."""
+    if isinstance(network.model.layers[network.model.output], Rectifier) and network.settings.accumulates:
+        return "firing rates of the output neurons from the first step on"
     if isinstance(network.settings, FirstSpikeSettings):
         return "membrane potentials, which are zero before the last stage"
     return "averaged from the first step on" if network.settings.accumulates else "filtered"
@@ -161,19 +202,25 @@ def _svg(axes):
 
 
 def _figures(evaluation):
+    item = item_of(evaluation)
     figures = [
         (f"accuracy after {evaluation.n_steps} steps", f"{100 * evaluation.accuracy[-1]:.2f} %"),
-        ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
-        ("loss from spiking, in points", f"{evaluation.loss_points:.2f}"),
     ]
+    ann = "of an ANN of these layers, for a frame"
+    if evaluation.ann_accuracy is not None:
+        ann = "of the ANN"
+        figures += [
+            ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
+            ("loss from spiking, in points", f"{evaluation.loss_points:.2f}"),
+        ]
     if evaluation.layers:
         figures += [
-            ("spikes per neuron and image", f"{evaluation.spikes_per_neuron:.2f}"),
-            ("synaptic operations per image", f"{evaluation.synaptic_operations:,.0f}"),
-            ("multiply-accumulates of the ANN", f"{evaluation.ann_operations:,}"),
+            (f"spikes per neuron and {item}", f"{evaluation.spikes_per_neuron:.2f}"),
+            (f"synaptic operations per {item}", f"{evaluation.synaptic_operations:,.0f}"),
+            (f"multiply-accumulates {ann}", f"{evaluation.ann_operations:,}"),
         ]
     if evaluation.input_layer:
-        figures.append(("spikes per input and image", f"{evaluation.input_layer.spikes_per_neuron:.2f}"))
+        figures.append((f"spikes per input and {item}", f"{evaluation.input_layer.spikes_per_neuron:.2f}"))
     return figures
 
 
@@ -196,7 +243,10 @@ def _activity_table(network, evaluation):
     for name in network.model.layers:
         activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
         if activity:
-            spikes, rate = f"{activity.spikes_per_neuron:.3f}", f"{activity.rate_hz:.1f} Hz"
+            spikes, steps = f"{activity.spikes_per_neuron:.3f}", evaluation.n_steps
+            # the steps of frames are of no length of their own
+            per_step = f"{activity.spikes_per_neuron / steps:.3f} / step"
+            rate = per_step if evaluation.moving else f"{activity.rate_hz:.1f} Hz"
             silent, operations = f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"
             rows.append((name, f"{activity.n_neurons:,}", scale, spikes, rate, silent, operations))
         elif scale:

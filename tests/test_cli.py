@@ -16,6 +16,7 @@ import nengo_snnconv as snc
 from nengo_snnconv import cli
 from nengo_snnconv.backends import BACKENDS
 from nengo_snnconv.cli.options import BACKENDS as CHOICES
+from nengo_snnconv.comparison import simulated_events
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 
@@ -88,6 +89,52 @@ def test_errors_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     assert len(printed.splitlines()) == 1
 
 
+class TestEvents:
+    """Training and evaluation of SurrogateLIF networks."""
+
+    def test_train_on_simulated_recordings_then_evaluate(self, tmp_path, capsys):
+        network, report, figures = (tmp_path / name for name in ("n.snn.npz", "report.html", "f.json"))
+        options = ["--neuron", "surrogate-lif", "--events", "--steps", "3", "--train-images", "40", "--epochs", "1"]
+        assert cli.main(["train", str(network), *options, "--batch-size", "20"]) == 0
+        trained = snc.load(network)
+        assert trained.settings.neuron_type == snc.SurrogateLIF()
+        assert trained.model.shapes["image"] == (34, 34, 2)
+        assert list(trained.model.layers)[-1] == "output_neurons"
+        options = ["--events", "--steps", "3", "--test-images", "6", "--report", str(report), "--json", str(figures)]
+        assert cli.main(["evaluate", str(network), *options]) == 0
+        events = simulated_events(snc.load_dataset("digits", train=1, test=6)).test
+        expected = snc.evaluate(trained, events, events.labels, n_steps=3)
+        assert json.loads(figures.read_text())["accuracy"] == expected.accuracy.tolist()
+        assert "accuracy after 3 steps" in capsys.readouterr().out
+        assert "simulated from digits" in report.read_text()
+
+    def test_without_events_images_stand_still(self, tmp_path, digits):
+        network, figures = tmp_path / "n.snn.npz", tmp_path / "f.json"
+        options = ["--neuron", "surrogate-lif", "--steps", "2", "--train-images", "40", "--epochs", "1", "--no-augment"]
+        assert cli.main(["train", str(network), *options, "--json", str(figures)]) == 0
+        keras = snc.preset("surrogate-nmnist")
+        expected = snc.build_trainable(keras, snc.SurrogateLIF(), output_neurons=True)
+        settings = {"n_steps": 2, "epochs": 1, "batch_size": 100, "learning_rate": 3e-3, "schedule": "cosine"}
+        expected = snc.train(expected, digits.x_train[:40], digits.y_train[:40], **settings)
+        assert json.loads(figures.read_text())["history"]["loss"] == pytest.approx(expected.history["loss"], rel=1e-4)
+
+    def test_recordings_of_a_folder(self, tmp_path, monkeypatch, capsys, digits):
+        events = snc.simulate_recordings(digits.x_test[:30], digits.y_test[:30])
+        for part, recordings in (("Train", events[:20]), ("Test", events[20:])):
+            snc.write_recordings(tmp_path / "data" / "N-MNIST" / part, recordings)
+        monkeypatch.setenv("NENGO_SNNCONV_DATA", str(tmp_path / "data"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        network, figures = tmp_path / "n.snn.npz", tmp_path / "f.json"
+        data = ["--data", "n-mnist", "--steps", "2"]
+        options = ["--preset", "surrogate-nmnist", "--neuron", "surrogate-lif", "--epochs", "1", *data]
+        assert cli.main(["train", str(network), *options]) == 0
+        assert cli.main(["evaluate", str(network), *data, "--json", str(figures)]) == 0
+        found = json.loads(figures.read_text())
+        assert (found["images"], found["n_steps"], len(snc.load(network).history["loss"])) == (10, 2, 1)
+        assert cli.main(["train", str(network), *options, "--train-images", "30"]) == 1
+        assert "train must be between 1 and 20 recordings, got 30" in capsys.readouterr().err
+
+
 def test_demo_checks_its_folder_before_it_trains(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert cli.main(["demo", "--output", str(tmp_path / "file")]) == 1
@@ -155,15 +202,32 @@ def test_options_that_would_change_nothing_are_wrong_usage(options, message, cap
     assert message in capsys.readouterr().err
 
 
-def test_output_and_the_rate_of_a_relu_are_wrong_usage(capsys):
-    for arguments, message in (
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (["convert", "a.keras"], "OUTPUT is needed"),
         (["train", "a.npz", "--neuron", "relu", "--max-rate", "300"], "--max-rate goes with --neuron lif or --neuron"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            cli.main(arguments)
-        assert stop.value.code == 2
-        assert message in capsys.readouterr().err
+        (["train", "a.npz", "--neuron", "surrogate-lif", "--max-rate", "300"], "--max-rate goes with --neuron lif or"),
+        (["train", "a.npz", "--steps", "8"], "--steps goes with --neuron surrogate-lif, not with --neuron lif"),
+        (["train", "a.npz", "--data", "n-mnist"], "--data n-mnist goes with --neuron surrogate-lif, not with --neuron"),
+        (["train", "a.npz", "--neuron", "relu", "--events"], "--events goes with --neuron surrogate-lif, not with"),
+        (
+            ["train", "a.npz", "--neuron", "surrogate-lif", "--data", "n-mnist", "--events"],
+            "--events goes with --data that are images: n-mnist is events already",
+        ),
+        (["evaluate", "a.npz", "--data", "n-mnist", "--events", "--steps", "4"], "n-mnist is events already"),
+        (
+            ["evaluate", "a.npz", "--events"],
+            "--steps is needed for recordings: as many as the network was trained with",
+        ),
+        (["evaluate", "a.npz", "--data", "n-mnist"], "--steps is needed for recordings"),
+    ],
+)
+def test_other_wrong_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

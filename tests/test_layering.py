@@ -12,19 +12,20 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
-    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting"),
+    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "tally")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
-    + ("bounds", "diagnosis"),
+    + ("bounds", "diagnosis", "comparison"),
     ("plots", "report", "gui"),
     ("cli", "__init__"),
 ]
 ORDER = [name for room in ROOMS for name in room]
 # packages that a room and those above it do not import; TensorFlow and nengo_dl come through compat
 FORBIDDEN = {0: {"numpy", "nengo", "matplotlib"}, 1: {"nengo", "matplotlib"}, 2: {"matplotlib"}, 3: {"matplotlib"}}
-# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot
-DOORS = {(name, "plots") for name in ("evaluation", "diagnosis", "costs", "thresholds")}
+# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot and
+# Comparison.plot
+DOORS = {(name, "plots") for name in ("evaluation", "diagnosis", "costs", "thresholds", "comparison")}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.relative_to(PACKAGE).parts)
 

@@ -14,10 +14,13 @@ import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
 
 
-def evaluation(accuracy, ann=0.9, n_images=50):
+def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
     """What plots read of an Evaluation."""
     y = np.zeros(n_images, int)
-    return types.SimpleNamespace(accuracy=np.array(accuracy), ann_accuracy=ann, n_steps=len(accuracy), y=y, dt=0.001)
+    steps = len(accuracy)
+    return types.SimpleNamespace(
+        accuracy=np.array(accuracy), ann_accuracy=ann, n_steps=steps, y=y, dt=0.001, moving=moving
+    )
 
 
 def test_notebooks_show_figures_without_pyplot():
@@ -189,5 +192,5 @@ class TestImageResponse:
         network = snc.build_trainable(make(*layers), nengo.SpikingRectifiedLinear(amplitude=0.01))
         axes = snc.plot_image_response(snc.record(network, rng.random((1, 6, 6, 1)), n_steps=2))
         assert len(axes) == 9
-        assert axes[0].figure.get_figwidth() == 18
+        assert axes[0].figure.get_size_inches().tolist() == [15, 6]  # five and four
         assert axes[0].figure.get_figheight() == 6

@@ -68,6 +68,84 @@ def test_inputs_of_any_shape_are_drawn(shape, rng):
     axes[0].figure.canvas.draw()
 
 
+@pytest.fixture(scope="module")
+def through_time():
+    """A network that learned a little through time, what it was shown, and its evaluation."""
+    from models import make
+
+    from nengo_snnconv.model import layers as specs
+
+    rng = np.random.default_rng(0)
+    model = make(
+        specs.Input("image", shape=(6, 5, 2)),
+        specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
+        specs.Rectifier("conv_relu", "conv"),
+        specs.Flatten("flat", "conv_relu"),
+        specs.Dense("scores", "flat", units=3),
+        seed=2,  # its output neurons spike
+    )
+    network = snc.build_trainable(model, snc.SurrogateLIF(), output_neurons=True)
+    frames, labels = rng.poisson(4.0, (20, 10, 6, 5, 2)).astype(np.float32), np.arange(20) % 3
+    network = snc.train(network, frames, labels, epochs=1, batch_size=10, learning_rate=1e-4)
+    return network, frames, snc.evaluate(network, frames, labels)
+
+
+class TestOfRecordings:
+    @pytest.fixture(scope="class")
+    def shown(self, through_time):
+        network, frames, _ = through_time
+        return snc.record(network, frames[:2])
+
+    def test_output_neurons_are_all_drawn_and_named(self, shown):
+        axes = snc.plot_image_response(shown, 1, true_class=0, class_names=["a", "b", "c"])
+        raster = axes[-2]
+        spikes = shown.spikes["output_neurons"][1]
+        for label, train in enumerate(raster.collections):
+            assert np.array_equal(train.get_positions(), 1 + np.flatnonzero(spikes[:, label]))
+            assert train.get_lineoffset() == label
+        assert spikes.any()
+        assert [text.get_text() for text in raster.get_yticklabels()] == ["a", "b", "c"]
+        assert [text.get_fontweight() for text in raster.get_yticklabels()] == ["bold", "normal", "normal"]
+        assert {ax.get_xlabel() for ax in axes[1:]} == {"time step"}
+
+    def test_the_mean_frame_is_in_colours(self, shown):
+        image = snc.plot_image_response(shown)[0].images[0].get_array()
+        assert image.shape == (6, 5, 3)
+        off, on = np.moveaxis(shown.images[0], -1, 0)
+        red, _, blue = np.moveaxis(image, -1, 0)
+        # OFF is blue, which takes most of the red; ON is orange, which takes most of the blue
+        assert (red[off > 2 * on] < blue[off > 2 * on]).all()
+        assert (blue[on > 2 * off] < red[on > 2 * off]).all()
+
+    def test_report(self, through_time, shown, tmp_path):
+        network, _, evaluation = through_time
+        snc.write_report(tmp_path / "report.html", network, evaluation, recording=shown)
+        text = (tmp_path / "report.html").read_text()
+        assert text.count(">frame ") == 2 * 8  # of ten, evenly picked
+        # training, accuracy, confusion, spike counts, operations, and of two recordings frames and responses
+        assert Page(text).tags.count("svg") == 9
+        for words in (
+            "20 recordings, 10 steps, back end",
+            "the network as it spikes, over all steps",
+            "the class scores are firing rates of the output neurons",
+            ">frame 1<",
+            ">frame 10<",
+            "spikes per neuron and recording in 10 steps",
+        ):
+            assert words in text
+        for words in ("dashed line", "rate network", "of the ANN", "nan %"):
+            assert words not in text
+
+    def test_still_images_are_no_recordings(self, through_time, tmp_path):
+        network, frames, evaluation = through_time
+        still = snc.evaluate(network, frames[:, 0], evaluation.y, n_steps=4)
+        recording = snc.record(network, frames[:1, 0], n_steps=4)
+        snc.write_report(tmp_path / "report.html", network, still, recording=recording)
+        text = (tmp_path / "report.html").read_text()
+        assert "20 images, 4 steps of 1 ms" in text
+        assert ">frame " not in text
+
+
 def test_confusion_after_an_earlier_step(evaluation):
     assert snc.plot_confusion(evaluation, step=-2).get_title() == "Confusion after 19 steps"
 

@@ -1,4 +1,4 @@
-"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | evaluate | diagnose | gui``."""
+"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | evaluate | diagnose | compare | gui``."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import warnings
 
 from .._version import __version__
 from ..exceptions import SnnConvError
-from . import conversion, diagnosis, evaluation, first_spike, gui, training
+from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training
 from .options import check_writable
 
 # TensorFlow takes seconds to load, so the commands import what they need when they run
@@ -74,5 +74,6 @@ def _parser():
     first_spike.add_to_ttfs(commands)
     evaluation.add_evaluate(commands)
     diagnosis.add_diagnose(commands)
+    comparison.add_compare(commands)
     gui.add_gui(commands)
     return parser

@@ -3,30 +3,56 @@
 import pathlib
 
 from ..exceptions import SettingsError
-from .options import add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
+from .options import (
+    RECORDED,
+    add_command,
+    add_events,
+    add_simulation,
+    add_steps,
+    check_distinct,
+    check_writable,
+    shows_recordings,
+)
 
 
 def add_evaluate(commands):
     summary = "run a saved network with spikes, and see how it does beside its rates"
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'train', 'convert' or nengo_snnconv.save wrote")
-    add_data(parser)
+    add_events(parser)
     add_steps(parser)
     add_simulation(parser)
 
 
 def evaluate(options):
     """The ``evaluate`` command."""
-    from .. import load_dataset
-
     check_distinct(options, network=options.network, report=options.report, json=options.json)
+    if shows_recordings(options) and options.steps is None:
+        options.wrong_usage("--steps is needed for recordings: as many as the network was trained with")
     network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)
-    data = load_dataset(options.data, train=1, test=options.test_images)
-    title = f"{options.network.name} on {options.data}"
-    run = {"command": "evaluate", "network": options.network, "data": options.data}
+    data = load_data(options, train=1, test=options.test_images)
+    title = f"{options.network.name} on {data.name}"
+    run = {"command": "evaluate", "network": options.network, "data": data.name}
     return run_with_spikes(network, data, options, title, run).to_dict()
+
+
+def load_data(options, train, test):
+    """The first so many items of the data that ``add_events`` names: a Dataset, whose x may be Recordings."""
+    from .. import load_dataset, load_events
+    from ..comparison import simulated_events
+    from ..datasets import Dataset
+
+    if options.data in RECORDED:
+        events = load_events(options.data, train=train, test=test)
+    else:
+        images = load_dataset(options.data, train=train, test=test)
+        if not options.events:
+            return images
+        events = simulated_events(images, options.seed or 0)
+    parts = events.train, events.train.labels, events.test, events.test.labels
+    return Dataset(events.name, *parts, events.class_names)
 
 
 def load_network(path, seed=None):

@@ -10,6 +10,9 @@ from ..exceptions import SettingsError
 # the names in ..backends, which takes seconds to load, and the closed form of time to first spike
 BACKENDS = ("nengo_dl", "nengo", "fast")
 
+# data sets of real recordings
+RECORDED = ("n-mnist",)
+
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of the options that have one."""
@@ -42,6 +45,21 @@ def add_data(parser, role=""):
     parser.add_argument(
         "--data", default="digits", metavar="NAME", help=f"digits, mnist, fashion-mnist or cifar-10{role}"
     )
+
+
+def add_events(parser):
+    """The data of ``add_data`` and recordings of events: real ones, or simulated ones of images."""
+    add_data(parser, ", or n-mnist: recordings of events")
+    parser.add_argument(
+        "--events", action="store_true", help="not the images, but recordings of events that are simulated from them"
+    )
+
+
+def shows_recordings(options):
+    """Whether the options of ``add_events`` ask for recordings."""
+    if options.events and options.data in RECORDED:
+        options.wrong_usage(f"--events goes with --data that are images: {options.data} is events already")
+    return options.events or options.data in RECORDED
 
 
 def add_steps(parser, steps=None):

@@ -4,12 +4,21 @@ import argparse
 import pathlib
 import time
 
-from .evaluation import run_with_spikes
-from .options import add_command, add_data, at_least_zero, check_writable, companions, positive
+from .evaluation import load_data, run_with_spikes
+from .options import add_command, add_events, at_least_zero, check_writable, companions, positive, shows_recordings
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
 SYNAPSE_S = 0.002
+# options that say something only beside certain neurons, with their defaults there
+COMPANIONS = {
+    "preset": (
+        "neuron",
+        {**dict.fromkeys(("lif", "spiking-relu", "relu"), "lif-mnist"), "surrogate-lif": "surrogate-nmnist"},
+    ),
+    "max_rate": ("neuron", {"lif": MAX_RATE_HZ, "spiking-relu": MAX_RATE_HZ}),
+    "steps": ("neuron", {"surrogate-lif": 16}),
+}
 
 
 def add_demo(commands):
@@ -23,19 +32,29 @@ def add_demo(commands):
 
 
 def add_train(commands):
-    summary = "train a preset network on the rates of its neurons, and save it"
+    summary = "train a preset network on the rates of its neurons or through time, and save it"
     parser = add_command(commands, "train", train, summary)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")
     parser.add_argument(
-        "--preset", default="lif-mnist", help="lif-mnist, diehl-mnist, ttfs-mnist, vgg-cifar10 or resnet-cifar10"
+        "--preset",
+        help="lif-mnist, diehl-mnist, ttfs-mnist, surrogate-nmnist, vgg-cifar10 or resnet-cifar10 (default: lif-mnist, "
+        "and surrogate-nmnist for surrogate-lif)",
     )
-    add_data(parser)
+    add_events(parser)
     parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
     parser.add_argument(
         "--neuron",
-        choices=("lif", "spiking-relu", "relu"),
+        choices=("lif", "spiking-relu", "relu", "surrogate-lif"),
         default="lif",
-        help="lif and spiking-relu run with spikes as they are; relu is an ANN for 'convert'",
+        help="lif and spiking-relu run with spikes as they are; relu is an ANN for 'convert'; surrogate-lif learns "
+        "with its spikes, through time, also from events",
+    )
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="time steps to train through, for surrogate-lif: frames of a recording, or for which an image stands "
+        "still (default: 16)",
     )
     parser.add_argument(
         "--max-rate",
@@ -91,18 +110,21 @@ def demo(options):
 
 def train(options):
     """The ``train`` command."""
-    from .. import load_dataset, save
+    from .. import save
 
-    rates = companions(options, {"max_rate": ("neuron", {"lif": MAX_RATE_HZ, "spiking-relu": MAX_RATE_HZ})})
+    chosen = companions(options, COMPANIONS)
+    if shows_recordings(options) and options.neuron != "surrogate-lif":
+        given = "--events" if options.events else f"--data {options.data}"
+        options.wrong_usage(f"{given} goes with --neuron surrogate-lif, not with --neuron {options.neuron}")
     check_writable(options.output)
-    data = load_dataset(options.data, train=options.train_images, test=1)
+    data = load_data(options, train=options.train_images, test=1)
     checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
     started = time.perf_counter()
     network = _train(
         data,
-        options.preset,
+        chosen.pop("preset"),
         options.neuron,
-        **rates,
+        **chosen,
         augmented=not options.no_augment,
         seed=options.seed,
         epochs=options.epochs,
@@ -121,38 +143,61 @@ def train(options):
     return {"network": str(options.output), "history": network.history}
 
 
-def _train(data, preset_name, neuron, *, seed, max_rate=MAX_RATE_HZ, augmented=True, learning_rate=LEARNING_RATE, **kw):
+def _train(
+    data,
+    preset_name,
+    neuron,
+    *,
+    seed,
+    max_rate=MAX_RATE_HZ,
+    steps=None,
+    augmented=True,
+    learning_rate=LEARNING_RATE,
+    **kw,
+):
     import nengo
 
-    from .. import build_trainable, preset, random_affine
+    from .. import SurrogateLIF, build_trainable, preset, random_affine
     from .. import train as train_network
     from ..build.trainable import DEFAULT_NEURON
+    from ..comparison import AUGMENT
 
     neuron_type, synapse = {
         "lif": (nengo.LIF(amplitude=1 / max_rate, min_voltage=DEFAULT_NEURON.min_voltage), SYNAPSE_S),
         "spiking-relu": (nengo.SpikingRectifiedLinear(amplitude=1 / max_rate), SYNAPSE_S),
         "relu": (nengo.RectifiedLinear(), None),
+        "surrogate-lif": (SurrogateLIF(), None),
     }[neuron]
-    keras = preset(preset_name, data.x_train.shape[1:], len(data.class_names), seed=seed)
-    network = build_trainable(keras, neuron_type=neuron_type, synapse=synapse, seed=seed)
+    through_time = neuron == "surrogate-lif"
+    keras = preset(preset_name, _shape(data.x_train), len(data.class_names), seed=seed)
+    network = build_trainable(keras, neuron_type=neuron_type, synapse=synapse, seed=seed, output_neurons=through_time)
+    augment = AUGMENT if through_time else random_affine()
     return train_network(
         network,
         data.x_train,
         data.y_train,
+        n_steps=steps,
         learning_rate=learning_rate,
         schedule="cosine",
-        augment=random_affine() if augmented else None,
+        augment=augment if augmented else None,
         seed=seed,
-        on_epoch=_print_epoch,
+        on_epoch=print_epoch,
         **kw,
     )
 
 
-def _print_epoch(epoch, figures):
+def _shape(x):
+    """(height, width, channel) of images, or of the frames that recordings become."""
+    return (*x.sensor, 2) if hasattr(x, "sensor") else x.shape[1:]
+
+
+def print_epoch(epoch, figures, name=""):
+    """Print the figures of an epoch of training, of the network of that name."""
+    title = f"{name} epoch {epoch}" if name else f"epoch {epoch}"
     validation = f", validation {100 * figures['val_accuracy']:.2f} %" if "val_accuracy" in figures else ""
     active = f", {100 * figures['active']:.1f} % active" if "active" in figures else ""
     print(
-        f"  epoch {epoch}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{active}{validation}, "
+        f"  {title}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{active}{validation}, "
         f"{figures['seconds']:.0f} s",
         flush=True,
     )

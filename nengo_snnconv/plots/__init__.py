@@ -1,8 +1,10 @@
 """Pictures of trainings, evaluations and single images, drawn with matplotlib."""
 
 from .animation import animate_life
+from .comparison import plot_comparison
 from .diagnosis import plot_diagnosis
 from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_history, plot_spike_counts
+from .events import plot_event_frames, plot_event_statistics, plot_events
 from .figures import Figure
 from .first_spike import plot_operations, plot_spike_times, plot_threshold_errors
 from .images import plot_image_response, plot_input_spikes
@@ -13,8 +15,12 @@ __all__ = [
     "animate_life",
     "plot_accuracies",
     "plot_accuracy",
+    "plot_comparison",
     "plot_confusion",
     "plot_diagnosis",
+    "plot_event_frames",
+    "plot_event_statistics",
+    "plot_events",
     "plot_history",
     "plot_image_response",
     "plot_input_spikes",

@@ -29,7 +29,7 @@ def plot_history(history, axes=None):
             if key in history:
                 values = factor * np.asarray(history[key], float)  # None, where it was not measured, is a gap
                 ax.plot(np.arange(1, len(values) + 1), values, "o-", ms=3, color=color, label=label)
-        ax.set(xlabel="epoch", ylabel=name + unit, title=f"{name.capitalize()} of the rate network")
+        ax.set(xlabel="epoch", ylabel=name + unit, title=f"{name.capitalize()} of the network as it trains")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
@@ -40,14 +40,22 @@ def plot_accuracy(evaluation, axes=None):
     """Draw the accuracy after each step beside that of the ANN; returns the matplotlib axes."""
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
-    spikes, ann = 100 * evaluation.accuracy, 100 * evaluation.ann_accuracy
+    spikes = 100 * evaluation.accuracy
     ax.plot(steps, spikes, "o-", ms=3, color=BLUE, label=f"with spikes: {spikes[-1]:.2f} % after the last step")
-    ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
-    ax.set(xlabel=f"time step ({1000 * evaluation.dt:g} ms)", ylabel="accuracy in %", ylim=(0, 102))
-    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} images")
+    if evaluation.ann_accuracy is not None:
+        ann = 100 * evaluation.ann_accuracy
+        ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
+    step = "time step, a frame each" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
+    ax.set(xlabel=step, ylabel="accuracy in %", ylim=(0, 102))
+    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s")
     ax.grid(alpha=0.3)
     ax.legend()
     return ax
+
+
+def item_of(evaluation):
+    """What accuracy counts, in a word."""
+    return "recording" if evaluation.moving else "image"
 
 
 def plot_accuracies(evaluations, axes=None):
@@ -76,6 +84,9 @@ def plot_accuracies(evaluations, axes=None):
     if axes is None:
         axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
     colors = matplotlib.color_sequences["tab10"]
+    without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
+    if without:
+        raise SettingsError(f"{', '.join(without)} has no ANN to compare with: draw each with evaluation.plot()")
     anns = {evaluation.ann_accuracy for evaluation in evaluations.values()}
     if len(anns) == 1:
         axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="with rates (ANN)")
@@ -140,8 +151,11 @@ def plot_spike_counts(evaluation, axes=None):
     names = [f"{layer.name}\n{layer.n_neurons:,} neurons" for layer in layers]
     spikes, silent = axes
     bars = spikes.barh(names, [layer.spikes_per_neuron for layer in layers], color=BLUE)
-    spikes.bar_label(bars, [f"{layer.spikes_per_neuron:.2f}  ({layer.rate_hz:.0f} Hz)" for layer in layers], padding=3)
-    spikes.set(xlabel=f"spikes per neuron and image in {evaluation.n_steps} steps", title="Spikes")
+    # the steps of frames are of no length of their own
+    rates = ["" if evaluation.moving else f"  ({layer.rate_hz:.0f} Hz)" for layer in layers]
+    labels = [f"{layer.spikes_per_neuron:.2f}{rate}" for layer, rate in zip(layers, rates, strict=True)]
+    spikes.bar_label(bars, labels, padding=3)
+    spikes.set(xlabel=f"spikes per neuron and {item_of(evaluation)} in {evaluation.n_steps} steps", title="Spikes")
     spikes.margins(x=0.45)
     spikes.invert_yaxis()
     bars = silent.barh(names, [100 * layer.silent for layer in layers], color=GREY)

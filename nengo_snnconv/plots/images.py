@@ -3,11 +3,19 @@
 import numpy as np
 
 from ..exceptions import SettingsError
-from .figures import BLUE, Figure, draw_input, draw_picture
+from .events import event_colours
+from .figures import BLUE, ORANGE, Figure, draw_input, draw_picture
+
+# so many classes have room for their names beside a raster
+NAMED = 20
 
 
 def plot_image_response(recording, image=0, true_class=None, class_names=None, max_neurons=100, axes=None):
     """Draw what a network did with one image: the image, its spikes layer by layer, and the class scores.
+
+    Of frames that change from step to step the mean is drawn, OFF events in blue and ON events in orange, and time is
+    counted in steps.  Output neurons, whose spikes are the class scores, are all drawn, by class, and the true one in
+    orange.
 
     Parameters
     ----------
@@ -28,21 +36,30 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     if axes is None:
         axes = _axes_in_rows(len(recording.spikes) + 2)
     n_steps, n_classes = recording.filtered.shape[1:]
-    times = 1000 * recording.dt * np.arange(1, n_steps + 1)
-    limits = times[0] / 2, times[-1] + times[0] / 2
+    moving = shows_frames(recording)
+    unit, step = ("time step", 1) if moving else ("time in ms", 1000 * recording.dt)
+    times = step * np.arange(1, n_steps + 1)
+    time_axis = {"xlim": (times[0] / 2, times[-1] + times[0] / 2), "xlabel": unit}
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
 
-    draw_input(axes[0], recording.images[image])
-    axes[0].set(title="input" if true_class is None else f"input: {names[true_class]}", xticks=[], yticks=[])
+    picture = recording.images[image]
+    if moving and picture.shape[2] <= 2:
+        axes[0].imshow(event_colours(picture, picture.max()))
+    else:
+        draw_input(axes[0], picture)
+    title = "mean frame" if moving else "input"
+    axes[0].set(title=title if true_class is None else f"{title}: {names[true_class]}", xticks=[], yticks=[])
 
     for ax, (name, spikes) in zip(axes[1:-1], recording.spikes.items(), strict=True):
         active = np.flatnonzero(spikes[image].any(axis=0))
-        shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
-        trains = [times[spikes[image][:, neuron] > 0] for neuron in shown]
-        if trains:
-            ax.eventplot(trains, colors=BLUE, linewidths=1.5, linelengths=0.9)
-        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", xlim=limits, xlabel="time in ms")
-        ax.set_ylabel(f"neuron ({len(shown)} of those that spiked)")
+        if _are_scores(spikes[image], recording.output[image]):
+            _draw_raster(ax, spikes[image], range(n_classes), times, true_class)
+            _name_classes(ax, names, true_class)
+        else:
+            shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
+            _draw_raster(ax, spikes[image], shown, times)
+            ax.set_ylabel(f"neuron ({len(shown)} of those that spiked)")
+        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]
@@ -52,14 +69,45 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
         wide = label in (best, true_class) or n_classes <= 10
         width = 2.5 if label == best else 1
         axes[-1].plot(times, scores[:, label], marker=marker, lw=width, label=names[label] if wide else None)
-    axes[-1].set(title=f"class scores: {names[best]}", xlim=limits, xlabel="time in ms")
+    axes[-1].set(title=f"class scores: {names[best]}", **time_axis)
     axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return axes
 
 
+def shows_frames(recording):
+    """Whether a Recording is of pictures that change from step to step, not of still ones or of their spikes."""
+    name, shape = next(iter(recording.shapes.items()))
+    moves = bool((recording.input[:, 1:] != recording.input[:, :1]).any())
+    return len(shape) == 3 and moves and name not in recording.spikes
+
+
+def _are_scores(spikes, output):
+    """Whether the spikes of a layer, (steps, neurons), are what the class scores are made of."""
+    return spikes.shape == output.shape and np.array_equal(spikes != 0, output != 0)
+
+
+def _draw_raster(ax, spikes, neurons, times, marked=None):
+    """Draw the spikes (steps, neurons) of some neurons, one row each; that of the neuron ``marked`` in orange."""
+    trains = [times[spikes[:, neuron] > 0] for neuron in neurons]
+    if trains:
+        colors = [ORANGE if neuron == marked else BLUE for neuron in neurons]
+        ax.eventplot(trains, colors=colors, linewidths=1.5, linelengths=0.9)
+
+
+def _name_classes(ax, names, true_class):
+    """Make the rows of a raster of output neurons those of classes."""
+    named = range(len(names)) if len(names) <= NAMED else [] if true_class is None else [true_class]
+    ax.set_yticks(named, [names[label] for label in named])
+    for label, text in zip(named, ax.get_yticklabels(), strict=True):
+        if label == true_class:
+            text.set(color=ORANGE, fontweight="bold")
+    ax.set(ylim=(len(names) - 0.5, -0.5), ylabel="class")
+
+
 def _axes_in_rows(n, columns=6):
     """``n`` square axes, as many in a row as fit a page."""
-    columns, rows = min(n, columns), -(-n // columns)
+    rows = -(-n // columns)
+    columns = -(-n // rows)  # so that rows are about equally long
     figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 

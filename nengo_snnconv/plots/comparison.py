@@ -1,0 +1,72 @@
+"""Pictures of a comparison of networks that learn from images and from events."""
+
+import matplotlib
+import numpy as np
+from matplotlib.ticker import LogFormatter
+
+from .figures import Figure
+
+TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
+
+
+def plot_comparison(comparison, axes=None):
+    """Draw loss and accuracy of each network over the epochs.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    axes : three matplotlib axes, optional
+
+    Returns
+    -------
+    three matplotlib axes
+        Losses of the CNN; losses of SNNs, which are not the same thing; accuracies in %, where equal distances are
+        equal factors between shares of errors.  Solid lines are the test, dashed ones the training.
+    """
+    if axes is None:
+        axes = Figure(figsize=(13, 4), layout="constrained").subplots(1, 3)
+    colors = matplotlib.color_sequences["tab10"]
+    for number, each in enumerate(comparison.trained.values()):
+        color = colors[number % len(colors)]
+        loss = axes[0] if each.n_steps is None else axes[1]
+        for ax, name, factor in ((loss, "loss", 1), (axes[2], "accuracy", 100)):
+            for key, style, label in ((name, "--", None), (f"val_{name}", "-", each.name)):
+                values = factor * np.asarray(each.history[key], float)
+                epochs = np.arange(1, len(values) + 1)
+                ax.plot(epochs, values, style, marker="o", ms=3, lw=1.2, color=color, label=label)
+    for ax, title, unit in zip(axes[:2], ("CNN", "SNNs"), ("cross-entropy", "squared error of rates"), strict=True):
+        ax.set(title=f"Loss of {title}", ylabel=unit, yscale="log")
+        ax.yaxis.set_major_formatter(_Plain())
+        ax.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
+    axes[2].set(title="Accuracy", ylabel="accuracy in %")
+    _space_by_errors(axes[2], 100 / max(each.n_test for each in comparison.trained.values()))
+    for ax in axes:
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+    axes[2].plot([], [], "--", color="black", lw=1.2, label="as it trains")
+    axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return axes
+
+
+class _Plain(LogFormatter):
+    """Labels those ticks of a logarithmic axis that matplotlib would, without powers of ten."""
+
+    def __call__(self, x, pos=None):
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def _space_by_errors(ax, smallest):
+    """Space an axis of accuracies in % by the logarithm of 100 - accuracy, down to the ``smallest`` that is not 0."""
+    values = np.concatenate([line.get_ydata() for line in ax.lines])
+    worst, best = 100 - values.min(), 100 - values.max()
+    ax.set_yscale(
+        "function",
+        functions=(
+            lambda accuracy: -np.log(np.maximum(100 - accuracy, 0) + smallest),
+            lambda place: 100 + smallest - np.exp(-place),
+        ),
+    )
+    ax.set_yticks([tick for tick in TICKS if tick == 100 or 100 - tick >= smallest])
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_ylim(max(0, 100 - 1.2 * max(worst, smallest)), 100 - best / 1.5)

@@ -1,0 +1,221 @@
+"""Pictures of events: the frames of a recording, its events in space and time, and statistics side by side."""
+
+import matplotlib
+import matplotlib.colors
+import matplotlib.patches
+import numpy as np
+
+from ..events.statistics import event_statistics
+from ..exceptions import SettingsError
+from .figures import BLUE, GREY, ORANGE, Figure
+
+OFF, ON = BLUE, ORANGE
+
+
+def plot_event_frames(frames, max_count=None, columns=8, axes=None):
+    """Draw the frames of one recording: OFF events in blue, ON events in orange, both in a dark brown.
+
+    Parameters
+    ----------
+    frames : ndarray, (steps, height, width, 2) or (steps, height, width, 1)
+        Counts of OFF and ON events, or of both together, which are drawn in blue: ``recordings.frames(8)[0]``.
+    max_count : float, optional
+        Count that gets the full colour; by default one that 1 % of the pixels with events reach.
+    columns : int
+        Frames in a row.
+    axes : sequence of matplotlib axes, optional
+        One for each frame.
+
+    Returns
+    -------
+    array of matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the shape is another one.
+    """
+    frames = np.asarray(frames)
+    if frames.ndim != 4 or frames.shape[-1] not in (1, 2) or not frames.size:
+        raise SettingsError(
+            f"frames must have shape (steps, height, width, 2), those of one recording, got {frames.shape}: take "
+            "recordings.frames(n_steps)[i]"
+        )
+    if max_count is None:
+        max_count = _full_colour(frames)
+    if not max_count > 0:
+        raise SettingsError(f"max_count must be above 0, got {max_count!r}")
+    if axes is None:
+        axes = _axes_in_rows(len(frames), columns, frames.shape[2] / frames.shape[1])
+        _tell_colours(axes[0].figure, frames.shape[-1])
+    for number, (ax, frame) in enumerate(zip(axes, frames, strict=True), 1):
+        ax.imshow(event_colours(frame, max_count))
+        ax.set(xticks=[], yticks=[], title=f"frame {number}: {frame.sum():,.0f} events")
+        ax.title.set_fontsize(9)
+    return axes
+
+
+def event_colours(frame, max_count):
+    """Colours of counts (height, width, 1 or 2): white is none; (height, width, 3), from 0 to 1."""
+    shares = np.clip(frame / max_count, 0, 1)
+    colours = np.array([matplotlib.colors.to_rgb(colour) for colour in (OFF, ON)])[: frame.shape[-1]]
+    return np.prod(1 - shares[..., None] * (1 - colours), axis=-2)
+
+
+def _full_colour(counts):
+    """A count that few of the pixels with events exceed."""
+    counts = counts[counts > 0]
+    return np.quantile(counts, 0.99) if len(counts) else 1
+
+
+def _axes_in_rows(n, columns, width):
+    """``n`` axes for pictures so much wider than high, ``columns`` in a row."""
+    columns, rows = min(n, columns), -(-n // columns)
+    figure = Figure(figsize=(1.7 * columns * width, 1.95 * rows + 0.3), layout="constrained")
+    return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
+
+
+def _tell_colours(figure, n_polarities):
+    if n_polarities == 2:
+        handles = [matplotlib.patches.Patch(color=colour) for colour in (OFF, ON)]
+        figure.legend(handles, ["OFF", "ON"], loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+
+
+def plot_events(events, sensor=(34, 34), axes=None):
+    """Draw the events of one recording where and when they happened: a cloud in time and the sensor's two axes.
+
+    Parameters
+    ----------
+    events : structured ndarray, (events,)
+        With x, y, t in microseconds and polarity: ``recordings[0]``.
+    sensor : tuple of int
+        Height and width in pixels.
+    axes : matplotlib axes with ``projection="3d"``, optional
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the axes have two dimensions.
+    """
+    if axes is None:
+        axes = Figure(figsize=(9, 4.6)).add_axes((0, 0.02, 0.98, 0.92), projection="3d")
+    if getattr(axes, "name", None) != "3d":
+        raise SettingsError('axes must have three dimensions: figure.add_subplot(projection="3d")')
+    height, width = sensor
+    for polarity, colour, label in ((False, OFF, "OFF"), (True, ON, "ON")):
+        chosen = events[events["polarity"].astype(bool) == polarity]
+        times_ms = chosen["t"] / 1000
+        axes.scatter(
+            times_ms, chosen["x"], chosen["y"], s=4, color=colour, lw=0, alpha=0.8, label=f"{label}: {len(chosen):,}"
+        )
+    # y counts downwards, as in images
+    axes.set(xlabel="time in ms", ylabel="x", zlabel="y", ylim=(0, width - 1), zlim=(height - 1, 0))
+    axes.set_box_aspect((3, width / height, 1), zoom=1.5)
+    axes.view_init(elev=15, azim=-75)
+    axes.yaxis.get_major_locator().set_params(nbins=4)
+    axes.set_title(f"{len(events):,} events")
+    axes.legend(markerscale=4, loc="upper left", fontsize=8)
+    return axes
+
+
+def plot_event_statistics(recordings, axes=None):
+    """Draw statistics of several sets of recordings side by side.
+
+    Parameters
+    ----------
+    recordings : dict of str to Recordings
+        By the names that the legend shows: ``{"real": recordings, "simulated": others}``.
+    axes : dict of str to matplotlib axes, optional
+        "counts": histogram of events per recording; "parts": events of each saccade and polarity; "rate": events in
+        each millisecond, with the ends of saccades; and a list, "density", of one for each saccade of each set: the
+        mean picture.
+
+    Returns
+    -------
+    dict of str to matplotlib axes
+        As above.
+
+    Raises
+    ------
+    SettingsError
+        If there are no recordings.
+    """
+    if not (isinstance(recordings, dict) and recordings):
+        raise SettingsError('recordings must be a dict with at least one set: {"real": recordings, ...}')
+    found = {name: event_statistics(some) for name, some in recordings.items()}
+    n_parts = len(next(iter(found.values())).density)
+    axes = _statistics_axes(len(found), n_parts) if axes is None else axes
+    # not those of OFF and ON
+    colours = dict(zip(found, matplotlib.color_sequences["Dark2"][::2] * len(found), strict=False))
+    _draw_counts(axes["counts"], {name: some.lengths for name, some in recordings.items()}, colours)
+    _draw_parts(axes["parts"], found, colours)
+    _draw_rate(axes["rate"], found, colours)
+    full = max(_full_colour(statistics.density) for statistics in found.values())
+    pictures = [(name, part, picture) for name in found for part, picture in enumerate(found[name].density, 1)]
+    for ax, (name, part, picture) in zip(axes["density"], pictures, strict=True):
+        ax.imshow(event_colours(picture, full))
+        ax.set(xticks=[], yticks=[], title=f"saccade {part}")
+        if part == 1:
+            ax.set_ylabel(name, color=colours[name])
+    return axes
+
+
+def _statistics_axes(n_sets, n_parts):
+    """Two curves beside each other, one below them, and a row of pictures for each set."""
+    figure = Figure(figsize=(10, 5.6 + 2.6 * n_sets), layout="constrained")
+    curves, pictures = figure.subfigures(2, 1, height_ratios=[5.6, 2.6 * n_sets])
+    grid = curves.add_gridspec(2, 2)
+    _tell_colours(pictures, 2)
+    return {
+        "counts": curves.add_subplot(grid[0, 0]),
+        "parts": curves.add_subplot(grid[0, 1]),
+        "rate": curves.add_subplot(grid[1, :]),
+        "density": list(pictures.subplots(n_sets, n_parts, squeeze=False).flat),
+    }
+
+
+def _draw_counts(ax, lengths, colours):
+    bins = np.histogram_bin_edges(np.concatenate(list(lengths.values())), 40)
+    for name, values in lengths.items():
+        label = f"{name}: {values.mean():,.0f} ± {values.std():,.0f}"
+        # shares, because the sets may be of different sizes
+        weights = np.full(len(values), 100 / len(values))
+        ax.hist(values, bins, weights=weights, histtype="stepfilled", alpha=0.25, color=colours[name])
+        ax.hist(values, bins, weights=weights, histtype="step", lw=1.5, color=colours[name], label=label)
+    ax.set(xlabel="events", ylabel="% of recordings", title="Events of a recording")
+    ax.margins(y=0.3)
+    ax.legend(fontsize=8, loc="upper left")
+
+
+def _draw_parts(ax, found, colours):
+    """Bars of OFF and ON events of each part, the sets side by side."""
+    width = 0.8 / len(found)
+    for number, (name, statistics) in enumerate(found.items()):
+        values = statistics.parts.ravel()
+        ax.bar(np.arange(len(values)) + (number + 0.5) * width - 0.4, values, width, color=colours[name], label=name)
+    labels = [f"{part} {polarity}" for part in range(1, len(values) // 2 + 1) for polarity in ("OFF", "ON")]
+    ax.set_xticks(range(len(values)), labels)
+    ax.set(xlabel="saccade and polarity", ylabel="events per recording", title="Events of each saccade")
+    ax.margins(y=0.3)
+    ax.legend(fontsize=8, loc="upper right")
+
+
+def _draw_rate(ax, found, colours):
+    """Curves of the rate, ON drawn upwards and OFF downwards."""
+    for name, statistics in found.items():
+        bin_ms = statistics.bin_us / 1000
+        times = bin_ms * (np.arange(len(statistics.rate)) + 0.5)
+        for polarity, sign in enumerate((-1, 1)):
+            rate = sign * statistics.rate[:, polarity] / bin_ms
+            ax.plot(times, rate, color=colours[name], lw=1.5, label=name if polarity else None)
+    for end in next(iter(found.values())).part_ends_us:
+        ax.axvline(end / 1000, color=GREY, ls="--", lw=1)
+    ax.axhline(0, color=GREY, lw=1)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    ax.set(xlabel="time in ms", ylabel="OFF     events per ms     ON", title="Rate over time")
+    ax.legend(fontsize=8)
+    ax.grid(alpha=0.3)
