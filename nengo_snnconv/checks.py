@@ -23,7 +23,15 @@ def check_run(n_steps, skip_steps, dt):
 
 def check_images(model, x):
     """``x`` as float32 images that fit ``model``; SettingsError where they do not."""
-    x = np.asarray(x)
+    try:
+        x = np.asarray(x)
+    except ValueError as error:
+        raise SettingsError(f"x must be an array of images, got {type(x).__name__}: {error}") from error
+    if x.dtype.names or x.dtype == object:
+        raise SettingsError(
+            "x must be an array of images; events and recordings are for train, evaluate and record, as Recordings: "
+            "Recordings.of(list, labels) makes them"
+        )
     if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
         raise SettingsError(
             f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them floats if "

@@ -144,7 +144,8 @@ def load_dataset(name, *, train=None, test=None):
         arrays = _read_cifar(paths) if name == "cifar-10" else [_read_idx(path) for path in paths]
         class_names = source.class_names
     else:
-        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}")
+        hint = "; recordings of events are loaded with load_events" if name == "n-mnist" else ""
+        raise DatasetError(f"there is no data set of images {name!r}; there are {', '.join(DATASETS)}{hint}")
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,

@@ -10,7 +10,7 @@ from .build.network import check_network
 from .build.rate_model import rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
-from .inputs import as_inputs
+from .inputs import Images, as_inputs
 from .model import layers as specs
 from .runner import run_length
 from .tally import check_closed_form, computed, simulated
@@ -165,6 +165,7 @@ class Evaluation:
         }
         return {
             "images": len(self.y),
+            "moving": self.moving,
             "n_steps": self.n_steps,
             "dt": self.dt,
             "backend": self.backend,
@@ -185,7 +186,7 @@ class Evaluation:
     def summary(self):
         """The figures as text, a line each."""
         rows = [
-            ("images", f"{len(self.y):,}"),
+            ("recordings" if self.moving else "images", f"{len(self.y):,}"),
             (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
         ]
         if self.ann_accuracy is not None:
@@ -240,8 +241,8 @@ def evaluate(
     y : ndarray, (images,)
         Class numbers.
     n_steps : int, optional
-        Time steps for which each image is shown: 30 by default, or as many as ``x`` has.  Networks made by ``to_ttfs``
-        know how many they take.
+        Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
+        or 30.  Networks made by ``to_ttfs`` know how many they take.
     backend : "nengo_dl", "nengo" or "fast"
         The simulator.  nengo, the reference, shows one image after another; it cannot run the TensorNodes of networks
         made by ``build_trainable``.  "fast" computes networks made by ``to_ttfs`` in closed form: the same spikes and
@@ -341,11 +342,12 @@ def _ann_predictions(network, inputs, batch_size=500):
     """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none."""
     if not network.settings.has_rates:
         return None
-    if inputs.n_steps is None:
+    if isinstance(inputs, Images) and inputs.n_steps is None:
         return rate_predictions(network, inputs.batch(slice(None)))
     rates, starts = rate_model(network), range(0, len(inputs), batch_size)
-    means = (inputs.batch(slice(start, start + batch_size)).mean(axis=1) for start in starts)
-    return np.concatenate([rates.predict_on_batch(mean).argmax(axis=-1) for mean in means])
+    batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
+    shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
+    return np.concatenate([rates.predict_on_batch(images).argmax(axis=-1) for images in shown])
 
 
 def rate_predictions(network, x, batch_size=500):

@@ -53,7 +53,7 @@ class Images(Inputs):
         return len(self.x)
 
     def batch(self, indices):
-        return self.x[indices]
+        return np.asarray(self.x[indices], np.float32)
 
     def take(self, indices):
         return Images(self.x[indices], self.n_steps is not None)
@@ -95,6 +95,32 @@ class EventFrames(Inputs):
         return zlib.crc32(repr((self.n_steps, self.options)).encode(), self.recordings.checksum())
 
 
+class _Checked(Inputs):
+    """Inputs of a user's own, whose batches are checked."""
+
+    def __init__(self, inputs):
+        self.inputs, self.n_steps, self.shape = inputs, inputs.n_steps, tuple(inputs.shape)
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def batch(self, indices):
+        batch = np.asarray(self.inputs.batch(indices), np.float32)
+        wanted = (*(() if self.n_steps is None else (self.n_steps,)), *self.shape)
+        if batch.shape[1:] != wanted or not np.isfinite(batch).all():
+            raise SettingsError(
+                f"{type(self.inputs).__name__}.batch must give finite numbers (items, {', '.join(map(str, wanted))}), "
+                f"it gave {batch.shape}"
+            )
+        return batch
+
+    def take(self, indices):
+        return _Checked(self.inputs.take(indices))
+
+    def checksum(self):
+        return self.inputs.checksum()
+
+
 def as_inputs(model, x, n_steps=None):
     """``x`` as Inputs that fit ``model``.
 
@@ -105,6 +131,7 @@ def as_inputs(model, x, n_steps=None):
         Images (images, height, width, channel), frames (items, steps, height, width, channel), or recordings, which
         are split into ``n_steps`` frames of equally many events.
     n_steps : int, optional
+        For recordings by default as many as the model was trained through.
 
     Returns
     -------
@@ -119,12 +146,14 @@ def as_inputs(model, x, n_steps=None):
         check_counts(n_steps=n_steps)
     shape = model.shapes[model.input]
     if isinstance(x, Recordings):
+        n_steps = model.metadata.get("n_steps") if n_steps is None else n_steps
         if n_steps is None:
             raise SettingsError("recordings become frames: say into how many they are split, for example n_steps=16")
         x = EventFrames(x, n_steps)
-    elif not isinstance(x, Inputs):
-        x = np.asarray(x)
-        if x.ndim != len(shape) + 2:
+    elif isinstance(x, Inputs):
+        x = x if isinstance(x, Images | EventFrames) else _Checked(x)
+    else:
+        if not isinstance(x, np.ndarray) or x.ndim != len(shape) + 2:
             return Images(check_images(model, x))
         x = Images(_frames(x), moving=True)
     if x.shape != shape or not len(x):
@@ -138,7 +167,9 @@ def as_inputs(model, x, n_steps=None):
 
 
 def _frames(x):
-    x = np.asarray(x, np.float32)
-    if not np.isfinite(x).all():
+    """Frames, checked; whole numbers become float32 a batch at a time."""
+    if x.dtype.kind not in "biuf":
+        raise SettingsError(f"x must hold numbers, got {x.dtype}")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise SettingsError("x holds NaN or infinity")
     return x

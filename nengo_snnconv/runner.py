@@ -11,6 +11,7 @@ from .backends import BACKENDS
 from .build.trainable import check_collected
 from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
+from .inputs import Images
 
 DEFAULT_STEPS = 30
 
@@ -64,7 +65,8 @@ class Runner:
         if potentials:
             _check_potentials(settings.neuron_type)
         threshold = getattr(settings.neuron_type, "threshold", 1.0)
-        self.threshold = getattr(settings.neuron_type, "firing_potential", threshold)
+        self.rest = getattr(settings.neuron_type, "reset_potential", 0.0)
+        self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
         minibatch_size = min(minibatch_size, n_images)
         self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt, self.potentials)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
@@ -86,14 +88,13 @@ class Runner:
         that moves, and the membrane potentials in thresholds among them, if they are asked for, as "potential/<name>".
         """
         name_of_input = self.simulator.network.model.input
-        if self.input_spikes:
-            # all of them, but for what is made a batch at a time
-            check_input(
-                inputs.batch(slice(None if inputs.n_steps is None else self.simulator.at_once)),
-                self.simulator.network.settings,
-            )
+        settings, warned = self.simulator.network.settings, not self.input_spikes
+        if not warned and isinstance(inputs, Images):
+            warned = True
+            check_input(inputs.batch(slice(None)), settings)
         for first in range(0, len(inputs), self.simulator.at_once):
             images = inputs.batch(slice(first, first + self.simulator.at_once))
+            warned = warned or check_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
             read_out = averaged(self.skip_steps) if self.accumulates else None
             self.simulator.show(images, first)
@@ -104,7 +105,7 @@ class Runner:
                 if self.spiking and inputs.n_steps is not None and not self.input_spikes:
                     activity[name_of_input] = self._magnitude(name_of_input, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):
-                    activity[label] = values[label] / self.threshold
+                    activity[label] = (values[label] - self.rest) / self.threshold
                 output = values["output"]
                 read_out = read_out or filtered(self.synapse, output[:, 0].shape, self.dt)
                 yield (
@@ -137,12 +138,17 @@ def run_length(network, n_steps, inputs):
         raise SettingsError("time to first spike is of images that stand still: show it images, not frames")
     if None not in (n_steps, needed) and n_steps != needed:
         raise SettingsError(f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out")
-    known = (n_steps, needed, inputs.n_steps, DEFAULT_STEPS)
+    known = (n_steps, needed, inputs.n_steps, network.model.metadata.get("n_steps"), DEFAULT_STEPS)
     return next(steps for steps in known if steps is not None)
 
 
 def _check_rates(settings, dt):
     """Warn where a neuron that spikes once a step at most cannot reach an activation of 1."""
+    if not settings.has_rates and not np.isclose(dt, settings.spike_amplitude, rtol=1e-6, atol=0):
+        raise SettingsError(
+            f"SurrogateLIF(amplitude={settings.spike_amplitude:g}) was trained with spikes of height 1, which it has "
+            f"in steps of as many seconds: use dt={settings.spike_amplitude:g}, got {dt!r}"
+        )
     longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
     if dt > longest * (1 + 1e-6):
         warnings.warn(
@@ -160,7 +166,7 @@ def _check_potentials(neuron_type):
 
 
 def check_input(x, settings):
-    """Warn where spikes cannot carry the input."""
+    """Warn where spikes cannot carry the input; returns whether it did."""
     lowest, highest = settings.input_range
     share = np.mean((x < lowest) | (x > highest))
     if share > 0:
@@ -169,6 +175,7 @@ def check_input(x, settings):
             f"and is clipped: use {settings.wider_input(x)}",
             stacklevel=4,
         )
+    return share > 0
 
 
 def averaged(skip_steps=0):

@@ -216,11 +216,6 @@ def test_options_that_would_change_nothing_are_wrong_usage(options, message, cap
             "--events goes with --data that are images: n-mnist is events already",
         ),
         (["evaluate", "a.npz", "--data", "n-mnist", "--events", "--steps", "4"], "n-mnist is events already"),
-        (
-            ["evaluate", "a.npz", "--events"],
-            "--steps is needed for recordings: as many as the network was trained with",
-        ),
-        (["evaluate", "a.npz", "--data", "n-mnist"], "--steps is needed for recordings"),
     ],
 )
 def test_other_wrong_usage(arguments, message, capsys):

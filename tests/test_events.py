@@ -104,7 +104,7 @@ class TestFrames:
             ({"split": "equal"}, "split must be one of count, time, window; got 'equal'"),
             ({"split": "window"}, "which needs it"),
             ({"window_us": 5}, "is for split='window'"),
-            ({"split": "window", "window_us": 0}, "above 0 microseconds, got 0"),
+            ({"split": "window", "window_us": 0}, "above 0 microseconds and finite, got 0"),
         ],
     )
     def test_impossible_settings(self, recordings, arguments, message):

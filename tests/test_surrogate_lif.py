@@ -102,6 +102,8 @@ class TestNeuron:
             ({"reset": "never"}, "reset"),
             ({"surrogate": "step"}, "surrogate"),
             ({"reset_potential": 1.0}, "reset_potential must be below the threshold 1"),
+            ({"tau": np.nan}, "tau must be finite"),
+            ({"threshold": np.inf}, "threshold must be finite"),
         ],
     )
     def test_bad_parameters(self, options, message):
@@ -274,5 +276,32 @@ class TestNetworks:
             lambda: snc.normalize(native, x),
             lambda: snc.diagnose(native, x, np.array([0])),
         ):
-            with pytest.raises(snc.SnnConvError, match="from SurrogateLIF neurons"):
+            with pytest.raises(snc.SnnConvError, match="SurrogateLIF neurons, which spikes as it was trained"):
                 use()
+
+    def test_amplitude_is_of_the_step(self, dyadic_network, frames):
+        """Spikes have the height 1 that training takes them to have, or there is an error."""
+        other = snc.build_trainable(dyadic_network.model, snc.SurrogateLIF(amplitude=0.002))
+        expected = unrolled_model(dyadic_network, self.N_STEPS, every_step=True).predict(frames, verbose=0)
+        for network in (other, snc.convert(other)):
+            assert np.array_equal(snc.record(network, frames, dt=0.002).output, expected)
+            with pytest.raises(snc.SettingsError, match=r"use dt=0\.002, got 0\.001"):
+                snc.record(network, frames)
+
+    @pytest.mark.parametrize(
+        ("neuron_options", "options", "message"),
+        [
+            ({"initial_state": {"voltage": nengo.dists.Choice([0.5])}}, {}, "leave initial_state out"),
+            ({}, {"max_rates": 5}, "leave max_rates and intercepts out"),
+            ({}, {"intercepts": 0.5}, "leave max_rates and intercepts out"),
+        ],
+    )
+    def test_what_training_would_not_heed_is_refused(self, neuron_options, options, message):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.build_trainable(small_cnn(), snc.SurrogateLIF(**neuron_options), **options)
+
+    def test_potentials_in_thresholds(self, rng):
+        network = snc.build_trainable(small_cnn(), snc.SurrogateLIF(threshold=0.0, reset_potential=-1.0))
+        potentials = snc.record(network, rng.random((2, 6, 6, 2)), n_steps=5, potentials=True).potentials["neurons"]
+        assert np.isfinite(potentials).all()
+        assert potentials.max() < 1

@@ -143,6 +143,46 @@ class TestData:
         evaluation = snc.evaluate(trained, Doubled(x), y, minibatch_size=20)
         assert np.array_equal(evaluation.scores, snc.evaluate(trained, 2 * x, y).scores)
 
+    def test_inputs_that_do_not_keep_their_word(self, problem):
+        class Own(snc.Inputs):
+            n_steps, shape = N_STEPS, [6, 6, 2]
+
+            def __init__(self, x):
+                self.x = x
+
+            def __len__(self):
+                return len(self.x)
+
+            def batch(self, indices):
+                return self.x[indices].tolist()
+
+            def take(self, indices):
+                return Own(self.x[indices])
+
+            def checksum(self):
+                return 0
+
+        x, y = problem
+        assert train((Own(x), y), epochs=1).history["loss"]  # lists will do
+        for wrong in (x[:, :3], np.full_like(x, np.nan)):
+            with pytest.raises(snc.SettingsError, match=r"Own.batch must give finite numbers \(items, 4, 6, 6, 2\)"):
+                train((Own(wrong), y), epochs=1)
+
+    def test_whole_numbers_become_floats_a_batch_at_a_time(self, problem):
+        x, y = problem
+        inputs = as_inputs(small_cnn(), x.astype(np.uint8))
+        assert inputs.x.dtype == np.uint8
+        assert inputs.batch(slice(3)).dtype == np.float32
+        assert same(train((x.astype(np.uint8), y)), train((x, y)))
+
+    def test_steps_are_remembered(self, recordings, tmp_path):
+        trained = train((recordings, recordings.labels), n_steps=N_STEPS, epochs=1)
+        snc.save(trained, tmp_path / "network.npz")
+        for network in (trained, snc.convert(trained), snc.load(tmp_path / "network.npz")):
+            assert snc.evaluate(network, recordings, recordings.labels).n_steps == N_STEPS
+            still = recordings.frames(1)[:, 0]
+            assert snc.evaluate(network, still, recordings.labels).n_steps == N_STEPS
+
     def test_an_epoch_sees_each_item_once_in_its_own_order(self, problem):
         x, y = problem
         order = np.random.default_rng(0).permutation(80)
@@ -175,9 +215,10 @@ class TestLoss:
     def test_firing_rates_against_one_hot(self, rng):
         rates, y = rng.random((6, 4)).astype(np.float32), rng.integers(0, 4, 6)
         expected = np.mean((rates - np.eye(4)[y]) ** 2)
-        loss = FiringRateError()
-        assert float(loss(y[:, None], rates)) == pytest.approx(expected)
-        assert float(loss(np.eye(4)[y], rates)) == pytest.approx(expected)
+        assert float(FiringRateError()(y[:, None], rates)) == pytest.approx(expected)
+        assert float(FiringRateError(rows=True)(np.eye(4)[y], rates)) == pytest.approx(expected)
+        single = FiringRateError(rows=True)(np.zeros((6, 1)), rates[:, :1])
+        assert float(single) == pytest.approx(np.mean(rates[:, 0] ** 2))
 
     def test_is_the_default_for_rates_only(self, problem):
         x, y = problem
@@ -204,6 +245,12 @@ class TestCheckpoints:
         with pytest.raises(snc.TrainingInterrupted, match="after 2 of 4 epochs"):
             train(data, checkpoint=path, on_epoch=stop, **options)
         assert same(train(data, checkpoint=path, **options), train(data, **options))
+
+    def test_numbers_of_numpy(self, problem, tmp_path):
+        numbers = {"batch_size": np.int64(20), "seed": np.int64(1), "activity_penalty": np.float32(0.5)}
+        path = tmp_path / "checkpoint.npz"
+        trained = train(problem, epochs=1, n_steps=np.int64(N_STEPS), checkpoint=path, **numbers)
+        assert trained.model.metadata["n_steps"] == N_STEPS
 
     @pytest.mark.parametrize("change", ["steps", "events", "split"])
     def test_of_another_training_is_refused(self, change, recordings, tmp_path):
@@ -239,6 +286,12 @@ class TestErrors:
             labels = recordings.labels if data is recordings else y
             with pytest.raises(snc.SettingsError, match=message):
                 train((data, labels), net, **options)
+
+    def test_where_images_are_wanted(self, recordings):
+        network = snc.convert(small_cnn())
+        for x in (recordings, [recordings[0], recordings[1][:5]], recordings.events):
+            with pytest.raises(snc.SettingsError, match="x must be an array of images"):
+                snc.normalize(network, x)
 
     def test_bad_recordings(self, recordings):
         with pytest.raises(snc.SettingsError, match="recordings must be Recordings, got ndarray"):

@@ -151,7 +151,11 @@ class ConvNetwork(nengo.Network):
 
 def described(network):
     """What a user passed in the place of a network, for messages."""
-    return f"one that {network.settings.made_by} made" if isinstance(network, ConvNetwork) else type(network).__name__
+    if not isinstance(network, ConvNetwork):
+        return type(network).__name__
+    if not network.settings.has_rates:
+        return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
+    return f"one that {network.settings.made_by} made"
 
 
 def check_network(network):

@@ -21,7 +21,7 @@ class SurrogateSettings(NativeBase):
     output_synapse: object = 0.1
     probe_layers: tuple = ()
 
-    made_by: typing.ClassVar = "convert, from SurrogateLIF neurons,"
+    made_by: typing.ClassVar = "convert"
     accumulates: typing.ClassVar = True
     has_rates: typing.ClassVar = False
 

@@ -72,8 +72,20 @@ class TrainableSettings(Settings):
                 )
             object.__setattr__(self, "max_rates", 1 / self.neuron_type.amplitude)
         self._check_rates()
-        if self.has_rates:
+        if not self.has_rates:
+            self._check_through_time()
+        else:
             rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))  # raises where the type has none
+
+    def _check_through_time(self):
+        """Raise SettingsError for what training through time does not heed."""
+        rate = 1 / self.neuron_type.amplitude
+        if not (np.array_equal(self.max_rates, rate) and np.array_equal(self.intercepts, 0)):
+            raise SettingsError("SurrogateLIF takes its input as it is: leave max_rates and intercepts out")
+        if self.neuron_type.initial_state:
+            raise SettingsError(
+                "SurrogateLIF is trained from its reset potential on: leave initial_state out, and give reset_potential"
+            )
 
     def _check_rates(self):
         if any(isinstance(value, nengo.dists.Distribution) for value in (self.max_rates, self.intercepts)):
@@ -267,7 +279,8 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
     neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
     settings = TrainableSettings(neuron_type=neuron_type, **settings)
     rates = settings.max_rates
-    if neuron_type.spiking and not isinstance(rates, nengo.dists.Distribution) and np.max(rates) < 10:
+    known = settings.has_rates and not isinstance(rates, nengo.dists.Distribution)
+    if neuron_type.spiking and known and np.max(rates) < 10:
         warnings.warn(
             f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",

@@ -27,8 +27,7 @@ def add_evaluate(commands):
 def evaluate(options):
     """The ``evaluate`` command."""
     check_distinct(options, network=options.network, report=options.report, json=options.json)
-    if shows_recordings(options) and options.steps is None:
-        options.wrong_usage("--steps is needed for recordings: as many as the network was trained with")
+    shows_recordings(options)  # before the network is read
     network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)

@@ -64,7 +64,7 @@ def shows_recordings(options):
 
 def add_steps(parser, steps=None):
     """The options that say how long images are shown; without a default, networks that know it say so."""
-    own = "" if steps else " (default: 30, or what time to first spike takes)"
+    own = "" if steps else " (default: as many as it was trained through or time to first spike takes, else 30)"
     parser.add_argument("--steps", type=positive, default=steps, help=f"time steps for which each image is shown{own}")
     parser.add_argument(
         "--skip-steps", type=natural, default=0, metavar="N", help="leave the first N steps out of the class scores"

@@ -1,10 +1,11 @@
 """Events: recordings of event cameras, real and simulated ones, and the frames that networks see."""
 
 from .dataset import EventDataset, load_events
+from .event import EVENT
 from .files import read_events, write_events
 from .folders import read_recordings, write_recordings
 from .frames import event_frames
-from .recordings import EVENT, Recordings
+from .recordings import Recordings
 from .simulation import simulate_recordings
 from .statistics import EventStatistics, event_statistics
 from .transforms import crop, downsample, stabilise

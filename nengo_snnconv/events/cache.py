@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ..atomic import atomic_write
-from .recordings import EVENT
+from .event import EVENT
 
 
 def cached(folder, key, slots, read):

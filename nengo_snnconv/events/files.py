@@ -7,7 +7,7 @@ import numpy as np
 
 from ..atomic import atomic_write
 from ..exceptions import DatasetError, SettingsError
-from .recordings import EVENT, check_fields
+from .event import EVENT, check_fields
 
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
 EVENT_BYTES = _PACKED.itemsize

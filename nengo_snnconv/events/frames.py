@@ -4,6 +4,7 @@ import numpy as np
 
 from ..checks import check_counts
 from ..exceptions import SettingsError
+from .event import check_fields
 
 SPLITS = ("count", "time", "window")
 
@@ -36,8 +37,9 @@ def event_frames(events, n_steps, shape, *, split="count", window_us=None, merge
     Raises
     ------
     SettingsError
-        If an argument cannot work, an event lies outside of the sensor, or time runs backwards.
+        If an argument cannot work, an event lies outside of the sensor, or, for frames by time, time runs backwards.
     """
+    check_fields(events)
     check_split(n_steps, split, window_us)
     borders = frame_borders(events, n_steps, split, window_us)
     return count_events(events, borders[None], shape, merge_polarities)[0]
@@ -50,8 +52,8 @@ def check_split(n_steps, split, window_us):
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
     if (split == "window") != (window_us is not None):
         raise SettingsError("window_us, the length of a frame, is for split='window', which needs it")
-    if window_us is not None and not window_us > 0:
-        raise SettingsError(f"window_us must be above 0 microseconds, got {window_us!r}")
+    if window_us is not None and not 0 < window_us < np.inf:
+        raise SettingsError(f"window_us must be above 0 microseconds and finite, got {window_us!r}")
 
 
 def frame_borders(events, n_steps, split, window_us):
@@ -103,6 +105,7 @@ def count_events(events, borders, shape, merge_polarities=False):
 
 def _read_only(array):
     """A view that cannot be written, of a plain ndarray, so that the kernel is compiled once for all."""
-    view = np.asarray(array).view()
+    array = np.asarray(array)
+    view = array.astype(array.dtype.newbyteorder("="), copy=False).view()
     view.flags.writeable = False
     return view

@@ -1,14 +1,13 @@
 """Recordings: many recordings of an event camera with their classes, in one array of events."""
 
+import operator
 import zlib
 
 import numpy as np
 
 from ..exceptions import SettingsError
+from .event import EVENT, check_fields, checked_sensor
 from .frames import check_split, count_events, frame_borders
-
-# x, y in pixels from the upper left corner, polarity (True: ON, brighter), t in microseconds; 8 bytes
-EVENT = np.dtype([("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "<u4")], align=True)
 
 
 class Recordings:
@@ -40,8 +39,13 @@ class Recordings:
     def __init__(self, events, starts, stops, labels, sensor=(34, 34), numbers=None):
         check_fields(events)
         self.events = events
+        labels = np.asarray(labels)
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) and len(labels):
+            raise SettingsError(
+                f"labels must be class numbers, integers (recordings,), got {labels.dtype} {labels.shape}"
+            )
         self.starts, self.stops, self.labels = (np.asarray(values, np.int64) for values in (starts, stops, labels))
-        self.sensor = tuple(int(n) for n in sensor)
+        self.sensor = checked_sensor(sensor)
         self.numbers = np.arange(len(self.labels)) if numbers is None else np.asarray(numbers, np.int64)
         if not len(self.starts) == len(self.stops) == len(self.labels) == len(self.numbers):
             raise SettingsError(
@@ -67,7 +71,8 @@ class Recordings:
         return len(self.labels)
 
     def __getitem__(self, index):
-        if isinstance(index, int | np.integer):
+        if np.ndim(index) == 0 and not isinstance(index, slice):
+            index = operator.index(index)
             return self.events[self.starts[index] : self.stops[index]]
         return Recordings(
             self.events, self.starts[index], self.stops[index], self.labels[index], self.sensor, self.numbers[index]
@@ -114,13 +119,3 @@ class Recordings:
             for name in EVENT.names:  # one by one, for the bytes between them mean nothing
                 crc = zlib.crc32(np.ascontiguousarray(self[i][name]), crc)
         return crc
-
-
-def check_fields(events):
-    """Raise SettingsError where an array of events lacks fields."""
-    fields = getattr(getattr(events, "dtype", None), "names", None) or ()
-    missing = [name for name in EVENT.names if name not in fields]
-    if missing:
-        raise SettingsError(
-            f"events must be a structured array with the fields {', '.join(EVENT.names)}; {', '.join(missing)} missing"
-        )

@@ -10,7 +10,8 @@ import numpy as np
 from ..checks import check_counts
 from ..exceptions import SettingsError
 from ..progress import progress_bar
-from .recordings import EVENT, Recordings
+from .event import EVENT, checked_sensor
+from .recordings import Recordings
 from .saccades import SACCADES
 
 BATCH = 64  # images that a thread simulates at a time
@@ -155,9 +156,10 @@ def _checked_images(images, labels, numbers):
 
 def _checked_sensor(sensor):
     """The sensor's shape; SettingsError where its pixels have no place in an event."""
-    if len(sensor) != 2 or not all(isinstance(n, int | np.integer) and 1 <= n <= 255 for n in sensor):
+    sensor = checked_sensor(sensor)
+    if max(sensor) > 255:
         raise SettingsError(f"sensor must be height and width in pixels, each from 1 to 255, got {sensor!r}")
-    return tuple(sensor)
+    return sensor
 
 
 def _check_numbers(positive, rest):

@@ -139,9 +139,11 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
     intervals = np.zeros((LONGEST_US // INTERVAL_US + 1, 2), np.int64)
     for i in range(len(recordings)):
         events = recordings[i]
+        if len(events) and not (events["x"].max() < width and events["y"].max() < height):
+            raise SettingsError(f"recording {i} has events outside of the sensor of {width} x {height} pixels")
         part = np.searchsorted(part_ends_us, events["t"], side="right")
         pixel = events["y"].astype(np.int64) * width + events["x"]
-        polarity = events["polarity"].astype(np.int64)
+        polarity = (events["polarity"] > 0).astype(np.int64)
         density += np.bincount((part * height * width + pixel) * 2 + polarity, minlength=density.size)
         rate = _added(rate, np.bincount(events["t"].astype(np.int64) // bin_us * 2 + polarity))
         _count_intervals(events["t"], pixel, polarity, intervals)

@@ -1,5 +1,8 @@
 """SurrogateLIF: the discrete leaky integrate-and-fire neuron that learns through time, for nengo and nengo_dl."""
 
+import math
+import numbers
+
 import numpy as np
 from nengo.dists import Choice
 from nengo.params import BoolParam, EnumParam, NumberParam
@@ -46,13 +49,14 @@ class SurrogateLIF(UnitGain):
     detach_reset : bool
         Take no gradient through the reset, that is, through S in the equation of V.
     amplitude : float
-        A spike is an impulse of height amplitude / dt: with 0.001, the default, and steps of 1 ms, its height is 1.
+        A spike is an impulse of height amplitude / dt: with 0.001, the default, and steps of 1 ms, its height is 1, as
+        training through time takes it to be; ``evaluate`` and ``record`` want a ``dt`` that is equal to it.
     initial_state : dict, optional
         {"voltage": distribution or array} sets the potential at the start for each neuron.
 
     Raises
     ------
-    nengo.exceptions.ValidationError
+    nengo.exceptions.ValidationError, SettingsError
         If a parameter is out of its range.
     """
 
@@ -82,6 +86,10 @@ class SurrogateLIF(UnitGain):
         initial_state=None,
     ):
         super().__init__(initial_state)
+        given = {"tau": tau, "threshold": threshold, "reset_potential": reset_potential, "slope": slope}
+        for name, value in given.items():
+            if isinstance(value, numbers.Real) and not math.isfinite(value):
+                raise SettingsError(f"{name} must be finite, got {value!r}")
         self.tau = tau
         self.threshold = threshold
         self.reset = reset

@@ -44,7 +44,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
 
     picture = recording.images[image]
     if moving and picture.shape[2] <= 2:
-        axes[0].imshow(event_colours(picture, picture.max()))
+        axes[0].imshow(event_colours(picture, picture.max() or 1))
     else:
         draw_input(axes[0], picture)
     title = "mean frame" if moving else "input"

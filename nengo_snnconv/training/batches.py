@@ -7,7 +7,7 @@ from ..exceptions import SettingsError
 
 
 class EpochBatches(tf.keras.utils.Sequence):
-    """The batches of an epoch over items that have steps.
+    """The batches of an epoch.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class EpochBatches(tf.keras.utils.Sequence):
         return items, self.y[self.order[number]]
 
     def _augmented(self, items, rng):
+        if self.inputs.n_steps is None:
+            return augmented(self.augment, items, rng)
         n, n_steps, *space, channels = items.shape
         images = np.moveaxis(items, 1, -2).reshape(n, *space, n_steps * channels)
         images = augmented(self.augment, images, rng)

@@ -121,9 +121,14 @@ class NengoDLEngine(Engine):
             self.active = self._probe_active_share()
             losses[self.active] = lambda _, share: self.penalty(share)
         self.simulator = nengo_dl.Simulator(
-            self.trained, minibatch_size=self.batch_size, seed=self.network.seed, progress_bar=False
+            self.trained,
+            # spikes of height 1 through time
+            dt=0.001 if self.n_steps is None else self.trained.settings.spike_amplitude,
+            minibatch_size=self.batch_size,
+            seed=self.network.seed,
+            progress_bar=False,
         )
-        share = "accuracy" if self.n_steps is None else self._of_mean(_accuracy, "accuracy")
+        share = "accuracy" if self.n_steps is None else self._of_mean(self._accuracy, "accuracy")
         metrics = {self.probe: [share]} | ({self.active: [_mean]} if self.penalised else {})
         self.simulator.compile(self.optimizer, loss=losses, metrics=metrics)
         self.keras = self.simulator.keras_model
@@ -138,6 +143,10 @@ class NengoDLEngine(Engine):
 
         of_mean.__name__ = name
         return of_mean
+
+    def _accuracy(self, y, scores):
+        classes = tf.argmax(y, axis=-1) if self.rows else tf.cast(y[:, 0], tf.int64)
+        return tf.cast(tf.argmax(scores, axis=-1) == classes, scores.dtype)
 
     def _probe_active_share(self):
         """A probe on the share of neurons that are active."""
@@ -202,11 +211,6 @@ class _SimulatorBatches(tf.keras.utils.Sequence):
 
 def _mean(_, values):
     return tf.reduce_mean(values)
-
-
-def _accuracy(y, scores):
-    classes = tf.argmax(y, axis=-1) if y.shape[-1] > 1 else tf.cast(y[:, 0], tf.int64)
-    return tf.cast(tf.argmax(scores, axis=-1) == classes, scores.dtype)
 
 
 ENGINES = {"keras": KerasEngine, "nengo_dl": NengoDLEngine}

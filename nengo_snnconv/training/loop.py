@@ -18,7 +18,7 @@ from ..build.unrolled_model import unrolled_model
 from ..checks import check_counts, check_targets
 from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
-from ..inputs import as_inputs
+from ..inputs import Images, as_inputs
 from ..interrupts import deferred_interrupt
 from ..metrics import accuracy
 from ..model.files import model_to_json
@@ -169,10 +169,10 @@ def train(
             "training data": _checksum(x, y),
             "validation data": None if validation is None else _checksum(*validation),
         }
-        checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(run)))
+        checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(_jsonable(run))))
     saved = checkpoint.read() if checkpoint else None
     # the loss can rise while the penalty grows, over the first half
-    state = _Progress(network, saved, early_stopping, epochs // 2 if activity_penalty else 0)
+    state = _Progress(network, saved, early_stopping, epochs // 2 if activity_penalty else 0, n_steps)
     if state.epoch > epochs:
         raise SettingsError(
             f"the checkpoint {checkpoint.path} has {state.epoch} epochs already, more than epochs={epochs}: "
@@ -197,7 +197,7 @@ def train(
                 if callable(schedule):
                     optimizer.learning_rate = float(schedule(epoch))
                 start = time.perf_counter()
-                data = _epoch_data(x, y, batch_size, augment, [seed, epoch])
+                data = _epoch_data(x, y, batch_size, augment, [seed, epoch], n_steps is not None)
                 with progress_bar(len(x) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
                     callbacks = [_Batches(bar, check_interrupt), tf.keras.callbacks.TerminateOnNaN()]
                     figures = trainer.fit(*data, callbacks)
@@ -228,8 +228,9 @@ def train(
 class _Progress:
     """How far a training has come: the network after its last complete epoch, history and best epoch."""
 
-    def __init__(self, network, saved, patience, unsettled=0):
+    def __init__(self, network, saved, patience, unsettled=0, n_steps=None):
         self.patience, self.unsettled = patience, unsettled
+        self.through_time = {} if n_steps is None else {"n_steps": int(n_steps)}
         self.epoch, self.best_epoch, self.best = 0, 0, None
         self.network = network
         self.history = network.history
@@ -239,7 +240,7 @@ class _Progress:
             self.network = self._network(arrays)
 
     def _network(self, arrays):
-        metadata = {**self.network.model.metadata, "history": copy.deepcopy(self.history)}
+        metadata = {**self.network.model.metadata, **self.through_time, "history": copy.deepcopy(self.history)}
         return self.network.rebuild(self.network.model.replace(arrays=arrays, metadata=metadata))
 
     def after(self, arrays, figures):
@@ -361,11 +362,11 @@ def _learning_rate(optimizer):
     return float(rate)
 
 
-def _epoch_data(x, y, batch_size, augment, seed):
+def _epoch_data(x, y, batch_size, augment, seed, through_time):
     """What an epoch sees: (images, targets), or batches and None."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))[: len(x) // batch_size * batch_size]
-    if x.n_steps is not None:
+    if x.n_steps is not None or (through_time and not isinstance(x, Images)):
         return EpochBatches(x, y, order, batch_size, augment, seed), None
     images = x.batch(order)
     return images if augment is None else augmented(augment, images, rng), y[order]
@@ -402,6 +403,8 @@ def _checksum(x, y):
 def _jsonable(value):
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

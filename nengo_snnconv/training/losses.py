@@ -5,15 +5,20 @@ from ..exceptions import SettingsError
 
 
 class FiringRateError(tf.keras.losses.Loss):
-    """Mean squared error of firing rates: each output neuron is to fire in every step for its class, else in none."""
+    """Mean squared error of firing rates: each output neuron is to fire in every step for its class, else in none.
 
-    def __init__(self):
+    Parameters
+    ----------
+    rows : bool
+        Targets are a rate for each output (batch, classes), not class numbers (batch,) or (batch, 1).
+    """
+
+    def __init__(self, rows=False):
         super().__init__(name="firing_rate_error")
+        self.rows = rows
 
     def call(self, y, rates):
-        """Targets are class numbers (batch, 1), or a rate for each output (batch, classes)."""
-        y, rates = tf.convert_to_tensor(y), tf.convert_to_tensor(rates)
-        if y.shape.rank == 1 or y.shape[-1] == 1:
+        if not self.rows:
             y = tf.one_hot(tf.cast(tf.reshape(y, (-1,)), tf.int32), rates.shape[-1], dtype=rates.dtype)
         return tf.reduce_mean(tf.math.squared_difference(tf.cast(y, rates.dtype), rates), axis=-1)
 
@@ -24,7 +29,7 @@ def loss_of(loss, y, firing_rates=False):
     With ``firing_rates``, for scores that are rates, None is :class:`FiringRateError`.
     """
     if loss is None and firing_rates:
-        return FiringRateError()
+        return FiringRateError(rows=y.ndim > 1)
     if loss is None:
         loss = "sparse_categorical_crossentropy" if y.ndim == 1 else "categorical_crossentropy"
     if loss == "sparse_categorical_crossentropy":
