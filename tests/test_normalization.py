@@ -204,7 +204,7 @@ class TestHardCases:
         ({"x": iter(())}, "hold no images"),
         ({"x": np.full((2, 6, 6, 2), np.nan)}, "NaN"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else ", ".join(value),
 )
 def test_bad_arguments(x, options, message):
     arguments = {"x": x, **options}

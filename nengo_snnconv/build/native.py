@@ -15,7 +15,7 @@ from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
 from .network import NativeBase
-from .objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
+from .objects import add_output, biased_node, linear_row, maximum_node, placed_neurons
 from .transforms import bias_of, connect
 
 INPUT_CODINGS = ("constant", "poisson")
@@ -138,11 +138,7 @@ def _place(layer, settings, model, objects):
     A linear layer is a Node that sums what its connections bring.
     """
     sources = [objects[name] for name in layer.inputs]
-    node = linear_node(layer, model, sources, [settings.synapse_from(source) for source in sources])
-    bias = bias_of(layer, model)
-    if bias.any():
-        nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
-    return node
+    return biased_node(layer, model, sources, [settings.synapse_from(source) for source in sources])
 
 
 def driving_neurons(model):

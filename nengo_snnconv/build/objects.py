@@ -5,13 +5,22 @@ import numpy as np
 
 from ..model import layers as specs
 from ..neurons.max_gate import MaxGate
-from .transforms import connect
+from .transforms import bias_of, connect
 
 
 def linear_node(layer, model, sources, synapses):
     """A Node that sums what a linear layer makes of its sources, but for its bias."""
     node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
     connect(layer, model, sources, node, synapses)
+    return node
+
+
+def biased_node(layer, model, sources, synapses):
+    """A Node that sums what a linear layer makes of its sources, and its bias as constant current."""
+    node = linear_node(layer, model, sources, synapses)
+    bias = bias_of(layer, model)
+    if bias.any():
+        nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
     return node
 
 

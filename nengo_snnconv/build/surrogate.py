@@ -10,8 +10,7 @@ from ..compat import nengo_dl
 from ..model import layers as specs
 from ..neurons.rates import rate_function
 from .network import NativeBase
-from .objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
-from .transforms import bias_of
+from .objects import add_output, biased_node, linear_row, maximum_node, placed_neurons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +48,7 @@ class SurrogateSettings(NativeBase):
             return neurons
         if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
             return maximum_node(layer, model, sources[0], None, cumulative=False)
-        node = linear_node(layer, model, sources, [None] * len(sources))
-        bias = bias_of(layer, model)
-        if bias.any():
-            nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
-        return node
+        return biased_node(layer, model, sources, [None] * len(sources))
 
     def report_row(self, layer, model):
         if isinstance(layer, specs.Input):

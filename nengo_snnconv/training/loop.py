@@ -151,10 +151,10 @@ def train(
             "epochs before": len(network.history.get("loss", ())),
             "optimizer": {
                 "class": type(optimizer).__name__,
-                **_jsonable(optimizer.get_config()),
+                **optimizer.get_config(),
                 "learning_rate": None,
             },
-            "learning_rate": _jsonable(base_rate),
+            "learning_rate": base_rate,
             "schedule": "function" if callable(schedule) else schedule,
             # the others can be trained on
             "epochs": epochs if schedule == "cosine" or activity_penalty else None,
