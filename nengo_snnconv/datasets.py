@@ -145,7 +145,7 @@ def load_dataset(name, *, train=None, test=None):
         class_names = source.class_names
     else:
         hint = "; recordings of events are loaded with load_events" if name == "n-mnist" else ""
-        raise DatasetError(f"there is no data set of images {name!r}; there are {', '.join(DATASETS)}{hint}")
+        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}{hint}")
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,

@@ -11,6 +11,7 @@ SMALL = {
     "epochs=8": "epochs=1",
     "n_steps=30": "n_steps=3",
     "x_train[:1000]": "x_train[:100]",
+    "y_train[:1000]": "y_train[:100]",
     "reshape(10000, ": "reshape(400, ",
 }
 
