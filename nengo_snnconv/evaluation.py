@@ -185,8 +185,9 @@ class Evaluation:
 
     def summary(self):
         """The figures as text, a line each."""
+        item, picture = ("recording", "frame") if self.moving else ("image", "image")
         rows = [
-            ("recordings" if self.moving else "images", f"{len(self.y):,}"),
+            (f"{item}s", f"{len(self.y):,}"),
             (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
         ]
         if self.ann_accuracy is not None:
@@ -195,10 +196,10 @@ class Evaluation:
         if self.layers:
             rows += [
                 ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
-                ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
+                ("synaptic operations", f"{self.synaptic_operations:,.0f} per {item}"),
                 (
                     "operations of the ANN",
-                    f"{self.ann_operations:,} per image, {self.input_operations:,} for its input",
+                    f"{self.ann_operations:,} per {picture}, {self.input_operations:,} for its input",
                 ),
             ]
         if self.input_layer:
