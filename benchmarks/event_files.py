@@ -1,8 +1,8 @@
-"""N-MNIST: how long reading and framing take, where the image was on the sensor, and what stabilising it gains.
+"""N-MNIST: times of reading and framing, where the image was on the sensor, and how close simulated recordings come.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/event_files.py
 
-needs N-MNIST, or a part of it, and MNIST in that folder; writes docs/results/event-files.* in half a minute.
+needs N-MNIST, or a part of it, and MNIST in that folder; writes docs/results/event-files.{md,json,png} in a minute.
 """
 
 import functools
@@ -11,10 +11,11 @@ import tempfile
 import time
 
 import numpy as np
-from results import publish
+from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv import events as ev
+from nengo_snnconv.atomic import atomic_write
 from nengo_snnconv.events.frames import SPLITS
 from nengo_snnconv.events.saccades import SACCADES
 
@@ -100,7 +101,17 @@ def sharpness(recordings):
     return float(np.mean((pictures**2).sum(axis=1) / pictures.sum(axis=1) ** 2) * pictures.shape[1])
 
 
-def table(n, times, sharp, apart):
+def draw_beside_simulated(real, mnist):
+    """Draw statistics of recordings and of simulated ones of the same images; how they differ, as a dict."""
+    images = mnist.x_train[real.numbers]
+    simulated = snc.simulate_recordings(images, real.labels, numbers=real.numbers)
+    axes = snc.plot_event_statistics({"real": real, "simulated": simulated})
+    with atomic_write(ROOT / "docs" / "results" / "event-files.png") as file:
+        axes["rate"].figure.figure.savefig(file, format="png", dpi=80)
+    return snc.event_statistics(simulated).compare(snc.event_statistics(real))
+
+
+def table(n, times, sharp, apart, differences):
     """The figures as Markdown."""
     rows = [
         (f"reading {n:,} recordings from files", f"{times['files']:.2f} s"),
@@ -115,6 +126,18 @@ def table(n, times, sharp, apart):
         "Where events correlate best with the edges of the images differs from the saccades that simulation and",
     ]
     lines += [f"stabilising use by {apart:.2f} pixels, the median over knots {KNOT_US // 1000} ms apart."]
+    names = {
+        "events_mean": "events of a recording",
+        "events_sd": "their standard deviation",
+        "on_share": "share of ON events (difference)",
+        "parts": "events of a saccade and polarity (largest)",
+        "interval_off": "median interval of a pixel, OFF",
+        "interval_on": "median interval of a pixel, ON",
+        "rate": "events at another time (bins of 5 ms)",
+        "density": "events at another pixel, in another saccade or of another polarity",
+    }
+    lines += ["", "| simulated against real recordings of the same images | differs by |", "|---|---|"]
+    lines += [f"| {text} | {100 * differences[name]:.1f} % |" for name, text in names.items()]
     return "\n".join(lines)
 
 
@@ -128,11 +151,19 @@ def main():
         f"first {len(recordings)} of {part}": (sharpness(recordings), sharpness(recordings.transformed(ev.stabilise)))
         for part, recordings in (("Train", train), ("Test", test))
     }
+    differences = draw_beside_simulated(train, mnist)
     times, n = speed(data), len(data.train) + len(data.test)
     publish(
         "event-files",
-        table(n, times, sharp, apart),
-        {"recordings": n, "seconds": times, "sharpness": sharp, "path": path.tolist(), "pixels_apart": apart},
+        table(n, times, sharp, apart, differences),
+        {
+            "recordings": n,
+            "seconds": times,
+            "sharpness": sharp,
+            "path": path.tolist(),
+            "pixels_apart": apart,
+            "simulated": differences,
+        },
     )
 
 
