@@ -7,11 +7,10 @@ continues from build/rate-training.checkpoint.npz when it is interrupted while t
 """
 
 import argparse
-import time
+import functools
 
 import nengo
-import numpy as np
-from results import ROOT, publish
+from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
@@ -98,15 +97,11 @@ def step_times(network, data, steps=20, repeats=3):
     x, y = data.x_train[: 200 * steps], data.y_train[: 200 * steps]
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in ENGINES.items()}
-    times = {name: [] for name in engines}
-    for _ in range(repeats + 1):
-        for name, engine in engines.items():
-            started = time.perf_counter()
-            engine.fit(x, y, [])
-            times[name].append((time.perf_counter() - started) / steps)
+    fits = {name: functools.partial(engine.fit, x, y, []) for name, engine in engines.items()}
+    times = median_seconds(fits, repeats)
     for engine in engines.values():
         engine.close()
-    return {name: float(np.median(values[1:])) for name, values in times.items()}  # the first one compiles
+    return {name: seconds / steps for name, seconds in times.items()}
 
 
 if __name__ == "__main__":

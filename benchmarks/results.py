@@ -6,7 +6,9 @@ import json
 import os
 import pathlib
 import platform
+import statistics
 import sys
+import time
 
 from nengo_snnconv.atomic import atomic_write
 
@@ -21,6 +23,17 @@ def machine():
             processor = line.partition(":")[2].strip()
     versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "nengo", "nengo-dl", "numpy"))
     return f"{os.cpu_count()} cores of {processor}, Python {platform.python_version()}, {versions}"
+
+
+def median_seconds(functions, repeats):
+    """Median seconds of calls, {name: seconds}, taking turns; a first turn, which compiles, is left out."""
+    times = {name: [] for name in functions}
+    for _ in range(repeats + 1):
+        for name, function in functions.items():
+            started = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
 def publish(name, table, figures):

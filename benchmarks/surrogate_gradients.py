@@ -8,11 +8,12 @@ images of MNIST, which no network is trained on.
 """
 
 import argparse
+import functools
 import time
 
 import nengo
 import numpy as np
-from results import ROOT, publish
+from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.atomic import atomic_write
@@ -142,16 +143,12 @@ def engine_times(recordings, n_steps, batch_size=50, n_batches=4, repeats=3):
         name: engine(network, copy_optimizer(None), FiringRateError(), batch_size, n_steps=n_steps)
         for name, engine in ENGINES.items()
     }
-    times = {name: [] for name in engines}
-    for _ in range(repeats + 1):
-        for name, engine in engines.items():
-            started = time.perf_counter()
-            engine.fit(batches, None, [])
-            times[name].append((time.perf_counter() - started) / n_batches)
+    fits = {name: functools.partial(engine.fit, batches, None, []) for name, engine in engines.items()}
+    times = median_seconds(fits, repeats)
     for engine in engines.values():
         engine.close()
     tf.keras.backend.clear_session()
-    found = {name: float(np.median(values[1:])) for name, values in times.items()}  # the first one compiles
+    found = {name: seconds / n_batches for name, seconds in times.items()}
     print(n_steps, found, flush=True)
     return found
 

@@ -80,6 +80,10 @@ class Runner:
     def __exit__(self, *_):
         self.simulator.close()
 
+    def counts_frames(self, inputs):
+        """Whether frames are counted as events: the network spikes, and does not make spikes of its own of them."""
+        return bool(self.spiking) and inputs.n_steps is not None and not self.input_spikes
+
     def run(self, inputs):
         """Show all inputs for all steps: yields, for a minibatch and a chunk of time after another,
 
@@ -88,13 +92,13 @@ class Runner:
         that moves, and the membrane potentials in thresholds among them, if they are asked for, as "potential/<name>".
         """
         name_of_input = self.simulator.network.model.input
-        settings, warned = self.simulator.network.settings, not self.input_spikes
-        if not warned and isinstance(inputs, Images):
-            warned = True
+        settings, unchecked = self.simulator.network.settings, self.input_spikes
+        if unchecked and isinstance(inputs, Images):
             check_input(inputs.batch(slice(None)), settings)
+            unchecked = False
         for first in range(0, len(inputs), self.simulator.at_once):
             images = inputs.batch(slice(first, first + self.simulator.at_once))
-            warned = warned or check_input(images, settings)
+            unchecked = unchecked and not check_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
             read_out = averaged(self.skip_steps) if self.accumulates else None
             self.simulator.show(images, first)
@@ -102,7 +106,7 @@ class Runner:
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
                 activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
-                if self.spiking and inputs.n_steps is not None and not self.input_spikes:
+                if self.counts_frames(inputs):
                     activity[name_of_input] = self._magnitude(name_of_input, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):
                     activity[label] = (values[label] - self.rest) / self.threshold

@@ -47,7 +47,7 @@ def simulated(network, inputs, n_steps, backend, synapse, skip_steps, minibatch_
         watch.begin(runner)
     step_predictions = np.empty((n_steps, n_items), np.int32)
     scores = np.empty((n_items, model.size(model.output)), np.float32)
-    counted = [*runner.recorded, *([model.input] if runner.spiking and inputs.n_steps is not None else [])]
+    counted = [*runner.recorded, *([model.input] if runner.counts_frames(inputs) else [])]
     totals = {name: np.zeros(model.size(name)) for name in counted}
     per_step = {name: np.zeros(n_steps) for name in counted}
     started = time.perf_counter()

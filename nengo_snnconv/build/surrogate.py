@@ -8,7 +8,6 @@ import numpy as np
 
 from ..compat import nengo_dl
 from ..model import layers as specs
-from ..neurons.rates import rate_function
 from .network import NativeBase
 from .objects import add_output, biased_node, linear_row, maximum_node, placed_neurons
 
@@ -23,9 +22,6 @@ class SurrogateSettings(NativeBase):
     made_by: typing.ClassVar = "convert"
     accumulates: typing.ClassVar = True
     has_rates: typing.ClassVar = False
-
-    def rate(self, model, name):
-        return rate_function(self.neuron_type)(None)  # raises: there is none
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)

@@ -11,12 +11,9 @@ from .keras_layers import keras_layer
 class _StepsFirst(tf.keras.layers.Layer):
     """(images, steps, ...) as (steps * images, ...), so that layers do all steps at once and a step lies together."""
 
-    def build(self, shape):
-        self.shape = shape[2:]  # what a Sequence of batches gives has no known shape
-
     def call(self, inputs):
-        order = (1, 0, *range(2, 2 + len(self.shape)))
-        return tf.reshape(tf.transpose(inputs, order), (-1, *self.shape))
+        order = (1, 0, *range(2, inputs.shape.rank))
+        return tf.reshape(tf.transpose(inputs, order), (-1, *inputs.shape[2:]))
 
 
 class _Repeated(tf.keras.layers.Layer):

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from .options import RECORDED, above_zero, add_command, add_data, check_distinct, check_writable, positive
-from .training import print_epoch
+from .training import LEARNING_RATE, print_epoch
 
 
 def add_compare(commands):
@@ -24,7 +24,7 @@ def add_compare(commands):
     )
     parser.add_argument("--epochs", type=positive, default=10, help="of each network")
     parser.add_argument("--batch-size", type=positive, default=100)
-    parser.add_argument("--learning-rate", type=above_zero, default=3e-3, help="annealed to 0 by a cosine")
+    parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
     parser.add_argument("--train-items", type=positive, metavar="N", help="train on the first N only")
     parser.add_argument("--test-items", type=positive, metavar="N", help="test on the first N only")
     parser.add_argument(
