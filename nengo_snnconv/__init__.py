@@ -48,6 +48,7 @@ _HOMES = {
     "neurons.time_to_first_spike": ("TimeToFirstSpike",),
     "encoding": ("poisson_spikes",),
     "presets": ("preset",),
+    "simulator": ("Simulator",),
     "training": ("random_affine", "train"),
     "bounds": ("error_bounds",),
     "diagnosis": ("Diagnosis", "diagnose"),

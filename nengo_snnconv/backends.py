@@ -7,7 +7,8 @@ import numpy as np
 
 from .build.network import NativeBase
 from .compat import nengo_dl
-from .exceptions import ConversionError
+from .exceptions import ConversionError, SettingsError
+from .simulator.engine import Engine
 
 
 class Backend(abc.ABC):
@@ -137,4 +138,80 @@ class NengoBackend(Backend):
         self.simulator.close()
 
 
-BACKENDS = {"nengo_dl": NengoDLBackend, "nengo": NengoBackend}
+class FastBackend(Backend):
+    """Our own simulator.
+
+    Parameters
+    ----------
+    counted : dict of str to float, optional
+        Count the events of these layers, in the place of probing those ``probed``, and by what their output is
+        multiplied to give a number of them; 0 to count any output but zero as one.
+
+    Attributes
+    ----------
+    totals : dict of str to ndarray, (units,)
+        Counts of all runs.
+    per_step : dict of str to ndarray, (steps,)
+        Counts of the last run.
+    """
+
+    def __init__(
+        self, network, probed, minibatch_size, dt, potentials=(), *, counted=None, memory_mb=None, precision="float32"
+    ):
+        super().__init__(network, probed if counted is None else (), minibatch_size, dt, potentials)
+        self.at_once = minibatch_size
+        objects = {name: (self.network.layers[name], weight) for name, weight in (counted or {}).items()}
+        memory = {} if memory_mb is None else {"memory_mb": memory_mb}
+        self.simulator = Engine(
+            self.network, dt, minibatch_size, self.probes.values(), objects, precision=precision, **memory
+        )
+
+    def initial_potential(self, name):
+        return self.simulator.initial_state(self.network.layers[name], "voltage")
+
+    def show(self, images, first):
+        self.images, self.done = images, 0
+        self.simulator.reset()
+
+    def run(self, n_steps):
+        still = self.images.shape[1] == 1
+        shown = self.images if still else self.images[:, self.done : self.done + n_steps]
+        self.done += n_steps
+        values = self.simulator.run(n_steps, {self.network.input: shown}, len(self.images))
+        return dict(zip(self.probes, values, strict=True))
+
+    @property
+    def totals(self):
+        return self.simulator.totals
+
+    @property
+    def per_step(self):
+        return self.simulator.per_step
+
+    def close(self):
+        """Nothing is held but memory."""
+
+
+BACKENDS = {"fast": FastBackend, "nengo_dl": NengoDLBackend, "nengo": NengoBackend}
+
+
+def opened(backend, *arguments, **options):
+    """A simulator by name; None for the fast one where it covers the network, or else NengoDL's.
+
+    ``options`` are those of the fast one, which the others do not have.
+    """
+    if backend not in (None, "fast") and options.get("precision", "float32") != "float32":
+        raise SettingsError(f"precision={options['precision']!r} is of the back end 'fast' only")
+    if backend in (None, "fast"):
+        try:
+            return FastBackend(*arguments, **options)
+        except ConversionError:
+            if backend == "fast" or options.get("precision", "float32") != "float32":
+                raise
+            backend = "nengo_dl"
+    return BACKENDS[backend](*arguments)
+
+
+def name_of(simulator):
+    """The name of a simulator among BACKENDS."""
+    return next(name for name, kind in BACKENDS.items() if type(simulator) is kind)

@@ -13,7 +13,7 @@ from .exceptions import SettingsError
 from .inputs import Images, as_inputs
 from .model import layers as specs
 from .runner import run_length
-from .tally import check_closed_form, computed, simulated
+from .tally import computed, has_closed_form, simulated
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -220,12 +220,13 @@ def evaluate(
     y,
     *,
     n_steps=None,
-    backend="nengo_dl",
+    backend=None,
     synapse=Default,
     skip_steps=0,
     minibatch_size=200,
     memory_mb=500,
     dt=0.001,
+    precision="float32",
     progress=None,
     watch=None,
 ):
@@ -244,10 +245,11 @@ def evaluate(
     n_steps : int, optional
         Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
         or 30.  Networks made by ``to_ttfs`` know how many they take.
-    backend : "nengo_dl", "nengo" or "fast"
-        The simulator.  nengo, the reference, shows one image after another; it cannot run the TensorNodes of networks
-        made by ``build_trainable``.  "fast" computes networks made by ``to_ttfs`` in closed form: the same spikes and
-        scores after every step, in the time of a few forward passes.
+    backend : "fast", "nengo_dl" or "nengo", optional
+        The simulator.  "fast" is our own, ``nengo_snnconv.Simulator``: the same spikes, many times faster; it computes
+        networks made by ``to_ttfs`` in closed form.  nengo, the reference, shows one image after another; it cannot run
+        the TensorNodes of networks made by ``build_trainable``.  By default "fast" where it covers the network, else
+        "nengo_dl".
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default, for networks
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
@@ -262,6 +264,8 @@ def evaluate(
         Roughly how much memory recorded activity may take; sets how many steps are a chunk.
     dt : float
         Seconds per step.
+    precision : "float32" or "bfloat16"
+        Of weights, on the back end "fast"; see :class:`Simulator`.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
     watch : object, optional
@@ -284,12 +288,23 @@ def evaluate(
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     n_steps = run_length(network, n_steps, inputs)
-    if backend == "fast":
-        check_closed_form(network, synapse, skip_steps, watch)
+    if backend in (None, "fast") and has_closed_form(network, synapse, skip_steps, precision, watch):
         tally = computed(network, inputs.batch(slice(None)), n_steps, minibatch_size, dt, progress)
     else:
-        options = (backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch)
-        tally = simulated(network, inputs, n_steps, *options)
+        tally = simulated(
+            network,
+            inputs,
+            n_steps,
+            progress,
+            watch,
+            backend=backend,
+            synapse=synapse,
+            skip_steps=skip_steps,
+            minibatch_size=minibatch_size,
+            memory_mb=memory_mb,
+            dt=dt,
+            precision=precision,
+        )
 
     model = network.model
     operations = {
@@ -322,7 +337,7 @@ def evaluate(
         seconds=tally.seconds,
         build_seconds=tally.build_seconds,
         dt=dt,
-        backend=backend,
+        backend=tally.backend,
         moving=inputs.n_steps is not None,
     )
 

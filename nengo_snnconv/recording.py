@@ -45,7 +45,7 @@ class Recording:
     potentials: dict
 
 
-def record(network, x, *, n_steps=None, backend="nengo_dl", synapse=Default, dt=0.001, potentials=False):
+def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False):
     """Run a network on a few images and keep all that it did.
 
     Parameters

@@ -7,13 +7,15 @@ from nengo.params import Default
 from nengo.synapses import SynapseParam
 
 from . import metrics
-from .backends import BACKENDS
+from .backends import BACKENDS, FastBackend, opened
 from .build.trainable import check_collected
 from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
 from .inputs import Images
 
 DEFAULT_STEPS = 30
+# steps between which counts are collected, which then take no more memory in longer runs
+LONGEST_CHUNK = 128
 
 
 class Runner:
@@ -27,6 +29,8 @@ class Runner:
         Those, the layers that pass spikes on as events of their own, and an input that spikes.
     potentials : list of str
         The layers of spiking neurons again, if their membrane potentials are asked for; else none.
+    counts_itself : bool
+        Whether the simulator counts events, which then are not among what is yielded.
     """
 
     def __init__(
@@ -41,11 +45,13 @@ class Runner:
         n_images,
         skip_steps=0,
         potentials=False,
+        activity=True,
+        precision="float32",
     ):
         check_counts(minibatch_size=minibatch_size)
         check_run(n_steps, skip_steps, dt)
-        if backend not in BACKENDS:
-            raise ConversionError(f"no back end {backend!r} runs networks step by step; {' and '.join(BACKENDS)} do")
+        if backend is not None and backend not in BACKENDS:
+            raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
         check_collected(network)
         model, settings = network.model, network.settings
         _check_rates(settings, dt)
@@ -68,11 +74,16 @@ class Runner:
         self.rest = getattr(settings.neuron_type, "reset_potential", 0.0)
         self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
         minibatch_size = min(minibatch_size, n_images)
-        self.simulator = BACKENDS[backend](network, self.recorded, minibatch_size, dt, self.potentials)
+        weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
+        own = {"counted": None if activity else weights, "memory_mb": memory_mb, "precision": precision}
+        self.simulator = opened(backend, network, self.recorded, minibatch_size, dt, self.potentials, **own)
+        self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
-        recorded = sum(map(model.size, self.recorded)) + model.size(model.input)
-        bytes_per_step = 3 * 4 * self.simulator.at_once * recorded
+        recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
+        bytes_per_step = 3 * 4 * self.simulator.at_once * (recorded + model.size(model.input))
         self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
+        if self.counts_itself:
+            self.chunk = min(self.chunk, LONGEST_CHUNK)
 
     def __enter__(self):
         return self
@@ -105,7 +116,9 @@ class Runner:
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
-                activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
+                activity = {}
+                if not self.counts_itself:
+                    activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
                 if self.counts_frames(inputs):
                     activity[name_of_input] = self._magnitude(name_of_input, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):

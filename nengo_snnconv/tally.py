@@ -6,10 +6,10 @@ import time
 import numpy as np
 from nengo.params import Default
 
+from .backends import name_of
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
 from .checks import check_counts, check_run
-from .exceptions import ConversionError, SettingsError
 from .progress import progress_bar
 from .runner import Runner, check_input
 
@@ -27,6 +27,8 @@ class Tally:
     per_step : dict of str to ndarray, (steps,)
         Events of each such layer in each step.
     seconds, build_seconds : float
+    backend : str
+        What ran.
     """
 
     step_predictions: np.ndarray
@@ -35,13 +37,14 @@ class Tally:
     per_step: dict
     seconds: float
     build_seconds: float
+    backend: str = "fast"
 
 
-def simulated(network, inputs, n_steps, backend, synapse, skip_steps, minibatch_size, memory_mb, dt, progress, watch):
-    """The tally of a simulation, step by step."""
+def simulated(network, inputs, n_steps, progress, watch, **options):
+    """The tally of a simulation, step by step, with the options of a Runner."""
     model, started = network.model, time.perf_counter()
     n_items = len(inputs)
-    runner = Runner(network, n_steps, backend, synapse, minibatch_size, memory_mb, dt, n_items, skip_steps)
+    runner = Runner(network, n_steps, n_images=n_items, activity=bool(watch), **options)
     build_seconds = time.perf_counter() - started
     if watch:
         watch.begin(runner)
@@ -62,8 +65,14 @@ def simulated(network, inputs, n_steps, backend, synapse, skip_steps, minibatch_
                 by_step = runner.counts(values.sum(axis=0))
                 totals[name] += by_step.sum(axis=0)
                 per_step[name][steps] += by_step.sum(axis=1)
+            if runner.counts_itself:
+                for name, by_step in runner.simulator.per_step.items():
+                    per_step[name][steps] += by_step
             bar.update(filtered.shape[0] * filtered.shape[1])
-    return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
+    if runner.counts_itself:
+        totals |= runner.simulator.totals
+    seconds, backend = time.perf_counter() - started, name_of(runner.simulator)
+    return Tally(step_predictions, scores, totals, per_step, seconds, build_seconds, backend)
 
 
 def computed(network, x, n_steps, minibatch_size, dt, progress):
@@ -100,12 +109,8 @@ def computed(network, x, n_steps, minibatch_size, dt, progress):
     return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
 
 
-def check_closed_form(network, synapse, skip_steps, watch):
-    """Raise an error for networks that have no closed form, and for options that need a simulation."""
-    if not isinstance(network.settings, FirstSpikeSettings):
-        raise ConversionError(
-            "the back end 'fast' computes networks of time to first spike (to_ttfs) in closed form; this network has "
-            "to be simulated: use backend='nengo_dl' or 'nengo'"
-        )
-    if synapse not in (Default, None) or skip_steps or watch:
-        raise SettingsError("synapse, skip_steps and watch need a simulation: use backend='nengo_dl' or 'nengo'")
+def has_closed_form(network, synapse, skip_steps, precision, watch):
+    """Whether a run can be computed in the place of a simulation: of time to first spike, read as it is."""
+    if synapse not in (Default, None) or skip_steps or watch or precision != "float32":
+        return False
+    return isinstance(network.settings, FirstSpikeSettings)

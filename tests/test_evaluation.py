@@ -132,7 +132,7 @@ class TestCounts:
         network = snc.build_trainable(model, LIF)
         recording = snc.record(network, rng.random((2, 5)), n_steps=30)
         assert recording.spikes["output"].sum() > 0
-        assert np.array_equal(recording.output * 0.001 / 0.01, recording.spikes["output"])
+        assert np.array_equal(np.rint(recording.output * 0.001 / 0.01), recording.spikes["output"])
 
     @pytest.mark.parametrize("synapse", [None, 0.002])
     @pytest.mark.parametrize("average_first", [True, False])

@@ -294,10 +294,18 @@ def test_bad_arguments_are_named():
             snc.to_ttfs(wrong, x)
     with pytest.raises(snc.SettingsError, match="takes 32 steps, got 30"):
         snc.evaluate(snn, x, [0] * 4, n_steps=30)
-    with pytest.raises(snc.SettingsError, match="need a simulation"):
-        snc.evaluate(snn, x, [0] * 4, backend="fast", synapse=0.1)
-    with pytest.raises(snc.ConversionError, match="has to be simulated"):
-        snc.evaluate(network, x, [0] * 4, backend="fast")
+
+
+def test_what_has_no_closed_form_is_simulated():
+    model = small_cnn()
+    x = images(model, 4)
+    snn = snc.to_ttfs(snc.convert(model), x, T)
+    fast, slow = (snc.evaluate(snn, x, [0] * 4, backend=backend, synapse=0.01) for backend in ("fast", "nengo_dl"))
+    np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-5)
+    assert np.array_equal(fast.step_predictions, slow.step_predictions)
+    for name in fast.layers:
+        assert np.array_equal(fast.layers[name].spikes_per_step, slow.layers[name].spikes_per_step)
+    assert fast.backend == "fast" and fast.synaptic_operations == slow.synaptic_operations > 0
 
 
 @pytest.mark.parametrize("backend", ["fast", "nengo_dl"])

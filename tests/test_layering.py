@@ -14,7 +14,8 @@ ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat"),
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
-    ("conversion", "presets", "training", "calibration", "normalization", "backends", "runner", "tally")
+    ("conversion", "presets", "training", "calibration", "normalization")
+    + ("simulator", "backends", "runner", "tally")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
     + ("bounds", "diagnosis", "comparison"),
     ("plots", "report", "gui"),

@@ -109,6 +109,8 @@ class ConvNetwork(nengo.Network):
         The object that holds each layer's activity, in order.
     probes : list of nengo.Probe
         Also by label: ``probes["output"]`` (unfiltered) and ``probes["output_filtered"]``.
+    built : frozenset of Nengo objects
+        Nodes, ensembles and connections that it was built with, to tell them from what a user adds.
     """
 
     def __init__(self, model, settings, label=None):
@@ -120,6 +122,7 @@ class ConvNetwork(nengo.Network):
         self.layers = {}
         with self:
             settings.construct(self)
+        self.built = frozenset((*self.all_nodes, *self.all_ensembles, *self.all_connections))
 
     @property
     def history(self):

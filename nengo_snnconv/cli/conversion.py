@@ -6,7 +6,6 @@ import zipfile
 from ..exceptions import SettingsError
 from .evaluation import run_with_spikes
 from .options import (
-    BACKENDS,
     above_zero,
     add_command,
     add_data,
@@ -108,7 +107,7 @@ def add_convert(commands):
     simulation = parser.add_argument_group("run with spikes")
     simulation.add_argument("--no-evaluate", action="store_true", help="do not run it, only write OUTPUT")
     add_steps(simulation, 40)
-    add_simulation(simulation, BACKENDS[:-1])
+    add_simulation(simulation)
 
 
 def convert(options):

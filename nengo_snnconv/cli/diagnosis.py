@@ -4,7 +4,7 @@ import pathlib
 
 from ..exceptions import SettingsError
 from .evaluation import load_network, report_on
-from .options import BACKENDS, add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
+from .options import add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
 
 
 def add_diagnose(commands):
@@ -13,7 +13,7 @@ def add_diagnose(commands):
     parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
     add_data(parser)
     add_steps(parser, 30)
-    add_simulation(parser, BACKENDS[:-1])
+    add_simulation(parser)
     parser.set_defaults(test_images=500)
     parser.add_argument(
         "--max-loss", type=float, default=1.0, metavar="POINTS", help="percentage points that may be lost"

@@ -92,8 +92,7 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     """Write the report that was asked for, with the response to a few images."""
     from .. import record, write_report
 
-    backend = "nengo_dl" if options.backend == "fast" else options.backend  # records step by step
-    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=backend)
+    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=options.backend)
     named = {"title": title, "class_names": data.class_names, "run": run}
     write_report(options.report, network, evaluation, recording=recording, **named, **parts)
     print(f"{'report':<26} {options.report.resolve()}")

@@ -5,7 +5,7 @@ import pathlib
 
 from .conversion import check_output, data_for, opened, print_reading
 from .evaluation import run_with_spikes
-from .options import BACKENDS, add_command, add_data, add_simulation, add_source, check_distinct, companions, positive
+from .options import add_command, add_data, add_simulation, add_source, check_distinct, companions, positive
 
 THRESHOLDS = ("search", "percentile", "max")
 # options that say something only beside certain thresholds, with their defaults there
@@ -42,7 +42,7 @@ def add_to_ttfs(commands):
     )
     simulation = parser.add_argument_group("run with spikes")
     simulation.add_argument("--no-evaluate", action="store_true", help="do not run it, only write OUTPUT")
-    add_simulation(simulation, BACKENDS[::-1])
+    add_simulation(simulation)
     parser.set_defaults(steps=None, skip_steps=0)
 
 

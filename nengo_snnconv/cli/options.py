@@ -7,8 +7,8 @@ import tempfile
 
 from ..exceptions import SettingsError
 
-# the names in ..backends, which takes seconds to load, and the closed form of time to first spike
-BACKENDS = ("nengo_dl", "nengo", "fast")
+# the names in ..backends, which takes seconds to load
+BACKENDS = ("fast", "nengo_dl", "nengo")
 
 # data sets of real recordings
 RECORDED = ("n-mnist",)
@@ -71,16 +71,15 @@ def add_steps(parser, steps=None):
     )
 
 
-def add_simulation(parser, backends=BACKENDS):
-    """The options of :func:`run_with_spikes`, but for those of ``add_steps``; the first back end is the default."""
+def add_simulation(parser):
+    """The options of :func:`run_with_spikes`, but for those of ``add_steps``."""
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
     parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
     parser.add_argument(
         "--backend",
-        choices=backends,
-        default=backends[0],
-        help="the simulator; nengo, the reference, is slow: it runs one image after another; fast, the closed form of "
-        "time to first spike",
+        choices=BACKENDS,
+        help="the simulator: by default fast, our own, where it covers the network, else nengo_dl; nengo, the "
+        "reference, is slow: it runs one image after another",
     )
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
 

@@ -100,7 +100,7 @@ def demo(options):
     save(network, network_file)
     print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
     simulation = argparse.Namespace(
-        steps=options.steps, minibatch_size=200, skip_steps=0, backend="nengo_dl", report=report_file
+        steps=options.steps, minibatch_size=200, skip_steps=0, backend=None, report=report_file
     )
     evaluation = run_with_spikes(network, data, simulation, "LIF network on the digits", {"command": "demo"})
     print(f"{'network':<26} {network_file}")

@@ -314,7 +314,7 @@ def diagnose(
     n_steps=30,
     max_loss=1.0,
     skip_steps=0,
-    backend="nengo_dl",
+    backend=None,
     minibatch_size=200,
     memory_mb=500,
     dt=0.001,
