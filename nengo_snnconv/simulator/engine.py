@@ -61,7 +61,7 @@ class Engine:
         self.memory_mb, self.precision = memory_mb, precision
         if precision not in PRECISIONS:
             raise SettingsError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        self.threads = len(os.sched_getaffinity(0)) if threads is None else threads
+        self.threads = _cores() if threads is None else threads
         self.objects = Objects(network, self.probes, [obj for obj, _ in self.counted.values()])
         self.layout, self.programs = Layout(), {}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.objects.sources}
@@ -178,6 +178,11 @@ class Engine:
 
     def _counters(self, n_steps):
         return np.zeros_like(self._totals), np.zeros((len(self.counted), n_steps))
+
+
+def _cores():
+    """How many cores the process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _period(probe, dt):

@@ -51,7 +51,15 @@ def scatter(index, value, begin, end, first, runs, channels, stride, group, shif
                 begins = (one + by, two + by, three + by, four + by)
                 add_run(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z, w))
             begin += 4
-        elif together > 1:
+        elif together == 3:
+            two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
+            three, z = base + (index[begin + 2] - origin) * stride, value[begin + 2]
+            for run in range(first[place], first[place + 1]):
+                by = np.int64(runs[run, 1])
+                begins = (one + by, two + by, three + by)
+                add_run(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z))
+            begin += 3
+        elif together == 2:
             two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
             for run in range(first[place], first[place + 1]):
                 by = np.int64(runs[run, 1])

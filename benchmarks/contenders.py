@@ -1,0 +1,275 @@
+"""The simulators that simulators.py compares, behind one interface: images in, class scores of every step out.
+
+A contender is a context manager of (case, images, batch size, number of steps).  It prepares all that can be prepared,
+and gives a function without arguments that simulates and returns class scores, (images, steps, classes).
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+
+import nengo
+import numpy as np
+
+import nengo_snnconv as snc
+from nengo_snnconv.build.keras_layers import keras_layer
+from nengo_snnconv.build.trainable import TrainableSettings
+from nengo_snnconv.compat import nengo_dl, tf
+from nengo_snnconv.model import layers as specs
+
+# while OpenMP's threads wait, they would keep busy the cores that other programs need
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+try:
+    import torch
+    from spikingjelly.activation_based import functional, layer, neuron
+except ImportError:
+    torch = None
+
+DT = 0.001
+FAST, REFERENCE, LIMIT = "snc.Simulator", "nengo, network of the Converter", "the limit: dense products alone"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """A network of one layer after another that all contenders simulate.
+
+    Attributes
+    ----------
+    network : ConvNetwork
+        With spikes.
+    """
+
+    network: snc.ConvNetwork
+
+    @property
+    def is_lif(self):
+        """Whether it was trained with LIF neurons; else it was converted, and has IntegrateAndFire neurons."""
+        return isinstance(self.network.settings, TrainableSettings)
+
+    @property
+    def poisson(self):
+        return self.network.settings.input_spikes
+
+    @functools.cached_property
+    def layered(self):
+        """The network as Keras layers in ``nengo_dl.Layer``; random input has to be made beforehand."""
+        return self.network if self.is_lif else snc.build_trainable(self.network.model, snc.IntegrateAndFire())
+
+    @property
+    def gain(self):
+        """What neurons multiply their input with; they add 1 to it then, if they are LIF neurons."""
+        name = self.network.model.neurons[0]
+        return float(self.network.settings.gain_bias(self.network.model, name)[0][0])
+
+    def shown(self, x, batch, n_steps):
+        """What a network shows that makes no spikes of the image by itself: (images, steps, pixels)."""
+        if not self.poisson:
+            return np.repeat(x.reshape(len(x), 1, -1), n_steps, axis=1)
+        seed = self.network.settings.seed or 0
+        spikes = in_batches(lambda part: snc.poisson_spikes(part, n_steps, seed=seed), x, batch)
+        return spikes.reshape(len(x), n_steps, -1).astype(np.float32)
+
+
+def in_batches(function, x, batch):
+    """The function of all of ``x``, a batch after another."""
+    return np.concatenate([function(x[start : start + batch]) for start in range(0, len(x), batch)])
+
+
+@contextlib.contextmanager
+def fast(case, x, batch, n_steps, **options):
+    network = case.network
+    with snc.Simulator(network, minibatch_size=batch, progress_bar=False, **options) as simulator:
+
+        def scores(images):
+            simulator.reset()
+            simulator.run_steps(n_steps, data={network.input: images})
+            return simulator.data[network.probes["output"]]
+
+        yield lambda: in_batches(scores, x, batch)
+
+
+@contextlib.contextmanager
+def _in_nengo_dl(network, node, probe, shown, batch):
+    """nengo_dl.Simulator on ``network``, whose input ``node`` is ``shown`` (images, steps, pixels)."""
+    with nengo_dl.Simulator(network, minibatch_size=batch, progress_bar=False) as simulator:
+
+        def scores(images):
+            return simulator.predict_on_batch({node: images}, n_steps=shown.shape[1], stateful=False)[probe]
+
+        yield lambda: in_batches(scores, shown, batch)
+
+
+def nengo_dl_layers(case, x, batch, n_steps):
+    network = case.layered
+    return _in_nengo_dl(network, network.input, network.probes["output"], case.shown(x, batch, n_steps), batch)
+
+
+def nengo_dl_native(case, x, batch, n_steps):
+    network, still = case.network, np.repeat(x.reshape(len(x), 1, -1), n_steps, axis=1)
+    return _in_nengo_dl(network, network.input, network.probes["output"], still, batch)
+
+
+def nengo_dl_converter(case, x, batch, n_steps):
+    return _in_nengo_dl(*converted(case), case.shown(x, batch, n_steps), batch)
+
+
+def converted(case):
+    """The network that NengoDL's own Converter makes, its input and its output: (nengo.Network, Node, Probe)."""
+    if case.is_lif:
+        # Converter scales input and amplitude, and knows no bias of neurons: it goes into the layers
+        scale, lif = case.gain, case.network.settings.neuron_type
+        neurons = nengo.LIF(lif.tau_rc, lif.tau_ref, lif.min_voltage, amplitude=lif.amplitude * scale)
+        keras = keras_model(case.network.model, added_bias=1 / scale)
+    else:
+        scale = 1 / DT
+        neurons = nengo.SpikingRectifiedLinear(initial_state={"voltage": nengo.dists.Choice([0.5])})
+        keras = keras_model(case.network.model)
+    converter = nengo_dl.Converter(keras, swap_activations={tf.nn.relu: neurons}, scale_firing_rates=scale)
+    converter.net.seed = case.network.seed
+    return converter.net, converter.inputs[keras.input], converter.outputs[keras.output]
+
+
+def keras_model(model, added_bias=0):
+    """A network's model as a Keras model whose layers include their rectifiers, with this added to their biases."""
+    layers = [spec for spec in model.layers.values() if not isinstance(spec, specs.Dropout)]
+    image = tensor = tf.keras.Input(model.shapes[model.input])
+    for spec, after in zip(layers[1:], [*layers[2:], None], strict=True):
+        if isinstance(spec, specs.Rectifier):
+            continue
+        arrays = dict(model.arrays_of(spec.name))
+        if rectified := isinstance(after, specs.Rectifier):
+            arrays = {name: array + added_bias * (name == "bias") for name, array in arrays.items()}
+        keras = keras_layer(spec, arrays)
+        if rectified:
+            keras.activation = tf.nn.relu
+        tensor = keras(tensor)
+    return tf.keras.Model(image, tensor)
+
+
+@contextlib.contextmanager
+def nengo_reference(case, x, batch, n_steps):
+    """nengo.Simulator on what Converter makes, an image after another."""
+    network, node, probe = converted(case)
+    shown, image = case.shown(x, len(x), n_steps), 0
+    node.output = lambda t: shown[image, round(t / DT) - 1]
+    # without the cache of decoders, of which there are none
+    with nengo.Simulator(network, dt=DT, model=nengo.builder.Model(dt=DT), progress_bar=False) as simulator:
+
+        def run():
+            nonlocal image
+            found = []
+            for image in range(len(x)):  # noqa: B007, node.output reads it
+                simulator.reset()
+                simulator.run_steps(n_steps, progress_bar=False)
+                found.append(simulator.data[probe].copy())
+            return np.stack(found)
+
+        yield run
+
+
+@contextlib.contextmanager
+def spikingjelly(case, x, batch, n_steps):
+    """SpikingJelly's multi-step mode; what is constant goes through the first layer once."""
+    first, *rest = jelly_layers(case)
+    network = torch.nn.Sequential(*rest).eval()
+    images = torch.from_numpy(np.moveaxis(x, -1, 1).copy())
+    if case.poisson:
+        images = torch.from_numpy(case.shown(x, batch, n_steps).reshape(len(x), n_steps, *images.shape[1:]))
+
+    def scores(part):
+        functional.reset_net(network)
+        if case.poisson:
+            current = first(part.transpose(0, 1).contiguous())
+        else:
+            current = first(part[None]).expand(n_steps, *[-1] * part.ndim)
+        return network(current).transpose(0, 1).numpy()
+
+    def run():
+        with torch.inference_mode():
+            return in_batches(scores, images, batch)
+
+    yield run
+
+
+def jelly_layers(case):
+    """The network's layers for PyTorch, channels first.
+
+    SpikingJelly's LIF neuron has no refractory period, so its spikes are others than Nengo's.
+    """
+    model, modules, height = case.network.model, [], 1.0
+    gain, bias = (case.gain, 1.0) if case.is_lif else (1.0, 0.0)
+    for spec in list(model.layers.values())[1:]:
+        if isinstance(spec, specs.Rectifier) and case.is_lif:
+            neurons = case.network.settings.neuron_type
+            modules.append(neuron.LIFNode(neurons.tau_rc / DT, step_mode="m"))
+            height = neurons.amplitude / DT
+        elif isinstance(spec, specs.Rectifier):
+            modules.append(neuron.HalfThresholdIFNode(step_mode="m"))
+        elif isinstance(spec, specs.Conv | specs.Dense):
+            last = spec.name == list(model.layers)[-1]
+            scale, shift = (1.0, 0.0) if last else (gain, bias)
+            modules.append(_weighted(model, spec, scale * height, scale, shift))
+        elif isinstance(spec, specs.AveragePool):
+            modules.append(layer.AvgPool2d(spec.pool_size, spec.strides, step_mode="m"))
+        elif isinstance(spec, specs.Flatten):
+            modules.append(layer.Flatten(step_mode="m"))
+    return modules
+
+
+def _weighted(model, spec, factor, scale, shift):
+    """A convolution or dense layer with the kernel times ``factor``, and the bias times ``scale`` plus ``shift``."""
+    arrays = model.arrays_of(spec.name)
+    kernel = factor * arrays["kernel"]
+    bias = scale * arrays.get("bias", 0.0) + shift
+    if isinstance(spec, specs.Conv):
+        channels = model.shapes[spec.inputs[0]][-1]
+        module = layer.Conv2d(channels, spec.filters, spec.kernel_size, spec.strides, step_mode="m")
+        kernel = kernel.transpose(3, 2, 0, 1)
+    else:
+        source = model.layers[spec.inputs[0]]
+        height, width, channels = model.shapes[source.inputs[0]]
+        module = layer.Linear(len(kernel), spec.units, step_mode="m")
+        kernel = kernel.reshape(height, width, channels, -1).transpose(3, 2, 0, 1).reshape(spec.units, -1)
+    with torch.no_grad():
+        module.weight.copy_(torch.from_numpy(np.ascontiguousarray(kernel)))
+        module.bias.copy_(torch.from_numpy(np.broadcast_to(np.float32(bias), module.bias.shape).copy()))
+    return module
+
+
+@contextlib.contextmanager
+def limit(case, x, batch, n_steps):
+    """The convolutions and dense layers alone, of random numbers; those of a constant image once."""
+    model, products = case.network.model, []
+    rng = np.random.default_rng(0)
+    for number, spec in enumerate(s for s in model.layers.values() if isinstance(s, specs.Conv | specs.Dense)):
+        once = number == 0 and not case.poisson
+        rows = len(x) if once else len(x) * n_steps
+        whole = tf.constant(rng.random((min(batch, rows), *model.shapes[spec.inputs[0]]), dtype=np.float32))
+        rest = [whole[: rows % len(whole)]] if rows % len(whole) else []
+        products.append(
+            (tf.function(keras_layer(spec, model.arrays_of(spec.name))), [whole] * (rows // len(whole)) + rest)
+        )
+
+    def run():
+        for product, batches in products:
+            for batch in batches:
+                product(batch)
+
+    yield run
+
+
+def contenders_of(case):
+    """The contenders for a case: {name: contender}."""
+    found = {
+        FAST: fast,
+        "nengo_dl, network of build_trainable": nengo_dl_layers,
+        "nengo_dl, network of its Converter": nengo_dl_converter,
+    }
+    if not case.is_lif:
+        found["nengo_dl, network of to_spiking"] = nengo_dl_native
+    found[REFERENCE] = nengo_reference
+    if torch is not None:
+        found["SpikingJelly"] = spikingjelly
+    found[LIMIT] = limit
+    return found

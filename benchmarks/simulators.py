@@ -1,0 +1,374 @@
+"""The fast simulator beside others: the same weights and images, on two networks.
+
+    python benchmarks/simulators.py
+
+takes about ten minutes on two cores, which should have nothing else to do, and writes
+docs/results/simulators.{md,json,png}.  Networks come from build/, where other benchmarks leave them; what is absent is
+first trained on the digits of the package, for a few minutes.  SpikingJelly takes part if this Python has it (pip
+install torch spikingjelly).
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import contenders
+import nengo
+import numpy as np
+from contenders import FAST, LIMIT, REFERENCE, Case, contenders_of
+from results import ROOT, median_seconds, publish
+
+import nengo_snnconv as snc
+from nengo_snnconv import metrics
+from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.plots.figures import BLUE, GREY, ORANGE, Figure
+
+LIF, CONSTANT, POISSON = "lif-mnist", "diehl-mnist, constant input", "diehl-mnist, Poisson input"
+BATCHES, LIMIT_BATCHES = (10, 50, 100), (100, 300, 1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How much is run."""
+
+    images: int = 100  # that every contender but nengo simulates
+    reference_images: int = 2  # that nengo simulates
+    steps: int = 30
+    trial_steps: int = 5  # for the choice of a batch
+    repeats: int = 3
+    compared_images: int = 50  # whose spikes are compared
+    accuracy_images: int = 500  # for other precisions
+    evaluated: tuple = (200, 1000)  # images of an evaluation of lif-mnist and of diehl-mnist, whose memory is measured
+    memory_steps: tuple = (32, 1000)
+
+
+QUICK = Options(20, 1, 5, 2, 1, 10, 20, (20, 40), (4, 64))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, help="that each simulator but nengo's simulates")
+    parser.add_argument("--steps", type=int, help="for which an image is shown")
+    parser.add_argument("--quick", action="store_true", help="a tiny run, which publishes nothing")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a process of peak_memory is started with
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measured(**json.loads(arguments.measure))))
+        return
+    given = {name: getattr(arguments, name) for name in ("images", "steps") if getattr(arguments, name)}
+    options = dataclasses.replace(QUICK if arguments.quick else Options(), **given)
+    data = snc.load_dataset("digits")
+    cases, figures = {name: Case(network) for name, network in networks(data).items()}, {"cases": {}}
+    for name, case in cases.items():
+        tell(name)
+        figures["cases"][name] = compared(case, data, options)
+    figures["memory"] = peak_memory({name: cases[name] for name in (LIF, CONSTANT)}, figures["cases"], options)
+    text = table(figures, options)
+    print(text)
+    picture = ROOT / ("build/simulators.png" if arguments.quick else "docs/results/simulators.png")
+    draw(figures["cases"], options, picture)
+    if not arguments.quick:
+        publish("simulators", text, {"options": dataclasses.asdict(options), **figures})
+
+
+def tell(*what):
+    """Show progress."""
+    print(*what, flush=True)
+
+
+def networks(data):
+    """The networks with spikes: {name: ConvNetwork}."""
+    lif, keras = ROOT / "build" / "lif-mnist.snn.npz", ROOT / "build" / "diehl-mnist.keras"
+    network = snc.load(lif) if lif.exists() else briefly_trained("lif-mnist", None, data)
+    source = keras if keras.exists() else briefly_trained("diehl-mnist", nengo.RectifiedLinear(), data)
+    converted = snc.normalize(snc.convert(source), data.x_train[:1000], percentile=99.9)
+    return {
+        LIF: network.rebuild(synapse=None),
+        CONSTANT: snc.to_spiking(converted),
+        POISSON: snc.to_spiking(converted, input_coding="poisson"),
+    }
+
+
+def briefly_trained(preset, neuron_type, data):
+    """A preset trained for a few epochs on the digits of the package, from build/ if it is there."""
+    path = ROOT / "build" / f"{preset}-digits.snn.npz"
+    if not path.exists():
+        network = snc.build_trainable(snc.preset(preset), neuron_type)
+        settings = {"epochs": 4, "batch_size": 100, "learning_rate": 3e-3, "schedule": "cosine"}
+        path.parent.mkdir(exist_ok=True)
+        snc.save(snc.train(network, data.x_train, data.y_train, **settings), path)
+    return snc.load(path)
+
+
+def compared(case, data, options):
+    """What one network takes on each simulator, how many spikes differ, and what other precisions do."""
+    every = len(data.x_test) // options.images
+    x, y = data.x_test[::every][: options.images], data.y_test[::every][: options.images]
+    return {
+        "neurons": sum(map(case.network.model.size, case.network.model.neurons)),
+        "multiply_accumulates": sum(metrics.multiply_accumulates(case.network.model).values()),
+        "simulators": timed(case, x, y, options),
+        "differing": differing(case, data.x_test[: options.compared_images], options.steps),
+        "precision": precisions(case, data, options),
+    }
+
+
+# time
+
+
+def timed(case, x, y, options):
+    """What each contender takes, with the batch that suits it best: {name: dict}; the contenders take turns."""
+    scores, found = {}, {}
+    with contextlib.ExitStack() as opened:
+        runs = {}
+        for name, contender in contenders_of(case).items():
+            images = x[: options.reference_images] if name == REFERENCE else x
+            batch, tries = best_batch(contender, case, images, batches_for(name, len(images)), options)
+            run = opened.enter_context(contender(case, images, batch, options.steps))
+            runs[name] = functools.partial(keep, scores, name, run)
+            found[name] = {"batch": batch, "images": len(images), "microseconds_of_batches": tries}
+        seconds = median_seconds(runs, options.repeats)
+    for name, row in found.items():
+        row["microseconds"] = 1e6 * seconds[name] / (row["images"] * options.steps)
+        row["times_fast"] = row["microseconds"] / found[FAST]["microseconds"]
+        row["images_per_second"] = row["images"] / seconds[name]
+        row["accuracy"] = None if scores[name] is None else accuracy(scores[name], y[: row["images"]])
+        tell(f"{name}: batch {row['batch']}, {row['microseconds']:.0f} µs, {row['accuracy']}")
+    return found
+
+
+def batches_for(name, n_images):
+    """The batch sizes to choose from."""
+    if name == LIMIT:
+        return LIMIT_BATCHES
+    return (1,) if name == REFERENCE else [size for size in BATCHES if n_images % size == 0] or [n_images]
+
+
+def best_batch(contender, case, x, batches, options):
+    """The batch size with which an image and step takes least, and microseconds for each: (int, {int: float})."""
+    found = {}
+    for batch in batches if len(batches) > 1 else ():
+        with contender(case, x, batch, options.trial_steps) as run:
+            times = median_seconds({"trial": run}, repeats=2)
+        found[batch] = 1e6 * times["trial"] / (len(x) * options.trial_steps)
+    return min(batches, key=found.get) if found else batches[0], found
+
+
+def keep(scores, name, run):
+    scores[name] = run()
+
+
+def accuracy(scores, y):
+    """Share of images whose class has the largest mean score, of scores (images, steps, classes)."""
+    return float(np.mean(scores.mean(axis=1).argmax(axis=-1) == y))
+
+
+# spikes
+
+
+def differing(case, x, n_steps, batch=10):
+    """How many counts, of a neuron in a step, are others on nengo_dl than on the fast simulator."""
+    network = case.network
+    names = [*([network.model.input] if case.poisson else []), *network.model.neurons]
+    network = network.rebuild(probe_layers=tuple(names))
+    amplitude, found = network.settings.spike_amplitude, {"counts": 0, "spikes": 0, "differ": 0}
+    with (
+        snc.Simulator(network, minibatch_size=batch, progress_bar=False) as one,
+        nengo_dl.Simulator(network, minibatch_size=batch, progress_bar=False) as other,
+    ):
+        for start in range(0, len(x), batch):
+            images = x[start : start + batch]
+            still = np.repeat(images.reshape(len(images), 1, -1), n_steps, axis=1)
+            one.reset()
+            one.run_steps(n_steps, data={network.input: images})
+            seen = other.predict_on_batch({network.input: still}, n_steps=n_steps, stateful=False)
+            for probe in (network.probes[f"layer/{name}"] for name in names):
+                ours, theirs = (metrics.spike_counts(v[probe], amplitude, contenders.DT) for v in (one.data, seen))
+                found["counts"] += ours.size
+                found["spikes"] += int(theirs.sum())
+                found["differ"] += int((ours != theirs).sum())
+    return {"images": len(x), **found}
+
+
+def precisions(case, data, options):
+    """Accuracy and seconds with weights of each precision."""
+    x, y = data.x_test[: options.accuracy_images], data.y_test[: options.accuracy_images]
+    batch, found = min(100, len(x)), {}
+    for precision in ("float32", "bfloat16"):
+        with contenders.fast(case, x, batch, options.steps, precision=precision) as run:
+            run()
+            started = time.perf_counter()
+            scores = run()
+            found[precision] = {"accuracy": accuracy(scores, y), "seconds": time.perf_counter() - started}
+    return {"images": len(x), **found}
+
+
+# memory
+
+
+def peak_memory(cases, times, options):
+    """Peak memory of evaluations and contenders, each in a process of its own: {case: {name: {steps: dict}}}."""
+    few, found = min(options.memory_steps), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for (title, case), evaluated in zip(cases.items(), options.evaluated, strict=True):
+            path = str(pathlib.Path(folder) / "network.snn.npz")
+            snc.save(case.network, path)
+            jobs = [("fast", None, evaluated, n_steps) for n_steps in options.memory_steps]
+            jobs.append(("nengo_dl", None, evaluated, few))
+            # one network says enough of the others, which take long to build
+            for name, row in times[title]["simulators"].items() if title == CONSTANT else ():
+                if name not in (FAST, LIMIT):
+                    jobs.append((name, row["batch"], row["images"], few))
+            found[title] = {}
+            for name, batch, images, n_steps in jobs:
+                job = {"path": path, "name": name, "batch": batch, "images": images, "n_steps": n_steps}
+                rows = found[title].setdefault(name, {})
+                rows[n_steps] = {"images": images, **in_own_process(job)}
+                tell(title, name, n_steps, rows[n_steps])
+    return found
+
+
+def in_own_process(job):
+    command = [sys.executable, __file__, "--measure", json.dumps(job)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def measured(path, name, batch, images, n_steps):
+    """Peak memory of this process in MB, before and after it simulates, and seconds of the simulation."""
+    network, data = snc.load(path), snc.load_dataset("digits")
+    x, y = data.x_test[:images], data.y_test[:images]
+    before = peak_mb()
+    if batch is None:
+        seconds = snc.evaluate(network, x, y, n_steps=n_steps, backend=name).seconds
+    else:
+        case, started = Case(network), time.perf_counter()
+        with contenders_of(case)[name](case, x, batch, n_steps) as run:
+            run()
+        seconds = time.perf_counter() - started
+    return {"before_mb": before, "peak_mb": peak_mb(), "seconds": seconds}
+
+
+def peak_mb():
+    """Peak resident memory of this process in MB.
+
+    From Linux itself: resource.getrusage tells that of the process that started this one, if that is larger.
+    """
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+# what is told
+
+
+def table(figures, options):
+    text = f"""
+Three networks on the CPU for {options.steps} steps: the same weights and the same {options.images} test images for all
+({options.reference_images} for nengo), class scores after every step, the batch that suits each simulator best:
+"""
+    for name, found in figures["cases"].items():
+        text += f"""
+{name}, {found["neurons"]:,} neurons, {found["multiply_accumulates"] / 1e6:.2f} million products per image and step:
+
+| | batch | µs per image and step | times as long | images per second | accuracy |
+|---|---|---|---|---|---|
+"""
+        text += "".join(map(row_of, found["simulators"], found["simulators"].values()))
+    absent = "" if contenders.torch else "SpikingJelly was not there. "
+    text += f"""
+"The limit" is what dense arithmetic in float32 takes for the convolutions and dense layers alone, in TensorFlow: all
+images and steps in batches of so many, without pooling, neurons and spikes; the first layer only once for an image that
+is constant. {absent}What differs otherwise: networks of the Converter have SpikingRectifiedLinear in the place of
+IntegrateAndFire, which may spike more than once in a step, or LIF neurons that start from other random potentials;
+SpikingJelly's LIF neurons have no refractory period. Poisson spikes are drawn in snc.Simulator and in the network of
+to_spiking; the others get them as data, which is not timed.
+
+Spikes of neurons in single steps that differ between snc.Simulator and nengo_dl:
+
+| | differ | spikes | share of all neurons and steps |
+|---|---|---|---|
+"""
+    for name, found in figures["cases"].items():
+        row = found["differing"]
+        share = f"{row['differ'] / row['counts']:.1e}" if row["differ"] else "0"
+        text += f"| {name}, {row['images']} images | {row['differ']:,} | {row['spikes']:,} | {share} |\n"
+    return text + precision_table(figures["cases"]) + memory_table(figures["memory"], options)
+
+
+def row_of(name, row):
+    correct = "" if row["accuracy"] is None else f"{100 * row['accuracy']:.0f} %"
+    speed, rate = f"{row['microseconds']:,.1f}", f"{row['images_per_second']:,.1f}"
+    return f"| {name} | {row['batch']} | {speed} | {row['times_fast']:,.2f} | {rate} | {correct} |\n"
+
+
+def precision_table(cases):
+    text = "\n| weights of snc.Simulator | float32 | bfloat16 |\n|---|---|---|\n"
+    for name, found in cases.items():
+        rows = [found["precision"][precision] for precision in ("float32", "bfloat16")]
+        cells = " | ".join(f"{100 * row['accuracy']:.2f} %, {row['seconds']:.2f} s" for row in rows)
+        text += f"| {name}, {found['precision']['images']:,} images | {cells} |\n"
+    return text
+
+
+def memory_table(memory, options):
+    few, many = options.memory_steps
+    text = """
+Peak memory of a process, and what it was before simulators were built:
+
+| | images | steps | peak | before | seconds |
+|---|---|---|---|---|---|
+"""
+    ratios = []
+    for title, found in memory.items():
+        for name, rows in found.items():
+            label = f"{title}: evaluate, backend={name!r}" if name in ("fast", "nengo_dl") else f"{title}: {name}"
+            for steps, row in rows.items():
+                numbers = f"{row['peak_mb']:,.0f} MB | {row['before_mb']:,.0f} MB | {row['seconds']:.1f}"
+                text += f"| {label} | {row['images']:,} | {steps:,} | {numbers} |\n"
+        ratios.append(f"{found['fast'][many]['peak_mb'] / found['fast'][few]['peak_mb']:.2f} ({title})")
+    return text + (
+        f"\nThe peak of an evaluation of {many:,} steps is that of {few} steps times {' and '.join(ratios)}.\n"
+        "`evaluate` counts the spikes of all neurons, and its seconds are those of the simulation; those of the others "
+        "are with building and compiling.\n"
+    )
+
+
+def draw(cases, options, path):
+    """A bar for each simulator, a panel for each network."""
+    heights = [len(found["simulators"]) for found in cases.values()]
+    figure = Figure(figsize=(9, 1.2 + 0.36 * sum(heights)), layout="constrained")
+    panels = figure.subplots(len(cases), 1, sharex=True, height_ratios=heights)
+    colours = {FAST: BLUE, LIMIT: ORANGE}
+    for axes, (name, found) in zip(panels, cases.items(), strict=True):
+        values = {simulator: row["microseconds"] for simulator, row in found["simulators"].items()}
+        bars = axes.barh(
+            list(values), list(values.values()), color=[colours.get(simulator, GREY) for simulator in values]
+        )
+        axes.bar_label(bars, list(map(label_of, found["simulators"].values())), padding=4, fontsize=9)
+        axes.invert_yaxis()
+        axes.set_xscale("log")
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+    times = [row["microseconds"] for found in cases.values() for row in found["simulators"].values()]
+    panels[-1].set(
+        xlabel=f"microseconds per image and step, {options.steps} steps", xlim=(min(times) / 2, 5 * max(times))
+    )
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=100)
+
+
+def label_of(row):
+    ratio = row["times_fast"]
+    return f"{row['microseconds']:,.0f} µs, {ratio:,.{0 if ratio >= 20 else 1}f} x"
+
+
+if __name__ == "__main__":
+    main()
