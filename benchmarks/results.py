@@ -36,12 +36,15 @@ def median_seconds(functions, repeats):
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
-def publish(name, table, figures):
-    """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md and into README's block."""
+def publish(name, table, figures, brief=None):
+    """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md.
+
+    README's block, if there is one, gets the same, or ``brief``.
+    """
     command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
     date = datetime.date.today().isoformat()
     origin = f"Measured on {date} by `{command}` ({machine()})."
-    text = f"{table.strip()}\n\n{origin}\n"
+    text, short = (f"{part.strip()}\n\n{origin}\n" for part in (table, brief or table))
     folder = ROOT / "docs" / "results"
     with atomic_write(folder / f"{name}.json", "w") as file:
         json.dump({"date": date, "command": command, "machine": machine(), **figures}, file, indent=1)
@@ -53,4 +56,4 @@ def publish(name, table, figures):
     if begin in readme:
         head, rest = readme.split(begin, 1)
         with atomic_write(ROOT / "README.md", "w") as file:
-            file.write(head + begin + text + end + rest.split(end, 1)[1])
+            file.write(head + begin + short + end + rest.split(end, 1)[1])

@@ -76,7 +76,7 @@ def main():
     picture = ROOT / ("build/simulators.png" if arguments.quick else "docs/results/simulators.png")
     draw(figures["cases"], options, picture)
     if not arguments.quick:
-        publish("simulators", text, {"options": dataclasses.asdict(options), **figures})
+        publish("simulators", text, {"options": dataclasses.asdict(options), **figures}, brief(figures))
 
 
 def tell(*what):
@@ -301,6 +301,20 @@ Spikes of neurons in single steps that differ between snc.Simulator and nengo_dl
         share = f"{row['differ'] / row['counts']:.1e}" if row["differ"] else "0"
         text += f"| {name}, {row['images']} images | {row['differ']:,} | {row['spikes']:,} | {share} |\n"
     return text + precision_table(figures["cases"]) + memory_table(figures["memory"], options)
+
+
+def brief(figures):
+    """What README shows."""
+    cases = figures["cases"]
+    names = dict.fromkeys(name for found in cases.values() for name in found["simulators"])
+    text = f"Times as long as snc.Simulator, for each image and step:\n\n| | {' | '.join(cases)} |\n"
+    text += "|---" * (len(cases) + 1) + "|\n"
+    for name in names:
+        rows = (found["simulators"].get(name) for found in cases.values())
+        shown = (f"{row['times_fast']:.2f}" if row else "" for row in rows)
+        text += f"| {name} | {' | '.join(shown)} |\n"
+    differ, spikes = (sum(found["differing"][key] for found in cases.values()) for key in ("differ", "spikes"))
+    return f"{text}\nSpikes that differ from those of nengo_dl: {differ:,} of {spikes:,}."
 
 
 def row_of(name, row):
