@@ -23,40 +23,36 @@ OUTPUTS = ("output", "spikes", "rates")
 
 
 @dataclasses.dataclass(eq=False)
-class Row:
-    """Memory of a dense signal: a row of ``size`` numbers a step, or a single one."""
+class _Memory:
+    """Memory of a signal of ``size`` units: for each step, or once if it is constant."""
 
     size: int
     constant: bool
     begin: int = None
 
     @property
+    def room(self):
+        """Entries of a step."""
+        return padded(self.size)
+
+    @property
     def stride(self):
         return 0 if self.constant else self.room
 
-    @property
-    def room(self):
-        """Numbers of a step."""
-        return padded(self.size)
+
+class Row(_Memory):
+    """Memory of a dense signal."""
 
 
 @dataclasses.dataclass(eq=False)
-class Events:
+class Events(_Memory):
     """Memory of a signal as events, ``size`` at most a step."""
 
-    size: int
-    constant: bool
-    number: int
-    begin: int = None
-
-    @property
-    def stride(self):
-        return 0 if self.constant else self.room
+    number: int = None
 
     @property
     def room(self):
-        """Entries of a step; vectors are written that end behind its last one."""
-        return padded(self.size) + LANES
+        return super().room + LANES  # vectors are written that end behind the last one
 
 
 @dataclasses.dataclass(eq=False)
@@ -436,7 +432,7 @@ class Compiler:
         return self.rows[-1]
 
     def _stream(self, size, constant):
-        self.streams.append(Events(size, constant, len(self.streams)))
+        self.streams.append(Events(size, constant, number=len(self.streams)))
         return self.streams[-1]
 
     def _table(self, table):

@@ -34,6 +34,8 @@ class Kind:
         Whether it applies gain and bias; else they must be 1 and 0.
     window : (int, int)
         The steps in which its input matters.
+    busy : (int, int)
+        The steps in which it does anything.
     number : int
         Another number that the operation takes.
     hidden : int

@@ -151,14 +151,13 @@ class Pool:
         key = id(array)
         if key not in self.places:
             self.places[key] = self.size
-            gap = -len(array) % self.align
-            self.parts.append((array, np.zeros((gap, *self.shape), self.dtype)))
-            self.size += len(array) + gap
+            self.parts.append(array)
+            self.size += len(array) + -len(array) % self.align
         return self.places[key]
 
     def array(self):
         """All of them, beginning at a line of the cache."""
         whole = aligned_zeros(self.size) if self.dtype == np.float32 else np.zeros((self.size, *self.shape), self.dtype)
-        for (array, _), begin in zip(self.parts, self.places.values(), strict=True):
+        for array, begin in zip(self.parts, self.places.values(), strict=True):
             whole[begin : begin + len(array)] = array
         return whole
