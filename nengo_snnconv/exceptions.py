@@ -59,3 +59,17 @@ class JobsInterrupted(KeyboardInterrupt):
     def __init__(self, message, n_done, n_jobs):
         super().__init__(message)
         self.n_done, self.n_jobs = n_done, n_jobs
+
+
+class TuningError(SnnConvError, RuntimeError):
+    """No setting that was tried keeps the loss within what is allowed; the message says what to try.
+
+    Attributes
+    ----------
+    tuning : Tuning
+        The best that was found.
+    """
+
+    def __init__(self, message, tuning):
+        super().__init__(message)
+        self.tuning = tuning

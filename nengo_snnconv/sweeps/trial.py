@@ -57,7 +57,10 @@ class Trial:
 
     def steps_within(self, max_loss):
         """The fewest steps after which no more than ``max_loss`` points are lost, in all later steps too; or None."""
-        return None if self.loss_points is None else first_lasting(self.loss_points <= max_loss + 1e-9)
+        first = None if self.loss_points is None else first_lasting(self.loss_points <= max_loss + 1e-9)
+        # what is left out of the scores comes before any step that counts
+        least = self.made_by.reading.get("skip_steps", 0) + 1
+        return None if first is None else max(first, least)
 
     def to_dict(self):
         """The figures as JSON-serialisable values."""
