@@ -68,6 +68,8 @@ def run_jobs(
         except KeyboardInterrupt as interrupt:
             kept = f"interrupted after {n_done} of {len(jobs)} jobs; {way_on(folder)}"
             raise JobsInterrupted(kept, n_done, len(jobs)) from interrupt
+        except WorkersError as error:
+            raise WorkersError(f"{error}; {n_done} of {len(jobs)} jobs are done; {way_on(folder)}") from error
 
 
 def way_on(folder):
@@ -94,7 +96,8 @@ def _done(function, pending, shared, n_jobs, dask):
             except workers.died as error:
                 n_idle = 0 if len(pending) < n_before else n_idle + 1
                 if n_idle == ATTEMPTS:
+                    what = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                     raise WorkersError(
-                        f"workers died {ATTEMPTS} times in a row ({type(error).__name__}: {error}), as they do where "
-                        f"memory is short; {len(pending)} jobs are left: use fewer processes, or less memory_mb"
+                        f"workers died {ATTEMPTS} times in a row, as they do where memory is short: use fewer "
+                        f"processes, or less memory_mb ({what})"
                     ) from error

@@ -4,15 +4,11 @@ import contextlib
 import os
 import signal
 import time
-import uuid
 import warnings
 
-from .._version import __version__
 from ..checks import check_counts
-from ..exceptions import CompatibilityError, SettingsError, WorkersError
+from ..exceptions import SettingsError
 
-# seconds to wait for a scheduler to answer, and for a first worker of its cluster
-PATIENCE_S = 10
 # processes are started where jobs that ran for so long in this one would do so for so much longer
 TRIAL_S, LONG_S = 5, 60
 
@@ -24,7 +20,9 @@ def check_workers(n_jobs, dask):
         if dask is not None:
             raise SettingsError("n_jobs is the number of processes on this machine: a Dask cluster has its own workers")
     if dask is not None:
-        _distributed()
+        from .cluster import needed_packages
+
+        needed_packages()
 
 
 @contextlib.contextmanager
@@ -40,7 +38,9 @@ def opened_workers(n_jobs, dask, n_pending):
         Number of jobs.
     """
     if dask is not None:
-        with _connected(dask) as client:
+        from .cluster import Cluster, connected
+
+        with connected(dask) as client:
             yield Cluster(client)
         return
     import joblib
@@ -94,67 +94,26 @@ class Processes:
         self.n_jobs, self.threads, self.died = n_jobs, threads, (BrokenProcessPool,)
 
     def run(self, function, jobs, shared):
-        yield from _joblib(function, jobs, shared, self.threads, backend="loky", n_jobs=self.n_jobs)
+        calls = [(_call, (function, *content, self.threads)) for content in contents(jobs, shared)]
+        yield from through_joblib(calls, backend="loky", n_jobs=self.n_jobs)
 
 
-class Cluster:
-    """The workers of a Dask cluster; each job has a thread of one of them.
+def contents(jobs, shared):
+    """What a call needs of each job: its key, shared values and arguments."""
+    return [(job.key, [shared[name] for name in job.shared], job.arguments) for job in jobs]
 
-    What jobs share is the result of a task that returns it, and is sent to the scheduler once.  Workers hand it on to
-    each other, and it is made again where it was on a worker that died.  What joblib scatters by itself would be lost.
+
+def through_joblib(calls, **where):
+    """Run calls, pairs of a function and its arguments, where joblib's configuration says; yields results as they come.
+
+    One by one, so that a result can be kept as soon as it is there, and all are handed over, for workers that come
+    later.
     """
-
-    threads = 1
-
-    def __init__(self, client):
-        distributed = _distributed()
-        self.client = client
-        lost = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
-        self.died = (distributed.scheduler.KilledWorker, *lost)
-
-    def run(self, function, jobs, shared):
-        with warnings.catch_warnings():
-            # Dask advises to scatter it
-            warnings.filterwarnings("ignore", "Sending large graph")
-            shared = {
-                name: self.client.submit(_same, value, key=f"shared-{uuid.uuid4().hex}", pure=False)
-                for name, value in shared.items()
-            }
-        try:
-            yield from _joblib(function, jobs, shared, self.threads, backend="dask", client=self.client)
-        except ModuleNotFoundError as error:
-            raise WorkersError(
-                f"the workers of {self.client.scheduler.address} cannot do the work ({error}): install nengo_snnconv "
-                f"{__version__} there"
-            ) from error
-        except TimeoutError as error:
-            raise WorkersError(
-                f"{self.client.scheduler.address} has no workers: start some with 'dask worker "
-                f"{self.client.scheduler.address}'"
-            ) from error
-
-
-def _joblib(function, jobs, shared, threads, **where):
-    """Run jobs through joblib; yields (key, result) as they are done."""
     import joblib
 
     with joblib.parallel_config(**where):
-        # one by one: their results are kept as soon as they are there
-        ahead = "all" if where["backend"] == "dask" else "2*n_jobs"
-        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)
-        call = joblib.delayed(_call)
-        found = parallel(
-            call(
-                function,
-                job.key,
-                [shared[name] for name in job.shared],
-                job.arguments,
-                threads,
-                __version__,
-                os.getpid(),
-            )
-            for job in jobs
-        )
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        found = parallel(joblib.delayed(function)(*arguments) for function, arguments in calls)
     try:
         # "yield from" would close it outside of the filter below
         for each in found:  # noqa: UP028
@@ -165,48 +124,15 @@ def _joblib(function, jobs, shared, threads, **where):
             found.close()
 
 
-def _call(function, key, shared, arguments, threads, version, parent):
-    """What a worker does."""
-    if version != __version__:
-        raise WorkersError(f"a worker has nengo_snnconv {__version__}, this is {version}: install the same there")
-    if os.getpid() != parent:
-        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            os.environ.setdefault(name, str(threads))  # heeded where TensorFlow has not computed yet
-        with contextlib.suppress(ValueError):  # not the main thread, which gets no interrupts
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets them too, and ends its workers
+def _call(function, key, shared, arguments, threads):
+    """What a process does."""
+    limit_threads(threads)
+    with contextlib.suppress(ValueError):  # not the main thread, which gets no interrupts
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets them too, and ends its workers
     return key, function(*shared, threads=threads, **arguments)
 
 
-def _same(value):
-    return value
-
-
-def _distributed():
-    try:
-        import distributed
-        import distributed.client
-        import distributed.comm
-        import distributed.scheduler
-    except ImportError as error:
-        raise CompatibilityError("a Dask cluster needs the package: pip install 'nengo_snnconv[dask]'") from error
-    return distributed
-
-
-@contextlib.contextmanager
-def _connected(dask):
-    """A client of a cluster: a user's own, which stays open, or one for the address of a scheduler."""
-    distributed = _distributed()
-    if isinstance(dask, distributed.Client):
-        if dask.asynchronous:
-            raise SettingsError("dask must be the address of a scheduler or a Client that is not asynchronous")
-        yield dask
-        return
-    try:
-        client = distributed.Client(dask, timeout=PATIENCE_S, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise WorkersError(
-            f"there is no Dask scheduler at dask={dask!r} ({error}): start one with 'dask scheduler', and name the "
-            "address that it prints, such as tcp://127.0.0.1:8786"
-        ) from error
-    with client:
-        yield client
+def limit_threads(threads):
+    """Tell TensorFlow how many threads to use, which it heeds if it has not computed yet."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, str(threads))
