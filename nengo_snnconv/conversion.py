@@ -142,12 +142,7 @@ def to_spiking(
     neuron_type = settings.neuron_type
     if not neuron_type.spiking:
         raise ConversionError(f"{neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type")
-    limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
-    if "scales" not in network.model.metadata and limited:
-        warnings.warn(
-            "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
-            stacklevel=2,
-        )
+    warn_of_clipping(network.model, neuron_type)
     if type(neuron_type) is nengo.LIF and neuron_type.min_voltage == 0:
         warnings.warn(
             "nengo.LIF keeps its voltage from falling below 0, and so forgets negative input, which makes neurons fire "
@@ -155,3 +150,13 @@ def to_spiking(
             stacklevel=2,
         )
     return ConvNetwork(network.model, settings, network.label)
+
+
+def warn_of_clipping(model, neuron_type):
+    """Warn where neurons cannot reach the activations of a model, because it was not normalised."""
+    limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
+    if "scales" not in model.metadata and limited:
+        warnings.warn(
+            "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
+            stacklevel=3,
+        )

@@ -315,7 +315,7 @@ def evaluation_of(network, tally, y, ann_predictions, dt, moving=False):
     Parameters
     ----------
     network : ConvNetwork
-        Its layers and settings are needed, not its weights.
+        Or anything with a model, whose weights do not matter, and settings.
     tally : Tally
     y : ndarray of int, (images,)
     ann_predictions : ndarray, (images,), or None

@@ -78,6 +78,11 @@ class Recordings:
             self.events, self.starts[index], self.stops[index], self.labels[index], self.sensor, self.numbers[index]
         )
 
+    def __reduce__(self):
+        # the events of others, which a slice shares, do not travel with it
+        own = Recordings.of([self[i] for i in range(len(self))], self.labels, self.sensor, self.numbers)
+        return Recordings, (own.events, own.starts, own.stops, own.labels, own.sensor, own.numbers)
+
     def __repr__(self):
         height, width = self.sensor
         return f"<Recordings: {len(self):,} of {width} x {height} pixels, {self.lengths.sum():,} events>"

@@ -1,6 +1,7 @@
 """Bench: runs settings of a network on shards of its data, as jobs, and evaluates what they give."""
 
 import functools
+import types
 
 import numpy as np
 
@@ -101,8 +102,8 @@ class Bench:
         shards = sorted(tallies) if shards is None else sorted(shards)
         images = np.concatenate([np.arange(len(self.y))[self.shards[shard]] for shard in shards])
         ann = None if self.ann_predictions is None else self.ann_predictions[images]
-        # counting needs no weights
-        network = ConvNetwork(self.network.model, setting.settings)
+        # counting needs neither the weights of the setting nor Nengo's objects
+        network = types.SimpleNamespace(model=self.network.model, settings=setting.settings)
         tally = merged([tallies[shard] for shard in shards])
         moving = self.inputs.n_steps is not None
         evaluation = evaluation_of(network, tally, self.y[images], ann, self.dt, moving)

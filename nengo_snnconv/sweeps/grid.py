@@ -9,6 +9,7 @@ from ..build.native import NativeSettings
 from ..build.network import Settings
 from ..build.trainable import TrainableSettings
 from ..checks import check_run
+from ..conversion import warn_of_clipping
 from ..exceptions import SettingsError
 from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
@@ -150,6 +151,8 @@ def _setting(network, values, n_steps, normalizer, dt):
     """The Setting of some values, checked."""
     normalization = _normalization(_named(values, NORMALIZATION), n_steps, normalizer)
     settings = _settings(network.settings, _named(values, NEURON), _named(values, SPIKING))
+    if isinstance(settings, NativeSettings) and normalization is None:
+        warn_of_clipping(network.model, settings.neuron_type)
     reading = _named(values, READING)
     check_run(n_steps, reading.get("skip_steps", 0), dt)
     if "output_synapse" in reading:

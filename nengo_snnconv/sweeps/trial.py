@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,21 +18,23 @@ class Trial:
 
     Attributes
     ----------
-    setting : dict
-        The values that were varied, by name.
+    made_by : Setting
     evaluation : Evaluation
     operations : ndarray, (steps,)
         Synaptic operations per image from the first step to each; exact for the last, estimated before (a layer's
         operations are taken to come when its spikes do).
+    make : callable
+        Makes the network of a Setting.
     """
 
     made_by: Setting
     evaluation: Evaluation
     operations: np.ndarray
-    make: object = dataclasses.field(repr=False)
+    make: Callable = dataclasses.field(repr=False)
 
     @property
     def setting(self):
+        """The values that were varied, by name."""
         return self.made_by.values
 
     @functools.cached_property
