@@ -6,6 +6,7 @@ import pytest
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.simulator.engine import Engine
 from nengo_snnconv.simulator.program import as_bfloat16
 
 
@@ -49,6 +50,18 @@ def test_long_runs_are_counted_in_chunks(rng, monkeypatch):
     for name, layer in whole.layers.items():
         assert np.array_equal(layer.spikes_per_step, parts.layers[name].spikes_per_step)
         assert np.array_equal(layer.rates_hz, parts.layers[name].rates_hz)
+
+
+def test_threads_change_nothing_but_time(rng, monkeypatch):
+    network, x = spiking(branched(), rng)
+    used, init = [], Engine.__init__
+    monkeypatch.setattr(Engine, "__init__", lambda self, *a, **k: used.append(k["threads"]) or init(self, *a, **k))
+    one, two = (snc.evaluate(network, x, [0] * 7, n_steps=9, threads=threads) for threads in (1, 2))
+    assert used == [1, 2]
+    assert np.array_equal(one.scores, two.scores)
+    assert one.synaptic_operations == two.synaptic_operations
+    with pytest.raises(snc.SettingsError, match="threads must be a positive integer, got 0"):
+        snc.evaluate(network, x, [0] * 7, n_steps=9, threads=0)
 
 
 def test_frames_are_counted(rng):

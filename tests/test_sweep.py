@@ -360,9 +360,8 @@ def test_a_dask_worker_dies_in_the_middle(network, x, y, tmp_path):
     options = {"x_calibration": x, "n_steps": 300, "minibatch_size": 5, "shards": 4}
     values = {"percentile": [99, 99.9, 100], "initial_potential": [0, 0.25, 0.5, 0.75], "input_coding": ["poisson"]}
     alone = snc.sweep(network, x, y, values, n_jobs=1, **options)
-    with distributed.LocalCluster(
-        n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
-    ) as cluster:
+    two = {"n_workers": 2, "processes": True, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**two, silence_logs="CRITICAL") as cluster:
         with distributed.Client(cluster, set_as_default=False) as client:
             victim = list(client.run(os.getpid).values())[0]
         left = []

@@ -12,7 +12,7 @@ FACTOR = 3
 FINALISTS = 3
 # images of a shard, of which the first round has one
 LEAST_IMAGES = 200
-# how often others see all images where none of the best does well
+# how often as many others see all images, if they seem to be better
 MORE_ROUNDS = 2
 # golden section: shards that are spread over all images, however many they are
 SPREAD = (np.sqrt(5) - 1) / 2
@@ -56,8 +56,8 @@ class Search:
             if size < n_shards:
                 remaining = remaining[: max(FINALISTS, -(-len(remaining) // FACTOR))]
         for number in range(MORE_ROUNDS):
-            others = sorted((each for each in self.settings if each not in remaining), key=self.rank)[:FINALISTS]
-            if self._kept(remaining) or not others:
+            others = self._promising(remaining)[:FINALISTS]
+            if not others:
                 break
             self._see(others, self.order, f"tuning, others, round {number + 1}")
             remaining = sorted([*remaining, *others], key=self.rank)
@@ -83,8 +83,18 @@ class Search:
         operations = trial.operations[-1 if steps is None else steps - 1]
         return np.inf if steps is None else steps, float(deviation), float(operations)
 
-    def _kept(self, settings):
-        return any(self.trials[setting].steps_within(self.max_loss) is not None for setting in settings)
+    def _promising(self, seen):
+        """Settings besides those that have seen all images: that would be better than them, by what they have seen."""
+        others = sorted((each for each in self.settings if each not in seen), key=self.rank)
+        n_steps, _, operations = min((self.rank(each) for each in seen), key=lambda rank: (rank[0], rank[2]))
+        if n_steps == np.inf:
+            return others
+        better = []
+        for each in others:
+            steps = self.rank(each)[0]
+            if steps < n_steps or (steps == n_steps and self.trials[each].operations[int(n_steps) - 1] < operations):
+                better.append(each)
+        return better
 
     def _see(self, settings, shards, description):
         """Show settings those of the shards that they have not seen."""

@@ -104,10 +104,12 @@ class Tuning:
             remarks.append(
                 f"these images cannot exclude a loss of up to {self.interval[1]:.2f} points in general; more images can"
             )
-        if self.kept and self.max_steps - self.n_steps < FEW_STEPS:
-            remarks.append(
-                f"only {self.max_steps - self.n_steps} later steps confirm it: a larger max_steps would tell more"
-            )
+        later = self.max_steps - self.n_steps
+        if self.kept and later < FEW_STEPS:
+            confirmed = f"only {later} later step{'s' if later > 1 else ''}" if later else "no later step"
+            remarks.append(f"{confirmed} can confirm it: a larger max_steps would tell more")
+        if self.evaluation.ann_accuracy < 2 / self.evaluation.scores.shape[1]:
+            remarks.append("the ANN itself does little more than guess: scale images and number classes as in training")
         if self.own_calibration:
             remarks.append("scales were found on the same images: better give x_calibration, some training images")
         remarks.append("the settings were chosen on these images: see how they do on others")
@@ -320,9 +322,11 @@ def _chosen(search, finalists, own_calibration):
 def _what_to_try(tuning, native):
     """The message of what was found in vain."""
     losses, max_steps = tuning.trial.loss_points, tuning.max_steps
-    advice = [f"max_loss={losses[-1] + 0.005:.2f}"] if losses[-1] < np.inf else []
-    if losses[-1] < losses[max_steps // 2 - 1]:
+    advice = [f"max_loss={losses[-1] + 0.005:.2f}"]
+    if losses[-1] < losses[(max_steps - 1) // 2]:
         advice.insert(0, f"max_steps={2 * max_steps}, as the loss is still falling")
+    elif tuning.evaluation.accuracy[-1] < tuning.evaluation.ann_accuracy / 2:
+        advice.insert(0, f"max_steps={2 * max_steps}")
     if native:
         run = f"x[:500], y[:500], n_steps={max_steps}"
         advice.append(f"diagnose(error.tuning.network, {run}), which says where accuracy goes and what would help")
