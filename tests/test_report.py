@@ -153,7 +153,7 @@ def test_confusion_after_an_earlier_step(evaluation):
 
 
 class Page(html.parser.HTMLParser):
-    """What a page holds: tags, links, headings (level, text), pictures' labels, tables {caption: rows of cells}, code."""
+    """What a page holds: tags, links, headings (level, text), labels of pictures, tables {caption: rows}, code."""
 
     def __init__(self, text):
         super().__init__()

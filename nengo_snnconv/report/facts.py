@@ -9,7 +9,6 @@ from ..costs import Efficiency, efficiency
 from ..plots.evaluation import item_of
 from .calls import calls, checksum
 
-
 # neuron types as people call them
 KINDS = {
     "IntegrateAndFire": "Integrate-and-fire",

@@ -17,10 +17,11 @@ import numpy as np
 from matplotlib.transforms import Bbox
 
 from ..exceptions import SettingsError
-from ..plots import Figure
+from ..plots import BLUE, GREY, Figure
 
 # what is drawn in these colours gets those of the page; nobody else draws in them
 INK, PAPER = "#010203", "#fdfeff"
+OF_THE_PAGE = {INK: "currentColor", PAPER: "var(--paper)", BLUE: "var(--blue)", GREY: "var(--grey)"}
 STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
@@ -113,9 +114,12 @@ def inline_svg(picture, name):
     )
     if picture.wide:
         attributes += f' style="min-width:{0.75 * figure.get_figwidth() * 96:.0f}px"'
-    own = "" if matplotlib.colors.to_rgba(figure.get_facecolor())[3] == 0 else ' class="own"'
-    markup = "".join(map(_markup, root)).replace(INK, "currentColor").replace(PAPER, "var(--paper)")
-    return f"<svg {attributes}{own}>{markup}</svg>"
+    markup = "".join(map(_markup, root))
+    if matplotlib.colors.to_rgba(figure.get_facecolor())[3]:  # it brings its own background
+        return f'<svg {attributes} class="own">{markup}</svg>'
+    for colour, page in OF_THE_PAGE.items():
+        markup = markup.replace(colour, page)
+    return f"<svg {attributes}>{markup}</svg>"
 
 
 def _clean(element, used, name):

@@ -164,8 +164,8 @@ def _spikes(run):
     blocks = [("text", text), ("pictures", pictures)]
     if isinstance(network.settings, FirstSpikeSettings):
         text = (
-            "When neurons spike: each layer listens for a stage (grey) and spikes in the next one (blue), once at most, "
-            "and the sooner the larger the activation for which the spike stands."
+            "When neurons spike: each layer listens for a stage (grey) and spikes in the next one (blue), once at "
+            "most, and the sooner the larger the activation for which the spike stands."
         )
         figure = panel(4.4, 0.6 + 0.95 * (1 + len(evaluation.layers))).figure
         figure.clear()

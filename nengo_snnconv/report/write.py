@@ -133,9 +133,9 @@ def read_report(path):
     dict
         "report": the version of this format, 1.  "title", "summary", "data" (name), "run" (facts of the user's),
         "command".  "calls": Python code that makes the run again.  "network": its "checksum", "settings", "layers"
-        (shapes), and, where it has them, "scales", "normalization", "training" and "history".  "evaluation", "efficiency"
-        and "diagnosis": what ``to_dict`` of the objects gives, None where there is none, and beside the accuracy its
-        95 % interval "accuracy_interval".  "origin": date, machine, and versions of packages.
+        (shapes), and, where it has them, "scales", "normalization", "training" and "history".  "evaluation",
+        "efficiency" and "diagnosis": what ``to_dict`` of the objects gives, None where there is none, and beside the
+        accuracy its 95 % interval "accuracy_interval".  "origin": date, machine, and versions of packages.
 
     Raises
     ------
