@@ -1,28 +1,23 @@
 """What the benchmarks share: the machine they ran on, and where their figures go."""
 
 import datetime
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 import statistics
 import sys
 import time
 
 from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv.machine import n_cores, processor, versions
 
 ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("tensorflow", "nengo", "nengo-dl", "numpy")
 
 
 def machine():
     """One line on the machine and the versions."""
-    processor = platform.processor() or platform.machine()
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else ():
-        if line.startswith("model name"):
-            processor = line.partition(":")[2].strip()
-    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "nengo", "nengo-dl", "numpy"))
-    return f"{os.cpu_count()} cores of {processor}, Python {platform.python_version()}, {versions}"
+    found = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
+    return f"{n_cores()} cores of {processor()}, {found}"
 
 
 def median_seconds(functions, repeats):

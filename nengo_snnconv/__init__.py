@@ -76,7 +76,7 @@ _HOMES = {
         "plot_spike_times",
         "plot_threshold_errors",
     ),
-    "report": ("write_report",),
+    "report": ("read_report", "write_report"),
     "gui": ("GuiNetwork", "write_gui_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -89,6 +89,8 @@ class Evaluation:
     backend : str
     moving : bool
         Whether what was shown changed from step to step.
+    arguments : dict
+        Those of :func:`evaluate` that had a say in the figures, but for network, x and y, as they were used.
     """
 
     accuracy: np.ndarray
@@ -107,6 +109,7 @@ class Evaluation:
     dt: float
     backend: str
     moving: bool = False
+    arguments: dict = dataclasses.field(default_factory=dict)
 
     @property
     def n_steps(self):
@@ -339,6 +342,15 @@ def evaluate(
         dt=dt,
         backend=tally.backend,
         moving=inputs.n_steps is not None,
+        arguments={
+            "n_steps": n_steps,
+            "backend": tally.backend,
+            **({} if synapse is Default else {"synapse": synapse}),
+            "skip_steps": skip_steps,
+            "minibatch_size": minibatch_size,
+            "dt": dt,
+            "precision": precision,
+        },
     )
 
 

@@ -75,8 +75,7 @@ def normalize(
     -------
     ConvNetwork
         Of the same kind; ``network.model.metadata["scales"]`` holds the scales, "normalization" how they were found.
-        Channels that are never active get
-        the largest scale of their layer.
+        Channels that are never active get the largest scale of their layer.
 
     Raises
     ------
@@ -90,6 +89,7 @@ def normalize(
     if any((units.labels[name] == units.fixed).any() for name in sites(model)):
         model = _with_scalable_input(model)
         units = find_units(model, per)
+    n_images = None
     if method == "model":
         bounds = upper_bounds(model, *input_range)
         scales = np.zeros(units.n_units)
@@ -99,10 +99,12 @@ def normalize(
     else:
         histogram = measure(network.rebuild(model), x, units, batch_size=batch_size, progress=progress)
         scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
+        n_images = histogram.n_images
     if bound_weights:
         scales = _at_least_the_weights(model, units, scales)
     scaled = rescale(model, units, _alive(model, units, scales))
     how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
+    how |= {"bound_weights": bound_weights or None, "images": n_images}
     how = {name: value for name, value in how.items() if value is not None}
     return network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
 

@@ -173,7 +173,7 @@ class TestImageResponse:
         assert len(axes) == 4
         drawn = [sum(len(train.get_positions()) for train in ax.collections) for ax in axes[1:3]]
         assert drawn[0] == np.count_nonzero(snc.poisson_spikes(x, n_steps)[1])
-        assert axes[1].get_title().startswith("image: ")
+        assert axes[1].get_title().startswith("image\n")
         low, high = axes[1].get_xlim()
         assert low < 1
         assert high > n_steps

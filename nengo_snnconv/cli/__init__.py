@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import shlex
 import sys
 import warnings
 
@@ -19,7 +20,9 @@ def main(arguments=None):
 
     0: done; 1: an error, or something was refused; 2: wrong usage; 130: interrupted.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.command_line = shlex.join(["nengo-snnconv", *arguments])  # for reports
     try:
         if options.json:
             check_writable(options.json)

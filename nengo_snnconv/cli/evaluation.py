@@ -33,7 +33,7 @@ def evaluate(options):
         check_writable(options.report)
     data = load_data(options, train=1, test=options.test_images)
     title = f"{options.network.name} on {data.name}"
-    run = {"command": "evaluate", "network": options.network, "data": data.name}
+    run = {"network": options.network}
     return run_with_spikes(network, data, options, title, run).to_dict()
 
 
@@ -93,8 +93,8 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     from .. import record, write_report
 
     recording = record(network, data.x_test[:4], n_steps=options.steps, backend=options.backend)
-    named = {"title": title, "class_names": data.class_names, "run": run}
-    write_report(options.report, network, evaluation, recording=recording, **named, **parts)
+    told = {"title": title, "data": data, "run": run, "command": options.command_line}
+    write_report(options.report, network, evaluation, recording=recording, **told, **parts)
     print(f"{'report':<26} {options.report.resolve()}")
 
 

@@ -110,8 +110,8 @@ def plot_operations(efficiency, axes=None):
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.grid(axis="x", alpha=0.3)
-    ax.set_title("Operations by the layer that causes them", fontsize=11, pad=22)  # the legend is below it
-    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    ax.set_title("Operations by the layer that causes them", pad=22)  # the legend is below it
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
 
