@@ -24,7 +24,9 @@ def draw():
     figure, ax = plt.subplots(figsize=(8, 3.8), layout="tight")
     steps = np.arange(1, 2 * STEPS + 1)
     for i, activation in enumerate(ACTIVATIONS):
-        (line,) = ax.plot(steps, simulator.data[potentials][:, i] / STEPS, ".-", lw=1, label=f"activation {activation:g}")
+        (line,) = ax.plot(
+            steps, simulator.data[potentials][:, i] / STEPS, ".-", lw=1, label=f"activation {activation:g}"
+        )
         for step in steps[simulator.data[spikes][:, i] > 0]:
             ax.axvline(step, color=line.get_color(), lw=2, ymax=0.12)
     ax.axvline(STEPS + 0.5, color="gray", lw=0.8)

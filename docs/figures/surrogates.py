@@ -20,8 +20,13 @@ def draw():
     steps, x = np.arange(1, 17), np.linspace(-2, 2, 401, dtype=np.float32)
     for i, current in enumerate((1.4, 0.9)):
         (line,) = left.plot(steps, simulator.data[potentials][:, i], ".-", lw=1, label=f"current {current:g}")
-        left.plot(steps[simulator.data[spikes][:, i] > 0], [1.08] * int(simulator.data[spikes][:, i].sum()), "|",
-                  color=line.get_color(), ms=9)
+        left.plot(
+            steps[simulator.data[spikes][:, i] > 0],
+            [1.08] * int(simulator.data[spikes][:, i].sum()),
+            "|",
+            color=line.get_color(),
+            ms=9,
+        )
     left.axhline(1, color="black", lw=0.8, ls=":")
     left.set(xlabel="step", title="Potential, and spikes above", ylim=(-0.05, 1.2))
     left.legend(fontsize=8, loc="lower right")

@@ -23,9 +23,7 @@ def _trained(network, x, y, **options):
 @functools.cache
 def rates():
     """lif-mnist, trained on the rates of its LIF neurons."""
-    network = snc.build_trainable(
-        snc.preset("lif-mnist"), nengo.LIF(amplitude=0.0025, min_voltage=-5), synapse=0.002
-    )
+    network = snc.build_trainable(snc.preset("lif-mnist"), nengo.LIF(amplitude=0.0025, min_voltage=-5), synapse=0.002)
     return _trained(network, digits().x_train, digits().y_train)
 
 
@@ -59,8 +57,6 @@ def recordings():
 @functools.cache
 def learner():
     """surrogate-nmnist, trained through time on recordings."""
-    network = snc.build_trainable(
-        snc.preset("surrogate-nmnist", (34, 34, 2)), snc.SurrogateLIF(), output_neurons=True
-    )
+    network = snc.build_trainable(snc.preset("surrogate-nmnist", (34, 34, 2)), snc.SurrogateLIF(), output_neurons=True)
     train, _ = recordings()
     return _trained(network, train, train.labels, n_steps=8, epochs=2 * EPOCHS)
