@@ -64,6 +64,12 @@ def _warnings_in_one_line(command):
         warnings.formatwarning = before
 
 
+def commands():
+    """The parser of each command, {name: argparse.ArgumentParser}."""
+    (subparsers,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return subparsers.choices
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="nengo-snnconv",
