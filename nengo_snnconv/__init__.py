@@ -40,7 +40,7 @@ _HOMES = {
     "build.trainable": ("build_trainable", "collect_trained"),
     "build.rate_model": ("rate_model",),
     "build.storage": ("load", "save"),
-    "conversion": ("convert", "to_spiking"),
+    "conversion": ("convert", "to_loihi", "to_spiking"),
     "first_spike": ("to_ttfs",),
     "normalization": ("normalize",),
     "neurons.integrate_and_fire": ("IntegrateAndFire",),

@@ -248,11 +248,12 @@ def evaluate(
     n_steps : int, optional
         Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
         or 30.  Networks made by ``to_ttfs`` know how many they take.
-    backend : "fast", "nengo_dl" or "nengo", optional
+    backend : "fast", "nengo_dl", "nengo" or "loihi", optional
         The simulator.  "fast" is our own, ``nengo_snnconv.Simulator``: the same spikes, many times faster; it computes
         networks made by ``to_ttfs`` in closed form.  nengo, the reference, shows one image after another; it cannot run
-        the TensorNodes of networks made by ``build_trainable``.  By default "fast" where it covers the network, else
-        "nengo_dl".
+        the TensorNodes of networks made by ``build_trainable``.  "loihi" is the emulator of the Loihi chip in
+        nengo_loihi, an optional package: ``to_loihi`` says which networks it takes.  By default "fast" where it covers
+        the network, else "nengo_dl".
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default, for networks
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
@@ -284,6 +285,8 @@ def evaluate(
         If an argument cannot work, or the data do not fit the network.
     ConversionError
         If the back end cannot run the network.
+    CompatibilityError
+        If the back end is "loihi" and nengo-loihi is not installed.
     """
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)

@@ -15,7 +15,7 @@ ROOMS = [
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")
-    + ("simulator", "backends", "runner", "tally")
+    + ("simulator", "loihi_emulator", "backends", "runner", "tally")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
     + ("bounds", "diagnosis", "comparison"),
     ("plots", "report", "gui"),
@@ -65,7 +65,7 @@ def test_imports_only_from_above(path):
     room = next(i for i, names in enumerate(ROOMS) if name in names)
     assert not other & FORBIDDEN.get(room, set())
     if name != "compat":
-        assert not other & {"tensorflow", "nengo_dl", "tf_keras", "keras"}, "import them from .compat"
+        assert not other & {"tensorflow", "nengo_dl", "nengo_loihi", "tf_keras", "keras"}, "import them from .compat"
 
 
 @pytest.mark.parametrize("module", ["nengo_snnconv", "nengo_snnconv.cli"])
