@@ -16,6 +16,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import subprocess
 import sys
 import warnings
 
@@ -172,14 +173,11 @@ def _import_nengo_dl(tf):
     saved = {name: sys.modules.get(name) for name in alias}
     sys.modules.update(alias)
     try:
-        # the process that nengo_dl starts to look for a GPU writes TensorFlow's start-up notes too
-        with _without_native_stderr(), warnings.catch_warnings():
+        # the first look for a GPU complains where there is none
+        with _without_native_stderr(), warnings.catch_warnings(), _looking_for_a_gpu_here(tf):
             warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
             warnings.filterwarnings("ignore", message="numpy.core is deprecated", category=DeprecationWarning)
             import nengo_dl
-
-            if not nengo_dl.utils.tf_gpu_installed:
-                tf.config.list_physical_devices("GPU")  # the first look complains that there is none
     finally:
         for name, module in saved.items():
             if module is None:
@@ -189,3 +187,23 @@ def _import_nengo_dl(tf):
     # printed by every Simulator on a machine without a GPU, where there is nothing to do about it
     warnings.filterwarnings("ignore", message="No GPU support detected")
     return nengo_dl
+
+
+@contextlib.contextmanager
+def _looking_for_a_gpu_here(tf):
+    """Look for a GPU in this process, where nengo_dl starts another one and waits until that has loaded TensorFlow.
+
+    nengo_dl does so because CUDA_VISIBLE_DEVICES is read but once; all else about a GPU can still be set afterwards.
+    """
+    call = subprocess.call
+
+    def look(command, *arguments, **options):
+        if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
+            return int(not tf.config.list_physical_devices("GPU"))
+        return call(command, *arguments, **options)
+
+    subprocess.call = look
+    try:
+        yield
+    finally:
+        subprocess.call = call
