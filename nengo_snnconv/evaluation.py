@@ -7,7 +7,7 @@ from nengo.params import Default
 
 from . import metrics
 from .build.network import check_network
-from .build.rate_model import rate_model
+from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
 from .inputs import Images, as_inputs
@@ -378,9 +378,9 @@ def _ann_predictions(network, inputs, batch_size=500):
     rates, starts = rate_model(network), range(0, len(inputs), batch_size)
     batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
     shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([rates.predict_on_batch(images).argmax(axis=-1) for images in shown])
+    return np.concatenate([outputs_of(rates, images).argmax(axis=-1) for images in shown])
 
 
 def rate_predictions(network, x, batch_size=500):
     """The classes that the rate network, the ANN, predicts in one step: (images,)."""
-    return rate_model(network).predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1)
+    return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)
