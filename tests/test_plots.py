@@ -192,5 +192,5 @@ class TestImageResponse:
         network = snc.build_trainable(make(*layers), nengo.SpikingRectifiedLinear(amplitude=0.01))
         axes = snc.plot_image_response(snc.record(network, rng.random((1, 6, 6, 1)), n_steps=2))
         assert len(axes) == 9
-        assert axes[0].figure.get_size_inches().tolist() == [15, 6]  # five and four
+        assert axes[0].figure.get_size_inches().tolist() == [12.5, 5]  # five and four
         assert axes[0].figure.get_figheight() == 6

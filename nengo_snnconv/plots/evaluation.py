@@ -49,7 +49,7 @@ def plot_accuracy(evaluation, axes=None):
         ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
     step = "time step, a frame each" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
     ax.set(xlabel=step, ylabel="accuracy in %", ylim=(0, 102))
-    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=22)  # the legend is below it
+    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26)  # the legend is below it
     ax.grid(alpha=0.3)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)

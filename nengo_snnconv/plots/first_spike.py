@@ -103,16 +103,20 @@ def plot_operations(efficiency, axes=None):
     for values, color, label in ((ann, ORANGE, "ANN: floating-point"), (spikes, BLUE, "spikes: additions")):
         ax.plot(values[values > 0], places[values > 0], "o", ms=7, color=color, label=label)
     for place, more, less in zip(places, ann, spikes, strict=True):
-        ratio = f"{more / less:,.{'1f' if more < 100 * less else '0f'}} ×" if less and more else ""
-        ax.annotate(ratio, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        ax.annotate(_times(more / less) if less and more else "", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
     ax.set_yticks(places, rows)
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.grid(axis="x", alpha=0.3)
-    ax.set_title("Operations by the layer that causes them", pad=22)  # the legend is below it
+    ax.set_title("Operations by the layer that causes them", pad=26)  # the legend is below it
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
+
+
+def _times(ratio):
+    """A ratio as text, with two digits that say something."""
+    return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.1f} ×" if ratio >= 1 else f"{ratio:.2g} ×"
 
 
 def plot_threshold_errors(errors, axes=None):

@@ -151,7 +151,7 @@ def _axes_in_rows(n, columns=6):
     """``n`` square axes, as many in a row as fit a page."""
     rows = -(-n // columns)
     columns = -(-n // rows)  # so that rows are about equally long
-    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    figure = Figure(figsize=(2.5 * columns, 2.5 * rows), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 
