@@ -161,6 +161,8 @@ class FastBackend(Backend):
     counted : dict of str to float, optional
         Count the events of these layers, in the place of probing those ``probed``, and by what their output is
         multiplied to give a number of them; 0 to count any output but zero as one.
+    memory_mb, threads, precision
+        As for ``Engine``.
 
     Attributes
     ----------
@@ -171,15 +173,24 @@ class FastBackend(Backend):
     """
 
     def __init__(
-        self, network, probed, minibatch_size, dt, potentials=(), *, counted=None, memory_mb=None, precision="float32"
+        self,
+        network,
+        probed,
+        minibatch_size,
+        dt,
+        potentials=(),
+        *,
+        counted=None,
+        memory_mb=None,
+        threads=None,
+        precision="float32",
     ):
         super().__init__(network, probed if counted is None else (), minibatch_size, dt, potentials)
         self.at_once = minibatch_size
         objects = {name: (self.network.layers[name], weight) for name, weight in (counted or {}).items()}
         memory = {} if memory_mb is None else {"memory_mb": memory_mb}
-        self.simulator = Engine(
-            self.network, dt, minibatch_size, self.probes.values(), objects, precision=precision, **memory
-        )
+        options = {"threads": threads, "precision": precision, **memory}
+        self.simulator = Engine(self.network, dt, minibatch_size, self.probes.values(), objects, **options)
 
     def initial_potential(self, name):
         return self.simulator.initial_state(self.network.layers[name], "voltage")

@@ -11,9 +11,9 @@ from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
 from .inputs import Images, as_inputs
-from .model import layers as specs
+from .operations import operations_of, passed_operations
 from .runner import run_length
-from .tally import computed, has_closed_form, simulated
+from .tally import tally_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -230,6 +230,7 @@ def evaluate(
     memory_mb=500,
     dt=0.001,
     precision="float32",
+    threads=None,
     progress=None,
     watch=None,
 ):
@@ -270,6 +271,8 @@ def evaluate(
         Seconds per step.
     precision : "float32" or "bfloat16"
         Of weights, on the back end "fast"; see :class:`Simulator`.
+    threads : int, optional
+        Of the back end "fast"; by default as many as the process may use cores.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
     watch : object, optional
@@ -290,32 +293,49 @@ def evaluate(
     """
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)
-    y, n_images = check_targets(network.model, len(inputs), y), len(inputs)
+    y = check_targets(network.model, len(inputs), y)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     n_steps = run_length(network, n_steps, inputs)
-    if backend in (None, "fast") and has_closed_form(network, synapse, skip_steps, precision, watch):
-        tally = computed(network, inputs.batch(slice(None)), n_steps, minibatch_size, dt, progress)
-    else:
-        tally = simulated(
-            network,
-            inputs,
-            n_steps,
-            progress,
-            watch,
-            backend=backend,
-            synapse=synapse,
-            skip_steps=skip_steps,
-            minibatch_size=minibatch_size,
-            memory_mb=memory_mb,
-            dt=dt,
-            precision=precision,
-        )
+    tally = tally_of(
+        network,
+        inputs,
+        n_steps,
+        progress=progress,
+        watch=watch,
+        backend=backend,
+        synapse=synapse,
+        skip_steps=skip_steps,
+        minibatch_size=minibatch_size,
+        memory_mb=memory_mb,
+        dt=dt,
+        precision=precision,
+        threads=threads,
+    )
+    arguments = {"skip_steps": skip_steps, "minibatch_size": minibatch_size, "precision": precision}
+    if synapse is not Default:
+        arguments["synapse"] = synapse
+    ann_predictions, moving = predictions_of_ann(network, inputs), inputs.n_steps is not None
+    return evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving)
 
-    model = network.model
-    operations = {
-        name: float(counts @ metrics.fan_out(model, name).ravel()) / n_images for name, counts in tally.totals.items()
-    }
+
+def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=False):
+    """The Evaluation that a tally of all images gives; sums of integers, so that it is the same for merged tallies.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Its layers and settings are needed, not its weights.
+    tally : Tally
+    y : ndarray of int, (images,)
+    ann_predictions : ndarray, (images,), or None
+    dt : float
+    arguments : dict
+        Those of ``evaluate`` that say more about how it was run, for reports.
+    moving : bool
+    """
+    model, n_images, n_steps = network.model, len(y), len(tally.step_predictions)
+    operations = operations_of(model, tally)
     layers = {
         name: LayerActivity(
             name,
@@ -327,7 +347,6 @@ def evaluate(
         )
         for name, counts in tally.totals.items()
     }
-    ann_predictions = _ann_predictions(network, inputs)
     return Evaluation(
         accuracy=metrics.accuracy(tally.step_predictions, y),
         ann_accuracy=None if ann_predictions is None else float(metrics.accuracy(ann_predictions, y)),
@@ -337,39 +356,19 @@ def evaluate(
         y=y,
         layers={name: layers[name] for name in model.neurons if name in layers},
         input_layer=layers.get(model.input),
-        passed_operations=_passed(network, tally, operations, n_images),
+        passed_operations=passed_operations(network, tally, operations),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
         input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
         seconds=tally.seconds,
         build_seconds=tally.build_seconds,
         dt=dt,
         backend=tally.backend,
-        moving=inputs.n_steps is not None,
-        arguments={
-            "n_steps": n_steps,
-            "backend": tally.backend,
-            **({} if synapse is Default else {"synapse": synapse}),
-            "skip_steps": skip_steps,
-            "minibatch_size": minibatch_size,
-            "dt": dt,
-            "precision": precision,
-        },
+        moving=moving,
+        arguments={"n_steps": n_steps, "backend": tally.backend, **arguments, "dt": dt},
     )
 
 
-def _passed(network, tally, operations, n_images):
-    """The additions of maxima, and of spikes that are sent again, by name, in order."""
-    layers, again = network.model.layers, network.settings.sent_again(network.model)
-    passed = {}
-    for name, count in operations.items():
-        if isinstance(layers[name], specs.MaxPool | specs.GlobalMaxPool):
-            passed[name] = count
-        if again.get(name):
-            passed[f"{name} again"] = again[name] * float(tally.totals[name].sum()) / n_images
-    return passed
-
-
-def _ann_predictions(network, inputs, batch_size=500):
+def predictions_of_ann(network, inputs, batch_size=500):
     """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none."""
     if not network.settings.has_rates:
         return None
