@@ -1,4 +1,4 @@
-"""The pixels of an event camera, compiled once and kept on disk: from what a moving image shows each of them to their events."""
+"""The pixels of an event camera, compiled once: from what a moving image shows each of them to their events."""
 
 import numba
 import numpy as np
