@@ -103,7 +103,13 @@ def plot_operations(efficiency, axes=None):
     for values, color, label in ((ann, ORANGE, "ANN: floating-point"), (spikes, BLUE, "spikes: additions")):
         ax.plot(values[values > 0], places[values > 0], "o", ms=7, color=color, label=label)
     for place, more, less in zip(places, ann, spikes, strict=True):
-        ax.annotate(_times(more / less) if less and more else "", (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        ax.annotate(
+            _times(more / less) if less and more else "",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+        )
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
     ax.set_yticks(places, rows)
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
