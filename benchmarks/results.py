@@ -7,10 +7,11 @@ import statistics
 import sys
 import time
 
+from overview import ROOT, fill, overview
+
 from nengo_snnconv.atomic import atomic_write
 from nengo_snnconv.machine import n_cores, processor, versions
 
-ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("tensorflow", "nengo", "nengo-dl", "numpy")
 
 
@@ -34,7 +35,7 @@ def median_seconds(functions, repeats):
 def publish(name, table, figures, brief=None):
     """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md.
 
-    README's block, if there is one, gets the same, or ``brief``.
+    README's block of that name, if there is one, gets the same, or ``brief``; its table of all methods is made anew.
     """
     command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
     date = datetime.date.today().isoformat()
@@ -46,9 +47,5 @@ def publish(name, table, figures, brief=None):
         file.write("\n")
     with atomic_write(folder / f"{name}.md", "w") as file:
         file.write(text)
-    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    if begin in readme:
-        head, rest = readme.split(begin, 1)
-        with atomic_write(ROOT / "README.md", "w") as file:
-            file.write(head + begin + short + end + rest.split(end, 1)[1])
+    fill(name, short)
+    fill("overview", overview())

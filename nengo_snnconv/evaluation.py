@@ -7,13 +7,13 @@ from nengo.params import Default
 
 from . import metrics
 from .build.network import check_network
-from .build.rate_model import rate_model
+from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
 from .inputs import Images, as_inputs
-from .model import layers as specs
+from .operations import operations_of, passed_operations
 from .runner import run_length
-from .tally import computed, has_closed_form, simulated
+from .tally import tally_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -230,6 +230,7 @@ def evaluate(
     memory_mb=500,
     dt=0.001,
     precision="float32",
+    threads=None,
     progress=None,
     watch=None,
 ):
@@ -248,11 +249,12 @@ def evaluate(
     n_steps : int, optional
         Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
         or 30.  Networks made by ``to_ttfs`` know how many they take.
-    backend : "fast", "nengo_dl" or "nengo", optional
+    backend : "fast", "nengo_dl", "nengo" or "loihi", optional
         The simulator.  "fast" is our own, ``nengo_snnconv.Simulator``: the same spikes, many times faster; it computes
         networks made by ``to_ttfs`` in closed form.  nengo, the reference, shows one image after another; it cannot run
-        the TensorNodes of networks made by ``build_trainable``.  By default "fast" where it covers the network, else
-        "nengo_dl".
+        the TensorNodes of networks made by ``build_trainable``.  "loihi" is the emulator of the Loihi chip in
+        nengo_loihi, an optional package: ``to_loihi`` says which networks it takes.  By default "fast" where it covers
+        the network, else "nengo_dl".
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default, for networks
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
@@ -269,6 +271,8 @@ def evaluate(
         Seconds per step.
     precision : "float32" or "bfloat16"
         Of weights, on the back end "fast"; see :class:`Simulator`.
+    threads : int, optional
+        Of the back end "fast"; by default as many as the process may use cores.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
     watch : object, optional
@@ -284,35 +288,54 @@ def evaluate(
         If an argument cannot work, or the data do not fit the network.
     ConversionError
         If the back end cannot run the network.
+    CompatibilityError
+        If the back end is "loihi" and nengo-loihi is not installed.
     """
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)
-    y, n_images = check_targets(network.model, len(inputs), y), len(inputs)
+    y = check_targets(network.model, len(inputs), y)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     n_steps = run_length(network, n_steps, inputs)
-    if backend in (None, "fast") and has_closed_form(network, synapse, skip_steps, precision, watch):
-        tally = computed(network, inputs.batch(slice(None)), n_steps, minibatch_size, dt, progress)
-    else:
-        tally = simulated(
-            network,
-            inputs,
-            n_steps,
-            progress,
-            watch,
-            backend=backend,
-            synapse=synapse,
-            skip_steps=skip_steps,
-            minibatch_size=minibatch_size,
-            memory_mb=memory_mb,
-            dt=dt,
-            precision=precision,
-        )
+    tally = tally_of(
+        network,
+        inputs,
+        n_steps,
+        progress=progress,
+        watch=watch,
+        backend=backend,
+        synapse=synapse,
+        skip_steps=skip_steps,
+        minibatch_size=minibatch_size,
+        memory_mb=memory_mb,
+        dt=dt,
+        precision=precision,
+        threads=threads,
+    )
+    arguments = {"skip_steps": skip_steps, "minibatch_size": minibatch_size, "precision": precision}
+    if synapse is not Default:
+        arguments["synapse"] = synapse
+    ann_predictions, moving = predictions_of_ann(network, inputs), inputs.n_steps is not None
+    return evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving)
 
-    model = network.model
-    operations = {
-        name: float(counts @ metrics.fan_out(model, name).ravel()) / n_images for name, counts in tally.totals.items()
-    }
+
+def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=False):
+    """The Evaluation that a tally of all images gives; sums of integers, so that it is the same for merged tallies.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Its layers and settings are needed, not its weights.
+    tally : Tally
+    y : ndarray of int, (images,)
+    ann_predictions : ndarray, (images,), or None
+    dt : float
+    arguments : dict
+        Those of ``evaluate`` that say more about how it was run, for reports.
+    moving : bool
+    """
+    model, n_images, n_steps = network.model, len(y), len(tally.step_predictions)
+    operations = operations_of(model, tally)
     layers = {
         name: LayerActivity(
             name,
@@ -324,7 +347,6 @@ def evaluate(
         )
         for name, counts in tally.totals.items()
     }
-    ann_predictions = _ann_predictions(network, inputs)
     return Evaluation(
         accuracy=metrics.accuracy(tally.step_predictions, y),
         ann_accuracy=None if ann_predictions is None else float(metrics.accuracy(ann_predictions, y)),
@@ -334,39 +356,19 @@ def evaluate(
         y=y,
         layers={name: layers[name] for name in model.neurons if name in layers},
         input_layer=layers.get(model.input),
-        passed_operations=_passed(network, tally, operations, n_images),
+        passed_operations=passed_operations(network, tally, operations),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
         input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
         seconds=tally.seconds,
         build_seconds=tally.build_seconds,
         dt=dt,
         backend=tally.backend,
-        moving=inputs.n_steps is not None,
-        arguments={
-            "n_steps": n_steps,
-            "backend": tally.backend,
-            **({} if synapse is Default else {"synapse": synapse}),
-            "skip_steps": skip_steps,
-            "minibatch_size": minibatch_size,
-            "dt": dt,
-            "precision": precision,
-        },
+        moving=moving,
+        arguments={"n_steps": n_steps, "backend": tally.backend, **arguments, "dt": dt},
     )
 
 
-def _passed(network, tally, operations, n_images):
-    """The additions of maxima, and of spikes that are sent again, by name, in order."""
-    layers, again = network.model.layers, network.settings.sent_again(network.model)
-    passed = {}
-    for name, count in operations.items():
-        if isinstance(layers[name], specs.MaxPool | specs.GlobalMaxPool):
-            passed[name] = count
-        if again.get(name):
-            passed[f"{name} again"] = again[name] * float(tally.totals[name].sum()) / n_images
-    return passed
-
-
-def _ann_predictions(network, inputs, batch_size=500):
+def predictions_of_ann(network, inputs, batch_size=500):
     """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none."""
     if not network.settings.has_rates:
         return None
@@ -375,9 +377,9 @@ def _ann_predictions(network, inputs, batch_size=500):
     rates, starts = rate_model(network), range(0, len(inputs), batch_size)
     batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
     shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([rates.predict_on_batch(images).argmax(axis=-1) for images in shown])
+    return np.concatenate([outputs_of(rates, images).argmax(axis=-1) for images in shown])
 
 
 def rate_predictions(network, x, batch_size=500):
     """The classes that the rate network, the ANN, predicts in one step: (images,)."""
-    return rate_model(network).predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1)
+    return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)

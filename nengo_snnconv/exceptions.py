@@ -41,3 +41,35 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, message, network):
         super().__init__(message)
         self.network = network
+
+
+class WorkersError(SnnConvError, RuntimeError):
+    """The processes that should do the work died or cannot be reached; the message says what is done already."""
+
+
+class JobsInterrupted(KeyboardInterrupt):
+    """Many jobs were interrupted; nothing but those under way is lost where a folder keeps results.
+
+    Attributes
+    ----------
+    n_done, n_jobs : int
+        How many are done, and of how many.
+    """
+
+    def __init__(self, message, n_done, n_jobs):
+        super().__init__(message)
+        self.n_done, self.n_jobs = n_done, n_jobs
+
+
+class TuningError(SnnConvError, RuntimeError):
+    """No setting that was tried keeps the loss within what is allowed; the message says what to try.
+
+    Attributes
+    ----------
+    tuning : Tuning
+        The best that was found.
+    """
+
+    def __init__(self, message, tuning):
+        super().__init__(message)
+        self.tuning = tuning

@@ -13,6 +13,37 @@ def accuracy(predictions, y):
     return (np.asarray(predictions) == np.asarray(y)).mean(axis=-1)
 
 
+def first_lasting(holds):
+    """The number, from 1, of the first step from which on something holds in all steps; None if not in the last."""
+    failing = np.flatnonzero(~np.asarray(holds))
+    first = failing[-1] + 2 if len(failing) else 1
+    return int(first) if first <= len(holds) else None
+
+
+def paired_interval(lost, gained, n, z=1.96):
+    """Limits within which a change of accuracy lies in general, if it was seen on ``n`` images (95 % by default).
+
+    The interval of Agresti & Min 2005 (doi 10.1002/sim.1781) for matched proportions: half an image more in each of the
+    four cells, then the normal one.  It is not empty where no prediction changed.
+
+    Parameters
+    ----------
+    lost, gained : int
+        Images that were right before and wrong after, and the other way round.
+    n : int
+    z : float
+        Quantile of the normal distribution.
+
+    Returns
+    -------
+    (float, float)
+        Of (lost - gained) / n.
+    """
+    total, difference = n + 2, lost - gained
+    deviation = np.sqrt(lost + gained + 1 - difference**2 / total)
+    return (difference - z * deviation) / total, (difference + z * deviation) / total
+
+
 def confusion_matrix(y, predictions, n_classes):
     """How often class i was predicted as class j: an int array (classes, classes), rows true, columns predicted."""
     counts = np.bincount(np.asarray(y) * n_classes + np.asarray(predictions), minlength=n_classes**2)

@@ -82,34 +82,72 @@ def normalize(
     SettingsError
         If an argument cannot work, or the data do not fit the network.
     """
-    _check(network, x, method, percentile, per, n_steps, input_range, batch_size)
-    model = network.model
-    per = per or ("channel" if method == "balance" else "layer")
-    units = find_units(model, per)
-    if any((units.labels[name] == units.fixed).any() for name in sites(model)):
-        model = _with_scalable_input(model)
+    options = {"percentile": percentile, "per": per, "n_steps": n_steps, "input_range": input_range}
+    normalizer = Normalizer(network, x, batch_size=batch_size, progress=progress)
+    return normalizer.normalized(method, bound_weights=bound_weights, **options)
+
+
+class Normalizer:
+    """Normalises one network in many ways, but looks at the calibration data no more often than there are units.
+
+    Parameters
+    ----------
+    network, x, batch_size, progress
+        As for :func:`normalize`.
+    """
+
+    def __init__(self, network, x=None, *, batch_size=200, progress=None):
+        check_counts(batch_size=batch_size)
+        self.network, self.x = network, x
+        self.measuring = {"batch_size": batch_size, "progress": progress}
+        self.measured = {}
+
+    def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=(0.0, 1.0)):
+        """Raise SettingsError for arguments of :func:`normalize` that cannot work."""
+        _check(self.network, self.x, method, percentile, per, n_steps, input_range)
+
+    def normalized(
+        self, method="data", *, percentile=99.9, per=None, n_steps=None, bound_weights=False, input_range=(0.0, 1.0)
+    ):
+        """The network that :func:`normalize` returns."""
+        self.check(method, percentile, per, n_steps, input_range)
+        per = per or ("channel" if method == "balance" else "layer")
+        (model, units), n_images = self._units(per), None
+        if method == "model":
+            bounds = upper_bounds(model, *input_range)
+            scales = np.zeros(units.n_units)
+            for name in sites(model):
+                labels = units.labels[name]
+                np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
+        else:
+            histogram = self._histogram(per)
+            n_images = histogram.n_images
+            scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
+        if bound_weights:
+            scales = _at_least_the_weights(model, units, scales)
+        scaled = rescale(model, units, _alive(model, units, scales))
+        how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
+        how |= {"bound_weights": bound_weights or None, "images": n_images}
+        how = {name: value for name, value in how.items() if value is not None}
+        return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
+
+    def _units(self, per):
+        """The model, whose input can be scaled where it must be, and its units."""
+        model = self.network.model
         units = find_units(model, per)
-    n_images = None
-    if method == "model":
-        bounds = upper_bounds(model, *input_range)
-        scales = np.zeros(units.n_units)
-        for name in sites(model):
-            labels = units.labels[name]
-            np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
-    else:
-        histogram = measure(network.rebuild(model), x, units, batch_size=batch_size, progress=progress)
-        scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
-        n_images = histogram.n_images
-    if bound_weights:
-        scales = _at_least_the_weights(model, units, scales)
-    scaled = rescale(model, units, _alive(model, units, scales))
-    how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
-    how |= {"bound_weights": bound_weights or None, "images": n_images}
-    how = {name: value for name, value in how.items() if value is not None}
-    return network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
+        if any((units.labels[name] == units.fixed).any() for name in sites(model)):
+            model = _with_scalable_input(model)
+            units = find_units(model, per)
+        return model, units
+
+    def _histogram(self, per):
+        if per not in self.measured:
+            model, units = self._units(per)
+            self.measured[per] = measure(self.network.rebuild(model), self.x, units, **self.measuring)
+        return self.measured[per]
 
 
-def _check(network, x, method, percentile, per, n_steps, input_range, batch_size):
+def _check(network, x, method, percentile, per, n_steps, input_range):
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
         raise SettingsError(f"normalize takes a network that convert made, got {described(network)}")
     if method not in METHODS:
@@ -124,7 +162,6 @@ def _check(network, x, method, percentile, per, n_steps, input_range, batch_size
         if n_steps is None:
             raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
         check_counts(n_steps=n_steps)
-    check_counts(batch_size=batch_size)
     if not (len(input_range) == 2 and -np.inf < input_range[0] <= input_range[1] < np.inf):
         raise SettingsError(f"input_range must be the smallest and the largest input, got {input_range!r}")
 

@@ -47,8 +47,9 @@ class Runner:
         potentials=False,
         activity=True,
         precision="float32",
+        threads=None,
     ):
-        check_counts(minibatch_size=minibatch_size)
+        check_counts(minibatch_size=minibatch_size, **({} if threads is None else {"threads": threads}))
         check_run(n_steps, skip_steps, dt)
         if backend is not None and backend not in BACKENDS:
             raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
@@ -76,6 +77,7 @@ class Runner:
         minibatch_size = min(minibatch_size, n_images)
         weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
         own = {"counted": None if activity else weights, "memory_mb": memory_mb, "precision": precision}
+        own["threads"] = threads
         self.simulator = opened(backend, network, self.recorded, minibatch_size, dt, self.potentials, **own)
         self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between

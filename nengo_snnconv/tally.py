@@ -40,6 +40,14 @@ class Tally:
     backend: str = "fast"
 
 
+def tally_of(network, inputs, n_steps, *, progress=None, watch=None, **options):
+    """The tally of a run with the options of a Runner: in closed form where there is one and it was not ruled out."""
+    if options["backend"] in (None, "fast") and has_closed_form(network, options, watch):
+        x = inputs.batch(slice(None))
+        return computed(network, x, n_steps, options["minibatch_size"], options["dt"], progress)
+    return simulated(network, inputs, n_steps, progress, watch, **options)
+
+
 def simulated(network, inputs, n_steps, progress, watch, **options):
     """The tally of a simulation, step by step, with the options of a Runner."""
     model, started = network.model, time.perf_counter()
@@ -109,8 +117,7 @@ def computed(network, x, n_steps, minibatch_size, dt, progress):
     return Tally(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
 
 
-def has_closed_form(network, synapse, skip_steps, precision, watch):
+def has_closed_form(network, options, watch):
     """Whether a run can be computed in the place of a simulation: of time to first spike, read as it is."""
-    if synapse not in (Default, None) or skip_steps or watch or precision != "float32":
-        return False
-    return isinstance(network.settings, FirstSpikeSettings)
+    as_it_is = options["synapse"] in (Default, None) and not options["skip_steps"] and options["precision"] == "float32"
+    return as_it_is and not watch and isinstance(network.settings, FirstSpikeSettings)

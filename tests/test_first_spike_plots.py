@@ -48,7 +48,9 @@ class TestSpikeTimes:
         layers = [evaluation.input_layer, *evaluation.layers.values()]
         assert len(axes) == len(layers)
         for ax, layer in zip(axes, layers, strict=True):
-            heights = [bar.get_height() for bar in ax.containers[0]]
+            heights = np.zeros(evaluation.n_steps)
+            for bar in ax.containers[0]:
+                heights[round(bar.get_center()[0]) - 1] = bar.get_height()
             np.testing.assert_allclose(heights, 100 * layer.spikes_per_step / layer.n_neurons)
             assert ax.get_title(loc="left").startswith(f"{layer.name}: {100 * sum(heights) / 100:.1f} % of")
             assert ax.get_xlim() == (0.5, evaluation.n_steps + 0.5)

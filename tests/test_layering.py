@@ -15,18 +15,20 @@ ROOMS = [
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")
-    + ("simulator", "backends", "runner", "tally")
+    + ("simulator", "loihi_emulator", "backends", "runner", "tally", "operations")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
-    + ("bounds", "diagnosis", "comparison"),
+    + ("bounds", "diagnosis", "comparison")
+    + ("jobs", "sweeps", "tuning"),
     ("plots", "report", "gui"),
     ("cli", "__init__"),
 ]
 ORDER = [name for room in ROOMS for name in room]
 # packages that a room and those above it do not import; TensorFlow and nengo_dl come through compat
 FORBIDDEN = {0: {"numpy", "nengo", "matplotlib"}, 1: {"nengo", "matplotlib"}, 2: {"matplotlib"}, 3: {"matplotlib"}}
-# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot and
-# Comparison.plot
-DOORS = {(name, "plots") for name in ("evaluation", "diagnosis", "costs", "thresholds", "comparison")}
+# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot,
+# Comparison.plot, Sweep.plot and Tuning.plot
+PLOTTED = ("evaluation", "diagnosis", "costs", "thresholds", "comparison", "sweeps", "tuning")
+DOORS = {(name, "plots") for name in PLOTTED}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.relative_to(PACKAGE).parts)
 
@@ -65,7 +67,7 @@ def test_imports_only_from_above(path):
     room = next(i for i, names in enumerate(ROOMS) if name in names)
     assert not other & FORBIDDEN.get(room, set())
     if name != "compat":
-        assert not other & {"tensorflow", "nengo_dl", "tf_keras", "keras"}, "import them from .compat"
+        assert not other & {"tensorflow", "nengo_dl", "nengo_loihi", "tf_keras", "keras"}, "import them from .compat"
 
 
 @pytest.mark.parametrize("module", ["nengo_snnconv", "nengo_snnconv.cli"])

@@ -13,6 +13,7 @@ from ..model import Model, read_model, write_model
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .first_spike import FirstSpikeSettings
+from .loihi import LoihiSettings
 from .native import NativeSettings
 from .network import ConvNetwork
 from .surrogate import SurrogateSettings
@@ -23,6 +24,7 @@ BUILDERS = {
     "native": NativeSettings,
     "first spike": FirstSpikeSettings,
     "surrogate": SurrogateSettings,
+    "loihi": LoihiSettings,
 }
 # the only modules whose classes a file can name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
@@ -88,7 +90,7 @@ def settings_to_json(settings):
     """The settings of a network as JSON-serialisable values."""
     builder = next(name for name, cls in BUILDERS.items() if type(settings) is cls)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return {"builder": builder, **{name: _to_json(name, value) for name, value in fields.items()}}
+    return {"builder": builder, **{name: value_to_json(name, value) for name, value in fields.items()}}
 
 
 def settings_from_json(fields):
@@ -97,7 +99,8 @@ def settings_from_json(fields):
     return BUILDERS[fields.pop("builder")](**fields)
 
 
-def _to_json(name, value):
+def value_to_json(name, value):
+    """A setting as JSON-serialisable values: a number, text, a list, an array or a Nengo object."""
     if isinstance(value, FrozenObject):
         module = type(value).__module__
         if module not in MODULES:
@@ -105,17 +108,17 @@ def _to_json(name, value):
                 f"{name}={value!r} cannot be saved: a file holds only classes of nengo, nengo_dl and nengo_snnconv; "
                 "save network.model instead, and build the network again after loading it"
             )
-        arguments = {key: _to_json(key, item) for key, item in arguments_of(value).items() if key != "seed"}
+        arguments = {key: value_to_json(key, item) for key, item in arguments_of(value).items() if key != "seed"}
         written = {"class": f"{module}.{type(value).__name__}", "arguments": arguments}
         if _from_json(written) != value:
             raise ConversionError(f"{name}={value!r} cannot be saved without loss; save network.model instead")
         return written
     if isinstance(value, dict):
-        return {key: _to_json(key, item) for key, item in value.items()}
+        return {key: value_to_json(key, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_to_json(name, item) for item in value]
+        return [value_to_json(name, item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _to_json(name, value.tolist())
+        return value_to_json(name, value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}  # JSON has no infinity
     if value is None or isinstance(value, bool | int | float | str):

@@ -1,4 +1,5 @@
-"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | evaluate | diagnose | compare | gui``."""
+"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | tune | evaluate | diagnose | compare |
+gui``."""
 
 import argparse
 import contextlib
@@ -9,7 +10,7 @@ import warnings
 
 from .._version import __version__
 from ..exceptions import SnnConvError
-from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training
+from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training, tuning
 from .options import check_writable
 
 # TensorFlow takes seconds to load, so the commands import what they need when they run
@@ -64,6 +65,12 @@ def _warnings_in_one_line(command):
         warnings.formatwarning = before
 
 
+def commands():
+    """The parser of each command, {name: argparse.ArgumentParser}."""
+    (subparsers,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return subparsers.choices
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="nengo-snnconv",
@@ -75,6 +82,7 @@ def _parser():
     training.add_train(commands)
     conversion.add_convert(commands)
     first_spike.add_to_ttfs(commands)
+    tuning.add_tune(commands)
     evaluation.add_evaluate(commands)
     diagnosis.add_diagnose(commands)
     comparison.add_compare(commands)

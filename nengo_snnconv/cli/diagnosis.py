@@ -2,9 +2,18 @@
 
 import pathlib
 
-from ..exceptions import SettingsError
 from .evaluation import load_network, report_on
-from .options import add_command, add_data, add_simulation, add_steps, check_distinct, check_writable
+from .options import (
+    add_command,
+    add_data,
+    add_picture,
+    add_simulation,
+    add_steps,
+    check_distinct,
+    check_picture,
+    check_writable,
+    save_picture,
+)
 
 
 def add_diagnose(commands):
@@ -18,7 +27,7 @@ def add_diagnose(commands):
     parser.add_argument(
         "--max-loss", type=float, default=1.0, metavar="POINTS", help="percentage points that may be lost"
     )
-    parser.add_argument("--picture", type=pathlib.Path, metavar="FILE", help="draw it (.png, .svg or .pdf)")
+    add_picture(parser)
     parser.add_argument(
         "--try-remedy", action="store_true", help="also run the network with the change that is proposed"
     )
@@ -31,11 +40,9 @@ def diagnose(options):
 
     files = {"network": options.network, "report": options.report, "json": options.json, "picture": options.picture}
     check_distinct(options, **files)
-    for path in (options.report, options.picture):
-        if path:
-            check_writable(path)
-    if options.picture:
-        _check_picture(options.picture)
+    if options.report:
+        check_writable(options.report)
+    check_picture(options.picture)
     network = load_network(options.network, options.seed)
     data = load_dataset(options.data, train=1000, test=options.test_images)
     run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
@@ -45,7 +52,7 @@ def diagnose(options):
     print(diagnosis.summary())
     figures = diagnosis.to_dict()
     if options.picture:
-        _save(diagnosis, options.picture)
+        save_picture(diagnosis.plot()[0], options.picture)
     if options.report:
         title = f"{options.network.name} on {options.data}"
         settings = {"network": options.network}
@@ -53,19 +60,6 @@ def diagnose(options):
     if options.try_remedy and diagnosis.remedy:
         figures["tried"] = _tried(diagnosis, data, options.minibatch_size, run)
     return figures
-
-
-def _check_picture(path):
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise SettingsError(f"--picture draws .png, .svg or .pdf, got {path.name}")
-
-
-def _save(diagnosis, path):
-    from ..atomic import atomic_write
-
-    with atomic_write(path, "wb") as file:
-        diagnosis.plot()[0].figure.savefig(file, format=path.suffix[1:], dpi=150)
-    print(f"{'picture':<26} {path.resolve()}")
 
 
 def _tried(diagnosis, data, minibatch_size, run):

@@ -9,9 +9,11 @@ from .options import (
     add_events,
     add_simulation,
     add_steps,
+    add_workers,
     check_distinct,
     check_writable,
     shows_recordings,
+    workers_of,
 )
 
 
@@ -22,11 +24,13 @@ def add_evaluate(commands):
     add_events(parser)
     add_steps(parser)
     add_simulation(parser)
+    add_workers(parser)
 
 
 def evaluate(options):
     """The ``evaluate`` command."""
     check_distinct(options, network=options.network, report=options.report, json=options.json)
+    workers = workers_of(options)
     shows_recordings(options)  # before the network is read
     network = load_network(options.network, options.seed)
     if options.report:
@@ -34,7 +38,7 @@ def evaluate(options):
     data = load_data(options, train=1, test=options.test_images)
     title = f"{options.network.name} on {data.name}"
     run = {"network": options.network}
-    return run_with_spikes(network, data, options, title, run).to_dict()
+    return run_with_spikes(network, data, options, title, run, workers).to_dict()
 
 
 def load_data(options, train, test):
@@ -74,13 +78,21 @@ def _reseeded(network, seed):
     return network.rebuild(seed=seed)
 
 
-def run_with_spikes(network, data, options, title, run):
-    """Run a network on the test images, as the options of ``add_simulation`` say; prints and returns how it did."""
-    from .. import evaluate as evaluate_network
+def run_with_spikes(network, data, options, title, run, workers=None):
+    """Run a network on the test images, as the options of ``add_simulation`` say; prints and returns how it did.
 
-    simulation = {"n_steps": options.steps, "backend": options.backend}
-    reading = {"minibatch_size": options.minibatch_size, "skip_steps": options.skip_steps}
-    evaluation = evaluate_network(network, data.x_test, data.y_test, **reading, **simulation)
+    With ``workers``, as ``workers_of`` gives them, on shards of the images if any are asked for.
+    """
+    from .. import evaluate as evaluate_network
+    from .. import sweep
+
+    simulation = {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
+    if any(value is not None for value in (workers or {}).values()):
+        grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}
+        found = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
+        evaluation = found.trials[0].evaluation
+    else:
+        evaluation = evaluate_network(network, data.x_test, data.y_test, skip_steps=options.skip_steps, **simulation)
     print(evaluation.summary())
     print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))
     if options.report:
@@ -92,7 +104,7 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     """Write the report that was asked for, with the response to a few images."""
     from .. import record, write_report
 
-    recording = record(network, data.x_test[:4], n_steps=options.steps, backend=options.backend)
+    recording = record(network, data.x_test[:4], n_steps=evaluation.n_steps, backend=options.backend)
     told = {"title": title, "data": data, "run": run, "command": options.command_line}
     write_report(options.report, network, evaluation, recording=recording, **told, **parts)
     print(f"{'report':<26} {options.report.resolve()}")

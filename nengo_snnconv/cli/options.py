@@ -8,7 +8,7 @@ import tempfile
 from ..exceptions import SettingsError
 
 # the names in ..backends, which takes seconds to load
-BACKENDS = ("fast", "nengo_dl", "nengo")
+BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
 
 # data sets of real recordings
 RECORDED = ("n-mnist",)
@@ -79,9 +79,55 @@ def add_simulation(parser):
         "--backend",
         choices=BACKENDS,
         help="the simulator: by default fast, our own, where it covers the network, else nengo_dl; nengo, the "
-        "reference, is slow: it runs one image after another",
+        "reference, is slow: it runs one image after another; loihi, the emulator of the chip, needs nengo-loihi and a "
+        "network of --neuron lif",
     )
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
+
+
+def add_workers(parser):
+    """The options that say where many jobs run, and where their results are kept."""
+    workers = parser.add_argument_group("many at once")
+    workers.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="processes on this machine (default: this one, and one for each core where it takes long)",
+    )
+    workers.add_argument(
+        "--dask", metavar="ADDRESS", help="run on a Dask cluster: the address of its scheduler, as tcp://127.0.0.1:8786"
+    )
+    workers.add_argument(
+        "--folder", type=pathlib.Path, help="keep each result there, so that what was interrupted goes on where it was"
+    )
+
+
+def workers_of(options):
+    """The options of ``add_workers`` as arguments; ends with wrong usage where they cannot work together."""
+    if options.jobs and options.dask:
+        options.wrong_usage("--jobs is for this machine: it does not go with --dask, whose cluster has its own workers")
+    return {"n_jobs": options.jobs, "dask": options.dask, "folder": options.folder}
+
+
+def add_picture(parser):
+    parser.add_argument("--picture", type=pathlib.Path, metavar="FILE", help="draw it (.png, .svg or .pdf)")
+
+
+def check_picture(path):
+    """Raise SettingsError or OSError where a picture cannot be written later on; None is no picture."""
+    if path:
+        check_writable(path)
+        if path.suffix not in (".png", ".svg", ".pdf"):
+            raise SettingsError(f"--picture draws .png, .svg or .pdf, got {path.name}")
+
+
+def save_picture(axes, path):
+    """Write the picture of matplotlib axes, whole or not at all."""
+    from ..atomic import atomic_write
+
+    with atomic_write(path, "wb") as file:
+        axes.figure.savefig(file, format=path.suffix[1:], dpi=150)
+    print(f"{'picture':<26} {path.resolve()}")
 
 
 def positive(text):

@@ -9,6 +9,7 @@ from .figures import BLUE, GREEN, GREY, ORANGE, Figure
 from .first_spike import plot_operations, plot_spike_times, plot_threshold_errors
 from .images import plot_image_response, plot_input_spikes
 from .life import plot_life
+from .tuning import plot_sweep, plot_tuning
 
 __all__ = [
     "BLUE",
@@ -32,5 +33,7 @@ __all__ = [
     "plot_operations",
     "plot_spike_counts",
     "plot_spike_times",
+    "plot_sweep",
     "plot_threshold_errors",
+    "plot_tuning",
 ]

@@ -4,8 +4,6 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..build.first_spike import FirstSpikeSettings, stages
-from ..build.network import check_network
 from ..exceptions import SettingsError
 from .figures import BLUE, GREY, ORANGE, Figure, single_axes
 
@@ -34,6 +32,10 @@ def plot_spike_times(network, evaluation, axes=None):
     SettingsError
         If the network is not one of time to first spike, or the evaluation is of another one.
     """
+    # TensorFlow comes with them, which other pictures do not need
+    from ..build.first_spike import FirstSpikeSettings, stages
+    from ..build.network import check_network
+
     check_network(network)
     if not isinstance(network.settings, FirstSpikeSettings):
         raise SettingsError("spike times are those of networks of time to first spike: make one with to_ttfs")
@@ -61,11 +63,11 @@ def plot_spike_times(network, evaluation, axes=None):
 def _draw_times(ax, layer, begin, stage_steps):
     """The share of a layer's neurons that spike in each step, and its stages, the second of which begins at a step."""
     n_steps = len(layer.spikes_per_step)
-    steps = np.arange(1, n_steps + 1)
+    (busy,) = np.nonzero(layer.spikes_per_step)
     if begin:
         ax.axvspan(begin - stage_steps + 0.5, begin + 0.5, color=GREY, alpha=0.15, lw=0)
     ax.axvspan(begin + 0.5, begin + stage_steps + 0.5, color=BLUE, alpha=0.12, lw=0)
-    ax.bar(steps, 100 * layer.spikes_per_step / layer.n_neurons, width=0.85, color=BLUE)
+    ax.bar(busy + 1, 100 * layer.spikes_per_step[busy] / layer.n_neurons, width=0.85, color=BLUE)
     for end in range(stage_steps, n_steps, stage_steps):
         ax.axvline(end + 0.5, color=GREY, lw=0.7)
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))

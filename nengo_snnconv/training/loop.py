@@ -183,8 +183,9 @@ def train(
         return state.result()
 
     tf.random.set_seed(seed)
-    through_time = {"n_steps": n_steps, "still": x.n_steps is None, "rows": y.ndim > 1} if n_steps else {}
-    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty, steps, **through_time)
+    options = {"activity_penalty": activity_penalty, "total_batches": steps, "rows": y.ndim > 1}
+    through_time = {"n_steps": n_steps, "still": x.n_steps is None} if n_steps else {}
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, **options, **through_time)
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)
