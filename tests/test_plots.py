@@ -193,4 +193,3 @@ class TestImageResponse:
         axes = snc.plot_image_response(snc.record(network, rng.random((1, 6, 6, 1)), n_steps=2))
         assert len(axes) == 9
         assert axes[0].figure.get_size_inches().tolist() == [12.5, 5]  # five and four
-        assert axes[0].figure.get_figheight() == 6

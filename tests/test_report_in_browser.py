@@ -64,21 +64,7 @@ def of_events(rng):
     return network, snc.evaluate(network, frames, labels), {"recording": snc.record(network, frames[:2])}
 
 
-def first_spikes(rng):
-    """A network of time to first spike."""
-    model = make(
-        specs.Input("image", shape=(12, 12, 1)),
-        specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
-        specs.Rectifier("conv_relu", "conv"),
-        specs.Flatten("flat", "conv_relu"),
-        specs.Dense("scores", "flat", units=10),
-    )
-    x, y = rng.random((20, 12, 12, 1)), np.arange(20) % 10
-    network = snc.to_ttfs(snc.convert(model), x, 8)
-    return network, snc.evaluate(network, x, y), {"recording": snc.record(network, x[:2])}
-
-
-@pytest.fixture(scope="module", params=[converted, of_events, first_spikes], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=[converted, of_events], ids=lambda make: make.__name__)
 def page(request, tmp_path_factory):
     """A report in Chromium, with all that it asked for and complained of in ``page.heard``."""
     network, evaluation, options = request.param(np.random.default_rng(0))
