@@ -7,6 +7,7 @@ import numpy as np
 
 from .compat import nengo_loihi
 from .exceptions import ConversionError
+from .loihi_synapses import CompiledSynapses
 
 
 class Emulator:
@@ -33,6 +34,7 @@ class Emulator:
                 self.simulator = nengo_loihi.Simulator(network, dt=dt, target=target, progress_bar=False)
         except nengo.exceptions.BuildError as error:
             raise ConversionError(f"nengo_loihi cannot build this network: {error}") from error
+        self.synapses = CompiledSynapses(self.simulator.model.blocks)
         self.overflowed = False
 
     def restart(self):
@@ -43,6 +45,7 @@ class Emulator:
                 part.close()
                 with np.errstate(invalid="ignore"):
                     simulator.sims[name] = type(part)(simulator.model, seed=part.seed)
+                self.synapses.attach(simulator.sims[name])
             else:
                 part.reset()
         for received in simulator.model.inputs:

@@ -15,7 +15,7 @@ ROOMS = [
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")
-    + ("simulator", "loihi_emulator", "backends", "runner", "tally", "operations")
+    + ("simulator", "loihi_synapses", "loihi_emulator", "backends", "runner", "tally", "operations")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
     + ("bounds", "diagnosis", "comparison")
     + ("jobs", "sweeps", "tuning"),

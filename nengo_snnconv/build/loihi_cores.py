@@ -86,10 +86,10 @@ def _share(layer, readers):
     candidates = [share for share in itertools.product(*sizes) if math.prod(share) <= limits["neurons"]]
     # of those with as many cores, the one that keeps planes whole, whose weights are used again the most
     for share in sorted(candidates, key=lambda share: (cores(layer.shape, share), -math.prod(share[:2]))):
-        if all(need[what] <= limits[what] for need in _needs(layer, share, readers) for what in limits):
+        if all(need[what] <= limits[what] for need in needs(layer, share, readers) for what in limits):
             return share
-    needs = list(_needs(layer, (1, 1, 1), readers))
-    short = {what: max(need[what] for need in needs) for what in limits}
+    single = list(needs(layer, (1, 1, 1), readers))
+    short = {what: max(need[what] for need in single) for what in limits}
     excess = ", ".join(f"{short[what]:,} {what} of {limits[what]:,}" for what in limits if short[what] > limits[what])
     raise ConversionError(
         f"{layer.name}: a core of Loihi cannot hold even one of its neurons, which needs {excess}: let it read fewer "
@@ -108,7 +108,7 @@ def _limits():
     }
 
 
-def _needs(layer, share, readers):
+def needs(layer, share, readers):
     """What each share of a layer takes of a core, a dict like that of the limits."""
     split = cores(layer.shape, share) > 1
     for part in _parts(layer.shape, share):
