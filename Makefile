@@ -21,7 +21,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-docs: $(VENV)/installed-docs
+docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q docs docs/_build
 	@echo "docs/_build/index.html"
 
@@ -38,10 +38,7 @@ $(VENV)/installed: $(VENV)/bin/python setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
+# the tests build the documentation, too
 $(VENV)/installed-test: $(VENV)/bin/python setup.cfg setup.py pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	touch $@ $(VENV)/installed
-
-$(VENV)/installed-docs: $(VENV)/bin/python setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[test,docs]"
-	touch $@ $(VENV)/installed $(VENV)/installed-test
+	touch $@ $(VENV)/installed

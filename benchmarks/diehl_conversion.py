@@ -3,7 +3,7 @@
     NENGO_SNNCONV_DATA=DIR python benchmarks/diehl_conversion.py
 
 trains the ANNs where build/ does not hold them (half an hour on two cores), converts and simulates them (another hour),
-and writes docs/results/diehl-conversion.{md,json}, docs/results/diehl-conversion.png and README's table.  What has been
+and writes docs/results/diehl-conversion.{md,json}, docs/results/diehl-conversion.png and README's row.  What has been
 simulated is kept in build/diehl-conversion.json, so that an interrupted run continues; --anew begins again.
 """
 

@@ -3,7 +3,7 @@
     NENGO_SNNCONV_DATA=DIR python benchmarks/first_spike.py
 
 trains the preset ttfs-mnist where build/ does not hold it yet (about an hour on two cores; an interrupted training
-continues), converts it, and writes docs/results/first-spike.{md,json} and README's table.
+continues), converts it, and writes docs/results/first-spike.{md,json} and README's row.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The animation in docs/life-of-an-image.md: a four that a network takes for a six for some steps.
+"""The animation in README and docs/how-to/life-of-an-image.md: a four that a network takes for a six for some steps.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/life_of_an_image.py
 

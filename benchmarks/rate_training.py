@@ -2,7 +2,7 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/rate_training.py
 
-takes about half an hour on two cores, and writes docs/results/rate-training.{md,json} and README's table.  It
+takes about half an hour on two cores, and writes docs/results/rate-training.{md,json} and README's row.  It
 continues from build/rate-training.checkpoint.npz when it is interrupted while training.
 """
 

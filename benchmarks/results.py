@@ -1,28 +1,24 @@
 """What the benchmarks share: the machine they ran on, and where their figures go."""
 
 import datetime
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
 import statistics
 import sys
 import time
 
-from nengo_snnconv.atomic import atomic_write
+from overview import ROOT, fill, overview
 
-ROOT = pathlib.Path(__file__).parents[1]
+from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv.machine import n_cores, processor, versions
+
+PACKAGES = ("tensorflow", "nengo", "nengo-dl", "numpy")
 
 
 def machine():
     """One line on the machine and the versions."""
-    processor = platform.processor() or platform.machine()
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else ():
-        if line.startswith("model name"):
-            processor = line.partition(":")[2].strip()
-    versions = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("tensorflow", "nengo", "nengo-dl", "numpy"))
-    return f"{os.cpu_count()} cores of {processor}, Python {platform.python_version()}, {versions}"
+    found = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
+    return f"{n_cores()} cores of {processor()}, {found}"
 
 
 def median_seconds(functions, repeats):
@@ -39,7 +35,7 @@ def median_seconds(functions, repeats):
 def publish(name, table, figures, brief=None):
     """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md.
 
-    README's block, if there is one, gets the same, or ``brief``.
+    README's block of that name, if there is one, gets the same, or ``brief``; its table of all methods is made anew.
     """
     command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
     date = datetime.date.today().isoformat()
@@ -51,9 +47,5 @@ def publish(name, table, figures, brief=None):
         file.write("\n")
     with atomic_write(folder / f"{name}.md", "w") as file:
         file.write(text)
-    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    if begin in readme:
-        head, rest = readme.split(begin, 1)
-        with atomic_write(ROOT / "README.md", "w") as file:
-            file.write(head + begin + short + end + rest.split(end, 1)[1])
+    fill(name, short)
+    fill("overview", overview())

@@ -3,7 +3,7 @@
     NENGO_SNNCONV_DATA=DIR python benchmarks/surrogate_gradients.py
 
 needs MNIST and N-MNIST, or a part of it, in that folder; takes about an hour on two cores, continues what was
-interrupted, and writes docs/results/surrogate-gradients.{md,json,png} and README's table.  Test recordings show test
+interrupted, and writes docs/results/surrogate-gradients.{md,json,png} and README's row.  Test recordings show test
 images of MNIST, which no network is trained on.
 """
 

@@ -43,7 +43,7 @@ _HOMES = {
     "build.trainable": ("build_trainable", "collect_trained"),
     "build.rate_model": ("rate_model",),
     "build.storage": ("load", "save"),
-    "conversion": ("convert", "to_spiking"),
+    "conversion": ("convert", "to_loihi", "to_spiking"),
     "first_spike": ("to_ttfs",),
     "normalization": ("normalize",),
     "neurons.integrate_and_fire": ("IntegrateAndFire",),
@@ -83,7 +83,7 @@ _HOMES = {
         "plot_threshold_errors",
         "plot_tuning",
     ),
-    "report": ("write_report",),
+    "report": ("read_report", "write_report"),
     "gui": ("GuiNetwork", "write_gui_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

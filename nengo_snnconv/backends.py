@@ -1,10 +1,12 @@
 """The simulators that networks run on, behind one interface: images in, what probes saw out, chunk by chunk."""
 
 import abc
+import warnings
 
 import nengo
 import numpy as np
 
+from .build.loihi import loihi_form
 from .build.network import NativeBase
 from .compat import nengo_dl
 from .exceptions import ConversionError, SettingsError
@@ -32,16 +34,16 @@ class Backend(abc.ABC):
     """
 
     def __init__(self, network, probed, minibatch_size, dt, potentials=()):
-        self.network = network.rebuild(probe_layers=tuple(probed), **self.changes(network))
+        self.network = self.prepared(network, tuple(probed))
         with self.network:
             for name in potentials:
                 nengo.Probe(self.network.layers[name], "voltage", label=f"potential/{name}")
         self.minibatch_size = minibatch_size
         self.dt = dt
 
-    def changes(self, network):
-        """Settings in which the simulated network differs."""
-        return {}
+    def prepared(self, network, probed):
+        """The network that is simulated, with probes on the layers ``probed``."""
+        return network.rebuild(probe_layers=probed)
 
     @property
     def probes(self):
@@ -80,8 +82,9 @@ class NengoDLBackend(Backend):
         self.at_once = minibatch_size
         self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
 
-    def changes(self, network):
-        return {} if isinstance(network.settings, NativeBase) else {"stateful": True}
+    def prepared(self, network, probed):
+        changes = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
+        return network.rebuild(probe_layers=probed, **changes)
 
     def show(self, images, first):
         self.n_images, self.done = len(images), 0
@@ -99,6 +102,20 @@ class NengoDLBackend(Backend):
         self.simulator.close()
 
 
+class Frames:
+    """What a network's input shows: one image after another, or its frames, from one simulator.
+
+    Attributes
+    ----------
+    shown : ndarray, (1, size) or (steps, size)
+    """
+
+    def __init__(self, node, dt):
+        self.shown = np.zeros((1, node.size_out))
+        # a function, where the network has a constant
+        node.output = lambda t: self.shown[min(round(t / dt), len(self.shown)) - 1]
+
+
 class NengoBackend(Backend):
     """``nengo.Simulator``, the reference: one image after another, in double precision."""
 
@@ -111,15 +128,13 @@ class NengoBackend(Backend):
                 "runs: use backend='nengo_dl', or a network made by convert"
             )
         super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.steps = np.zeros((1, self.network.input.size_out))
-        # a function, where the network has a constant, so that one simulator can show one image after another
-        self.network.input.output = lambda t: self.steps[min(round(t / dt), len(self.steps)) - 1]
+        self.frames = Frames(self.network.input, dt)
         # without the cache of decoders, which processes share and lock: there are none to solve for
         model = nengo.builder.Model(dt=dt)
         self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
 
     def show(self, images, first):
-        self.steps = images[0].astype(float)
+        self.frames.shown = images[0].astype(float)
         self.simulator.reset()
         source = self.network.layers[self.network.model.input]
         if isinstance(source, nengo.ensemble.Neurons):
@@ -203,7 +218,49 @@ class FastBackend(Backend):
         """Nothing is held but memory."""
 
 
-BACKENDS = {"fast": FastBackend, "nengo_dl": NengoDLBackend, "nengo": NengoBackend}
+class LoihiBackend(Backend):
+    """nengo_loihi's emulator of the Loihi chip, in the chip's own integers: one image after another."""
+
+    at_once = 1
+    target = "sim"
+
+    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
+        from .loihi_emulator import Emulator  # an optional package
+
+        super().__init__(network, probed, minibatch_size, dt, potentials)
+        steps = self.network.settings.spike_amplitude / dt
+        if steps < 2:
+            warnings.warn(
+                f"neurons are to spike once in {steps:.2g} steps at an activation of 1, too often for those of Loihi, "
+                f"which forget what is above the threshold: use to_spiking(..., max_rate={0.3 / dt:g}), for example",
+                stacklevel=6,
+            )
+        self.frames = Frames(self.network.input, dt)
+        self.simulator = Emulator(self.network, dt, self.target)
+
+    def prepared(self, network, probed):
+        return loihi_form(network, probe_layers=probed)
+
+    def initial_potential(self, name):
+        return self.simulator.initial_potential(self.network.layers[name])
+
+    def show(self, images, first):
+        self.frames.shown = images[0].astype(float)
+        self.simulator.restart()
+
+    def run(self, n_steps):
+        probes = self.probes
+        values = dict(zip(probes, self.simulator.run(n_steps, probes.values()), strict=True))
+        for label in values:
+            if label.startswith("potential/"):
+                values[label] = values[label] / self.simulator.thresholds(probes[label])
+        return {label: value[None] for label, value in values.items()}
+
+    def close(self):
+        self.simulator.close()
+
+
+BACKENDS = {"fast": FastBackend, "nengo_dl": NengoDLBackend, "nengo": NengoBackend, "loihi": LoihiBackend}
 
 
 def opened(backend, *arguments, **options):

@@ -22,11 +22,14 @@ class Histogram:
     counts : ndarray of int, (units, bins)
     largest : ndarray, (units,)
         The largest value itself; 0 where there was no positive one.
+    n_images : int
+        Images that were measured.
     """
 
     def __init__(self, n_units):
         self.counts = np.zeros((n_units, len(EDGES) - 1), np.int64)
         self.largest = np.zeros(n_units)
+        self.n_images = 0
 
     def add(self, values, labels):
         """Count ``values`` (batch, ...), whose entries belong to the units ``labels`` (...)."""
@@ -101,7 +104,6 @@ def measure(network, x, units, *, batch_size=200, progress=None):
     if hasattr(x, "shape"):
         images, total = check_images(model, x), len(x)
         batches = (images[i : i + batch_size] for i in range(0, total, batch_size))
-    n_images = 0
     with progress_bar(total, "calibrating", "image", progress) as bar:
         for batch in batches:
             batch = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
@@ -113,9 +115,9 @@ def measure(network, x, units, *, batch_size=200, progress=None):
             activity = activity if isinstance(activity, list) else [activity]  # Keras unpacks a single one
             for name, values in zip(names, activity, strict=True):
                 histogram.add(values.numpy(), units.labels[name])
-            n_images += len(batch)
+            histogram.n_images += len(batch)
             bar.update(len(batch))
-    if not n_images:
+    if not histogram.n_images:
         raise SettingsError("the calibration data hold no images")
     return histogram
 

@@ -205,7 +205,7 @@ def compare(
     images : Dataset
         For the CNN.
     events : EventDataset, optional
-        For SNNs, of the same classes; by default :func:`simulated_events` of the images.
+        For SNNs, of the same classes; by default ``comparison.simulated_events`` of the images.
     steps : sequence of int
         Time steps; each makes an SNN, whose recordings become so many frames of equally many events.
     epochs, batch_size : int

@@ -2,10 +2,13 @@
 
 Use ``from nengo_snnconv.compat import nengo_dl, tf``; users who import nengo_dl themselves import
 nengo_snnconv first and call :func:`install`, or just ``from nengo_snnconv.compat import nengo_dl``.  ``keras3``
-is the package Keras 3, which reads the files that it wrote.
+is the package Keras 3, which reads the files that it wrote.  ``nengo_loihi`` is nengo-loihi 1.1.0, an optional package,
+made to run on NumPy 2.
 
 nengo-dl needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it
 imports two Keras names by the module paths that they had before Keras 2.13.
+
+nengo-loihi calls ``np.array(x, copy=False)`` for "copy where you must", which NumPy 2 takes for "never copy".
 """
 
 import contextlib
@@ -13,20 +16,22 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import subprocess
 import sys
 import warnings
 
 from .exceptions import CompatibilityError
 
 INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'
+INSTALL_LOIHI = "pip install nengo-loihi==1.1.0"
 
 
 def __getattr__(name):
     if name in ("tf", "nengo_dl"):
         install()
         return globals()[name]
-    if name == "keras3":
-        globals()[name] = _import_keras3()
+    if name in ("keras3", "nengo_loihi"):
+        globals()[name] = {"keras3": _import_keras3, "nengo_loihi": _import_nengo_loihi}[name]()
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -106,6 +111,34 @@ def _import_keras3():
     return importlib.import_module("keras")
 
 
+def _import_nengo_loihi():
+    install()  # nengo_loihi imports TensorFlow and nengo_dl, where it finds them
+    found = version_of("nengo-loihi")
+    if found != (1, 1):
+        what = "is not installed" if found is None else f"{found[0]}.{found[1]} is installed"
+        raise CompatibilityError(f"nengo-loihi {what}, the back end 'loihi' needs 1.1.0: {INSTALL_LOIHI}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This version of `nengo_loihi` has not been tested")
+        nengo_loihi = importlib.import_module("nengo_loihi")
+    for module in (nengo_loihi.block, nengo_loihi.neurons):
+        if not isinstance(module.np, _CopyingNumPy) and int(module.np.__version__.partition(".")[0]) >= 2:
+            module.np = _CopyingNumPy(module.np)
+    return nengo_loihi
+
+
+class _CopyingNumPy:
+    """NumPy 2 for a module that was written for NumPy 1: ``array(x, copy=False)`` copies where it must."""
+
+    def __init__(self, numpy):
+        self._numpy = numpy
+
+    def __getattr__(self, name):
+        return getattr(self._numpy, name)
+
+    def array(self, *arguments, copy=True, **options):
+        return self._numpy.array(*arguments, copy=copy or None, **options)
+
+
 @contextlib.contextmanager
 def _without_native_stderr():
     """Hide what native code writes to standard error before its logging is initialised.
@@ -140,14 +173,11 @@ def _import_nengo_dl(tf):
     saved = {name: sys.modules.get(name) for name in alias}
     sys.modules.update(alias)
     try:
-        # the process that nengo_dl starts to look for a GPU writes TensorFlow's start-up notes too
-        with _without_native_stderr(), warnings.catch_warnings():
+        # the first look for a GPU complains where there is none
+        with _without_native_stderr(), warnings.catch_warnings(), _looking_for_a_gpu_here(tf):
             warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
             warnings.filterwarnings("ignore", message="numpy.core is deprecated", category=DeprecationWarning)
             import nengo_dl
-
-            if not nengo_dl.utils.tf_gpu_installed:
-                tf.config.list_physical_devices("GPU")  # the first look complains that there is none
     finally:
         for name, module in saved.items():
             if module is None:
@@ -157,3 +187,23 @@ def _import_nengo_dl(tf):
     # printed by every Simulator on a machine without a GPU, where there is nothing to do about it
     warnings.filterwarnings("ignore", message="No GPU support detected")
     return nengo_dl
+
+
+@contextlib.contextmanager
+def _looking_for_a_gpu_here(tf):
+    """Look for a GPU in this process, where nengo_dl starts another one and waits until that has loaded TensorFlow.
+
+    nengo_dl does so because CUDA_VISIBLE_DEVICES is read but once; all else about a GPU can still be set afterwards.
+    """
+    call = subprocess.call
+
+    def look(command, *arguments, **options):
+        if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
+            return int(not tf.config.list_physical_devices("GPU"))
+        return call(command, *arguments, **options)
+
+    subprocess.call = look
+    try:
+        yield
+    finally:
+        subprocess.call = call

@@ -1,4 +1,4 @@
-"""convert and to_spiking: from a Keras model to a network of Nengo's own objects, with rates and with spikes."""
+"""convert, to_spiking and to_loihi: from a Keras model to networks of Nengo's own objects, with rates or spikes."""
 
 import warnings
 
@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 
 from .build.first_spike import FirstSpikeSettings
+from .build.loihi import loihi_form
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.surrogate import SurrogateSettings
@@ -160,3 +161,36 @@ def warn_of_clipping(model, neuron_type):
             "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
             stacklevel=3,
         )
+
+
+def to_loihi(network):
+    """A spiking network in the form that nengo_loihi takes, for its emulator or the chip itself.
+
+    ``evaluate(..., backend="loihi")`` does this by itself; call it to look at the result with ``report()``, or to run
+    it in a ``nengo_loihi.Simulator`` of your own.  It is an ordinary network, which other back ends run too.
+
+    - What lies between layers of neurons, average pooling and all, becomes one connection.
+    - Neurons that see the image are off the chip, where the image becomes spikes; the others are on it, and start at
+      zero.  Class scores are weighted off the chip, or are spikes of output neurons on it.
+    - Layers are spread over as few cores as hold them.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Made by ``to_spiking`` with ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, such as
+        ``to_spiking(network, nengo.LIF(tau_ref=0.0005, min_voltage=-5), max_rate=300)``.
+
+    Returns
+    -------
+    ConvNetwork
+        With the options of nengo_loihi, ``on_chip`` and ``block_shape``, in its config.
+
+    Raises
+    ------
+    ConversionError
+        If the network is another one, or Loihi has no neurons for it: IntegrateAndFire, Poisson input, maxima; if a
+        layer does not fit on the cores.
+    CompatibilityError
+        If nengo-loihi is not installed.
+    """
+    return loihi_form(network)

@@ -11,7 +11,7 @@ THREADS = min(4, os.cpu_count() or 1)
 LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
 
 
-@numba.njit([(LEVELS, numba.int64[::1], numba.int64[::1])], nogil=True)
+@numba.njit([(LEVELS, numba.int64[::1], numba.int64[::1])], nogil=True, cache=True)
 def _count(levels, spikes, histogram):
     for image in range(levels.shape[0]):
         for unit in range(levels.shape[1]):

@@ -7,7 +7,7 @@ from nengo.params import Default
 
 from . import metrics
 from .build.network import check_network
-from .build.rate_model import rate_model
+from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
 from .inputs import Images, as_inputs
@@ -89,6 +89,8 @@ class Evaluation:
     backend : str
     moving : bool
         Whether what was shown changed from step to step.
+    arguments : dict
+        Those of :func:`evaluate` that had a say in the figures, but for network, x and y, as they were used.
     """
 
     accuracy: np.ndarray
@@ -107,6 +109,7 @@ class Evaluation:
     dt: float
     backend: str
     moving: bool = False
+    arguments: dict = dataclasses.field(default_factory=dict)
 
     @property
     def n_steps(self):
@@ -246,11 +249,12 @@ def evaluate(
     n_steps : int, optional
         Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
         or 30.  Networks made by ``to_ttfs`` know how many they take.
-    backend : "fast", "nengo_dl" or "nengo", optional
+    backend : "fast", "nengo_dl", "nengo" or "loihi", optional
         The simulator.  "fast" is our own, ``nengo_snnconv.Simulator``: the same spikes, many times faster; it computes
         networks made by ``to_ttfs`` in closed form.  nengo, the reference, shows one image after another; it cannot run
-        the TensorNodes of networks made by ``build_trainable``.  By default "fast" where it covers the network, else
-        "nengo_dl".
+        the TensorNodes of networks made by ``build_trainable``.  "loihi" is the emulator of the Loihi chip in
+        nengo_loihi, an optional package: ``to_loihi`` says which networks it takes.  By default "fast" where it covers
+        the network, else "nengo_dl".
     synapse : float, nengo.synapses.Synapse or None
         Filter through which the class scores are read; None reads each step for itself.  By default, for networks
         made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
@@ -284,6 +288,8 @@ def evaluate(
         If an argument cannot work, or the data do not fit the network.
     ConversionError
         If the back end cannot run the network.
+    CompatibilityError
+        If the back end is "loihi" and nengo-loihi is not installed.
     """
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)
@@ -306,10 +312,14 @@ def evaluate(
         precision=precision,
         threads=threads,
     )
-    return evaluation_of(network, tally, y, predictions_of_ann(network, inputs), dt, inputs.n_steps is not None)
+    arguments = {"skip_steps": skip_steps, "minibatch_size": minibatch_size, "precision": precision}
+    if synapse is not Default:
+        arguments["synapse"] = synapse
+    ann_predictions, moving = predictions_of_ann(network, inputs), inputs.n_steps is not None
+    return evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving)
 
 
-def evaluation_of(network, tally, y, ann_predictions, dt, moving=False):
+def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=False):
     """The Evaluation that a tally of all images gives; sums of integers, so that it is the same for merged tallies.
 
     Parameters
@@ -320,6 +330,8 @@ def evaluation_of(network, tally, y, ann_predictions, dt, moving=False):
     y : ndarray of int, (images,)
     ann_predictions : ndarray, (images,), or None
     dt : float
+    arguments : dict
+        Those of ``evaluate`` that say more about how it was run, for reports.
     moving : bool
     """
     model, n_images, n_steps = network.model, len(y), len(tally.step_predictions)
@@ -352,6 +364,7 @@ def evaluation_of(network, tally, y, ann_predictions, dt, moving=False):
         dt=dt,
         backend=tally.backend,
         moving=moving,
+        arguments={"n_steps": n_steps, "backend": tally.backend, **arguments, "dt": dt},
     )
 
 
@@ -364,9 +377,9 @@ def predictions_of_ann(network, inputs, batch_size=500):
     rates, starts = rate_model(network), range(0, len(inputs), batch_size)
     batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
     shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([rates.predict_on_batch(images).argmax(axis=-1) for images in shown])
+    return np.concatenate([outputs_of(rates, images).argmax(axis=-1) for images in shown])
 
 
 def rate_predictions(network, x, batch_size=500):
     """The classes that the rate network, the ANN, predicts in one step: (images,)."""
-    return rate_model(network).predict(x, batch_size=batch_size, verbose=0).argmax(axis=-1)
+    return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)

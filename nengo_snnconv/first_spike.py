@@ -7,7 +7,7 @@ import numpy as np
 from .build.first_spike import FirstSpikeSettings, spike_source
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
-from .build.rate_model import rate_model
+from .build.rate_model import outputs_of, rate_model
 from .checks import check_counts, check_images
 from .exceptions import ConversionError, SettingsError
 from .model import layers as specs
@@ -153,7 +153,7 @@ def _floors(network, x):
         return {}
     if x is None:
         raise SettingsError(f"the maxima of layer {names[0]!r} need calibration data: give x_calibration")
-    found = rate_model(network, names).predict(x, verbose=0)
+    found = outputs_of(rate_model(network, names), x)
     found = found if isinstance(found, list) else [found]
     return {
         name: np.minimum(values.min(axis=tuple(range(values.ndim - 1))), 0)

@@ -75,8 +75,7 @@ def normalize(
     -------
     ConvNetwork
         Of the same kind; ``network.model.metadata["scales"]`` holds the scales, "normalization" how they were found.
-        Channels that are never active get
-        the largest scale of their layer.
+        Channels that are never active get the largest scale of their layer.
 
     Raises
     ------
@@ -113,7 +112,7 @@ class Normalizer:
         """The network that :func:`normalize` returns."""
         self.check(method, percentile, per, n_steps, input_range)
         per = per or ("channel" if method == "balance" else "layer")
-        model, units = self._units(per)
+        (model, units), n_images = self._units(per), None
         if method == "model":
             bounds = upper_bounds(model, *input_range)
             scales = np.zeros(units.n_units)
@@ -122,11 +121,13 @@ class Normalizer:
                 np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
         else:
             histogram = self._histogram(per)
+            n_images = histogram.n_images
             scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
         if bound_weights:
             scales = _at_least_the_weights(model, units, scales)
         scaled = rescale(model, units, _alive(model, units, scales))
         how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
+        how |= {"bound_weights": bound_weights or None, "images": n_images}
         how = {name: value for name, value in how.items() if value is not None}
         return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
 

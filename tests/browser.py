@@ -1,4 +1,4 @@
-"""Nengo GUI as a user has it: the command line's server, opened and driven in a headless Chromium."""
+"""What is seen in a browser: Nengo GUI, the command line's server, and reports, in a headless Chromium."""
 
 import contextlib
 import os
@@ -32,15 +32,22 @@ def served(*arguments):
 
 
 @contextlib.contextmanager
-def opened(address, width=1280, height=800):
-    """Opens an address in Chromium; gives the GuiPage."""
+def chromium():
+    """Starts Chromium; gives playwright's Browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(address, width=1280, height=800):
+    """Opens an address in Chromium; gives the GuiPage."""
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
         page.goto(address)
         yield GuiPage(page)
-        browser.close()
 
 
 class GuiPage:

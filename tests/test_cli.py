@@ -290,7 +290,7 @@ class TestConvert:
         output, report = str(tmp_path / "out.npz"), tmp_path / "report.html"
         expected = run("convert", str(small), output, "--input", "poisson", "--report", str(report))
         assert str(report) in capsys.readouterr().out
-        assert "<td>percentile</td><td>99.9</td>" in report.read_text()
+        assert '<th scope="row">percentile</th><td>99.9</td>' in report.read_text()
         assert run("evaluate", output) == expected > 0
         assert run("evaluate", output, "--backend", "nengo", "--seed", "0") == pytest.approx(expected)
         assert run("evaluate", output, "--seed", "1") != expected

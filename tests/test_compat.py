@@ -50,14 +50,18 @@ def test_nengo_dl_runs_on_the_installed_tensorflow():
         assert np.array_equal(simulator.data[probe], [[3.0], [3.0]])
 
 
-def test_recovers_from_a_failed_import_of_nengo_dl():
+def test_recovers_from_a_failed_import_of_nengo_dl_and_starts_no_process():
     code = """
 try:
     import nengo_dl
 except ImportError:
     pass
-from nengo_snnconv.compat import nengo_dl
+import subprocess
+call, subprocess.Popen = subprocess.call, None
+from nengo_snnconv.compat import nengo_dl, tf
 print(nengo_dl.Simulator.__name__)
+assert nengo_dl.utils.tf_gpu_installed == bool(tf.config.list_physical_devices("GPU"))
+assert subprocess.call is call
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "Simulator\n"

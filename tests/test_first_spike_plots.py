@@ -48,7 +48,9 @@ class TestSpikeTimes:
         layers = [evaluation.input_layer, *evaluation.layers.values()]
         assert len(axes) == len(layers)
         for ax, layer in zip(axes, layers, strict=True):
-            heights = [bar.get_height() for bar in ax.containers[0]]
+            heights = np.zeros(evaluation.n_steps)
+            for bar in ax.containers[0]:
+                heights[round(bar.get_center()[0]) - 1] = bar.get_height()
             np.testing.assert_allclose(heights, 100 * layer.spikes_per_step / layer.n_neurons)
             assert ax.get_title(loc="left").startswith(f"{layer.name}: {100 * sum(heights) / 100:.1f} % of")
             assert ax.get_xlim() == (0.5, evaluation.n_steps + 0.5)
@@ -108,7 +110,7 @@ class TestOperations:
         assert [to_hex(line.get_color()) for line in ax.get_lines()[:2]] == [ORANGE, BLUE]
         assert ann == {(1000, 0), (500, 1), (10, 2), (1510, 4)}
         assert spikes == {(100, 0), (2000, 1), (7, 3), (2107, 4)}
-        assert [text.get_text() for text in ax.texts] == ["10.0 ×", "0.2 ×", "", "", "0.7 ×"]
+        assert [text.get_text() for text in ax.texts] == ["10.0 ×", "0.25 ×", "", "", "0.72 ×"]
 
     @pytest.mark.parametrize("n", [1, 20])
     def test_few_layers_and_many_have_room(self, n):

@@ -13,6 +13,7 @@ from PIL import Image
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.plots.figures import CLASSES
 from nengo_snnconv.plots.panels import maps_of, mosaic
 
 N_STEPS = 12
@@ -140,7 +141,7 @@ class TestPicture:
         for step, name in ((3, "c"), (12, "a")):
             axes = snc.plot_life(recording, true_class=true_class, class_names="abcd", step=step)
             ribbon = axes["scores/winner"].images[0].get_array()[0]
-            colors = [matplotlib.colors.to_rgb(matplotlib.color_sequences["tab10"][i]) for i in (2, 0)]
+            colors = [matplotlib.colors.to_rgb(CLASSES[i]) for i in (2, 0)]
             assert np.allclose(ribbon[:3], colors[0])
             assert np.allclose(ribbon[3:step], colors[1])
             assert (ribbon[step:] == 1).all()

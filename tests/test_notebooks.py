@@ -1,7 +1,6 @@
-"""Notebooks and the code in the documentation run from top to bottom, on a small budget."""
+"""Notebooks run from top to bottom, on a small budget."""
 
 import pathlib
-import re
 
 import nbclient
 import nbformat
@@ -9,7 +8,6 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```python" in page.read_text(encoding="utf-8")]
 
 # what a notebook sets to the left is set to the right here, so that it runs in seconds
 SMALL = {
@@ -42,13 +40,3 @@ def test_is_committed_without_output(path):
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_code_of_the_documentation_runs(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code = "\n".join(re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL))
-    for large, small in SMALL.items():
-        assert large in code, f"{path.name} has no {large!r} to make small"
-        code = code.replace(large, small)
-    exec(compile(code, str(path), "exec"), {})

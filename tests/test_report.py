@@ -1,6 +1,7 @@
 import html.parser
 
 import matplotlib.figure
+import matplotlib.pyplot as plt
 import nengo
 import numpy as np
 import pytest
@@ -122,10 +123,11 @@ class TestOfRecordings:
         snc.write_report(tmp_path / "report.html", network, evaluation, recording=shown)
         text = (tmp_path / "report.html").read_text()
         assert text.count(">frame ") == 2 * 8  # of ten, evenly picked
-        # training, accuracy, confusion, spike counts, operations, and of two recordings frames and responses
-        assert Page(text).tags.count("svg") == 9
+        # accuracy, confusion, spikes, silent neurons, operations, loss and accuracy of the training, and of two
+        # recordings frames, the mean frame, two layers and the scores
+        assert len(Page(text).pictures) == 7 + 2 * 5
         for words in (
-            "20 recordings, 10 steps, back end",
+            "20 recordings; 10 steps; back end",
             "the network as it spikes, over all steps",
             "the class scores are firing rates of the output neurons",
             ">frame 1<",
@@ -142,7 +144,7 @@ class TestOfRecordings:
         recording = snc.record(network, frames[:1, 0], n_steps=4)
         snc.write_report(tmp_path / "report.html", network, still, recording=recording)
         text = (tmp_path / "report.html").read_text()
-        assert "20 images, 4 steps of 1 ms" in text
+        assert "20 images; 4 steps of 1 ms" in text
         assert ">frame " not in text
 
 
@@ -151,68 +153,139 @@ def test_confusion_after_an_earlier_step(evaluation):
 
 
 class Page(html.parser.HTMLParser):
-    """The tags and links of a page, and its tables: {heading: rows of cells}."""
+    """What a page holds: tags, links, headings (level, text), labels of pictures, tables {caption: rows}, code."""
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.links, self.tables = [], [], {}
+        self.tags, self.links, self.ids, self.pictures = [], [], [], []
+        self.headings, self.tables, self.code = [], {}, []
+        self.open = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
         self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href")]
-        if tag == "h2":
-            self.heading = ""
+        self.links += [value for name, value in attributes.items() if name in ("src", "href", "xlink:href", "action")]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.open += [tag] if tag not in ("meta", "link", "wbr") else []
+        if tag == "svg":
+            self.pictures.append(attributes["aria-label"])
+        elif tag in ("h1", "h2", "h3", "h4"):
+            self.headings.append((int(tag[1]), ""))
+        elif tag == "table":
+            self.caption, self.rows = "", []
         elif tag == "tr":
-            self.tables.setdefault(self.heading, []).append([])
+            self.rows.append([])
         elif tag in ("td", "th"):
-            self.tables[self.heading][-1].append("")
+            self.rows[-1].append("")
+        elif tag == "pre":
+            self.code.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag == "table":
+            self.tables[self.caption] = self.rows
 
     def handle_data(self, data):
-        if self.tags and self.tags[-1] == "h2" and not self.heading:
-            self.heading = data
-        elif self.tags and self.tags[-1] in ("td", "th") and data.strip():
-            self.tables[self.heading][-1][-1] += data
+        inside = self.open[-1] if self.open else ""
+        if inside in ("h1", "h2", "h3", "h4"):
+            self.headings[-1] = (self.headings[-1][0], self.headings[-1][1] + data)
+        elif inside == "caption":
+            self.caption += data
+        elif inside in ("td", "th"):
+            self.rows[-1][-1] += data
+        elif inside == "code" and "pre" in self.open:
+            self.code[-1] += data
+
+
+def written(path, *arguments, **options):
+    """The text and the Page of a report, which is well made whatever it holds."""
+    snc.write_report(path, *arguments, **options)
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.open
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert "http:" not in text and "https:" not in text
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert all(len(label) > 10 for label in page.pictures)
+    assert '<html lang="en">' in text and '<meta name="description" content="' in text
+    levels = [level for level, _ in page.headings]
+    assert levels.count(1) == 1 == levels[0]
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(len(row) == len(rows[0]) for rows in page.tables.values() for row in rows)
+    assert page.tags.count("script") == text.count('<script type="application/json"') == 1
+    return text, page
 
 
 def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp_path):
     path = tmp_path / "out" / "report.html"
-    snc.write_report(path, trained, evaluation, recording=recording, class_names="0123456789", run={"data": "<digits>"})
-    text = path.read_text()
-    page = Page(text)
-    # training, accuracy, confusion, spike counts, operations, two images
-    assert page.tags.count("svg") == 7
-    assert all(link.startswith(("#", "data:")) for link in page.links)
-    assert "script" not in page.tags
+    options = {"class_names": "0123456789", "run": {"note": "<mine>"}, "command": "make <it>"}
+    text, page = written(path, trained, evaluation, data="</script> & co", recording=recording, **options)
+    # accuracy, confusion, spikes, silent neurons, operations, two of the training, five for each of two images
+    assert len(page.pictures) == 7 + 2 * 5
     assert f"{100 * evaluation.accuracy[-1]:.2f} %" in text
-    assert "&lt;digits&gt;" in text
-    for name in trained.model.layers:
-        assert f"<td>{name}</td>" in text
-    for fact in ("nengo-dl", "tensorflow", "neuron_type", "seed", "LIF(min_voltage=-5, amplitude=0.0025)"):
-        assert fact in text
+    settings = dict(page.tables["Settings of the run"])
+    assert settings["note"] == "<mine>"
+    assert settings["images"] == "100"
+    assert settings["neuron_type"] == "LIF(min_voltage=-5, amplitude=0.0025)"
+    assert settings["training"].startswith("images 1000, epochs 4, optimizer Adam, learning_rate 0.003, ")
+    assert "seed 0" in settings["training"]
+    assert [row[0] for row in page.tables["Layers of Nengo"][1:]] == list(trained.model.layers)
+    assert page.code[0] == "make <it>"
+    origin = dict(page.tables["Date, machine and versions"])
+    assert {"written", "machine", "nengo_snnconv", "Python", "nengo-dl", "tensorflow", "numpy"} <= set(origin)
+
+    found = snc.read_report(path)
+    assert found["data"] == "</script> & co"
+    assert found["title"] == page.headings[0][1] == "LIF network on </script> & co"
+    assert found["evaluation"]["accuracy"] == evaluation.accuracy.tolist()
+    assert found["efficiency"] == snc.efficiency(trained, evaluation).to_dict()
+    assert found["network"]["history"]["loss"] == trained.history["loss"]
+    assert found["origin"] == {name: value for name, value in origin.items() if name != "what"}
+
+
+def test_read_report_reads_reports_only(tmp_path):
+    (tmp_path / "other.html").write_text("<html><script>{}</script></html>")
+    with pytest.raises(snc.FileFormatError, match="is no report"):
+        snc.read_report(tmp_path / "other.html")
 
 
 def test_report_of_a_network_of_rates(digits, tmp_path):
     network = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
     evaluation = snc.evaluate(network, digits.x_test[:10], digits.y_test[:10], n_steps=2)
-    snc.write_report(tmp_path / "report.html", network, evaluation)
-    assert Page((tmp_path / "report.html").read_text()).tags.count("svg") == 2
+    text, page = written(tmp_path / "report.html", network, evaluation)
+    assert len(page.pictures) == 2
+    assert [heading for level, heading in page.headings if level == 2] == ["Accuracy", "Network", "Settings", "Origin"]
+    assert snc.read_report(tmp_path / "report.html")["efficiency"] is None
 
 
-def test_report_of_a_converted_network(digits, tmp_path):
+@pytest.fixture(scope="module")
+def converted(digits):
+    """A network of Poisson input, its evaluation, and a recording of it."""
     network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], per="channel")
     network = snc.to_spiking(network, nengo.LIF(min_voltage=-5), input_coding="poisson")
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
-    recording = snc.record(network, digits.x_test[:1], n_steps=3)
-    snc.write_report(tmp_path / "report.html", network, evaluation, recording=recording)
-    text = (tmp_path / "report.html").read_text()
-    assert f"<b>{evaluation.input_layer.spikes_per_neuron:.2f}</b><span>spikes per input and image" in text
+    return network, evaluation, snc.record(network, digits.x_test[:1], n_steps=3)
+
+
+def test_report_of_a_converted_network(converted, digits, tmp_path):
+    network, evaluation, recording = converted
+    text, page = written(tmp_path / "report.html", network, evaluation, data=digits, recording=recording)
+    assert page.headings[0][1] == "LIF network on digits"
+    assert f"{evaluation.input_layer.spikes_per_neuron:.2f} per input" in text
     assert "class scores are averaged from the first step on" in text
-    tables = Page(text).tables
-    assert list(tables) == ["Efficiency", "Reading", "Layers", "Neurons", "Settings"]
-    assert all(len(row) == len(rows[0]) for rows in tables.values() for row in rows)
-    assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Reading"]]
-    layers = {row[0]: row for row in tables["Layers"]}
+    tables = page.tables
+    assert list(tables) == [
+        "Neurons",
+        "Operations, spikes and energy",
+        "Layers of Nengo",
+        "Layers of Keras",
+        "Settings of the run",
+        "Date, machine and versions",
+    ]
+    assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Layers of Keras"]]
+    layers = {row[0]: row for row in tables["Layers of Nengo"]}
     assert layers["image"][3] == "Ensemble (PoissonInput)"
     assert "response within" in layers["conv1_relu"][5]
 
@@ -225,24 +298,108 @@ def test_report_of_a_converted_network(digits, tmp_path):
     assert neurons["image"]["spikes / neuron"] == f"{evaluation.input_layer.spikes_per_neuron:.3f}"
     assert not neurons["dense1"]["neurons"]
 
-    settings = dict(tables["Settings"])
+    settings = dict(tables["Settings of the run"])
     assert settings["input_coding"] == "poisson"
     assert settings["neuron_type"] == "LIF(min_voltage=-5)"
     assert settings["neurons as fitted"].endswith(f"amplitude {network.settings.match.neuron_type.amplitude:.4g}")
+    assert settings["normalisation"] == "method data, per channel, percentile 99.9, images 20"
 
 
 def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
     network = snc.to_ttfs(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], 4)
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], backend="fast")
     recording = snc.record(network, digits.x_test[:1])
-    snc.write_report(tmp_path / "report.html", network, evaluation, recording=recording)
-    text = (tmp_path / "report.html").read_text()
-    page = Page(text)
-    # accuracy, confusion, spike counts, spike times, operations, one image
-    assert page.tags.count("svg") == 6
-    assert "<h2>Spike times</h2>" in text
+    text, page = written(tmp_path / "report.html", network, evaluation, recording=recording)
+    # accuracy, confusion, spikes, silent neurons, spike times, operations, image with input, two layers, and scores
+    assert len(page.pictures) == 6 + 5
+    assert (3, "Spike times") in page.headings
     assert "membrane potentials, which are zero before the last stage" in text
     assert "moving data and reading memory are not in it" in text
     found = snc.efficiency(network, evaluation)
-    assert page.tables["Efficiency"] == [list(row) for row in found.rows()]
+    assert page.tables["Operations, spikes and energy"] == [list(row) for row in found.rows()]
     assert f"{found.ratio:.1f}" in text
+
+
+class TestOwnSections:
+    def test_pictures_tables_and_functions_that_draw(self, converted, tmp_path):
+        network, evaluation, _ = converted
+        figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+        axes[0].set(title="a title", xlabel="steps", ylabel="points")
+        rows = [("what", "value"), ("<b>", "1")]
+        colours = []
+
+        def draws():
+            ax = snc.plot_accuracy(evaluation)
+            colours.append(ax.title.get_color())
+            return {"one": ax}
+
+        own = [("My <section>", "first\n\nsecond & last", axes, rows, draws), ("Another", "", figure)]
+        text, page = written(tmp_path / "report.html", network, evaluation, sections=own)
+        plt.close(figure)
+        headings = [heading for level, heading in page.headings if level == 2]
+        assert headings[3:5] == ["My <section>", "Another"]
+        mine = [label for label in page.pictures if label.startswith(("My <section>", "Another"))]
+        assert mine[0] == "My <section>: a title: points over steps"
+        assert len(mine) == 3  # two axes of one figure are one picture
+        assert page.tables["My <section>"] == [list(row) for row in rows]
+        assert "second &amp; last" in text
+        # what is drawn by the function is coloured by the page, what was drawn before is as it was
+        assert colours[0] not in text
+        assert text.count('class="own"') == 2 and text.count("currentColor") > 50
+
+    @pytest.mark.parametrize(
+        ("section", "says"),
+        [
+            ("heading", "must be (heading, text, pictures or rows ...)"),
+            (("heading",), "must be (heading, text, pictures or rows ...)"),
+            (("", "text"), "must be text"),
+            (("heading", "text", 3), "axes or figures, functions that draw them, and rows of text, got int"),
+            (("heading", "text", [("a", "b"), ("c",)]), "as many cells as its header"),
+        ],
+    )
+    def test_what_cannot_be_shown_is_refused(self, converted, tmp_path, section, says):
+        network, evaluation, _ = converted
+        with pytest.raises(snc.SettingsError) as error:
+            snc.write_report(tmp_path / "report.html", network, evaluation, sections=[section])
+        assert says in str(error.value)
+        assert not (tmp_path / "report.html").exists()
+
+
+class TestRunItAgain:
+    """The calls that a report tells make the same run."""
+
+    def again(self, path, network, evaluation, digits, **names):
+        _, page = written(path, network, evaluation)
+        code = page.code[-1].replace("augment=...", "augment=None")
+        names = {"x": digits.x_test[:5], "y": digits.y_test[:5], "x_calibration": digits.x_train[:20], **names}
+        exec(code, names)
+        assert np.array_equal(names["evaluation"].scores, evaluation.scores)
+        found = snc.read_report(path)
+        assert found["calls"] == page.code[-1]
+        snc.write_report(path, names["network"], names["evaluation"])
+        return found["network"]["checksum"], snc.read_report(path)["network"]["checksum"]
+
+    def test_converted(self, converted, digits, tmp_path):
+        network, evaluation, _ = converted
+        before, after = self.again(tmp_path / "r.html", network, evaluation, digits, model=snc.preset("diehl-mnist"))
+        assert before == after
+        other = network.rebuild(seed=5)
+        snc.write_report(tmp_path / "other.html", other, evaluation)
+        assert snc.read_report(tmp_path / "other.html")["network"]["checksum"] != before
+
+    def test_time_to_first_spike(self, digits, tmp_path):
+        network = snc.convert(snc.preset("diehl-mnist"), seed=3)
+        network = snc.to_ttfs(network, digits.x_train[:20], 4, threshold="percentile", percentile=99, per="channel")
+        evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], minibatch_size=2)
+        model = snc.preset("diehl-mnist")
+        assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
+
+    def test_trained_through_time(self, through_time, tmp_path):
+        network, frames, evaluation = through_time
+        _, page = written(tmp_path / "report.html", network, evaluation)
+        building, training, evaluating = page.code[-1].splitlines()[-3:]
+        assert building.endswith("build_trainable(model, neuron_type=snc.SurrogateLIF(slope=4.0), output_neurons=True)")
+        said = training.partition("  # ")
+        assert said[0].endswith("n_steps=10, epochs=1, batch_size=10, learning_rate=0.0001)")
+        assert said[2] == "20 images, Adam, firing_rate_error"
+        assert evaluating.endswith("n_steps=10, backend='fast')")

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import unittest.mock
 
 import nengo
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nengo_snnconv.model.layers import window_offset, window_output
-from nengo_snnconv.simulator import Simulator, tables
+from nengo_snnconv.simulator import Simulator, tables, windows
+from nengo_snnconv.simulator.vectors import LANES
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -23,6 +25,34 @@ def matrix_of(table, size_in):
             begin, weights = target + channel // table.group * table.shift, weight + channel * table.stride
             assert 0 <= begin < begin + length <= table.size_out
             matrix[begin : begin + length, unit] += table.weights[weights : weights + length]
+    return matrix
+
+
+def matrices_of(convolution, size_in):
+    """The dense matrix of a Window, from its Table and from each way through its Gathering."""
+    yield matrix_of(convolution.table, size_in)
+    gathering = convolution.gathering
+    assert gathering.places * gathering.channels == size_in
+    ways = [gathering.first[:1], gathering.first[1:]]
+    yield from (matrix_of_gathering(gathering, way, convolution.size_out, size_in) for way in ways)
+
+
+def matrix_of_gathering(gathering, passes, size_out, size_in):
+    """The dense matrix of some passes of a Gathering, from the words of its docstring."""
+    filters, channels = gathering.filters, gathering.channels
+    padded = -(-filters // LANES) * LANES
+    matrix = np.zeros((size_out, size_in), np.float32)
+    for first in passes:
+        outputs = iter(range(0, size_out, filters))
+        for begin, end in itertools.pairwise(first):
+            for lowest, highest, tap in gathering.columns:
+                out = next(outputs)
+                for place, weight in gathering.rows[begin:end]:
+                    for column in range(lowest, highest):
+                        for channel in range(channels):
+                            at = weight + ((tap + column - lowest) * channels + channel) * padded
+                            unit = (place + column) * channels + channel
+                            matrix[out : out + filters, unit] += gathering.weights[at : at + filters]
     return matrix
 
 
@@ -66,10 +96,20 @@ def convolutions(draw, max_rank=3):
 @given(convolutions())
 @EXAMPLES
 def test_convolutions(convolution):
-    table = tables.of_convolution(*convolution)
+    found, size_in = windows.of_convolution(*convolution), math.prod(convolution[1])
     expected = convolution_matrix(*convolution)
-    assert table.size_out == len(expected)
-    assert np.array_equal(matrix_of(table, math.prod(convolution[1])), expected)
+    assert found.size_out == len(expected)
+    groups = convolution[-1]
+    for matrix in matrices_of(found, size_in) if groups == 1 else [matrix_of(found, size_in)]:
+        assert np.array_equal(matrix, expected)
+
+
+def test_passes_read_few_weights():
+    kernel = np.ones((5, 5, 40, 64))
+    gathering = windows.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gathering
+    assert len(gathering.first) == 1 + 5  # rows of 5 x 40 x 64 weights are larger than a pass may read
+    small = windows.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gathering
+    assert len(small.first) == 1 + 1
 
 
 def outputs_of(transform, currents):
@@ -88,9 +128,9 @@ def outputs_of(transform, currents):
     return seen
 
 
-@given(convolutions(max_rank=2), st.floats(0, 1))
-@settings(EXAMPLES, max_examples=25)
-def test_what_spikes_of_convolutions_add(convolution, silent):
+@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, windows.PASS]))
+@settings(EXAMPLES, max_examples=40)
+def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
     """Unit vectors, which are the matrix as nengo has it, and all shares of silent entries."""
     kernel, shape, strides, padding, groups = convolution
     *size, _, filters = kernel.shape
@@ -99,7 +139,8 @@ def test_what_spikes_of_convolutions_add(convolution, silent):
     )
     rng, units = np.random.default_rng(0), np.eye(math.prod(shape))
     spikes = rng.choice([0, 0.5, -1, 1], (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
-    expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
+    with unittest.mock.patch.object(windows, "PASS", bytes_of_pass):
+        expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
     assert np.array_equal(seen, expected)
     matrix = convolution_matrix(*convolution)
     assert np.array_equal(expected[: len(units)], matrix.T)
@@ -110,7 +151,8 @@ def test_what_spikes_of_convolutions_add(convolution, silent):
 def test_matrices(size_in, size_out, seed):
     rng = np.random.default_rng(seed)
     matrix = dyadic(rng, size_out, size_in)
-    assert np.array_equal(matrix_of(tables.of_matrix(matrix), size_in), matrix)
+    for found in matrices_of(windows.of_matrix(matrix), size_in):
+        assert np.array_equal(found, matrix)
     full = rng.random((size_out, size_in)) < 0.3
     # entries in any order, and more than one for some of them
     rows, columns = (np.concatenate([indices, indices[:3]])[::-1] for indices in np.nonzero(full))

@@ -41,6 +41,25 @@ def rate_model(network, layers=None):
     return tf.keras.Model(tensors[model.input], outputs)
 
 
+def outputs_of(keras, x, batch_size=500):
+    """What a Keras model gives for arrays: what its ``predict`` does, without tracing it first for just one batch.
+
+    Parameters
+    ----------
+    keras : tf.keras.Model
+    x : ndarray, (images, ...)
+    batch_size : int
+
+    Returns
+    -------
+    ndarray or list of ndarray
+        For each of the model's outputs.
+    """
+    if len(x) > batch_size:
+        return keras.predict(x, batch_size=batch_size, verbose=0)
+    return tf.nest.map_structure(lambda tensor: tensor.numpy(), keras(x))
+
+
 def arrays_of_rate_model(network, rates):
     """The arrays that the Keras model ``rates`` of ``network`` holds now: {"conv1/kernel": ndarray, ...}."""
     arrays = {}

@@ -13,6 +13,7 @@ from ..model import Model, read_model, write_model
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .first_spike import FirstSpikeSettings
+from .loihi import LoihiSettings
 from .native import NativeSettings
 from .network import ConvNetwork
 from .surrogate import SurrogateSettings
@@ -23,6 +24,7 @@ BUILDERS = {
     "native": NativeSettings,
     "first spike": FirstSpikeSettings,
     "surrogate": SurrogateSettings,
+    "loihi": LoihiSettings,
 }
 # the only modules whose classes a file can name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}

@@ -64,7 +64,7 @@ def _(layer: specs.Dense, model, sources, node, synapses):
 
 @connect.register
 def _(layer: specs.Conv, model, sources, node, synapses):
-    kernel = _dilated(model.arrays[f"{layer.name}/kernel"], layer.dilation)
+    kernel = dilated(model.arrays[f"{layer.name}/kernel"], layer.dilation)
     _connect_window(layer, kernel, layer.groups, model, sources[0], node, synapses[0])
 
 
@@ -95,7 +95,7 @@ def bias_of(layer, model):
     return np.broadcast_to(bias, model.shapes[layer.name]).ravel().astype(float)
 
 
-def _dilated(kernel, dilation):
+def dilated(kernel, dilation):
     """A kernel with zeros between its entries, which is what dilation does."""
     size = [(n - 1) * d + 1 for n, d in zip(kernel.shape, dilation, strict=False)]
     sparse = np.zeros((*size, *kernel.shape[-2:]), kernel.dtype)

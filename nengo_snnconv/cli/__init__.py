@@ -4,6 +4,7 @@ gui``."""
 import argparse
 import contextlib
 import json
+import shlex
 import sys
 import warnings
 
@@ -20,7 +21,9 @@ def main(arguments=None):
 
     0: done; 1: an error, or something was refused; 2: wrong usage; 130: interrupted.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.command_line = shlex.join(["nengo-snnconv", *arguments])  # for reports
     try:
         if options.json:
             check_writable(options.json)
@@ -60,6 +63,12 @@ def _warnings_in_one_line(command):
         yield
     finally:
         warnings.formatwarning = before
+
+
+def commands():
+    """The parser of each command, {name: argparse.ArgumentParser}."""
+    (subparsers,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return subparsers.choices
 
 
 def _parser():

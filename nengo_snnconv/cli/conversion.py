@@ -137,7 +137,7 @@ def convert(options):
         return figures
     print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:", flush=True)
     title = f"{options.source.name}, converted, on {options.data}"
-    run = {"command": "convert", "source": options.source, "data": options.data, "method": options.method, **scaling}
+    run = {"source": options.source, "method": options.method, **scaling}
     return {**figures, **run_with_spikes(network, data, options, title, run).to_dict()}
 
 

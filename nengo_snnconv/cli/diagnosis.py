@@ -55,7 +55,7 @@ def diagnose(options):
         save_picture(diagnosis.plot()[0], options.picture)
     if options.report:
         title = f"{options.network.name} on {options.data}"
-        settings = {"command": "diagnose", "network": options.network, "data": options.data}
+        settings = {"network": options.network}
         report_on(network, data, diagnosis.evaluation, options, title, settings, diagnosis=diagnosis)
     if options.try_remedy and diagnosis.remedy:
         figures["tried"] = _tried(diagnosis, data, options.minibatch_size, run)

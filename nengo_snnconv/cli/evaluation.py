@@ -37,7 +37,7 @@ def evaluate(options):
         check_writable(options.report)
     data = load_data(options, train=1, test=options.test_images)
     title = f"{options.network.name} on {data.name}"
-    run = {"command": "evaluate", "network": options.network, "data": data.name}
+    run = {"network": options.network}
     return run_with_spikes(network, data, options, title, run, workers).to_dict()
 
 
@@ -105,8 +105,8 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     from .. import record, write_report
 
     recording = record(network, data.x_test[:4], n_steps=evaluation.n_steps, backend=options.backend)
-    named = {"title": title, "class_names": data.class_names, "run": run}
-    write_report(options.report, network, evaluation, recording=recording, **named, **parts)
+    told = {"title": title, "data": data, "run": run, "command": options.command_line}
+    write_report(options.report, network, evaluation, recording=recording, **told, **parts)
     print(f"{'report':<26} {options.report.resolve()}")
 
 

@@ -78,13 +78,7 @@ def to_ttfs(options):
         return figures
     print(f"Running it on {len(data.x_test):,} test images:", flush=True)
     title = f"{options.source.name}, time to first spike, on {options.data}"
-    run = {
-        "command": "to-ttfs",
-        "source": options.source,
-        "data": options.data,
-        "threshold": options.threshold,
-        **chosen,
-    }
+    run = {"source": options.source, "threshold": options.threshold, **chosen}
     evaluation = run_with_spikes(network, data, options, title, run)
     costs = efficiency(network, evaluation)
     print(costs.table())

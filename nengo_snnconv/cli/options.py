@@ -8,7 +8,7 @@ import tempfile
 from ..exceptions import SettingsError
 
 # the names in ..backends, which takes seconds to load
-BACKENDS = ("fast", "nengo_dl", "nengo")
+BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
 
 # data sets of real recordings
 RECORDED = ("n-mnist",)
@@ -79,7 +79,8 @@ def add_simulation(parser):
         "--backend",
         choices=BACKENDS,
         help="the simulator: by default fast, our own, where it covers the network, else nengo_dl; nengo, the "
-        "reference, is slow: it runs one image after another",
+        "reference, is slow: it runs one image after another; loihi, the emulator of the chip, needs nengo-loihi and a "
+        "network of --neuron lif",
     )
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
 

@@ -100,9 +100,14 @@ def demo(options):
     save(network, network_file)
     print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
     simulation = argparse.Namespace(
-        steps=options.steps, minibatch_size=200, skip_steps=0, backend=None, report=report_file
+        steps=options.steps,
+        minibatch_size=200,
+        skip_steps=0,
+        backend=None,
+        report=report_file,
+        command_line=options.command_line,
     )
-    evaluation = run_with_spikes(network, data, simulation, "LIF network on the digits", {"command": "demo"})
+    evaluation = run_with_spikes(network, data, simulation, "LIF network on the digits", {})
     print(f"{'network':<26} {network_file}")
     print(f"{'whole demo':<26} {time.perf_counter() - started:.0f} s")
     return {**evaluation.to_dict(), "history": network.history, "total_seconds": time.perf_counter() - started}

@@ -84,9 +84,9 @@ def tune(options):
     print(f"{'network':<26} {options.output}")
     if options.report:
         title = f"{options.source.name}, tuned, on {options.data}"
-        run = {"command": "tune", "source": options.source, "data": options.data, **tuning.to_dict()["settings"]}
-        run |= {"max_loss": options.max_loss, "max_steps": options.steps}
-        report_on(tuning.network, data, tuning.evaluation, options, title, run)
+        run = {"source": options.source, "max_loss": options.max_loss, "max_steps": options.steps}
+        sections = [("Tuning", f"{' '.join(f'{each}.' for each in tuning.remarks())}", tuning.plot, tuning.rows())]
+        report_on(tuning.network, data, tuning.evaluation, options, title, run, sections=sections)
     return {"network": str(options.output), **tuning.to_dict()}
 
 

@@ -1,4 +1,4 @@
-"""The pixels of an event camera, compiled: from what a moving image shows each of them to their events."""
+"""The pixels of an event camera, compiled once: from what a moving image shows each of them to their events."""
 
 import numba
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 LOWEST = 0.2  # the smallest threshold, in parts of the mean: no pixel fires at nothing
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def pixel_events(
     light, fineness, margin, path, step_us, thresholds, jitter, refractory, off_rate, on_rate, rng, x, y, on, t
 ):

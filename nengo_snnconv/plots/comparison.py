@@ -1,10 +1,9 @@
 """Pictures of a comparison of networks that learn from images and from events."""
 
-import matplotlib
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from .figures import Figure
+from .figures import Figure, ink, series_style
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
@@ -25,15 +24,14 @@ def plot_comparison(comparison, axes=None):
     """
     if axes is None:
         axes = Figure(figsize=(13, 4), layout="constrained").subplots(1, 3)
-    colors = matplotlib.color_sequences["tab10"]
     for number, each in enumerate(comparison.trained.values()):
-        color = colors[number % len(colors)]
+        look = {**series_style(number), "ms": 3, "lw": 1.2}
         loss = axes[0] if each.n_steps is None else axes[1]
         for ax, name, factor in ((loss, "loss", 1), (axes[2], "accuracy", 100)):
             for key, style, label in ((name, "--", None), (f"val_{name}", "-", each.name)):
                 values = factor * np.asarray(each.history[key], float)
                 epochs = np.arange(1, len(values) + 1)
-                ax.plot(epochs, values, style, marker="o", ms=3, lw=1.2, color=color, label=label)
+                ax.plot(epochs, values, style, label=label, **look)
     for ax, title, unit in zip(axes[:2], ("CNN", "SNNs"), ("cross-entropy", "squared error of rates"), strict=True):
         ax.set(title=f"Loss of {title}", ylabel=unit, yscale="log")
         ax.yaxis.set_major_formatter(_Plain())
@@ -44,7 +42,7 @@ def plot_comparison(comparison, axes=None):
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
-    axes[2].plot([], [], "--", color="black", lw=1.2, label="as it trains")
+    axes[2].plot([], [], "--", color=ink(), lw=1.2, label="as it trains")
     axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return axes
 

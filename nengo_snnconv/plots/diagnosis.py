@@ -2,16 +2,18 @@
 
 import numpy as np
 
-from .figures import BLUE, GREY, ORANGE, Figure
+from .figures import BLUE, GREY, ORANGE, Figure, ink
 
+RED = "#c53030"
+# those of Okabe & Ito (2008), told apart with any colour vision
 COLORS = {
-    "clipping": "#c53030",
-    "response": "#805ad5",
-    "quantisation": "#2b6cb0",
-    "transient": "#38a169",
-    "unevenness": "#d69e2e",
-    "reset": "#b83280",
-    "synapse": "#319795",
+    "clipping": "#d55e00",
+    "response": "#f0e442",
+    "quantisation": "#0072b2",
+    "transient": "#009e73",
+    "unevenness": "#e69f00",
+    "reset": "#cc79a7",
+    "synapse": "#56b4e9",
 }
 COLUMNS = 5
 
@@ -86,7 +88,9 @@ def _draw_causes(ax, layers):
             width = np.array([100 * layer.causes.get(cause, 0) for layer in layers])
             ax.barh(places, width, left=left, color=color, label=cause)
             left += width
-    ax.plot([100 * layer.error for layer in layers], places, "D", ms=4, color="black", label="whole error")
+    ax.plot(
+        [100 * layer.error for layer in layers], places, "D", ms=5, mew=1.2, mfc="white", mec=ink(), label="whole error"
+    )
     ax.set_yticks(places, [layer.name for layer in layers])
     ax.invert_yaxis()
     ax.set_xlim(left=0)
@@ -104,8 +108,10 @@ def _draw_pairs(ax, layer, at_fault):
         ax.fill_between(diagonal, diagonal - layer.own_bound, diagonal + layer.own_bound, color=ORANGE, alpha=0.3, lw=0)
     ax.plot([0, end], [0, end], color=GREY, lw=1)
     if layer.largest_output < end:
-        ax.axhline(layer.largest_output, color="#c53030", ls=":", lw=1.2)
+        ax.axhline(layer.largest_output, color=RED, ls=":", lw=1.2)
     ax.plot(ann, rates, ".", ms=2, alpha=0.35, color=BLUE, rasterized=True)
     ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="ANN", ylabel="with spikes")
-    ax.set_title(f"{layer.name}: {100 * layer.error:.0f} % off", fontsize=9, color="#c53030" if at_fault else "black")
+    ax.set_title(f"{layer.name}\n{100 * layer.error:.0f} % off", fontsize=9)
+    if at_fault:
+        ax.title.set(color=RED, fontweight="bold")
     ax.tick_params(labelsize=7)

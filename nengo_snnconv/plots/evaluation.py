@@ -1,10 +1,9 @@
 """Pictures of trainings and evaluations."""
 
-import matplotlib
 import numpy as np
 
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, single_axes
+from .figures import BLUE, GREY, ORANGE, Figure, series_style, single_axes
 
 
 def plot_history(history, axes=None):
@@ -37,19 +36,23 @@ def plot_history(history, axes=None):
 
 
 def plot_accuracy(evaluation, axes=None):
-    """Draw the accuracy after each step beside that of the ANN; returns the matplotlib axes."""
+    """Draw the accuracy after each step beside that of the ANN; returns the matplotlib axes.
+
+    The legend tells the accuracy after the last step.
+    """
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
     spikes = 100 * evaluation.accuracy
-    ax.plot(steps, spikes, "o-", ms=3, color=BLUE, label=f"with spikes: {spikes[-1]:.2f} % after the last step")
+    ax.plot(steps, spikes, "o-", ms=3, color=BLUE, label=f"with spikes: {spikes[-1]:.2f} %")
     if evaluation.ann_accuracy is not None:
         ann = 100 * evaluation.ann_accuracy
         ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
     step = "time step, a frame each" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
     ax.set(xlabel=step, ylabel="accuracy in %", ylim=(0, 102))
-    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s")
+    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26)  # the legend is below it
     ax.grid(alpha=0.3)
-    ax.legend()
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
 
@@ -83,7 +86,6 @@ def plot_accuracies(evaluations, axes=None):
         raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
     if axes is None:
         axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
-    colors = matplotlib.color_sequences["tab10"]
     without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
     if without:
         raise SettingsError(f"{', '.join(without)} has no ANN to compare with: draw each with evaluation.plot()")
@@ -91,12 +93,12 @@ def plot_accuracies(evaluations, axes=None):
     if len(anns) == 1:
         axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="with rates (ANN)")
     for number, (name, evaluation) in enumerate(evaluations.items()):
-        steps, color = np.arange(1, evaluation.n_steps + 1), colors[number % len(colors)]
-        axes[0].plot(steps, 100 * evaluation.accuracy, "o-", ms=3, color=color, label=name)
+        steps, style = np.arange(1, evaluation.n_steps + 1), series_style(number)
+        axes[0].plot(steps, 100 * evaluation.accuracy, label=name, **style)
         if len(anns) > 1:
-            axes[0].axhline(100 * evaluation.ann_accuracy, color=color, ls="--")
+            axes[0].axhline(100 * evaluation.ann_accuracy, color=style["color"], ls="--")
         loss = 100 * (evaluation.ann_accuracy - evaluation.accuracy)
-        axes[1].plot(steps, loss, "o-", ms=3, color=color, label=name)
+        axes[1].plot(steps, loss, label=name, **style)
     one_image = 100 / max(len(evaluation.y) for evaluation in evaluations.values())
     axes[1].set_yscale("symlog", linthresh=one_image)
     axes[1].yaxis.set_major_formatter("{x:g}")
@@ -156,9 +158,10 @@ def plot_spike_counts(evaluation, axes=None):
     labels = [f"{layer.spikes_per_neuron:.2f}{rate}" for layer, rate in zip(layers, rates, strict=True)]
     spikes.bar_label(bars, labels, padding=3)
     spikes.set(xlabel=f"spikes per neuron and {item_of(evaluation)} in {evaluation.n_steps} steps", title="Spikes")
-    spikes.margins(x=0.45)
-    spikes.invert_yaxis()
+    spikes.margins(x=0.65)
     bars = silent.barh(names, [100 * layer.silent for layer in layers], color=GREY)
     silent.bar_label(bars, [f"{100 * layer.silent:.1f} %" for layer in layers], padding=3)
     silent.set(xlabel="% of neurons that never spiked", title="Silent neurons", xlim=(0, 115))
+    for ax in axes:
+        ax.set_ylim(len(layers) - 0.5, -0.5)
     return axes

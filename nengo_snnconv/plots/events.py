@@ -71,7 +71,7 @@ def _full_colour(counts):
 def _axes_in_rows(n, columns, width):
     """``n`` axes for pictures so much wider than high, ``columns`` in a row."""
     columns, rows = min(n, columns), -(-n // columns)
-    figure = Figure(figsize=(1.7 * columns * width, 1.95 * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(1.5 * columns * width, 1.75 * rows + 0.3), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 
@@ -102,7 +102,7 @@ def plot_events(events, sensor=(34, 34), axes=None):
         If the axes have two dimensions.
     """
     if axes is None:
-        axes = Figure(figsize=(9, 4.6)).add_axes((0, 0.02, 0.98, 0.92), projection="3d")
+        axes = Figure(figsize=(9, 4.2)).add_axes((-0.05, -0.04, 1.03, 1.04), projection="3d")
     if getattr(axes, "name", None) != "3d":
         raise SettingsError('axes must have three dimensions: figure.add_subplot(projection="3d")')
     height, width = sensor
@@ -116,9 +116,11 @@ def plot_events(events, sensor=(34, 34), axes=None):
     axes.set(xlabel="time in ms", ylabel="x", zlabel="y", ylim=(0, width - 1), zlim=(height - 1, 0))
     axes.set_box_aspect((3, width / height, 1), zoom=1.5)
     axes.view_init(elev=15, azim=-75)
-    axes.yaxis.get_major_locator().set_params(nbins=4)
-    axes.set_title(f"{len(events):,} events")
-    axes.legend(markerscale=4, loc="upper left", fontsize=8)
+    for axis, n_ticks in ((axes.yaxis, 2), (axes.zaxis, 4)):
+        axis.get_major_locator().set_params(nbins=n_ticks)
+        axis.set_tick_params(pad=-1)
+    axes.xaxis.labelpad = 14
+    axes.legend(markerscale=4, loc="upper center", ncols=2, title=f"{len(events):,} events", frameon=False)
     return axes
 
 

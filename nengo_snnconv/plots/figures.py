@@ -6,6 +6,23 @@ import matplotlib.figure
 import numpy as np
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
+# that of Okabe & Ito (2008), which no kind of colour vision takes for orange
+GREEN = "#009e73"
+# of Okabe & Ito too, without those that are too light for lines
+SERIES = ("#0072b2", "#d55e00", GREEN, "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = "os^Dv"
+# ten that are told apart with any colour vision (Petroff 2021, arXiv 2107.02270)
+CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+
+
+def series_style(number):
+    """Colour and marker of the line with this number: as many pairs as there are, before any comes again."""
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)], "ms": 4}
+
+
+def ink():
+    """The colour of text, which matplotlib's settings choose: what is drawn like text suits any background."""
+    return matplotlib.rcParams["text.color"]
 
 
 class Figure(matplotlib.figure.Figure):

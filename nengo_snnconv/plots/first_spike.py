@@ -4,8 +4,6 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..build.first_spike import FirstSpikeSettings, stages
-from ..build.network import check_network
 from ..exceptions import SettingsError
 from .figures import BLUE, GREY, ORANGE, Figure, single_axes
 
@@ -34,6 +32,10 @@ def plot_spike_times(network, evaluation, axes=None):
     SettingsError
         If the network is not one of time to first spike, or the evaluation is of another one.
     """
+    # TensorFlow comes with them, which other pictures do not need
+    from ..build.first_spike import FirstSpikeSettings, stages
+    from ..build.network import check_network
+
     check_network(network)
     if not isinstance(network.settings, FirstSpikeSettings):
         raise SettingsError("spike times are those of networks of time to first spike: make one with to_ttfs")
@@ -61,11 +63,11 @@ def plot_spike_times(network, evaluation, axes=None):
 def _draw_times(ax, layer, begin, stage_steps):
     """The share of a layer's neurons that spike in each step, and its stages, the second of which begins at a step."""
     n_steps = len(layer.spikes_per_step)
-    steps = np.arange(1, n_steps + 1)
+    (busy,) = np.nonzero(layer.spikes_per_step)
     if begin:
         ax.axvspan(begin - stage_steps + 0.5, begin + 0.5, color=GREY, alpha=0.15, lw=0)
     ax.axvspan(begin + 0.5, begin + stage_steps + 0.5, color=BLUE, alpha=0.12, lw=0)
-    ax.bar(steps, 100 * layer.spikes_per_step / layer.n_neurons, width=0.85, color=BLUE)
+    ax.bar(busy + 1, 100 * layer.spikes_per_step[busy] / layer.n_neurons, width=0.85, color=BLUE)
     for end in range(stage_steps, n_steps, stage_steps):
         ax.axvline(end + 0.5, color=GREY, lw=0.7)
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
@@ -103,16 +105,26 @@ def plot_operations(efficiency, axes=None):
     for values, color, label in ((ann, ORANGE, "ANN: floating-point"), (spikes, BLUE, "spikes: additions")):
         ax.plot(values[values > 0], places[values > 0], "o", ms=7, color=color, label=label)
     for place, more, less in zip(places, ann, spikes, strict=True):
-        ratio = f"{more / less:,.{'1f' if more < 100 * less else '0f'}} ×" if less and more else ""
-        ax.annotate(ratio, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+        ax.annotate(
+            _times(more / less) if less and more else "",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+        )
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
     ax.set_yticks(places, rows)
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.grid(axis="x", alpha=0.3)
-    ax.set_title("Operations by the layer that causes them", fontsize=11, pad=22)  # the legend is below it
-    ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    ax.set_title("Operations by the layer that causes them", pad=26)  # the legend is below it
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
+
+
+def _times(ratio):
+    """A ratio as text, with two digits that say something."""
+    return f"{ratio:,.0f} ×" if ratio >= 100 else f"{ratio:.1f} ×" if ratio >= 1 else f"{ratio:.2g} ×"
 
 
 def plot_threshold_errors(errors, axes=None):

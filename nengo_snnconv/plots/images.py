@@ -4,10 +4,10 @@ import numpy as np
 
 from ..exceptions import SettingsError
 from .events import event_colours
-from .figures import BLUE, ORANGE, Figure, draw_input, draw_picture
+from .figures import BLUE, GREY, ORANGE, Figure, draw_input, draw_picture
 
-# so many classes have room for their names beside a raster
-NAMED = 20
+# so many classes have room for their names beside a raster, and beside curves
+NAMED, LABELLED = 20, 10
 
 
 def plot_image_response(recording, image=0, true_class=None, class_names=None, max_neurons=100, axes=None):
@@ -15,7 +15,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
 
     Of frames that change from step to step the mean is drawn, OFF events in blue and ON events in orange, and time is
     counted in steps.  Output neurons, whose spikes are the class scores, are all drawn, by class, and the true one in
-    orange.
+    orange.  The score of the class that wins is blue, that of the true one orange where it is another one.
 
     Parameters
     ----------
@@ -58,19 +58,14 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
         else:
             shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
             _draw_raster(ax, spikes[image], shown, times)
-            ax.set_ylabel(f"neuron ({len(shown)} of those that spiked)")
-        ax.set(title=f"{name}: {len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
+            ax.set_ylabel(f"{len(shown)} of them" if len(shown) < len(active) else "neurons")
+        ax.set(title=f"{name}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]
-    best = scores[-1].argmax()
-    marker = "." if n_steps <= 10 else ""  # a line through one step would not be seen
-    for label in range(n_classes):
-        wide = label in (best, true_class) or n_classes <= 10
-        width = 2.5 if label == best else 1
-        axes[-1].plot(times, scores[:, label], marker=marker, lw=width, label=names[label] if wide else None)
-    axes[-1].set(title=f"class scores: {names[best]}", **time_axis)
-    axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    _draw_scores(axes[-1], scores, times, names, true_class)
+    axes[-1].set(title=f"class scores\n{names[scores[-1].argmax()]} wins", **time_axis)
+    axes[-1].title.set_fontsize(10)
     return axes
 
 
@@ -104,11 +99,59 @@ def _name_classes(ax, names, true_class):
     ax.set(ylim=(len(names) - 0.5, -0.5), ylabel="class")
 
 
+def _draw_scores(ax, scores, times, names, true_class):
+    """Draw the class scores (steps, classes) as lines, with the names of classes where they end."""
+    best, last = scores[-1].argmax(), scores[-1]
+    marker = "." if len(times) <= 10 else ""  # a line through one step would not be seen
+    looks = {label: {"color": GREY, "lw": 0.9, "alpha": 0.7} for label in range(scores.shape[1])}
+    if true_class is not None:
+        looks[true_class] = {"color": ORANGE, "lw": 2, "zorder": 3}
+    looks[best] = {"color": BLUE, "lw": 2.5, "zorder": 4}
+    for label, look in looks.items():
+        ax.plot(times, scores[:, label], marker=marker, **look)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high)
+    marked = {best, true_class}
+    ends = {}  # text and colour by height; labels of lines that end together are one text
+    for label in sorted(looks, key=last.__getitem__):
+        if label in marked:
+            ends[label] = [names[label]]
+        elif len(looks) <= LABELLED:
+            beside = next((other for other in ends if other not in marked and last[label] == last[other]), label)
+            ends.setdefault(beside, []).append(names[label])
+    heights = (last[list(ends)] - low) / (high - low)
+    for (label, together), height, place in zip(ends.items(), heights, _spread(heights, 0.095), strict=True):
+        ax.annotate(
+            ", ".join(together) if len(together) < 3 else f"{len(together)} others",
+            (1, height),
+            (1.08, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 1, "shrinkB": 0},
+            fontsize=8,
+            va="center",
+            color=looks[label]["color"],
+            fontweight="bold" if label in marked else "normal",
+        )
+
+
+def _spread(places, gap):
+    """Rising ``places`` between 0 and 1, moved as little as makes them a ``gap`` apart, and inside if there is room."""
+    spread = []
+    for place in places:
+        spread.append(max(place, spread[-1] + gap) if spread else place)
+    highest = max(1, gap * (len(spread) - 1))
+    for i in reversed(range(len(spread))):
+        spread[i] = min(spread[i], highest)
+        highest = spread[i] - gap
+    return spread
+
+
 def _axes_in_rows(n, columns=6):
     """``n`` square axes, as many in a row as fit a page."""
     rows = -(-n // columns)
     columns = -(-n // rows)  # so that rows are about equally long
-    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    figure = Figure(figsize=(2.5 * columns, 2.5 * rows), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 

@@ -5,13 +5,13 @@ import numpy as np
 
 from ..exceptions import SettingsError
 from . import panels
-from .figures import Figure, draw_input
+from .figures import CLASSES, Figure, draw_input
 from .panels import TRACED, Moving, evenly, moving_title
 
 # inches
-MAPS, COLORBAR, TIMES = 3.7, 0.25, 3.6
+MAPS, COLORBAR, TIMES = 4.1, 0.02, 3.2
 ROW, SCORES, TOP, BOTTOM, LEFT, RIGHT = 1.4, 1.9, 0.8, 0.5, 0.9, 0.2
-BETWEEN_ROWS, BETWEEN_COLUMNS = 0.44, 0.75
+BETWEEN_ROWS, BETWEEN_COLUMNS = 0.46, 0.72
 
 
 def plot_life(
@@ -114,7 +114,7 @@ class Life:
             show(step)
 
     def _headline(self):
-        text = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=13)
+        text = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=14)
         winners = panels.winners_of(self.scores)
 
         def show(step):
@@ -137,20 +137,20 @@ class Life:
         ax = self._place(left[0], "input")
         draw_input(ax, self.image)
         ax.set(xticks=[], yticks=[], anchor="W")
-        ax.set_title("input", loc="left", fontsize=9, fontweight="bold")
+        ax.set_title("input", loc="left", fontsize=10, fontweight="bold")
         if spikes is not None:
             ax = self._place(left[1], "input/mean")
             draw = panels.draw_values if self.once else panels.draw_mean
             self.moving += draw(ax, self.image, self.emitted)
             ax.set(xticks=[], yticks=[], anchor="W")
-            ax.set_title(f"{'' if self.once else 'mean of '}its spikes so far", loc="left", fontsize=9)
+            ax.set_title(f"{'' if self.once else 'mean of '}its spikes so far", loc="left", fontsize=10)
             active = np.flatnonzero(spikes.any(axis=0))
             self._draw_raster(self.grid[0, 2], self.input_name, "input/raster", evenly(active, self.max_neurons), {})
         column = 2 if spikes is None else 3
         if self.layers and column < self.grid.ncols:
             ax = self._place(self.grid[0, column:], "activity")
             self.moving += panels.draw_activity(ax, {name: self.spikes[name] for name in self.layers}, self.dt)
-            ax.set_title("mean firing rate of each layer in each step", loc="left", fontsize=9)
+            ax.set_title("mean firing rate of each layer in each step", loc="left", fontsize=10)
 
     def _draw_layer(self, row, name):
         spikes = self.spikes[name]
@@ -168,17 +168,17 @@ class Life:
             self.moving += panels.draw_times(ax, spikes, grid, traced)
         else:
             self.moving += panels.draw_maps(ax, spikes, grid, self.dt, traced)
-        ax.set_title(_map_title(name, self.shapes[name], len(shown)), loc="left", fontsize=9, fontweight="bold")
+        ax.set_title(_map_title(name, self.shapes[name], len(shown)), loc="left", fontsize=10, fontweight="bold")
         self._draw_raster(self.grid[row, 2], name, f"{name}/raster", neurons, traced)
         if self.potentials:
             ax = self._place(self.grid[row, 3], f"{name}/potentials")
             self.moving += panels.draw_potentials(ax, self.potentials[name], spikes, traced)
             if row == 1:
-                ax.set_title("membrane potentials; dots are spikes", loc="left", fontsize=9)
+                ax.set_title("membrane potentials; dots are spikes", loc="left", fontsize=10)
 
     def _draw_raster(self, cell, name, label, neurons, traced):
         ax, spikes = self._place(cell, label), self.spikes[name]
-        ax.set_ylabel(f"{len(neurons)} {'inputs' if name == self.input_name else 'neurons'}", fontsize=8)
+        ax.set_ylabel(f"{len(neurons)} {'inputs' if name == self.input_name else 'neurons'}", fontsize=9)
         self.moving += panels.draw_raster(ax, spikes, neurons, traced)
 
         def text(step):
@@ -195,14 +195,14 @@ class Life:
         row = self.grid.nrows - 1
         bars = self._place(self.grid[row, 0], "scores/now")
         self.moving += panels.draw_bars(bars, self.scores, classes, self.names, colors, self.true_class)
-        bars.set_title("class scores", loc="left", fontsize=9, fontweight="bold")
+        bars.set_title("class scores", loc="left", fontsize=10, fontweight="bold")
         ribbon, lines = self.grid[row, 2:].subgridspec(2, 1, height_ratios=(1, 8), hspace=0.06)
         ax = self._place(ribbon, "scores/winner")
         self.moving += panels.draw_winners(ax, self.scores, self.names, colors)
-        ax.set_title("class that wins in each step, and scores", loc="left", fontsize=9)
+        ax.set_title("class that wins in each step, and scores", loc="left", fontsize=10)
         ax = self._place(lines, "scores")
         self.moving += panels.draw_scores(ax, self.scores, classes, colors)
-        ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=8)
+        ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=9)
 
 
 def _figure(n_layers, n_columns):
@@ -250,7 +250,7 @@ def _traced(neurons, spikes):
 
 
 def _class_colors(n_classes):
-    colors = matplotlib.color_sequences["tab10" if n_classes <= 10 else "tab20"]
+    colors = CLASSES if n_classes <= len(CLASSES) else matplotlib.color_sequences["tab20"]
     return [colors[label % len(colors)] for label in range(n_classes)]
 
 

@@ -7,9 +7,8 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLUE, GREY, ORANGE, draw_input
+from .figures import BLUE, GREEN, GREY, ORANGE, draw_input
 
-GREEN = "#2f855a"
 TRACED = (BLUE, ORANGE, GREEN)  # of neurons that are followed through maps, raster and potentials
 
 
@@ -86,8 +85,8 @@ def draw_maps(ax, counts, grid, dt, traced):
         extend="max" if (final > highest).any() else "neither",
         ticks=MaxNLocator(3),
     )
-    colorbar.ax.tick_params(labelsize=7, length=2, pad=2)
-    colorbar.ax.set_title("Hz", fontsize=7, loc="left", pad=3)
+    colorbar.ax.tick_params(labelsize=8, length=2, pad=2)
+    colorbar.ax.set_title("Hz", fontsize=8, loc="left", pad=3)
 
     def show(step):
         rates = counts[:step].mean(axis=0) / dt
@@ -126,8 +125,8 @@ def draw_times(ax, counts, grid, traced):
         shown, cax=ax.inset_axes((1.025, 0, 0.02, 1)), ticks=MaxNLocator(3, integer=True, min_n_ticks=1)
     )
     colorbar.ax.set_ylim(last, first)
-    colorbar.ax.tick_params(labelsize=7, length=2, pad=2)
-    colorbar.ax.set_title("step", fontsize=7, loc="left", pad=3)
+    colorbar.ax.tick_params(labelsize=8, length=2, pad=2)
+    colorbar.ax.set_title("step", fontsize=8, loc="left", pad=3)
 
     def show(step):
         seen = np.where(spiked & (times <= step), times, limits["vmax"])  # as dark as those that never do
@@ -178,13 +177,13 @@ def draw_potentials(ax, potentials, counts, traced):
     shown = potentials[:, list(traced)]
     low, high = max(shown.min(initial=0), -3), min(shown.max(initial=1), 3)
     ax.set_ylim(low - 0.15, high + 0.25)
-    ax.set_ylabel("thresholds", fontsize=8)
+    ax.set_ylabel("thresholds", fontsize=9)
     return [*moving, *draw_time(ax, n_steps)]
 
 
 def draw_activity(ax, layers, dt):
     """Mean firing rate of each layer in each step; ``layers`` are {name: spikes (steps, neurons)}."""
-    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
+    colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(layers)))
     n_steps = len(next(iter(layers.values())))
     moving, highest = [], 1
     for color, (name, counts) in zip(colors, layers.items(), strict=True):
@@ -192,8 +191,8 @@ def draw_activity(ax, layers, dt):
         highest = max(highest, rates.max())
         moving.append(_growing_line(ax, rates, color=color, lw=1.3, label=name))
     ax.set_ylim(0, 1.5 * highest)  # room for the legend
-    ax.set_ylabel("Hz", fontsize=8)
-    ax.legend(fontsize=7, loc="upper left", ncols=4, frameon=False, borderaxespad=0.1)
+    ax.set_ylabel("Hz", fontsize=9)
+    ax.legend(fontsize=8, loc="upper left", ncols=4, frameon=False, borderaxespad=0.1)
     return [*moving, *draw_time(ax, n_steps)]
 
 
@@ -232,9 +231,9 @@ def draw_bars(ax, scores, classes, names, colors, true_class):
 
         moving.append(Moving(bar, show))
     ax.set_yticks(range(len(classes)), [names[label] for label in classes])
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=9)
     for tick, label in zip(ax.get_yticklabels(), classes, strict=True):
-        tick.set(fontweight="bold" if label == true_class else "normal", color=colors[label])
+        tick.set_fontweight("bold" if label == true_class else "normal")
     ax.axvline(0, color="black", lw=0.8)
     ax.set_xlim(*_range(scores[:, classes]))
     ax.invert_yaxis()
@@ -253,10 +252,10 @@ def draw_winners(ax, scores, names, colors):
         ribbon.set_data(np.where(visible, colored, 1.0))
 
     ax.set(xlim=(0.5, n_steps + 0.5), xticks=[], yticks=[])
-    return [Moving(ribbon, show), *_winner_names(ax, winners, names)]
+    return [Moving(ribbon, show), *_winner_names(ax, winners, names, colors)]
 
 
-def _winner_names(ax, winners, names):
+def _winner_names(ax, winners, names, colors):
     """Each name at the middle of its run of steps, from the step on at which there is room."""
     n_steps = len(winners)
     points_per_step = 72 * _size(ax)[0] / n_steps
@@ -266,8 +265,9 @@ def _winner_names(ax, winners, names):
         if winners[start] < 0:
             continue
         name = names[winners[start]]
-        needed = (5.5 * len(name) + 3) / points_per_step  # steps, for letters of 8 points
-        text = ax.text(0, 0.45, name, ha="center", va="center", color="white", fontsize=8, fontweight="bold")
+        needed = (6.2 * len(name) + 3) / points_per_step  # steps, for letters of 9 points
+        text = ax.text(0, 0.45, name, ha="center", va="center", fontsize=9, fontweight="bold")
+        text.set_color(_readable_on(colors[winners[start]]))
 
         def show(step, text=text, start=start, end=end, needed=needed):
             last = min(step, end)
@@ -276,6 +276,13 @@ def _winner_names(ax, winners, names):
 
         moving.append(Moving(text, show))
     return moving
+
+
+def _readable_on(color):
+    """Black or white, whichever is easier to read on a colour (contrast as WCAG 2.1 defines it)."""
+    channels = np.array(matplotlib.colors.to_rgb(color))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
 
 
 def draw_mean(ax, image, emitted):
@@ -304,7 +311,7 @@ def draw_time(ax, n_steps):
     """The axis of time steps, with a cursor at the step."""
     ax.set_xlim(0.5, n_steps + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    ax.tick_params(labelsize=8)
+    ax.tick_params(labelsize=9)
     ax.spines[["top", "right"]].set_visible(False)
     cursor = ax.axvline(1, color=GREY, lw=0.8, alpha=0.6)
     return [Moving(cursor, lambda step: cursor.set_xdata([step, step]))]
@@ -312,7 +319,7 @@ def draw_time(ax, n_steps):
 
 def moving_title(ax, text_of, **style):
     """A title that tells the text of each step."""
-    title = ax.set_title("", loc="left", fontsize=9, **style)
+    title = ax.set_title("", loc="left", fontsize=10, **style)
     return Moving(title, lambda step: title.set_text(text_of(step)))
 
 

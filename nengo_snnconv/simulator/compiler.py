@@ -16,6 +16,7 @@ from .neuron_kinds import initial_states, kind_of
 from .objects import is_function
 from .program import FOREVER, Pool, padded
 from .vectors import LANES
+from .windows import Gathering, Window
 
 ALWAYS = (0, FOREVER)
 # what a probe may call the output of neurons
@@ -49,6 +50,7 @@ class Events(_Memory):
     """Memory of a signal as events, ``size`` at most a step."""
 
     number: int = None
+    ordered: bool = True  # whether they are in the order of units
 
     @property
     def room(self):
@@ -119,13 +121,13 @@ class Layout:
             self.size += len(states) * padded(states.shape[1])
         return self.places[key]
 
-    def memory(self, n_images):
-        """The states at the start, float32 (images, numbers)."""
-        memory = np.zeros((n_images, max(self.size, 1)), np.float32)
+    def initial(self):
+        """The states of an image at the start, float32 (numbers,)."""
+        memory = np.zeros(padded(max(self.size, 1)), np.float32)
         for key, states in self.states.items():
             for k, state in enumerate(states):
                 at = self.places[key] + k * padded(len(state))
-                memory[:, at : at + len(state)] = state
+                memory[at : at + len(state)] = state
         return memory
 
 
@@ -150,8 +152,8 @@ class Compiler:
         self.inputs = list(fed)
         self.first, self.runs = Pool(np.int32), Pool(np.int32, shape=(3,))
         self.weights = Pool(np.float32, align=program.ALIGNED)
-        self.constants = Pool(np.float32)
-        self.tables, self.table_numbers = [], {}
+        self.constants = Pool(np.float32, align=program.ALIGNED)
+        self.tables, self.gatherings, self.table_numbers = [], [], {}
 
     # the objects of the network
 
@@ -200,7 +202,7 @@ class Compiler:
         sent = _indices(connection.pre_slice, connection.pre_obj.size_out)
         received = _indices(connection.post_slice, connection.post_obj.size_in)
         size_in, size_out = source.size, connection.post_obj.size_in
-        if not isinstance(table, tables.Table):  # unit by unit
+        if not isinstance(table, tables.Table | Window):  # unit by unit
             if table is None and sent is None and received is None:
                 return source, None
             sent = np.arange(size_in) if sent is None else sent
@@ -211,6 +213,7 @@ class Compiler:
             chosen = tables.from_entries(np.arange(len(sent)), sent, np.ones(len(sent)), size_in, len(sent), True)
             source = Sum(len(sent), [Part(source, chosen, None)])
         if received is not None:
+            table = table.table if isinstance(table, Window) else table
             if np.array_equal(received, np.arange(received[0], received[0] + len(received))):
                 runs = table.runs + np.array([received[0], 0, 0], np.int32)
                 table = dataclasses.replace(table, runs=runs)
@@ -236,6 +239,8 @@ class Compiler:
             fields["constant"] = np.resize(np.array([*numbers, *[0.0] * 8], np.float32), max(8, len(numbers)))
         if kind.states:
             states = initial_states(ensemble, self.objects.seed(ensemble), kind)
+            if kind.code == program.LIF and states[0].max() > 1:
+                fields["number"] = 0  # what gets above the threshold in a single step is not all that spikes
             # the largest sum of each window begins as that of the first sums
             hidden = [np.resize(states[0].reshape(-1, kind.number).max(axis=1), size)] if kind.hidden else []
             begin = self.layout.place(neurons, np.array([*states, *hidden], np.float32))
@@ -250,7 +255,8 @@ class Compiler:
             fields["source"] = self._dense(current, window)
             constant = fields["source"].constant and not kind.states
         if kind.emits == "events":
-            fields["written"] = self._stream(size, constant)
+            ordered = kind.code != program.GATE and ("read" not in fields or fields["read"].ordered)
+            fields["written"] = self._stream(size, constant, ordered)
             emitted = Signal(size, constant, sparse=True, events=fields["written"])
         else:
             fields["target"] = self._row(size, constant)
@@ -345,11 +351,17 @@ class Compiler:
                 target=row,
             )
             return
-        table = tables.identity(row.size) if part.table is None else part.table
-        fields = {"size": row.size, "read": self._events(source, window), "target": row, "table": self._table(table)}
+        table, events = tables.identity(row.size) if part.table is None else part.table, self._events(source, window)
+        fields = {"size": row.size, "read": events, "target": row}
         if begun is not None:
             fields |= {"constant": np.ascontiguousarray(begun, np.float32), "number": 1}
-        self._do(program.SCATTER, window, constant_rows=row.constant, **fields)
+        code = program.SCATTER
+        if isinstance(table, Window):
+            if events.ordered:
+                code, table = program.GATHER, table.gathering
+            else:
+                table = table.table
+        self._do(code, window, constant_rows=row.constant, table=self._table(table), **fields)
 
     def _events(self, signal, window):
         """The Events of a signal, of which only the steps of ``window`` are needed."""
@@ -357,7 +369,8 @@ class Compiler:
             window = ALWAYS if signal.shared else window
             if signal.sparse:
                 read = [(self._events(part.source, window), part.table) for part in signal.parts]
-                signal.events = self._stream(signal.size, signal.constant)
+                ordered = len(read) == 1 and read[0][0].ordered and _keeps_order(read[0][1])
+                signal.events = self._stream(signal.size, signal.constant, ordered)
                 for number, (events, table) in enumerate(read):
                     table = tables.identity(signal.size) if table is None else table
                     fields = {"read": events, "written": signal.events, "table": self._table(table), "number": number}
@@ -431,15 +444,16 @@ class Compiler:
         self.rows.append(Row(size, constant))
         return self.rows[-1]
 
-    def _stream(self, size, constant):
-        self.streams.append(Events(size, constant, number=len(self.streams)))
+    def _stream(self, size, constant, ordered=True):
+        self.streams.append(Events(size, constant, number=len(self.streams), ordered=ordered))
         return self.streams[-1]
 
     def _table(self, table):
-        key = id(table)
+        """The number of a Table among the tables, or of a Gathering among the gatherings."""
+        key, others = id(table), self.gatherings if isinstance(table, Gathering) else self.tables
         if key not in self.table_numbers:
-            self.table_numbers[key] = len(self.tables)
-            self.tables.append(table)
+            self.table_numbers[key] = len(others)
+            others.append(table)
         return self.table_numbers[key]
 
     def _do(self, code, window=ALWAYS, *, constant_rows=False, **fields):
@@ -468,14 +482,26 @@ class Compiler:
         rows = np.zeros(len(self.tables), program.TABLE)
         for row, table in zip(rows, self.tables, strict=True):
             row["first"], row["runs"] = self.first.add(table.first), self.runs.add(table.runs)
+            row["targets"] = self.first.add(table.targets)
             row["weights"] = self.weights.add(table.weights)
-            for name in ("channels", "stride", "group", "shift"):
+            for name in ("channels", "stride", "group", "shift", "single"):
                 row[name] = getattr(table, name)
+        gatherings = np.zeros(len(self.gatherings), program.GATHERING)
+        for row, gathering in zip(gatherings, self.gatherings, strict=True):
+            row["passes"], row["n_rows"] = np.array(gathering.first.shape) - 1
+            row["first"] = self.first.add(gathering.first.ravel())
+            row["rows"] = self.first.add(gathering.rows.ravel())
+            row["columns"], row["n_columns"] = self.first.add(gathering.columns.ravel()), len(gathering.columns)
+            row["weights"] = self.weights.add(gathering.weights)
+            for name in ("channels", "filters", "places"):
+                row[name] = getattr(gathering, name)
         streams = np.array([(stream.begin, stream.stride) for stream in self.streams], program.EVENTS)
         weights = self.weights.array()
         weights = program.as_bfloat16(weights) if precision == "bfloat16" else weights
         first, runs, constants = (pool.array() for pool in (self.first, self.runs, self.constants))
-        return program.Program(operations, streams, rows, first, runs, weights, constants, arena, event_arena)
+        return program.Program(
+            operations, streams, rows, gatherings, first, runs, weights, constants, arena, event_arena
+        )
 
     @property
     def bytes_per_step(self):
@@ -501,6 +527,11 @@ def _place(memories, chunk):
 def _scatters(part):
     """Whether a part is added spike by spike; else unit by unit."""
     return part.table is not None or part.source.sparse
+
+
+def _keeps_order(table):
+    """Whether spikes stay in the order of units behind a table that selects."""
+    return table is None or bool((np.diff(table.runs[:, 0]) > 0).all())
 
 
 def _indices(view, size):

@@ -46,7 +46,7 @@ class Engine:
     done : int
         Steps since the reset.
     memory : ndarray, (images, numbers)
-        States of neurons and filters.
+        States of neurons and filters, but for those at the start, which an image gets when it is its turn.
     totals : dict of str to ndarray, (units,)
         Counts since the engine was made.
     per_step : dict of str to ndarray, (steps,)
@@ -69,11 +69,12 @@ class Engine:
         self.ends = np.cumsum([0, *sizes])
         self._totals = np.zeros(self.ends[-1])
         self._load(*self.program(fed))
+        self.memory = np.empty((minibatch_size, 0), np.float32)
         self.reset()
 
     def reset(self):
         """Begin anew."""
-        self.done, self.memory = 0, self.layout.memory(self.minibatch_size)
+        self.done = 0
 
     def program(self, fed):
         """(Program, chunk) for the nodes that are fed, and whether each of them changes from step to step."""
@@ -124,6 +125,12 @@ class Engine:
         block = max(1, min(8, n_images // (4 * self.threads)))
         blocks, lock, stop = iter(range(0, n_images, block)), threading.Lock(), threading.Event()
 
+        initial = self.layout.initial() if self.done == 0 else None
+        if initial is not None:
+            if self.memory.shape[1] != len(initial):
+                whole = aligned_zeros(self.minibatch_size * len(initial))
+                self.memory = whole.reshape(self.minibatch_size, -1)
+            self.memory[n_images:] = initial
         task = (n_steps, chunk, self.done, *program.arrays, flat, inputs, self.memory, results, places)
 
         def work():
@@ -134,6 +141,8 @@ class Engine:
                 if first is None:
                     break
                 images = np.array([first, min(first + block, n_images)])
+                if initial is not None:
+                    self.memory[slice(*images)] = initial
                 execute(images, *task, *counters, *memory)
                 if progress:
                     with lock:
@@ -202,8 +211,8 @@ def _packed(data):
 
 
 def _workspace(program, chunk):
-    """Memory for a thread: arena, index, value, counts, flags, spikes and touched."""
-    widest = max(BLOCK, int(program.operations["size"].max(initial=0))) + LANES
+    """Memory for a thread: arena, index, value, counts, flags, spikes, touched and starts."""
+    widest = max(3 * BLOCK, int(program.operations["size"].max(initial=0))) + 3 * LANES
     return (
         aligned_zeros(program.arena + 1),
         np.empty(program.event_arena + 1, np.int32),
@@ -212,4 +221,5 @@ def _workspace(program, chunk):
         np.zeros(BLOCK, np.uint8),
         np.zeros(widest, np.float32),
         np.zeros(widest, np.int32),
+        np.zeros(chunk * (int(program.gatherings["places"].max(initial=0)) + 1), np.int32),
     )

@@ -1,4 +1,4 @@
-"""The inner loops of the fast simulator, compiled: adding what spikes bring, and stepping blocks of neurons.
+"""The inner loops of the fast simulator, compiled: adding what spikes bring, and stepping neurons of the rarer types.
 
 All arithmetic on neurons is in float32 and in the order of the neuron types' own TensorFlow steps, so that spikes are
 the same ones.  The current of a neuron is gain * x + bias.
@@ -9,21 +9,12 @@ import math
 import numba
 import numpy as np
 
-from .vectors import LANES, add_rows, append_flagged, append_nonzero, weight_at
+from .sums import add_rows, gather_1, gather_2, gather_4, gather_8, weight_at
+from .vectors import LANES, append_flagged, append_nonzero
 
 BLOCK = 512  # neurons that are stepped through time together: their state stays in the first-level cache
 
 compiled = numba.njit(nogil=True, error_model="numpy")
-# products may be fused with sums, which rounds once in the place of twice
-fused = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
-
-
-@fused
-def add_run(target, at, weights, length, begins, factors):
-    """Add rows of weights, each times a factor, to ``length`` units from ``at`` on."""
-    for n in range(add_rows(target, at, weights, length, begins, factors), length):
-        for row in range(len(begins)):
-            target[at + n] += factors[row] * weight_at(weights, begins[row] + n)
 
 
 @compiled
@@ -49,7 +40,7 @@ def scatter(index, value, begin, end, first, runs, channels, stride, group, shif
             for run in range(first[place], first[place + 1]):
                 by = np.int64(runs[run, 1])
                 begins = (one + by, two + by, three + by, four + by)
-                add_run(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z, w))
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z, w))
             begin += 4
         elif together == 3:
             two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
@@ -57,21 +48,91 @@ def scatter(index, value, begin, end, first, runs, channels, stride, group, shif
             for run in range(first[place], first[place + 1]):
                 by = np.int64(runs[run, 1])
                 begins = (one + by, two + by, three + by)
-                add_run(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z))
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z))
             begin += 3
         elif together == 2:
             two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
             for run in range(first[place], first[place + 1]):
                 by = np.int64(runs[run, 1])
                 begins = (one + by, two + by)
-                add_run(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y))
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y))
             begin += 2
         else:
             moved = at + (unit - origin) // group * shift
             for run in range(first[place], first[place + 1]):
                 begins = (one + np.int64(runs[run, 1]),)
-                add_run(target, moved + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x,))
+                add_rows(target, moved + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x,))
             begin += 1
+
+
+@compiled
+def scatter_single(index, value, begin, end, first, targets, weights, base, target, at):
+    """The same for a table of single weights.
+
+    Numbers without a sign take less than half the time: Numba need not ask whether they count from the end.
+    """
+    at, base = np.uint64(at), np.uint64(base)
+    for k in range(begin, end):
+        unit, x = np.uint64(index[k]), value[k]
+        for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
+            target[at + np.uint64(targets[run])] += x * weight_at(weights, np.int64(base + run))
+
+
+@compiled
+def find_starts(index, begin, end, channels, places, starts):
+    """Write where the spikes of each place begin in a list in the order of units, and where the last ones end."""
+    for place in range(places + 1):
+        starts[place] = 0
+    for k in range(begin, end):
+        starts[np.uint64(np.uint32(index[k]) // np.uint32(channels)) + np.uint64(1)] += 1
+    total = np.int32(begin)
+    for place in range(places + 1):
+        total += starts[place]
+        starts[place] = total
+
+
+@compiled
+def gather(index, value, about, first, numbers, weights, starts, before, before_at, target, at):
+    """Compute the output of a convolution, or a part of it, from spikes that :func:`find_starts` has found.
+
+    It is added to ``before``.  Sums of up to 128 filters stay in registers.  ``first`` is where the rows of a pass are.
+    """
+    filters, channels = about.filters, about.channels
+    width = -(-filters // LANES) * LANES
+    reach = about.columns + 3 * (about.n_columns - 1) + 1
+    lowest, highest = numbers[about.columns], numbers[reach]
+    for row in range(about.n_rows):
+        one = about.rows + 2 * np.int64(numbers[first + row])
+        two = about.rows + 2 * np.int64(numbers[first + row + 1])
+        spikes = 0
+        for k in range(one, two, 2):
+            spikes += starts[numbers[k] + highest] - starts[numbers[k] + lowest]
+        if spikes == 0:
+            for n in range(about.n_columns * filters):
+                target[at + n] = before[before_at + n]
+            at += about.n_columns * filters
+            before_at += about.n_columns * filters
+            continue
+        for column in range(about.columns, reach, 3):
+            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            done = 0
+            while done < width:
+                rest = (*span, channels, width, filters - done)
+                to, origin, weight = at + done, before_at + done, about.weights + done
+                if width - done >= 128:
+                    gather_8(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 128
+                elif width - done >= 64:
+                    gather_4(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 64
+                elif width - done >= 32:
+                    gather_2(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 32
+                else:
+                    gather_1(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 16
+            at += filters
+            before_at += filters
 
 
 @compiled
@@ -103,17 +164,6 @@ def gather_flags(flags, size, first, height, index, value, begin, count):
 
 
 @compiled
-def integrate_and_fire(x, v, flags, gain, bias, growth, threshold, residue, floor):
-    """IntegrateAndFire of one spike a step."""
-    for n in range(len(x)):
-        charged = v[n] + (gain * x[n] + bias) * growth
-        fires = charged >= threshold
-        rest = residue * (charged - threshold)
-        v[n] = max(rest if fires else charged, floor)
-        flags[n] = fires
-
-
-@compiled
 def integrate_and_fire_often(x, v, spikes, gain, bias, height, growth, threshold, residue, floor, most):
     """IntegrateAndFire of several spikes a step."""
     for n in range(len(x)):
@@ -139,96 +189,21 @@ def spiking_rectified_linear(x, v, spikes, gain, bias, height, dt):
 
 
 @compiled
-def surrogate_lif(x, v, flags, gain, bias, decay, threshold, rest, drop, subtracts):
-    """SurrogateLIF."""
+def coarse_lif(x, v, refractory, flags, gain, bias, dt, growth, tau_rc, tau_ref, floor):
+    """nengo.LIF where steps are long for its membrane, or where potentials begin above the threshold."""
     for n in range(len(x)):
-        charged = v[n] + (gain * x[n] + bias - (v[n] - rest)) * decay
-        fires = charged >= threshold
-        after = charged - drop if subtracts else rest
-        v[n] = after if fires else charged
-        flags[n] = fires
-
-
-@fused
-def _risen(z):
-    """1 - exp(-z) for z from 0 to 0.25, as far as float32 can tell."""
-    a, b, c = np.float32(1), np.float32(1 / 2), np.float32(1 / 6)
-    d, e, f = np.float32(1 / 24), np.float32(1 / 120), np.float32(1 / 720)
-    return z * (a - z * (b - z * (c - z * (d - z * (e - z * f)))))
-
-
-@compiled
-def find_waiting(refractory, flags, waiting, value):
-    """Write the neurons that are in their refractory period to ``waiting``; returns how many."""
-    for n in range(len(refractory)):
-        flags[n] = refractory[n] > np.float32(0)
-    return gather_flags(flags, len(refractory), 0, np.float32(0), waiting, value, 0, 0)
-
-
-@compiled
-def lif(x, v, refractory, flags, waiting, n_waiting, before, gain, bias, dt, growth, rate, floor):
-    """nengo.LIF up to its spikes, which are flagged; :func:`lif_reset` does the rest.
-
-    All neurons are charged for the whole step, which is right for all but the ``n_waiting`` that are in their
-    refractory period; these are then done again.  Returns how many still are.  ``rate`` is 1 / tau_rc.
-    """
-    zero, one = np.float32(0), np.float32(1)
-    for k in range(n_waiting):
-        before[k] = v[waiting[k]]
-    for n in range(len(x)):
-        after = v[n] + (gain * x[n] + bias - v[n]) * growth
-        flags[n] = after > one
-        v[n] = after if after > floor else floor
-    left = 0
-    for k in range(n_waiting):
-        n = waiting[k]
-        remaining = refractory[n] - dt
-        refractory[n] = remaining
-        if remaining > zero:
-            part = _risen(max(dt - remaining, zero) * rate)
-            after = before[k] + (gain * x[n] + bias - before[k]) * part
-            flags[n] = after > one
-            v[n] = max(after, floor)
-            waiting[left] = n
-            left += not flags[n]  # those that fire come back from lif_reset
-    return left
-
-
-@compiled
-def slow_lif(x, v, refractory, flags, gain, bias, dt, growth, rate, floor):
-    """The same for membranes so fast that the series of :func:`lif` does not do, or where states are probed."""
-    for n in range(len(x)):
+        current = gain * x[n] + bias
         remaining = refractory[n] - dt
         refractory[n] = remaining
         part = growth
         if remaining > 0:
-            part = np.float32(-math.expm1(-max(dt - remaining, np.float32(0)) * rate))
-        after = v[n] + (gain * x[n] + bias - v[n]) * part
+            part = np.float32(-math.expm1(-max(dt - remaining, np.float32(0)) / tau_rc))
+        after = v[n] + (current - v[n]) * part
         flags[n] = after > 1
-        v[n] = max(after, floor)
-
-
-@compiled
-def lif_reset(index, begin, end, first, x, v, refractory, waiting, n_waiting, gain, bias, dt, tau_rc, tau_ref):
-    """Reset the neurons that fired; their refractory period begins at the time of the spike within the step.
-
-    They are added to those that wait for its end; returns how many these are now.
-    """
-    for k in range(begin, end):
-        n = index[k] - first
-        # log(1 - z), z being how far above the threshold the potential got on its way to the current
-        z = (float(v[n]) - 1) / (float(gain * x[n] + bias) - 1)
-        if z < 0.25:
-            s = z / (z - 2)
-            q = s * s
-            since = 2 * s * (1 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q / 9))))
-        else:
-            since = math.log1p(-z)
-        refractory[n] = np.float32(tau_ref + dt + tau_rc * since)
-        v[n] = 0
-        waiting[n_waiting] = n
-        n_waiting += 1
-    return n_waiting
+        v[n] = np.float32(0) if flags[n] else max(after, floor)
+        if flags[n]:
+            since = math.log1p(-(float(after) - 1) / (float(current) - 1))
+            refractory[n] = np.float32(tau_ref + dt + tau_rc * since)
 
 
 @compiled

@@ -6,7 +6,7 @@ import zlib
 import numba
 import numpy as np
 
-from . import kernels, program, vectors
+from . import kernels, neuron_loops, program, sums, vectors
 from .kernels import BLOCK, compiled
 from .program import (
     ADD,
@@ -20,6 +20,7 @@ from .program import (
     FIRST_READOUT,
     FIRST_SPIKE,
     GATE,
+    GATHER,
     INTEGRATE,
     INTEGRATE_OFTEN,
     LIF,
@@ -35,6 +36,8 @@ from .program import (
     SURROGATE,
 )
 
+DENSE = 16  # one of so many units spikes in a step, at least, where convolutions take several passes
+
 
 @compiled
 def run(
@@ -45,6 +48,7 @@ def run(
     operations,
     events,
     tables,
+    gatherings,
     first,
     runs,
     weights,
@@ -63,6 +67,7 @@ def run(
     flags,
     spikes,
     touched,
+    starts,
 ):
     """Run images through a program, each for all steps.
 
@@ -74,7 +79,7 @@ def run(
         Steps, and how many of them an operation does before the next one has its turn.
     done : int
         Steps since the reset.
-    operations, events, tables, first, runs, weights, constants : ndarray
+    operations, events, tables, gatherings, first, runs, weights, constants : ndarray
         Of the program.
     data : ndarray of float32, (numbers,)
         What nodes are fed with.
@@ -88,7 +93,7 @@ def run(
         The row of the results in which a record keeps a step, or -1.
     totals, per_step : ndarray of float64, (units,) and (counted layers, n_steps)
         To which counts of spikes are added.
-    arena, index, value, counts, flags, spikes, touched : ndarray
+    arena, index, value, counts, flags, spikes, touched, starts : ndarray
         Memory to work in.
     """
     for image in range(images[0], images[1]):
@@ -111,29 +116,50 @@ def run(
                     begins, rows = first[table.first :], runs[table.runs :]
                     for t in range(begin, end):
                         at, to = source.begin + t * source.stride, op.target + t * op.target_stride
+                        last = at + counts[op.read, t if source.stride else 0]
                         if op.number:
                             for n in range(size):
                                 arena[to + n] = constants[op.constant + n]
-                        kernels.scatter(
-                            index,
-                            value,
-                            at,
-                            at + counts[op.read, t if source.stride else 0],
-                            begins,
-                            rows,
-                            table.channels,
-                            table.stride,
-                            table.group,
-                            table.shift,
-                            weights,
-                            table.weights,
-                            arena,
-                            to,
-                        )
-                elif code >= INTEGRATE and code <= SURROGATE:
-                    step_neurons(
-                        op, begin, end, events, constants, memory, arena, index, value, counts, flags, spikes, touched
+                        if table.single:
+                            targets = first[table.targets :]
+                            kernels.scatter_single(
+                                index, value, at, last, begins, targets, weights, table.weights, arena, to
+                            )
+                        else:
+                            kernels.scatter(
+                                index,
+                                value,
+                                at,
+                                last,
+                                begins,
+                                rows,
+                                table.channels,
+                                table.stride,
+                                table.group,
+                                table.shift,
+                                weights,
+                                table.weights,
+                                arena,
+                                to,
+                            )
+                elif code == GATHER:
+                    gathered(
+                        op,
+                        begin,
+                        end,
+                        gatherings[op.table],
+                        events,
+                        first,
+                        weights,
+                        constants,
+                        arena,
+                        index,
+                        value,
+                        counts,
+                        starts,
                     )
+                elif code >= INTEGRATE and code <= SURROGATE:
+                    step_neurons(op, begin, end, events, constants, memory, arena, index, value, counts, flags, spikes)
                 elif code == REMAP:
                     table = tables[op.table]
                     source, target = events[op.read], events[op.written]
@@ -272,6 +298,30 @@ def run(
 
 
 @compiled
+def gathered(op, begin, end, about, events, numbers, weights, constants, arena, index, value, counts, starts):
+    """A convolution of spikes."""
+    source, places, n_spikes = events[op.read], about.places + 1, 0
+    for t in range(begin, end):
+        at = source.begin + t * source.stride
+        last = at + counts[op.read, t if source.stride else 0]
+        kernels.find_starts(index, at, last, about.channels, about.places, starts[t * places : (t + 1) * places])
+        n_spikes += last - at
+    # where spikes are many, weights should stay in the first-level cache while all steps go through a pass
+    passing, last_pass = 0, 0
+    if n_spikes * DENSE > (end - begin) * about.places * about.channels:
+        passing, last_pass = 1, about.passes
+    while passing <= last_pass:
+        rows = about.first + passing * (about.n_rows + 1)
+        for t in range(begin, end):
+            begins, to = starts[t * places : (t + 1) * places], op.target + t * op.target_stride
+            before, origin = arena, to
+            if op.number and passing <= 1:
+                before, origin = constants, op.constant
+            kernels.gather(index, value, about, rows, numbers, weights, begins, before, origin, arena, to)
+        passing += 1
+
+
+@compiled
 def dense(op, begin, end, constants, arena):
     """COPY, ADD, SCALE and RECTIFY: what is done to each unit of a row for itself."""
     size = op.size
@@ -295,59 +345,49 @@ def dense(op, begin, end, constants, arena):
 
 
 @compiled
-def step_neurons(op, begin, end, events, constants, memory, arena, index, value, counts, flags, spikes, touched):
+def step_neurons(op, begin, end, events, constants, memory, arena, index, value, counts, flags, spikes):
     """Neurons that spike: blocks of them, each through all steps, so that their state stays at hand."""
     code, size, target = op.code, op.size, events[op.written]
     height, gain, bias = constants[op.constant], constants[op.constant + 1], constants[op.constant + 2]
     a, b, c = constants[op.constant + 3], constants[op.constant + 4], constants[op.constant + 5]
     d, e = constants[op.constant + 6], constants[op.constant + 7]
-    # refractory times of all neurons are kept up only where they are seen
-    listed = code == LIF and a <= np.float32(0.25) * c and op.trace < 0
+    row = len(spikes) // 3
     for t in range(begin, end):
         counts[op.written, t] = 0
     for block in range(0, size, BLOCK):
         width = min(BLOCK, size - block)
-        v = memory[op.state + block : op.state + block + width]
-        second = op.state + op.state_stride + block if code == LIF else op.state
-        refractory = memory[second : second + width]
-        n_waiting = kernels.find_waiting(refractory, flags, touched, spikes) if listed else 0
+        one, two = op.state + block, op.state + op.state_stride + block
         for t in range(begin, end):
             at, to = op.source + t * op.source_stride + block, target.begin + t * target.stride
-            x, count = arena[at : at + width], counts[op.written, t]
+            last = to + counts[op.written, t]
             if code == INTEGRATE:
-                kernels.integrate_and_fire(x, v, flags, gain, bias, a, b, c, d)
-            elif listed:
-                n_waiting = kernels.lif(x, v, refractory, flags, touched, n_waiting, spikes, gain, bias, a, b, 1 / c, e)
-            elif code == LIF:
-                kernels.slow_lif(x, v, refractory, flags, gain, bias, a, b, 1 / c, e)
-            elif code == SURROGATE:
-                kernels.surrogate_lif(x, v, flags, gain, bias, a, b, c, d, e > 0)
-            elif code == INTEGRATE_OFTEN:
-                kernels.integrate_and_fire_often(x, v, spikes, gain, bias, height, a, b, c, d, e)
-            else:
-                kernels.spiking_rectified_linear(x, v, spikes, gain, bias, height, a)
-            if code in (INTEGRATE_OFTEN, SPIKING_RECTIFY):
-                after = kernels.gather_spikes(spikes, width, block, index, value, to, count)
-            else:
-                after = kernels.gather_flags(flags, width, block, height, index, value, to, count)
-            counts[op.written, t] = after
-            if code == LIF:
-                n_waiting = kernels.lif_reset(
-                    index,
-                    to + count,
-                    to + after,
-                    block,
-                    x,
-                    v,
-                    refractory,
-                    touched,
-                    n_waiting if listed else 0,
-                    gain,
-                    bias,
-                    a,
-                    c,
-                    d,
+                numbers = (gain, bias, a, b, c, d)
+                last = neuron_loops.integrate_and_fire(
+                    arena, at, memory, (one,), width, block, height, index, value, last, numbers, spikes, row
                 )
+            elif code == LIF and op.number:
+                numbers = (gain, bias, a, b, np.float32(1) / c, e, c, d)
+                last = neuron_loops.lif(
+                    arena, at, memory, (one, two), width, block, height, index, value, last, numbers, spikes, row
+                )
+            elif code == SURROGATE:
+                numbers = (gain, bias, a, b, c, d, e)
+                last = neuron_loops.surrogate_lif(
+                    arena, at, memory, (one,), width, block, height, index, value, last, numbers, spikes, row
+                )
+            else:
+                x, v, whole = arena[at : at + width], memory[one : one + width], code != LIF
+                if code == INTEGRATE_OFTEN:
+                    kernels.integrate_and_fire_often(x, v, spikes, gain, bias, height, a, b, c, d, e)
+                elif code == SPIKING_RECTIFY:
+                    kernels.spiking_rectified_linear(x, v, spikes, gain, bias, height, a)
+                else:
+                    kernels.coarse_lif(x, v, memory[two : two + width], flags, gain, bias, a, b, c, d, e)
+                if whole:
+                    last += kernels.gather_spikes(spikes, width, block, index, value, last, 0)
+                else:
+                    last += kernels.gather_flags(flags, width, block, height, index, value, last, 0)
+            counts[op.written, t] = last - to
             if op.trace >= 0:
                 keep(op, t, block, width, memory, arena, 2 if code == LIF else 1)
 
@@ -429,9 +469,7 @@ def _cached(sources):
     return execute
 
 
+MODULES = kernels, neuron_loops, program, sums, vectors
 execute = _cached(
-    sum(
-        zlib.crc32(pathlib.Path(path).read_bytes())
-        for path in (__file__, kernels.__file__, program.__file__, vectors.__file__)
-    )
+    sum(zlib.crc32(pathlib.Path(path).read_bytes()) for path in (__file__, *(module.__file__ for module in MODULES)))
 )

@@ -107,7 +107,9 @@ def _(neurons, dt):
 def _(neurons, dt):
     growth = -math.expm1(-dt / neurons.tau_rc)
     constants = (dt, growth, neurons.tau_rc, neurons.tau_ref, neurons.min_voltage)
-    return Kind(program.LIF, constants, neurons.amplitude / dt, ("voltage", "refractory_time"), gain=True)
+    fine = int(dt <= 0.25 * neurons.tau_rc)  # so that the series of neuron_loops will do
+    states = ("voltage", "refractory_time")
+    return Kind(program.LIF, constants, neurons.amplitude / dt, states, gain=True, number=fine)
 
 
 @exactly(nengo.SpikingRectifiedLinear)

@@ -8,7 +8,7 @@ from ..build.native_form import native_form
 from ..build.network import ConvNetwork
 from ..compat import nengo_dl
 from ..exceptions import ConversionError, SettingsError
-from . import tables
+from .transforms import of_transform
 
 OTHERWISE = "use nengo_dl.Simulator or nengo.Simulator"
 
@@ -99,9 +99,9 @@ class Objects:
         return order
 
     def table(self, connection):
-        """The table of a connection, as ``tables.of_transform`` has it."""
+        """The table of a connection, as ``of_transform`` has it."""
         if connection not in self._tables:
-            self._tables[connection] = tables.of_transform(connection)
+            self._tables[connection] = of_transform(connection)
         return self._tables[connection]
 
     def gain_bias(self, ensemble):

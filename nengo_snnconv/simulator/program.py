@@ -24,7 +24,7 @@ OPERATION = np.dtype(
             "target_stride",
             "read",  # number of the events that it reads
             "written",  # number of those that it writes
-            "table",  # number of its table
+            "table",  # number of its Table or Gathering
             "constant",  # where its numbers begin among the constants
             "state",  # where its first state begins; others follow, state_stride apart
             "state_stride",
@@ -38,8 +38,32 @@ OPERATION = np.dtype(
 # where events lie, from step to step
 EVENTS = np.dtype([("begin", np.int64), ("stride", np.int64)])
 
-# what a table says beside its runs
-TABLE = np.dtype([(name, np.int64) for name in ("first", "runs", "weights", "channels", "stride", "group", "shift")])
+# what a Table says beside its runs
+TABLE = np.dtype(
+    [
+        (name, np.int64)
+        for name in ("first", "runs", "targets", "weights", "channels", "stride", "group", "shift", "single")
+    ]
+)
+
+# where the numbers of a Gathering begin, and how many there are
+GATHERING = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "first",
+            "rows",
+            "columns",
+            "weights",
+            "passes",
+            "n_rows",
+            "n_columns",
+            "channels",
+            "filters",
+            "places",
+        )
+    ]
+)
 
 ALIGNED = 16  # numbers in 64 bytes, to which rows are aligned
 
@@ -52,6 +76,7 @@ ALIGNED = 16  # numbers in 64 bytes, to which rows are aligned
     COMPACT,  # dense to events
     EXPAND,  # events to dense
     SCATTER,
+    GATHER,
     REMAP,  # events to events, where a table only selects
     FILTER,
     RECTIFY,
@@ -68,7 +93,7 @@ ALIGNED = 16  # numbers in 64 bytes, to which rows are aligned
     MAXIMA,
     RECORD,
     COUNT,
-) = range(24)
+) = range(25)
 
 FOREVER = 2**62
 
@@ -81,7 +106,7 @@ class Program:
     ----------
     operations : structured ndarray
     events : structured ndarray
-    tables : structured ndarray
+    tables, gatherings : structured ndarray
     first, runs, weights, constants : ndarray
         Of all tables and operations, one after another; weights are float32, or bfloat16 as uint16.
     arena, event_arena : int
@@ -91,6 +116,7 @@ class Program:
     operations: np.ndarray
     events: np.ndarray
     tables: np.ndarray
+    gatherings: np.ndarray
     first: np.ndarray
     runs: np.ndarray
     weights: np.ndarray
@@ -101,7 +127,7 @@ class Program:
     @property
     def arrays(self):
         """What the machine reads, in its order."""
-        lists = (self.operations, self.events, self.tables)
+        lists = (self.operations, self.events, self.tables, self.gatherings)
         return (*lists, self.first, self.runs, self.weights, self.constants)
 
     @property

@@ -106,7 +106,8 @@ class Bench:
         network = types.SimpleNamespace(model=self.network.model, settings=setting.settings)
         tally = merged([tallies[shard] for shard in shards])
         moving = self.inputs.n_steps is not None
-        evaluation = evaluation_of(network, tally, self.y[images], ann, self.dt, moving)
+        arguments = {**setting.reading, "minibatch_size": self.run_options["minibatch_size"]}
+        evaluation = evaluation_of(network, tally, self.y[images], ann, self.dt, arguments, moving)
         return evaluation, operations_by_step(network, tally)
 
     def network_of(self, setting):

@@ -17,8 +17,8 @@ from .penalty import ActivityPenalty, active_neurons
 class Engine(abc.ABC):
     """Trains one network for one epoch at a time, on batches of ``batch_size`` images.
 
-    Through time if there are ``n_steps`` steps, of images that stand ``still`` or frames, with class numbers as targets
-    or ``rows`` of them; else on rates.
+    Targets are class numbers, or ``rows`` of numbers.  Through time if there are ``n_steps`` steps, of images that
+    stand ``still`` or frames; else on rates.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Engine(abc.ABC):
         batch_size,
         activity_penalty=0.0,
         total_batches=1,
+        rows=False,
         n_steps=None,
         still=False,
-        rows=False,
     ):
         self.network = network
         self.optimizer = optimizer
@@ -44,12 +44,26 @@ class Engine(abc.ABC):
         self.penalised = network.model.neurons if activity_penalty else []
         self.n_neurons = sum(network.model.size(name) for name in self.penalised)
         self.penalty = ActivityPenalty(activity_penalty, total_batches, optimizer.iterations)
-        self.n_steps, self.still, self.rows = n_steps, still, rows
+        self.rows, self.n_steps, self.still = rows, n_steps, still
         self.setup(loss)
+        self._make_variables()
+
+    def _make_variables(self):
+        """Make the variables that the first step would make, after which TensorFlow would trace it all over again."""
+        self.optimizer_variables()
+        outputs = self.keras.output
+        self.keras.compiled_loss.build(outputs)
+        self.keras.compiled_metrics.build(
+            outputs, tf.nest.map_structure(lambda output: tf.zeros(self.target_shape(output.shape)), outputs)
+        )
 
     @abc.abstractmethod
     def setup(self, loss):
         """Build and compile."""
+
+    @abc.abstractmethod
+    def target_shape(self, shape):
+        """The shape of a batch's targets for an output of shape ``shape``."""
 
     @abc.abstractmethod
     def fit(self, x, y, callbacks):
@@ -84,10 +98,15 @@ class KerasEngine(Engine):
             self.keras.add_metric(share, name="active")
         self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
 
+    def target_shape(self, shape):
+        return (self.batch_size, shape[-1]) if self.rows else (self.batch_size,)
+
     def fit(self, x, y, callbacks):
         if y is None:
             return self._fit_batches(x, tf.keras.callbacks.CallbackList(callbacks, model=self.keras))
-        history = self.keras.fit(x, y, batch_size=self.batch_size, shuffle=False, verbose=0, callbacks=callbacks)
+        # cut into batches here: Keras would trace functions that do so, in each epoch
+        batches = (array.reshape(-1, self.batch_size, *array.shape[1:]) for array in (x, y))
+        history = self.keras.fit(tf.data.Dataset.from_tensor_slices(tuple(batches)), verbose=0, callbacks=callbacks)
         return {name: float(values[0]) for name, values in history.history.items()}
 
     def _fit_batches(self, batches, callbacks):
@@ -132,6 +151,9 @@ class NengoDLEngine(Engine):
         metrics = {self.probe: [share]} | ({self.active: [_mean]} if self.penalised else {})
         self.simulator.compile(self.optimizer, loss=losses, metrics=metrics)
         self.keras = self.simulator.keras_model
+
+    def target_shape(self, shape):
+        return self.batch_size, 1, shape[-1] if self.rows else 1
 
     def _of_mean(self, function, name="loss"):
         """``function`` of targets (images, 1, ...) and the mean of scores (images, steps, classes) over the steps."""

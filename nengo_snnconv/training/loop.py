@@ -119,7 +119,7 @@ def train(
     ConvNetwork
         A new network that holds the trained arrays and the ``history``: loss, accuracy, val_loss, val_accuracy, active,
         learning_rate (in its last step), seconds and val_seconds (of them, for validation) of each epoch; None for what
-        an epoch did not measure.
+        an epoch did not measure.  ``network.model.metadata["training"]`` has how it was trained, each time.
 
     Raises
     ------
@@ -144,35 +144,36 @@ def train(
     firing_rates = n_steps is not None and isinstance(network.model.layers[network.model.output], Rectifier)
     loss = loss_of(loss, y, firing_rates)
 
+    how = {
+        "optimizer": type(optimizer).__name__,
+        "learning_rate": base_rate,
+        "schedule": "function" if callable(schedule) else schedule,
+        "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
+        "batch_size": batch_size,
+        "augmented": augment is not None,
+        **({"activity_penalty": activity_penalty} if activity_penalty else {}),
+        **({"n_steps": n_steps} if n_steps else {}),
+        "early_stopping": early_stopping,
+        "engine": engine,
+        "seed": seed,
+    }
     if checkpoint is not None:
         run = {
+            **how,
             "model": model_to_json(network.model)["layers"],
             "network": settings_to_json(network.settings),
             "epochs before": len(network.history.get("loss", ())),
-            "optimizer": {
-                "class": type(optimizer).__name__,
-                **optimizer.get_config(),
-                "learning_rate": None,
-            },
-            "learning_rate": base_rate,
-            "schedule": "function" if callable(schedule) else schedule,
+            "optimizer": {"class": how["optimizer"], **optimizer.get_config(), "learning_rate": None},
             # the others can be trained on
             "epochs": epochs if schedule == "cosine" or activity_penalty else None,
-            "loss": getattr(loss, "name", getattr(loss, "__name__", str(loss))),
-            "batch_size": batch_size,
-            "augmented": augment is not None,
-            **({"activity_penalty": activity_penalty} if activity_penalty else {}),
-            **({"n_steps": n_steps} if n_steps else {}),
-            "early_stopping": early_stopping,
-            "engine": engine,
-            "seed": seed,
             "training data": _checksum(x, y),
             "validation data": None if validation is None else _checksum(*validation),
         }
         checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(_jsonable(run))))
     saved = checkpoint.read() if checkpoint else None
     # the loss can rise while the penalty grows, over the first half
-    state = _Progress(network, saved, early_stopping, epochs // 2 if activity_penalty else 0, n_steps)
+    how = _jsonable({"images": len(x), "epochs": epochs, **how})
+    state = _Progress(network, saved, how, epochs // 2 if activity_penalty else 0)
     if state.epoch > epochs:
         raise SettingsError(
             f"the checkpoint {checkpoint.path} has {state.epoch} epochs already, more than epochs={epochs}: "
@@ -182,8 +183,9 @@ def train(
         return state.result()
 
     tf.random.set_seed(seed)
-    through_time = {"n_steps": n_steps, "still": x.n_steps is None, "rows": y.ndim > 1} if n_steps else {}
-    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, activity_penalty, steps, **through_time)
+    options = {"activity_penalty": activity_penalty, "total_batches": steps, "rows": y.ndim > 1}
+    through_time = {"n_steps": n_steps, "still": x.n_steps is None} if n_steps else {}
+    trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, **options, **through_time)
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)
@@ -228,9 +230,11 @@ def train(
 class _Progress:
     """How far a training has come: the network after its last complete epoch, history and best epoch."""
 
-    def __init__(self, network, saved, patience, unsettled=0, n_steps=None):
-        self.patience, self.unsettled = patience, unsettled
-        self.through_time = {} if n_steps is None else {"n_steps": int(n_steps)}
+    def __init__(self, network, saved, how, unsettled=0):
+        self.patience, self.unsettled = how["early_stopping"], unsettled
+        self.added = {"training": [*network.model.metadata.get("training", []), how]}
+        if "n_steps" in how:
+            self.added["n_steps"] = how["n_steps"]
         self.epoch, self.best_epoch, self.best = 0, 0, None
         self.network = network
         self.history = network.history
@@ -240,7 +244,7 @@ class _Progress:
             self.network = self._network(arrays)
 
     def _network(self, arrays):
-        metadata = {**self.network.model.metadata, **self.through_time, "history": copy.deepcopy(self.history)}
+        metadata = {**self.network.model.metadata, **self.added, "history": copy.deepcopy(self.history)}
         return self.network.rebuild(self.network.model.replace(arrays=arrays, metadata=metadata))
 
     def after(self, arrays, figures):

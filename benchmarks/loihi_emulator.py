@@ -1,0 +1,169 @@
+"""Networks on nengo_loihi's emulator: accuracy beside that of the ANN and of nengo, and what costs it.
+
+    python benchmarks/loihi_emulator.py
+
+trains three ANNs on the digits of the package where build/ does not hold them, converts them and runs them on the
+emulator, and writes docs/results/loihi-emulator.{md,json}.  What was done is kept in build/loihi-emulator.json, so that
+an interrupted run continues; --anew begins again.
+"""
+
+import argparse
+import json
+import warnings
+
+import nengo
+from results import ROOT, publish
+
+import nengo_snnconv as snc
+from nengo_snnconv import backends
+from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv.compat import tf
+
+KEPT = ROOT / "build" / "loihi-emulator.json"
+STEPS = (10, 20, 30, 40, 60)
+DEEP = "six layers"
+IMAGES = 1000
+# network: what it is
+NETWORKS = {
+    "diehl-mnist": "12c5-2s-64c5-2s-10, average pooling",
+    "lif-mnist": "32c3-64c3/2-128c3/2-10, with rectifiers",
+    DEEP: "12c5/2-32c3-32c3/2-48c3-64-10",
+}
+RECIPE = "LIF(tau_ref=0.0005, min_voltage=-5), 300 Hz"
+# neurons: (neuron type, max_rate)
+NEURONS = {
+    RECIPE: (nengo.LIF(tau_ref=0.0005, min_voltage=-5), 300),
+    "the same, 150 Hz": (nengo.LIF(tau_ref=0.0005, min_voltage=-5), 150),
+    "the same, 450 Hz": (nengo.LIF(tau_ref=0.0005, min_voltage=-5), 450),
+    "LIF(min_voltage=-5), 200 Hz, Nengo's refractory period": (nengo.LIF(min_voltage=-5), 200),
+    "LIF(tau_ref=0.0005), 300 Hz, no potential below 0": (nengo.LIF(tau_ref=0.0005), 300),
+    "SpikingRectifiedLinear(), 300 Hz": (nengo.SpikingRectifiedLinear(), 300),
+    "SpikingRectifiedLinear(), 1000 Hz, a spike in each step": (nengo.SpikingRectifiedLinear(), 1000),
+}
+
+
+class ExactWeights(backends.LoihiBackend):
+    """The emulator's neurons in floating point, with weights that are not rounded."""
+
+    target = "simreal"
+
+
+backends.BACKENDS["exact weights"] = ExactWeights
+BACKENDS = ("fast", "exact weights", "loihi")
+
+
+def six_layers():
+    """A deep network of strided convolutions."""
+    layers = tf.keras.layers
+    image = x = tf.keras.Input((28, 28, 1), name="image")
+    for i, (filters, size, strides) in enumerate(((12, 5, 2), (32, 3, 1), (32, 3, 2), (48, 3, 1)), start=1):
+        x = layers.Conv2D(filters, size, strides=strides, activation="relu", name=f"conv{i}")(x)
+    x = layers.Dense(64, activation="relu", name="dense1")(layers.Flatten(name="flatten")(x))
+    return tf.keras.Model(image, layers.Dense(10, name="dense2")(layers.Dropout(0.3, name="dropout")(x)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--anew", action="store_true", help="simulate again what was simulated before")
+    parser.add_argument("--quick", action="store_true", help="a tiny run, which publishes nothing")
+    options = parser.parse_args()
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not (options.anew or options.quick) else {}
+    data = snc.load_dataset("digits")
+    cases = [(name, RECIPE) for name in NETWORKS] + [(DEEP, neurons) for neurons in NEURONS]
+    for name, neurons in dict.fromkeys(cases):
+        row = kept.setdefault(name, {}).setdefault(neurons, {})
+        for backend in BACKENDS:
+            if backend not in row:
+                row[backend] = run(name, neurons, backend, data, 5 if options.quick else IMAGES)
+                print(name, neurons, backend, *losses(row[backend]), flush=True)
+                if not options.quick:
+                    keep(kept)
+    print(table(kept))
+    if not options.quick:
+        publish("loihi-emulator", table(kept), {"networks": kept})
+
+
+def keep(kept):
+    """Store what has been simulated."""
+    with atomic_write(KEPT, "w") as file:
+        json.dump(kept, file)
+
+
+def trained(name, data):
+    """The ANN of a network, trained for a few epochs on the digits of the package, from build/ if it is there."""
+    path = ROOT / "build" / f"{name.replace(' ', '-')}{'' if name == 'diehl-mnist' else '-relu'}-digits.snn.npz"
+    if not path.exists():
+        network = snc.build_trainable(six_layers() if name == DEEP else snc.preset(name), nengo.RectifiedLinear())
+        # more would silence the rectifiers of lif-mnist
+        learning_rate = 1e-3 if name == "lif-mnist" else 3e-3
+        settings = {"epochs": 4, "batch_size": 100, "learning_rate": learning_rate, "schedule": "cosine"}
+        path.parent.mkdir(exist_ok=True)
+        snc.save(snc.train(network, data.x_train, data.y_train, **settings), path)
+    return snc.load(path)
+
+
+def run(name, neurons, backend, data, n_images):
+    """The figures of one network with one kind of neurons on one back end."""
+    neuron_type, max_rate = NEURONS[neurons]
+    network = snc.normalize(snc.convert(trained(name, data)), data.x_train[:1000])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not work well is warned about, rightly
+        network = snc.to_spiking(network, neuron_type, max_rate=max_rate)
+        x, y = data.x_test[:n_images], data.y_test[:n_images]
+        evaluation = snc.evaluate(network, x, y, n_steps=STEPS[-1], backend=backend)
+    rows = snc.to_loihi(network).report().splitlines()
+    n_cores = sum(int(row.partition(") on ")[2].split()[0]) for row in rows if ") on " in row)
+    return {**evaluation.to_dict(), "cores": n_cores}
+
+
+def table(kept):
+    steps, last = " | ".join(map(str, STEPS)), STEPS[-1]
+    images = f"{kept[DEEP][RECIPE]['loihi']['images']:,}"
+    return f"""
+Accuracy lost on the emulator beside the ANN, in percentage points, after so many steps (negative: gained), on {images}
+test images of the digits in the package. The neurons are {RECIPE}; "/2" is a stride of 2.
+
+| | ANN, % | {steps} | on nengo, {last} | exact weights, {last} | cores | spikes per neuron | seconds per image |
+|---|---|{"---|" * (len(STEPS) + 5)}
+{rows_of(kept)}
+
+Other neurons, in the network {DEEP}:
+
+| | {steps} | on nengo, {last} | exact weights, {last} | spikes per neuron |
+|---|{"---|" * (len(STEPS) + 3)}
+{ablations_of(kept)}
+
+"On nengo" is the network of `to_spiking`, as `evaluate` runs it without the chip; "exact weights" is the emulator with
+the chip's neurons, but with weights that are not rounded to 8 bits. Other work kept the machine busy.
+"""
+
+
+def rows_of(kept):
+    rows = []
+    for name, what in NETWORKS.items():
+        nengo_, exact, chip = (kept[name][RECIPE][backend] for backend in BACKENDS)
+        cells = [f"{name}: {what}", f"{100 * chip['ann_accuracy']:.2f}", *losses(chip)]
+        cells += [losses(nengo_)[-1], losses(exact)[-1], chip["cores"], f"{chip['spikes_per_neuron']:.2f}"]
+        rows.append([*cells, f"{chip['seconds'] / chip['images']:.2f}"])
+    return markdown(rows)
+
+
+def ablations_of(kept):
+    rows = []
+    for neurons in NEURONS:
+        nengo_, exact, chip = (kept[DEEP][neurons][backend] for backend in BACKENDS)
+        rows.append([neurons, *losses(chip), losses(nengo_)[-1], losses(exact)[-1], f"{chip['spikes_per_neuron']:.2f}"])
+    return markdown(rows)
+
+
+def losses(result):
+    """Accuracy lost in points after each of STEPS, as text."""
+    return [f"{100 * (result['ann_accuracy'] - result['accuracy'][n - 1]):.2f}" for n in STEPS]
+
+
+def markdown(rows):
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""README's table of all methods, from the figures in docs/results.
+
+    python benchmarks/overview.py
+
+writes it; every benchmark that publishes figures does so as well.
+"""
+
+import json
+import pathlib
+
+from nengo_snnconv.atomic import atomic_write
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+# tutorial, what it is called, network and task, the file of figures, and where in it they are
+ROWS = (
+    ("rate-training", "rate training", "lif-mnist, MNIST", "rate-training", ("evaluation",)),
+    (
+        "diehl-conversion",
+        "conversion of a CNN",
+        "diehl-mnist, MNIST",
+        "diehl-conversion",
+        ("constant input, 99.9th percentile",),
+    ),
+    ("diehl-conversion", "conversion of a CNN", "vgg-cifar10, CIFAR-10", "diehl-conversion", ("vgg-cifar10",)),
+    ("diehl-conversion", "conversion of a CNN", "resnet-cifar10, CIFAR-10", "diehl-conversion", ("resnet-cifar10",)),
+    (
+        "time-to-first-spike",
+        "time to first spike",
+        "ttfs-mnist, MNIST",
+        "first-spike",
+        ("networks", "ttfs-mnist", "search, 16 steps"),
+    ),
+    (
+        "surrogate-gradients",
+        "surrogate gradients",
+        "surrogate-nmnist, real N-MNIST",
+        "surrogate-gradients",
+        ("real", "real"),
+    ),
+)
+TEST_IMAGES = {"first-spike": 10000}  # of the benchmark; others tell
+STEPS = {"first-spike": "16 a stage"}
+
+
+def overview():
+    """The table, with its origin, as Markdown."""
+    lines = ["| method | network and task | tested on | as a CNN | with spikes | steps | spikes per neuron |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    origins = set()
+    for tutorial, method, task, name, keys in ROWS:
+        results = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        origins.add((results["date"], results["machine"]))
+        for key in keys:
+            results = results[key]
+        ann = results["ann_accuracy"]
+        accuracy = results["accuracy"]
+        cells = (
+            f"[{method}](docs/tutorials/{tutorial}.md)",
+            task,
+            f"{results.get('images') or TEST_IMAGES[name]:,}",
+            "" if ann is None else f"{100 * ann:.2f} %",
+            f"{100 * (accuracy[-1] if isinstance(accuracy, list) else accuracy):.2f} %",
+            str(results.get("n_steps") or STEPS[name]),
+            f"{results['spikes_per_neuron']:.2g}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    dates = sorted({date for date, _ in origins})
+    machines = "; ".join(sorted({machine for _, machine in origins}))
+    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return "\n".join(lines) + f"\n\nMeasured on {days} ({machines}).\n"
+
+
+def fill(name, text):
+    """Put ``text`` between README's marks of that name, if it has them."""
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+    readme = README.read_text(encoding="utf-8")
+    if begin in readme:
+        head, rest = readme.split(begin, 1)
+        with atomic_write(README, "w") as file:
+            file.write(head + begin + text + end + rest.split(end, 1)[1])
+
+
+if __name__ == "__main__":
+    fill("overview", overview())

@@ -1,0 +1,11 @@
+"""Operations of an ANN and of spikes, layer by layer."""
+
+from trained import digits, first_spikes
+
+import nengo_snnconv as snc
+
+
+def draw():
+    network, data = first_spikes(), digits()
+    evaluation = snc.evaluate(network, data.x_test, data.y_test)
+    return snc.plot_operations(snc.efficiency(network, evaluation))

@@ -1,0 +1,10 @@
+"""The accuracy of a network that was trained on rates, after each step of spikes."""
+
+from trained import digits, rates
+
+import nengo_snnconv as snc
+
+
+def draw():
+    data = digits()
+    return snc.plot_accuracy(snc.evaluate(rates(), data.x_test, data.y_test, n_steps=30))

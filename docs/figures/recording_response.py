@@ -1,0 +1,11 @@
+"""A recording of a digit in a network that learned from such recordings."""
+
+from trained import learner, recordings
+
+import nengo_snnconv as snc
+
+
+def draw():
+    _, test = recordings()
+    recording = snc.record(learner(), test[:1], n_steps=8)
+    return snc.plot_image_response(recording, true_class=int(test.labels[0]))

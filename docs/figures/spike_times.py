@@ -1,0 +1,10 @@
+"""When the neurons of each layer spike, in a network in which each spikes once at most."""
+
+from trained import digits, first_spikes
+
+import nengo_snnconv as snc
+
+
+def draw():
+    network, data = first_spikes(), digits()
+    return snc.plot_spike_times(network, snc.evaluate(network, data.x_test, data.y_test))

@@ -1,0 +1,91 @@
+"""Tables of a report: rows of text, the first one the header."""
+
+import dataclasses
+import datetime
+
+from .._version import __version__
+from ..machine import machine, versions
+from ..plots.evaluation import item_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of cells, and from which column on they hold numbers, which are set to the right."""
+
+    rows: tuple
+    n_text: int
+    caption: str = ""
+
+    @classmethod
+    def of(cls, rows, n_text=None, caption=""):
+        rows = tuple(tuple(map(str, row)) for row in rows)
+        return cls(rows, len(rows[0]) if n_text is None else n_text, caption)
+
+
+def scale_range(scales):
+    """The smallest and the largest of a layer's scales as text."""
+    low, high = f"{min(scales):.4g}", f"{max(scales):.4g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def layer_rows(network):
+    """What each layer became."""
+    rows = [("layer", "type", "output shape", "became", "how exact", "remark")]
+    for name, layer in network.model.layers.items():
+        shape = "×".join(map(str, network.model.shapes[name]))
+        rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer, network.model)))
+    if read_out := network.settings.read_out_row():
+        rows.append(("output", "read-out", "", *read_out))
+    return rows
+
+
+def activity_rows(network, evaluation):
+    """What the neurons of each layer did, and the scale of their activations."""
+    scales = network.model.metadata.get("scales", {})
+    activities = {**evaluation.layers, network.model.input: evaluation.input_layer}
+    rows = [("layer", "neurons", "scale", "spikes / neuron", "rate", "silent", "operations")]
+    for name in network.model.layers:
+        activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
+        if activity:
+            spikes, steps = f"{activity.spikes_per_neuron:.3f}", evaluation.n_steps
+            # the steps of frames are of no length of their own
+            per_step = f"{activity.spikes_per_neuron / steps:.3f} / step"
+            rate = per_step if evaluation.moving else f"{activity.rate_hz:.1f} Hz"
+            silent, operations = f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"
+            rows.append((name, f"{activity.n_neurons:,}", scale, spikes, rate, silent, operations))
+        elif scale:
+            rows.append((name, "", scale, "", "", "", ""))
+    return rows
+
+
+def settings_rows(network, evaluation, data_name, run):
+    """What was run: data, what the user adds, and settings of the network, its normalisation and its training."""
+    rows = [("setting", "value")]
+    if data_name:
+        rows.append(("data", data_name))
+    rows.append((f"{item_of(evaluation)}s", f"{len(evaluation.y):,}"))
+    rows += [(key, str(value)) for key, value in run.items()]
+    settings, metadata = network.settings, network.model.metadata
+    rows += [(field.name, str(getattr(settings, field.name))) for field in dataclasses.fields(settings)]
+    if match := getattr(settings, "match", None):
+        fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"
+        rows.append(("neurons as fitted", fitted))
+    if how := metadata.get("normalization"):
+        rows.append(("normalisation", _listed(how)))
+    trainings = metadata.get("training", [])
+    rows += [(f"training{f' {i}' if len(trainings) > 1 else ''}", _listed(how)) for i, how in enumerate(trainings, 1)]
+    simulation = {**evaluation.arguments, "seconds": f"{evaluation.seconds:.3g}"}
+    return [*rows, ("simulation", _listed(simulation))]
+
+
+def _listed(values):
+    """A dict in one line; what is None was left out."""
+    given = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+
+
+def origin_rows():
+    """Where and when: date, machine, and versions of packages."""
+    written = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    rows = [("written", written), ("machine", machine()), ("nengo_snnconv", __version__), *versions().items()]
+    return [("what", "which"), *rows]

@@ -1,0 +1,170 @@
+"""write_report: one self-contained HTML file with the figures and pictures of a run; read_report: its figures."""
+
+import html.parser
+import json
+import pathlib
+import re
+
+import jinja2
+import markupsafe
+
+from ..atomic import atomic_write
+from ..build.network import check_network
+from ..exceptions import FileFormatError, SettingsError
+from .facts import Run, cards, figures, sentence
+from .pictures import inline_svg, style
+from .sections import Section, own_section, sections_of
+from .tables import Table, origin_rows
+
+FOLDER = pathlib.Path(__file__).parent
+DATA_ID = "nengo-snnconv"  # of the element with the figures
+
+
+def write_report(
+    path,
+    network,
+    evaluation,
+    *,
+    title=None,
+    data=None,
+    recording=None,
+    class_names=None,
+    run=None,
+    diagnosis=None,
+    sections=(),
+    command=None,
+):
+    """Write one HTML file, with every picture inside it, that shows how a network did.
+
+    It needs nothing from elsewhere, fits phones, dark screens and paper, and holds its figures for machines too
+    (:func:`read_report`).
+
+    Parameters
+    ----------
+    path : str or path
+    network : ConvNetwork
+    evaluation : Evaluation
+    title : str, optional
+        By default what the network is, and on which data.
+    data : str, Dataset or EventDataset, optional
+        The data that were evaluated, or their name.
+    recording : Recording, optional
+        Of the first images that were evaluated: their spikes and class scores are drawn.
+    class_names : sequence of str, optional
+        By default those of ``data``.
+    run : dict, optional
+        Further facts about the run, for the table of settings.
+    diagnosis : Diagnosis, optional
+        Where accuracy goes, why, and what would help.
+    sections : sequence of tuples, optional
+        Further sections, ``(heading, text, ...)`` each.  Behind the text come any number of pictures and tables:
+        matplotlib axes or figures, a list or dict of them; a function that draws, without arguments, and returns them
+        (``comparison.plot``), whose picture gets the colours of the report; or rows of text, the first one the header,
+        as methods called ``rows`` give them.
+    command : str, optional
+        The command that made this run.  Python calls that do are told in any case.
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot be shown.
+    """
+    check_network(network)
+    if not hasattr(evaluation, "step_predictions"):
+        raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
+    data_name = getattr(data, "name", data)
+    if not (data_name is None or isinstance(data_name, str)):
+        raise SettingsError(f"data must be a data set or the name of one, got {type(data).__name__}")
+    if class_names is None:
+        class_names = getattr(data, "class_names", None)
+    n_classes = evaluation.scores.shape[1]
+    if class_names is not None and len(class_names) != n_classes:
+        raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(class_names)}")
+    names = None if class_names is None else tuple(map(str, class_names))
+    shown = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command)
+    if title is None:
+        title = shown.title
+    origin = origin_rows()
+    with style():
+        found = sections_of(shown, [own_section(entry) for entry in sections])
+        found.append(Section("Origin", [("table", Table.of(origin, caption="Date, machine and versions"))]))
+        text = _rendered(shown, title, found, origin)
+    with atomic_write(path, "w") as file:
+        file.write(text)
+
+
+def _rendered(run, title, sections, origin):
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=jinja2.FileSystemLoader(FOLDER)
+    )
+    pictures = iter(range(10**6))
+    environment.filters |= {
+        "svg": lambda picture: markupsafe.Markup(inline_svg(picture, f"p{next(pictures)}")),
+        # names of layers may be long
+        "breakable": lambda name: markupsafe.escape(name).replace("_", markupsafe.Markup("_<wbr>")),
+        "anchor": lambda heading: re.sub(r"\W+", "-", heading.lower()).strip("-") or "section",
+    }
+    # what would end the element, or begin a comment in it, must not be in it as such
+    machine = json.dumps(figures(run, title, origin), indent=1, allow_nan=False).replace("<", "\\u003c")
+    return environment.get_template("report.html.jinja").render(
+        title=title,
+        summary=sentence(run),
+        subtitle=f"{run.neurons}; {run.items}; {run.length}; back end {run.evaluation.backend}",
+        cards=cards(run),
+        sections=sections,
+        css=markupsafe.Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        data_id=DATA_ID,
+        data=markupsafe.Markup(machine),
+        written=dict(origin)["written"][:10],
+    )
+
+
+def read_report(path):
+    """Read the figures of a report that :func:`write_report` wrote.
+
+    They are in the file as JSON, in the element ``<script type="application/json" id="nengo-snnconv">``.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    dict
+        "report": the version of this format, 1.  "title", "summary", "data" (name), "run" (facts of the user's),
+        "command".  "calls": Python code that makes the run again.  "network": its "checksum", "settings", "layers"
+        (shapes), and, where it has them, "scales", "normalization", "training" and "history".  "evaluation",
+        "efficiency" and "diagnosis": what ``to_dict`` of the objects gives, None where there is none, and beside the
+        accuracy its 95 % interval "accuracy_interval".  "origin": date, machine, and versions of packages.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    FileFormatError
+        If it is no report.
+    """
+    finder = _Finder()
+    finder.feed(pathlib.Path(path).read_text(encoding="utf-8"))
+    try:
+        return json.loads("".join(finder.found))
+    except ValueError as error:
+        raise FileFormatError(f"{path} is no report of nengo_snnconv: it holds no figures that can be read") from error
+
+
+class _Finder(html.parser.HTMLParser):
+    """Finds the text of the element with the figures."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.inside = [], False
+
+    def handle_starttag(self, tag, attrs):
+        self.inside = tag == "script" and dict(attrs).get("id") == DATA_ID
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.found.append(data)
