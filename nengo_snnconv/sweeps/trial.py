@@ -59,7 +59,10 @@ class Trial:
         return 100 * (self.evaluation.ann_accuracy - self.evaluation.accuracy)
 
     def steps_within(self, max_loss):
-        """The fewest steps after which no more than ``max_loss`` points are lost, in all later steps too; or None."""
+        """The fewest steps after which no more than ``max_loss`` points are lost, in all later steps too; or None.
+
+        A number, or one for each step.
+        """
         first = None if self.loss_points is None else first_lasting(self.loss_points <= max_loss + 1e-9)
         # what is left out of the scores comes before any step that counts
         least = self.made_by.reading.get("skip_steps", 0) + 1

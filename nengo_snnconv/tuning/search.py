@@ -1,6 +1,7 @@
 """Search: many settings on few images, and ever fewer of them on ever more images."""
 
 import collections
+import math
 
 import numpy as np
 
@@ -9,9 +10,9 @@ from ..sweeps.trial import trial_of
 # from one round to the next there are so many times as many images, and as many times fewer settings
 FACTOR = 3
 # settings that see all images, if not more must
-FINALISTS = 3
-# images of a shard, of which the first round has one
-LEAST_IMAGES = 200
+FINALISTS = 5
+# images of a shard, of which the first round has one, and most shards
+LEAST_IMAGES, MOST_SHARDS = 200, 81
 # how often as many others see all images, if they seem to be better
 MORE_ROUNDS = 2
 # golden section: shards that are spread over all images, however many they are
@@ -19,8 +20,14 @@ SPREAD = (np.sqrt(5) - 1) / 2
 
 
 def number_of_shards(n_images):
-    """As many as rounds need that begin with few images."""
-    return FACTOR ** int(np.log(max(1, n_images / LEAST_IMAGES)) / np.log(FACTOR) + 1e-9)
+    """How many shards there are, so that one of them holds enough images to begin with."""
+    return int(np.clip(n_images // LEAST_IMAGES, 1, MOST_SHARDS))
+
+
+def rounds(n_shards):
+    """How many shards have been seen after each round."""
+    n_rounds = 1 + max(0, math.ceil(math.log(n_shards, FACTOR) - 0.3))  # the first may be somewhat larger than others
+    return sorted({max(1, round(n_shards / FACTOR**i)) for i in range(n_rounds)})
 
 
 class Search:
@@ -49,7 +56,7 @@ class Search:
     def run(self):
         """Settings that have seen all images, those that keep the loss in front."""
         n_shards, remaining = len(self.order), self.settings
-        sizes = [FACTOR**i for i in range(n_shards) if FACTOR**i < n_shards] + [n_shards]
+        sizes = rounds(n_shards)
         for number, size in enumerate(sizes, start=1):
             self._see(remaining, self.order[:size], f"tuning, round {number} of {len(sizes)}")
             remaining = sorted(remaining, key=self.rank)
@@ -73,15 +80,22 @@ class Search:
     def rank(self, setting):
         """How promising a setting is, the least first: steps that it needs, deviation from the ANN, operations.
 
-        As long as it has not seen all images, one image more may be lost, because few images tell little.
+        As long as it has not seen all images, it may lose more by as much as chance may be to blame for.
         """
         trial = self.trials[setting]
-        whole = trial.n_images == len(self.bench.y)
-        steps = trial.steps_within(self.max_loss + (0 if whole else 100 / trial.n_images))
+        steps = trial.steps_within(self.max_loss + self._chance(trial))
         evaluation, begin = trial.evaluation, (self.max_steps // 2 if steps is None else steps - 1)
         deviation = np.mean(evaluation.step_predictions[begin:] != evaluation.ann_predictions)
         operations = trial.operations[-1 if steps is None else steps - 1]
         return np.inf if steps is None else steps, float(deviation), float(operations)
+
+    def _chance(self, trial):
+        """The standard deviation of the loss in points after each step, at least an image; 0 if all have been seen."""
+        evaluation, n_images = trial.evaluation, trial.n_images
+        if n_images == len(self.bench.y):
+            return 0.0
+        ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.step_predictions == evaluation.y
+        return 100 / n_images * np.sqrt(np.maximum((ann != spikes).sum(axis=1), 1))
 
     def _promising(self, seen):
         """Settings besides those that have seen all images: that would be better than them, by what they have seen."""
