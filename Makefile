@@ -14,8 +14,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/nengo-snnconv demo
 
+# files in the order of tests/conftest.py, not by their numbers of tests
 test: $(VENV)/installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

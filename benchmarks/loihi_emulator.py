@@ -21,12 +21,12 @@ from nengo_snnconv.compat import tf
 
 KEPT = ROOT / "build" / "loihi-emulator.json"
 STEPS = (10, 20, 30, 40, 60)
-DEEP = "six layers"
+WIDE, DEEP = "four layers", "six layers"
 IMAGES = 1000
 # network: what it is
 NETWORKS = {
     "diehl-mnist": "12c5-2s-64c5-2s-10, average pooling",
-    "lif-mnist": "32c3-64c3/2-128c3/2-10, with rectifiers",
+    WIDE: "32c3-64c3/2-128c3/2-10",
     DEEP: "12c5/2-32c3-32c3/2-48c3-64-10",
 }
 RECIPE = "LIF(tau_ref=0.0005, min_voltage=-5), 300 Hz"
@@ -52,14 +52,23 @@ backends.BACKENDS["exact weights"] = ExactWeights
 BACKENDS = ("fast", "exact weights", "loihi")
 
 
-def six_layers():
-    """A deep network of strided convolutions."""
+def strided(convolutions, hidden=()):
+    """A Keras model of convolutions (filters, size, strides), hidden dense layers of so many units, and ten scores."""
     layers = tf.keras.layers
     image = x = tf.keras.Input((28, 28, 1), name="image")
-    for i, (filters, size, strides) in enumerate(((12, 5, 2), (32, 3, 1), (32, 3, 2), (48, 3, 1)), start=1):
+    for i, (filters, size, strides) in enumerate(convolutions, start=1):
         x = layers.Conv2D(filters, size, strides=strides, activation="relu", name=f"conv{i}")(x)
-    x = layers.Dense(64, activation="relu", name="dense1")(layers.Flatten(name="flatten")(x))
-    return tf.keras.Model(image, layers.Dense(10, name="dense2")(layers.Dropout(0.3, name="dropout")(x)))
+    x = layers.Flatten(name="flatten")(x)
+    for i, units in enumerate(hidden, start=1):
+        x = layers.Dropout(0.3, name=f"dropout{i}")(layers.Dense(units, activation="relu", name=f"dense{i}")(x))
+    return tf.keras.Model(image, layers.Dense(10, name="scores")(x))
+
+
+MODELS = {
+    "diehl-mnist": lambda: snc.preset("diehl-mnist"),
+    WIDE: lambda: strided([(32, 3, 1), (64, 3, 2), (128, 3, 2)]),
+    DEEP: lambda: strided([(12, 5, 2), (32, 3, 1), (32, 3, 2), (48, 3, 1)], hidden=[64]),
+}
 
 
 def main():
@@ -91,12 +100,10 @@ def keep(kept):
 
 def trained(name, data):
     """The ANN of a network, trained for a few epochs on the digits of the package, from build/ if it is there."""
-    path = ROOT / "build" / f"{name.replace(' ', '-')}{'' if name == 'diehl-mnist' else '-relu'}-digits.snn.npz"
+    path = ROOT / "build" / f"{name.replace(' ', '-')}-digits.snn.npz"
     if not path.exists():
-        network = snc.build_trainable(six_layers() if name == DEEP else snc.preset(name), nengo.RectifiedLinear())
-        # more would silence the rectifiers of lif-mnist
-        learning_rate = 1e-3 if name == "lif-mnist" else 3e-3
-        settings = {"epochs": 4, "batch_size": 100, "learning_rate": learning_rate, "schedule": "cosine"}
+        network = snc.build_trainable(MODELS[name](), nengo.RectifiedLinear())
+        settings = {"epochs": 4, "batch_size": 100, "learning_rate": 3e-3, "schedule": "cosine"}
         path.parent.mkdir(exist_ok=True)
         snc.save(snc.train(network, data.x_train, data.y_train, **settings), path)
     return snc.load(path)

@@ -120,23 +120,31 @@ def _import_nengo_loihi():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This version of `nengo_loihi` has not been tested")
         nengo_loihi = importlib.import_module("nengo_loihi")
-    for module in (nengo_loihi.block, nengo_loihi.neurons):
-        if not isinstance(module.np, _CopyingNumPy) and int(module.np.__version__.partition(".")[0]) >= 2:
-            module.np = _CopyingNumPy(module.np)
+    for module in (nengo_loihi.block, nengo_loihi.neurons, nengo_loihi.emulator.interface):
+        if not isinstance(module.np, _OlderNumPy):
+            module.np = _OlderNumPy(module.np)
     return nengo_loihi
 
 
-class _CopyingNumPy:
-    """NumPy 2 for a module that was written for NumPy 1: ``array(x, copy=False)`` copies where it must."""
+class _OlderNumPy:
+    """NumPy as nengo_loihi knows it, for its modules alone.
+
+    ``array(x, copy=False)`` copies where it must; ``full`` casts NaN to whole numbers, which are set later, in silence.
+    """
 
     def __init__(self, numpy):
         self._numpy = numpy
+        self._where_it_must = None if int(numpy.__version__.partition(".")[0]) >= 2 else False
 
     def __getattr__(self, name):
         return getattr(self._numpy, name)
 
     def array(self, *arguments, copy=True, **options):
-        return self._numpy.array(*arguments, copy=copy or None, **options)
+        return self._numpy.array(*arguments, copy=copy or self._where_it_must, **options)
+
+    def full(self, *arguments, **options):
+        with self._numpy.errstate(invalid="ignore"):
+            return self._numpy.full(*arguments, **options)
 
 
 @contextlib.contextmanager

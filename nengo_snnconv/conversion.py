@@ -112,8 +112,8 @@ def to_spiking(
     synapse : float or nengo.synapses.Synapse, optional
         Filter on the spikes between layers; none by default.
     direct : bool
-        Connect weighted layers that only drive neurons to them without a node in between, as nengo_loihi needs it.
-        Such a layer is then not among ``network.layers``; its current is the input of its neurons.
+        Connect weighted layers that only drive neurons to them without a node in between.  Such a layer is then not
+        among ``network.layers``; its current is the input of its neurons.  (``to_loihi`` goes further.)
     seed : int, optional
         Of Poisson spikes and of what neuron types draw; that of ``network`` by default.
 

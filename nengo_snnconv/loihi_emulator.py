@@ -30,8 +30,7 @@ class Emulator:
 
     def __init__(self, network, dt, target="sim"):
         try:
-            with np.errstate(invalid="ignore"):  # it fills whole numbers with NaN before it sets them
-                self.simulator = nengo_loihi.Simulator(network, dt=dt, target=target, progress_bar=False)
+            self.simulator = nengo_loihi.Simulator(network, dt=dt, target=target, progress_bar=False)
         except nengo.exceptions.BuildError as error:
             raise ConversionError(f"nengo_loihi cannot build this network: {error}") from error
         self.synapses = CompiledSynapses(self.simulator.model.blocks)
@@ -43,8 +42,7 @@ class Emulator:
         for name, part in simulator.sims.items():
             if name == "emulator":
                 part.close()
-                with np.errstate(invalid="ignore"):
-                    simulator.sims[name] = type(part)(simulator.model, seed=part.seed)
+                simulator.sims[name] = type(part)(simulator.model, seed=part.seed)
                 self.synapses.attach(simulator.sims[name])
             else:
                 part.reset()

@@ -8,6 +8,15 @@ import pytest
 
 import nengo_snnconv as snc
 
+# files that take long, longest first
+LONG = ("test_notebooks.py", "test_training.py", "test_diagnosis.py", "test_cli.py", "test_first_spike.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes long, so that no process is left alone with it at the end: see Makefile."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def digits():

@@ -69,24 +69,21 @@ class TestPackage:
 
     @needs_loihi
     def test_nobody_else_sees_another_numpy(self):
-        array = np.array
-        nengo_loihi = compat.nengo_loihi
-        assert np.array is array
-        others = [m for n, m in nengo_loihi.__dict__.items() if hasattr(m, "np") and n not in ("block", "neurons")]
-        assert all(
-            module.np is np for module in [nengo_loihi.probe, nengo_loihi.conv, nengo_loihi.decode_neurons, *others]
-        )
-        if np.lib.NumpyVersion(np.__version__) < "2.0.0":
-            assert nengo_loihi.block.np is np
-            return
-        with pytest.raises(ValueError, match="copy"):
-            np.array([1], copy=False)
-        known = nengo_loihi.block.np
-        assert known.float32 is np.float32
+        array, full = np.array, np.full
+        known = compat.nengo_loihi.block.np
+        assert (np.array, np.full) == (array, full)
+        assert all(module.np is np for module in (nengo.base, compat.nengo_loihi.probe, compat.nengo_loihi.conv))
+        if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+            with pytest.raises(ValueError, match="copy"):
+                np.array([1], copy=False)
+        with pytest.warns(RuntimeWarning, match="invalid value"):
+            np.full(2, np.nan, dtype=np.int32)
         whole = np.arange(3)
+        assert known.float32 is np.float32
         assert known.array(whole, copy=False) is whole
         assert known.array(whole) is not whole
         assert known.array(whole, dtype=float, copy=False, ndmin=2).shape == (1, 3)
+        assert known.full(2, np.nan, dtype=np.int32).dtype == np.int32
 
 
 @needs_loihi
@@ -108,7 +105,7 @@ class TestForm:
     def test_what_is_where(self, x, tmp_path):
         network = snc.to_loihi(spiking(two_layers(), x, readout="spikes"))
         on_chip = {ensemble.label: network.config[ensemble].on_chip for ensemble in network.all_ensembles}
-        assert on_chip == {"neurons1": False, "neurons2": True, "output_neurons": True}
+        assert on_chip == {"neurons1": False, "neurons2": True, "output/neurons": True}
         report = network.report()
         for words in ("neurons1 .*off-chip", "neurons2 .* on 1 core .*starts at zero", "conv1 .*exact .*off-chip"):
             assert re.search(words, report), words
@@ -128,8 +125,7 @@ class TestForm:
             readers = [(each, reached) for each in layers for reached in each.maps if reached.source == layer.name]
             readers = [(each.shape, plan[each.name].share, reached) for each, reached in readers]
             counted += [list(need.values()) for need in needs(layer, plan[layer.name].share, readers)]
-        with np.errstate(invalid="ignore"):
-            simulator = compat.nengo_loihi.Simulator(network, target="sim", progress_bar=False)
+        simulator = compat.nengo_loihi.Simulator(network, target="sim", progress_bar=False)
         taken = [[used for used, _ in block.utilization().values()] for block in simulator.model.blocks]
         simulator.close()
         assert sorted(counted) == sorted(taken)
@@ -177,9 +173,7 @@ class TestEmulator:
         # an emulator that has shown nothing else
         network = snc.to_loihi(network)
         network.input.output = x[5].ravel()
-        with np.errstate(invalid="ignore"):
-            simulator = compat.nengo_loihi.Simulator(network, target="sim")
-        with simulator:
+        with compat.nengo_loihi.Simulator(network, target="sim") as simulator:
             simulator.run_steps(12)
         scores = simulator.data[network.probes["output"]].mean(axis=0)
         assert np.allclose(scores, whole.scores[5], rtol=1e-5)

@@ -134,6 +134,6 @@ class ClosedForm:
 
 def _traced(function, signature):
     """A function of tensors as a graph that is made now, not in the first call."""
-    traced = tf.function(function, input_signature=[signature])
+    traced = tf.function(function, input_signature=[signature], autograph=False)
     traced.get_concrete_function()
     return traced

@@ -24,7 +24,7 @@ from .objects import add_output
 NEURON_TYPES = (nengo.LIF, nengo.SpikingRectifiedLinear)
 # the refractory period of half a step stands for what neurons lose that spike at whole steps only
 ADVICE = "to_spiking(network, nengo.LIF(tau_ref=0.0005, min_voltage=-5), max_rate=300)"
-OUTPUT_NEURONS = "output_neurons"
+OUTPUT_NEURONS = "output/neurons"  # no layer's name has a slash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LoihiSettings(NativeSettings):
                 nengo.Connection(source, placed, transform=transform, synapse=self.synapse_from(source))
             if name != OUTPUT_NEURONS:
                 network.layers[name] = placed
-        add_output(network, placed, self.output_synapse, self.probe_layers)
+        add_output(network, network.layers.get(model.output, placed), self.output_synapse, self.probe_layers)
 
     def _neurons(self, network, name, part):
         """The neurons of a layer, on the chip or on the host."""
@@ -134,7 +134,7 @@ def plan_of(model, readout):
     Returns
     -------
     dict of str to Part
-        For layers of neurons, and for the output, in order; output neurons are "output_neurons".
+        For layers of neurons, and for the output, in order; output neurons are "output/neurons".
 
     Raises
     ------
