@@ -36,6 +36,7 @@ $(VENV)/bin/python:
 	$(PYTHON_PATH) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python setup.cfg setup.py pyproject.toml
+	@echo "installing into $(VENV): about 2 GB, some minutes; then, for commands of your own: source $(BIN)/activate"
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 

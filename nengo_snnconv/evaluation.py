@@ -201,10 +201,12 @@ class Evaluation:
                 ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
                 ("synaptic operations", f"{self.synaptic_operations:,.0f} per {item}"),
                 (
-                    "operations of the ANN",
+                    "multiply-accumulates, ANN",
                     f"{self.ann_operations:,} per {picture}, {self.input_operations:,} for its input",
                 ),
             ]
+        else:
+            rows.append(("neurons", "give rates: to_spiking makes networks that spike"))
         if self.input_layer:
             rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s on {self.backend}"))

@@ -149,7 +149,9 @@ class Normalizer:
 
 def _check(network, x, method, percentile, per, n_steps, input_range):
     if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise SettingsError(f"normalize takes a network that convert made, got {described(network)}")
+        raise SettingsError(
+            f"normalize takes a network that convert made, got {described(network)}: call convert first"
+        )
     if method not in METHODS:
         raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
     if x is None and method != "model":

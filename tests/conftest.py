@@ -3,10 +3,14 @@
 import os
 import pathlib
 
+import nengo
 import numpy as np
 import pytest
 
 import nengo_snnconv as snc
+
+# processes that run tests at the same time would lock each other out of it
+nengo.rc.set("decoder_cache", "enabled", "False")
 
 # files that take long, longest first
 LONG = ("test_notebooks.py", "test_training.py", "test_diagnosis.py", "test_cli.py", "test_first_spike.py")

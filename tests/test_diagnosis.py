@@ -344,7 +344,7 @@ def test_figures_are_json_and_the_picture_shows_every_layer():
     assert len(axes) == 2 + len(diagnosis.layers)
     assert all(isinstance(ax, matplotlib.axes.Axes) for ax in axes)
     for ax, (name, layer) in zip(axes[2:], diagnosis.layers.items(), strict=True):
-        assert ax.get_title().startswith(f"{name}: ")
+        assert ax.get_title().startswith(f"{name}\n")
         dots = [line for line in ax.lines if line.get_marker() == "."][0]
         assert np.array_equal(dots.get_xydata(), layer.pairs)
     widths = [bar.get_width() for bar in axes[0].patches]

@@ -225,7 +225,7 @@ def test_control_c_in_the_terminal(tmp_path):
         def take(job, result):
             print("taken", flush=True)
 
-        jobs = test_jobs.jobs_for({str(tmp_path / "log")!r}, 40, seconds=0.2)
+        jobs = test_jobs.jobs_for({str(tmp_path / "log")!r}, 400, seconds=0.2)
         run_jobs(test_jobs.add, jobs, take, shared=test_jobs.DATA, folder={str(tmp_path / "f")!r}, n_jobs=2)
     """
     process = subprocess.Popen(
@@ -240,8 +240,8 @@ def test_control_c_in_the_terminal(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     kept = len(list((tmp_path / "f").glob("*.npz")))
-    assert 3 <= kept < 40
-    assert f"JobsInterrupted: interrupted after {kept} of 40 jobs; their results are in" in errors.replace("\n", " ")
+    assert 3 <= kept < 400
+    assert f"JobsInterrupted: interrupted after {kept} of 400 jobs; their results are in" in errors.replace("\n", " ")
     assert "Process" not in errors
 
 

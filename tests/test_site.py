@@ -12,7 +12,7 @@ from documents import DOCS, PAGES, ROOT
 import nengo_snnconv as snc
 from nengo_snnconv import cli
 
-FIGURES = sorted(path for path in (DOCS / "figures").glob("*.py") if path.stem != "trained")
+FIGURES = sorted(path for path in (DOCS / "figures").glob("*.py") if path.stem != "for_figures")
 
 
 def module_of(path):
@@ -28,12 +28,12 @@ def drawn():
     pytest.importorskip("docutils", reason="the extra docs is not installed")
     patch = pytest.MonkeyPatch()
     patch.syspath_prepend(str(DOCS / "figures"))
-    import trained
+    import for_figures
 
-    patch.setattr(trained, "IMAGES", 200)
-    patch.setattr(trained, "EPOCHS", 1)
+    patch.setattr(for_figures, "IMAGES", 200)
+    patch.setattr(for_figures, "EPOCHS", 1)
     yield module_of(DOCS / "extensions" / "drawn.py")
-    sys.modules.pop("trained")
+    sys.modules.pop("for_figures")
     patch.undo()
 
 

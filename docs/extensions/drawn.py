@@ -74,7 +74,7 @@ def save(drawn, picture):
 
 def digest(script):
     """Of the scripts in a folder: one that changes may be of use to others."""
-    contents = b"".join(each.read_bytes() for each in [script, *sorted(script.parent.glob("trained.py"))])
+    contents = b"".join(each.read_bytes() for each in [script, *sorted(script.parent.glob("for_figures.py"))])
     return hashlib.sha256(contents).hexdigest()[:8]
 
 

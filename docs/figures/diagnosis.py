@@ -1,6 +1,6 @@
 """The diagnosis of a network whose neurons start at zero, after two steps."""
 
-from trained import digits, normalized
+from for_figures import digits, normalized
 
 import nengo_snnconv as snc
 

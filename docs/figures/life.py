@@ -1,6 +1,6 @@
 """One digit on its way through a converted network."""
 
-from trained import digits, normalized
+from for_figures import digits, normalized
 
 import nengo_snnconv as snc
 

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from trained import ann, digits
+from for_figures import ann, digits
 
 import nengo_snnconv as snc
 

@@ -165,7 +165,8 @@ def check_network(network):
     """Raise SettingsError for anything but a network."""
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
-            f"expected a network, got {type(network).__name__}: build one first, for example with build_trainable"
+            f"expected a network, got {type(network).__name__}: build one first, with build_trainable, or convert, "
+            "normalize and to_spiking of a Keras model or its file"
         )
 
 

@@ -86,6 +86,7 @@ def run_with_spikes(network, data, options, title, run, workers=None):
     from .. import evaluate as evaluate_network
     from .. import sweep
 
+    print(f"{'data':<26} {data.name}, test")
     simulation = {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
     if any(value is not None for value in (workers or {}).values()):
         grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}

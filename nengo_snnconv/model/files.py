@@ -78,6 +78,11 @@ def read_arrays(path):
     """Read what :func:`write_arrays` wrote: (description, arrays).  Errors as in :func:`read_model`."""
     if not pathlib.Path(path).exists():
         raise FileNotFoundError(f"there is no file {path}")
+    if pathlib.Path(path).suffix in (".keras", ".h5", ".hdf5"):
+        raise FileFormatError(
+            f"{path} is a file of Keras: convert it first, nengo-snnconv convert {path} network.snn.npz, or in Python "
+            "snc.convert(path)"
+        )
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

@@ -128,7 +128,7 @@ class Tuning:
             ("in general", f"between {low:.2f} and {high:.2f} points (95 %)"),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
             ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
-            ("operations of the ANN", f"{evaluation.ann_operations:,} per image"),
+            ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
             ("tried", f"{len(self.trials)} settings on up to {len(evaluation.y):,} images"),
             ("simulated", f"{100 * seen / grid:.0f} % of what trying all on all images takes"),
         ]
