@@ -229,10 +229,10 @@ class LoihiBackend(Backend):
 
         super().__init__(network, probed, minibatch_size, dt, potentials)
         steps = self.network.settings.spike_amplitude / dt
-        if steps < 2:
+        if steps < 1 - 1e-6:
             warnings.warn(
-                f"neurons are to spike once in {steps:.2g} steps at an activation of 1, too often for those of Loihi, "
-                f"which forget what is above the threshold: use to_spiking(..., max_rate={0.3 / dt:g}), for example",
+                f"Loihi's neurons spike once in a step at most, and so reach an activation of {steps:.2g}: use "
+                f"to_spiking(..., max_rate={1 / dt:g}) or less",
                 stacklevel=6,
             )
         self.frames = Frames(self.network.input, dt)
