@@ -2,14 +2,16 @@
 
 import contextlib
 import signal
+import sys
 import threading
 
 
 @contextlib.contextmanager
-def deferred_interrupt():
+def deferred_interrupt(message=""):
     """Within the block, Control-C is only noted; the function that the block gets raises KeyboardInterrupt if so.
 
-    Raised anywhere inside TensorFlow, a KeyboardInterrupt can be lost.  A second Control-C is raised at once.
+    Raised anywhere inside TensorFlow, a KeyboardInterrupt can be lost.  A second Control-C is raised at once.  The
+    ``message`` goes to standard error with the first one.
     """
     noted = threading.Event()
 
@@ -17,6 +19,8 @@ def deferred_interrupt():
         if noted.is_set():
             signal.default_int_handler(signum, frame)
         noted.set()
+        if message:
+            print(f"\n{message}", file=sys.stderr, flush=True)
 
     def check():
         if noted.is_set():

@@ -87,7 +87,8 @@ class Cluster:
         ]
         backend = _backend(self.client)
         with self._watched(backend):
-            yield from through_joblib(calls, backend=backend)
+            # all at once, for workers that come later
+            yield from through_joblib(calls, ahead="all", backend=backend)
 
     def _check(self, unpack_and_call, question):
         """Raise WorkersError where the cluster cannot do the work."""

@@ -3,11 +3,15 @@
 import contextlib
 import os
 import signal
+import threading
 import time
 import warnings
 
+from tqdm import tqdm
+
 from ..checks import check_counts
 from ..exceptions import SettingsError
+from ..interrupts import deferred_interrupt
 
 # processes are started where jobs that ran for so long in this one would do so for so much longer
 TRIAL_S, LONG_S = 5, 60
@@ -94,8 +98,20 @@ class Processes:
         self.n_jobs, self.threads, self.died = n_jobs, threads, (BrokenProcessPool,)
 
     def run(self, function, jobs, shared):
-        calls = [(_call, (function, *content, self.threads)) for content in contents(jobs, shared)]
-        yield from through_joblib(calls, backend="loky", n_jobs=self.n_jobs)
+        with deferred_interrupt("stopping when the jobs under way are done; Control-C again stops at once") as check:
+
+            def calls():
+                for content in contents(jobs, shared):
+                    try:
+                        check()
+                    except KeyboardInterrupt:
+                        return  # nothing new is begun
+                    yield _call, (function, *content, self.threads)
+
+            try:
+                yield from through_joblib(calls(), backend="loky", n_jobs=self.n_jobs)
+            finally:
+                check()  # also where processes that were just starting died of it
 
 
 def contents(jobs, shared):
@@ -103,16 +119,16 @@ def contents(jobs, shared):
     return [(job.key, [shared[name] for name in job.shared], job.arguments) for job in jobs]
 
 
-def through_joblib(calls, **where):
+def through_joblib(calls, ahead="2*n_jobs", **where):
     """Run calls, pairs of a function and its arguments, where joblib's configuration says; yields results as they come.
 
-    One by one, so that a result can be kept as soon as it is there, and all are handed over, for workers that come
-    later.
+    They go one by one, so that a result can be kept as soon as it is there; ``ahead`` is how many are handed over in
+    advance.
     """
     import joblib
 
     with joblib.parallel_config(**where):
-        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)
         found = parallel(joblib.delayed(function)(*arguments) for function, arguments in calls)
     try:
         # "yield from" would close it outside of the filter below
@@ -127,6 +143,8 @@ def through_joblib(calls, **where):
 def _call(function, key, shared, arguments, threads):
     """What a process does."""
     limit_threads(threads)
+    # tqdm's own lock is one between processes, of which a process that is ended leaves something behind
+    tqdm.set_lock(threading.RLock())
     with contextlib.suppress(ValueError):  # not the main thread, which gets no interrupts
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets them too, and ends its workers
     return key, function(*shared, threads=threads, **arguments)
