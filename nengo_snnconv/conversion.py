@@ -178,7 +178,7 @@ def to_loihi(network):
     ----------
     network : ConvNetwork
         Made by ``to_spiking`` with ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, such as
-        ``to_spiking(network, nengo.LIF(tau_ref=0.0005, min_voltage=-5), max_rate=300)``.
+        ``to_spiking(network, nengo.LIF(min_voltage=-5), max_rate=300)``.
 
     Returns
     -------

@@ -22,7 +22,7 @@ needs_loihi = pytest.mark.skipif(
     reason="nengo-loihi is not installed: pip install nengo-loihi==1.1.0",
 )
 CONV = {"filters": 1, "kernel_size": (1, 1)}
-RECIPE = {"neuron_type": nengo.LIF(tau_ref=0.0005, min_voltage=-5), "max_rate": 300}
+RECIPE = {"neuron_type": nengo.LIF(min_voltage=-5), "max_rate": 300}
 
 
 def zero_start(max_rate=250, **options):
@@ -153,12 +153,13 @@ class TestEmulator:
             assert np.allclose(recording.potentials["neurons2"][:, step], potential, atol=1e-5)
         assert recording.spikes["neurons2"].sum() > 100
 
-    @pytest.mark.parametrize("readout", ["potential", "spikes"])
-    def test_scores_are_near_to_those_of_nengo(self, readout, x):
-        network = spiking(two_layers(), x, readout=readout)
-        one, other = (snc.evaluate(network, x, [0] * 6, n_steps=150, backend=b) for b in ("nengo", "loihi"))
+    @pytest.mark.parametrize(("readout", "tolerance"), [("potential", 0.1), ("spikes", 0.25)])
+    def test_scores_are_near_to_those_of_nengo(self, readout, tolerance, x):
+        """Intervals of ten steps or more become a step longer at most, in one layer, or in two that are counted."""
+        network = spiking(two_layers(), x, readout=readout, max_rate=100)
+        one, other = (snc.evaluate(network, x, [0] * 6, n_steps=300, backend=b) for b in ("nengo", "loihi"))
         assert other.backend == "loihi"
-        assert np.abs(one.scores - other.scores).max() < 0.15 * np.abs(one.scores).max()
+        assert np.abs(one.scores - other.scores).max() < tolerance * np.abs(one.scores).max()
         assert other.layers["neurons2"].spikes_per_neuron > 1
 
     def test_each_image_begins_anew(self, x):

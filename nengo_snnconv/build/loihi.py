@@ -22,8 +22,7 @@ from .network import ConvNetwork, described
 from .objects import add_output
 
 NEURON_TYPES = (nengo.LIF, nengo.SpikingRectifiedLinear)
-# the refractory period of half a step stands for what neurons lose that spike at whole steps only
-ADVICE = "to_spiking(network, nengo.LIF(tau_ref=0.0005, min_voltage=-5), max_rate=300)"
+ADVICE = "to_spiking(network, nengo.LIF(min_voltage=-5), max_rate=300)"
 OUTPUT_NEURONS = "output/neurons"  # no layer's name has a slash
 
 
