@@ -16,6 +16,12 @@ nengo.rc.set("decoder_cache", "enabled", "False")
 LONG = ("test_notebooks.py", "test_training.py", "test_diagnosis.py", "test_cli.py", "test_first_spike.py")
 
 
+def pytest_configure(config):
+    """Make warnings errors in CI, those of other packages included: a new release must not fail a user's tests."""
+    if os.environ.get("CI"):
+        config.getini("filterwarnings").insert(0, "error")
+
+
 def pytest_collection_modifyitems(items):
     """Begin with what takes long, so that no process is left alone with it at the end: see Makefile."""
     places = {name: place for place, name in enumerate(LONG)}

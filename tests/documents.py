@@ -5,6 +5,7 @@ Blocks of a page run in order, in one namespace and one folder, as a reader woul
 
 import configparser
 import dataclasses
+import itertools
 import pathlib
 import re
 import shlex
@@ -144,7 +145,12 @@ def _check_pip(arguments):
         raise AssertionError(f"pip {arguments[0]} is not known here")
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    for argument in arguments[1:]:
+    options = {"--constraint": (ROOT / "constraints").iterdir, "--find-links": lambda: [ROOT / "wheelhouse"]}
+    for option, argument in itertools.pairwise(arguments):
+        if option in options:
+            if ROOT / argument not in options[option]():
+                raise AssertionError(f"there is no {argument}")
+            continue
         if argument.startswith("-"):
             continue
         requirement = Requirement(argument.replace(".", "nengo_snnconv", 1) if argument.startswith(".") else argument)

@@ -60,6 +60,7 @@ class TestTheMechanism:
             "make demo PYTON=python3",
             "pip install .[speed]",
             "pip instal .",
+            "pip install --constraint constraints/3.8.txt .",
             "python benchmarks/missing.py",
             "conda install x",
         ],

@@ -210,7 +210,7 @@ def _(layer: specs.Affine, model, place):
 @matrix.register
 def _(layer: specs.Dense, model, place):
     positions = math.prod(model.shapes[layer.name][:-1])
-    return scipy.sparse.kron(scipy.sparse.identity(positions), model.arrays[f"{layer.name}/kernel"].T.astype(float))
+    return _product([scipy.sparse.identity(positions), model.arrays[f"{layer.name}/kernel"].T.astype(float)])
 
 
 @matrix.register
@@ -220,7 +220,7 @@ def _(layer: specs.Conv, model, place):
     total = scipy.sparse.csr_matrix((model.size(layer.name), model.size(layer.inputs[0])))
     for tap in np.ndindex(kernel.shape[:-2]):
         if kernel[tap].any():
-            of_groups = np.split(kernel[tap].T, layer.groups)
+            of_groups = [scipy.sparse.csr_matrix(block) for block in np.split(kernel[tap].T, layer.groups)]
             axes = [_places(i, *window, layer.padding) for i, window in zip(tap, windows, strict=True)]
             total = total + _product([*axes, scipy.sparse.block_diag(of_groups)])
     return total
@@ -250,5 +250,6 @@ def _places(tap, length, size, stride, padding):
 
 
 def _product(factors):
-    """The Kronecker product of matrices."""
-    return functools.reduce(functools.partial(scipy.sparse.kron, format="csr"), factors)
+    """Return the Kronecker product of matrices, dense or sparse, as a sparse matrix."""
+    # all of them sparse: for dense ones, SciPy is changing the kind of its result from matrix to array
+    return functools.reduce(functools.partial(scipy.sparse.kron, format="csr"), map(scipy.sparse.csr_matrix, factors))
