@@ -14,8 +14,10 @@ from ..model import layers as specs
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
+from ..passes import with_own_output
 from .keras_layers import keras_layer
 from .network import ConvNetwork, Settings
+from .objects import connect_output
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
 # go below zero averages over inputs that arrive as spikes, positive and negative ones; one that stops at zero
@@ -142,9 +144,9 @@ class TrainableSettings(Settings):
             source[name] = self._place(model, layer, [source[i] for i in layer.inputs])
         network.layers = source
         network.input, network.output = source[model.input], source[model.output]
-        if isinstance(network.output, nengo.ensemble.Neurons):
+        if isinstance(network.output, nengo.ensemble.Neurons) or model.output_scale != 1:
             network.output = nengo.Node(size_in=model.size(model.output), label="output")
-            nengo.Connection(source[model.output], network.output, synapse=None)
+            connect_output(model, source[model.output], network.output)
         nengo.Probe(network.output, label="output")
         nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
         for name in self.probe_layers:
@@ -286,7 +288,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
             stacklevel=2,
         )
-    model = as_model(model, training=True)
+    model = with_own_output(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)

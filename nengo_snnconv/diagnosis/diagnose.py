@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from ..bounds import error_bounds, quantisation_bound, why_unbounded
+from ..bounds import activity_bounds, quantisation_bound, why_unbounded
 from ..build.native import NativeSettings
 from ..build.network import ConvNetwork, described, table
 from ..checks import check_counts, check_data
@@ -390,7 +390,7 @@ def _diagnosis(network, evaluation, watch, max_loss):
     bounds, own = {}, None
     if not why_unbounded(network):
         run = {"n_steps": evaluation.n_steps, "skip_steps": watch.skip_steps, "dt": evaluation.dt}
-        bounds, own = error_bounds(network, **run), quantisation_bound(network, **run)
+        bounds, own = activity_bounds(network, **run), quantisation_bound(network, **run)
     layers, right = {}, watch.right["input"]
     for name, sums in watch.layers.items():
         points = {}
