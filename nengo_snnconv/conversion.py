@@ -5,6 +5,7 @@ import warnings
 import nengo
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.first_spike import FirstSpikeSettings
 from .build.loihi import loihi_form
 from .build.native import NativeSettings
@@ -45,6 +46,8 @@ def convert(source, *, seed=0):
     FileNotFoundError, FileFormatError
         If there is no such file, or it is no Keras model.
     """
+    if isinstance(source, ConvNetwork):
+        check_unedited(source)
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):
@@ -130,6 +133,7 @@ def to_spiking(
         raise ConversionError(
             f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     settings = NativeSettings(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,

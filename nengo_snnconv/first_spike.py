@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.first_spike import FirstSpikeSettings, spike_source
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
@@ -111,6 +112,7 @@ def _check(network, x, n_steps, threshold, percentile, per, x_max):
         raise ConversionError(
             f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     if network.settings.neuron_type.spiking:
         raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
     check_counts(n_steps=n_steps)

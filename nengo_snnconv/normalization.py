@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
@@ -152,6 +153,7 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
         raise SettingsError(
             f"normalize takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     if method not in METHODS:
         raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
     if x is None and method != "model":

@@ -3,7 +3,9 @@
 from ..compat import tf
 from ..model import layers as specs
 from ..neurons.rates import rate_function
+from .edits import check_unedited
 from .keras_layers import keras_layer
+from .network import ConvNetwork
 
 
 def rate_model(network, layers=None):
@@ -27,6 +29,8 @@ def rate_model(network, layers=None):
     ConversionError
         If the network's neurons have no rate form.
     """
+    if isinstance(network, ConvNetwork):
+        check_unedited(network)
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises, and says why
     model, tensors = network.model, {}

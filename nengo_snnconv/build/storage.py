@@ -96,7 +96,11 @@ def settings_to_json(settings):
 def settings_from_json(fields):
     """The settings that :func:`settings_to_json` wrote."""
     fields = {name: _from_json(value) for name, value in fields.items()}
-    return BUILDERS[fields.pop("builder")](**fields)
+    builder = fields.pop("builder")
+    amplitude = getattr(fields.get("neuron_type"), "amplitude", None)
+    if builder == "trainable" and amplitude and np.array_equal(fields.get("max_rates"), 1 / amplitude):
+        fields["max_rates"] = None  # earlier versions wrote the number that follows from the amplitude
+    return BUILDERS[builder](**fields)
 
 
 def value_to_json(name, value):

@@ -67,8 +67,8 @@ class Model:
     def output_scale(self):
         """What the activity of the output layer must be multiplied by to be in the units of the original model.
 
-        1 unless the weights were rescaled.  Whatever reads the output of a network applies it, so that scores are in the
-        units of the model that was converted.
+        1 unless the weights were rescaled.  Whatever reads the output of a network applies it, so that scores are in
+        the units of the model that was converted.
         """
         declared = np.asarray(self.metadata.get("scales", {}).get(self.output, 1.0), np.float64)
         # the output has one scale; files of earlier versions declare 1 for entries that are always zero
