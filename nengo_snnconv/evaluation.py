@@ -10,6 +10,7 @@ from .build.network import check_network
 from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
+from .input_range import warn_of_range
 from .inputs import Images, as_inputs
 from .operations import operations_of, passed_operations
 from .runner import run_length
@@ -299,6 +300,7 @@ def evaluate(
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     n_steps = run_length(network, n_steps, inputs)
+    warn_of_range(network.model, x)
     tally = tally_of(
         network,
         inputs,

@@ -238,7 +238,11 @@ class TestWhatIsAllowed:
         network = snc.convert(small_cnn())
         with network:
             nengo_dl.configure_settings(trainable=True)
-        with nengo_dl.Simulator(network, minibatch_size=4, progress_bar=False) as simulator:
+        with (
+            warnings.catch_warnings(),
+            nengo_dl.Simulator(network, minibatch_size=4, progress_bar=False) as simulator,
+        ):
+            warnings.simplefilter("ignore")  # of NengoDL: training lasts one step, networks with rates need no more
             simulator.compile(optimizer="sgd", loss="mse")
             nodes = [node for node in network.all_nodes if node.size_in == 0]
             shown = {node: np.ones((8, 1, node.size_out)) for node in nodes}
