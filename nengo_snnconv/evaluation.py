@@ -68,7 +68,7 @@ class Evaluation:
         Class with the largest score after each step; of equal scores the first.
     ann_predictions : ndarray, (images,), or None
     scores : ndarray, (images, classes)
-        Class scores after the last step.
+        Class scores after the last step, or outputs of a regression, in the units of the model that was converted.
     y : ndarray, (images,)
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.

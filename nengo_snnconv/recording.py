@@ -22,7 +22,7 @@ class Recording:
     spikes : dict of str to ndarray, (images, steps, neurons)
         Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
     output, filtered : ndarray, (images, steps, classes)
-        Class scores, and the same read out over time.
+        Class scores, and the same read out over time, in the units of the model that was converted.
     dt : float
         Seconds per step.
     shapes : dict of str to tuple of int

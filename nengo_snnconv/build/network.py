@@ -109,7 +109,7 @@ class ConvNetwork(nengo.Network):
     input : nengo.Node
         Of size height * width * channel, row-major, channel last.
     output : nengo.Node
-        Carries the class scores.
+        Carries the class scores, in the units of the model that was converted.
     layers : dict of str to Nengo object
         The object that holds each layer's activity, in order.
     probes : list of nengo.Probe
