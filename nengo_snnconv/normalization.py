@@ -34,7 +34,8 @@ def normalize(
 
     W' = W * scale_in / scale_out and b' = b / scale_out, layer after layer, so that each rectified layer's activity is
     the old one divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
-    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In units of the old activations, the scale is the threshold of a layer's neurons.
+    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In
+    units of the old activations, the scale is the threshold of a layer's neurons.
 
     Parameters
     ----------

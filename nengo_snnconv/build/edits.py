@@ -1,4 +1,4 @@
-"""Edits: what was changed by hand on a network after it was built, which nothing built from its model would heed."""
+"""Edits: changes that were made to a network's objects by hand, which its model and settings do not know."""
 
 import warnings
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from ..exceptions import SettingsError
 
-# attributes without a say in what neurons do that are driven directly, or in anything at all
+# attributes without effect on neurons that are driven directly, or on anything at all
 WITHOUT_EFFECT = {"label", "encoders", "eval_points", "n_eval_points", "normalize_encoders"}
 # the settings, by their names, that do what an attribute of a Nengo object would
 SETTINGS = {
@@ -24,7 +24,7 @@ ROUNDING = 1e-5  # NengoDL hands parameters back in single precision
 
 
 class Snapshot:
-    """What a network was built with: its parts, and the attributes of all of its objects.
+    """The parts of a network and the attributes of all of its objects, as they were built.
 
     It holds references, no copies: arrays are made read-only, and Nengo's own parameters are immutable.
 
@@ -45,7 +45,7 @@ class Snapshot:
 
     @staticmethod
     def _attributes_of(obj, network):
-        # what the input shows in a simulator of the user's own is up to the user
+        # users show the input whatever they like in simulators of their own
         ignored = {*WITHOUT_EFFECT, "output", "size_in"} if obj is network.input else WITHOUT_EFFECT
         return {name: getattr(obj, name) for name in obj.params if name not in ignored}
 
@@ -80,10 +80,7 @@ class Snapshot:
 
 
 def check_unedited(network):
-    """Raise SettingsError if objects of a network were changed by hand since it was built.
-
-    Objects that were added are fine; connections that end in the network's own objects are warned of.
-    """
+    """Raise SettingsError if objects of a network were changed by hand since it was built; added ones are fine."""
     edits = network.snapshot.edits(network)
     if edits:
         names = ", ".join(what for what, _, _ in edits[:NAMED])
@@ -92,12 +89,16 @@ def check_unedited(network):
             f"this network was changed by hand after it was built: {names}{more}. What evaluates, converts or saves it "
             f"goes by its model and settings, and would ignore that: take {_way_out(network, edits)}"
         )
+
+
+def warn_of_intruders(network):
+    """Warn of connections that were added by hand and end in objects of the network."""
     intruders = network.snapshot.intruders(network)
     if intruders:
         warnings.warn(
-            f"{_described(intruders[0])} was added by hand and ends in an object of the network: only simulators of "
-            "your own heed it, not what evaluates, converts or saves the network",
-            stacklevel=3,
+            f"{_described(intruders[0])} was added by hand and ends in an object of the network: it works in "
+            "simulators of your own, but what evaluates, converts or saves the network leaves it out",
+            stacklevel=4,
         )
 
 
@@ -112,7 +113,7 @@ def _way_out(network, edits):
     names = ("output_synapse",) if isinstance(obj, nengo.Probe) else SETTINGS.get(name, ())
     setting = next((each for each in names if each in fields), None)
     if name in ("model", "settings"):
-        return "network.rebuild(), which builds it anew from what they are now"
+        return "network.rebuild(), which builds a network from what they are now"
     if setting and (obj is not None or name == "seed"):
         return f"network.rebuild({setting}=...), which returns a new network"
     if isinstance(obj, nengo.Connection | nengo.Node) or name == "bias":

@@ -9,7 +9,7 @@ import nengo
 
 from ..compat import tf
 from ..exceptions import SettingsError
-from .edits import Snapshot, check_unedited
+from .edits import Snapshot, check_unedited, warn_of_intruders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +178,7 @@ def check_network(network):
             "normalize and to_spiking of a Keras model or its file"
         )
     check_unedited(network)
+    warn_of_intruders(network)
 
 
 def reading_table(reading):

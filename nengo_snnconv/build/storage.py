@@ -12,6 +12,7 @@ from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from ..model import Model, read_model, write_model
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
+from .edits import warn_of_intruders
 from .first_spike import FirstSpikeSettings
 from .loihi import LoihiSettings
 from .native import NativeSettings
@@ -56,6 +57,7 @@ def save(network, path):
             f"save takes a network or a Model, got {type(network).__name__}: build a network first, or use as_model"
         )
     check_collected(network)
+    warn_of_intruders(network)
     write_model(path, network.model, network=settings_to_json(network.settings))
 
 
