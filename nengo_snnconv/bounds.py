@@ -3,6 +3,7 @@
 import numpy as np
 from nengo.dists import Choice, Uniform
 
+from .build.edits import check_unedited
 from .build.keras_layers import keras_layer
 from .build.native import NativeSettings
 from .build.network import ConvNetwork
@@ -44,9 +45,10 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
     Returns
     -------
     dict of str to ndarray
-        For each layer of neurons and for the output, with the shape of the layer's output and in the network's own
-        units, in which one spike per step is an activation of 1 by default.  Where neurons cannot differ by more,
-        because rates and clipped activations both lie between 0 and the largest rate, it is that rate.
+        For each layer of neurons and for the output, with the shape of the layer's output.  Layers of neurons are in
+        the network's own units, in which one spike per step is an activation of 1 by default; the output is in the
+        units of ``Evaluation.scores``.  Where neurons cannot differ by more, because rates and clipped activations both
+        lie between 0 and the largest rate, it is that rate.
 
     Raises
     ------
@@ -57,9 +59,17 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
         If a number of steps cannot work.
     """
     check_run(n_steps, skip_steps, dt)
+    if isinstance(network, ConvNetwork):
+        check_unedited(network)
     reason = why_unbounded(network)
     if reason:
         raise ConversionError(f"there is no error bound for this network: {reason}")
+    bounds, model = activity_bounds(network, n_steps, skip_steps=skip_steps, dt=dt), network.model
+    return {**bounds, model.output: bounds[model.output] * np.float32(model.output_scale)}
+
+
+def activity_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
+    """Return :func:`error_bounds`, where they hold, with the output in the network's own units too."""
     neuron_type = network.settings.match.neuron_type
     own = quantisation_bound(network, 1, dt=dt)
     distances = {}

@@ -5,6 +5,7 @@ import warnings
 import nengo
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.first_spike import FirstSpikeSettings
 from .build.loihi import loihi_form
 from .build.native import NativeSettings
@@ -12,6 +13,7 @@ from .build.network import ConvNetwork, described
 from .build.surrogate import SurrogateSettings
 from .build.trainable import TrainableSettings, check_collected
 from .exceptions import ConversionError
+from .input_range import with_input_range
 from .keras_reader import as_model
 from .neurons.integrate_and_fire import IntegrateAndFire
 from .neurons.surrogate_lif import SurrogateLIF
@@ -23,7 +25,8 @@ def convert(source, *, seed=0):
 
     In every step the network computes what the Keras model does, layer by layer, up to rounding.  Batch normalisation
     and the like are folded into the layers beside them, dropout is left out, a softmax at the end is read out as
-    logits.  ``network.report()`` says what became of each layer.
+    logits.  ``network.report()`` says what became of each layer.  ``network.model.metadata["input_range"]`` has the
+    range of pixels that a first layer such as ``Rescaling(1 / 255)`` asks for, if it is not 0 to 1.
 
     Parameters
     ----------
@@ -45,11 +48,14 @@ def convert(source, *, seed=0):
     FileNotFoundError, FileFormatError
         If there is no such file, or it is no Keras model.
     """
+    if isinstance(source, ConvNetwork):
+        check_unedited(source)
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):
         source = _rectified_model(source)
-    return ConvNetwork(simplify(as_model(source)), NativeSettings(nengo.RectifiedLinear(), seed))
+    model = with_input_range(as_model(source))
+    return ConvNetwork(simplify(model), NativeSettings(nengo.RectifiedLinear(), seed))
 
 
 def _with_surrogates(network, seed):
@@ -130,6 +136,7 @@ def to_spiking(
         raise ConversionError(
             f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     settings = NativeSettings(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,

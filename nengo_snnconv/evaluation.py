@@ -10,6 +10,7 @@ from .build.network import check_network
 from .build.rate_model import outputs_of, rate_model
 from .checks import check_targets
 from .exceptions import SettingsError
+from .input_range import warn_of_range
 from .inputs import Images, as_inputs
 from .operations import operations_of, passed_operations
 from .runner import run_length
@@ -67,7 +68,7 @@ class Evaluation:
         Class with the largest score after each step; of equal scores the first.
     ann_predictions : ndarray, (images,), or None
     scores : ndarray, (images, classes)
-        Class scores after the last step.
+        Class scores after the last step, or outputs of a regression, in the units of the model that was converted.
     y : ndarray, (images,)
     layers : dict of str to LayerActivity
         Of the spiking layers, in order; empty for a network of rates.
@@ -299,6 +300,7 @@ def evaluate(
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
     n_steps = run_length(network, n_steps, inputs)
+    warn_of_range(network.model, x)
     tally = tally_of(
         network,
         inputs,

@@ -4,12 +4,14 @@ import numbers
 
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.first_spike import FirstSpikeSettings, spike_source
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.rate_model import outputs_of, rate_model
 from .checks import check_counts, check_images
 from .exceptions import ConversionError, SettingsError
+from .input_range import needed_range, warn_of_range
 from .model import layers as specs
 from .neurons.time_to_first_spike import TimeToFirstSpike
 from .normalization import normalize
@@ -65,7 +67,8 @@ def to_ttfs(
     per : "layer" or "channel", optional
         What shares a threshold, unless thresholds are given; by default channels for "search", layers else.
     x_max : float, optional
-        The largest input; by default the largest magnitude in ``x_calibration``.
+        The largest input; by default the largest magnitude in ``x_calibration``, or what the model's first layer asks
+        for, such as 255 for ``Rescaling(1 / 255)``.
     seed : int, optional
         Of the network; by default that of ``network``.
     progress : bool, optional
@@ -88,8 +91,13 @@ def to_ttfs(
     neuron", Conference on Cognitive Computational Neuroscience.
     """
     x = _check(network, x_calibration, n_steps, threshold, percentile, per, x_max)
-    x_max = _largest(x) if x_max is None else float(x_max)
-    signed = x is not None and bool((x < 0).any())
+    if x is None:
+        low, high = needed_range(network.model, None if x_max is None else (0.0, x_max))
+        x_max, signed = float(max(high, -low)), low < 0
+    else:
+        if threshold not in ("search", "percentile"):  # normalize warns of it
+            warn_of_range(network.model, x)
+        x_max, signed = _largest(x) if x_max is None else float(x_max), bool((x < 0).any())
     network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x)))
     options = {"per": per, "progress": progress}
     if not isinstance(threshold, str):
@@ -111,6 +119,7 @@ def _check(network, x, n_steps, threshold, percentile, per, x_max):
         raise ConversionError(
             f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     if network.settings.neuron_type.spiking:
         raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
     check_counts(n_steps=n_steps)
@@ -128,7 +137,7 @@ def _check(network, x, n_steps, threshold, percentile, per, x_max):
         raise SettingsError("x_calibration must be an array of images, (images, height, width, channel)")
     if x is not None:
         return check_images(network.model, x)
-    if threshold in ("search", "percentile") or x_max is None:
+    if threshold in ("search", "percentile") or (x_max is None and not network.model.metadata.get("input_range")):
         raise SettingsError(
             "to_ttfs needs calibration data: to_ttfs(network, x), x some hundred training images; only threshold='max' "
             "and given thresholds do without, if x_max is given too"

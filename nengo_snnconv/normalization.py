@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
 from .checks import check_counts
 from .exceptions import SettingsError
+from .input_range import needed_range, warn_of_range
 from .model import layers as specs
 from .passes import find_units, rescale
 
@@ -24,7 +26,7 @@ def normalize(
     per=None,
     n_steps=None,
     bound_weights=False,
-    input_range=(0.0, 1.0),
+    input_range=None,
     batch_size=200,
     progress=None,
 ):
@@ -32,7 +34,8 @@ def normalize(
 
     W' = W * scale_in / scale_out and b' = b / scale_out, layer after layer, so that each rectified layer's activity is
     the old one divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
-    scale.  In units of the old activations, the scale is the threshold of a layer's neurons.
+    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In
+    units of the old activations, the scale is the threshold of a layer's neurons.
 
     Parameters
     ----------
@@ -64,8 +67,9 @@ def normalize(
     bound_weights : bool
         For "data": a scale is at least the largest weight of its layer, as Diehl et al. 2015 have it in algorithm 2.
         With reset by subtraction it has no use.
-    input_range : tuple of float
-        For "model": smallest and largest input.
+    input_range : tuple of float, optional
+        For "model": smallest and largest input.  By default what the model's first layer asks for, such as 0 and 255
+        for ``Rescaling(1 / 255)``; else 0 and 1.
     batch_size : int
         Images that are computed together, where ``x`` is an array.
     progress : bool, optional
@@ -102,19 +106,19 @@ class Normalizer:
         self.measuring = {"batch_size": batch_size, "progress": progress}
         self.measured = {}
 
-    def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=(0.0, 1.0)):
+    def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=None):
         """Raise SettingsError for arguments of :func:`normalize` that cannot work."""
         _check(self.network, self.x, method, percentile, per, n_steps, input_range)
 
     def normalized(
-        self, method="data", *, percentile=99.9, per=None, n_steps=None, bound_weights=False, input_range=(0.0, 1.0)
+        self, method="data", *, percentile=99.9, per=None, n_steps=None, bound_weights=False, input_range=None
     ):
         """The network that :func:`normalize` returns."""
         self.check(method, percentile, per, n_steps, input_range)
         per = per or ("channel" if method == "balance" else "layer")
         (model, units), n_images = self._units(per), None
         if method == "model":
-            bounds = upper_bounds(model, *input_range)
+            bounds = upper_bounds(model, *needed_range(model, input_range))
             scales = np.zeros(units.n_units)
             for name in sites(model):
                 labels = units.labels[name]
@@ -128,6 +132,8 @@ class Normalizer:
         scaled = rescale(model, units, _alive(model, units, scales))
         how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
         how |= {"bound_weights": bound_weights or None, "images": n_images}
+        if method == "model" and input_range is not None:
+            how["input_range"] = [float(value) for value in input_range]
         how = {name: value for name, value in how.items() if value is not None}
         return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
 
@@ -142,6 +148,7 @@ class Normalizer:
 
     def _histogram(self, per):
         if per not in self.measured:
+            warn_of_range(self.network.model, self.x)
             model, units = self._units(per)
             self.measured[per] = measure(self.network.rebuild(model), self.x, units, **self.measuring)
         return self.measured[per]
@@ -152,6 +159,7 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
         raise SettingsError(
             f"normalize takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     if method not in METHODS:
         raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
     if x is None and method != "model":
@@ -164,7 +172,9 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
         if n_steps is None:
             raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
         check_counts(n_steps=n_steps)
-    if not (len(input_range) == 2 and -np.inf < input_range[0] <= input_range[1] < np.inf):
+    if method == "model":
+        needed_range(network.model, input_range)
+    if input_range is not None and not (len(input_range) == 2 and -np.inf < input_range[0] <= input_range[1] < np.inf):
         raise SettingsError(f"input_range must be the smallest and the largest input, got {input_range!r}")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from nengo.params import Default
 
 from .build.network import check_network
+from .input_range import warn_of_range
 from .inputs import as_inputs
 from .runner import Runner, run_length
 
@@ -21,7 +22,7 @@ class Recording:
     spikes : dict of str to ndarray, (images, steps, neurons)
         Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
     output, filtered : ndarray, (images, steps, classes)
-        Class scores, and the same read out over time.
+        Class scores, and the same read out over time, in the units of the model that was converted.
     dt : float
         Seconds per step.
     shapes : dict of str to tuple of int
@@ -72,6 +73,7 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)
     n_steps = run_length(network, n_steps, inputs)
+    warn_of_range(network.model, x)
     runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), potentials=potentials)
     with runner:
         _, _, outputs, read_outs, activities = zip(*runner.run(inputs), strict=True)

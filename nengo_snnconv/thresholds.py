@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import EDGES, measure, sites, upper_bounds
@@ -156,6 +157,7 @@ def _check(network, x, layer, n_steps, thresholds):
         raise ConversionError(
             f"threshold_errors takes a network that convert made, got {described(network)}: call convert first"
         )
+    check_unedited(network)
     if network.settings.neuron_type.spiking:
         raise ConversionError("threshold_errors takes the network of rates that convert made, this one has spikes")
     names = network.model.neurons

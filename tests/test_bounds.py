@@ -45,8 +45,9 @@ def assert_bounded(network, x, largest=1.0, skip_steps=0):
     activations = clipped_activations(network, np.asarray(x, np.float32), largest)
     counts = {name: np.cumsum(spikes, axis=1) for name, spikes in recording.spikes.items()}
     sums = {name: count.astype(float) for name, count in counts.items()}
-    if network.model.output not in sums:
-        sums[network.model.output] = np.cumsum(recording.output, axis=1)
+    output = network.model.output
+    sums[output] = np.cumsum(recording.output, axis=1)
+    activations[output] = activations[output] * network.model.output_scale  # in the units of the scores
     for n_steps in range(skip_steps + 1, N_STEPS + 1):
         bounds = snc.error_bounds(network, n_steps, skip_steps=skip_steps)
         for name, bound in bounds.items():

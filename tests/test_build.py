@@ -6,6 +6,7 @@ import pytest
 from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.build.storage import settings_from_json, settings_to_json
 from nengo_snnconv.compat import nengo_dl, tf
 from nengo_snnconv.model import layers as specs
 
@@ -146,10 +147,72 @@ class TestConvNetwork:
 class TestSettings:
     def test_an_input_of_one_gives_one(self):
         network = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.005))
-        assert network.settings.max_rates == 200
+        assert network.settings.rates_at_one == 200
         gain, bias = network.settings.gain_bias(network.model, "neurons")
         rates = network.settings.neuron_type.rates(1.0, gain[:1], bias[:1])
         assert rates.item() * 1 == pytest.approx(1, rel=1e-5)
+
+    @pytest.mark.parametrize(
+        "before, change",
+        [
+            ({}, {"neuron_type": nengo.LIF(amplitude=0.02)}),
+            ({}, {"neuron_type": nengo.RectifiedLinear()}),
+            ({}, {"neuron_type": snc.SurrogateLIF()}),
+            ({"neuron_type": nengo.RectifiedLinear(amplitude=3)}, {"neuron_type": nengo.LIF(amplitude=0.004)}),
+            ({"max_rates": 100}, {"neuron_type": nengo.LIF(amplitude=0.02)}),
+            ({"max_rates": 100}, {"max_rates": None}),
+            ({}, {"max_rates": 50, "intercepts": 0.1}),
+        ],
+        ids=str,
+    )
+    def test_rebuilt_is_as_if_built_so(self, before, change, rng):
+        """No setting that follows from another one is left behind."""
+        before = {"neuron_type": nengo.LIF(amplitude=0.005), **before}
+        rebuilt = snc.build_trainable(small_cnn(), **before).rebuild(**change)
+        built = snc.build_trainable(small_cnn(), **{**before, **change})
+        assert rebuilt.settings == built.settings
+        for one, other in zip(rebuilt.all_ensembles, built.all_ensembles, strict=True):
+            assert np.array_equal(one.gain, other.gain)
+            assert np.array_equal(one.bias, other.bias)
+        x = rng.random((3, 6, 6, 2), dtype=np.float32)
+        one, two = (snc.record(network, x, n_steps=10, synapse=0.01).filtered for network in (rebuilt, built))
+        assert np.array_equal(one, two)
+
+    def test_rebuilt_with_another_amplitude_it_gives_what_the_model_does(self, rng):
+        network = snc.build_trainable(small_cnn(), nengo.RectifiedLinear())
+        x = rng.random((3, 6, 6, 2), dtype=np.float32)
+        expected = snc.rate_model(network)(x).numpy()
+        for amplitude in (0.0025, 0.02, 5):
+            other = network.rebuild(neuron_type=nengo.RectifiedLinear(amplitude=amplitude))
+            assert np.allclose(snc.rate_model(other)(x).numpy(), expected, rtol=1e-5)
+            assert other.settings.rectifies
+
+    def test_files_of_earlier_versions_hold_the_rate_as_a_number(self):
+        settings = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.005)).settings
+        assert settings_from_json(settings_to_json(settings)) == settings
+        assert settings_from_json({**settings_to_json(settings), "max_rates": 200.0}).max_rates is None
+        assert settings_from_json({**settings_to_json(settings), "max_rates": 100.0}).max_rates == 100
+
+    @pytest.mark.parametrize(
+        "before, change",
+        [
+            ({}, {"neuron_type": snc.IntegrateAndFire(amplitude=0.002)}),
+            ({}, {"neuron_type": nengo.LIF(min_voltage=-5)}),
+            ({}, {"max_rate": 500.0}),
+            ({"max_rate": 500.0}, {"neuron_type": snc.IntegrateAndFire(threshold=1.25)}),
+            ({"input_coding": "poisson"}, {"input_threshold": 2.0, "seed": 4}),
+        ],
+        ids=str,
+    )
+    def test_a_converted_network_too(self, before, change, rng):
+        network = snc.normalize(snc.convert(small_cnn()), rng.random((20, 6, 6, 2)))
+        rebuilt = snc.to_spiking(network, **before).rebuild(**change)
+        built = snc.to_spiking(network, **{**before, **change})
+        assert rebuilt.settings == built.settings
+        assert rebuilt.settings.match == built.settings.match
+        x = rng.random((3, 6, 6, 2), dtype=np.float32)
+        one, two = (snc.record(network, x, n_steps=10).output for network in (rebuilt, built))
+        assert np.array_equal(one, two)
 
     def test_distributions_are_drawn_once_and_alike(self, rng):
         settings = {"max_rates": nengo.dists.Uniform(50, 100), "intercepts": nengo.dists.Uniform(-0.1, 0.1)}

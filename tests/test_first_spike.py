@@ -146,8 +146,7 @@ def test_scores_approach_the_anns_with_more_steps(make_model, threshold):
     errors, options = [], {"percentile": 100} if threshold == "percentile" else {}
     for n_steps in (8, 64, 512):
         snn = snc.to_ttfs(network, x, n_steps, threshold=threshold, **options)
-        scale = np.array(snn.model.metadata["scales"]["scores"])
-        scores = snc.evaluate(snn, x, np.zeros(30, int), backend="fast").scores * scale
+        scores = snc.evaluate(snn, x, np.zeros(30, int), backend="fast").scores
         errors.append(np.abs(scores - ann).mean() / np.abs(ann).mean())
     assert errors[1] < errors[0] / 3
     assert errors[2] < errors[0] / 20
@@ -170,8 +169,7 @@ def test_the_search_finds_thresholds_with_less_error_than_others():
 
     def error(threshold):
         snn = snc.to_ttfs(network, x, 8, threshold=threshold)
-        scale = np.array(snn.model.metadata["scales"]["scores"])
-        scores = snc.evaluate(snn, x, np.zeros(60, int), backend="fast").scores * scale
+        scores = snc.evaluate(snn, x, np.zeros(60, int), backend="fast").scores
         return np.square(scores - ann).mean()
 
     assert error("search") < error("percentile") < error("max")
@@ -199,13 +197,12 @@ def test_maxima_over_sums_get_neurons():
     snn = snc.to_ttfs(network, x, 256)
     ann = snc.rate_model(network)(x).numpy()
     assert ann.min() < 0
-    scale = np.array(snn.model.metadata["scales"]["scores"])
-    scores = snc.evaluate(snn, x, np.zeros(20, int)).scores * scale
+    scores = snc.evaluate(snn, x, np.zeros(20, int)).scores
     assert np.abs(scores - ann).max() < 0.02 * np.abs(ann).max()
     assert isinstance(snn.model.layers["max_neurons"], specs.Rectifier)
     assert "of neurons that were put in front" in snn.report()
     # beside the ANN itself, whose maxima have no floor
-    np.testing.assert_allclose(snc.rate_model(snn)(x - 5) * scale, snc.rate_model(network)(x - 5), rtol=1e-4)
+    np.testing.assert_allclose(snc.rate_model(snn)(x - 5), snc.rate_model(network)(x - 5), rtol=1e-4)
     with pytest.raises(snc.SettingsError, match="'max' need calibration data"):
         snc.to_ttfs(network, threshold="max", x_max=1)
 

@@ -236,6 +236,23 @@ class TestMatching:
             assert match.bias == 0
             assert match.neuron_type.amplitude == pytest.approx(0.001 * getattr(neuron_type, "threshold", 1) ** 0)
 
+    @pytest.mark.parametrize("threshold", [1.0, 1.25, 0.75, 3.0, 0.3, 1.1])
+    @pytest.mark.parametrize("max_rate", [None, 125.0, 400.0, 1000.0])
+    def test_exact_types_get_exact_factors(self, threshold, max_rate):
+        """Not those of a least-squares fit, which are off by rounding."""
+        height = 1000 / (max_rate or 1000)
+        match = match_rectifier(snc.IntegrateAndFire(threshold=threshold), max_rate)
+        assert match.neuron_type.amplitude / DT == height
+        assert match.gain == threshold / height or (max_rate == 400 and match.gain == pytest.approx(threshold / height))
+        kinds = nengo.SpikingRectifiedLinear(), nengo.RegularSpiking(nengo.RectifiedLinear())
+        for neuron_type in kinds:
+            assert match_rectifier(neuron_type, max_rate).neuron_type.amplitude / DT == height
+        assert match_rectifier(nengo.RegularSpiking(nengo.RectifiedLinear(2)), 500).neuron_type.amplitude / DT == 1
+
+    def test_rates_of_the_rectifier_are_not_rounded(self):
+        match = match_rectifier(nengo.RectifiedLinear())
+        assert (match.gain, match.bias, match.neuron_type.amplitude) == (1, 0, 1)
+
     @pytest.mark.parametrize("max_rate", [50, 100, 200])
     def test_lif_comes_closer_than_its_own_gain(self, max_rate):
         inputs = np.linspace(-0.5, 1, 301)

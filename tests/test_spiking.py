@@ -1,5 +1,7 @@
 """Spiking networks: the same spikes on every back end, rates that approach the ANN's, and their figures."""
 
+import warnings
+
 import nengo
 import numpy as np
 import pytest
@@ -239,3 +241,27 @@ def test_layers_and_output_of_a_session(rng):
     recording = snc.record(network, x, n_steps=10)
     assert np.array_equal(simulator.data[probe], recording.spikes["neurons"][0])
     assert np.allclose(simulator.data[scores], recording.output[0], atol=1e-5)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.3125, 0.75, 1.25, 1.5, 2.75, 3.0]),
+    st.sampled_from([None, 125.0, 500.0, 2000.0]),
+    st.sampled_from([1, 3, np.inf]),
+    st.sampled_from(["potential", "spikes"]),
+)
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_thresholds_and_rates_of_any_kind_spike_alike_on_all_back_ends(seed, threshold, max_rate, max_spikes, readout):
+    """Law 4, also where threshold and height of a spike are not 1."""
+    model = next(m for m in (dyadic_model(seed + i, 4) for i in range(200)) if averages_are_dyadic(m))
+    neuron_type = snc.IntegrateAndFire(threshold, max_spikes=max_spikes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # activations above 1 are clipped
+        network = snc.to_spiking(snc.convert(model), neuron_type, max_rate=max_rate, readout=readout)
+    x = np.random.default_rng(seed).integers(-32, 64, (3, *model.shapes[model.input])).astype(np.float32) / 64
+    expected = snc.record(network, x, n_steps=15, backend="nengo")
+    for backend in ("nengo_dl", "fast"):
+        found = snc.record(network, x, n_steps=15, backend=backend)
+        for name, spikes in expected.spikes.items():
+            assert np.array_equal(found.spikes[name], spikes), (backend, name)
+        assert np.array_equal(found.output, expected.output), backend

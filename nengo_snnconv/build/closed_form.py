@@ -78,7 +78,8 @@ class ClosedForm:
         known = {name: tf.sign(level) * tf.nn.relu(abs(level) - late) for name, level in levels.items()}
         # biases are currents from the first step of the stage on
         biases = {name: step * self.model.arrays[f"{name}/bias"] for name in self._last if self._has_bias(name)}
-        return self._forward(known, self._last, biases)[self.model.output] / self.n_steps
+        output = self._forward(known, self._last, biases)[self.model.output] / self.n_steps
+        return output if self.model.output_scale == 1 else output * self.model.output_scale
 
     def _find_last(self):
         """What is read in the last stage, the input or neurons, and the layers behind that, both in order."""

@@ -15,6 +15,7 @@ from nengo.synapses import SynapseParam
 from .. import compat
 from ..exceptions import ConversionError
 from ..model import layers as specs
+from .edits import check_unedited
 from .linear_maps import linear_maps
 from .loihi_cores import ChipLayer, as_image, cores, spread
 from .native import NativeSettings
@@ -218,5 +219,6 @@ def loihi_form(network, **changes):
             f"Loihi takes a network that to_spiking made, got {described(network)}: convert a Keras model, or a "
             f"network that was trained with nengo.RectifiedLinear(), normalize it, and call {ADVICE}"
         )
+    check_unedited(network)
     fields = {field.name: getattr(network.settings, field.name) for field in dataclasses.fields(network.settings)}
     return ConvNetwork(network.model, LoihiSettings(**{**fields, **changes}), network.label)

@@ -3,7 +3,7 @@
 import nengo
 
 from ..model import layers as specs
-from .objects import biased_node, maximum_node
+from .objects import biased_node, connect_output, maximum_node
 from .trainable import TrainableSettings, check_collected
 
 
@@ -51,6 +51,6 @@ def native_form(network):
             else:
                 stand_ins[original] = biased_node(layer, model, sources, synapses)
         if network.output not in stand_ins:
-            nengo.Connection(stand_ins[network.layers[model.output]], network.output, synapse=None)
+            connect_output(model, stand_ins[network.layers[model.output]], network.output)
             stand_ins[network.output] = network.output
     return native, stand_ins

@@ -9,6 +9,7 @@ import nengo
 
 from ..compat import tf
 from ..exceptions import SettingsError
+from .edits import Snapshot, check_unedited, warn_of_intruders
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,10 @@ class ProbeList(list):
 class ConvNetwork(nengo.Network):
     """A convolutional network in Nengo.  It is never edited: what changes it returns a new one.
 
+    Nodes, probes and connections may be added to it.  The attributes of the objects that it was built with stay as they
+    are: ``rebuild`` returns a network with other settings, or with another model.  What evaluates, converts or saves a
+    network raises SettingsError if they were changed by hand.
+
     Parameters
     ----------
     model : Model
@@ -104,13 +109,15 @@ class ConvNetwork(nengo.Network):
     input : nengo.Node
         Of size height * width * channel, row-major, channel last.
     output : nengo.Node
-        Carries the class scores.
+        Carries the class scores, in the units of the model that was converted.
     layers : dict of str to Nengo object
         The object that holds each layer's activity, in order.
     probes : list of nengo.Probe
         Also by label: ``probes["output"]`` (unfiltered) and ``probes["output_filtered"]``.
     built : frozenset of Nengo objects
         Nodes, ensembles and connections that it was built with, to tell them from what a user adds.
+    snapshot : Snapshot
+        What they were like, to tell whether they were changed by hand.
     """
 
     def __init__(self, model, settings, label=None):
@@ -123,6 +130,7 @@ class ConvNetwork(nengo.Network):
         with self:
             settings.construct(self)
         self.built = frozenset((*self.all_nodes, *self.all_ensembles, *self.all_connections))
+        self.snapshot = Snapshot(self)
 
     @property
     def history(self):
@@ -156,18 +164,21 @@ def described(network):
     """What a user passed in the place of a network, for messages."""
     if not isinstance(network, ConvNetwork):
         return type(network).__name__
+    check_unedited(network)
     if not network.settings.has_rates:
         return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
     return f"one that {network.settings.made_by} made"
 
 
 def check_network(network):
-    """Raise SettingsError for anything but a network."""
+    """Raise SettingsError for anything but a network, and for one that was changed by hand after it was built."""
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
             f"expected a network, got {type(network).__name__}: build one first, with build_trainable, or convert, "
             "normalize and to_spiking of a Keras model or its file"
         )
+    check_unedited(network)
+    warn_of_intruders(network)
 
 
 def reading_table(reading):

@@ -47,10 +47,16 @@ def placed_neurons(neuron_type, gain, bias, label):
     return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
 
 
+def connect_output(model, scores, output):
+    """Connect the object that carries the activity of a model's output layer to the node of the network's output."""
+    scale = model.output_scale
+    nengo.Connection(scores, output, transform=None if scale == 1 else scale, synapse=None)
+
+
 def add_output(network, scores, synapse, probe_layers):
-    """The network's output, which carries ``scores``, and its probes."""
+    """The network's output, which carries ``scores`` in the units of the original model, and its probes."""
     network.output = nengo.Node(size_in=scores.size_out, label="output")
-    nengo.Connection(scores, network.output, synapse=None)
+    connect_output(network.model, scores, network.output)
     nengo.Probe(network.output, label="output")
     nengo.Probe(network.output, synapse=synapse, label="output_filtered")
     for name in probe_layers:

@@ -3,7 +3,9 @@
 from ..compat import tf
 from ..model import layers as specs
 from ..neurons.rates import rate_function
+from .edits import check_unedited
 from .keras_layers import keras_layer
+from .network import ConvNetwork
 
 
 def rate_model(network, layers=None):
@@ -18,14 +20,17 @@ def rate_model(network, layers=None):
     Returns
     -------
     tf.keras.Model
-        From images (batch, height, width, channel) to the network's output, or to a list of the layers' activity, with
-        the network's arrays.  Its layers have the names of the model's.
+        From images (batch, height, width, channel) to the network's output, in the units of the model that was
+        converted, or to a list of the layers' activity, with the network's arrays: each is divided by its scale in
+        ``network.model.metadata["scales"]``.  Its layers have the names of the model's.
 
     Raises
     ------
     ConversionError
         If the network's neurons have no rate form.
     """
+    if isinstance(network, ConvNetwork):
+        check_unedited(network)
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises, and says why
     model, tensors = network.model, {}
@@ -37,7 +42,13 @@ def rate_model(network, layers=None):
             tensors[name] = network.settings.rate(model, name)(inputs[0])
         else:
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
-    outputs = tensors[model.output] if layers is None else [tensors[name] for name in layers]
+    if layers is None:
+        outputs = tensors[model.output]
+        if model.output_scale != 1:
+            # no layer of the model has a slash in its name
+            outputs = tf.keras.layers.Rescaling(model.output_scale, name="output/scale")(outputs)
+    else:
+        outputs = [tensors[name] for name in layers]
     return tf.keras.Model(tensors[model.input], outputs)
 
 

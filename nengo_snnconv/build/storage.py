@@ -12,6 +12,7 @@ from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from ..model import Model, read_model, write_model
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
+from .edits import warn_of_intruders
 from .first_spike import FirstSpikeSettings
 from .loihi import LoihiSettings
 from .native import NativeSettings
@@ -56,6 +57,7 @@ def save(network, path):
             f"save takes a network or a Model, got {type(network).__name__}: build a network first, or use as_model"
         )
     check_collected(network)
+    warn_of_intruders(network)
     write_model(path, network.model, network=settings_to_json(network.settings))
 
 
@@ -96,7 +98,11 @@ def settings_to_json(settings):
 def settings_from_json(fields):
     """The settings that :func:`settings_to_json` wrote."""
     fields = {name: _from_json(value) for name, value in fields.items()}
-    return BUILDERS[fields.pop("builder")](**fields)
+    builder = fields.pop("builder")
+    amplitude = getattr(fields.get("neuron_type"), "amplitude", None)
+    if builder == "trainable" and amplitude and np.array_equal(fields.get("max_rates"), 1 / amplitude):
+        fields["max_rates"] = None  # earlier versions wrote the number that follows from the amplitude
+    return BUILDERS[builder](**fields)
 
 
 def value_to_json(name, value):

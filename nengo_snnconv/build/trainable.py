@@ -14,8 +14,11 @@ from ..model import layers as specs
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
+from ..passes import with_own_output
+from .edits import check_unedited
 from .keras_layers import keras_layer
 from .network import ConvNetwork, Settings
+from .objects import connect_output
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
 # go below zero averages over inputs that arrive as spikes, positive and negative ones; one that stops at zero
@@ -65,22 +68,26 @@ class TrainableSettings(Settings):
             )
         if self.planner not in PLANNERS:
             raise SettingsError(f"planner must be one of {PLANNERS}, got {self.planner!r}")
-        if self.max_rates is None:
-            if not hasattr(self.neuron_type, "amplitude"):
-                raise SettingsError(
-                    f"{self.neuron_type} has no amplitude that says how its rates scale: give max_rates"
-                )
-            object.__setattr__(self, "max_rates", 1 / self.neuron_type.amplitude)
+        if self.max_rates is None and not hasattr(self.neuron_type, "amplitude"):
+            raise SettingsError(f"{self.neuron_type} has no amplitude that says how its rates scale: give max_rates")
         self._check_rates()
         if not self.has_rates:
             self._check_through_time()
         else:
             rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))  # raises where the type has none
 
+    @property
+    def rates_at_one(self):
+        """Firing rates in Hz of neurons whose input is 1: ``max_rates``, or 1 / amplitude where they are None.
+
+        They are computed when they are asked for, so that they follow the neuron type of ``rebuild(neuron_type=...)``.
+        """
+        return 1 / self.neuron_type.amplitude if self.max_rates is None else self.max_rates
+
     def _check_through_time(self):
         """Raise SettingsError for what training through time does not heed."""
         rate = 1 / self.neuron_type.amplitude
-        if not (np.array_equal(self.max_rates, rate) and np.array_equal(self.intercepts, 0)):
+        if not (np.array_equal(self.rates_at_one, rate) and np.array_equal(self.intercepts, 0)):
             raise SettingsError("SurrogateLIF takes its input as it is: leave max_rates and intercepts out")
         if self.neuron_type.initial_state:
             raise SettingsError(
@@ -88,23 +95,23 @@ class TrainableSettings(Settings):
             )
 
     def _check_rates(self):
-        if any(isinstance(value, nengo.dists.Distribution) for value in (self.max_rates, self.intercepts)):
+        if any(isinstance(value, nengo.dists.Distribution) for value in (self.rates_at_one, self.intercepts)):
             return  # what is drawn is not known yet
         tau_ref = getattr(self.neuron_type, "tau_ref", 0)
         limit = 1 / tau_ref if tau_ref else np.inf
-        highest, lowest = np.max(self.max_rates), np.min(self.max_rates)
+        highest, lowest = np.max(self.rates_at_one), np.min(self.rates_at_one)
         if not 0 < lowest <= highest < limit:
             raise SettingsError(
                 f"max_rates must be above 0 and below {limit:g} Hz, the limit of {self.neuron_type}; got "
-                f"{self.max_rates!r} (by default it is 1 / amplitude)"
+                f"{self.rates_at_one!r} (by default it is 1 / amplitude)"
             )
         rng = np.random.RandomState(0)
-        rates, intercepts = (_sample(value, 1, rng) for value in (np.min(self.max_rates), np.max(self.intercepts)))
+        rates, intercepts = (_sample(value, 1, rng) for value in (np.min(self.rates_at_one), np.max(self.intercepts)))
         with np.errstate(all="ignore"):
             gain, bias = self.neuron_type.gain_bias(rates, intercepts)
         if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.float32(gain) > 0).all()):
             raise SettingsError(
-                f"{self.neuron_type} with max_rates={self.max_rates!r} and intercepts={self.intercepts!r} has no "
+                f"{self.neuron_type} with max_rates={self.rates_at_one!r} and intercepts={self.intercepts!r} has no "
                 f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or "
                 "more; intercepts must be below 1"
             )
@@ -122,13 +129,13 @@ class TrainableSettings(Settings):
         """Whether the neurons' rate is max(x, 0) itself."""
         if not isinstance(self.neuron_type, nengo.RectifiedLinear | IntegrateAndFire):
             return False
-        return np.array_equal(self.max_rates, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
+        return np.array_equal(self.rates_at_one, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
 
     def gain_bias(self, model, name):
         """Gain and bias of the ensemble of rectifier ``name``: two arrays of its size."""
         size = model.size(name)
         rng = np.random.RandomState((self.seed or 0) + list(model.layers).index(name))
-        max_rates, intercepts = (_sample(value, size, rng) for value in (self.max_rates, self.intercepts))
+        max_rates, intercepts = (_sample(value, size, rng) for value in (self.rates_at_one, self.intercepts))
         gain, bias = self.neuron_type.gain_bias(max_rates, intercepts)
         return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
 
@@ -142,9 +149,9 @@ class TrainableSettings(Settings):
             source[name] = self._place(model, layer, [source[i] for i in layer.inputs])
         network.layers = source
         network.input, network.output = source[model.input], source[model.output]
-        if isinstance(network.output, nengo.ensemble.Neurons):
+        if isinstance(network.output, nengo.ensemble.Neurons) or model.output_scale != 1:
             network.output = nengo.Node(size_in=model.size(model.output), label="output")
-            nengo.Connection(source[model.output], network.output, synapse=None)
+            connect_output(model, source[model.output], network.output)
         nengo.Probe(network.output, label="output")
         nengo.Probe(network.output, synapse=self.output_synapse, label="output_filtered")
         for name in self.probe_layers:
@@ -278,7 +285,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
     """
     neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
     settings = TrainableSettings(neuron_type=neuron_type, **settings)
-    rates = settings.max_rates
+    rates = settings.rates_at_one
     known = settings.has_rates and not isinstance(rates, nengo.dists.Distribution)
     if neuron_type.spiking and known and np.max(rates) < 10:
         warnings.warn(
@@ -286,7 +293,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
             stacklevel=2,
         )
-    model = as_model(model, training=True)
+    model = with_own_output(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
@@ -333,7 +340,8 @@ def collect_trained(network):
 
 
 def check_collected(network):
-    """Raise where a Simulator session has trained the network since it was built."""
+    """Raise where a Simulator session has trained the network since it was built, or it was changed by hand."""
+    check_unedited(network)
     if isinstance(network.settings, TrainableSettings):
         for name, array in live_arrays(network).items():
             if not np.array_equal(array, network.model.arrays[name]):

@@ -100,4 +100,6 @@ def unrolled_model(network, n_steps, *, still=False, every_step=False, smooth=Fa
     scores = tensors[model.output]
     if model.output not in moving:
         scores = _Repeated(n_steps)(scores)
+    if model.output_scale != 1:
+        scores = tf.keras.layers.Rescaling(model.output_scale)(scores)
     return tf.keras.Model(start, _OverTime(n_steps, every_step)(scores))

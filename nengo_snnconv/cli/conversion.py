@@ -5,10 +5,12 @@ import zipfile
 
 from ..exceptions import SettingsError
 from .evaluation import run_with_spikes
+from .images import in_range_of
 from .options import (
     above_zero,
     add_command,
     add_data,
+    add_input_range,
     add_simulation,
     add_source,
     add_steps,
@@ -50,6 +52,7 @@ def add_convert(commands):
         help="only say what would become of each layer; exit code 1 if one is refused",
     )
     add_data(parser, "; its training images calibrate, its test images test")
+    add_input_range(parser)
 
     scaling = parser.add_argument_group("scaling of the weights")
     scaling.add_argument(
@@ -95,7 +98,7 @@ def add_convert(commands):
         "--input-threshold",
         type=above_zero,
         metavar="X",
-        help="pixel value that spikes in each step, for poisson (default: 1)",
+        help="pixel value that spikes in each step, for poisson (default: the largest one of the range of pixels)",
     )
     neurons.add_argument(
         "--readout",
@@ -114,6 +117,7 @@ def convert(options):
     """The ``convert`` command."""
     from .. import convert as convert_network
     from .. import save, to_spiking
+    from ..input_range import input_range
 
     scaling, neuron, coding = (companions(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
     if options.method == "balance":
@@ -124,10 +128,12 @@ def convert(options):
     _check_usage(options)
     neuron_type = _neuron_type(options.neuron, neuron)
     network = convert_network(opened(options.source), seed=options.seed)
-    data = data_for(options, network.model, scaling.get("calibration_images"))
+    data, network = data_for(options, network, scaling.get("calibration_images"))
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
+    if "input_threshold" in coding and options.input_threshold is None:
+        coding["input_threshold"] = max(map(abs, input_range(network.model)))  # the largest pixel spikes in each step
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     save(network, options.output)
     print(f"{'network':<26} {options.output}")
@@ -204,13 +210,14 @@ def _neuron_type(name, arguments):
     return IntegrateAndFire(**arguments)
 
 
-def data_for(options, model, n_calibration=None):
-    """The images that are needed, None if there are none; raises where they do not fit the model."""
+def data_for(options, network, n_calibration=None):
+    """The images that are needed, None if there are none, and the network; raises where they do not fit."""
     from .. import load_dataset
     from ..checks import check_data, check_images
 
+    model = network.model
     if options.no_evaluate and not n_calibration:
-        return None
+        return in_range_of(None, network, options)
     n_test = 1 if options.no_evaluate else options.test_images
     data = load_dataset(options.data, train=n_calibration or 1, test=n_test)
     try:
@@ -219,7 +226,7 @@ def data_for(options, model, n_calibration=None):
             check_data(model, data.x_test, data.y_test)
     except SettingsError as error:
         raise SettingsError(f"the data set {options.data} does not fit {options.source}: {error}") from error
-    return data
+    return in_range_of(data, network, options)
 
 
 def _normalized(network, data, method, scaling):

@@ -3,9 +3,11 @@
 import pathlib
 
 from .evaluation import load_network, report_on
+from .images import in_range_of
 from .options import (
     add_command,
     add_data,
+    add_input_range,
     add_picture,
     add_simulation,
     add_steps,
@@ -21,6 +23,7 @@ def add_diagnose(commands):
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
     add_data(parser)
+    add_input_range(parser)
     add_steps(parser, 30)
     add_simulation(parser)
     parser.set_defaults(test_images=500)
@@ -45,6 +48,7 @@ def diagnose(options):
     check_picture(options.picture)
     network = load_network(options.network, options.seed)
     data = load_dataset(options.data, train=1000, test=options.test_images)
+    data, network = in_range_of(data, network, options)
     run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
     diagnosis = diagnose_network(
         network, data.x_test, data.y_test, max_loss=options.max_loss, minibatch_size=options.minibatch_size, **run

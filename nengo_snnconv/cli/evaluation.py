@@ -3,10 +3,12 @@
 import pathlib
 
 from ..exceptions import SettingsError
+from .images import in_range_of, remark_on_accuracy
 from .options import (
     RECORDED,
     add_command,
     add_events,
+    add_input_range,
     add_simulation,
     add_steps,
     add_workers,
@@ -22,6 +24,7 @@ def add_evaluate(commands):
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'train', 'convert' or nengo_snnconv.save wrote")
     add_events(parser)
+    add_input_range(parser)
     add_steps(parser)
     add_simulation(parser)
     add_workers(parser)
@@ -36,6 +39,7 @@ def evaluate(options):
     if options.report:
         check_writable(options.report)
     data = load_data(options, train=1, test=options.test_images)
+    data, network = in_range_of(data, network, options)
     title = f"{options.network.name} on {data.name}"
     run = {"network": options.network}
     return run_with_spikes(network, data, options, title, run, workers).to_dict()
@@ -95,6 +99,7 @@ def run_with_spikes(network, data, options, title, run, workers=None):
     else:
         evaluation = evaluate_network(network, data.x_test, data.y_test, skip_steps=options.skip_steps, **simulation)
     print(evaluation.summary())
+    remark_on_accuracy(evaluation)
     print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))
     if options.report:
         report_on(network, data, evaluation, options, title, run)

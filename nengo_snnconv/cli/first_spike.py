@@ -5,7 +5,16 @@ import pathlib
 
 from .conversion import check_output, data_for, opened, print_reading
 from .evaluation import run_with_spikes
-from .options import add_command, add_data, add_simulation, add_source, check_distinct, companions, positive
+from .options import (
+    add_command,
+    add_data,
+    add_input_range,
+    add_simulation,
+    add_source,
+    check_distinct,
+    companions,
+    positive,
+)
 
 THRESHOLDS = ("search", "percentile", "max")
 # options that say something only beside certain thresholds, with their defaults there
@@ -26,6 +35,7 @@ def add_to_ttfs(commands):
     add_source(parser)
     parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
     add_data(parser, "; its training images calibrate, its test images test")
+    add_input_range(parser)
     parser.add_argument("--stage-steps", type=positive, default=16, metavar="N", help="steps in which a layer spikes")
     parser.add_argument(
         "--threshold",
@@ -65,7 +75,7 @@ def to_ttfs(options):
     check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
     check_output(options)
     network = convert(opened(options.source), seed=options.seed)
-    data = data_for(options, network.model, options.calibration_images)
+    data, network = data_for(options, network, options.calibration_images)
     print_reading(options.source, network.model)
     network = network_of_first_spikes(network, data.x_train, options.stage_steps, threshold=options.threshold, **chosen)
     for name, scales in network.model.metadata["scales"].items():

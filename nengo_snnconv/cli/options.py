@@ -47,6 +47,17 @@ def add_data(parser, role=""):
     )
 
 
+def add_input_range(parser):
+    parser.add_argument(
+        "--input-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="range of the pixels that the model was trained on (default: what its first layer says, such as 0 255 for "
+        "Rescaling(1/255), else 0 1)",
+    )
+
+
 def add_events(parser):
     """The data of ``add_data`` and recordings of events: real ones, or simulated ones of images."""
     add_data(parser, ", or n-mnist: recordings of events")

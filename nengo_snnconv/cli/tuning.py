@@ -4,10 +4,12 @@ import pathlib
 
 from .conversion import opened, print_reading
 from .evaluation import report_on
+from .images import in_range_of
 from .options import (
     BACKENDS,
     add_command,
     add_data,
+    add_input_range,
     add_picture,
     add_workers,
     at_least_zero,
@@ -37,6 +39,7 @@ def add_tune(commands):
     )
     parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
     add_data(parser, "; its training images calibrate, settings are chosen on its test images")
+    add_input_range(parser)
     parser.add_argument(
         "--max-loss", type=at_least_zero, default=0.1, metavar="POINTS", help="percentage points that may be lost"
     )
@@ -64,6 +67,7 @@ def tune(options):
     network = _network(options.source, options.seed)
     print_reading(options.source, network.model)
     data = load_dataset(options.data, train=options.calibration_images, test=options.test_images)
+    data, network = in_range_of(data, network, options)
     try:
         tuning = tune_network(
             network,

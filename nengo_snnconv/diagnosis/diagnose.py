@@ -7,7 +7,8 @@ import itertools
 
 import numpy as np
 
-from ..bounds import error_bounds, quantisation_bound, why_unbounded
+from ..bounds import activity_bounds, quantisation_bound, why_unbounded
+from ..build.edits import check_unedited
 from ..build.native import NativeSettings
 from ..build.network import ConvNetwork, described, table
 from ..checks import check_counts, check_data
@@ -359,6 +360,7 @@ def diagnose(
         raise ConversionError(
             f"diagnose takes a network that to_spiking made of one from convert, got {described(network)}"
         )
+    check_unedited(network)
     if not network.settings.neuron_type.spiking:
         raise ConversionError("the network has rates instead of spikes, which lose nothing: call to_spiking first")
     if not (isinstance(max_loss, int | float | np.number) and 0 <= max_loss < np.inf):
@@ -390,7 +392,7 @@ def _diagnosis(network, evaluation, watch, max_loss):
     bounds, own = {}, None
     if not why_unbounded(network):
         run = {"n_steps": evaluation.n_steps, "skip_steps": watch.skip_steps, "dt": evaluation.dt}
-        bounds, own = error_bounds(network, **run), quantisation_bound(network, **run)
+        bounds, own = activity_bounds(network, **run), quantisation_bound(network, **run)
     layers, right = {}, watch.right["input"]
     for name, sums in watch.layers.items():
         points = {}

@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 
+from ..build.edits import check_unedited
 from ..build.network import ConvNetwork, NativeBase
 from ..checks import check_counts, check_data
 from ..exceptions import ConversionError, SettingsError
@@ -114,6 +115,7 @@ def _check_network(network):
             f"GuiNetwork takes a network, got {type(network).__name__}: a Model has no neurons, make a network of it "
             "with convert and to_spiking"
         )
+    check_unedited(network)
     if not isinstance(network.settings, NativeBase):
         raise ConversionError(
             "Nengo GUI runs nengo's own simulator, which cannot run networks made by build_trainable, as only NengoDL "

@@ -3,9 +3,11 @@
 import pathlib
 
 from ..atomic import atomic_write
+from ..build.network import ConvNetwork
 from ..build.storage import load
 from ..datasets import load_dataset
 from ..exceptions import SettingsError
+from ..input_range import UNIT, in_range, needed_range
 from .layout import layout
 from .network import GuiNetwork
 
@@ -16,7 +18,7 @@ import nengo_snnconv as snc
 
 network = snc.load({network!r}){reseeded}
 data = snc.load_dataset({data!r}, train=1)  # only the test images are shown
-model = snc.GuiNetwork(network, data.x_test, data.y_test, data.class_names, examples={examples})
+model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, examples={examples})
 '''
 
 
@@ -56,6 +58,8 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     for file in (path, layout_file):
         if file.exists():
             raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
+    network = load(network_file)
+    wanted = needed_range(network.model) if isinstance(network, ConvNetwork) else UNIT  # GuiNetwork refuses others
     code = SCRIPT.format(
         name=network_file.name,
         script=path.name,
@@ -63,9 +67,19 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
         reseeded="" if seed is None else f".rebuild(seed={seed})",
         data=data,
         examples=examples,
+        images=_images_in(wanted),
     )
     images = load_dataset(data, train=1)
-    text = layout(GuiNetwork(load(network_file), images.x_test, images.y_test, images.class_names, examples))
+    x_test = in_range(images.x_test, wanted)
+    text = layout(GuiNetwork(network, x_test, images.y_test, images.class_names, examples))
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)
+
+
+def _images_in(wanted):
+    """Return the code that gives the test images in a range of pixels."""
+    if wanted == UNIT:
+        return "data.x_test"
+    low, high = wanted
+    return f"{high - low!r} * data.x_test + {low!r}" if low else f"{high!r} * data.x_test"

@@ -63,6 +63,20 @@ class Model:
         """Names of the layers of neurons, the rectifiers, in order."""
         return [name for name, layer in self.layers.items() if isinstance(layer, Rectifier)]
 
+    @property
+    def output_scale(self):
+        """What the activity of the output layer must be multiplied by to be in the units of the original model.
+
+        1 unless the weights were rescaled.  Whatever reads the output of a network applies it, so that scores are in
+        the units of the model that was converted.
+        """
+        declared = np.asarray(self.metadata.get("scales", {}).get(self.output, 1.0), np.float64)
+        # the output has one scale; files of earlier versions declare 1 for entries that are always zero
+        scales = np.unique(declared[declared != 1]) if declared.size else declared
+        if len(scales) > 1 or not (np.isfinite(scales) & (scales > 0)).all():
+            raise ModelError(f"the output {self.output!r} must have one scale, positive and finite, got {declared}")
+        return float(scales[0]) if len(scales) else 1.0
+
     def size(self, name):
         """Number of entries in the output of layer ``name``."""
         return math.prod(self.shapes[name])

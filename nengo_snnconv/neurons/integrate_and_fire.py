@@ -110,7 +110,8 @@ class IntegrateAndFire(NeuronType):
     def gain_bias(self, max_rates, intercepts):
         """Gain and bias for rates ``max_rates`` in Hz at an input of 1 that begin at the ``intercepts``."""
         max_rates, intercepts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
-        gain = self.threshold * self.tau * max_rates / (1 - intercepts)
+        # in this order it is the threshold itself, without rounding, where a rate of 1 / tau is asked for
+        gain = self.threshold * (self.tau * max_rates) / (1 - intercepts)
         return gain, -intercepts * gain
 
     def max_rates_intercepts(self, gain, bias):

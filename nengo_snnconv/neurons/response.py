@@ -11,6 +11,8 @@ from .arguments import replaced
 # inputs at which responses are compared: below the rectifier's kink, and up to an activation of 1
 INPUTS = np.linspace(-0.5, 1, 301)
 INTERCEPTS = np.linspace(-0.3, 0.1, 81)
+# a response that is off by no more than this is the rectifier's, up to the rounding of its own arithmetic
+ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ def match_rectifier(neuron_type, max_rate=None):
         With an amplitude and a static response curve.
     max_rate : float, optional
         Firing rate in Hz at an input of 1.  By default 1 / amplitude, or, where the amplitude is Nengo's default of 1,
-        0.4 / tau_ref (200 Hz for nengo.LIF), or 1000 Hz without tau_ref.
+        0.4 / tau_ref (200 Hz for nengo.LIF), or, for types that spike and have no tau_ref, 1000 Hz.
 
     Returns
     -------
@@ -64,8 +66,9 @@ def match_rectifier(neuron_type, max_rate=None):
     # the rates that such a type tells are those of its base type, without its own amplitude
     amplitude = neuron_type.amplitude if wraps_rates else 1.0
     tau_ref = getattr(neuron_type.base_type if wraps_rates else neuron_type, "tau_ref", 0)
+    by_amplitude = max_rate is None and not (neuron_type.amplitude == 1 and (tau_ref or neuron_type.spiking))
     if max_rate is None:
-        max_rate = 1 / neuron_type.amplitude if neuron_type.amplitude != 1 else 0.4 / tau_ref if tau_ref else 1000.0
+        max_rate = 1 / neuron_type.amplitude if by_amplitude else 0.4 / tau_ref if tau_ref else 1000.0
     if not 0 < max_rate < (1 / tau_ref if tau_ref else np.inf):
         limit = f", the limit of {neuron_type}" if tau_ref else ""
         raise SettingsError(
@@ -100,4 +103,9 @@ def match_rectifier(neuron_type, max_rate=None):
         )
     if not 0 < factor < np.inf:
         raise ConversionError(f"{name} gives no output for positive input: use IntegrateAndFire or nengo.LIF")
-    return Match(replaced(neuron_type, amplitude=neuron_type.amplitude * factor), gain, bias, float(deviation))
+    fitted = neuron_type.amplitude * factor
+    if deviation < ROUNDING:
+        # the fit is off by rounding, which would make spikes other than those of exact sums
+        of_base = neuron_type.base_type.amplitude if wraps_rates else 1
+        fitted = neuron_type.amplitude if by_amplitude and of_base == 1 else 1 / (max_rate * of_base)
+    return Match(replaced(neuron_type, amplitude=fitted), gain, bias, float(deviation))

@@ -4,7 +4,7 @@ from .drop_dropout import drop_dropout
 from .fold_affine import fold_affine
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
-from .rescale import Units, find_units, rescale
+from .rescale import Units, find_units, rescale, with_own_output
 
 # in this order: without dropout in between, scales find the convolution that they belong to; the last one asks what
 # reads a maximum, and is to see the graph that the others leave
@@ -31,4 +31,5 @@ __all__ = [
     "rectify_sums_before_max",
     "rescale",
     "simplify",
+    "with_own_output",
 ]

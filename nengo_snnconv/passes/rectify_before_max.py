@@ -3,6 +3,7 @@
 import dataclasses
 
 from ..model import layers as specs
+from .rewiring import metadata_for
 
 
 def rectify_before_max(model):
@@ -33,10 +34,11 @@ def rectify_before_max(model):
             return layer
         return dataclasses.replace(layer, inputs=tuple(swapped.get(name, name) for name in layer.inputs))
 
-    metadata = dict(model.metadata)
+    output = swapped.get(model.output, model.output)
+    metadata = metadata_for(model, output)
     if "reading" in metadata:
         metadata["reading"] = [_updated(row, swapped) for row in metadata["reading"]]
-    return type(model)(map(reading, layers), model.arrays, swapped.get(model.output, model.output), metadata)
+    return type(model)(map(reading, layers), model.arrays, output, metadata)
 
 
 def _updated(row, swapped):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from ..model import layers as specs
+from .rewiring import metadata_for
 
 
 def rectify_sums_before_max(model, floors):
@@ -46,5 +47,8 @@ def rectify_sums_before_max(model, floors):
         layers.append(dataclasses.replace(layer, inputs=(source,)))
         if floor.any():
             heirs[layer.name] = add(specs.Affine, f"{layer.name}_back", layer.name, floor)
-    metadata = {**model.metadata, "neurons before maxima": added} if added else model.metadata
-    return type(model)(layers, arrays, heirs.get(model.output, model.output), metadata)
+    output = heirs.get(model.output, model.output)
+    metadata = metadata_for(model, output)
+    if added:
+        metadata["neurons before maxima"] = added
+    return type(model)(layers, arrays, output, metadata)

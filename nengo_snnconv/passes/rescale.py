@@ -90,9 +90,26 @@ def rescale(model, units, scales):
     declared = {}
     for name, layer in model.layers.items():
         if isinstance(layer, specs.Rectifier) or name == model.output:
-            channels = of_entry[_of_channels(units.labels[name])] * before.get(name, 1.0)
-            declared[name] = channels.tolist()
+            labels = _of_channels(units.labels[name])
+            if name == model.output:
+                labels[:] = labels.max()  # it has one scale, also for entries that are zero
+            declared[name] = (of_entry[labels] * before.get(name, 1.0)).tolist()
     return model.replace(arrays=arrays, metadata={**model.metadata, "scales": declared})
+
+
+def with_own_output(model):
+    """Undo the rescaling of the output.
+
+    Given    a model that was rescaled.
+    Result   its output, and what is in the same unit, in the units of the model before any rescaling; all other layers
+             stay as they are.
+    """
+    if model.output_scale == 1:
+        return model
+    units = find_units(model)
+    scales = np.ones(units.n_units)
+    scales[units.labels[model.output].max()] = 1 / model.output_scale
+    return rescale(model, units, scales)
 
 
 def _scaled(layer, arrays, into, out):

@@ -34,10 +34,18 @@ def without(model, heirs, remark, *, layers=None, arrays=None, absorbed_by=None)
     kept = [dataclasses.replace(k, inputs=tuple(map(heir, k.inputs))) for k in layers if k.name not in heirs]
     arrays = {**model.arrays, **(arrays or {})}
     arrays = {key: array for key, array in arrays.items() if key.rpartition("/")[0] not in heirs}
-    metadata = dict(model.metadata)
+    metadata = metadata_for(model, heir(model.output))
     if "reading" in metadata:
         metadata["reading"] = [_updated(row, heirs, remark, absorbed_by or heir) for row in metadata["reading"]]
     return type(model)(kept, arrays, heir(model.output), metadata)
+
+
+def metadata_for(model, output):
+    """Return a copy of the model's metadata for a model whose output is layer ``output``, with the same scale."""
+    metadata = dict(model.metadata)
+    if output != model.output and model.output_scale != 1:
+        metadata["scales"] = {**metadata["scales"], output: metadata["scales"][model.output]}
+    return metadata
 
 
 def _updated(row, heirs, remark, successor):

@@ -60,8 +60,6 @@ def _making(network):
 def _building(network, own):
     """The line that builds a network that can be trained."""
     fields = {field.name: field.default for field in dataclasses.fields(TrainableSettings)}
-    if own["max_rates"] == 1 / getattr(network.settings.neuron_type, "amplitude", np.nan):
-        own = {**own, "max_rates": None}
     line = _line("network", build_trainable, "model", own, fields)
     return f"{line[:-1]}, output_neurons=True)" if network.model.output == "output_neurons" else line
 

@@ -128,6 +128,7 @@ class Bench:
     def _digest_of_model(self):
         model = self.network.model
         description = {name: value for name, value in model_to_json(model).items() if name != "metadata"}
+        description["output scale"] = model.output_scale
         return digest(description, *(value for item in sorted(model.arrays.items()) for value in item))
 
     def _name(self, setting):

@@ -6,6 +6,7 @@ import dataclasses
 from ..build.network import check_network, table
 from ..checks import check_targets
 from ..exceptions import SettingsError
+from ..input_range import warn_of_range
 from ..inputs import as_inputs
 from ..jobs import check_workers
 from ..runner import run_length
@@ -201,6 +202,7 @@ def checked_bench(network, x, y, x_calibration, n_steps, **options):
     check_network(network)
     check_workers(options["n_jobs"], options["dask"])
     inputs = as_inputs(network.model, x, n_steps)
+    warn_of_range(network.model, x)
     y = check_targets(network.model, len(inputs), y)
     if y.ndim != 1:
         raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
