@@ -65,7 +65,14 @@ def check_finite(**values):
     """Raise SettingsError for a named value that is not a finite number."""
     for name, value in values.items():
         if not is_number(value) or not np.isfinite(float(value)):
-            raise SettingsError(f"{name} must be a finite number, got {shown(value)}")
+            raise SettingsError(f"{name} must be finite, and a number; got {shown(value)}")
+
+
+def check_not_nan(**values):
+    """Raise SettingsError for a named value that is NaN, or not a number; infinity is one."""
+    for name, value in values.items():
+        if not is_number(value) or np.isnan(value):
+            raise SettingsError(f"{name} must be a number, got {shown(value)}")
 
 
 def check_positive(**values):

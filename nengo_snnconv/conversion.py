@@ -11,6 +11,7 @@ from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.surrogate import SurrogateSettings
 from .build.trainable import TrainableSettings, check_collected
+from .checks import check_seed
 from .exceptions import ConversionError
 from .keras_reader import as_model
 from .neurons.integrate_and_fire import IntegrateAndFire
@@ -45,6 +46,7 @@ def convert(source, *, seed=0):
     FileNotFoundError, FileFormatError
         If there is no such file, or it is no Keras model.
     """
+    check_seed(seed, optional=True)
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):

@@ -2,11 +2,11 @@
 
 import abc
 import dataclasses
-import numbers
 import typing
 
 import nengo
 
+from ..checks import check_seed
 from ..compat import tf
 from ..exceptions import SettingsError
 
@@ -67,8 +67,7 @@ class NativeBase(Settings):
     """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
 
     def __post_init__(self):
-        if not (self.seed is None or (isinstance(self.seed, numbers.Integral) and 0 <= self.seed < 2**32)):
-            raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
+        check_seed(self.seed, optional=True)
 
     def rate(self, model, name):
         """The rectifier as a Keras layer: what the neurons stand for."""

@@ -1,9 +1,12 @@
 """The rate network as a plain Keras model: what training sees, and the ANN that spikes are compared with."""
 
+from ..checks import shown
 from ..compat import tf
+from ..exceptions import SettingsError
 from ..model import layers as specs
 from ..neurons.rates import rate_function
 from .keras_layers import keras_layer
+from .network import check_network
 
 
 def rate_model(network, layers=None):
@@ -25,7 +28,18 @@ def rate_model(network, layers=None):
     ------
     ConversionError
         If the network's neurons have no rate form.
+    SettingsError
+        If there is no such layer.
     """
+    check_network(network)
+    if layers is not None:
+        names = None if isinstance(layers, str) or not hasattr(layers, "__iter__") else list(layers)
+        unknown = layers if not names else [name for name in names if not _is_layer(network.model, name)]
+        if unknown or not names:
+            raise SettingsError(
+                f"layers must be names of layers, such as {list(network.model.layers)[:3]}, or None; got {shown(unknown)}"
+            )
+        layers = names
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises, and says why
     model, tensors = network.model, {}
@@ -39,6 +53,10 @@ def rate_model(network, layers=None):
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
     outputs = tensors[model.output] if layers is None else [tensors[name] for name in layers]
     return tf.keras.Model(tensors[model.input], outputs)
+
+
+def _is_layer(model, name):
+    return isinstance(name, str) and name in model.layers
 
 
 def outputs_of(keras, x, batch_size=500):

@@ -4,11 +4,11 @@ import collections
 import dataclasses
 
 from ..build.network import check_network, table
-from ..checks import check_targets
+from ..checks import check_classes, check_paths, check_progress
 from ..exceptions import SettingsError
 from ..inputs import as_inputs
 from ..jobs import check_workers
-from ..runner import run_length
+from ..runner import check_running, run_length
 from .bench import Bench
 from .grid import settings_of, text_of
 from .trial import trial_of
@@ -169,6 +169,8 @@ def sweep(
     WorkersError
         If workers die again and again, or cannot be reached.
     """
+    check_network(network)
+    check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt)
     bench, n_steps = checked_bench(
         network,
         x,
@@ -185,7 +187,7 @@ def sweep(
         dask=dask,
         progress=progress,
     )
-    settings = settings_of(network, {} if grid is None else grid, n_steps, bench.normalizer, dt)
+    settings = bench.checked(settings_of(network, {} if grid is None else grid, n_steps, bench.normalizer, dt))
     tallies = collections.defaultdict(dict)
 
     def take(setting, shard, tally):
@@ -196,12 +198,17 @@ def sweep(
     return Sweep([trial_of(bench, setting, tallies[setting]) for setting in settings])
 
 
+def check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt):
+    """Raise an error for arguments of a sweep or of tuning that cannot work, before data are looked at."""
+    check_workers(n_jobs, dask)
+    check_progress(progress)
+    if folder is not None:
+        check_paths(folder=folder)
+    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt)
+
+
 def checked_bench(network, x, y, x_calibration, n_steps, **options):
     """A Bench and the number of steps, after the checks of ``evaluate``."""
-    check_network(network)
-    check_workers(options["n_jobs"], options["dask"])
     inputs = as_inputs(network.model, x, n_steps)
-    y = check_targets(network.model, len(inputs), y)
-    if y.ndim != 1:
-        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
+    y = check_classes(network.model, len(inputs), y)
     return Bench(network, inputs, y, x_calibration, **options), run_length(network, n_steps, inputs)
