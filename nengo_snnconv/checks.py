@@ -118,10 +118,10 @@ def check_flags(**values):
             raise SettingsError(f"{name} must be True or False, got {shown(value)}")
 
 
-def check_progress(progress):
+def check_progress(progress, name="progress"):
     """Raise SettingsError where ``progress`` is not True, False or None."""
     if progress is not None:
-        check_flags(progress=progress)
+        check_flags(**{name: progress})
 
 
 def check_seed(seed, *, optional=False, largest=LARGEST_SEED):
@@ -156,6 +156,17 @@ def check_names(n, **values):
         if not sequence or len(value) != n:
             found = f"{len(value)}" if sequence else shown(value)
             raise SettingsError(f"{name} must hold {n} names, one for each score, got {found}")
+
+
+def check_has(attribute, kind, **values):
+    """Raise SettingsError for a named value without the attribute that tells objects of a ``kind`` from others.
+
+    ``kind`` says how to make one, such as "an Evaluation: make one with evaluate(...)".
+    """
+    for name, value in values.items():
+        if not hasattr(value, attribute):
+            what, _, way_out = kind.partition(": ")
+            raise SettingsError(f"{name}: expected {what}, got {type(value).__name__}: {way_out}")
 
 
 def check_memory(n_bytes, what, way_out):

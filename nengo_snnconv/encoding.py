@@ -61,7 +61,7 @@ def poisson_spikes(x, n_steps, threshold=1.0, seed=0):
         If ``x`` has no axis of images or holds NaN; if ``n_steps`` or ``threshold`` cannot work.
     """
     x = as_float32(x, "x")
-    if x.ndim < 2:
+    if x.ndim < 2 or not x.size:
         raise SettingsError(f"x must hold finite numbers, (images, ...), got shape {x.shape}; one image is x[None]")
     check_counts(n_steps=n_steps)
     check_positive(threshold=threshold)

@@ -8,7 +8,7 @@ from nengo.params import Default
 from . import metrics
 from .build.network import check_network
 from .build.rate_model import outputs_of, rate_model
-from .checks import check_classes, check_progress
+from .checks import check_classes, check_progress, check_whole
 from .inputs import Images, as_inputs
 from .operations import operations_of, passed_operations
 from .runner import check_running, run_length
@@ -151,6 +151,7 @@ class Evaluation:
 
     def confusion(self, step=-1):
         """Confusion matrix after a step (-1: the last): (classes, classes), rows true, columns predicted."""
+        check_whole(-self.n_steps, self.n_steps - 1, step=step)
         return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
 
     def to_dict(self):

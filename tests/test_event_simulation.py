@@ -210,7 +210,7 @@ def test_many_events_find_room():
         ({"n_jobs": 0}, "n_jobs"),
         ({"threshold_on": 0}, "threshold_on must be above 0"),
         ({"black_level": 0}, "black_level must be above 0"),
-        ({"blur_px": -1}, "blur_px must not be below 0"),
+        ({"blur_px": -1}, "blur_px must be a finite number, 0 or more, got -1"),
         ({"noise_on_hz": np.nan}, "noise_on_hz"),
         ({"path": [(0, 0)]}, "path must be two or more rows"),
         ({"path": [(5, 0, 0), (10, 1, 1)]}, "begin at 0"),

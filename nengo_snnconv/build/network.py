@@ -9,6 +9,7 @@ import nengo
 from ..checks import check_seed
 from ..compat import tf
 from ..exceptions import SettingsError
+from ..model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +114,9 @@ class ConvNetwork(nengo.Network):
     """
 
     def __init__(self, model, settings, label=None):
+        for name, value, kind in (("model", model, Model), ("settings", settings, Settings)):
+            if not isinstance(value, kind):
+                raise SettingsError(f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)")
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
         self.model = model

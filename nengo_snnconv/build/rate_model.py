@@ -36,9 +36,8 @@ def rate_model(network, layers=None):
         names = None if isinstance(layers, str) or not hasattr(layers, "__iter__") else list(layers)
         unknown = layers if not names else [name for name in names if not _is_layer(network.model, name)]
         if unknown or not names:
-            raise SettingsError(
-                f"layers must be names of layers, such as {list(network.model.layers)[:3]}, or None; got {shown(unknown)}"
-            )
+            known = list(network.model.layers)[:3]
+            raise SettingsError(f"layers must be names of layers, such as {known}, or None; got {shown(unknown)}")
         layers = names
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises, and says why

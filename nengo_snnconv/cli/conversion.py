@@ -15,6 +15,8 @@ from .options import (
     check_distinct,
     check_writable,
     companions,
+    finite,
+    percentage,
     positive,
     positive_or_infinite,
 )
@@ -65,7 +67,10 @@ def add_convert(commands):
         help="take the first N training images (default: 1000)",
     )
     scaling.add_argument(
-        "--percentile", type=float, metavar="P", help="of the activations, for data; 100: the largest (default: 99.9)"
+        "--percentile",
+        type=percentage,
+        metavar="P",
+        help="of the activations, for data; 100: the largest (default: 99.9)",
     )
     scaling.add_argument(
         "--per", choices=("layer", "channel"), help="what shares a scale (default: channel for balance, else layer)"
@@ -84,7 +89,7 @@ def add_convert(commands):
     neurons.add_argument(
         "--reset", choices=("subtract", "zero"), help="of the potential after a spike, for if (default: subtract)"
     )
-    neurons.add_argument("--initial-potential", type=float, metavar="V", help="in thresholds, for if (default: 0.5)")
+    neurons.add_argument("--initial-potential", type=finite, metavar="V", help="in thresholds, for if (default: 0.5)")
     neurons.add_argument(
         "--max-spikes", type=positive_or_infinite, metavar="N", help="most in a step, or inf, for if (default: 1)"
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..checks import as_float32, check_counts, check_flags, check_memory, shown
 from ..exceptions import SettingsError
+from .files import LATEST_US
 from .recordings import Recordings
 from .saccades import SACCADE_ENDS_US
 
@@ -127,7 +128,7 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000, f
         Length of the bins of the rate.
     from_first_event : bool, optional
         Count the time of each recording from its first event, not from 0.  By default where times are absolute: where
-        a recording begins later than the longest one lasts, or before 0.
+        a recording begins before 0, or later than 8.4 s, the latest time in the format of N-MNIST.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000, f
     if not isinstance(recordings, Recordings):
         raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}: Recordings.of makes them")
     if not len(recordings):
-        raise SettingsError("recordings must hold at least one recording, there is none to count the events of")
+        raise SettingsError("there are no recordings to count the events of")
     ends = as_float32(part_ends_us, "part_ends_us")
     if ends.ndim != 1 or np.any(np.diff(np.asarray(part_ends_us)) <= 0):
         raise SettingsError(f"part_ends_us must be numbers that grow, got {shown(part_ends_us)}")
@@ -151,7 +152,7 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000, f
         check_flags(from_first_event=from_first_event)
     first, last = _spans(recordings)
     if from_first_event is None:
-        from_first_event = bool(first.max() > (last - first).max() or first.min() < 0)
+        from_first_event = bool(first.max() > LATEST_US or first.min() < 0)
     origins = first if from_first_event else np.zeros_like(first)
     _check_spans(first - origins, last - origins, bin_us)
     height, width = recordings.sensor

@@ -90,7 +90,7 @@ class Simulator:
         check_workers_count(threads=threads)
         check_positive(dt=dt, memory_mb=memory_mb)
         check_seed(seed, optional=True)
-        check_progress(progress_bar)
+        check_progress(progress_bar, "progress_bar")
         self._engine = Engine(
             network, float(dt), minibatch_size or 1, network.all_probes, None, memory_mb, threads, precision
         )
@@ -188,6 +188,7 @@ class Simulator:
         """
         self._check_open()
         check_counts(n_steps=n_steps)
+        check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._named(data).items()}
         fed |= self._called(n_steps, fed)
         shown = self._progress if progress_bar is None else progress_bar

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 
 from ..build.network import check_network, table
-from ..checks import check_classes, check_paths, check_progress
+from ..checks import check_classes, check_paths, check_progress, is_number, shown
 from ..exceptions import SettingsError
 from ..inputs import as_inputs
 from ..jobs import check_workers
@@ -48,6 +48,8 @@ class Sweep:
         SettingsError
             If no setting loses as little as that.
         """
+        if max_loss is not None and not is_number(max_loss):
+            raise SettingsError(f"max_loss must be a number of percentage points, got {shown(max_loss)}")
         if max_loss is None:
             return max(self.trials, key=lambda trial: (trial.evaluation.accuracy[-1], -trial.operations[-1]))
         within = [(steps, trial) for trial in self.trials if (steps := trial.steps_within(max_loss)) is not None]
