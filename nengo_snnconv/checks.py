@@ -184,10 +184,14 @@ def check_memory(n_bytes, what, way_out):
 
 
 def _total_memory():
-    """Return the bytes of memory of this machine; infinity where the system does not tell."""
+    """Return how many bytes this process may have at most; infinity where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+        import resource  # there is none on Windows
+
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return total if allowed == resource.RLIM_INFINITY else min(total, allowed)
+    except (ImportError, AttributeError, ValueError, OSError):
         return np.inf
 
 
@@ -250,7 +254,9 @@ def check_range(array, name, exact=False):
         return
     low, high = array.min(), array.max()  # of NaN and any number the minimum is NaN
     if array.dtype.kind == "f":
-        if not (np.isfinite(low) and np.isfinite(high)):
+        finite = np.isfinite(low) and np.isfinite(high)
+        low, high = float(low), float(high)  # the limit is none of float16
+        if not finite:
             raise SettingsError(f"{name} must be finite, but holds NaN or infinity")
         if low < -LARGEST_FLOAT or high > LARGEST_FLOAT:
             raise SettingsError(

@@ -860,7 +860,7 @@ TEXTS = {
     options.positive: [*WHOLE, "0", str(2**31)],
     options.natural: [*WHOLE, str(2**31)],
     options.seed_number: [*WHOLE, str(2**32)],
-    options.workers: [*WHOLE, "0", "1000000"],
+    options.n_workers: [*WHOLE, "0", "1000000"],
     options.port: [*WHOLE, "0", "65536"],
     options.positive_or_infinite: ["1.5", "x", "", "nan", "-inf", "0", "-1"],
     options.finite: [*REAL, "inf"],

@@ -90,7 +90,7 @@ def add_workers(parser):
     workers = parser.add_argument_group("many at once")
     workers.add_argument(
         "--jobs",
-        type=workers,
+        type=n_workers,
         metavar="N",
         help="processes on this machine (default: this one, and one for each core where it takes long)",
     )
@@ -155,7 +155,7 @@ def seed_number(text):
     return _whole(text, 0, LARGEST_SEED)
 
 
-def workers(text):
+def n_workers(text):
     return _whole(text, 1, MOST_WORKERS)
 
 

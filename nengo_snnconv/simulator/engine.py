@@ -190,8 +190,9 @@ class Engine:
                     f"what {node} shows must have shape ({n_images} or 1, {n_steps} or 1, {node.size_out}), got {shape}"
                 )
         seen = sum(probe.obj.size_out * n_steps / _period(probe, self.dt) for probe in self.probes)
+        # with the numbers of steps and, for each probe, where its samples go
         check_memory(
-            4 * n_images * seen,
+            4 * n_images * seen + n_steps * (16 + 26 * len(self.probes)),
             f"what the probes see of {n_images} images in n_steps={n_steps}",
             "run fewer steps at a time, or fewer images",
         )
