@@ -112,7 +112,7 @@ class Engine:
             What the probes saw.
         """
         n_images = self.minibatch_size if n_images is None else n_images
-        self._check(n_steps, data, n_images)
+        self.check(n_steps, data, n_images)
         program, chunk = self.program({node: values.shape[1] > 1 for node, values in data.items()})
         flat, inputs = _packed(data)
         steps = np.arange(self.done + 1, self.done + n_steps + 1)
@@ -170,7 +170,7 @@ class Engine:
             for begin, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
         ]
 
-    def _check(self, n_steps, data, n_images):
+    def check(self, n_steps, data, n_images):
         """Raise SettingsError for what does not fit: the compiled machine would read and write beyond its memory."""
         check_counts(n_steps=n_steps)
         if not is_whole(n_images) or not 1 <= n_images <= self.minibatch_size:

@@ -190,6 +190,7 @@ class Simulator:
         check_counts(n_steps=n_steps)
         check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._named(data).items()}
+        self._engine.check(n_steps, fed, self._engine.minibatch_size)  # before functions are called in each step
         fed |= self._called(n_steps, fed)
         shown = self._progress if progress_bar is None else progress_bar
         size = self._engine.minibatch_size
