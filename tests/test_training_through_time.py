@@ -164,8 +164,8 @@ class TestData:
 
         x, y = problem
         assert train((Own(x), y), epochs=1).history["loss"]  # lists will do
-        message = r"Own.batch must give finite numbers \(items, 4, 6, 6, 2\)"
-        for wrong, message in ((x[:, :3], message), (np.full_like(x, np.nan), "Own.batch must be finite")):
+        shape = r"Own.batch must give finite numbers \(items, 4, 6, 6, 2\)"
+        for wrong, message in ((x[:, :3], shape), (np.full_like(x, np.nan), "Own.batch must be finite")):
             with pytest.raises(snc.SettingsError, match=message):
                 train((Own(wrong), y), epochs=1)
 

@@ -96,17 +96,24 @@ class EventStatistics:
                 f"height, width, 2), ends of parts, bin_us, any events: {mine} and {others}"
             )
         median = QUANTILES.index(0.5)
-        off, on = self.intervals_us[median] / other.intervals_us[median] - 1
+        off, on = _relative(self.intervals_us[median], other.intervals_us[median])
         return {
-            "events_mean": self.events_mean / other.events_mean - 1,
-            "events_sd": self.events_sd / other.events_sd - 1,
+            "events_mean": float(_relative(self.events_mean, other.events_mean)),
+            "events_sd": float(_relative(self.events_sd, other.events_sd)),
             "on_share": self.on_share - other.on_share,
-            "parts": float(np.abs(self.parts / other.parts - 1).max()),
+            "parts": float(np.abs(_relative(self.parts, other.parts)).max()),
             "rate": _distance(self.rate, other.rate),
             "density": _distance(self.density, other.density),
             "interval_off": float(off),
             "interval_on": float(on),
         }
+
+
+def _relative(a, b):
+    """Return a / b - 1: 0 where both are 0, infinity where b alone is."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((a == 0) & (b == 0), 0.0, a / b - 1)
 
 
 def _distance(a, b):
