@@ -299,9 +299,9 @@ def opened(backend, *arguments, hints=None, **options):
     Raises
     ------
     SettingsError
-        If the back end does not have one of ``options``; the message names it.
+        If the back end that was named does not have one of ``options``; the message names it.
     ConversionError
-        If there is no such back end, or it cannot run the network.
+        If there is no such back end, or it cannot run the network, or only one without an option can.
     """
     check_backend(backend, **options)
     try:
@@ -311,7 +311,7 @@ def opened(backend, *arguments, hints=None, **options):
             raise
         if options:
             asked = ", ".join(f"{name}={shown(value)}" for name, value in options.items())
-            raise SettingsError(
+            raise ConversionError(
                 f"{asked} is of the back end 'fast', which cannot run this network: leave it out ({error})"
             ) from error
     return _made(NengoDLBackend, arguments, {}, hints or {})

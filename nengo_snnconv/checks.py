@@ -229,6 +229,8 @@ def as_array(values, name, of="numbers"):
             f"{name} must be {of}; events and recordings are for train, evaluate and record, as "
             "Recordings: Recordings.of(list, labels) makes them"
         )
+    if array.dtype.kind == "V" and np.can_cast(array.dtype, np.float32):
+        return array.astype(np.float32)  # bfloat16 and other short floats of machine learning
     if array.dtype.kind not in "biuf":
         found = type(values).__name__ if array.dtype == object and not array.ndim else f"an array of {array.dtype}"
         way_out = "; take its real part or magnitude" if array.dtype.kind == "c" else ""

@@ -157,6 +157,8 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
     check_choice(METHODS, method=method)
     if x is None and method != "model":
         raise SettingsError(f"method={method!r} needs calibration data: normalize(network, x), x some training images")
+    if x is not None and (isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__")):
+        raise SettingsError(f"x must be an array of images, or an iterable of batches of them; got {shown(x)}")
     check_percentile(percentile=percentile)
     check_choice((None, "layer", "channel"), per=per)
     if method == "balance":

@@ -136,6 +136,14 @@ LABELS = [
 ]
 
 
+def odd_arrays():
+    """The arrays of a model, one of which is odd."""
+    odd = [None, "x", ["a", "b", "c"], [1, 2], np.ones(3, complex), np.ones(3, object), [1, [2], 3], np.full(3, NAN)]
+    for bias in [*odd, np.full(3, 1e39), np.ones(3, "M8[s]"), np.ma.masked_array(np.ones(3))]:
+        yield {**small_cnn().arrays, "conv/bias": bias}
+    yield {**small_cnn().arrays, 5: np.ones(3)}
+
+
 @functools.cache
 def made():
     """What functions take, by name."""
@@ -239,6 +247,15 @@ OPENED = {"class_names": [5, True, "0123", ["a"], range(99)]}
 
 # name -> (arguments that work, {argument: values that do not}); arguments in <> come from made()
 CASES = {
+    "Model": (
+        {"layers": list(small_cnn().layers.values()), "arrays": dict(small_cnn().arrays)},
+        {
+            "layers": [None, 5, "x", [], [5], {}, [None]],
+            "arrays": [None, 5, [], {}, *odd_arrays()],
+            "output": [5, "other", [], True],
+            "metadata": [5, "x", []],
+        },
+    ),
     "load_dataset": (
         {"name": "digits"},
         {"name": CHOICE, "train": optional(but(COUNT, 10**12)), "test": [1.5, "3", True]},
@@ -398,7 +415,7 @@ CASES = {
         {"network": "<rates>", "x": x},
         {
             "network": NETWORK,
-            "x": IMAGES[3:-1],
+            "x": but([*IMAGES, [5], [x, "y"], [x[:2], None], {"a": x}], IMAGES[6], IMAGES[7]),
             "method": [*CHOICE, None],
             "percentile": PERCENTILE,
             "per": CHOICE,
@@ -762,6 +779,7 @@ CALLED = {
     "space": "grid|percentile|per|steps",
     "validation_data": r"validation_data|\bx\b|\by\b|equally many",
     "step": "step",
+    "arrays": "array",
     "steps": "steps?",
     "path": "path|file|script|ends in|let it end",
     "evaluation": "valuation",
@@ -838,7 +856,7 @@ def wrong_message(argument, message):
 def test_every_public_function_is_here():
     """Of each argument but those that are objects of matplotlib, or are told elsewhere."""
     untested = []
-    plain = {"Model", "Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency"}
+    plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency"}
     plain |= {"ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
     elsewhere |= {"watch", "recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step"}
