@@ -243,7 +243,7 @@ class TestOptionsOfBackEnds:
         monkeypatch.setattr(FastBackend, "__init__", refuses)
         network = snc.to_spiking(snc.convert(small_cnn()), snc.IntegrateAndFire(max_spikes=np.inf))
         with pytest.raises(
-            snc.SettingsError, match=f"{option}={value!r} is of .* cannot run this network: leave it out"
+            snc.ConversionError, match=f"{option}={value!r} is of .* cannot run this network: leave it out"
         ):
             snc.evaluate(network, x, [0] * 7, n_steps=3, **{option: value})
         assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"

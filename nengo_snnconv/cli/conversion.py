@@ -167,13 +167,16 @@ def _dry_run(source):
 def _check_usage(options):
     if options.output is None:
         options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
+    balanced = options.method == "balance" and options.balance_steps is None
+    if options.no_evaluate and not balanced and options.steps != options.default_of("steps"):
+        options.wrong_usage("--steps does not go with --no-evaluate, unless thresholds are balanced for them")
     check_output(options)
 
 
 def check_output(options):
-    """End where files cannot be written, or are asked for that no evaluation would write."""
-    for name in ("report", "test_images"):
-        if options.no_evaluate and getattr(options, name) is not None:
+    """End where files cannot be written, or where options of the evaluation are given and there is none."""
+    for name in ("report", "test_images", "backend", "minibatch_size", "skip_steps"):
+        if options.no_evaluate and getattr(options, name) != options.default_of(name):
             options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
     check_writable(options.output)
     if options.report:

@@ -25,7 +25,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def add_command(commands, name, run, summary, description=None, seed=0):
     """A parser for a command, with the options that each command has."""
     parser = commands.add_parser(name, help=summary, description=description or summary, formatter_class=_Help)
-    parser.set_defaults(run=run, wrong_usage=parser.error)
+    parser.set_defaults(run=run, wrong_usage=parser.error, default_of=parser.get_default)
     own = " (default: that of the file)" if seed is None else ""
     parser.add_argument("--seed", type=seed_number, default=seed, help=f"of everything that is drawn at random{own}")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there too, for machines")
