@@ -167,8 +167,7 @@ def _dry_run(source):
 def _check_usage(options):
     if options.output is None:
         options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
-    balanced = options.method == "balance" and options.balance_steps is None
-    if options.no_evaluate and not balanced and options.steps != options.default_of("steps"):
+    if options.no_evaluate and options.method != "balance" and options.steps != options.default_of("steps"):
         options.wrong_usage("--steps does not go with --no-evaluate, unless thresholds are balanced for them")
     check_output(options)
 
