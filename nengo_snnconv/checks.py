@@ -147,15 +147,15 @@ def check_paths(**values):
             raise SettingsError(f"{name} must be a path, as str or pathlib.Path, got {shown(value)}")
 
 
-def check_names(n, **values):
-    """Raise SettingsError for a named sequence, or None, that does not hold ``n`` names."""
+def check_names(n, each="score", **values):
+    """Raise SettingsError for a named sequence, or None, that does not hold ``n`` names; a text holds its letters."""
     for name, value in values.items():
         if value is None:
             continue
-        sequence = hasattr(value, "__len__") and hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+        sequence = hasattr(value, "__len__") and hasattr(value, "__iter__") and not isinstance(value, bytes)
         if not sequence or len(value) != n:
             found = f"{len(value)}" if sequence else shown(value)
-            raise SettingsError(f"{name} must hold {n} names, one for each score, got {found}")
+            raise SettingsError(f"{name} must hold {n} names, one for each {each}, got {found}")
 
 
 def check_has(attribute, kind, **values):

@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 
-from .options import add_command, add_data, check_distinct, port, positive
+from .options import add_command, add_data, check_distinct, positive
 
 
 def add_gui(commands):
@@ -25,7 +25,7 @@ def add_gui(commands):
         metavar="FILE.py",
         help="start nothing, but write a script for 'nengo FILE.py', and its layout FILE.py.cfg",
     )
-    parser.add_argument("--port", type=port, help="of the server (default: the first that is free from 8080 up)")
+    parser.add_argument("--port", type=positive, help="of the server (default: the first that is free from 8080 up)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address, do not open it")
 
 

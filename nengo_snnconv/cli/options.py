@@ -131,7 +131,7 @@ def save_picture(axes, path):
 
 
 # the limits of the functions that are called, in ..checks, which loads NumPy
-LARGEST_COUNT, LARGEST_SEED, MOST_WORKERS, LARGEST_PORT = 2**31 - 1, 2**32 - 1, 1024, 65535
+LARGEST_COUNT, LARGEST_SEED, MOST_WORKERS = 2**31 - 1, 2**32 - 1, 1024
 
 
 def _whole(text, low, high):
@@ -157,10 +157,6 @@ def seed_number(text):
 
 def n_workers(text):
     return _whole(text, 1, MOST_WORKERS)
-
-
-def port(text):
-    return _whole(text, 1, LARGEST_PORT)
 
 
 def positive_or_infinite(text):

@@ -75,7 +75,7 @@ class GuiNetwork(nengo.Network):
         x = check_images(network.model, x)
         y = check_classes(network.model, len(x), y)
         n_classes = network.model.size(network.model.output)
-        check_names(n_classes, class_names=class_names)
+        check_names(n_classes, "class", class_names=class_names)
         names = tuple(map(str, range(n_classes) if class_names is None else class_names))
         numbers = [np.flatnonzero(y == each)[:examples] for each in np.unique(y)]
         images, classes = x[np.concatenate(numbers)], y[np.concatenate(numbers)]

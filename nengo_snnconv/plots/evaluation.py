@@ -90,7 +90,7 @@ def plot_accuracies(evaluations, axes=None):
     if not (isinstance(evaluations, dict) and evaluations):
         raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
     for name, evaluation in evaluations.items():
-        check_has("step_predictions", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
+        check_has("ann_accuracy", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
     check_axes(axes, 2)
     if axes is None:
         axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
