@@ -227,6 +227,20 @@ class TestNumbers:
             snc.evaluate(network, x, np.zeros((7, 1), int), n_steps=3)
 
 
+@pytest.mark.parametrize("level", [5.0, -5.0, np.nan, np.inf, 1e30])
+def test_levels_that_have_no_place(level):
+    from nengo_snnconv.counting import LevelCounter
+
+    levels = np.zeros((3, 6), np.float32)
+    levels[0, :4] = 1, -4, 4, 0
+    counter = LevelCounter(6, 4)
+    counter.add(levels)
+    assert counter.histogram.tolist() == [0, 1, 0, 0, 2]
+    levels[2, 5] = level
+    with pytest.raises(snc.SettingsError, match="activations become NaN or infinite"):
+        counter.add(levels)
+
+
 class TestOptionsOfBackEnds:
     @pytest.mark.parametrize("backend", ["nengo_dl", "nengo", "loihi"])
     @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])

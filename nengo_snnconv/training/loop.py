@@ -4,31 +4,15 @@ import contextlib
 import copy
 import json
 import math
-import pathlib
 import time
 import zlib
 
 import numpy as np
 
-from ..build.network import described
 from ..build.rate_model import rate_model
 from ..build.storage import settings_to_json
-from ..build.trainable import TrainableSettings, check_collected
 from ..build.unrolled_model import unrolled_model
-from ..checks import (
-    check_callable,
-    check_choice,
-    check_counts,
-    check_fraction,
-    check_optional_counts,
-    check_paths,
-    check_positive,
-    check_progress,
-    check_seed,
-    check_targets,
-    is_number,
-    shown,
-)
+from ..checks import check_positive, check_targets
 from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..inputs import Images, as_inputs
@@ -37,6 +21,7 @@ from ..metrics import accuracy
 from ..model.files import model_to_json
 from ..model.layers import Rectifier
 from ..progress import progress_bar
+from .arguments import check_checkpoint, check_learning, check_penalty, check_steps, check_training, check_validation
 from .batches import EpochBatches, augmented
 from .checkpoint import Checkpoint, restore
 from .engines import ENGINES, copy_optimizer
@@ -142,14 +127,14 @@ def train(
     TrainingInterrupted
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
-    _check(network, epochs, batch_size, early_stopping, engine, seed, progress)
-    _check_penalty(network.model, activity_penalty)
-    _check_learning(learning_rate, schedule, augment, on_epoch)
-    _check_validation(validation_split, validation_data, early_stopping)
-    _check_checkpoint(checkpoint)
+    check_training(network, epochs, batch_size, early_stopping, engine, seed, progress)
+    check_penalty(network.model, activity_penalty)
+    check_learning(learning_rate, schedule, augment, on_epoch)
+    check_validation(validation_split, validation_data, early_stopping)
+    check_checkpoint(checkpoint)
     x, y = _check_data(network, x, y, n_steps)
     n_steps = n_steps or x.n_steps
-    _check_steps(network, n_steps)
+    check_steps(network, n_steps)
     x, y, validation = _split(network, x, y, n_steps, validation_split, validation_data, early_stopping)
     batch_size = min(batch_size, len(x))
     steps = epochs * (len(x) // batch_size)
@@ -306,70 +291,9 @@ class _Batches(tf.keras.callbacks.Callback):
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
 
 
-def _check(network, epochs, batch_size, early_stopping, engine, seed, progress):
-    if not isinstance(getattr(network, "settings", None), TrainableSettings):
-        raise SettingsError(f"train needs a network made by build_trainable, got {described(network)}")
-    check_collected(network)
-    check_counts(epochs=epochs, batch_size=batch_size)
-    check_optional_counts(early_stopping=early_stopping)
-    check_seed(seed)
-    check_choice(ENGINES, engine=engine)
-    check_progress(progress)
-
-
-def _check_learning(learning_rate, schedule, augment, on_epoch):
-    """Raise SettingsError for a learning rate, a schedule or functions that cannot work."""
-    scheduled = isinstance(learning_rate, tf.keras.optimizers.schedules.LearningRateSchedule)
-    if learning_rate is not None and not scheduled:
-        check_positive(learning_rate=learning_rate)
-    if not (schedule is None or callable(schedule) or (isinstance(schedule, str) and schedule == "cosine")):
-        raise SettingsError(f"schedule must be 'cosine', a function of the epoch, or None; got {shown(schedule)}")
-    check_callable(augment=augment, on_epoch=on_epoch)
-
-
-def _check_validation(validation_split, validation_data, early_stopping):
-    """Raise SettingsError for arguments of validation that cannot work, or not together."""
-    check_fraction(validation_split=validation_split)
-    if validation_data is not None:
-        if validation_split:
-            raise SettingsError("give validation_split or validation_data, not both")
-        if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
-            raise SettingsError(f"validation_data must be a pair (x, y), got {shown(validation_data)}")
-    elif early_stopping is not None and not validation_split:
-        raise SettingsError("early_stopping needs validation_split or validation_data")
-
-
-def _check_checkpoint(checkpoint):
-    if checkpoint is not None:
-        check_paths(checkpoint=checkpoint)
-        if pathlib.Path(checkpoint).is_dir():
-            raise SettingsError(f"checkpoint={str(checkpoint)!r} is a folder: name a file in it")
-
-
 def _check_data(network, x, y, n_steps):
     x = as_inputs(network.model, x, n_steps)
     return x, check_targets(network.model, len(x), y)
-
-
-def _check_steps(network, n_steps):
-    """Raise SettingsError where neurons that learn through time are given none, and the other way round."""
-    settings = network.settings
-    if settings.has_rates and n_steps is not None:
-        raise SettingsError(
-            f"{settings.neuron_type} is trained on its rates, for one step: leave n_steps out and give images, or use "
-            "SurrogateLIF neurons"
-        )
-    if not settings.has_rates and n_steps is None:
-        raise SettingsError("SurrogateLIF neurons are trained through time: say for how many steps, such as n_steps=16")
-    if not settings.has_rates and settings.synapse is not None:
-        raise SettingsError("SurrogateLIF networks are trained without synapses between layers: rebuild(synapse=None)")
-
-
-def _check_penalty(model, weight):
-    if not is_number(weight) or not 0 <= weight < math.inf:
-        raise SettingsError(f"activity_penalty must be 0 or more, and finite; got {shown(weight)}")
-    if weight and not model.neurons:
-        raise SettingsError("activity_penalty is for networks with neurons, and this one has none")
 
 
 def _split(network, x, y, n_steps, validation_split, validation_data, early_stopping):
