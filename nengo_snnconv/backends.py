@@ -8,6 +8,7 @@ import numpy as np
 
 from .build.loihi import loihi_form
 from .build.network import NativeBase
+from .checks import shown
 from .compat import nengo_dl
 from .exceptions import ConversionError, SettingsError
 from .simulator.engine import Engine
@@ -29,9 +30,13 @@ class Backend(abc.ABC):
 
     Attributes
     ----------
+    options : frozenset of str
+        Names of the keyword arguments that this back end takes beyond those above; :func:`opened` refuses others.
     at_once : int
         Images that are simulated together.
     """
+
+    options = frozenset()
 
     def __init__(self, network, probed, minibatch_size, dt, potentials=()):
         self.network = self.prepared(network, tuple(probed))
@@ -172,6 +177,8 @@ class FastBackend(Backend):
         Counts of the last run.
     """
 
+    options = frozenset(("counted", "memory_mb", "threads", "precision"))
+
     def __init__(
         self,
         network,
@@ -263,21 +270,56 @@ class LoihiBackend(Backend):
 BACKENDS = {"fast": FastBackend, "nengo_dl": NengoDLBackend, "nengo": NengoBackend, "loihi": LoihiBackend}
 
 
-def opened(backend, *arguments, **options):
-    """A simulator by name; None for the fast one where it covers the network, or else NengoDL's.
+def check_backend(backend, **options):
+    """Raise an error where there is no such back end, or it does not take the ``options`` that a user asked for."""
+    if backend is None:
+        return
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        raise ConversionError(f"there is no back end {shown(backend)}; there are {', '.join(BACKENDS)}")
+    for name, value in options.items():
+        if name not in BACKENDS[backend].options:
+            able = " and ".join(repr(other) for other, kind in BACKENDS.items() if name in kind.options)
+            only = f"is of the back end {able} only" if able else "is an option of no back end"
+            raise SettingsError(f"{name}={shown(value)} {only}, and backend={backend!r} would ignore it: leave it out")
 
-    ``options`` are those of the fast one, which the others do not have.
+
+def opened(backend, *arguments, hints=None, **options):
+    """Return a simulator by name; for None the fast one where it covers the network, or else NengoDL's.
+
+    Parameters
+    ----------
+    backend : str or None
+    arguments
+        Those of every :class:`Backend`.
+    hints : dict of str, optional
+        Options that change no result, such as how much memory to use: left out where a back end does not have them.
+    options
+        Options that were asked for: refused where a back end does not have them.
+
+    Raises
+    ------
+    SettingsError
+        If the back end that was named does not have one of ``options``; the message names it.
+    ConversionError
+        If there is no such back end, or it cannot run the network, or only one without an option can.
     """
-    if backend not in (None, "fast") and options.get("precision", "float32") != "float32":
-        raise SettingsError(f"precision={options['precision']!r} is of the back end 'fast' only")
-    if backend in (None, "fast"):
-        try:
-            return FastBackend(*arguments, **options)
-        except ConversionError:
-            if backend == "fast" or options.get("precision", "float32") != "float32":
-                raise
-            backend = "nengo_dl"
-    return BACKENDS[backend](*arguments)
+    check_backend(backend, **options)
+    try:
+        return _made(BACKENDS[backend or "fast"], arguments, options, hints or {})
+    except ConversionError as error:
+        if backend is not None:
+            raise
+        if options:
+            asked = ", ".join(f"{name}={shown(value)}" for name, value in options.items())
+            raise ConversionError(
+                f"{asked} is of the back end 'fast', which cannot run this network: leave it out ({error})"
+            ) from error
+    return _made(NengoDLBackend, arguments, {}, hints or {})
+
+
+def _made(kind, arguments, options, hints):
+    known = {name: value for name, value in hints.items() if name in kind.options}
+    return kind(*arguments, **{**known, **options})
 
 
 def name_of(simulator):

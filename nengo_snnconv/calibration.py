@@ -4,7 +4,7 @@ import numpy as np
 
 from .build.keras_layers import keras_layer
 from .build.rate_model import rate_model
-from .checks import check_images
+from .checks import as_array, check_images
 from .exceptions import SettingsError
 from .model import layers as specs
 from .progress import progress_bar
@@ -106,8 +106,8 @@ def measure(network, x, units, *, batch_size=200, progress=None):
         batches = (images[i : i + batch_size] for i in range(0, total, batch_size))
     with progress_bar(total, "calibrating", "image", progress) as bar:
         for batch in batches:
-            batch = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
-            if not len(batch):
+            batch = as_array(batch[0] if isinstance(batch, tuple | list) else batch, "x", "an array of images")
+            if not batch.size:
                 continue
             batch = check_images(model, batch)
             # called directly: predict would trace the model anew for each size of batch

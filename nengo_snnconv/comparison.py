@@ -1,8 +1,6 @@
 """compare: spiking networks that learn from events, beside a CNN of the same layers that learns from images."""
 
 import dataclasses
-import math
-import numbers
 import pathlib
 import statistics
 
@@ -12,7 +10,16 @@ import numpy as np
 from .build.network import ConvNetwork, table
 from .build.storage import save
 from .build.trainable import build_trainable
-from .checks import check_counts, check_targets
+from .checks import (
+    check_callable,
+    check_counts,
+    check_paths,
+    check_positive,
+    check_progress,
+    check_seed,
+    check_targets,
+    is_whole,
+)
 from .datasets import Dataset
 from .events import EventDataset, simulate_recordings
 from .exceptions import SettingsError, TrainingInterrupted
@@ -238,6 +245,10 @@ def compare(
         If interrupted; says how to go on.
     """
     steps = _checked_steps(steps)
+    check_progress(progress)
+    check_callable(on_epoch=on_epoch)
+    if folder is not None:
+        check_paths(folder=folder)
     _check(images, events, epochs, batch_size, learning_rate, augment, seed)
     n_classes = len(images.class_names)
     cnn = build_trainable(
@@ -346,7 +357,7 @@ def _checked_steps(steps):
         steps = tuple(steps)
     except TypeError:
         steps = ()
-    if not steps or len(set(steps)) < len(steps):
+    if not steps or (all(map(is_whole, steps)) and len(set(steps)) < len(steps)):
         raise SettingsError("steps must be one or more different numbers of time steps, such as (4, 8, 16, 32)")
     for n_steps in steps:
         check_counts(steps=n_steps)
@@ -365,12 +376,10 @@ def _check(images, events, epochs, batch_size, learning_rate, augment, seed):
             f"{', '.join(images.class_names)}: compare on the same ones"
         )
     check_counts(epochs=epochs, batch_size=batch_size)
-    if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < math.inf:
-        raise SettingsError(f"learning_rate must be a number above 0, got {learning_rate!r}")
+    check_positive(learning_rate=learning_rate)
     if augment is not None and not callable(augment):
         raise SettingsError(f"augment must be a function such as random_affine(), or None; got {augment!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SettingsError(f"seed must be a whole number from 0, got {seed!r}")
+    check_seed(seed)
 
 
 def _markdown_table(rows):

@@ -12,6 +12,7 @@ from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.surrogate import SurrogateSettings
 from .build.trainable import TrainableSettings, check_collected
+from .checks import check_seed
 from .exceptions import ConversionError
 from .input_range import with_input_range
 from .keras_reader import as_model
@@ -48,6 +49,7 @@ def convert(source, *, seed=0):
     FileNotFoundError, FileFormatError
         If there is no such file, or it is no Keras model.
     """
+    check_seed(seed, optional=True)
     if isinstance(source, ConvNetwork):
         check_unedited(source)
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):

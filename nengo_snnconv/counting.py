@@ -6,6 +6,8 @@ import os
 import numba
 import numpy as np
 
+from .exceptions import SettingsError
+
 THREADS = min(4, os.cpu_count() or 1)
 # with its types, so that it is compiled now; tensors are arrays that cannot be written
 LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
@@ -15,10 +17,13 @@ LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
 def _count(levels, spikes, histogram):
     for image in range(levels.shape[0]):
         for unit in range(levels.shape[1]):
-            level = levels[image, unit]
+            level = abs(levels[image, unit])
+            if not level < histogram.shape[0]:  # also NaN: nothing may be written outside of the histogram
+                return False
             if level != 0:
                 spikes[unit] += 1
-                histogram[int(abs(level))] += 1
+                histogram[int(level)] += 1
+    return True
 
 
 class LevelCounter:
@@ -37,9 +42,12 @@ class LevelCounter:
         self._histograms = np.zeros((THREADS, n_levels + 1), np.int64)
 
     def add(self, levels):
-        """Count whole numbers from -n_levels to n_levels, float32 (images, ...)."""
+        """Count whole numbers from -n_levels to n_levels, float32 (images, ...); SettingsError for others."""
         parts = np.array_split(levels.reshape(len(levels), -1), THREADS)
-        list(self.pool.map(_count, parts, self._spikes, self._histograms))
+        if not all(self.pool.map(_count, parts, self._spikes, self._histograms)):
+            raise SettingsError(
+                "the network's activations become NaN or infinite: its weights or the images are too large for float32"
+            )
 
     @property
     def spikes(self):

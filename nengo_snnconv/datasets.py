@@ -10,7 +10,8 @@ import zlib
 
 import numpy as np
 
-from .exceptions import DatasetError
+from .checks import is_whole, shown
+from .exceptions import DatasetError, SettingsError
 
 ENVIRONMENT_VARIABLE = "NENGO_SNNCONV_DATA"
 DIGITS = pathlib.Path(__file__).parent / "data" / "digits.npz"
@@ -134,6 +135,9 @@ def load_dataset(name, *, train=None, test=None):
     DatasetError
         If the name is unknown, or a file is missing, truncated or wrong; says which, and where to get it.
     """
+    check_parts(train=train, test=test)
+    if not isinstance(name, str):
+        raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}")
     if name == "digits":
         with np.load(DIGITS, allow_pickle=False) as archive:
             arrays = [archive[key] for key in ("x_train", "y_train", "x_test", "y_test")]
@@ -155,6 +159,13 @@ def load_dataset(name, *, train=None, test=None):
         _first(y_test, test, "test").astype(np.int64),
         class_names,
     )
+
+
+def check_parts(**counts):
+    """Raise SettingsError for a named number of items to keep that is neither a whole number nor None."""
+    for name, count in counts.items():
+        if count is not None and not is_whole(count):
+            raise SettingsError(f"{name} must be a whole number of items, got {shown(count)}")
 
 
 def _first(array, count, argument):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .checks import as_float32, check_counts, check_memory, check_positive, check_seed
 from .exceptions import SettingsError
 
 # (shift, odd factor) of each round of a 32-bit mixing function, after Wellons, "Prospecting for hash functions" (2018)
@@ -59,13 +60,13 @@ def poisson_spikes(x, n_steps, threshold=1.0, seed=0):
     SettingsError
         If ``x`` has no axis of images or holds NaN; if ``n_steps`` or ``threshold`` cannot work.
     """
-    x = np.asarray(x, np.float32)
-    if x.ndim < 2 or not np.isfinite(x).all():
+    x = as_float32(x, "x")
+    if x.ndim < 2 or not x.size:
         raise SettingsError(f"x must hold finite numbers, (images, ...), got shape {x.shape}; one image is x[None]")
-    if not (isinstance(n_steps, int | np.integer) and n_steps >= 1):
-        raise SettingsError(f"n_steps must be a positive integer, got {n_steps!r}")
-    if not threshold > 0:
-        raise SettingsError(f"threshold must be above 0, got {threshold!r}")
+    check_counts(n_steps=n_steps)
+    check_positive(threshold=threshold)
+    check_seed(seed)
+    check_memory(3 * x.size * n_steps, f"spikes in n_steps={n_steps} steps", "take fewer steps or fewer images")
     flat = x.reshape(len(x), -1)
     item, unit = np.arange(len(x))[:, None], np.arange(flat.shape[1])
     fire = [uniform(seed, item, unit, step) < np.abs(flat) / np.float32(threshold) for step in range(n_steps)]

@@ -8,12 +8,11 @@ from nengo.params import Default
 from . import metrics
 from .build.network import check_network
 from .build.rate_model import outputs_of, rate_model
-from .checks import check_targets
-from .exceptions import SettingsError
+from .checks import check_classes, check_progress, check_whole
 from .input_range import warn_of_range
 from .inputs import Images, as_inputs
 from .operations import operations_of, passed_operations
-from .runner import run_length
+from .runner import check_running, run_length
 from .tally import tally_of
 
 
@@ -153,6 +152,7 @@ class Evaluation:
 
     def confusion(self, step=-1):
         """Confusion matrix after a step (-1: the last): (classes, classes), rows true, columns predicted."""
+        check_whole(-self.n_steps, self.n_steps - 1, step=step)
         return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
 
     def to_dict(self):
@@ -275,7 +275,8 @@ def evaluate(
     precision : "float32" or "bfloat16"
         Of weights, on the back end "fast"; see :class:`Simulator`.
     threads : int, optional
-        Of the back end "fast"; by default as many as the process may use cores.
+        Of the back end "fast"; by default as many as the process may use cores.  Networks made by ``to_ttfs`` are then
+        simulated step by step.  Other back ends refuse it, as they do a ``precision`` of their own.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
     watch : object, optional
@@ -295,10 +296,18 @@ def evaluate(
         If the back end is "loihi" and nengo-loihi is not installed.
     """
     check_network(network)
+    check_progress(progress)
+    check_running(
+        backend=backend,
+        minibatch_size=minibatch_size,
+        synapse=synapse,
+        memory_mb=memory_mb,
+        precision=precision,
+        threads=threads,
+        dt=dt,
+    )
     inputs = as_inputs(network.model, x, n_steps)
-    y = check_targets(network.model, len(inputs), y)
-    if y.ndim != 1:
-        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
+    y = check_classes(network.model, len(inputs), y)
     n_steps = run_length(network, n_steps, inputs)
     warn_of_range(network.model, x)
     tally = tally_of(

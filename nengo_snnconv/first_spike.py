@@ -1,7 +1,5 @@
 """to_ttfs: from an ANN to a network in which each neuron spikes once at most, and sooner the more it has to say."""
 
-import numbers
-
 import numpy as np
 
 from .build.edits import check_unedited
@@ -9,7 +7,17 @@ from .build.first_spike import FirstSpikeSettings, spike_source
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.rate_model import outputs_of, rate_model
-from .checks import check_counts, check_images
+from .checks import (
+    check_choice,
+    check_counts,
+    check_images,
+    check_percentile,
+    check_positive,
+    check_progress,
+    check_seed,
+    is_number,
+    shown,
+)
 from .exceptions import ConversionError, SettingsError
 from .input_range import needed_range, warn_of_range
 from .model import layers as specs
@@ -90,6 +98,8 @@ def to_ttfs(
     Lopez-Randulfe, Reeb & Knoll 2022, "Conversion of ConvNets to spiking neural networks with less than one spike per
     neuron", Conference on Cognitive Computational Neuroscience.
     """
+    check_seed(seed, optional=True)
+    check_progress(progress)
     x = _check(network, x_calibration, n_steps, threshold, percentile, per, x_max)
     if x is None:
         low, high = needed_range(network.model, None if x_max is None else (0.0, x_max))
@@ -105,7 +115,7 @@ def to_ttfs(
     elif threshold == "search":
         network = normalize(network, x, method="balance", n_steps=int(n_steps), **options)
     elif threshold == "percentile":
-        network = normalize(network, x, method="data", percentile=percentile or 99.9, **options)
+        network = normalize(network, x, method="data", percentile=99.9 if percentile is None else percentile, **options)
     else:
         network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
     seed = network.settings.seed if seed is None else seed
@@ -123,21 +133,28 @@ def _check(network, x, n_steps, threshold, percentile, per, x_max):
     if network.settings.neuron_type.spiking:
         raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
     check_counts(n_steps=n_steps)
-    if isinstance(threshold, str) and threshold not in THRESHOLDS:
-        raise SettingsError(f"threshold must be one of {THRESHOLDS}, a number, or numbers by layer; got {threshold!r}")
-    if percentile is not None and threshold != "percentile":
-        raise SettingsError(f"percentile goes with threshold='percentile', not with threshold={threshold!r}")
+    known = isinstance(threshold, str) and threshold in THRESHOLDS
+    if not (known or is_number(threshold) or isinstance(threshold, bool | dict)):
+        raise SettingsError(
+            f"threshold must be one of {THRESHOLDS}, a number, or numbers by layer; got {shown(threshold)}"
+        )
+    if percentile is not None:
+        if not known or threshold != "percentile":
+            raise SettingsError(f"percentile goes with threshold='percentile', not with threshold={shown(threshold)}")
+        check_percentile(percentile=percentile)
+    check_choice((None, "layer", "channel"), per=per)
     if per is not None and not isinstance(threshold, str):
         raise SettingsError(
             "per is for thresholds that are found; where they are given, numbers by channel do the same"
         )
-    if x_max is not None and not (isinstance(x_max, numbers.Real) and 0 < x_max < np.inf):
-        raise SettingsError(f"x_max must be above 0 and finite, got {x_max!r}")
+    if x_max is not None:
+        check_positive(x_max=x_max)
     if isinstance(x, tuple) or (x is not None and not hasattr(x, "__len__")):
         raise SettingsError("x_calibration must be an array of images, (images, height, width, channel)")
     if x is not None:
         return check_images(network.model, x)
-    if threshold in ("search", "percentile") or (x_max is None and not network.model.metadata.get("input_range")):
+    has_range = x_max is not None or network.model.metadata.get("input_range")
+    if (known and threshold != "max") or not has_range:
         raise SettingsError(
             "to_ttfs needs calibration data: to_ttfs(network, x), x some hundred training images; only threshold='max' "
             "and given thresholds do without, if x_max is given too"

@@ -5,7 +5,17 @@ import zlib
 
 import numpy as np
 
-from .checks import check_counts, check_images
+from .checks import (
+    as_array,
+    as_float32,
+    check_counts,
+    check_flags,
+    check_images,
+    check_optional_counts,
+    check_range,
+    is_whole,
+    shown,
+)
 from .events import Recordings
 from .events.frames import check_split
 from .exceptions import SettingsError
@@ -78,6 +88,7 @@ class EventFrames(Inputs):
         if not isinstance(recordings, Recordings):
             raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}")
         check_split(n_steps, split, window_us)
+        check_flags(merge_polarities=merge_polarities)
         self.recordings, self.n_steps = recordings, n_steps
         self.options = {"split": split, "window_us": window_us, "merge_polarities": merge_polarities}
         self.shape = (*recordings.sensor, 1 if merge_polarities else 2)
@@ -96,29 +107,57 @@ class EventFrames(Inputs):
 
 
 class _Checked(Inputs):
-    """Inputs of a user's own, whose batches are checked."""
+    """Inputs of a user's own, of which all that they give is checked: simulators compute on it as it is."""
 
     def __init__(self, inputs):
-        self.inputs, self.n_steps, self.shape = inputs, inputs.n_steps, tuple(inputs.shape)
+        name = type(inputs).__name__
+        n_steps, shape = getattr(inputs, "n_steps", None), getattr(inputs, "shape", None)
+        check_optional_counts(**{f"{name}.n_steps": n_steps})
+        if not isinstance(shape, tuple | list) or not shape:
+            raise SettingsError(f"{name}.shape must be (height, width, channel) of a step, got {shown(shape)}")
+        check_counts(**{f"{name}.shape[{axis}]": size for axis, size in enumerate(shape)})
+        self.inputs, self.n_steps, self.shape, self.name = inputs, n_steps, tuple(map(int, shape)), name
+        try:
+            self.length = len(inputs)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"len({name}) must be the number of items: {error}") from error
 
     def __len__(self):
-        return len(self.inputs)
+        return self.length
 
     def batch(self, indices):
-        batch = np.asarray(self.inputs.batch(indices), np.float32)
-        wanted = (*(() if self.n_steps is None else (self.n_steps,)), *self.shape)
-        if batch.shape[1:] != wanted or not np.isfinite(batch).all():
+        batch = as_float32(self.inputs.batch(indices), f"{self.name}.batch")
+        steps = () if self.n_steps is None else (self.n_steps,)
+        wanted = (_number_of(indices, self.length), *steps, *self.shape)
+        if batch.shape != wanted:
             raise SettingsError(
-                f"{type(self.inputs).__name__}.batch must give finite numbers (items, {', '.join(map(str, wanted))}), "
-                f"it gave {batch.shape}"
+                f"{self.name}.batch must give finite numbers (items, {', '.join(map(str, wanted[1:]))}), {wanted[0]} "
+                f"items for the {wanted[0]} that it is asked for; it gave {batch.shape}"
             )
         return batch
 
     def take(self, indices):
-        return _Checked(self.inputs.take(indices))
+        taken, wanted = self.inputs.take(indices), _number_of(indices, self.length)
+        if not isinstance(taken, Inputs):
+            raise SettingsError(f"{self.name}.take must give Inputs, it gave {type(taken).__name__}")
+        taken = _Checked(taken)
+        if (len(taken), taken.n_steps, taken.shape) != (wanted, self.n_steps, self.shape):
+            raise SettingsError(
+                f"{self.name}.take must give Inputs of the {wanted} items that it is asked for, with the same n_steps "
+                f"and shape; it gave {len(taken)} items, n_steps={taken.n_steps}, shape={taken.shape}"
+            )
+        return taken
 
     def checksum(self):
-        return self.inputs.checksum()
+        checksum = self.inputs.checksum()
+        if not is_whole(checksum):
+            raise SettingsError(f"{self.name}.checksum must give a whole number, it gave {shown(checksum)}")
+        return int(checksum) & 0xFFFFFFFF
+
+
+def _number_of(indices, length):
+    """Return how many of ``length`` items a slice, numbers or a mask name."""
+    return len(range(length)[indices]) if isinstance(indices, slice) else len(np.arange(length)[indices])
 
 
 def as_inputs(model, x, n_steps=None):
@@ -151,25 +190,19 @@ def as_inputs(model, x, n_steps=None):
             raise SettingsError("recordings become frames: say into how many they are split, for example n_steps=16")
         x = EventFrames(x, n_steps)
     elif isinstance(x, Inputs):
-        x = x if isinstance(x, Images | EventFrames) else _Checked(x)
+        # of these classes themselves: a subclass may have a batch of its own
+        x = x if type(x) in (Images, EventFrames, _Checked) else _Checked(x)
     else:
-        if not isinstance(x, np.ndarray) or x.ndim != len(shape) + 2:
+        x = as_array(x, "x", "an array of images")
+        if x.ndim != len(shape) + 2:
             return Images(check_images(model, x))
-        x = Images(_frames(x), moving=True)
-    if x.shape != shape or not len(x):
+        check_range(x, "x", exact=True)  # whole numbers become float32 a batch at a time
+        x = Images(x, moving=True)
+    if x.shape != shape or not len(x) or x.n_steps == 0:
         raise SettingsError(
             f"each step of x must have shape ({', '.join(map(str, shape))}), and there must be some; got {len(x)} "
-            f"items of {x.shape}"
+            f"items of {x.shape}" + (" without any step" if x.n_steps == 0 else "")
         )
     if None not in (x.n_steps, n_steps) and x.n_steps != n_steps:
         raise SettingsError(f"x has {x.n_steps} steps, n_steps is {n_steps}: leave n_steps out, or make other frames")
-    return x
-
-
-def _frames(x):
-    """Frames, checked; whole numbers become float32 a batch at a time."""
-    if x.dtype.kind not in "biuf":
-        raise SettingsError(f"x must hold numbers, got {x.dtype}")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise SettingsError("x holds NaN or infinity")
     return x

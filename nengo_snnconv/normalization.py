@@ -8,7 +8,7 @@ from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
-from .checks import check_counts
+from .checks import check_choice, check_counts, check_flags, check_percentile, check_progress, is_number, shown
 from .exceptions import SettingsError
 from .input_range import needed_range, warn_of_range
 from .model import layers as specs
@@ -102,6 +102,7 @@ class Normalizer:
 
     def __init__(self, network, x=None, *, batch_size=200, progress=None):
         check_counts(batch_size=batch_size)
+        check_progress(progress)
         self.network, self.x = network, x
         self.measuring = {"batch_size": batch_size, "progress": progress}
         self.measured = {}
@@ -115,6 +116,7 @@ class Normalizer:
     ):
         """The network that :func:`normalize` returns."""
         self.check(method, percentile, per, n_steps, input_range)
+        check_flags(bound_weights=bound_weights)
         per = per or ("channel" if method == "balance" else "layer")
         (model, units), n_images = self._units(per), None
         if method == "model":
@@ -160,22 +162,23 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
             f"normalize takes a network that convert made, got {described(network)}: call convert first"
         )
     check_unedited(network)
-    if method not in METHODS:
-        raise SettingsError(f"method must be one of {METHODS}, got {method!r}")
+    check_choice(METHODS, method=method)
     if x is None and method != "model":
         raise SettingsError(f"method={method!r} needs calibration data: normalize(network, x), x some training images")
-    if not 0 < percentile <= 100:
-        raise SettingsError(f"percentile must be above 0 and at most 100, got {percentile!r}")
-    if per not in (None, "layer", "channel"):
-        raise SettingsError(f"per must be 'layer' or 'channel', got {per!r}")
+    if x is not None and (isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__")):
+        raise SettingsError(f"x must be an array of images, or an iterable of batches of them; got {shown(x)}")
+    check_percentile(percentile=percentile)
+    check_choice((None, "layer", "channel"), per=per)
     if method == "balance":
         if n_steps is None:
             raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
         check_counts(n_steps=n_steps)
+    if input_range is not None:
+        pair = isinstance(input_range, tuple | list | np.ndarray) and len(input_range) == 2
+        if not (pair and all(map(is_number, input_range)) and -np.inf < input_range[0] <= input_range[1] < np.inf):
+            raise SettingsError(f"input_range must be the smallest and the largest input, got {shown(input_range)}")
     if method == "model":
         needed_range(network.model, input_range)
-    if input_range is not None and not (len(input_range) == 2 and -np.inf < input_range[0] <= input_range[1] < np.inf):
-        raise SettingsError(f"input_range must be the smallest and the largest input, got {input_range!r}")
 
 
 def _with_scalable_input(model):

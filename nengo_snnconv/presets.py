@@ -1,5 +1,6 @@
 """Published networks by name, as untrained Keras models."""
 
+from .checks import check_counts, check_seed, shown
 from .compat import tf
 from .exceptions import SettingsError
 
@@ -119,10 +120,23 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
     Raises
     ------
     SettingsError
-        If there is no such preset.
+        If there is no such preset, another argument cannot work, or the images are too small for its layers.
     """
-    if name not in PRESETS:
-        raise SettingsError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise SettingsError(f"there is no preset {shown(name)}; there are {', '.join(PRESETS)}")
+    if not isinstance(input_shape, tuple | list) or len(input_shape) != 3:
+        raise SettingsError(f"input_shape must be (height, width, channels), got {shown(input_shape)}")
+    for part, size in zip(("height", "width", "channels"), input_shape, strict=True):
+        check_counts(**{f"input_shape: {part}": size})
+    check_counts(classes=classes)
+    check_seed(seed)
+    try:
+        return _made(name, input_shape, classes, seed)
+    except ValueError as error:
+        raise SettingsError(f"input_shape={tuple(input_shape)} is too small for the layers of {name!r}") from error
+
+
+def _made(name, input_shape, classes, seed):
     stack = _Stack(input_shape, seed)
     PRESETS[name](stack, classes)
     return tf.keras.Model(stack.input, stack.end, name=name)

@@ -6,9 +6,10 @@ import numpy as np
 from nengo.params import Default
 
 from .build.network import check_network
+from .checks import check_counts, check_flags, check_memory
 from .input_range import warn_of_range
 from .inputs import as_inputs
-from .runner import Runner, run_length
+from .runner import Runner, check_running, run_length
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,8 +72,14 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         If the back end cannot run the network.
     """
     check_network(network)
+    check_running(backend=backend, synapse=synapse, dt=dt)
+    check_flags(potentials=potentials)
     inputs = as_inputs(network.model, x, n_steps)
     n_steps = run_length(network, n_steps, inputs)
+    check_counts(n_steps=n_steps)
+    kept = sum(map(network.model.size, [*network.model.neurons, network.model.input, network.model.output]))
+    everything = f"all that the network does for {len(inputs)} images in n_steps={n_steps} steps"
+    check_memory(4 * kept * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
     warn_of_range(network.model, x)
     runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), potentials=potentials)
     with runner:

@@ -4,14 +4,15 @@ import warnings
 
 import numpy as np
 from nengo.params import Default
-from nengo.synapses import SynapseParam
 
 from . import metrics
-from .backends import BACKENDS, FastBackend, opened
+from .backends import FastBackend, check_backend, opened
 from .build.trainable import check_collected
-from .checks import check_counts, check_run
-from .exceptions import ConversionError, SettingsError
+from .checks import check_choice, check_counts, check_dt, check_flags, check_positive, check_run, check_workers_count
+from .exceptions import SettingsError
 from .inputs import Images
+from .neurons.arguments import as_synapse, check_synapse
+from .simulator.engine import PRECISIONS
 
 DEFAULT_STEPS = 30
 # steps between which counts are collected, which then take no more memory in longer runs
@@ -48,11 +49,18 @@ class Runner:
         activity=True,
         precision="float32",
         threads=None,
+        threads_of_job=None,
     ):
-        check_counts(minibatch_size=minibatch_size, **({} if threads is None else {"threads": threads}))
         check_run(n_steps, skip_steps, dt)
-        if backend is not None and backend not in BACKENDS:
-            raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
+        check_flags(potentials=potentials)
+        check_running(
+            backend=backend,
+            minibatch_size=minibatch_size,
+            synapse=synapse,
+            memory_mb=memory_mb,
+            precision=precision,
+            threads=threads,
+        )
         check_collected(network)
         model, settings = network.model, network.settings
         _check_rates(settings, dt)
@@ -66,7 +74,7 @@ class Runner:
         self.accumulates = settings.accumulates and synapse is Default
         if skip_steps and not self.accumulates:
             raise SettingsError("skip_steps is for averaged scores; filtered ones forget the first steps by themselves")
-        self.synapse = SynapseParam("synapse").coerce(None, settings.output_synapse if synapse is Default else synapse)
+        self.synapse = as_synapse(settings.output_synapse if synapse is Default else synapse)
         self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
         self.potentials = self.spiking if potentials else []
         if potentials:
@@ -76,9 +84,11 @@ class Runner:
         self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
         minibatch_size = min(minibatch_size, n_images)
         weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
-        own = {"counted": None if activity else weights, "memory_mb": memory_mb, "precision": precision}
-        own["threads"] = threads
-        self.simulator = opened(backend, network, self.recorded, minibatch_size, dt, self.potentials, **own)
+        hints = {"counted": None if activity else weights, "memory_mb": memory_mb, "threads": threads_of_job}
+        asked = _asked(precision, threads)
+        self.simulator = opened(
+            backend, network, self.recorded, minibatch_size, dt, self.potentials, hints=hints, **asked
+        )
         self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
@@ -148,6 +158,27 @@ class Runner:
     def counts(self, emitted):
         """Numbers of spikes from what neurons emitted, or from sums of it."""
         return metrics.spike_counts(emitted, self.amplitude, self.dt)
+
+
+def check_running(
+    *, backend=None, minibatch_size=1, synapse=Default, memory_mb=None, precision="float32", threads=None, dt=0.001
+):
+    """Raise an error for arguments of a run, apart from those of its length, that cannot work."""
+    check_counts(minibatch_size=minibatch_size)
+    if memory_mb is not None:
+        check_positive(memory_mb=memory_mb)
+    check_dt(dt)
+    check_choice(PRECISIONS, precision=precision)
+    check_workers_count(threads=threads)
+    if synapse is not Default:
+        check_synapse(synapse=synapse)
+    check_backend(backend, **_asked(precision, threads))
+
+
+def _asked(precision, threads):
+    """Return the options of a back end that differ from what every back end does."""
+    asked = {} if precision == "float32" else {"precision": precision}
+    return asked if threads is None else {**asked, "threads": threads}
 
 
 def run_length(network, n_steps, inputs):

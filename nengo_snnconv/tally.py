@@ -9,7 +9,7 @@ from nengo.params import Default
 from .backends import name_of
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
-from .checks import check_counts, check_run
+from .checks import check_counts, check_memory, check_run
 from .progress import progress_bar
 from .runner import Runner, check_input
 
@@ -52,6 +52,9 @@ def simulated(network, inputs, n_steps, progress, watch, **options):
     """The tally of a simulation, step by step, with the options of a Runner."""
     model, started = network.model, time.perf_counter()
     n_items = len(inputs)
+    check_counts(n_steps=n_steps)
+    predictions = f"the predictions for {n_items:,} images after each of n_steps={n_steps} steps"
+    check_memory(4 * n_items * n_steps, predictions, "take fewer steps or fewer images")
     runner = Runner(network, n_steps, n_images=n_items, activity=bool(watch), **options)
     build_seconds = time.perf_counter() - started
     if watch:
@@ -119,5 +122,8 @@ def computed(network, x, n_steps, minibatch_size, dt, progress):
 
 def has_closed_form(network, options, watch):
     """Whether a run can be computed in the place of a simulation: of time to first spike, read as it is."""
-    as_it_is = options["synapse"] in (Default, None) and not options["skip_steps"] and options["precision"] == "float32"
+    unfiltered = options["synapse"] is Default or options["synapse"] is None
+    as_it_is = unfiltered and not options["skip_steps"] and options["precision"] == "float32"
+    # a number of threads is heeded by the simulator only
+    as_it_is = as_it_is and options.get("threads") is None
     return as_it_is and not watch and isinstance(network.settings, FirstSpikeSettings)

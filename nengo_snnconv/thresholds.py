@@ -8,7 +8,7 @@ from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import EDGES, measure, sites, upper_bounds
-from .checks import check_counts, check_images
+from .checks import as_array, check_counts, check_images, check_progress, shown
 from .exceptions import ConversionError, SettingsError
 from .passes import Units
 
@@ -102,6 +102,7 @@ def threshold_errors(network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thre
     SettingsError
         If an argument cannot work, the data do not fit the network, or the layer is never active.
     """
+    check_progress(progress)
     x, layer, n_steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
     # one unit, whose members are the neurons of the layer
@@ -163,15 +164,15 @@ def _check(network, x, layer, n_steps, thresholds):
     names = network.model.neurons
     if not names:
         raise ConversionError("the network has no rectifier, so no neurons that have thresholds")
-    if layer not in (None, *names):
+    if layer is not None and layer not in names:
         raise SettingsError(f"layer must be one of {names}, the layers of neurons, got {layer!r}")
-    n_steps = tuple(np.atleast_1d(n_steps).tolist())
+    n_steps = tuple(np.atleast_1d(as_array(n_steps, "n_steps")).ravel().tolist())
     if not n_steps:
         raise SettingsError("n_steps must hold at least one number of steps")
     for each in n_steps:
         check_counts(n_steps=each)
     if thresholds is not None:
-        values = np.asarray(thresholds, float)
+        values = np.asarray(as_array(thresholds, "thresholds"), float)
         if values.ndim != 1 or not len(values) or not (np.isfinite(values) & (values > 0)).all():
-            raise SettingsError(f"thresholds must be numbers above 0, one after another, got {thresholds!r}")
+            raise SettingsError(f"thresholds must be numbers above 0, one after another, got {shown(thresholds)}")
     return check_images(network.model, x), names[0] if layer is None else layer, n_steps

@@ -193,6 +193,10 @@ def test_wrong_usage(arguments):
         (["--input-threshold", "2"], "--input-threshold goes with --input poisson, not with --input constant"),
         (["--balance-steps", "8"], "--balance-steps goes with --method balance, not with --method data"),
         (["--no-evaluate", "--report", "r.html"], "--report does not go with --no-evaluate"),
+        (["--no-evaluate", "--backend", "nengo"], "--backend does not go with --no-evaluate"),
+        (["--no-evaluate", "--minibatch-size", "5"], "--minibatch-size does not go with --no-evaluate"),
+        (["--no-evaluate", "--skip-steps", "5"], "--skip-steps does not go with --no-evaluate"),
+        (["--no-evaluate", "--steps", "5"], "--steps does not go with --no-evaluate"),
     ],
 )
 def test_options_that_would_change_nothing_are_wrong_usage(options, message, capsys):
@@ -216,6 +220,9 @@ def test_options_that_would_change_nothing_are_wrong_usage(options, message, cap
             "--events goes with --data that are images: n-mnist is events already",
         ),
         (["evaluate", "a.npz", "--data", "n-mnist", "--events", "--steps", "4"], "n-mnist is events already"),
+        (["gui", "a.npz", "--write-script", "a.py", "--port", "8080"], "--port does not go with --write-script"),
+        (["gui", "a.npz", "--write-script", "a.py", "--no-browser"], "--no-browser does not go with --write-script"),
+        (["to-ttfs", "a.keras", "b.npz", "--no-evaluate", "--backend", "nengo"], "--backend does not go with"),
     ],
 )
 def test_other_wrong_usage(arguments, message, capsys):

@@ -103,7 +103,9 @@ class TestFile:
         assert not (tmp_path / "1.bin").exists()
 
     def test_events_that_cannot_be_read_back(self, tmp_path, rng):
-        with pytest.raises(snc.DatasetError, match="runs backwards; sort them"):
+        with pytest.raises(
+            snc.DatasetError, match="cannot be written: the time of the events runs backwards, .*: sort them"
+        ):
             ev.write_events(tmp_path / "1.bin", random_events(rng, 9)[::-1])
         with pytest.raises(snc.DatasetError, match=r"1.bin cannot be written: .*polarity, t missing"):
             ev.write_events(tmp_path / "1.bin", np.zeros(3, [("x", "u1"), ("y", "u1")]))

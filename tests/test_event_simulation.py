@@ -210,7 +210,7 @@ def test_many_events_find_room():
         ({"n_jobs": 0}, "n_jobs"),
         ({"threshold_on": 0}, "threshold_on must be above 0"),
         ({"black_level": 0}, "black_level must be above 0"),
-        ({"blur_px": -1}, "blur_px must not be below 0"),
+        ({"blur_px": -1}, "blur_px must be a finite number, 0 or more, got -1"),
         ({"noise_on_hz": np.nan}, "noise_on_hz"),
         ({"path": [(0, 0)]}, "path must be two or more rows"),
         ({"path": [(5, 0, 0), (10, 1, 1)]}, "begin at 0"),
@@ -242,6 +242,27 @@ def test_statistics_of_few_events():
     # OFF: 2000 us; ON: 110,000 us, which is long
     np.testing.assert_array_equal(statistics.intervals_us[2], [2050, 50_050])
     assert json.loads(json.dumps(statistics.to_dict()))["parts"] == [[1, 1], [0, 0.5], [0, 0.5]]
+
+
+@pytest.mark.parametrize("offset", [-1_000_000, 3_600_000_000, 1_650_000_000_000_000])
+def test_statistics_of_absolute_times(offset):
+    rng = np.random.default_rng(0)
+    kinds = [("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "i8")]
+    early = np.zeros(300, kinds)
+    early["t"] = np.sort(rng.integers(0, 300_000, 300))
+    early["t"] -= early["t"][0]
+    early["x"], early["polarity"] = rng.integers(0, 3, 300), rng.random(300) < 0.5
+    late = early.copy()
+    late["t"] += offset
+    one, other = (event_statistics(Recordings.of([each] * 2, [0, 1], (3, 3))) for each in (early, late))
+    assert (one.from_first_event, other.from_first_event) == (False, True)
+    np.testing.assert_array_equal(one.rate, other.rate)
+    np.testing.assert_array_equal(one.density, other.density)
+    np.testing.assert_array_equal(one.intervals_us, other.intervals_us)
+    assert not any(one.compare(other).values())
+    if offset > 0:
+        with pytest.raises(SettingsError, match=r"bins: use bin_us=\d+ or more, or from_first_event=True"):
+            event_statistics(Recordings.of([late], [0], (3, 3)), from_first_event=False, bin_us=1)
 
 
 def test_statistics_equal_to_themselves_and_not_to_others(images):

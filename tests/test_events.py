@@ -22,6 +22,95 @@ def recordings(rng):
     return ev.Recordings.of([random_events(rng, n) for n in lengths], [3, 1, 4, 1, 5], numbers=[7, 8, 9, 20, 21])
 
 
+class TestOrder:
+    """Events are in the order of time, or refused: by whatever takes them, for each split alike."""
+
+    def swapped(self, rng, n, place):
+        events = random_events(rng, n)
+        events["t"] = 10 * np.arange(n)
+        events["t"][place] += 11
+        return events
+
+    def test_recordings_are_looked_at_when_they_are_made(self, rng):
+        fine = random_events(rng, 9)
+        for recordings in ([self.swapped(rng, 9, 3)], [fine, self.swapped(rng, 9, 3), fine]):
+            with pytest.raises(snc.SettingsError, match="from 41 to 40 microseconds after event 3: sort them"):
+                ev.Recordings.of(recordings, range(len(recordings)))
+        with pytest.raises(snc.SettingsError, match="the time of recording 1 runs backwards"):
+            ev.Recordings.of([fine, self.swapped(rng, 9, 3)], [0, 1])
+
+    @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 100])
+    def test_each_place_and_only_within_recordings(self, rng, monkeypatch, chunk):
+        from nengo_snnconv.events import event as module
+
+        monkeypatch.setattr(module, "_CHUNK", chunk)
+        starts, stops = [0, 5, 12, 12, 15], [5, 10, 12, 13, 20]
+        for place in range(20):
+            events = random_events(rng, 21)
+            events["t"] = 10 * np.arange(21)
+            events["t"][place] += 11
+            inside = any(start <= place and place + 1 < stop for start, stop in zip(starts, stops, strict=True))
+            if inside:
+                with pytest.raises(snc.SettingsError, match="runs backwards"):
+                    ev.Recordings(events, starts, stops, range(5))
+            else:
+                assert len(ev.Recordings(events, starts, stops, range(5))) == 5
+
+    def test_whatever_takes_recordings_takes_those(self, rng, tmp_path):
+        events = self.swapped(rng, 9, 3)
+        with pytest.raises(snc.DatasetError, match="runs backwards"):
+            ev.write_events(tmp_path / "1.bin", events)
+        fine = ev.Recordings.of([random_events(rng, 9)], [0])
+        with pytest.raises(snc.SettingsError, match="runs backwards"):
+            fine.transformed(lambda events: events[::-1])
+        assert np.array_equal(fine[[0]][0], fine[0])
+
+    def test_equal_times_are_in_order(self):
+        events = np.concatenate([event(0, 0, 9), event(1, 0, 9)])
+        assert ev.event_frames(events, 2, (3, 6)).sum() == 2
+
+    def test_unsigned_times_that_ran_over(self):
+        events = np.zeros(2, [("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "u4")])
+        events["t"] = 2**32 - 1, 3
+        with pytest.raises(snc.SettingsError, match="from 4294967295 to 3 microseconds after event 0"):
+            ev.Recordings.of([events], [0])
+
+
+class TestFields:
+    @pytest.mark.parametrize("name", ["p", "on", "pol"])
+    def test_names_of_other_packages(self, name):
+        import numpy.lib.recfunctions
+
+        events = np.zeros(3, [("x", "i2"), ("y", "i2"), ("ts", "i8"), (name, "?")])
+        calls = [lambda e: ev.Recordings.of([e], [0]), lambda e: ev.event_frames(e, 2, (3, 3)), snc.plot_events]
+        for call in calls:
+            with pytest.raises(snc.SettingsError, match="polarity, t missing: rename them, numpy.lib.recfunctions"):
+                call(events)
+        renamed = numpy.lib.recfunctions.rename_fields(events, {"ts": "t", name: "polarity"})
+        assert len(ev.Recordings.of([renamed], [0])) == 1
+
+    def test_seconds(self):
+        seconds = np.zeros(3, [("t", "f8"), ("x", "i2"), ("y", "i2"), ("polarity", "i1")])
+        seconds["t"] = 0.045, 0.05, 0.0900000001
+        with pytest.raises(snc.SettingsError, match=r"of seconds these are numpy.round\(1e6 \* t\)"):
+            ev.Recordings.of([seconds], [0])
+        events = np.zeros(3, [("x", "i2"), ("y", "i2"), ("polarity", "i1"), ("t", "i8")])
+        events["t"] = np.round(1e6 * seconds["t"])
+        assert events["t"].tolist() == [45_000, 50_000, 90_000]
+        frames = ev.Recordings.of([events], [0]).frames(3, split="time")
+        assert frames.sum(axis=(0, 2, 3, 4)).tolist() == [2, 0, 1]
+
+    def test_transforms_need_what_they_use(self):
+        events = np.zeros(2, [("x", "i2"), ("y", "i2"), ("t", "i8")])
+        assert len(ev.stabilise(events)) == len(ev.crop(events, (3, 3))) == len(ev.downsample(events, 2)) == 2
+
+    def test_absolute_times_are_not_those_of_a_path(self):
+        events = np.zeros(2, ev.EVENT)
+        events["t"] = 10**9
+        with pytest.raises(snc.SettingsError, match="after path ends: .* subtract that of the first event"):
+            ev.stabilise(events)
+
+
 def event(x, y, t, polarity=True):
     return np.array([(x, y, polarity, t)], ev.EVENT)
 
@@ -92,19 +181,22 @@ class TestFrames:
         with pytest.raises(snc.SettingsError, match="x=-1, y=0, outside"):
             ev.event_frames(events, 1, (3, 6))
 
-    def test_time_that_runs_backwards(self):
+    @pytest.mark.parametrize(("split", "window_us"), [("count", None), ("time", None), ("window", 11_000)])
+    def test_time_that_runs_backwards(self, split, window_us):
         events = np.concatenate([event(0, 0, 9), event(0, 0, 8)])
-        with pytest.raises(snc.SettingsError, match="backwards: sort them"):
-            ev.event_frames(events, 2, (3, 6), split="time")
+        with pytest.raises(snc.SettingsError, match="backwards, from 9 to 8 .*: sort them"):
+            ev.event_frames(events, 2, (3, 6), split=split, window_us=window_us)
+        ordered = events[np.argsort(events["t"], kind="stable")]  # as the message says
+        assert ev.event_frames(ordered, 2, (3, 6), split=split, window_us=window_us).sum() == 2
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             ({"n_steps": 0}, "n_steps must be a positive integer, got 0"),
-            ({"split": "equal"}, "split must be one of count, time, window; got 'equal'"),
+            ({"split": "equal"}, "split must be one of 'count', 'time', 'window'; got 'equal'"),
             ({"split": "window"}, "which needs it"),
             ({"window_us": 5}, "is for split='window'"),
-            ({"split": "window", "window_us": 0}, "above 0 microseconds and finite, got 0"),
+            ({"split": "window", "window_us": 0}, "window_us must be above 0 and finite, got 0"),
         ],
     )
     def test_impossible_settings(self, recordings, arguments, message):
@@ -210,7 +302,7 @@ class TestTransforms:
     @pytest.mark.parametrize(
         ("call", "message"),
         [
-            (lambda events: ev.crop(events, (0, 4)), "height must be a positive integer, got 0"),
+            (lambda events: ev.crop(events, (0, 4)), r"shape must be height and width in pixels, .* got \(0, 4\)"),
             (lambda events: ev.crop(events, (4, 4), (0, -1)), r"corner must be .* got \(0, -1\)"),
             (lambda events: ev.downsample(events, 1.5), "factor must be a positive integer, got 1.5"),
             (lambda events: ev.stabilise(events, [(0, 1)]), "rows of microseconds, x, y with increasing times"),

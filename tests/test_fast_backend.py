@@ -117,7 +117,7 @@ class TestPrecision:
 
     def test_it_is_checked(self, rng):
         network, x = spiking(small_cnn(), rng)
-        with pytest.raises(snc.SettingsError, match="precision must be one of .*, got 'float16'"):
+        with pytest.raises(snc.SettingsError, match="precision must be one of 'float32', 'bfloat16'; got 'float16'"):
             snc.evaluate(network, x, [0] * 7, n_steps=3, precision="float16")
         with pytest.raises(snc.SettingsError, match="'bfloat16' is of the back end 'fast' only"):
             snc.evaluate(network, x, [0] * 7, n_steps=3, precision="bfloat16", backend="nengo_dl")

@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat", "machine"),
-    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "input_range", "counting")
+    ("checks", "model", "keras_reader", "passes", "encoding", "datasets", "metrics", "input_range", "counting")
     + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")

@@ -216,7 +216,7 @@ class TestPoissonInput:
             (np.ones((1, 2)), 0, 1, "n_steps must be a positive integer"),
             (np.ones((1, 2)), 2.5, 1, "n_steps must be a positive integer"),
             (np.ones(2), 3, 1, "x must hold finite numbers"),
-            (np.full((1, 2), np.nan), 3, 1, "x must hold finite numbers"),
+            (np.full((1, 2), np.nan), 3, 1, "x must be finite"),
         ],
     )
     def test_bad_arguments(self, x, n_steps, threshold, message):

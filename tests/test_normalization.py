@@ -194,7 +194,7 @@ class TestHardCases:
         ({"x": None}, "method='data' needs calibration data"),
         ({"percentile": 0}, "percentile must be above 0 and at most 100"),
         ({"percentile": 101}, "percentile must be above 0 and at most 100"),
-        ({"per": "neuron"}, "per must be 'layer' or 'channel'"),
+        ({"per": "neuron"}, "per must be one of None, 'layer', 'channel'"),
         ({"method": "balance", "n_steps": 0}, "n_steps must be a positive integer"),
         ({"method": "balance"}, "needs n_steps"),
         ({"batch_size": 0}, "batch_size must be a positive integer"),

@@ -284,7 +284,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"seed": None}, "seed must be an integer from 0"),
+            ({"seed": None}, "seed must be a whole number from 0"),
             ({"optimizer": "adamm"}, "optimizer='adamm' is not one of Keras'"),
             ({"loss": "mze"}, "loss='mze' needs targets"),
             ({"loss": "sparse_mze"}, "loss='sparse_mze' is not one of Keras'"),
@@ -293,7 +293,7 @@ class TestRefused:
             ({"early_stopping": 0, "validation_split": 0.5}, "early_stopping must be a positive integer"),
             ({"epochs": 0}, "epochs must be a positive integer"),
             ({"batch_size": 2.5}, "batch_size must be a positive integer"),
-            ({"engine": "torch"}, "engine must be one of keras, nengo_dl"),
+            ({"engine": "torch"}, "engine must be one of 'keras', 'nengo_dl'; got 'torch'"),
             ({"schedule": "step"}, "schedule must be 'cosine'"),
             ({"validation_split": 1}, r"validation_split must be in \[0, 1\)"),
             ({"early_stopping": 3}, "early_stopping needs validation"),
@@ -359,7 +359,7 @@ class TestRandomAffine:
         assert np.abs(rows - 13.5).max() < 0.1
 
     def test_refused(self):
-        with pytest.raises(snc.SettingsError, match="scale=1.5"):
+        with pytest.raises(snc.SettingsError, match=r"scale must be in \[0, 1\), got 1.5"):
             snc.random_affine(scale=1.5)
 
 

@@ -164,8 +164,9 @@ class TestData:
 
         x, y = problem
         assert train((Own(x), y), epochs=1).history["loss"]  # lists will do
-        for wrong in (x[:, :3], np.full_like(x, np.nan)):
-            with pytest.raises(snc.SettingsError, match=r"Own.batch must give finite numbers \(items, 4, 6, 6, 2\)"):
+        shape = r"Own.batch must give finite numbers \(items, 4, 6, 6, 2\)"
+        for wrong, message in ((x[:, :3], shape), (np.full_like(x, np.nan), "Own.batch must be finite")):
+            with pytest.raises(snc.SettingsError, match=message):
                 train((Own(wrong), y), epochs=1)
 
     def test_whole_numbers_become_floats_a_batch_at_a_time(self, problem):

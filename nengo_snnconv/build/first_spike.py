@@ -7,6 +7,7 @@ import typing
 import nengo
 import numpy as np
 
+from ..checks import check_flags, check_positive
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
 from ..metrics import is_event_source
@@ -34,8 +35,8 @@ class FirstSpikeSettings(NativeBase):
         super().__post_init__()
         if not isinstance(self.neuron_type, TimeToFirstSpike):
             raise SettingsError(f"neuron_type must be a TimeToFirstSpike, got {self.neuron_type!r}")
-        if not 0 < self.x_max < np.inf:
-            raise SettingsError(f"x_max must be above 0 and finite, got {self.x_max!r}")
+        check_positive(x_max=self.x_max)
+        check_flags(signed=self.signed)
 
     @property
     def input_height(self):

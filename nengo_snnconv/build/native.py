@@ -7,10 +7,11 @@ import typing
 import nengo
 import numpy as np
 
+from ..checks import check_choice, check_flags, check_positive
 from ..compat import nengo_dl
 from ..exceptions import SettingsError
 from ..model import layers as specs
-from ..neurons.arguments import replaced
+from ..neurons.arguments import check_synapse, replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
@@ -45,11 +46,13 @@ class NativeSettings(NativeBase):
                 "neuron_type must be an instance of a Nengo neuron type, such as "
                 f"nengo_snnconv.IntegrateAndFire(); got {self.neuron_type!r}"
             )
-        for name, choices in (("input_coding", INPUT_CODINGS), ("readout", READOUTS)):
-            if getattr(self, name) not in choices:
-                raise SettingsError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if not 0 < self.input_threshold < np.inf:
-            raise SettingsError(f"input_threshold must be above 0 and finite, got {self.input_threshold!r}")
+        check_choice(INPUT_CODINGS, input_coding=self.input_coding)
+        check_choice(READOUTS, readout=self.readout)
+        check_positive(input_threshold=self.input_threshold)
+        if self.max_rate is not None:
+            check_positive(max_rate=self.max_rate)
+        check_synapse(synapse=self.synapse, output_synapse=self.output_synapse)
+        check_flags(direct=self.direct)
         if self.readout == "spikes" and not self.neuron_type.spiking:
             raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
         self.match  # noqa: B018 -- raises where the type does not do

@@ -2,13 +2,14 @@
 
 import abc
 import dataclasses
-import numbers
 import typing
 
 import nengo
 
+from ..checks import check_seed
 from ..compat import tf
 from ..exceptions import SettingsError
+from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_intruders
 
 
@@ -68,8 +69,7 @@ class NativeBase(Settings):
     """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
 
     def __post_init__(self):
-        if not (self.seed is None or (isinstance(self.seed, numbers.Integral) and 0 <= self.seed < 2**32)):
-            raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {self.seed!r}")
+        check_seed(self.seed, optional=True)
 
     def rate(self, model, name):
         """The rectifier as a Keras layer: what the neurons stand for."""
@@ -121,6 +121,9 @@ class ConvNetwork(nengo.Network):
     """
 
     def __init__(self, model, settings, label=None):
+        for name, value, kind in (("model", model, Model), ("settings", settings, Settings)):
+            if not isinstance(value, kind):
+                raise SettingsError(f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)")
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
         self.model = model

@@ -1,11 +1,12 @@
 """The rate network as a plain Keras model: what training sees, and the ANN that spikes are compared with."""
 
+from ..checks import shown
 from ..compat import tf
+from ..exceptions import SettingsError
 from ..model import layers as specs
 from ..neurons.rates import rate_function
-from .edits import check_unedited
 from .keras_layers import keras_layer
-from .network import ConvNetwork
+from .network import check_network
 
 
 def rate_model(network, layers=None):
@@ -28,9 +29,17 @@ def rate_model(network, layers=None):
     ------
     ConversionError
         If the network's neurons have no rate form.
+    SettingsError
+        If there is no such layer.
     """
-    if isinstance(network, ConvNetwork):
-        check_unedited(network)
+    check_network(network)
+    if layers is not None:
+        names = None if isinstance(layers, str) or not hasattr(layers, "__iter__") else list(layers)
+        unknown = layers if not names else [name for name in names if not _is_layer(network.model, name)]
+        if unknown or not names:
+            known = list(network.model.layers)[:3]
+            raise SettingsError(f"layers must be names of layers, such as {known}, or None; got {shown(unknown)}")
+        layers = names
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises, and says why
     model, tensors = network.model, {}
@@ -50,6 +59,10 @@ def rate_model(network, layers=None):
     else:
         outputs = [tensors[name] for name in layers]
     return tf.keras.Model(tensors[model.input], outputs)
+
+
+def _is_layer(model, name):
+    return isinstance(name, str) and name in model.layers
 
 
 def outputs_of(keras, x, batch_size=500):

@@ -7,6 +7,7 @@ import nengo
 import numpy as np
 from nengo.params import FrozenObject
 
+from ..checks import check_paths
 from ..compat import nengo_dl
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from ..model import Model, read_model, write_model
@@ -49,6 +50,7 @@ def save(network, path):
     ConversionError
         If the network's neuron type or another setting is not one of Nengo's, NengoDL's or our own.
     """
+    check_paths(path=path)
     if isinstance(network, Model):
         write_model(path, network)
         return
@@ -79,6 +81,7 @@ def load(path):
     FileFormatError
         If it is damaged, is not one of ours, or was written by a newer version.
     """
+    check_paths(path=path)
     model, sections = read_model(path)
     if "network" not in sections:
         return model

@@ -7,17 +7,19 @@ import warnings
 import nengo
 import numpy as np
 
+from ..checks import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
 from ..exceptions import ConversionError, SettingsError
 from ..keras_reader import as_model
 from ..model import layers as specs
+from ..neurons.arguments import check_synapse
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import with_own_output
 from .edits import check_unedited
 from .keras_layers import keras_layer
-from .network import ConvNetwork, Settings
+from .network import ConvNetwork, Settings, check_network
 from .objects import connect_output
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
@@ -66,8 +68,12 @@ class TrainableSettings(Settings):
                 f"neuron_type must be an instance of a Nengo neuron type, such as nengo.LIF(amplitude=0.01); "
                 f"got {self.neuron_type!r}"
             )
-        if self.planner not in PLANNERS:
-            raise SettingsError(f"planner must be one of {PLANNERS}, got {self.planner!r}")
+        check_choice(PLANNERS, planner=self.planner)
+        check_synapse(synapse=self.synapse, output_synapse=self.output_synapse)
+        check_flags(stateful=self.stateful)
+        check_seed(self.seed, optional=True)
+        if self.lif_smoothing is not None:
+            check_positive(lif_smoothing=self.lif_smoothing)
         if self.max_rates is None and not hasattr(self.neuron_type, "amplitude"):
             raise SettingsError(f"{self.neuron_type} has no amplitude that says how its rates scale: give max_rates")
         self._check_rates()
@@ -95,7 +101,11 @@ class TrainableSettings(Settings):
             )
 
     def _check_rates(self):
-        if any(isinstance(value, nengo.dists.Distribution) for value in (self.rates_at_one, self.intercepts)):
+        given = {"max_rates": self.rates_at_one, "intercepts": self.intercepts}
+        for name, value in given.items():
+            if not isinstance(value, nengo.dists.Distribution) and not as_float32(value, name).size:
+                raise SettingsError(f"{name} must be a number, or one for each neuron, got {shown(value)}")
+        if any(isinstance(value, nengo.dists.Distribution) for value in given.values()):
             return  # what is drawn is not known yet
         tau_ref = getattr(self.neuron_type, "tau_ref", 0)
         limit = 1 / tau_ref if tau_ref else np.inf
@@ -283,6 +293,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
     SettingsError, ConversionError
         If a setting cannot work; if the neuron type has no rate form.
     """
+    check_flags(output_neurons=output_neurons)
     neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
     settings = TrainableSettings(neuron_type=neuron_type, **settings)
     rates = settings.rates_at_one
@@ -334,6 +345,7 @@ def collect_trained(network):
     -------
     ConvNetwork
     """
+    check_network(network)
     if not isinstance(network.settings, TrainableSettings):
         raise ConversionError("only networks made by build_trainable hold arrays that a Simulator trains")
     return network.rebuild(network.model.replace(arrays=live_arrays(network)))

@@ -17,6 +17,8 @@ from .options import (
     check_distinct,
     check_writable,
     companions,
+    finite,
+    percentage,
     positive,
     positive_or_infinite,
 )
@@ -68,7 +70,10 @@ def add_convert(commands):
         help="take the first N training images (default: 1000)",
     )
     scaling.add_argument(
-        "--percentile", type=float, metavar="P", help="of the activations, for data; 100: the largest (default: 99.9)"
+        "--percentile",
+        type=percentage,
+        metavar="P",
+        help="of the activations, for data; 100: the largest (default: 99.9)",
     )
     scaling.add_argument(
         "--per", choices=("layer", "channel"), help="what shares a scale (default: channel for balance, else layer)"
@@ -87,7 +92,7 @@ def add_convert(commands):
     neurons.add_argument(
         "--reset", choices=("subtract", "zero"), help="of the potential after a spike, for if (default: subtract)"
     )
-    neurons.add_argument("--initial-potential", type=float, metavar="V", help="in thresholds, for if (default: 0.5)")
+    neurons.add_argument("--initial-potential", type=finite, metavar="V", help="in thresholds, for if (default: 0.5)")
     neurons.add_argument(
         "--max-spikes", type=positive_or_infinite, metavar="N", help="most in a step, or inf, for if (default: 1)"
     )
@@ -168,13 +173,15 @@ def _dry_run(source):
 def _check_usage(options):
     if options.output is None:
         options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
+    if options.no_evaluate and options.method != "balance" and options.steps != options.default_of("steps"):
+        options.wrong_usage("--steps does not go with --no-evaluate, unless thresholds are balanced for them")
     check_output(options)
 
 
 def check_output(options):
-    """End where files cannot be written, or are asked for that no evaluation would write."""
-    for name in ("report", "test_images"):
-        if options.no_evaluate and getattr(options, name) is not None:
+    """End where files cannot be written, or where options of the evaluation are given and there is none."""
+    for name in ("report", "test_images", "backend", "minibatch_size", "skip_steps"):
+        if options.no_evaluate and getattr(options, name) != options.default_of(name):
             options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
     check_writable(options.output)
     if options.report:

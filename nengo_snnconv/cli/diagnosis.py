@@ -11,6 +11,7 @@ from .options import (
     add_picture,
     add_simulation,
     add_steps,
+    at_least_zero,
     check_distinct,
     check_picture,
     check_writable,
@@ -28,7 +29,7 @@ def add_diagnose(commands):
     add_simulation(parser)
     parser.set_defaults(test_images=500)
     parser.add_argument(
-        "--max-loss", type=float, default=1.0, metavar="POINTS", help="percentage points that may be lost"
+        "--max-loss", type=at_least_zero, default=1.0, metavar="POINTS", help="percentage points that may be lost"
     )
     add_picture(parser)
     parser.add_argument(

@@ -6,6 +6,7 @@ import pathlib
 from .conversion import check_output, data_for, opened, print_reading
 from .evaluation import run_with_spikes
 from .options import (
+    above_zero,
     add_command,
     add_data,
     add_input_range,
@@ -13,6 +14,7 @@ from .options import (
     add_source,
     check_distinct,
     companions,
+    percentage,
     positive,
 )
 
@@ -43,7 +45,7 @@ def add_to_ttfs(commands):
         default="search",
         help="search (least error on data), percentile, max (the largest that the weights allow), or a number",
     )
-    parser.add_argument("--percentile", type=float, metavar="P", help="of the activations (default: 99.9)")
+    parser.add_argument("--percentile", type=percentage, metavar="P", help="of the activations (default: 99.9)")
     parser.add_argument(
         "--per", choices=("layer", "channel"), help="what shares a threshold (default: channel for search, else layer)"
     )
@@ -60,7 +62,7 @@ def _threshold(text):
     if text in THRESHOLDS:
         return text
     try:
-        return float(text)
+        return above_zero(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be {', '.join(THRESHOLDS)} or a number, got {text}") from error
 

@@ -34,6 +34,9 @@ def gui(options):
     from ..gui import write_gui_script
     from ..gui.server import serve
 
+    for name, given in (("port", options.port is not None), ("no-browser", options.no_browser)):
+        if given and options.write_script:
+            options.wrong_usage(f"--{name} does not go with --write-script, which starts nothing")
     check_distinct(options, network=options.network, script=options.write_script, json=options.json)
 
     def write(path):

@@ -25,9 +25,9 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def add_command(commands, name, run, summary, description=None, seed=0):
     """A parser for a command, with the options that each command has."""
     parser = commands.add_parser(name, help=summary, description=description or summary, formatter_class=_Help)
-    parser.set_defaults(run=run, wrong_usage=parser.error)
+    parser.set_defaults(run=run, wrong_usage=parser.error, default_of=parser.get_default)
     own = " (default: that of the file)" if seed is None else ""
-    parser.add_argument("--seed", type=natural, default=seed, help=f"of everything that is drawn at random{own}")
+    parser.add_argument("--seed", type=seed_number, default=seed, help=f"of everything that is drawn at random{own}")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there too, for machines")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     return parser
@@ -101,7 +101,7 @@ def add_workers(parser):
     workers = parser.add_argument_group("many at once")
     workers.add_argument(
         "--jobs",
-        type=positive,
+        type=n_workers,
         metavar="N",
         help="processes on this machine (default: this one, and one for each core where it takes long)",
     )
@@ -141,22 +141,44 @@ def save_picture(axes, path):
     print(f"{'picture':<26} {path.resolve()}")
 
 
-def positive(text):
+# the limits of the functions that are called, in ..checks, which loads NumPy
+LARGEST_COUNT, LARGEST_SEED, MOST_WORKERS = 2**31 - 1, 2**32 - 1, 1024
+
+
+def _whole(text, low, high):
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    if value < low:
+        raise argparse.ArgumentTypeError(f"must be {low} or more, got {value}")
+    if value > high:
+        raise argparse.ArgumentTypeError(f"must be {high} or less, got {value}")
     return value
+
+
+def positive(text):
+    return _whole(text, 1, LARGEST_COUNT)
 
 
 def natural(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, got {value}")
-    return value
+    return _whole(text, 0, LARGEST_COUNT)
+
+
+def seed_number(text):
+    return _whole(text, 0, LARGEST_SEED)
+
+
+def n_workers(text):
+    return _whole(text, 1, MOST_WORKERS)
 
 
 def positive_or_infinite(text):
     return math.inf if text == "inf" else positive(text)
+
+
+def finite(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, got {text}")
+    return value
 
 
 def above_zero(text):
@@ -170,6 +192,20 @@ def at_least_zero(text):
     value = float(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"must be 0 or more, got {text}")
+    return value
+
+
+def fraction(text):
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be 0 or more and below 1, got {text}")
+    return value
+
+
+def percentage(text):
+    value = float(text)
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 100, got {text}")
     return value
 
 

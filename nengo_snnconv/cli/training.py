@@ -5,7 +5,17 @@ import pathlib
 import time
 
 from .evaluation import load_data, run_with_spikes
-from .options import add_command, add_events, at_least_zero, check_writable, companions, positive, shows_recordings
+from .options import (
+    above_zero,
+    add_command,
+    add_events,
+    at_least_zero,
+    check_writable,
+    companions,
+    fraction,
+    positive,
+    shows_recordings,
+)
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
@@ -64,7 +74,7 @@ def add_train(commands):
     )
     parser.add_argument("--epochs", type=positive, default=10)
     parser.add_argument("--batch-size", type=positive, default=100)
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="annealed to 0 by a cosine")
+    parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
     parser.add_argument(
         "--no-augment", action="store_true", help="train on the images as they are, not moved at random"
     )
@@ -75,7 +85,7 @@ def add_train(commands):
         metavar="W",
         help="weight in the loss of the share of neurons that are active; 1 to 3 make networks that need few spikes",
     )
-    parser.add_argument("--validation-split", type=float, default=0.0, help="share of the images to validate on")
+    parser.add_argument("--validation-split", type=fraction, default=0.0, help="share of the images to validate on")
     parser.add_argument(
         "--early-stopping", type=positive, metavar="EPOCHS", help="stop when validation does not improve"
     )

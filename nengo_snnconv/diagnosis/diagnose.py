@@ -11,11 +11,12 @@ from ..bounds import activity_bounds, quantisation_bound, why_unbounded
 from ..build.edits import check_unedited
 from ..build.native import NativeSettings
 from ..build.network import ConvNetwork, described, table
-from ..checks import check_counts, check_data
+from ..checks import check_data, check_progress, check_run, is_number, shown
 from ..evaluation import Evaluation, evaluate
 from ..exceptions import ConversionError, SettingsError
 from ..model.layers import Rectifier
 from ..neurons.integrate_and_fire import IntegrateAndFire
+from ..runner import check_running
 from .decomposition import Decomposition
 from .findings import OF_STEPS, find
 from .responses import ChargeResponse
@@ -363,11 +364,13 @@ def diagnose(
     check_unedited(network)
     if not network.settings.neuron_type.spiking:
         raise ConversionError("the network has rates instead of spikes, which lose nothing: call to_spiking first")
-    if not (isinstance(max_loss, int | float | np.number) and 0 <= max_loss < np.inf):
-        raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {max_loss!r}")
+    if not is_number(max_loss) or not 0 <= max_loss < np.inf:
+        raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {shown(max_loss)}")
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):
         raise ConversionError("the network has no rectifier, so no neurons: there is nothing to diagnose")
-    check_counts(n_steps=n_steps)
+    check_run(n_steps, skip_steps, dt)
+    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb)
+    check_progress(progress)
     x, y = check_data(network.model, x, y)
     watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS])
     evaluation = evaluate(

@@ -4,7 +4,8 @@ import dataclasses
 import os
 import pathlib
 
-from ..datasets import ENVIRONMENT_VARIABLE
+from ..checks import check_progress
+from ..datasets import ENVIRONMENT_VARIABLE, check_parts
 from ..exceptions import DatasetError
 from .folders import read_recordings
 from .recordings import Recordings
@@ -70,8 +71,10 @@ def load_events(name="n-mnist", *, train=None, test=None, progress=None):
     Orchard et al. (2015), Converting static image datasets to spiking neuromorphic datasets using saccades,
     doi:10.3389/fnins.2015.00437.
     """
-    if name not in _SOURCES:
+    if not isinstance(name, str) or name not in _SOURCES:
         raise DatasetError(f"there are no recordings {name!r}; there are {', '.join(_SOURCES)}")
+    check_parts(train=train, test=test)
+    check_progress(progress)
     folder, sensor, class_names, origin = _SOURCES[name]
     folders = [_data_folder(name, folder, part, origin) for part in ("Train", "Test")]
     recordings = [read_recordings(folder, sensor, progress=progress) for folder in folders]

@@ -6,8 +6,9 @@ An event is 5 bytes, the highest bits first: x (8), y (8), polarity (1; 1 is ON)
 import numpy as np
 
 from ..atomic import atomic_write
+from ..checks import check_paths
 from ..exceptions import DatasetError, SettingsError
-from .event import EVENT, check_fields
+from .event import EVENT, check_fields, check_order, checked_sensor
 
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
 EVENT_BYTES = _PACKED.itemsize
@@ -39,6 +40,8 @@ def read_events(path, sensor=None):
     DatasetError
         If the file is truncated, time runs backwards, or events are outside of the sensor.
     """
+    check_paths(path=path)
+    sensor = None if sensor is None else checked_sensor(sensor)
     with open(path, "rb") as file:
         return decode(file.read(), path, sensor)
 
@@ -95,6 +98,7 @@ def write_events(path, events):
         If fields are missing, or the format cannot hold the events: coordinates above 255 or in row 240, time above
         2**23 - 1 microseconds, time that runs backwards.
     """
+    check_paths(path=path)
     data = encode(events, path)
     with atomic_write(path) as file:
         file.write(data)
@@ -132,7 +136,7 @@ def _check_written(events, path):
             f"{path} cannot be written: in the format, row {OVERFLOW_ROW} says that the camera's clock ran over; crop "
             "or downsample the events"
         )
-    if np.any(events["t"][1:] < events["t"][:-1]):
-        raise DatasetError(
-            f"{path} cannot be written: the time of events runs backwards; sort them: numpy.sort(events, order='t')"
-        )
+    try:
+        check_order(events)
+    except SettingsError as error:
+        raise DatasetError(f"{path} cannot be written: {error}") from error

@@ -8,9 +8,11 @@ import warnings
 
 import numpy as np
 
+from ..checks import check_paths, check_progress
 from ..exceptions import DatasetError, SettingsError
 from ..progress import progress_bar
 from . import cache
+from .event import checked_sensor
 from .files import EVENT_BYTES, decode, write_events
 from .recordings import Recordings
 
@@ -54,6 +56,9 @@ def read_recordings(folder, sensor=(34, 34), *, progress=None):
     DatasetError
         If there are no recordings, a name is no number, or a file is damaged.
     """
+    check_paths(folder=folder)
+    check_progress(progress)
+    sensor = checked_sensor(sensor)
     folder = pathlib.Path(folder).expanduser().resolve()
     files = _list(folder)
     slots = np.array([file.size // EVENT_BYTES for file in files])
@@ -70,8 +75,10 @@ def read_recordings(folder, sensor=(34, 34), *, progress=None):
             f"{files[np.argmin(lengths)].path}: get them again if they should have some",
             stacklevel=2,
         )
-    labels, numbers = [file.label for file in files], [file.number - 1 for file in files]
-    return Recordings(events, starts, starts + lengths, labels, sensor, numbers)
+    labels = np.array([file.label for file in files], np.int64)
+    numbers = np.array([file.number - 1 for file in files], np.int64)
+    # each file's events were found to be in order when it was read
+    return Recordings.in_order(events, starts, starts + lengths, labels, sensor, numbers)
 
 
 def _list(folder):
@@ -104,8 +111,8 @@ def _visible(folder):
 def _number(entry, text, rule, smallest):
     if not (text.isascii() and text.isdigit() and int(text) >= smallest):
         raise DatasetError(
-            f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): name another folder, or rename or "
-            "remove it"
+            f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): rename or remove it, or read the "
+            "files of another layout one by one, Recordings.of([read_events(path) for path in paths], labels, sensor)"
         )
     return int(text)
 
@@ -149,6 +156,10 @@ def write_recordings(folder, recordings, *, progress=None):
     SettingsError
         If two recordings of a class have the same number, or labels or numbers are negative.
     """
+    check_paths(folder=folder)
+    check_progress(progress)
+    if not isinstance(recordings, Recordings):
+        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}")
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise DatasetError(f"{folder} is not empty: name a new folder, so that its recordings are those written")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..checks import check_counts
+from ..checks import check_choice, check_counts, check_flags, check_memory, check_positive
 from ..exceptions import SettingsError
-from .event import check_fields
+from .event import check_fields, check_order, checked_sensor
 
 SPLITS = ("count", "time", "window")
 
@@ -37,10 +37,14 @@ def event_frames(events, n_steps, shape, *, split="count", window_us=None, merge
     Raises
     ------
     SettingsError
-        If an argument cannot work, an event lies outside of the sensor, or, for frames by time, time runs backwards.
+        If an argument cannot work, an event lies outside of the sensor, or time runs backwards.
     """
     check_fields(events)
     check_split(n_steps, split, window_us)
+    shape = checked_sensor(shape, "shape")
+    check_flags(merge_polarities=merge_polarities)
+    check_frames(1, n_steps, shape)
+    check_order(events)
     borders = frame_borders(events, n_steps, split, window_us)
     return count_events(events, borders[None], shape, merge_polarities)[0]
 
@@ -48,22 +52,32 @@ def event_frames(events, n_steps, shape, *, split="count", window_us=None, merge
 def check_split(n_steps, split, window_us):
     """Raise SettingsError where events cannot be split so."""
     check_counts(n_steps=n_steps)
-    if split not in SPLITS:
-        raise SettingsError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+    check_choice(SPLITS, split=split)
     if (split == "window") != (window_us is not None):
         raise SettingsError("window_us, the length of a frame, is for split='window', which needs it")
-    if window_us is not None and not 0 < window_us < np.inf:
-        raise SettingsError(f"window_us must be above 0 microseconds and finite, got {window_us!r}")
+    if window_us is not None:
+        check_positive(window_us=window_us)
+
+
+def check_frames(n_recordings, n_steps, sensor):
+    """Raise SettingsError where the frames of recordings would not fit in memory."""
+    height, width = sensor
+    check_memory(
+        8 * n_recordings * n_steps * height * width,
+        f"n_steps={n_steps} frames of {n_recordings:,} recordings of {width} x {height} pixels",
+        "take fewer steps, make the frames of fewer recordings at a time, or crop or downsample them",
+    )
 
 
 def frame_borders(events, n_steps, split, window_us):
-    """Frame k holds the events from border k up to border k + 1: ndarray of int64, (steps + 1,)."""
+    """Return the borders of frames, int64 (steps + 1,): frame k holds the events from border k up to border k + 1.
+
+    The events are in the order of time.
+    """
     steps = np.arange(n_steps + 1)
     if split == "count":
         return -(-steps * len(events) // n_steps)  # rounded up
     time = events["t"].astype(np.int64)
-    if np.any(time[1:] < time[:-1]):
-        raise SettingsError("the time of events runs backwards: sort them with numpy.sort(events, order='t')")
     time -= time[:1]
     if split == "time":  # the last event ends the last frame
         window_us = (time.max(initial=0) + 1) / n_steps

@@ -5,9 +5,10 @@ import zlib
 
 import numpy as np
 
+from ..checks import as_array, check_flags
 from ..exceptions import SettingsError
-from .event import EVENT, check_fields, checked_sensor
-from .frames import check_split, count_events, frame_borders
+from .event import EVENT, check_fields, check_order, checked_sensor
+from .frames import check_frames, check_split, count_events, frame_borders
 
 
 class Recordings:
@@ -33,20 +34,16 @@ class Recordings:
     Raises
     ------
     SettingsError
-        If fields are missing, or lengths do not fit.
+        If fields are missing, lengths do not fit, or time runs backwards within a recording.
     """
 
     def __init__(self, events, starts, stops, labels, sensor=(34, 34), numbers=None):
         check_fields(events)
         self.events = events
-        labels = np.asarray(labels)
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) and len(labels):
-            raise SettingsError(
-                f"labels must be class numbers, integers (recordings,), got {labels.dtype} {labels.shape}"
-            )
-        self.starts, self.stops, self.labels = (np.asarray(values, np.int64) for values in (starts, stops, labels))
+        self.labels = _whole_numbers(labels, "labels", "class numbers, ")
+        self.starts, self.stops = _whole_numbers(starts, "starts"), _whole_numbers(stops, "stops")
         self.sensor = checked_sensor(sensor)
-        self.numbers = np.arange(len(self.labels)) if numbers is None else np.asarray(numbers, np.int64)
+        self.numbers = np.arange(len(self.labels)) if numbers is None else _whole_numbers(numbers, "numbers")
         if not len(self.starts) == len(self.stops) == len(self.labels) == len(self.numbers):
             raise SettingsError(
                 f"starts, stops, labels and numbers must be equally long, got {len(self.starts)}, {len(self.stops)}, "
@@ -56,10 +53,25 @@ class Recordings:
             raise SettingsError(f"starts and stops must lie between 0 and {len(events)}, the number of events")
         if np.any(self.stops < self.starts):
             raise SettingsError("stops must not be below starts")
+        check_order(events, self.starts, self.stops)
+
+    @classmethod
+    def in_order(cls, events, starts, stops, labels, sensor, numbers):
+        """Return recordings whose arguments are known to be right, without reading all events to see their order."""
+        recordings = cls.__new__(cls)
+        recordings.events, recordings.sensor = events, sensor
+        recordings.starts, recordings.stops, recordings.labels, recordings.numbers = starts, stops, labels, numbers
+        return recordings
 
     @classmethod
     def of(cls, recordings, labels, sensor=(34, 34), numbers=None):
         """Recordings from a sequence of structured arrays, which are copied into one."""
+        sequence = isinstance(recordings, Recordings) or hasattr(recordings, "__iter__")
+        if not sequence or isinstance(recordings, str) or getattr(getattr(recordings, "dtype", None), "names", None):
+            raise SettingsError(
+                f"recordings must be a sequence of structured arrays, such as [events], got {type(recordings).__name__}"
+            )
+        recordings = list(recordings)
         for events in recordings:
             check_fields(events)
         lengths = np.array([len(events) for events in recordings], np.int64)
@@ -74,9 +86,8 @@ class Recordings:
         if np.ndim(index) == 0 and not isinstance(index, slice):
             index = operator.index(index)
             return self.events[self.starts[index] : self.stops[index]]
-        return Recordings(
-            self.events, self.starts[index], self.stops[index], self.labels[index], self.sensor, self.numbers[index]
-        )
+        parts = (array[index] for array in (self.starts, self.stops, self.labels))
+        return Recordings.in_order(self.events, *parts, self.sensor, self.numbers[index])
 
     def __reduce__(self):
         # the events of others, which a slice shares, do not travel with it
@@ -95,6 +106,8 @@ class Recordings:
     def frames(self, n_steps, *, split="count", window_us=None, merge_polarities=False):
         """The frames of all recordings, float32 (recordings, steps, height, width, 2); see :func:`event_frames`."""
         check_split(n_steps, split, window_us)
+        check_flags(merge_polarities=merge_polarities)
+        check_frames(len(self), n_steps, self.sensor)
         borders = np.empty((len(self), n_steps + 1), np.int64)
         for i in range(len(self)):
             borders[i] = self.starts[i] + frame_borders(self[i], n_steps, split, window_us)
@@ -114,6 +127,8 @@ class Recordings:
         -------
         Recordings
         """
+        if not callable(function):
+            raise SettingsError(f"function must take the events of a recording, such as stabilise; got {function!r}")
         events = [function(self[i]) for i in range(len(self))]
         return Recordings.of(events, self.labels, self.sensor if sensor is None else sensor, self.numbers)
 
@@ -124,3 +139,13 @@ class Recordings:
             for name in EVENT.names:  # one by one, for the bytes between them mean nothing
                 crc = zlib.crc32(np.ascontiguousarray(self[i][name]), crc)
         return crc
+
+
+def _whole_numbers(values, name, of=""):
+    """Return a sequence of whole numbers as int64 (recordings,); SettingsError where it is none."""
+    array = as_array(values, name)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer) and len(array):
+        raise SettingsError(f"{name} must be {of}integers (recordings,), got {array.dtype} {array.shape}")
+    if len(array) and array.max() >= 2**63:
+        raise SettingsError(f"{name} must be {of}integers below 2**63, got {array.max()}")
+    return array.astype(np.int64, copy=False)

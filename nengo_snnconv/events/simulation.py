@@ -7,7 +7,16 @@ import os
 
 import numpy as np
 
-from ..checks import check_counts
+from ..checks import (
+    as_array,
+    as_float32,
+    check_flags,
+    check_not_negative,
+    check_positive,
+    check_progress,
+    check_seed,
+    check_workers_count,
+)
 from ..exceptions import SettingsError
 from ..progress import progress_bar
 from .event import EVENT, checked_sensor
@@ -99,15 +108,15 @@ def simulate_recordings(
         If an argument cannot work.
     """
     images, labels, numbers = _checked_images(images, labels, numbers)
-    if not (isinstance(seed, int | np.integer) and seed >= 0):
-        raise SettingsError(f"seed must be a whole number from 0 on, got {seed!r}")
-    positive = {"black_level": black_level, "threshold_off": threshold_off, "threshold_on": threshold_on}
-    rest = {"offset_px": offset_px, "blur_px": blur_px, "refractory_us": refractory_us}
-    rest |= {"threshold_spread": threshold_spread, "threshold_jitter": threshold_jitter}
-    rest |= {"noise_off_hz": noise_off_hz, "noise_on_hz": noise_on_hz}
-    _check_numbers(positive, rest)
+    check_seed(seed, largest=2**128 - 1)
+    check_positive(black_level=black_level, threshold_off=threshold_off, threshold_on=threshold_on)
+    check_not_negative(offset_px=offset_px, blur_px=blur_px, refractory_us=refractory_us)
+    check_not_negative(threshold_spread=threshold_spread, threshold_jitter=threshold_jitter)
+    check_not_negative(noise_off_hz=noise_off_hz, noise_on_hz=noise_on_hz)
+    check_flags(inverted=inverted)
+    check_progress(progress)
+    check_workers_count(n_jobs=n_jobs)
     n_jobs = (os.cpu_count() or 1) if n_jobs is None else n_jobs
-    check_counts(n_jobs=n_jobs)
     sensor = _checked_sensor(sensor)
     camera = _Camera(
         seed=seed,
@@ -134,8 +143,8 @@ def simulate_recordings(
 
 def _checked_images(images, labels, numbers):
     """The three as arrays; SettingsError where they cannot be simulated."""
-    images, labels = np.asarray(images), np.asarray(labels)
-    numbers = np.arange(len(labels)) if numbers is None else np.asarray(numbers)
+    images, labels = as_array(images, "images"), as_array(labels, "labels")
+    numbers = np.arange(labels.size) if numbers is None else as_array(numbers, "numbers")
     if images.ndim not in (3, 4) or not images.size:
         raise SettingsError(
             f"images must have shape (images, height, width) or (images, height, width, channel), got {images.shape}"
@@ -162,18 +171,9 @@ def _checked_sensor(sensor):
     return sensor
 
 
-def _check_numbers(positive, rest):
-    """Raise SettingsError for a number that is not above 0, and for one of the rest that is below 0."""
-    for name, value in positive.items():
-        if not 0 < value < np.inf:
-            raise SettingsError(f"{name} must be above 0, got {value!r}")
-    for name, value in rest.items():
-        if not 0 <= value < np.inf:
-            raise SettingsError(f"{name} must not be below 0, got {value!r}")
-
-
 def _positions(path):
     """Where the image is at the end of each step: y and x in pixels, (steps + 1, 2)."""
+    as_float32(path, "path")
     path = np.asarray(path, float)
     if path.ndim != 2 or path.shape[1] != 3 or len(path) < 2 or not np.isfinite(path).all():
         raise SettingsError(f"path must be two or more rows of microseconds, x and y; got shape {path.shape}")

@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from ..checks import check_counts
+from ..checks import as_float32, check_counts, check_flags, check_memory, shown
 from ..exceptions import SettingsError
+from .files import LATEST_US
+from .recordings import Recordings
 from .saccades import SACCADE_ENDS_US
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_BINS = 10_000_000  # of the rate: more would say little, and take much memory
 INTERVAL_US, LONGEST_US = 100, 50_000  # bins of intervals between events, and the longest one that is told from others
 
 
@@ -31,10 +34,12 @@ class EventStatistics:
         OFF and ON events of each pixel in each part.
     bin_us : int
     rate : ndarray, (bins, 2)
-        OFF and ON events of all pixels in each ``bin_us`` microseconds from 0 on.
+        OFF and ON events of all pixels in each ``bin_us`` microseconds from the beginning of a recording on.
     intervals_us : ndarray, (5, 2)
         Quantiles of the time between two OFF, or ON, events of a pixel that follow one another, to 100 microseconds;
         from 50 ms on they are not told apart.
+    from_first_event : bool
+        Whether a recording begins with its first event; else at time 0.
     """
 
     n_recordings: int
@@ -47,6 +52,7 @@ class EventStatistics:
     bin_us: int
     rate: np.ndarray
     intervals_us: np.ndarray
+    from_first_event: bool = False
 
     @property
     def parts(self):
@@ -79,6 +85,8 @@ class EventStatistics:
         SettingsError
             If the two cannot be compared.
         """
+        if not isinstance(other, EventStatistics):
+            raise SettingsError(f"other must be EventStatistics, got {type(other).__name__}")
         mine, others = (
             (found.density.shape, found.part_ends_us, found.bin_us, found.events_mean > 0) for found in (self, other)
         )
@@ -88,17 +96,24 @@ class EventStatistics:
                 f"height, width, 2), ends of parts, bin_us, any events: {mine} and {others}"
             )
         median = QUANTILES.index(0.5)
-        off, on = self.intervals_us[median] / other.intervals_us[median] - 1
+        off, on = _relative(self.intervals_us[median], other.intervals_us[median])
         return {
-            "events_mean": self.events_mean / other.events_mean - 1,
-            "events_sd": self.events_sd / other.events_sd - 1,
+            "events_mean": float(_relative(self.events_mean, other.events_mean)),
+            "events_sd": float(_relative(self.events_sd, other.events_sd)),
             "on_share": self.on_share - other.on_share,
-            "parts": float(np.abs(self.parts / other.parts - 1).max()),
+            "parts": float(np.abs(_relative(self.parts, other.parts)).max()),
             "rate": _distance(self.rate, other.rate),
             "density": _distance(self.density, other.density),
             "interval_off": float(off),
             "interval_on": float(on),
         }
+
+
+def _relative(a, b):
+    """Return a / b - 1: 0 where both are 0, infinity where b alone is."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((a == 0) & (b == 0), 0.0, a / b - 1)
 
 
 def _distance(a, b):
@@ -108,7 +123,7 @@ def _distance(a, b):
     return float(np.abs(a - b).sum() / 2)
 
 
-def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
+def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000, from_first_event=None):
     """Count the events of recordings: how many, when, where, and how soon after another.
 
     Parameters
@@ -118,6 +133,9 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
         Where the parts of a recording end, but the last one, in microseconds; by default the saccades of N-MNIST.
     bin_us : int
         Length of the bins of the rate.
+    from_first_event : bool, optional
+        Count the time of each recording from its first event, not from 0.  By default where times are absolute: where
+        a recording begins before 0, or later than 8.4 s, the latest time in the format of N-MNIST.
 
     Returns
     -------
@@ -126,14 +144,28 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
     Raises
     ------
     SettingsError
-        If there are no recordings, or ``bin_us`` or ``part_ends_us`` cannot be.
+        If there are no recordings, ``bin_us`` or ``part_ends_us`` cannot be, or a recording lasts so long that its rate
+        would have more than ten million bins.
     """
     check_counts(bin_us=bin_us)
+    if not isinstance(recordings, Recordings):
+        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}: Recordings.of makes them")
     if not len(recordings):
         raise SettingsError("there are no recordings to count the events of")
-    if np.any(np.diff(part_ends_us) <= 0):
-        raise SettingsError(f"part_ends_us must grow, got {part_ends_us!r}")
+    ends = as_float32(part_ends_us, "part_ends_us")
+    if ends.ndim != 1 or np.any(np.diff(np.asarray(part_ends_us)) <= 0):
+        raise SettingsError(f"part_ends_us must be numbers that grow, got {shown(part_ends_us)}")
+    if from_first_event is not None:
+        check_flags(from_first_event=from_first_event)
+    first, last = _spans(recordings)
+    if from_first_event is None:
+        from_first_event = bool(first.max() > LATEST_US or first.min() < 0)
+    origins = first if from_first_event else np.zeros_like(first)
+    _check_spans(first - origins, last - origins, bin_us)
     height, width = recordings.sensor
+    n_cells = 2 * (len(ends) + 1) * height * width
+    parts = f"{len(ends) + 1} parts of {width} x {height} pixels"
+    check_memory(24 * n_cells, f"density of {parts}", "take fewer parts, or crop or downsample the events")
     shape = (len(part_ends_us) + 1, height, width, 2)
     density, rate = np.zeros(np.prod(shape), np.int64), np.zeros((0, 2), np.int64)
     intervals = np.zeros((LONGEST_US // INTERVAL_US + 1, 2), np.int64)
@@ -141,12 +173,13 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
         events = recordings[i]
         if len(events) and not (events["x"].max() < width and events["y"].max() < height):
             raise SettingsError(f"recording {i} has events outside of the sensor of {width} x {height} pixels")
-        part = np.searchsorted(part_ends_us, events["t"], side="right")
+        time = events["t"].astype(np.int64) - origins[i]
+        part = np.searchsorted(part_ends_us, time, side="right")
         pixel = events["y"].astype(np.int64) * width + events["x"]
         polarity = (events["polarity"] > 0).astype(np.int64)
         density += np.bincount((part * height * width + pixel) * 2 + polarity, minlength=density.size)
-        rate = _added(rate, np.bincount(events["t"].astype(np.int64) // bin_us * 2 + polarity))
-        _count_intervals(events["t"], pixel, polarity, intervals)
+        rate = _added(rate, np.bincount(time // bin_us * 2 + polarity))
+        _count_intervals(time, pixel, polarity, intervals)
     lengths, on = recordings.lengths, density[1::2].sum()
     return EventStatistics(
         n_recordings=len(recordings),
@@ -159,7 +192,31 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000):
         bin_us=bin_us,
         rate=rate / len(recordings),
         intervals_us=np.stack([_quantiles(intervals[:, polarity]) for polarity in (0, 1)], axis=1),
+        from_first_event=bool(from_first_event),
     )
+
+
+def _spans(recordings):
+    """Return the times of the first and of the last event of each recording; 0 where there is none."""
+    first, last = np.zeros((2, len(recordings)), np.int64)
+    filled = recordings.lengths > 0
+    time = recordings.events["t"]
+    first[filled] = time[recordings.starts[filled]]
+    last[filled] = time[recordings.stops[filled] - 1]
+    return first, last
+
+
+def _check_spans(first, last, bin_us):
+    """Raise SettingsError where a recording begins before 0, or has too many bins."""
+    if first.min() < 0:
+        raise SettingsError(
+            f"recording {first.argmin()} begins before 0, at {first.min()} microseconds: leave from_first_event out"
+        )
+    if last.max() // bin_us >= MOST_BINS:
+        raise SettingsError(
+            f"recording {last.argmax()} ends at {last.max():,} microseconds, which is more than {MOST_BINS:,} bins: "
+            f"use bin_us={last.max() // MOST_BINS + 1} or more, or from_first_event=True if times are absolute"
+        )
 
 
 def _added(rate, counts):
@@ -175,7 +232,7 @@ def _count_intervals(times, pixel, polarity, intervals):
     """Count times between events of one pixel and polarity without another event of the pixel between."""
     order = np.argsort(pixel, kind="stable")
     pixel, polarity = pixel[order], polarity[order]
-    lasting = np.diff(times[order].astype(np.int64)) // INTERVAL_US
+    lasting = np.diff(times[order]) // INTERVAL_US
     alike = (np.diff(pixel) == 0) & (np.diff(polarity) == 0)
     np.add.at(intervals, (np.minimum(lasting[alike], len(intervals) - 1), polarity[1:][alike]), 1)
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..checks import check_counts
+from ..checks import as_float32, check_counts, is_whole, shown
 from ..exceptions import SettingsError
+from .event import check_fields, checked_sensor
 from .saccades import SACCADES
 
 
@@ -27,9 +28,10 @@ def crop(events, shape, corner=(0, 0)):
     SettingsError
         If the part has no pixels, or its corner a negative coordinate.
     """
-    check_counts(height=shape[0], width=shape[1])
-    if min(corner) < 0:
-        raise SettingsError(f"corner must be (y, x) of a pixel, from 0, got {corner!r}")
+    check_fields(events, ("x", "y"))
+    shape = checked_sensor(shape, "shape")
+    if not isinstance(corner, tuple | list | np.ndarray) or len(corner) != 2 or not all(map(_is_place, corner)):
+        raise SettingsError(f"corner must be (y, x) of a pixel, from 0, got {shown(corner)}")
     return _moved(events, events["x"].astype(np.int64) - corner[1], events["y"].astype(np.int64) - corner[0], shape)
 
 
@@ -51,6 +53,7 @@ def downsample(events, factor):
     SettingsError
         If ``factor`` is no positive integer.
     """
+    check_fields(events, ("x", "y"))
     check_counts(factor=factor)
     coarser = events.copy()
     for name in ("x", "y"):
@@ -78,18 +81,30 @@ def stabilise(events, path=SACCADES, sensor=(34, 34)):
     Raises
     ------
     SettingsError
-        If ``path`` has another shape or no increasing times.
+        If ``path`` has another shape or no increasing times, or all events come after it.
 
     References
     ----------
     Orchard et al. (2015), Converting static image datasets to spiking neuromorphic datasets using saccades,
     doi:10.3389/fnins.2015.00437.
     """
+    check_fields(events, ("x", "y", "t"))
+    sensor = checked_sensor(sensor)
+    as_float32(path, "path")
     path = np.asarray(path, float)
     if path.ndim != 2 or path.shape[1] != 3 or len(path) == 0 or np.any(np.diff(path[:, 0]) <= 0):
         raise SettingsError(f"path must be rows of microseconds, x, y with increasing times; got shape {path.shape}")
+    if len(path) > 1 and len(events) and events["t"].min() > path[-1, 0]:
+        raise SettingsError(
+            f"the events begin at {events['t'].min()} microseconds, after path ends: its times are counted from the "
+            "beginning of the recording, so subtract that of the first event from t"
+        )
     x, y = (np.rint(events[name] - np.interp(events["t"], path[:, 0], path[:, k])) for k, name in ((1, "x"), (2, "y")))
     return _moved(events, x, y, sensor)
+
+
+def _is_place(number):
+    return is_whole(number) and number >= 0
 
 
 def _moved(events, x, y, shape):

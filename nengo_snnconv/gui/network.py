@@ -5,7 +5,7 @@ import numpy as np
 
 from ..build.edits import check_unedited
 from ..build.network import ConvNetwork, NativeBase
-from ..checks import check_counts, check_data
+from ..checks import check_classes, check_counts, check_images, check_names
 from ..exceptions import ConversionError, SettingsError
 from .trial import Average, Trial
 from .views import picture_svg, scores_svg
@@ -73,13 +73,11 @@ class GuiNetwork(nengo.Network):
         super().__init__(label=label)
         _check_network(network)
         check_counts(examples=examples)
-        x, y = check_data(network.model, x, y)
-        if y.ndim != 1:
-            raise SettingsError(f"y must hold class numbers, (images,), got shape {y.shape}: use y.argmax(axis=1)")
+        x = check_images(network.model, x)
+        y = check_classes(network.model, len(x), y)
         n_classes = network.model.size(network.model.output)
+        check_names(n_classes, "class", class_names=class_names)
         names = tuple(map(str, range(n_classes) if class_names is None else class_names))
-        if len(names) != n_classes:
-            raise SettingsError(f"class_names must hold {n_classes} names, one for each class, got {len(names)}")
         numbers = [np.flatnonzero(y == each)[:examples] for each in np.unique(y)]
         images, classes = x[np.concatenate(numbers)], y[np.concatenate(numbers)]
         with self:

@@ -5,6 +5,7 @@ import pathlib
 from ..atomic import atomic_write
 from ..build.network import ConvNetwork
 from ..build.storage import load
+from ..checks import check_counts, check_paths, check_seed
 from ..datasets import load_dataset
 from ..exceptions import SettingsError
 from ..input_range import UNIT, in_range, needed_range
@@ -51,6 +52,9 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     FileNotFoundError, FileFormatError, DatasetError
         If the network or the data cannot be read.
     """
+    check_paths(path=path, network_file=network_file)
+    check_counts(examples=examples)
+    check_seed(seed, optional=True)
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
     if path.suffix != ".py":

@@ -9,7 +9,7 @@ import warnings
 
 from tqdm import tqdm
 
-from ..checks import check_counts
+from ..checks import check_workers_count, shown
 from ..exceptions import SettingsError
 from ..interrupts import deferred_interrupt
 
@@ -20,13 +20,17 @@ TRIAL_S, LONG_S = 5, 60
 def check_workers(n_jobs, dask):
     """Raise SettingsError where ``n_jobs`` is no number of processes, or cannot be heeded."""
     if n_jobs is not None:
-        check_counts(n_jobs=n_jobs)
+        check_workers_count(n_jobs=n_jobs)
         if dask is not None:
             raise SettingsError("n_jobs is the number of processes on this machine: a Dask cluster has its own workers")
     if dask is not None:
         from .cluster import needed_packages
 
-        needed_packages()
+        if not isinstance(dask, str | needed_packages().Client) or not dask:
+            raise SettingsError(
+                "dask must be the address of a scheduler, such as 'tcp://127.0.0.1:8786', or a distributed.Client; got "
+                f"{shown(dask)}"
+            )
 
 
 @contextlib.contextmanager

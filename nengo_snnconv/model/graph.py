@@ -1,11 +1,13 @@
 """Model: the layers in order, their arrays and their shapes."""
 
+import collections.abc
 import math
 import types
 
 import numpy as np
 
-from ..exceptions import ModelError
+from ..checks import as_float32, shown
+from ..exceptions import ModelError, SettingsError
 from .layers import Input, Layer, Rectifier
 
 
@@ -38,6 +40,13 @@ class Model:
     """
 
     def __init__(self, layers, arrays, output=None, metadata=None):
+        if isinstance(layers, str) or not hasattr(layers, "__iter__"):
+            raise ModelError(f"layers must be a sequence of layer specs such as Conv or Dense, got {shown(layers)}")
+        if not (output is None or isinstance(output, str)):
+            raise ModelError(f"output must be the name of a layer, or None; got {shown(output)}")
+        for name, value in (("arrays", arrays), ("metadata", {} if metadata is None else metadata)):
+            if not isinstance(value, collections.abc.Mapping):
+                raise ModelError(f"{name} must be a dict, got {shown(value)}")
         layers = tuple(layers)
         self.layers = types.MappingProxyType(_by_name(layers))
         self.output = layers[-1].name if output is None else output
@@ -141,14 +150,22 @@ def _checked_arrays(arrays, shapes):
     if missing:
         raise ModelError(f"arrays are missing: {', '.join(sorted(missing))}")
     if foreign:
-        raise ModelError(f"no layer needs these arrays: {', '.join(sorted(foreign))}")
+        raise ModelError(f"no layer needs these arrays: {', '.join(sorted(map(str, foreign)))}")
     checked = {}
     for name, shape in shapes.items():
-        array = np.array(arrays[name], dtype=np.float32)
+        array = _numbers(arrays[name], name)
         if array.shape != shape:
             raise ModelError(f"array {name!r} must have shape {shape}, got {array.shape}")
-        if not np.isfinite(array).all():
-            raise ModelError(f"array {name!r} holds NaN or infinity: the training that made it diverged")
         array.flags.writeable = False
         checked[name] = array
     return checked
+
+
+def _numbers(values, name):
+    """Return a copy of ``values`` as float32; ModelError where they are no finite numbers."""
+    try:
+        return np.array(as_float32(values, f"array {name!r}"))
+    except SettingsError as error:
+        diverged = "NaN or infinity" in str(error)
+        message = f"array {name!r} holds NaN or infinity: the training that made it diverged" if diverged else error
+        raise ModelError(str(message)) from error

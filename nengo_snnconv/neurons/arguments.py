@@ -2,7 +2,12 @@
 
 import inspect
 
+import nengo
+import numpy as np
 from nengo.params import Parameter
+
+from ..checks import is_number, shown
+from ..exceptions import SettingsError
 
 # what a base class takes, but the class itself fixes, as a low-pass filter its numerator
 FIXED = {"num", "den", "default_size_in", "default_size_out", "default_dt"}
@@ -25,3 +30,19 @@ def arguments_of(frozen):
 def replaced(frozen, **changes):
     """A copy of a Nengo object with some arguments changed."""
     return type(frozen)(**{**arguments_of(frozen), **changes})
+
+
+def check_synapse(**values):
+    """Raise SettingsError for a named value that is no synapse: seconds, a nengo.synapses.Synapse or None."""
+    for name, value in values.items():
+        seconds = getattr(value, "tau", 0.0) if isinstance(value, nengo.synapses.Synapse) else value
+        if value is not None and (not is_number(seconds) or not 0 <= seconds < np.inf):
+            raise SettingsError(
+                f"{name} must be a time constant in seconds, 0 or more, a nengo.synapses.Synapse, or None; got "
+                f"{shown(value)}"
+            )
+
+
+def as_synapse(value):
+    """Return a synapse from what :func:`check_synapse` takes: a number is the time constant of a low-pass filter."""
+    return nengo.Lowpass(float(value)) if is_number(value) else value

@@ -5,6 +5,7 @@ from nengo.dists import Choice
 from nengo.neurons import NeuronType
 from nengo.params import EnumParam, NumberParam
 
+from ..checks import check_finite, check_not_nan
 from ..compat import tf
 from ..exceptions import SettingsError
 from .rates import rate_function_of
@@ -80,6 +81,8 @@ class IntegrateAndFire(NeuronType):
         initial_state=None,
     ):
         super().__init__(initial_state)
+        check_finite(threshold=threshold, initial_potential=initial_potential, amplitude=amplitude, tau=tau)
+        check_not_nan(min_potential=min_potential, max_spikes=max_spikes)
         self.threshold = threshold
         self.reset = reset
         self.initial_potential = initial_potential
@@ -87,8 +90,6 @@ class IntegrateAndFire(NeuronType):
         self.max_spikes = max_spikes
         self.amplitude = amplitude
         self.tau = tau
-        if not np.isfinite(initial_potential):
-            raise SettingsError(f"initial_potential must be finite, got {initial_potential!r}")
         if not (max_spikes == np.inf or max_spikes == int(max_spikes)):
             raise SettingsError(f"max_spikes must be a whole number or numpy.inf, got {max_spikes!r}")
         if reset == "zero" and max_spikes != 1:

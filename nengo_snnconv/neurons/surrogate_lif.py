@@ -1,12 +1,10 @@
 """SurrogateLIF: the discrete leaky integrate-and-fire neuron that learns through time, for nengo and nengo_dl."""
 
-import math
-import numbers
-
 import numpy as np
 from nengo.dists import Choice
 from nengo.params import BoolParam, EnumParam, NumberParam
 
+from ..checks import check_choice, check_finite, check_flags
 from ..compat import tf
 from ..exceptions import ConversionError, SettingsError
 from .rates import rate_function_of
@@ -86,10 +84,11 @@ class SurrogateLIF(UnitGain):
         initial_state=None,
     ):
         super().__init__(initial_state)
-        given = {"tau": tau, "threshold": threshold, "reset_potential": reset_potential, "slope": slope}
-        for name, value in given.items():
-            if isinstance(value, numbers.Real) and not math.isfinite(value):
-                raise SettingsError(f"{name} must be finite, got {value!r}")
+        check_finite(tau=tau, threshold=threshold, reset_potential=reset_potential, amplitude=amplitude)
+        check_choice(SURROGATES, surrogate=surrogate)
+        check_flags(detach_reset=detach_reset)
+        if slope is not None:
+            check_finite(slope=slope)
         self.tau = tau
         self.threshold = threshold
         self.reset = reset

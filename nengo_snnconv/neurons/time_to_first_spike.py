@@ -8,6 +8,7 @@ import numpy as np
 from nengo.dists import Choice
 from nengo.params import BoolParam, IntParam, NumberParam
 
+from ..checks import check_finite
 from ..compat import tf
 from .tensorflow_builder import NeuronBuilder, builds
 from .unit_gain import UnitGain
@@ -35,6 +36,7 @@ class StagedNeuron(UnitGain):
 
     def __init__(self, n_steps=16, stage=0, amplitude=0.001, initial_state=None):
         super().__init__(initial_state)
+        check_finite(n_steps=n_steps, stage=stage, amplitude=amplitude)
         self.n_steps = n_steps
         self.stage = stage
         self.amplitude = amplitude
@@ -90,6 +92,7 @@ class TimeToFirstSpike(StagedNeuron):
 
     def __init__(self, n_steps=16, stage=0, threshold=1.0, offset=0.5, amplitude=0.001, initial_state=None):
         super().__init__(n_steps, stage, amplitude, initial_state)
+        check_finite(threshold=threshold, offset=offset)
         self.threshold = threshold
         self.offset = offset
 
@@ -164,6 +167,7 @@ class FirstSpikeInput(StagedNeuron):
 
     def __init__(self, n_steps=16, stage=0, x_max=1.0, signed=False, amplitude=0.001, initial_state=None):
         super().__init__(n_steps, stage, amplitude, initial_state)
+        check_finite(x_max=x_max)
         self.x_max = x_max
         self.signed = signed
 

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from ..atomic import atomic_write
+from ..checks import check_paths, check_positive, check_progress, shown
 from ..exceptions import SettingsError
 from ..progress import progress_bar
 from .life import Life
@@ -61,16 +62,18 @@ def animate_life(
     SettingsError
         If the path ends in anything else, there is no ffmpeg for .mp4, or an argument cannot work.
     """
+    check_paths(path=path)
+    check_progress(progress)
     path = pathlib.Path(path)
     if path.suffix.lower() not in WRITERS:
         raise SettingsError(f"an animation is a file that ends in {' or '.join(WRITERS)}, got {str(path)!r}")
-    for name, value in (("fps", fps), ("dpi", dpi)):
-        if not 0 < value < np.inf:
-            raise SettingsError(f"{name} must be above 0 and finite, got {value!r}")
+    check_positive(fps=fps, dpi=dpi)
     write = WRITERS[path.suffix.lower()]
     if write is _write_mp4:
         _ffmpeg()  # before any work is done
     life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
+    if steps is not None and not isinstance(steps, list | tuple | range | np.ndarray):
+        raise SettingsError(f"steps must be a sequence of steps, or None; got {shown(steps)}")
     steps = range(1, life.n_steps + 1) if steps is None else [life.check_step(step) for step in steps]
     if len(steps) == 0:
         raise SettingsError("steps must name at least one step")

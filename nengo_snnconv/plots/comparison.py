@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from .figures import Figure, ink, series_style
+from ..checks import check_has
+from .figures import Figure, check_axes, ink, series_style
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
@@ -22,6 +23,8 @@ def plot_comparison(comparison, axes=None):
         Losses of the CNN; losses of SNNs, which are not the same thing; accuracies in %, where equal distances are
         equal factors between shares of errors.  Solid lines are the test, dashed ones the training.
     """
+    check_has("trained", "a Comparison: make one with compare(images)", comparison=comparison)
+    check_axes(axes, 3)
     if axes is None:
         axes = Figure(figsize=(13, 4), layout="constrained").subplots(1, 3)
     for number, each in enumerate(comparison.trained.values()):

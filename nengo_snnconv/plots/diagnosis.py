@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .figures import BLUE, GREY, ORANGE, Figure, ink
+from ..checks import check_has
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes, ink
 
 RED = "#c53030"
 # those of Okabe & Ito (2008), told apart with any colour vision
@@ -34,7 +35,9 @@ def plot_diagnosis(diagnosis, axes=None):
         a dot is a neuron and an image; the band is the quantisation error that theory allows, the dotted line the most
         that neurons can emit.
     """
+    check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
     layers = list(diagnosis.layers.values())
+    check_axes(axes, len(layers) + 2)
     if axes is None:
         axes = _new_axes(len(layers))
     _draw_accuracy(axes[0], diagnosis)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..checks import check_has, check_names, check_whole
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, series_style, single_axes
+from .figures import BLUE, EVALUATION, GREY, ORANGE, Figure, check_axes, series_style, single_axes
 
 
 def plot_history(history, axes=None):
@@ -19,8 +20,11 @@ def plot_history(history, axes=None):
     -------
     pair of matplotlib axes
     """
+    if not isinstance(history, dict):
+        raise SettingsError(f"history must be that of a network, network.history, got {type(history).__name__}")
     if not history:
         raise SettingsError("the network has no training history: it was not trained")
+    check_axes(axes, 2)
     if axes is None:
         axes = Figure(figsize=(9, 3.4), layout="constrained").subplots(1, 2)
     for ax, name, unit, factor in zip(axes, ("loss", "accuracy"), ("", " in %"), (1, 100), strict=True):
@@ -40,6 +44,7 @@ def plot_accuracy(evaluation, axes=None):
 
     The legend tells the accuracy after the last step.
     """
+    check_has("step_predictions", EVALUATION, evaluation=evaluation)
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
     spikes = 100 * evaluation.accuracy
@@ -84,6 +89,9 @@ def plot_accuracies(evaluations, axes=None):
     """
     if not (isinstance(evaluations, dict) and evaluations):
         raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
+    for name, evaluation in evaluations.items():
+        check_has("ann_accuracy", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
+    check_axes(axes, 2)
     if axes is None:
         axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
     without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
@@ -120,8 +128,11 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     -------
     matplotlib axes
     """
+    check_has("step_predictions", EVALUATION, evaluation=evaluation)
+    check_whole(-evaluation.n_steps, evaluation.n_steps - 1, step=step)
     counts = evaluation.confusion(step)
     n_classes = len(counts)
+    check_names(n_classes, class_names=class_names)
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
     ax = single_axes(axes, (1.6 + 0.45 * n_classes, 1.2 + 0.45 * n_classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -143,6 +154,8 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
 
 def plot_spike_counts(evaluation, axes=None):
     """Draw spikes per neuron and share of silent neurons, layer by layer; returns a pair of matplotlib axes."""
+    check_has("step_predictions", EVALUATION, evaluation=evaluation)
+    check_axes(axes, 2)
     if not evaluation.layers:
         raise SettingsError("the network does not spike: there are no spikes to count")
     if axes is None:

@@ -5,9 +5,11 @@ import matplotlib.colors
 import matplotlib.patches
 import numpy as np
 
+from ..checks import as_float32, check_counts, check_positive
+from ..events.event import check_fields, checked_sensor
 from ..events.statistics import event_statistics
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes
 
 OFF, ON = BLUE, ORANGE
 
@@ -35,7 +37,7 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
     SettingsError
         If the shape is another one.
     """
-    frames = np.asarray(frames)
+    frames = as_float32(frames, "frames")
     if frames.ndim != 4 or frames.shape[-1] not in (1, 2) or not frames.size:
         raise SettingsError(
             f"frames must have shape (steps, height, width, 2), those of one recording, got {frames.shape}: take "
@@ -43,8 +45,9 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
         )
     if max_count is None:
         max_count = _full_colour(frames)
-    if not max_count > 0:
-        raise SettingsError(f"max_count must be above 0, got {max_count!r}")
+    check_positive(max_count=max_count)
+    check_counts(columns=columns)
+    check_axes(axes, len(frames))
     if axes is None:
         axes = _axes_in_rows(len(frames), columns, frames.shape[2] / frames.shape[1])
         _tell_colours(axes[0].figure, frames.shape[-1])
@@ -99,13 +102,14 @@ def plot_events(events, sensor=(34, 34), axes=None):
     Raises
     ------
     SettingsError
-        If the axes have two dimensions.
+        If fields of the events are missing, or the axes have two dimensions.
     """
+    check_fields(events)
+    height, width = checked_sensor(sensor)
     if axes is None:
         axes = Figure(figsize=(9, 4.2)).add_axes((-0.05, -0.04, 1.03, 1.04), projection="3d")
     if getattr(axes, "name", None) != "3d":
         raise SettingsError('axes must have three dimensions: figure.add_subplot(projection="3d")')
-    height, width = sensor
     for polarity, colour, label in ((False, OFF, "OFF"), (True, ON, "ON")):
         chosen = events[events["polarity"].astype(bool) == polarity]
         times_ms = chosen["t"] / 1000
@@ -150,7 +154,12 @@ def plot_event_statistics(recordings, axes=None):
         raise SettingsError('recordings must be a dict with at least one set: {"real": recordings, ...}')
     found = {name: event_statistics(some) for name, some in recordings.items()}
     n_parts = len(next(iter(found.values())).density)
-    axes = _statistics_axes(len(found), n_parts) if axes is None else axes
+    if axes is None:
+        axes = _statistics_axes(len(found), n_parts)
+    elif not isinstance(axes, dict) or not {"counts", "parts", "rate", "density"} <= set(axes):
+        raise SettingsError('axes must be a dict with "counts", "parts", "rate" and a list, "density", or None')
+    check_axes([axes[name] for name in ("counts", "parts", "rate")], 3, 'axes "counts", "parts" and "rate"')
+    check_axes(axes["density"], n_parts * len(found), 'axes["density"]')
     # not those of OFF and ON
     colours = dict(zip(found, matplotlib.color_sequences["Dark2"][::2] * len(found), strict=False))
     _draw_counts(axes["counts"], {name: some.lengths for name, some in recordings.items()}, colours)

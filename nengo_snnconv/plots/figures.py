@@ -5,6 +5,12 @@ import io
 import matplotlib.figure
 import numpy as np
 
+from ..checks import shown
+from ..exceptions import SettingsError
+
+EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
+RECORDING = "a Recording: make one with record(network, x)"
+
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 # that of Okabe & Ito (2008), which no kind of colour vision takes for orange
 GREEN = "#009e73"
@@ -34,9 +40,27 @@ class Figure(matplotlib.figure.Figure):
         return png.getvalue()
 
 
+def check_axes(axes, n, name="axes"):
+    """Raise SettingsError where ``axes`` are neither None nor ``n`` matplotlib axes in a sequence."""
+    if axes is None:
+        return
+    sequence = isinstance(axes, list | tuple | np.ndarray) and np.ndim(axes) == 1
+    if not sequence or len(axes) != n or not all(map(_is_axes, axes)):
+        found = f"{len(axes)} entries" if sequence else shown(axes)
+        raise SettingsError(f"{name} must be {n} matplotlib axes in a sequence, or None; got {found}")
+
+
+def _is_axes(axes):
+    return hasattr(axes, "get_xlim") and hasattr(axes, "figure")
+
+
 def single_axes(axes, size=(6, 3.6)):
     """The given axes, or those of a new figure of this size in inches where there are none."""
-    return Figure(figsize=size, layout="constrained").add_subplot() if axes is None else axes
+    if axes is None:
+        return Figure(figsize=size, layout="constrained").add_subplot()
+    if not _is_axes(axes):
+        raise SettingsError(f"axes must be matplotlib axes, or None; got {shown(axes)}")
+    return axes
 
 
 def draw_input(ax, picture):

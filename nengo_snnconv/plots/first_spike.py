@@ -4,8 +4,9 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from ..checks import check_has
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, single_axes
+from .figures import BLUE, EVALUATION, GREY, ORANGE, Figure, check_axes, single_axes
 
 
 def plot_spike_times(network, evaluation, axes=None):
@@ -37,6 +38,7 @@ def plot_spike_times(network, evaluation, axes=None):
     from ..build.network import check_network
 
     check_network(network)
+    check_has("step_predictions", EVALUATION, evaluation=evaluation)
     if not isinstance(network.settings, FirstSpikeSettings):
         raise SettingsError("spike times are those of networks of time to first spike: make one with to_ttfs")
     model, stage_steps = network.model, network.settings.stage_steps
@@ -47,6 +49,7 @@ def plot_spike_times(network, evaluation, axes=None):
         or evaluation.n_steps != network.settings.total_steps(model)
     ):
         raise SettingsError(f"the evaluation is of another network: this one has the layers {list(sent)}")
+    check_axes(axes, len(panels))
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -95,6 +98,7 @@ def plot_operations(efficiency, axes=None):
         A row for each layer, and one for their sum.  The number beside it is how many times as many operations the ANN
         needs.
     """
+    check_has("active_layers", "an Efficiency: make one with efficiency(network, evaluation)", efficiency=efficiency)
     rows = {name: (layer.flops, layer.operations) for name, layer in efficiency.active_layers().items()}
     rows["all together"] = efficiency.flops, efficiency.operations
     ax = single_axes(axes, (7.5, 1.3 + 0.3 * len(rows)))
@@ -143,6 +147,7 @@ def plot_threshold_errors(errors, axes=None):
         A dot is the best threshold for that number of steps, a cross the error with the largest activation that the
         weights allow, the threshold of the paper.
     """
+    check_has("best_errors", "ThresholdErrors: make them with threshold_errors(network, x)", errors=errors)
     ax = single_axes(axes, (7, 4))
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(errors.n_steps)))
     best = zip(errors.best, errors.best_errors, strict=True)

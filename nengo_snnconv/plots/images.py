@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..checks import as_float32, check_counts, check_has, check_names, check_positive, check_whole, is_whole, shown
 from ..exceptions import SettingsError
 from .events import event_colours
-from .figures import BLUE, GREY, ORANGE, Figure, draw_input, draw_picture
+from .figures import BLUE, GREY, ORANGE, RECORDING, Figure, check_axes, draw_input, draw_picture
 
 # so many classes have room for their names beside a raster, and beside curves
 NAMED, LABELLED = 20, 10
@@ -32,7 +33,20 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     Returns
     -------
     array of matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If there is no such image or class, or another argument cannot work.
     """
+    check_has("filtered", RECORDING, recording=recording)
+    n_images, n_classes = len(recording.filtered), recording.filtered.shape[2]
+    check_whole(-n_images, n_images - 1, image=image)
+    if true_class is not None:
+        check_whole(0, n_classes - 1, true_class=true_class)
+    check_names(n_classes, class_names=class_names)
+    check_counts(max_neurons=max_neurons)
+    check_axes(axes, len(recording.spikes) + 2)
     if axes is None:
         axes = _axes_in_rows(len(recording.spikes) + 2)
     n_steps, n_classes = recording.filtered.shape[1:]
@@ -183,7 +197,8 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
     SettingsError
         If the shapes do not fit, or there is no such step.
     """
-    x, spikes = np.asarray(x), np.asarray(spikes)
+    x, spikes = as_float32(x, "x"), as_float32(spikes, "spikes")
+    check_positive(threshold=threshold)
     if x.ndim != 3:
         raise SettingsError(f"x must be one image (height, width, channel), got shape {x.shape}")
     if spikes.shape[1:] != x.shape or not len(spikes):
@@ -193,8 +208,10 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
         )
     if steps is None:
         steps = np.unique(np.geomspace(1, len(spikes), 4).round().astype(int))
-    if not all(step in range(1, len(spikes) + 1) for step in steps):
-        raise SettingsError(f"steps must lie between 1 and {len(spikes)}, the steps there are, got {list(steps)}")
+    named = isinstance(steps, list | tuple | range | np.ndarray) and len(steps)
+    if not named or not all(is_whole(step) and 1 <= step <= len(spikes) for step in steps):
+        raise SettingsError(f"steps must lie between 1 and {len(spikes)}, the steps there are, got {shown(steps)}")
+    check_axes(axes, 1 + 2 * len(steps))
     if axes is None:
         axes = _axes_around_image(len(steps))
     pictures = [("image", x)]

@@ -3,6 +3,7 @@
 import matplotlib
 import numpy as np
 
+from ..checks import check_names, check_whole, shown
 from ..exceptions import SettingsError
 from . import panels
 from .figures import CLASSES, Figure, draw_input
@@ -263,9 +264,8 @@ def _classes_to_draw(scores, true_class, n=12):
 
 
 def _class_names(class_names, n_classes):
+    check_names(n_classes, class_names=class_names)
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
-    if len(names) != n_classes:
-        raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(names)}")
     return [str(name).replace("$", r"\$") for name in names]  # what stands between dollars would be drawn as a formula
 
 
@@ -276,7 +276,9 @@ def _check(recording, image, true_class, layers, max_maps, max_neurons):
     _check_number("image", image, 0, n_images - 1)
     _check_number("true_class", 0 if true_class is None else true_class, 0, n_classes - 1)
     _, *spiking = recording.shapes
-    layers = [layers] if isinstance(layers, str) else layers or ()
+    layers = () if layers is None else [layers] if isinstance(layers, str) else layers
+    if not isinstance(layers, list | tuple | dict):
+        raise SettingsError(f"layers must be names of spiking layers, of {spiking}, or None; got {shown(layers)}")
     if unknown := [name for name in layers if name not in spiking]:
         raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {spiking}")
     _check_number("max_maps", max_maps, 1, np.inf)
@@ -284,5 +286,4 @@ def _check(recording, image, true_class, layers, max_maps, max_neurons):
 
 
 def _check_number(name, value, low, high):
-    if not (isinstance(value, int | np.integer) and low <= value <= high):
-        raise SettingsError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+    check_whole(low, high, **{name: value})

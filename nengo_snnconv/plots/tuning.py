@@ -5,7 +5,8 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
-from .figures import BLUE, GREY, ORANGE, Figure
+from ..checks import check_has
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes
 
 GREEN = "#38a169"
 # more settings than this are drawn in grey, but for the best
@@ -30,6 +31,8 @@ def plot_tuning(tuning, axes=None):
         steps.  Other settings are grey, the lighter the fewer images they have seen; their distance to the ANN is that
         on these.  The dotted line on the right is what the ANN takes.
     """
+    check_has("trials", "a Tuning: make one with tune(network, x, y)", tuning=tuning)
+    check_has("max_loss", "a Tuning: draw a Sweep with plot_sweep", tuning=tuning)
     axes = _two_axes(axes)
     ann, chosen = 100 * tuning.evaluation.ann_accuracy, tuning.trial
     lines = []
@@ -75,6 +78,8 @@ def plot_sweep(sweep, axes=None):
         As for :func:`plot_tuning`.  Where there are more than ten settings, all but the best one are grey.  Networks
         without an ANN have axes from 0 to 100 %.
     """
+    check_has("trials", "a Sweep: make one with sweep(network, x, y, grid)", sweep=sweep)
+    check_has("best", "a Sweep: draw a Tuning with plot_tuning", sweep=sweep)
     axes, best = _two_axes(axes), sweep.best()
     evaluation = best.evaluation
     colors = iter(matplotlib.color_sequences["tab10"])
@@ -98,6 +103,7 @@ def plot_sweep(sweep, axes=None):
 
 
 def _two_axes(axes):
+    check_axes(axes, 2)
     return Figure(figsize=(11, 4.6), layout="constrained").subplots(1, 2, sharey=True) if axes is None else axes
 
 

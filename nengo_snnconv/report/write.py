@@ -10,6 +10,8 @@ import markupsafe
 
 from ..atomic import atomic_write
 from ..build.network import check_network
+from ..checks import check_has, check_names, check_paths
+from ..checks import shown as told_shortly
 from ..exceptions import FileFormatError, SettingsError
 from .facts import Run, cards, figures, sentence
 from .pictures import inline_svg, style
@@ -69,7 +71,11 @@ def write_report(
     SettingsError
         If an argument cannot be shown.
     """
+    check_paths(path=path)
     check_network(network)
+    _check_told(title, recording, run, diagnosis, command)
+    if not isinstance(sections, list | tuple):
+        raise SettingsError(f"sections must be a sequence of (heading, text, ...), got {told_shortly(sections)}")
     if not hasattr(evaluation, "step_predictions"):
         raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
     data_name = getattr(data, "name", data)
@@ -78,8 +84,7 @@ def write_report(
     if class_names is None:
         class_names = getattr(data, "class_names", None)
     n_classes = evaluation.scores.shape[1]
-    if class_names is not None and len(class_names) != n_classes:
-        raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(class_names)}")
+    check_names(n_classes, class_names=class_names)
     names = None if class_names is None else tuple(map(str, class_names))
     shown = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command)
     if title is None:
@@ -91,6 +96,19 @@ def write_report(
         text = _rendered(shown, title, found, origin)
     with atomic_write(path, "w") as file:
         file.write(text)
+
+
+def _check_told(title, recording, run, diagnosis, command):
+    """Raise SettingsError for what a report cannot tell."""
+    for name, value in {"title": title, "command": command}.items():
+        if value is not None and not isinstance(value, str):
+            raise SettingsError(f"{name} must be text, or None; got {told_shortly(value)}")
+    if run is not None and not isinstance(run, dict):
+        raise SettingsError(f"run must be a dict of facts, or None; got {told_shortly(run)}")
+    if recording is not None:
+        check_has("filtered", "a Recording: make one with record(network, x)", recording=recording)
+    if diagnosis is not None:
+        check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
 
 
 def _rendered(run, title, sections, origin):
@@ -144,6 +162,7 @@ def read_report(path):
     FileFormatError
         If it is no report.
     """
+    check_paths(path=path)
     finder = _Finder()
     finder.feed(pathlib.Path(path).read_text(encoding="utf-8"))
     try:

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from ..checks import check_choice, check_counts, check_memory, check_workers_count, is_whole, shown
 from ..exceptions import SettingsError
 from ..progress import progress_bar
 from .compiler import Compiler, Layout
@@ -59,8 +60,8 @@ class Engine:
         self.dt, self.minibatch_size, self.probes = dt, minibatch_size, list(probes)
         self.counted = counted or {}
         self.memory_mb, self.precision = memory_mb, precision
-        if precision not in PRECISIONS:
-            raise SettingsError(f"precision must be one of {PRECISIONS}, got {precision!r}")
+        check_choice(PRECISIONS, precision=precision)
+        check_workers_count(threads=threads)
         self.threads = _cores() if threads is None else threads
         self.objects = Objects(network, self.probes, [obj for obj, _ in self.counted.values()])
         self.layout, self.programs = Layout(), {}
@@ -111,6 +112,7 @@ class Engine:
             What the probes saw.
         """
         n_images = self.minibatch_size if n_images is None else n_images
+        self.check(n_steps, data, n_images)
         program, chunk = self.program({node: values.shape[1] > 1 for node, values in data.items()})
         flat, inputs = _packed(data)
         steps = np.arange(self.done + 1, self.done + n_steps + 1)
@@ -128,6 +130,11 @@ class Engine:
         initial = self.layout.initial() if self.done == 0 else None
         if initial is not None:
             if self.memory.shape[1] != len(initial):
+                check_memory(
+                    4 * self.minibatch_size * len(initial),
+                    f"the state of neurons for minibatch_size={self.minibatch_size}",
+                    "simulate fewer images together",
+                )
                 whole = aligned_zeros(self.minibatch_size * len(initial))
                 self.memory = whole.reshape(self.minibatch_size, -1)
             self.memory[n_images:] = initial
@@ -162,6 +169,33 @@ class Engine:
             results[:, begin:end].reshape(n_images, *shape)
             for begin, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
         ]
+
+    def check(self, n_steps, data, n_images):
+        """Raise SettingsError for what does not fit: the compiled machine would read and write beyond its memory."""
+        check_counts(n_steps=n_steps)
+        if not is_whole(n_images) or not 1 <= n_images <= self.minibatch_size:
+            raise SettingsError(
+                f"a run must have from 1 to {self.minibatch_size} images, as many as the simulator was made for, got "
+                f"{shown(n_images)}"
+            )
+        for node, values in data.items():
+            shape = getattr(values, "shape", ())
+            if (
+                len(shape) != 3
+                or shape[0] not in (1, n_images)
+                or shape[1] not in (1, n_steps)
+                or shape[2] != node.size_out
+            ):
+                raise SettingsError(
+                    f"what {node} shows must have shape ({n_images} or 1, {n_steps} or 1, {node.size_out}), got {shape}"
+                )
+        seen = sum(probe.obj.size_out * n_steps / _period(probe, self.dt) for probe in self.probes)
+        # with the numbers of steps and, for each probe, where its samples go
+        check_memory(
+            4 * n_images * seen + n_steps * (16 + 26 * len(self.probes)),
+            f"what the probes see of {n_images} images in n_steps={n_steps}",
+            "run fewer steps at a time, or fewer images",
+        )
 
     def _load(self, program, chunk):
         """Load the machine, or have it compiled, before anything is timed."""

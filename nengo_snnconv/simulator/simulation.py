@@ -6,7 +6,17 @@ import warnings
 import nengo
 import numpy as np
 
-from ..checks import check_counts
+from ..checks import (
+    as_float32,
+    check_counts,
+    check_optional_counts,
+    check_positive,
+    check_progress,
+    check_seed,
+    check_workers_count,
+    is_number,
+    shown,
+)
 from ..exceptions import SettingsError
 from ..progress import progress_bar as bar_of
 from .engine import Engine
@@ -74,19 +84,20 @@ class Simulator:
         precision="float32",
     ):
         self.closed = True
-        check_counts(
-            **{} if minibatch_size is None else {"minibatch_size": minibatch_size},
-            **{} if threads is None else {"threads": threads},
+        if not isinstance(network, nengo.Network):
+            raise SettingsError(f"expected a network, got {type(network).__name__}")
+        check_optional_counts(minibatch_size=minibatch_size)
+        check_workers_count(threads=threads)
+        check_positive(dt=dt, memory_mb=memory_mb)
+        check_seed(seed, optional=True)
+        check_progress(progress_bar, "progress_bar")
+        self._engine = Engine(
+            network, float(dt), minibatch_size or 1, network.all_probes, None, memory_mb, threads, precision
         )
-        for name, value in (("dt", dt), ("memory_mb", memory_mb)):
-            if not (isinstance(value, int | float | np.number) and 0 < value < np.inf):
-                raise SettingsError(f"{name} must be above 0 and finite, got {value!r}")
-        probes = network.all_probes if isinstance(network, nengo.Network) else []
-        self._engine = Engine(network, float(dt), minibatch_size or 1, probes, None, memory_mb, threads, precision)
         self.minibatch_size, self._progress = minibatch_size, progress_bar
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31)) if network.seed is None else (network.seed + 1) % 2**32
-        self.seed = _checked_seed(seed)
+        self.seed = int(seed)
         self.data = SimulationData(self)
         self.closed = False
         self.reset()
@@ -125,7 +136,8 @@ class Simulator:
         seed : int, optional
             Of the random processes of nodes from now on.
         """
-        self.seed = self.seed if seed is None else _checked_seed(seed)
+        check_seed(seed, optional=True)
+        self.seed = self.seed if seed is None else int(seed)
         self.soft_reset(include_probes=True)
 
     def soft_reset(self, include_probes=False):
@@ -143,8 +155,8 @@ class Simulator:
 
     def run(self, time_in_seconds, *, data=None, progress_bar=None):
         """Go on for a time, rounded to whole steps; see :meth:`run_steps`."""
-        if not (isinstance(time_in_seconds, int | float | np.number) and 0 <= time_in_seconds < np.inf):
-            raise SettingsError(f"time_in_seconds must be 0 or more, got {time_in_seconds!r}")
+        if not is_number(time_in_seconds) or not 0 <= time_in_seconds < np.inf:
+            raise SettingsError(f"time_in_seconds must be 0 or more, got {shown(time_in_seconds)}")
         n_steps = int(np.round(float(time_in_seconds) / self.dt))
         if n_steps == 0:
             warnings.warn(
@@ -176,7 +188,9 @@ class Simulator:
         """
         self._check_open()
         check_counts(n_steps=n_steps)
+        check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._named(data).items()}
+        self._engine.check(n_steps, fed, self._engine.minibatch_size)  # before functions are called in each step
         fed |= self._called(n_steps, fed)
         shown = self._progress if progress_bar is None else progress_bar
         size = self._engine.minibatch_size
@@ -188,6 +202,8 @@ class Simulator:
     def trange(self, sample_every=None):
         """The times in seconds at which a probe with ``sample_every`` has seen something."""
         steps = np.arange(1, self.n_steps + 1)
+        if sample_every is not None:
+            check_positive(sample_every=sample_every)
         period = 1 if sample_every is None else sample_every / self.dt
         return self.dt * steps[steps % period < 1]
 
@@ -212,7 +228,7 @@ class Simulator:
 
     def _checked(self, node, values, n_steps):
         """Data of a node as float32 (items, steps, size); a single step where all are the same."""
-        values, size = _as_floats(values, f"data of {node}"), node.size_out
+        values, size = as_float32(values, f"data of {node}"), node.size_out
         n_items = self._engine.minibatch_size
         shape = values.shape
         if values.ndim >= 2 and shape[0] == n_items and values[0].size == size:
@@ -252,28 +268,10 @@ def _function(node, dt, rng):
 def _emitted(node, value, t):
     """What a node emits at time ``t``, float32 (size,)."""
     what = f"what {node} emits at {t:g} s"
-    value = _as_floats([] if value is None and node.size_out == 0 else value, what)
+    value = as_float32([] if value is None and node.size_out == 0 else value, what)
     if value.size != node.size_out:
         raise SettingsError(f"{what} must have size {node.size_out}, got shape {value.shape}")
     return value.reshape(node.size_out).copy()  # some functions fill the same array again
-
-
-def _as_floats(values, what):
-    """Values as float32; an error says ``what`` they are."""
-    try:
-        with np.errstate(over="ignore"):
-            values = np.asarray(values, np.float32)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"{what} must be numbers: {error}") from error
-    if not np.isfinite(values).all():
-        raise SettingsError(f"{what} must be finite, but holds NaN or infinity")
-    return values
-
-
-def _checked_seed(seed):
-    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
-        raise SettingsError(f"seed must be a whole number from 0 to 2**32 - 1, got {seed!r}")
-    return int(seed)
 
 
 class SimulationData(collections.abc.Mapping):

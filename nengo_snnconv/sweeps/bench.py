@@ -10,13 +10,14 @@ from ..build.native import NativeSettings
 from ..build.network import ConvNetwork
 from ..build.storage import settings_to_json, value_to_json
 from ..build.trainable import check_collected
-from ..checks import check_counts, check_images
+from ..checks import check_counts, check_images, check_optional_counts
 from ..evaluation import evaluation_of, predictions_of_ann
 from ..inputs import Images
 from ..jobs import Job, digest, run_jobs
 from ..model.files import model_to_json
 from ..normalization import Normalizer
 from ..operations import operations_by_step
+from ..runner import check_running
 from .shards import merged, run_shard, split, tally_from
 
 # of options of a run that not every setting has
@@ -50,7 +51,8 @@ class Bench:
     def __init__(
         self, network, inputs, y, x_calibration, *, n_shards, minibatch_size, backend, memory_mb, dt, **workers
     ):
-        check_counts(minibatch_size=minibatch_size, **({} if n_shards is None else {"shards": n_shards}))
+        check_counts(minibatch_size=minibatch_size)
+        check_optional_counts(shards=n_shards)
         check_collected(network)
         self.network, self.inputs, self.y, self.dt, self.workers = network, inputs, y, dt, workers
         self.normalizer = self.calibration = None
@@ -63,6 +65,13 @@ class Bench:
         self.shards = split(len(inputs), minibatch_size, n_shards)
         self.run_options = {"backend": backend, "minibatch_size": minibatch_size, "dt": dt}
         self.memory_mb = memory_mb
+
+    def checked(self, settings):
+        """Return ``settings``; raise an error where the back end does not take one of them."""
+        for setting in settings:
+            reading = {name: setting.reading[name] for name in ("precision", "synapse") if name in setting.reading}
+            check_running(backend=self.run_options["backend"], **reading)
+        return settings
 
     @functools.cached_property
     def ann_predictions(self):

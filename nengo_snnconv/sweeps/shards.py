@@ -37,7 +37,7 @@ def run_shard(model, inputs, *, settings, threads, **run):
         Options of ``tally_of``.
     """
     network = ConvNetwork(model, settings)
-    tally = tally_of(network, inputs, threads=threads, progress=False, **{"synapse": Default, **run})
+    tally = tally_of(network, inputs, threads_of_job=threads, progress=False, **{"synapse": Default, **run})
     arrays = {f"totals/{name}": counts for name, counts in tally.totals.items()}
     arrays |= {f"per_step/{name}": counts for name, counts in tally.per_step.items()}
     # as few bytes as hold the number of classes

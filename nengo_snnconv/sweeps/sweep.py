@@ -4,12 +4,12 @@ import collections
 import dataclasses
 
 from ..build.network import check_network, table
-from ..checks import check_targets
+from ..checks import check_classes, check_paths, check_progress, is_number, shown
 from ..exceptions import SettingsError
 from ..input_range import warn_of_range
 from ..inputs import as_inputs
 from ..jobs import check_workers
-from ..runner import run_length
+from ..runner import check_running, run_length
 from .bench import Bench
 from .grid import settings_of, text_of
 from .trial import trial_of
@@ -49,6 +49,8 @@ class Sweep:
         SettingsError
             If no setting loses as little as that.
         """
+        if max_loss is not None and not is_number(max_loss):
+            raise SettingsError(f"max_loss must be a number of percentage points, got {shown(max_loss)}")
         if max_loss is None:
             return max(self.trials, key=lambda trial: (trial.evaluation.accuracy[-1], -trial.operations[-1]))
         within = [(steps, trial) for trial in self.trials if (steps := trial.steps_within(max_loss)) is not None]
@@ -170,6 +172,8 @@ def sweep(
     WorkersError
         If workers die again and again, or cannot be reached.
     """
+    check_network(network)
+    check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt)
     bench, n_steps = checked_bench(
         network,
         x,
@@ -186,7 +190,7 @@ def sweep(
         dask=dask,
         progress=progress,
     )
-    settings = settings_of(network, {} if grid is None else grid, n_steps, bench.normalizer, dt)
+    settings = bench.checked(settings_of(network, {} if grid is None else grid, n_steps, bench.normalizer, dt))
     tallies = collections.defaultdict(dict)
 
     def take(setting, shard, tally):
@@ -197,13 +201,18 @@ def sweep(
     return Sweep([trial_of(bench, setting, tallies[setting]) for setting in settings])
 
 
+def check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt):
+    """Raise an error for arguments of a sweep or of tuning that cannot work, before data are looked at."""
+    check_workers(n_jobs, dask)
+    check_progress(progress)
+    if folder is not None:
+        check_paths(folder=folder)
+    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt)
+
+
 def checked_bench(network, x, y, x_calibration, n_steps, **options):
     """A Bench and the number of steps, after the checks of ``evaluate``."""
-    check_network(network)
-    check_workers(options["n_jobs"], options["dask"])
     inputs = as_inputs(network.model, x, n_steps)
     warn_of_range(network.model, x)
-    y = check_targets(network.model, len(inputs), y)
-    if y.ndim != 1:
-        raise SettingsError(f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)")
+    y = check_classes(network.model, len(inputs), y)
     return Bench(network, inputs, y, x_calibration, **options), run_length(network, n_steps, inputs)

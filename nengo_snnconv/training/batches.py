@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..checks import as_float32
 from ..compat import tf
 from ..exceptions import SettingsError
 
@@ -47,7 +48,7 @@ class EpochBatches(tf.keras.utils.Sequence):
 
 def augmented(augment, images, rng):
     """``augment(images, rng)``, checked."""
-    changed = np.asarray(augment(images, rng), np.float32)
+    changed = as_float32(augment(images, rng), "what augment returns")
     if changed.shape != images.shape:
         raise SettingsError(f"augment must keep the images' shape {images.shape}, it returned {changed.shape}")
     return changed

@@ -9,6 +9,7 @@ import numpy as np
 from ..build.rate_model import arrays_of_rate_model, rate_model
 from ..build.trainable import live_arrays
 from ..build.unrolled_model import unrolled_model
+from ..checks import shown
 from ..compat import nengo_dl, tf
 from ..exceptions import SettingsError
 from .penalty import ActivityPenalty, active_neurons
@@ -244,8 +245,8 @@ def copy_optimizer(optimizer, learning_rate=None):
         optimizer = tf.keras.optimizers.Adam(global_clipnorm=1.0)
     try:
         optimizer = tf.keras.optimizers.get(optimizer)
-    except ValueError as error:
-        raise SettingsError(f"optimizer={optimizer!r} is not one of Keras' optimisers") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"optimizer={shown(optimizer)} is not one of Keras' optimisers") from error
     config = optimizer.get_config()
     if learning_rate is not None:
         config["learning_rate"] = learning_rate

@@ -4,18 +4,15 @@ import contextlib
 import copy
 import json
 import math
-import numbers
 import time
 import zlib
 
 import numpy as np
 
-from ..build.network import described
 from ..build.rate_model import rate_model
 from ..build.storage import settings_to_json
-from ..build.trainable import TrainableSettings, check_collected
 from ..build.unrolled_model import unrolled_model
-from ..checks import check_counts, check_targets
+from ..checks import check_positive, check_targets
 from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..inputs import Images, as_inputs
@@ -24,6 +21,7 @@ from ..metrics import accuracy
 from ..model.files import model_to_json
 from ..model.layers import Rectifier
 from ..progress import progress_bar
+from .arguments import check_checkpoint, check_learning, check_penalty, check_steps, check_training, check_validation
 from .batches import EpochBatches, augmented
 from .checkpoint import Checkpoint, restore
 from .engines import ENGINES, copy_optimizer
@@ -129,14 +127,15 @@ def train(
     TrainingInterrupted
         If interrupted (a KeyboardInterrupt); holds the network of the last complete epoch.
     """
-    _check(network, epochs, batch_size, early_stopping, engine, seed)
-    _check_penalty(network.model, activity_penalty)
+    check_training(network, epochs, batch_size, early_stopping, engine, seed, progress)
+    check_penalty(network.model, activity_penalty)
+    check_learning(learning_rate, schedule, augment, on_epoch)
+    check_validation(validation_split, validation_data, early_stopping)
+    check_checkpoint(checkpoint)
     x, y = _check_data(network, x, y, n_steps)
     n_steps = n_steps or x.n_steps
-    _check_steps(network, n_steps)
-    x, y, validation = _split(network, x, y, n_steps, validation_split, validation_data)
-    if early_stopping is not None and validation is None:
-        raise SettingsError("early_stopping needs validation_split or validation_data")
+    check_steps(network, n_steps)
+    x, y, validation = _split(network, x, y, n_steps, validation_split, validation_data, early_stopping)
     batch_size = min(batch_size, len(x))
     steps = epochs * (len(x) // batch_size)
     base_rate = copy_optimizer(optimizer, learning_rate).get_config()["learning_rate"]
@@ -197,7 +196,9 @@ def train(
                 check_interrupt()
                 epoch = state.epoch
                 if callable(schedule):
-                    optimizer.learning_rate = float(schedule(epoch))
+                    rate = schedule(epoch)
+                    check_positive(**{f"schedule({epoch})": rate})
+                    optimizer.learning_rate = float(rate)
                 start = time.perf_counter()
                 data = _epoch_data(x, y, batch_size, augment, [seed, epoch], n_steps is not None)
                 with progress_bar(len(x) // batch_size, f"epoch {epoch + 1}/{epochs}", "batch", progress) as bar:
@@ -290,55 +291,23 @@ class _Batches(tf.keras.callbacks.Callback):
             self.bar.set_postfix(loss=f"{logs['loss']:.4f}", refresh=False)
 
 
-def _check(network, epochs, batch_size, early_stopping, engine, seed):
-    if not isinstance(getattr(network, "settings", None), TrainableSettings):
-        raise SettingsError(f"train needs a network made by build_trainable, got {described(network)}")
-    check_collected(network)
-    check_counts(
-        epochs=epochs, batch_size=batch_size, **({} if early_stopping is None else {"early_stopping": early_stopping})
-    )
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise SettingsError(f"seed must be an integer from 0, got {seed!r}")
-    if engine not in ENGINES:
-        raise SettingsError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
-
-
 def _check_data(network, x, y, n_steps):
     x = as_inputs(network.model, x, n_steps)
     return x, check_targets(network.model, len(x), y)
 
 
-def _check_steps(network, n_steps):
-    """Raise SettingsError where neurons that learn through time are given none, and the other way round."""
-    settings = network.settings
-    if settings.has_rates and n_steps is not None:
-        raise SettingsError(
-            f"{settings.neuron_type} is trained on its rates, for one step: leave n_steps out and give images, or use "
-            "SurrogateLIF neurons"
-        )
-    if not settings.has_rates and n_steps is None:
-        raise SettingsError("SurrogateLIF neurons are trained through time: say for how many steps, such as n_steps=16")
-    if not settings.has_rates and settings.synapse is not None:
-        raise SettingsError("SurrogateLIF networks are trained without synapses between layers: rebuild(synapse=None)")
-
-
-def _check_penalty(model, weight):
-    if isinstance(weight, bool) or not (isinstance(weight, numbers.Real) and 0 <= weight < math.inf):
-        raise SettingsError(f"activity_penalty must be 0 or more, got {weight!r}")
-    if weight and not model.neurons:
-        raise SettingsError("activity_penalty is for networks with neurons, and this one has none")
-
-
-def _split(network, x, y, n_steps, validation_split, validation_data):
+def _split(network, x, y, n_steps, validation_split, validation_data, early_stopping):
     if validation_data is not None:
-        if validation_split:
-            raise SettingsError("give validation_split or validation_data, not both")
         return x, y, _check_data(network, *validation_data, n_steps)
-    if not 0 <= validation_split < 1:
-        raise SettingsError(f"validation_split must be in [0, 1), got {validation_split}")
     n_train = len(x) - round(len(x) * validation_split)
     if n_train == len(x):
+        if early_stopping is not None:
+            raise SettingsError(
+                f"early_stopping: validation_split={validation_split} of {len(x)} items is none of them"
+            )
         return x, y, None
+    if n_train == 0:
+        raise SettingsError(f"validation_split={validation_split} of {len(x)} items leaves none to train on")
     kept, held_out = np.split(np.arange(len(x)), [n_train])
     return x.take(kept), y[kept], (x.take(held_out), y[held_out])
 
@@ -354,8 +323,6 @@ def _scheduled_rate(base, given, schedule, steps):
         raise SettingsError("schedule needs a number as the learning rate, not a schedule too")
     if callable(schedule):
         return float(base)
-    if schedule != "cosine":
-        raise SettingsError(f"schedule must be 'cosine', a function of the epoch, or None; got {schedule!r}")
     return tf.keras.optimizers.schedules.CosineDecay(float(base), steps)
 
 

@@ -1,5 +1,6 @@
 """Losses of class scores."""
 
+from ..checks import shown
 from ..compat import tf
 from ..exceptions import SettingsError
 
@@ -40,5 +41,5 @@ def loss_of(loss, y, firing_rates=False):
         raise SettingsError(f"loss={loss!r} needs targets (images, classes), y holds class numbers: use one-hot rows")
     try:
         return tf.keras.losses.get(loss)
-    except ValueError as error:
-        raise SettingsError(f"loss={loss!r} is not one of Keras' losses") from error
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"loss={shown(loss)} is not one of Keras' losses") from error

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ..checks import check_fraction, check_not_negative
 from ..compat import tf
-from ..exceptions import SettingsError
 
 
 def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
@@ -24,11 +24,8 @@ def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
         ``augment(images, rng)``, from float32 images (n, height, width, channel) and a
         ``numpy.random.Generator`` to as many transformed ones (bilinear, zero outside the image).
     """
-    if not 0 <= scale < 1 or rotation_deg < 0 or shift < 0:
-        raise SettingsError(
-            f"random_affine needs 0 <= scale < 1, rotation_deg >= 0 and shift >= 0; "
-            f"got scale={scale}, rotation_deg={rotation_deg}, shift={shift}"
-        )
+    check_fraction(scale=scale)
+    check_not_negative(rotation_deg=rotation_deg, shift=shift)
 
     def augment(images, rng):
         n, height, width = images.shape[:3]

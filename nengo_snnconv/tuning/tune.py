@@ -8,12 +8,12 @@ import numpy as np
 from ..build.first_spike import FirstSpikeSettings
 from ..build.native import NativeSettings
 from ..build.network import ConvNetwork, check_network, table
-from ..checks import check_counts, check_images
+from ..checks import check_counts, check_images, is_number, shown
 from ..evaluation import Evaluation
 from ..exceptions import ConversionError, SettingsError, TuningError
 from ..metrics import paired_interval
 from ..sweeps.grid import settings_of, text_of
-from ..sweeps.sweep import checked_bench
+from ..sweeps.sweep import check_bench, checked_bench
 from ..sweeps.trial import Trial
 from .search import Search, number_of_shards
 from .space import default_space
@@ -240,6 +240,7 @@ def tune(
         As for :func:`sweep`.
     """
     _check(network, max_loss, max_steps)
+    check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt)
     x, native = check_images(network.model, x), isinstance(network.settings, NativeSettings)
     own = native and x_calibration is None
     bench, n_steps = checked_bench(
@@ -259,7 +260,7 @@ def tune(
         progress=progress,
     )
     space = default_space(network, n_steps) if space is None else space
-    settings = settings_of(network, space, n_steps, bench.normalizer, dt)
+    settings = bench.checked(settings_of(network, space, n_steps, bench.normalizer, dt))
     search = Search(bench, settings, max_loss, n_steps)
     tuning = _chosen(search, search.run(), own)
     if not tuning.kept:
@@ -282,8 +283,8 @@ def _check(network, max_loss, max_steps):
         )
     if not settings.neuron_type.spiking and not isinstance(settings, NativeSettings):
         raise ConversionError(f"{settings.neuron_type} does not spike: tune(convert(network), ...)")
-    if isinstance(max_loss, bool) or not (isinstance(max_loss, int | float | np.number) and 0 <= max_loss < np.inf):
-        raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {max_loss!r}")
+    if not is_number(max_loss) or not 0 <= max_loss < np.inf:
+        raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {shown(max_loss)}")
     check_counts(max_steps=max_steps)
 
 
