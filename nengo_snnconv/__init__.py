@@ -5,7 +5,11 @@ The names below are loaded when they are first used, so that importing the packa
 
 import importlib
 
+from . import import_hook
 from ._version import __version__
+
+import_hook.install()
+import_hook.prefer_keras2()
 
 _HOMES = {
     "exceptions": (

@@ -1,56 +1,46 @@
-"""Makes nengo-dl 3.6.0 run on today's TensorFlow, and loads both only when they are first needed.
+"""TensorFlow, Keras, nengo_dl and nengo_loihi, made to work together and loaded when they are first needed.
 
-Use ``from nengo_snnconv.compat import nengo_dl, tf``; users who import nengo_dl themselves import
-nengo_snnconv first and call :func:`install`, or just ``from nengo_snnconv.compat import nengo_dl``.  ``keras3``
-is the package Keras 3, which reads the files that it wrote.  ``nengo_loihi`` is nengo-loihi 1.1.0, an optional package,
-made to run on NumPy 2.
+After ``import nengo_snnconv`` a plain ``import nengo_dl`` or ``import nengo_loihi`` works as well (see
+:mod:`.import_hook`).  ``from nengo_snnconv.compat import nengo_dl, tf`` gives the modules that nengo_snnconv itself uses: ``tf``
+is TensorFlow with Keras 2 as ``tf.keras``, also where ``tensorflow.keras`` is Keras 3.  ``keras3`` is the package Keras 3.
 
-nengo-dl needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it
-imports two Keras names by the module paths that they had before Keras 2.13.
-
-nengo-loihi calls ``np.array(x, copy=False)`` for "copy where you must", which NumPy 2 takes for "never copy".
+nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras.
 """
 
 import contextlib
 import importlib
 import importlib.metadata
-import importlib.util
 import os
-import subprocess
 import sys
-import warnings
+import threading
 
+from . import import_hook
 from .exceptions import CompatibilityError
 
 INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'
+REINSTALL = "pip install --no-build-isolation --no-deps --force-reinstall nengo-dl==3.6.0"
 INSTALL_LOIHI = "pip install nengo-loihi==1.1.0"
 
 
 def __getattr__(name):
-    if name in ("tf", "nengo_dl"):
-        install()
-        return globals()[name]
-    if name in ("keras3", "nengo_loihi"):
-        globals()[name] = {"keras3": _import_keras3, "nengo_loihi": _import_nengo_loihi}[name]()
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    loaders = {"tf": tensorflow, "nengo_dl": _import_nengo_dl, "keras3": _import_keras3, "nengo_loihi": _import_nengo_loihi}
+    if name not in loaders:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = loaders[name]()
+    return globals()[name]
 
 
 def install():
     """Load TensorFlow and nengo_dl so that they work together.
 
-    Afterwards ``import nengo_dl`` works anywhere in the process.
+    Importing nengo_snnconv is enough for ``import nengo_dl`` to work; this loads it now.
 
     Raises
     ------
     CompatibilityError
         If a package is missing, or versions are installed that cannot work together.
     """
-    if "nengo_dl" in globals():
-        return
-    check_versions()
-    tf = _import_tensorflow()
-    globals().update(tf=tf, nengo_dl=_import_nengo_dl(tf))
+    globals().update(tf=tensorflow(), nengo_dl=_import_nengo_dl())
 
 
 def version_of(package):
@@ -88,19 +78,55 @@ def check_versions(version_of=version_of):
         )
 
 
+_loading = threading.RLock()  # TensorFlow's lazy tf.keras breaks where two threads use it first, and stderr is shared
+
+
+def tensorflow():
+    """Return TensorFlow with Keras 2 as its ``keras``; where ``tf.keras`` is Keras 3, this is a wrapper of TensorFlow.
+
+    Raises
+    ------
+    CompatibilityError
+        If a package is missing or cannot be imported, or versions are installed that cannot work together.
+    """
+    with _loading:
+        if "tf" not in globals():
+            check_versions()
+            globals()["tf"] = _import_tensorflow()
+        return globals()["tf"]
+
+
 def _import_tensorflow():
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    import_hook.prefer_keras2()
     # start-up notes of TensorFlow's C++ side (oneDNN, CPU features, CUDA absent)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_native_stderr():
-        import tensorflow as tf
-    if ".engine." not in tf.keras.Model.__module__:  # Keras 3 has no such package
-        raise CompatibilityError(
-            "tf.keras was loaded as Keras 3 and nengo-dl needs Keras 2: import nengo_snnconv before anything "
-            "touches tf.keras, or set the environment variable TF_USE_LEGACY_KERAS=1"
-        )
+    try:
+        with without_native_stderr():
+            import tensorflow as tf
+
+            keras2 = ".engine." in tf.keras.Model.__module__  # Keras 3 has no such package
+            if not keras2:
+                from .substitutes import TensorFlowWithKeras2
+
+                tf = TensorFlowWithKeras2(tf)
+    except ImportError as error:
+        raise CompatibilityError(f"TensorFlow or tf-keras is installed but cannot be imported: {first_line(error)}") from error
     tf.get_logger().setLevel("ERROR")
     return tf
+
+
+def first_line(error):
+    """Return the first line of an error's message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _import_nengo_dl():
+    check_versions()
+    import_hook.install()
+    try:
+        return importlib.import_module("nengo_dl")
+    except ModuleNotFoundError as error:  # its package information is there, its files are not
+        raise CompatibilityError(f"nengo-dl is installed without its files ({first_line(error)}): {REINSTALL}") from error
 
 
 def _import_keras3():
@@ -117,38 +143,18 @@ def _import_nengo_loihi():
     if found != (1, 1):
         what = "is not installed" if found is None else f"{found[0]}.{found[1]} is installed"
         raise CompatibilityError(f"nengo-loihi {what}, the back end 'loihi' needs 1.1.0: {INSTALL_LOIHI}")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="This version of `nengo_loihi` has not been tested")
-        nengo_loihi = importlib.import_module("nengo_loihi")
-    for module in (nengo_loihi.block, nengo_loihi.neurons, nengo_loihi.emulator.interface):
-        if not isinstance(module.np, _OlderNumPy):
-            module.np = _OlderNumPy(module.np)
+    nengo_loihi = importlib.import_module("nengo_loihi")
+    from .substitutes import NEED_OLDER_NUMPY, OlderNumPy
+
+    for name in NEED_OLDER_NUMPY:  # where it was imported before nengo_snnconv
+        module = importlib.import_module(name)
+        if not isinstance(module.np, OlderNumPy):
+            module.np = OlderNumPy(module.np)
     return nengo_loihi
 
 
-class _OlderNumPy:
-    """NumPy as nengo_loihi knows it, for its modules alone.
-
-    ``array(x, copy=False)`` copies where it must; ``full`` casts NaN to whole numbers, which are set later, in silence.
-    """
-
-    def __init__(self, numpy):
-        self._numpy = numpy
-        self._where_it_must = None if int(numpy.__version__.partition(".")[0]) >= 2 else False
-
-    def __getattr__(self, name):
-        return getattr(self._numpy, name)
-
-    def array(self, *arguments, copy=True, **options):
-        return self._numpy.array(*arguments, copy=copy or self._where_it_must, **options)
-
-    def full(self, *arguments, **options):
-        with self._numpy.errstate(invalid="ignore"):
-            return self._numpy.full(*arguments, **options)
-
-
 @contextlib.contextmanager
-def _without_native_stderr():
+def without_native_stderr():
     """Hide what native code writes to standard error before its logging is initialised.
 
     Only while TensorFlow loads; a Python exception still reaches the user.
@@ -167,51 +173,3 @@ def _without_native_stderr():
         os.dup2(saved, 2)
         os.close(saved)
         os.close(sink)
-
-
-def _import_nengo_dl(tf):
-    root = tf.keras.Model.__module__.partition(".engine.")[0]
-    alias = {
-        "keras.engine.functional": importlib.import_module(f"{root}.engine.functional"),
-        "keras.layers": importlib.import_module(f"{root}.layers"),
-    }
-    # what an earlier import of nengo_dl left behind when it failed
-    for name in [name for name in sys.modules if name.partition(".")[0] == "nengo_dl"]:
-        del sys.modules[name]
-    saved = {name: sys.modules.get(name) for name in alias}
-    sys.modules.update(alias)
-    try:
-        # the first look for a GPU complains where there is none
-        with _without_native_stderr(), warnings.catch_warnings(), _looking_for_a_gpu_here(tf):
-            warnings.filterwarnings("ignore", message="This version of NengoDL has not been tested")
-            warnings.filterwarnings("ignore", message="numpy.core is deprecated", category=DeprecationWarning)
-            import nengo_dl
-    finally:
-        for name, module in saved.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
-    # printed by every Simulator on a machine without a GPU, where there is nothing to do about it
-    warnings.filterwarnings("ignore", message="No GPU support detected")
-    return nengo_dl
-
-
-@contextlib.contextmanager
-def _looking_for_a_gpu_here(tf):
-    """Look for a GPU in this process, where nengo_dl starts another one and waits until that has loaded TensorFlow.
-
-    nengo_dl does so because CUDA_VISIBLE_DEVICES is read but once; all else about a GPU can still be set afterwards.
-    """
-    call = subprocess.call
-
-    def look(command, *arguments, **options):
-        if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
-            return int(not tf.config.list_physical_devices("GPU"))
-        return call(command, *arguments, **options)
-
-    subprocess.call = look
-    try:
-        yield
-    finally:
-        subprocess.call = call
