@@ -5,8 +5,8 @@ The names below are loaded when they are first used, so that importing the packa
 
 import importlib
 
-from . import import_hook
 from ._version import __version__
+from .compat import import_hook
 
 import_hook.install()
 import_hook.prefer_keras2()

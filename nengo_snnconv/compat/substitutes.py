@@ -1,8 +1,8 @@
 """What the import statements of nengo_dl, keras_spiking and nengo_loihi receive, and what is added to these packages.
 
-nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it imports two names of
-Keras by the module paths that they had before Keras 2.13.  nengo-loihi 1.1.0 calls ``np.array(x, copy=False)`` for "copy
-where you must", which NumPy 2 takes for "never copy".
+nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it imports two
+names of Keras by the module paths that they had before Keras 2.13.  nengo-loihi 1.1.0 calls ``np.array(x, copy=False)``
+for "copy where you must", which NumPy 2 takes for "never copy".
 
 A module's import statements call the ``__import__`` of its ``__builtins__``.  The modules of these packages have one of
 their own, so no other module is affected.
@@ -17,8 +17,9 @@ import sys
 import types
 import warnings
 
-from . import compat, guards
-from .exceptions import CompatibilityError, SnnConvError
+from .. import compat
+from ..exceptions import CompatibilityError, SnnConvError
+from . import keras_versions
 
 
 def execute(module, load):
@@ -35,13 +36,13 @@ def execute(module, load):
     if module.__name__ == "nengo_dl":
         # every Simulator on a machine without a GPU would warn, where there is nothing to do about it
         warnings.filterwarnings("ignore", message="No GPU support detected")
-    guards.add(module)
+    keras_versions.add_guards(module)
 
 
 def _import(importer, name, globals=None, locals=None, fromlist=(), level=0):
     """Do the work of ``__import__`` for the module ``importer``."""
     if level == 0 and name.partition(".")[0] == "tensorflow":
-        tf = compat.tensorflow()
+        tf = compat.tensorflow_with_keras2()
         if name == "tensorflow" or not fromlist:
             builtins.__import__(name, globals, locals)
             return tf
@@ -108,7 +109,7 @@ class TensorFlowWithKeras2(_Wrapped):
             setattr(self, name, getattr(self.keras, name))
 
     def __reduce__(self):
-        return compat.tensorflow, ()
+        return compat.tensorflow_with_keras2, ()
 
 
 class _SubprocessThatKnowsGPUs(_Wrapped):
@@ -121,7 +122,7 @@ class _SubprocessThatKnowsGPUs(_Wrapped):
     def call(self, command, *arguments, **options):
         if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
             with compat.without_native_stderr():  # the first look complains where there is no GPU
-                return int(not compat.tensorflow().config.list_physical_devices("GPU"))
+                return int(not compat.tensorflow_with_keras2().config.list_physical_devices("GPU"))
         return self._module.call(command, *arguments, **options)
 
 
@@ -131,7 +132,8 @@ NEED_OLDER_NUMPY = ("nengo_loihi.block", "nengo_loihi.neurons", "nengo_loihi.emu
 class OlderNumPy(_Wrapped):
     """NumPy as nengo_loihi knows it.
 
-    ``array(x, copy=False)`` copies where it must; ``full`` casts NaN to integers, which are set later, without a warning.
+    ``array(x, copy=False)`` copies where it must; ``full`` casts NaN to integers, which are set later,
+    without a warning.
     """
 
     def __init__(self, numpy):

@@ -1,21 +1,21 @@
 """TensorFlow, Keras, nengo_dl and nengo_loihi, made to work together and loaded when they are first needed.
 
-After ``import nengo_snnconv`` a plain ``import nengo_dl`` or ``import nengo_loihi`` works as well (see
-:mod:`.import_hook`).  ``from nengo_snnconv.compat import nengo_dl, tf`` gives the modules that nengo_snnconv itself uses: ``tf``
-is TensorFlow with Keras 2 as ``tf.keras``, also where ``tensorflow.keras`` is Keras 3.  ``keras3`` is the package Keras 3.
+After ``import nengo_snnconv``, plain ``import nengo_dl`` and ``import nengo_loihi`` work as well (see
+:mod:`.import_hook`).  ``from nengo_snnconv.compat import nengo_dl, tf`` gives the modules that nengo_snnconv uses:
+``tf`` is TensorFlow with Keras 2 as ``tf.keras``, even where ``tensorflow.keras`` is Keras 3.  ``keras3`` is the
+package Keras 3, which reads the files that it wrote.
 
 nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras.
 """
 
 import contextlib
 import importlib
-import importlib.metadata
 import os
 import sys
 import threading
 
+from ..exceptions import CompatibilityError
 from . import import_hook
-from .exceptions import CompatibilityError
 
 INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'
 REINSTALL = "pip install --no-build-isolation --no-deps --force-reinstall nengo-dl==3.6.0"
@@ -23,7 +23,12 @@ INSTALL_LOIHI = "pip install nengo-loihi==1.1.0"
 
 
 def __getattr__(name):
-    loaders = {"tf": tensorflow, "nengo_dl": _import_nengo_dl, "keras3": _import_keras3, "nengo_loihi": _import_nengo_loihi}
+    loaders = {
+        "tf": tensorflow_with_keras2,
+        "nengo_dl": _import_nengo_dl,
+        "keras3": _import_keras3,
+        "nengo_loihi": _import_nengo_loihi,
+    }
     if name not in loaders:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = loaders[name]()
@@ -40,14 +45,16 @@ def install():
     CompatibilityError
         If a package is missing, or versions are installed that cannot work together.
     """
-    globals().update(tf=tensorflow(), nengo_dl=_import_nengo_dl())
+    globals().update(tf=tensorflow_with_keras2(), nengo_dl=_import_nengo_dl())
 
 
 def version_of(package):
     """The installed version of ``package`` as a tuple of its first two numbers; None where it is absent."""
+    from importlib import metadata  # not needed by `import nengo_snnconv`
+
     try:
-        text = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        text = metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None
     return tuple(int(part) for part in text.split(".")[:2])
 
@@ -81,7 +88,7 @@ def check_versions(version_of=version_of):
 _loading = threading.RLock()  # TensorFlow's lazy tf.keras breaks where two threads use it first, and stderr is shared
 
 
-def tensorflow():
+def tensorflow_with_keras2():
     """Return TensorFlow with Keras 2 as its ``keras``; where ``tf.keras`` is Keras 3, this is a wrapper of TensorFlow.
 
     Raises
@@ -110,7 +117,9 @@ def _import_tensorflow():
 
                 tf = TensorFlowWithKeras2(tf)
     except ImportError as error:
-        raise CompatibilityError(f"TensorFlow or tf-keras is installed but cannot be imported: {first_line(error)}") from error
+        raise CompatibilityError(
+            f"TensorFlow or tf-keras is installed but cannot be imported: {first_line(error)}"
+        ) from error
     tf.get_logger().setLevel("ERROR")
     return tf
 
@@ -126,7 +135,9 @@ def _import_nengo_dl():
     try:
         return importlib.import_module("nengo_dl")
     except ModuleNotFoundError as error:  # its package information is there, its files are not
-        raise CompatibilityError(f"nengo-dl is installed without its files ({first_line(error)}): {REINSTALL}") from error
+        raise CompatibilityError(
+            f"nengo-dl is installed without its files ({first_line(error)}): {REINSTALL}"
+        ) from error
 
 
 def _import_keras3():

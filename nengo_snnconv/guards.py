@@ -1,2 +1,0 @@
-"""x"""
-def add(module): pass
