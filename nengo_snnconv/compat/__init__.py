@@ -118,7 +118,8 @@ def _import_tensorflow():
                 tf = TensorFlowWithKeras2(tf)
     except ImportError as error:
         raise CompatibilityError(
-            f"TensorFlow or tf-keras is installed but cannot be imported: {first_line(error)}"
+            f"TensorFlow and tf-keras are installed, but cannot be imported ({first_line(error)}).  "
+            f"If their files are damaged: {INSTALL} --force-reinstall"
         ) from error
     tf.get_logger().setLevel("ERROR")
     return tf
@@ -134,10 +135,8 @@ def _import_nengo_dl():
     import_hook.install()
     try:
         return importlib.import_module("nengo_dl")
-    except ModuleNotFoundError as error:  # its package information is there, its files are not
-        raise CompatibilityError(
-            f"nengo-dl is installed without its files ({first_line(error)}): {REINSTALL}"
-        ) from error
+    except ModuleNotFoundError as error:  # its version is known, but its files are missing
+        raise CompatibilityError(f"nengo-dl is installed, but its files are missing: {REINSTALL}") from error
 
 
 def _import_keras3():

@@ -1,4 +1,4 @@
-"""Objects of Keras 3 where Keras 2 is needed: they are refused by name, or built anew in Keras 2."""
+"""Objects of Keras 3 where Keras 2 is needed: refused by name, or built anew in Keras 2."""
 
 import functools
 import inspect
@@ -70,9 +70,10 @@ def refuse_keras3(*values):
 
 
 def as_keras2(value):
-    """Return the optimizer, schedule or loss of Keras 2 with the settings of one of Keras 3.
+    """Return the optimizer or learning rate schedule of Keras 2 with the settings of one of Keras 3.
 
-    All other objects are returned as they are.
+    All other objects are returned as they are.  That includes losses of Keras 3: Keras 2 can call them, and the
+    configuration of some (Huber) lacks their settings.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def as_keras2(value):
         If Keras 2 does not have such a class or such a setting.
     """
     kind = _kind(value)
-    if kind not in ("Optimizer", "LearningRateSchedule", "Loss"):
+    if kind not in ("Optimizer", "LearningRateSchedule"):
         return value
     noun, home = KINDS[kind]
     cls = getattr(_keras2(home), type(value).__name__, None) if _of_keras3(type(value)) else None
@@ -117,7 +118,8 @@ def _advice(value):
     home = KINDS[kind][1]
     if kind == "Model":
         return "build it in Keras 2 (`import tf_keras`), or use nengo_snnconv.convert, which reads both"
-    use = f"use {{}}.{home}.{name}" if hasattr(_keras2(home), name) else f"derive one from {{}}.{home}.{kind}"
+    known = hasattr(_keras2(home), name)
+    use = f"use {{}}.{home}.{name}" if known else f"use one of {{}}.{home}, or derive one from its {kind}"
     if compat.tensorflow_with_keras2() is sys.modules["tensorflow"]:
         return use.format("tf.keras")
     return (

@@ -1,7 +1,6 @@
 """Losses of class scores."""
 
 from ..compat import tf
-from ..compat.keras_versions import as_keras2
 from ..exceptions import SettingsError
 
 
@@ -40,6 +39,6 @@ def loss_of(loss, y, firing_rates=False):
     if isinstance(loss, str) and y.ndim == 1 and not loss.startswith("sparse"):
         raise SettingsError(f"loss={loss!r} needs targets (images, classes), y holds class numbers: use one-hot rows")
     try:
-        return tf.keras.losses.get(as_keras2(loss))
+        return tf.keras.losses.get(loss)
     except ValueError as error:
         raise SettingsError(f"loss={loss!r} is not one of Keras' losses") from error
