@@ -6,6 +6,10 @@ The names below are loaded when they are first used, so that importing the packa
 import importlib
 
 from ._version import __version__
+from .compat import import_hook
+
+import_hook.install()
+import_hook.prefer_keras2()
 
 _HOMES = {
     "exceptions": (

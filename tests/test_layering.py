@@ -21,7 +21,7 @@ ROOMS = [
     + ("bounds", "diagnosis", "comparison")
     + ("jobs", "sweeps", "tuning"),
     ("plots", "report", "gui"),
-    ("cli", "__init__"),
+    ("cli", "__init__", "__main__"),
 ]
 ORDER = [name for room in ROOMS for name in room]
 # packages that a room and those above it do not import; TensorFlow and nengo_dl come through compat

@@ -11,6 +11,7 @@ from ..build.trainable import live_arrays
 from ..build.unrolled_model import unrolled_model
 from ..checks import shown
 from ..compat import nengo_dl, tf
+from ..compat.keras_versions import as_keras2
 from ..exceptions import SettingsError
 from .penalty import ActivityPenalty, active_neurons
 
@@ -244,10 +245,10 @@ def copy_optimizer(optimizer, learning_rate=None):
     if optimizer is None:
         optimizer = tf.keras.optimizers.Adam(global_clipnorm=1.0)
     try:
-        optimizer = tf.keras.optimizers.get(optimizer)
+        optimizer = tf.keras.optimizers.get(as_keras2(optimizer))
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"optimizer={shown(optimizer)} is not one of Keras' optimisers") from error
     config = optimizer.get_config()
     if learning_rate is not None:
-        config["learning_rate"] = learning_rate
+        config["learning_rate"] = as_keras2(learning_rate)
     return type(optimizer).from_config(config)
