@@ -7,22 +7,22 @@ from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
 
-layers = tf.keras.layers
 
-
-def random_model(seed, n_layers=6, spatial=None):
-    """A functional tf.keras model with random layers, weights, biases and moving averages."""
+def random_model(seed, n_layers=6, spatial=None, keras=None):
+    """A functional model, of tf.keras by default, with random layers, weights, biases and moving averages."""
     rng = np.random.default_rng(seed)
+    keras = keras or tf.keras
+    layers = keras.layers
     rank = spatial or int(rng.choice([1, 2, 2, 2, 3]))
     shape = tuple(int(n) for n in rng.integers(5, 8, rank)) + (int(rng.integers(1, 4)),)
-    image = tf.keras.Input(shape, name="image")
+    image = keras.Input(shape, name="image")
     tensors = [image]
     for i in range(n_layers):
-        tensors.append(_random_layer(rng, rank, tensors, f"layer{i}"))
+        tensors.append(_random_layer(layers, rng, rank, tensors, f"layer{i}"))
     end = tensors[-1]
     if rng.random() < 0.5 and len(end.shape) > 2:
         end = layers.Flatten(name="flat")(end)
-    model = tf.keras.Model(image, layers.Dense(3, name="scores")(end))
+    model = keras.Model(image, layers.Dense(3, name="scores")(end))
     model.set_weights([_random_weight(rng, w) for w in model.weights])
     return model
 
@@ -34,7 +34,7 @@ def _random_weight(rng, weight):
     return rng.normal(0, spread, weight.shape)
 
 
-def _random_layer(rng, rank, tensors, name):
+def _random_layer(layers, rng, rank, tensors, name):
     """One layer on top of the last tensor, or of two, where an earlier one fits."""
     x = tensors[-1]
     choices = [_batch_norm, _relu, _dense]
@@ -42,14 +42,14 @@ def _random_layer(rng, rank, tensors, name):
         choices += [_conv, _conv, _conv, _pool, _pool, _move]
         if len(_partners(tensors)) > 0:
             choices += [_merge] * 3
-    return choices[rng.integers(len(choices))](rng, rank, tensors, name)
+    return choices[rng.integers(len(choices))](layers, rng, rank, tensors, name)
 
 
 def _partners(tensors):
     return [t for t in tensors[:-1] if t.shape == tensors[-1].shape]
 
 
-def _conv(rng, rank, tensors, name):
+def _conv(layers, rng, rank, tensors, name):
     channels = int(tensors[-1].shape[-1])
     groups = channels if rng.random() < 0.3 and rank < 3 else 1
     options = {"activation": rng.choice([None, "relu"]), "use_bias": bool(rng.random() < 0.7), "name": name}
@@ -63,7 +63,7 @@ def _conv(rng, rank, tensors, name):
     )
 
 
-def _pool(rng, rank, tensors, name):
+def _pool(layers, rng, rank, tensors, name):
     x = tensors[-1]
     family = str(rng.choice(["Average", "Max"]))
     if rng.random() < 0.15:
@@ -74,19 +74,19 @@ def _pool(rng, rank, tensors, name):
     return getattr(layers, f"{family}Pooling{rank}D")(int(rng.integers(2, 4)), name=name, **options)(x)
 
 
-def _batch_norm(rng, rank, tensors, name):
+def _batch_norm(layers, rng, rank, tensors, name):
     return layers.BatchNormalization(name=name)(tensors[-1])
 
 
-def _relu(rng, rank, tensors, name):
+def _relu(layers, rng, rank, tensors, name):
     return layers.ReLU(name=name)(tensors[-1])
 
 
-def _dense(rng, rank, tensors, name):
+def _dense(layers, rng, rank, tensors, name):
     return layers.Dense(int(rng.integers(2, 5)), activation=rng.choice([None, "relu"]), name=name)(tensors[-1])
 
 
-def _move(rng, rank, tensors, name):
+def _move(layers, rng, rank, tensors, name):
     """A layer that only moves entries about."""
     x, axes = tensors[-1], rng.permutation(rank) + 1
     small = max(x.shape[1:-1]) < 6
@@ -99,7 +99,7 @@ def _move(rng, rank, tensors, name):
     return choices[rng.integers(len(choices))]()(x)
 
 
-def _merge(rng, rank, tensors, name):
+def _merge(layers, rng, rank, tensors, name):
     partners = _partners(tensors)
     other = partners[rng.integers(len(partners))]
     kind = [layers.Add, layers.Average, layers.Concatenate][rng.integers(3)]

@@ -139,7 +139,7 @@ def _rectifier_options(config):
         "slope": config.get("negative_slope", config.get("alpha")),
         "threshold": config.get("threshold"),
     }
-    return {key: float(value) for key, value in options.items() if value is not None}
+    return {key: float(constant(value)) for key, value in options.items() if value is not None}
 
 
 def prelu(use):
