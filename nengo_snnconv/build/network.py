@@ -9,6 +9,7 @@ import nengo
 
 from ..compat import tf
 from ..exceptions import SettingsError
+from .keras_layers import keras_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class NativeBase(Settings):
 
     def rate(self, model, name):
         """The rectifier as a Keras layer: what the neurons stand for."""
-        return tf.keras.layers.ReLU(name=name)
+        return tf.keras.layers.ReLU(name=keras_name(name))
 
 
 class ProbeList(list):

@@ -14,7 +14,7 @@ from ..model import layers as specs
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
-from .keras_layers import keras_layer
+from .keras_layers import keras_layer, keras_name
 from .network import ConvNetwork, Settings
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
@@ -29,7 +29,7 @@ class _Rate(tf.keras.layers.Layer):
     """The rate form of an ensemble whose neurons have the given gain and bias."""
 
     def __init__(self, settings, gain, bias, name):
-        super().__init__(name=name, trainable=False)
+        super().__init__(name=keras_name(name), trainable=False)
         self.rate = rate_function(settings.neuron_type, settings.lif_smoothing)
         self.gain, self.bias = gain, bias
 

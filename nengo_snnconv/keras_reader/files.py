@@ -25,6 +25,7 @@ SUFFIXES = {
 MAX_TEXT = 2**24  # bytes of JSON; 800 layers take 1 MB
 # what unpacking a compressed file may give: Keras does not compress, and arrays seldom shrink to a half
 MAX_EXPANSION, FREE_EXPANSION = 20, 2**26
+MAX_NAME = 500
 WEIGHTS = "model.weights.h5"
 # options that layers did not always have, with the values that keep what they did
 LATER_OPTIONS = {"Normalization": {"mean": None, "variance": None, "invert": False}}
@@ -134,6 +135,9 @@ def _stored_in_hdf5(path, file):
 def _modern(entry):
     """An entry of the configuration, in the form of newer files."""
     config = entry["config"]
+    for value in (entry["class_name"], entry.get("module"), entry.get("registered_name"), entry.get("name")):
+        if not (value is None or (isinstance(value, str) and len(value) <= MAX_NAME)):
+            raise Unreadable(f"the name of a layer or of its class has more than {MAX_NAME} characters, or is no text")
     if entry["class_name"] in LATER_OPTIONS:
         config = {**LATER_OPTIONS[entry["class_name"]], **config}
     if isinstance(config, list):  # a Sequential before Keras 2.2.3
@@ -153,10 +157,10 @@ def _check_origin(path, entry, version):
     if not (isinstance(entry, dict) and isinstance(entry["config"], dict)):
         raise Unreadable("its configuration is not one of a model")
     if is_own_class(entry) or entry["class_name"] not in NESTED or "layers" not in entry["config"]:
-        where = f" of {entry['module']}" if entry.get("module") else ""
+        owner = f" of {entry['module']}"[:80] if entry.get("module") else ""
         raise ConversionError(
-            f"{path} holds a model of class {str(entry['class_name'])[:80]!r}{where[:80]}, which is not Keras' Sequential "
-            "or functional model: load it in Python, with custom_objects if you trust it, and pass such a model"
+            f"{path} holds a model of class {str(entry['class_name'])[:80]!r}{owner}, not a Sequential or functional "
+            "model of Keras: load it in Python, with custom_objects if you trust it, and pass such a model"
         )
 
 

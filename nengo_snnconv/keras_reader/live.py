@@ -26,3 +26,8 @@ def has_own_call(thing):
     if not isinstance(thing, StoredLayer) and type(thing).__name__ not in OPERATORS:
         own.append(vars(thing))
     return any(COMPUTING & set(names) for names in own)
+
+
+def class_name(thing):
+    """Return the full name of an object's class, without where in a function it was made."""
+    return f"{type(thing).__module__}.{type(thing).__qualname__.rpartition('<locals>.')[2]}"

@@ -11,11 +11,11 @@ from ..model import layers as specs
 from .builder import Builder, Refused, Tensor
 from .calls import NESTED, Ref, is_own_class, read_calls
 from .layers import OPERATIONS, VANISHING, kind_of, reader_of
-from .live import has_own_call, own_classes
+from .live import class_name, has_own_call, own_classes
 from .report import Report
 from .use import Options, Use
 
-MAX_CALLS = 20_000
+MAX_CALLS, MAX_REPR = 20_000, 200
 
 
 class Walk:
@@ -83,7 +83,7 @@ class Walk:
         asked = {key: value for key, value in call.options.items() if not _is_off(value)}
         asked |= {f"argument {i}": x for i, x in enumerate(operands) if not isinstance(x, Tensor | None)}
         if asked:
-            reason = f"is called with {asked}: leave that out, and give the model its input only"
+            reason = f"is called with {brief(asked)}: leave that out, and give the model its input only"
         elif has_own_call(live):
             reason = (
                 f"is of a class of your own, {type(live).__module__}.{type(live).__qualname__}, with a call of its "
@@ -131,10 +131,7 @@ class Walk:
     def _layer(self, path, call, operands, layer):
         read = reader_of(call.entry)
         if layer is not None and (own_classes(layer) or has_own_call(layer)):
-            cls = type(layer)
-            raise Refused(
-                f"is of a class of your own, {cls.__module__}.{cls.__qualname__}: put layers of Keras in its place"
-            )
+            raise Refused(f"is of a class of your own, {class_name(layer)}: put layers of Keras in its place")
         if any(operand is None for operand in operands):
             raise NotChecked
         weights = [] if layer is None else layer.get_weights()
@@ -144,7 +141,7 @@ class Walk:
         tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None)))
         unheeded = options.unheeded()
         if unheeded:
-            raise Refused(f"has {unheeded}, which cannot be kept: leave it out")
+            raise Refused(f"has {brief(unheeded)}, which cannot be kept: leave it out")
         self._note_training(path, call.entry, weights)
         tensor = self._pass_softmax(path, operands, tensor)
         if tensor.logits_of == path:
@@ -158,10 +155,10 @@ class Walk:
         is_operation = kind_of(call.entry) in OPERATIONS
         for operand in operands:
             if not isinstance(operand, Tensor | np.ndarray if is_operation else Tensor):
-                raise Refused(f"is called with {operand!r}: leave it out")
+                raise Refused(f"is called with {brief(operand)}: leave it out")
         asked = {key: value for key, value in call.options.items() if value is not False}
         if asked and not is_operation:
-            raise Refused(f"is called with {asked}: leave that out, and give the layer its input only")
+            raise Refused(f"is called with {brief(asked)}: leave that out, and give the layer its input only")
         if config.get("lora_rank"):
             raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
         if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
@@ -170,6 +167,8 @@ class Walk:
     def _check_precision(self, path, config):
         policy = config.get("dtype") or "float32"
         kind, name = (policy["class_name"], policy["config"].get("name")) if isinstance(policy, dict) else ("", policy)
+        if isinstance(policy, dict) and is_own_class(policy):
+            raise Refused("has a data type of your own: use 'float32'")
         if config.get("quantization_config") or kind not in ("", "DTypePolicy", "Policy"):
             raise Refused("is quantised: read the model as it was before that")
         if name != "float32":
@@ -209,6 +208,12 @@ def _is_off(value):
 
 class NotChecked(Exception):
     """A layer cannot be read because of another one."""
+
+
+def brief(value):
+    """Return a value as text, cut where it is long, as what a file says can be."""
+    text = repr(value)
+    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
 
 
 def clean(name):
