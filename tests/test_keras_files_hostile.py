@@ -16,7 +16,7 @@ from hostile import LIBRARIES, OURS, edited, fuzz, good_model, save
 import nengo_snnconv as snc
 from nengo_snnconv.keras_reader import as_model, inspect_keras
 
-FORMATS = [(name, suffix) for name in LIBRARIES for suffix in (".keras", ".h5", ".hdf5")]
+FORMATS = [(name, suffix) for name in LIBRARIES for suffix in (".keras", ".h5")]
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +142,14 @@ def test_what_does_not_matter_is_not_run_either(make, good, trap, tmp_path):
     assert as_model(path).arrays.keys() == as_model(good).arrays.keys()
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_the_command_line_runs_nothing(suffix, good_files, trap, tmp_path):
-    for i, make in enumerate((write_file, REFUSED["the whole model"])):
-        path = edited(good_files["tf.keras", suffix], tmp_path / f"bad{i}{suffix}", make(trap))
-        command = [sys.executable, "-m", "nengo_snnconv.cli", "convert", str(path), "--dry-run"]
-        paths = os.pathsep.join([str(pathlib.Path(snc.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        found = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
-        assert found.returncode != 0 or "refused" in found.stdout
-        assert "Traceback" not in found.stderr
+@pytest.mark.parametrize(("suffix", "make"), [(".h5", write_file), (".keras", REFUSED["the whole model"])])
+def test_the_command_line_runs_nothing(suffix, make, good_files, trap, tmp_path):
+    path = edited(good_files["tf.keras", suffix], tmp_path / f"bad{suffix}", make(trap))
+    command = [sys.executable, "-m", "nengo_snnconv.cli", "convert", str(path), "--dry-run"]
+    paths = os.pathsep.join([str(pathlib.Path(snc.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    found = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
+    assert found.returncode != 0 or "refused" in found.stdout
+    assert "Traceback" not in found.stderr
 
 
 class TestMemory:
@@ -237,7 +236,7 @@ class TestMemory:
                 layers[1]["inbound_nodes"] = [[["i", 0, 0, {}]], [["m", 1, 0, {}]]]
                 config["output_layers"] = [["m", 2, 0]]
         path = edited(good_files["tf.keras", ".keras"], tmp_path / "bad.keras", lambda entry: model)
-        with pytest.raises(snc.ConversionError, match="calls its layers more than 20000 times"):
+        with pytest.raises(snc.ConversionError, match="calls its layers more than 10000 times"):
             as_model(path)
 
 

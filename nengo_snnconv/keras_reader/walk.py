@@ -15,7 +15,8 @@ from .live import class_name, has_own_call, own_classes
 from .report import Report
 from .use import Options, Use
 
-MAX_CALLS, MAX_REPR = 20_000, 200
+MAX_CALLS = 10_000
+MAX_REPR, MAX_REASON = 200, 1500  # characters, as a file can say values of any length
 
 
 class Walk:
@@ -112,7 +113,8 @@ class Walk:
             return self.report.say(path, "not checked", "a layer that it reads is refused")
         except (Refused, ModelError) as error:
             # a spec's error begins with the name and the kind of the spec, the report with those of the layer
-            return self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
+            reason = re.sub(r"^layer '.*?' \(\w+\) ", "", str(error))
+            return self.report.say(path, "refused", reason[:MAX_REASON])
         self.report.became(path, list(self.build.layers)[n_specs:])
         return tensor
 
