@@ -1,5 +1,7 @@
 """Random Keras models: any layers in any order, with branches that meet again."""
 
+import itertools
+
 import numpy as np
 
 import nengo_snnconv as snc
@@ -23,6 +25,50 @@ def random_model(seed, n_layers=6, spatial=None, keras=None):
     if rng.random() < 0.5 and len(end.shape) > 2:
         end = layers.Flatten(name="flat")(end)
     model = keras.Model(image, layers.Dense(3, name="scores")(end))
+    model.set_weights([_random_weight(rng, w) for w in model.weights])
+    return model
+
+
+def random_nested_model(seed, keras):
+    """A model of models of models, each Sequential or functional, some of whose layers are not trained."""
+    rng, names = np.random.default_rng(seed), (f"layer{i}" for i in itertools.count())
+    layers, shape, made = keras.layers, (5, 5, 2), []
+
+    def block(depth):
+        kind, name = rng.integers(3 if depth < 2 else 1), next(names)
+        if kind == 0:
+            layer = weighted(name)
+        elif kind == 1:
+            start = [keras.Input(shape)] if rng.random() < 0.5 else []
+            layer = keras.Sequential([*start, *(block(depth + 1) for _ in range(rng.integers(1, 4)))], name=name)
+        else:
+            start = end = keras.Input(shape)
+            for _ in range(rng.integers(1, 4)):
+                end = block(depth + 1)(end)
+            layer = keras.Model(start, layers.Add(name=f"{name}_sum")([start, end]), name=name)
+        made.append(layer)
+        return layer
+
+    def weighted(name):
+        use_bias, center, scale = (bool(n) for n in rng.integers(2, size=3))
+        choices = [
+            lambda: layers.Conv2D(2, 3, padding="same", use_bias=use_bias, name=name),
+            lambda: layers.Conv2DTranspose(2, 3, padding="same", name=name),
+            lambda: layers.DepthwiseConv2D(3, padding="same", use_bias=use_bias, name=name),
+            lambda: layers.SeparableConv2D(2, 3, padding="same", name=name),
+            lambda: layers.BatchNormalization(center=center, scale=scale, name=name),
+            lambda: layers.PReLU(shared_axes=[1, 2], name=name),
+            lambda: layers.Dense(2, activation="relu", name=name),
+            lambda: layers.Dropout(0.2, name=name),
+        ]
+        return choices[rng.integers(len(choices))]()
+
+    image = end = keras.Input(shape, name="image")
+    for _ in range(4):
+        end = block(0)(end)
+    model = keras.Model(image, layers.Dense(3, name="scores")(layers.Flatten(name="flat")(end)))
+    for layer in made:
+        layer.trainable = rng.random() < 0.75
     model.set_weights([_random_weight(rng, w) for w in model.weights])
     return model
 

@@ -11,6 +11,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from keras_graphs import random_model, random_nested_model
 from reading import LIBRARIES, check_close, forward, randomise
 
 import nengo_snnconv as snc
@@ -63,6 +64,42 @@ def test_round_trip(keras, suffix, kind, tmp_path, rng):
     x = rng.normal(size=(3, 6, 6, 2)).astype(np.float32)
     check_close(forward(model, x), original(x, training=False))
     assert inspect_keras(kind(path)) == model.metadata["reading"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("make", [random_model, random_nested_model])
+def test_files_hold_what_the_model_does(keras, make, seed, tmp_path):
+    """Every array of a random model, in a model in a model too, is found in its files, and is the right one."""
+    original = make(seed, keras=keras)
+    direct = as_model(original)
+    for suffix in (".keras", ".h5"):
+        model = as_model(save(original, tmp_path / f"model{suffix}"))
+        assert list(model.layers.values()) == list(direct.layers.values())
+        assert model.arrays.keys() == direct.arrays.keys()
+        assert all(np.array_equal(model.arrays[name], array) for name, array in direct.arrays.items())
+        assert model.metadata == direct.metadata
+
+
+EARLIER = pathlib.Path(__file__).parent / "keras_files"
+
+
+@pytest.mark.parametrize("path", sorted(EARLIER.glob("*.[kh]*")), ids=lambda path: path.name)
+def test_files_of_earlier_versions(path):
+    with np.load(EARLIER / "outputs.npz") as outputs:
+        check_close(forward(as_model(path), outputs[f"{path.name}-x"]), outputs[f"{path.name}-y"])
+
+
+def test_layers_whose_arrays_cannot_be_told_apart(tmp_path):
+    """In .h5, the arrays of a nested model are one list; names that do not fit its layers are no guess's business."""
+    keras = LIBRARIES["tf.keras"]
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(4, name="b")])
+    path = save(keras.Sequential([keras.Input((4,)), inner]), tmp_path / "model.h5")
+    assert as_model(path).layers
+    with h5py.File(path, "a") as file:
+        (group,) = (file["model_weights"][name] for name in file["model_weights"] if name.startswith("seq"))
+        group.attrs["weight_names"] = list(group.attrs["weight_names"])[::-1]
+    with pytest.raises(snc.ConversionError, match="nested model whose arrays the file does not tell apart: load the f"):
+        as_model(path)
 
 
 def test_normalization_keeps_what_it_was_adapted_to(keras, suffix, tmp_path, rng):
