@@ -12,7 +12,8 @@ import zipfile
 
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from .calls import NESTED, is_own_class
-from .hdf5 import HDF5File, Unreadable
+from .hdf5 import FREE_EXPANSION, MAX_EXPANSION, HDF5File
+from .hdf5_data import Unreadable
 from .stored import from_archive, from_hdf5, snake_case
 
 SUFFIXES = {
@@ -23,8 +24,6 @@ SUFFIXES = {
     ".pth": "a PyTorch file",
 }
 MAX_TEXT = 2**24  # bytes of JSON; 800 layers take 1 MB
-# what unpacking a compressed file may give: Keras does not compress, and arrays seldom shrink to a half
-MAX_EXPANSION, FREE_EXPANSION = 20, 2**26
 MAX_NAME = 500
 WEIGHTS = "model.weights.h5"
 # options that layers did not always have, with the values that keep what they did
@@ -94,9 +93,9 @@ def _stored_in_zip(path, file):
         _check_origin(path, entry, metadata["keras_version"])
         if WEIGHTS not in names:
             raise Unreadable(f"it has no {WEIGHTS}")
-        stored = archive.getinfo(WEIGHTS).compress_size
-        limit = MAX_EXPANSION * min(stored, path.stat().st_size) + FREE_EXPANSION
-        weights = HDF5File(io.BytesIO(_unpacked(archive, WEIGHTS, limit)))
+        stored = min(archive.getinfo(WEIGHTS).compress_size, path.stat().st_size)
+        content = _unpacked(archive, WEIGHTS, MAX_EXPANSION * stored + FREE_EXPANSION)
+        weights = HDF5File(io.BytesIO(content), stored)
         return _model(entry, from_archive(entry, weights.root))
 
 

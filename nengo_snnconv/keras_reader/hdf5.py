@@ -10,9 +10,10 @@ Format: https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 
 import math
 import struct
-import zlib
 
 import numpy as np
+
+from .hdf5_data import CHECKSUM, DEFLATE, SHUFFLE, Type, Unreadable, shape_at, unfiltered
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NO_ADDRESS = 2**64 - 1
@@ -20,14 +21,9 @@ NO_ADDRESS = 2**64 - 1
 DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x01, 0x03, 0x08, 0x0B, 0x0C, 0x10, 0x11
 EXTERNAL = 0x07  # the array lies in other files
 NEWER = {0x02, 0x06}  # links as libver="latest" keeps them
-DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3  # filters
-MAX_RANK = 32
-# what decompressing may give beyond a multiple of the bytes that are stored; weights seldom shrink to a half
+# what unpacking may give: this multiple of the bytes on the disk, and some more.  Keras does not compress, and weights
+# seldom shrink to a half
 MAX_EXPANSION, FREE_EXPANSION = 20, 2**26
-
-
-class Unreadable(Exception):
-    """The file is damaged, or uses a part of HDF5 that Keras does not; the text says which."""
 
 
 class HDF5File:
@@ -37,6 +33,8 @@ class HDF5File:
     ----------
     file : binary file
         Open for reading, with ``seek``.
+    on_disk : int, optional
+        Number of bytes from which the file itself was unpacked; its own size by default.
 
     Attributes
     ----------
@@ -48,9 +46,10 @@ class HDF5File:
         Here and from every method, if the file is damaged or uses what Keras does not write.
     """
 
-    def __init__(self, file):
+    def __init__(self, file, on_disk=None):
         self._file = file
         self.size = file.seek(0, 2)
+        self._left = MAX_EXPANSION * (self.size if on_disk is None else on_disk) + FREE_EXPANSION
         # every byte is needed about once, so a file that makes the reader go in circles runs out of this
         self._budget = 16 * self.size + 2**16
         self._data = self.size
@@ -95,6 +94,12 @@ class HDF5File:
         if self._data < 0:
             raise Unreadable("its arrays declare more bytes than it holds")
         return self.read(offset, n)
+
+    def expand(self, size, stored):
+        """Count ``size`` bytes of memory for ``stored`` compressed ones; all arrays together have a limit."""
+        self._left -= size
+        if self._left < 0:
+            raise Unreadable(f"an array unpacks to {size} bytes, more than {stored} stored ones can be")
 
     def expect(self, signature, offset):
         """Check for the signature of a structure, and return the offset behind it."""
@@ -232,7 +237,7 @@ class Group:
             if ends[-1] > offset + size:
                 raise Unreadable("an attribute is longer than its message")
             if self._file.read(start, n_name).rstrip(b"\0") == name.encode():
-                kind, shape = Type(self._file, int(ends[0])), _shape(self._file, int(ends[1]))
+                kind, shape = Type(self._file, int(ends[0])), shape_at(self._file, int(ends[1]))
                 return kind.strings(int(ends[2]), offset + size, shape, limit)
         return None
 
@@ -241,7 +246,7 @@ class Group:
         (space,), (kind,), (layout,) = (self._one(message) for message in (DATASPACE, DATATYPE, LAYOUT))
         if self.messages(EXTERNAL):
             raise Unreadable("an array lies in another file, which Keras does not do")
-        shape, kind = _shape(self._file, space[0]), Type(self._file, kind[0])
+        shape, kind = shape_at(self._file, space[0]), Type(self._file, kind[0])
         dtype = kind.dtype()
         size = math.prod(shape) * dtype.itemsize
         version, form = self._file.unpack("<BB", layout[0])
@@ -280,15 +285,13 @@ class Group:
         tree = list(self._leaves(address, 1, 8 + 8 * n_axes)) if address != NO_ADDRESS else []
         stored = sum(self._file.unpack("<I", entry)[0] for entry, _ in tree)
         size, n_chunk = math.prod(shape) * dtype.itemsize, math.prod(chunk) * dtype.itemsize
-        limit = MAX_EXPANSION * min(stored, self._file.size) + FREE_EXPANSION
-        if max(size, n_chunk) > limit:
-            raise Unreadable(f"an array declares {size} bytes and {stored} are stored")
+        self._file.expand(max(size, n_chunk * max(len(tree), 1)), stored)
         if len(tree) != math.prod(-(-n // c) if c else 0 for n, c in zip(shape, chunk, strict=True)):
             raise Unreadable("chunks of an array are missing")
         values = np.empty(shape, dtype)
         for entry, child in tree:
             length, skipped, *corner = self._file.unpack(f"<II{n_axes}Q", entry)
-            found = _unfiltered(self._file.read_data(child, length), filters, skipped, dtype.itemsize, n_chunk)
+            found = unfiltered(self._file.read_data(child, length), filters, skipped, dtype.itemsize, n_chunk)
             block = np.frombuffer(found, dtype).reshape(chunk)
             place = tuple(slice(i, i + c) for i, c in zip(corner, chunk, strict=False))
             target = values[place]
@@ -312,83 +315,7 @@ class Group:
         return found
 
 
-class Type:
-    """A datatype, as the file describes it at ``offset``."""
-
-    def __init__(self, file, offset):
-        self._file = file
-        first, *bits, self.size = file.unpack("<BBBBI", offset)
-        self.kind, self._bits = first & 15, bits
-        self._offset = offset + 8
-        self.is_bfloat16 = False
-
-    def dtype(self):
-        """The NumPy type of numbers; that of raw bytes where they need another look."""
-        order = "<>"[self._bits[0] & 1]
-        if self.kind == 0 and self.size in (1, 2, 4, 8):
-            return np.dtype(f"{order}{'ui'[self._bits[0] >> 3 & 1]}{self.size}")
-        if self.kind == 1:
-            form = self._file.unpack("<HHBBBB", self._offset)
-            bits = {2: (16, 10, 5, 0, 10), 4: (32, 23, 8, 0, 23), 8: (64, 52, 11, 0, 52)}.get(self.size)
-            if form[1:] == bits:
-                return np.dtype(f"{order}f{self.size}")
-            self.is_bfloat16 = form[1:] == (16, 7, 8, 0, 7) and order == "<"
-        if self.is_bfloat16 or (self.kind == 5 and self.size == 2):
-            return np.dtype("V2")
-        raise Unreadable("an array does not hold numbers")
-
-    def strings(self, start, end, shape, limit):
-        """The string, or the strings, at ``start``."""
-        n = math.prod(shape)
-        if n == 0:
-            return []
-        if self.kind not in (3, 9) or (self.kind == 9 and (self._bits[0] & 15 != 1 or self.size != 16)):
-            raise Unreadable("an attribute does not hold text")
-        if start + n * self.size > end:
-            raise Unreadable("an attribute is longer than its message")
-        found = []
-        for i in range(n):
-            place, length = start + i * self.size, self.size
-            if self.kind == 9:
-                length, heap, index = self._file.unpack("<IQI", place)
-                place, stored = self._file.heap_object(heap, index) if length else (start, 0)
-                length = min(length, stored)
-            limit -= length
-            if limit < 0:
-                raise Unreadable("a text is too long")
-            found.append(self._file.read(place, length).split(b"\0")[0].decode())
-        return found if shape else found[0]
-
-
-def _shape(file, offset):
-    """The shape that a dataspace describes."""
-    version, rank, _, kind = file.unpack("<4B", offset)
-    if version not in (1, 2) or rank > MAX_RANK:
-        raise Unreadable("the shape of an array cannot be read")
-    if version == 2 and kind == 2:
-        return (0,)
-    return file.unpack(f"<{rank}Q", offset + (8 if version == 1 else 4))
-
-
 def _equal(size, length):
     if size != length:
         raise Unreadable(f"an array of {size} bytes has {length} stored")
     return size
-
-
-def _unfiltered(found, filters, skipped, itemsize, size):
-    """The bytes of a chunk, with what was done to it undone."""
-    for i, kind in reversed(list(enumerate(filters))):
-        if skipped >> i & 1:
-            continue
-        if kind == CHECKSUM:
-            found = found[:-4]
-        elif kind == SHUFFLE:
-            if len(found) != size:
-                raise Unreadable("a chunk of an array has a wrong size")
-            found = np.frombuffer(found, np.uint8).reshape(itemsize, -1).T.tobytes()
-        else:
-            found = zlib.decompressobj().decompress(found, size + 4)
-    if len(found) != size:
-        raise Unreadable("a chunk of an array has a wrong size")
-    return found

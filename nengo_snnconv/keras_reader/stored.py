@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .builder import Refused
 from .calls import NESTED, is_operation
-from .hdf5 import Unreadable
+from .hdf5_data import Unreadable
 
 # what Keras 2.12 and 2.13 call "layers"
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
