@@ -1,5 +1,7 @@
 """Random Keras models: any layers in any order, with branches that meet again."""
 
+import itertools
+
 import numpy as np
 
 import nengo_snnconv as snc
@@ -7,22 +9,66 @@ from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
 
-layers = tf.keras.layers
 
-
-def random_model(seed, n_layers=6, spatial=None):
-    """A functional tf.keras model with random layers, weights, biases and moving averages."""
+def random_model(seed, n_layers=6, spatial=None, keras=None):
+    """A functional model, of tf.keras by default, with random layers, weights, biases and moving averages."""
     rng = np.random.default_rng(seed)
+    keras = keras or tf.keras
+    layers = keras.layers
     rank = spatial or int(rng.choice([1, 2, 2, 2, 3]))
     shape = tuple(int(n) for n in rng.integers(5, 8, rank)) + (int(rng.integers(1, 4)),)
-    image = tf.keras.Input(shape, name="image")
+    image = keras.Input(shape, name="image")
     tensors = [image]
     for i in range(n_layers):
-        tensors.append(_random_layer(rng, rank, tensors, f"layer{i}"))
+        tensors.append(_random_layer(layers, rng, rank, tensors, f"layer{i}"))
     end = tensors[-1]
     if rng.random() < 0.5 and len(end.shape) > 2:
         end = layers.Flatten(name="flat")(end)
-    model = tf.keras.Model(image, layers.Dense(3, name="scores")(end))
+    model = keras.Model(image, layers.Dense(3, name="scores")(end))
+    model.set_weights([_random_weight(rng, w) for w in model.weights])
+    return model
+
+
+def random_nested_model(seed, keras):
+    """A model of models of models, each Sequential or functional, some of whose layers are not trained."""
+    rng, names = np.random.default_rng(seed), (f"layer{i}" for i in itertools.count())
+    layers, shape, made = keras.layers, (5, 5, 2), []
+
+    def block(depth):
+        kind, name = rng.integers(3 if depth < 2 else 1), next(names)
+        if kind == 0:
+            layer = weighted(name)
+        elif kind == 1:
+            start = [keras.Input(shape)] if rng.random() < 0.5 else []
+            layer = keras.Sequential([*start, *(block(depth + 1) for _ in range(rng.integers(1, 4)))], name=name)
+        else:
+            start = end = keras.Input(shape)
+            for _ in range(rng.integers(1, 4)):
+                end = block(depth + 1)(end)
+            layer = keras.Model(start, layers.Add(name=f"{name}_sum")([start, end]), name=name)
+        made.append(layer)
+        return layer
+
+    def weighted(name):
+        use_bias, center, scale = (bool(n) for n in rng.integers(2, size=3))
+        choices = [
+            lambda: layers.Conv2D(2, 3, padding="same", use_bias=use_bias, name=name),
+            lambda: layers.Conv2DTranspose(2, 3, padding="same", name=name),
+            lambda: layers.DepthwiseConv2D(3, padding="same", use_bias=use_bias, name=name),
+            lambda: layers.SeparableConv2D(2, 3, padding="same", name=name),
+            lambda: layers.BatchNormalization(center=center, scale=scale, name=name),
+            lambda: layers.PReLU(shared_axes=[1, 2], name=name),
+            lambda: layers.Dense(2, activation="relu", name=name),
+            lambda: layers.Dropout(0.2, name=name),
+        ]
+        return choices[rng.integers(len(choices))]()
+
+    image = end = keras.Input(shape, name="image")
+    for _ in range(4):
+        end = block(0)(end)
+    model = keras.Model(image, layers.Dense(3, name="scores")(layers.Flatten(name="flat")(end)))
+    for layer in made:
+        layer.trainable = rng.random() < 0.75
     model.set_weights([_random_weight(rng, w) for w in model.weights])
     return model
 
@@ -34,7 +80,7 @@ def _random_weight(rng, weight):
     return rng.normal(0, spread, weight.shape)
 
 
-def _random_layer(rng, rank, tensors, name):
+def _random_layer(layers, rng, rank, tensors, name):
     """One layer on top of the last tensor, or of two, where an earlier one fits."""
     x = tensors[-1]
     choices = [_batch_norm, _relu, _dense]
@@ -42,14 +88,14 @@ def _random_layer(rng, rank, tensors, name):
         choices += [_conv, _conv, _conv, _pool, _pool, _move]
         if len(_partners(tensors)) > 0:
             choices += [_merge] * 3
-    return choices[rng.integers(len(choices))](rng, rank, tensors, name)
+    return choices[rng.integers(len(choices))](layers, rng, rank, tensors, name)
 
 
 def _partners(tensors):
     return [t for t in tensors[:-1] if t.shape == tensors[-1].shape]
 
 
-def _conv(rng, rank, tensors, name):
+def _conv(layers, rng, rank, tensors, name):
     channels = int(tensors[-1].shape[-1])
     groups = channels if rng.random() < 0.3 and rank < 3 else 1
     options = {"activation": rng.choice([None, "relu"]), "use_bias": bool(rng.random() < 0.7), "name": name}
@@ -63,7 +109,7 @@ def _conv(rng, rank, tensors, name):
     )
 
 
-def _pool(rng, rank, tensors, name):
+def _pool(layers, rng, rank, tensors, name):
     x = tensors[-1]
     family = str(rng.choice(["Average", "Max"]))
     if rng.random() < 0.15:
@@ -74,19 +120,19 @@ def _pool(rng, rank, tensors, name):
     return getattr(layers, f"{family}Pooling{rank}D")(int(rng.integers(2, 4)), name=name, **options)(x)
 
 
-def _batch_norm(rng, rank, tensors, name):
+def _batch_norm(layers, rng, rank, tensors, name):
     return layers.BatchNormalization(name=name)(tensors[-1])
 
 
-def _relu(rng, rank, tensors, name):
+def _relu(layers, rng, rank, tensors, name):
     return layers.ReLU(name=name)(tensors[-1])
 
 
-def _dense(rng, rank, tensors, name):
+def _dense(layers, rng, rank, tensors, name):
     return layers.Dense(int(rng.integers(2, 5)), activation=rng.choice([None, "relu"]), name=name)(tensors[-1])
 
 
-def _move(rng, rank, tensors, name):
+def _move(layers, rng, rank, tensors, name):
     """A layer that only moves entries about."""
     x, axes = tensors[-1], rng.permutation(rank) + 1
     small = max(x.shape[1:-1]) < 6
@@ -99,7 +145,7 @@ def _move(rng, rank, tensors, name):
     return choices[rng.integers(len(choices))]()(x)
 
 
-def _merge(rng, rank, tensors, name):
+def _merge(layers, rng, rank, tensors, name):
     partners = _partners(tensors)
     other = partners[rng.integers(len(partners))]
     kind = [layers.Add, layers.Average, layers.Concatenate][rng.integers(3)]

@@ -9,7 +9,7 @@ from ..metrics import is_event_source
 from ..model import layers as specs
 from ..neurons.time_to_first_spike import nearest_level
 from .first_spike import spike_source
-from .keras_layers import keras_layer
+from .keras_layers import keras_layer, keras_name
 from .native import driving_neurons
 
 
@@ -46,7 +46,9 @@ class ClosedForm:
         self.read_last, behind = self._find_last()
         self._all = {name: self._layer(name, self.n_steps) for name in layers if name != self.model.input}
         self._last = {name: self._layer(name, 0) for name in behind}
-        shapes = {name: tf.TensorSpec((None, *shape), name=name) for name, shape in self.model.shapes.items()}
+        shapes = {
+            name: tf.TensorSpec((None, *shape), name=keras_name(name)) for name, shape in self.model.shapes.items()
+        }
         self._levels = _traced(self._compute_levels, shapes[self.model.input])
         self._outputs = _traced(self._compute_outputs, {name: shapes[name] for name in self.read_last})
 

@@ -14,6 +14,7 @@ from ..metrics import is_event_source
 from ..model import layers as specs
 from ..neurons.arguments import replaced
 from ..neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
+from .keras_layers import keras_name
 from .network import NativeBase
 from .objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
 from .transforms import bias_of
@@ -71,7 +72,7 @@ class FirstSpikeSettings(NativeBase):
     def rate(self, model, name):
         # without the neurons that were put before a maximum there is the ANN itself, which has no floor
         added = name in model.metadata.get("neurons before maxima", {}).values()
-        return tf.keras.layers.Activation("linear", name=name) if added else super().rate(model, name)
+        return tf.keras.layers.Activation("linear", name=keras_name(name)) if added else super().rate(model, name)
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)

@@ -1,6 +1,8 @@
 """Keras layers from layer specs, holding the model's arrays."""
 
+import dataclasses
 import functools
+import re
 
 import numpy as np
 
@@ -8,16 +10,31 @@ from ..compat import tf
 from ..model import layers as specs
 
 
-@functools.singledispatch
 def keras_layer(layer, arrays):
     """The ``tf.keras`` layer that computes what a layer spec says.
 
     Parameters
     ----------
     layer : Layer
+        The Keras layer is called by its name, as :func:`keras_name` writes it.
     arrays : dict of str to ndarray
         The layer's own arrays, which become the initial values of its weights, in Keras' order.
     """
+    return _layer(dataclasses.replace(layer, name=keras_name(layer.name)), arrays)
+
+
+def keras_name(name):
+    """Return the name of a layer as tf.keras accepts it: "conv 1" becomes "conv-x20-1".
+
+    Keras 3 allows any name, TensorFlow only some characters.  A name of those stays as it is, and no two names become
+    the same: "-x" begins the hexadecimal number of a character, and nothing else.
+    """
+    valid = re.sub(r"[^A-Za-z0-9_.-]|-(?=x)", lambda found: f"-x{ord(found[0]):x}-", name)
+    return valid if re.match(r"[A-Za-z0-9.]", valid) else f"0-x-{valid}"
+
+
+@functools.singledispatch
+def _layer(layer, arrays):
     raise NotImplementedError(f"{layer} has no Keras layer")
 
 
@@ -33,7 +50,7 @@ def _of_rank(family, size):
     return getattr(tf.keras.layers, f"{family}{len(size)}D")
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Conv, arrays):
     return _of_rank("Conv", layer.kernel_size)(
         layer.filters,
@@ -46,13 +63,13 @@ def _(layer: specs.Conv, arrays):
     )
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Dense, arrays):
     return tf.keras.layers.Dense(layer.units, **_weights(layer, arrays))
 
 
-@keras_layer.register(specs.AveragePool)
-@keras_layer.register(specs.MaxPool)
+@_layer.register(specs.AveragePool)
+@_layer.register(specs.MaxPool)
 def _(layer, arrays):
     family = "AveragePooling" if isinstance(layer, specs.AveragePool) else "MaxPooling"
     pool = _of_rank(family, layer.pool_size)
@@ -71,27 +88,27 @@ class _GlobalPool(tf.keras.layers.Layer):
         return self.reduce(inputs, axis=range(1, inputs.shape.rank - 1), keepdims=self.keepdims)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.GlobalAveragePool, arrays):
     return _GlobalPool(tf.reduce_mean, layer.keepdims, layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.GlobalMaxPool, arrays):
     return _GlobalPool(tf.reduce_max, layer.keepdims, layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Flatten, arrays):
     return tf.keras.layers.Flatten(name=layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Reshape, arrays):
     return tf.keras.layers.Reshape(layer.shape, name=layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Add, arrays):
     return tf.keras.layers.Add(name=layer.name)
 
@@ -112,7 +129,7 @@ class _Affine(tf.keras.layers.Layer):
         return inputs * self.scale + self.bias
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Affine, arrays):
     return _Affine(arrays, layer.name)
 
@@ -131,21 +148,21 @@ class _Select(tf.keras.layers.Layer):
         return tf.reshape(tf.gather(flat, entries.ravel(), axis=1), (-1, *entries.shape))
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Selection, arrays):
     return _Select(layer)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Rectifier, arrays):
     return tf.keras.layers.ReLU(name=layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Concatenate, arrays):
     return tf.keras.layers.Concatenate(axis=layer.axis + 1 if layer.axis >= 0 else layer.axis, name=layer.name)
 
 
-@keras_layer.register
+@_layer.register
 def _(layer: specs.Dropout, arrays):
     return tf.keras.layers.Dropout(layer.rate, name=layer.name)

@@ -11,6 +11,7 @@ from ..compat import tf
 from ..exceptions import SettingsError
 from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_intruders
+from .keras_layers import keras_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ class NativeBase(Settings):
 
     def rate(self, model, name):
         """The rectifier as a Keras layer: what the neurons stand for."""
-        return tf.keras.layers.ReLU(name=name)
+        return tf.keras.layers.ReLU(name=keras_name(name))
 
 
 class ProbeList(list):

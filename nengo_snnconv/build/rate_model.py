@@ -5,7 +5,7 @@ from ..compat import tf
 from ..exceptions import SettingsError
 from ..model import layers as specs
 from ..neurons.rates import rate_function
-from .keras_layers import keras_layer
+from .keras_layers import keras_layer, keras_name
 from .network import check_network
 
 
@@ -23,7 +23,8 @@ def rate_model(network, layers=None):
     tf.keras.Model
         From images (batch, height, width, channel) to the network's output, in the units of the model that was
         converted, or to a list of the layers' activity, with the network's arrays: each is divided by its scale in
-        ``network.model.metadata["scales"]``.  Its layers have the names of the model's.
+        ``network.model.metadata["scales"]``.  Its layers have the names of the model's; a character that TensorFlow does
+        not allow in a name becomes a number ("conv 1" is "conv-x20-1").
 
     Raises
     ------
@@ -46,7 +47,7 @@ def rate_model(network, layers=None):
     for name, layer in model.layers.items():
         inputs = [tensors[i] for i in layer.inputs]
         if isinstance(layer, specs.Input):
-            tensors[name] = tf.keras.Input(layer.shape, name=name)
+            tensors[name] = tf.keras.Input(layer.shape, name=keras_name(name))
         elif isinstance(layer, specs.Rectifier):
             tensors[name] = network.settings.rate(model, name)(inputs[0])
         else:
@@ -89,6 +90,6 @@ def arrays_of_rate_model(network, rates):
     arrays = {}
     for name in network.model.layers:
         names = network.model.array_names(name)
-        values = rates.get_layer(name).get_weights() if names else []
+        values = rates.get_layer(keras_name(name)).get_weights() if names else []
         arrays.update(zip(names, values, strict=True))
     return arrays

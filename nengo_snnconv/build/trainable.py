@@ -18,7 +18,7 @@ from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import with_own_output
 from .edits import check_unedited
-from .keras_layers import keras_layer
+from .keras_layers import keras_layer, keras_name
 from .network import ConvNetwork, Settings, check_network
 from .objects import connect_output
 
@@ -34,7 +34,7 @@ class _Rate(tf.keras.layers.Layer):
     """The rate form of an ensemble whose neurons have the given gain and bias."""
 
     def __init__(self, settings, gain, bias, name):
-        super().__init__(name=name, trainable=False)
+        super().__init__(name=keras_name(name), trainable=False)
         self.rate = rate_function(settings.neuron_type, settings.lif_smoothing)
         self.gain, self.bias = gain, bias
 

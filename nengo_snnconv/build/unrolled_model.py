@@ -5,7 +5,7 @@ import numpy as np
 from ..compat import tf
 from ..model import layers as specs
 from ..neurons.surrogate_lif import spikes_of
-from .keras_layers import keras_layer
+from .keras_layers import keras_layer, keras_name
 
 
 class _StepsFirst(tf.keras.layers.Layer):
@@ -31,7 +31,7 @@ class _Neurons(tf.keras.layers.Layer):
     """Spikes of neurons for currents (steps * images, ...)."""
 
     def __init__(self, neuron_type, n_steps, smooth, name):
-        super().__init__(name=name, trainable=False)
+        super().__init__(name=keras_name(name), trainable=False)
         self.neuron_type, self.n_steps, self.smooth = neuron_type, n_steps, smooth
 
     def call(self, inputs):
@@ -88,7 +88,7 @@ def unrolled_model(network, n_steps, *, still=False, every_step=False, smooth=Fa
                 for source, tensor in zip(layer.inputs, inputs, strict=True)
             ]
         if isinstance(layer, specs.Input):
-            start = tf.keras.Input(layer.shape if still else (n_steps, *layer.shape), name=name)
+            start = tf.keras.Input(layer.shape if still else (n_steps, *layer.shape), name=keras_name(name))
             tensors[name] = start if still else _StepsFirst()(start)
             moving.update(() if still else (name,))
         elif isinstance(layer, specs.Rectifier):

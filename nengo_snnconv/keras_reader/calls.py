@@ -9,6 +9,8 @@ import numpy as np
 from ..exceptions import ConversionError
 
 NESTED = ("Functional", "Model", "Sequential")
+NUMBERS = object()
+OPERATION_MODULES = ("keras.src.ops", "keras.src.activations")
 
 
 class Ref(NamedTuple):
@@ -76,20 +78,28 @@ def read_calls(config):
 
 
 def _in_order(calls):
-    """The calls, each behind those that it reads; Keras lists a layer with all its calls where the first stands."""
-    ordered, made = [], set()
-    while calls:
-        waiting = []
-        for call in calls:
-            if all(operand[:2] in made for operand in call.operands if isinstance(operand, Ref)):
-                ordered.append(call)
-                made.add((call.name, call.node))
-            else:
-                waiting.append(call)
-        if len(waiting) == len(calls):
-            raise ConversionError(f"it cannot be told what the layers {[call.name for call in calls]} read")
-        calls = waiting
-    return ordered
+    """The calls, each behind those that it reads; Keras lists a layer with all its calls where the first stands.
+
+    They are in the order of going through the list again and again, each time taking what has become ready.
+    """
+    place = {(call.name, call.node): i for i, call in enumerate(calls)}
+    reads = [{place[o[:2]] for o in call.operands if isinstance(o, Ref) and o[:2] in place} for call in calls]
+    missing = [len({o[:2] for o in call.operands if isinstance(o, Ref)}) for call in calls]
+    readers = [[] for _ in calls]
+    for i, found in enumerate(reads):
+        for j in found:
+            readers[j].append(i)
+    ready, rounds = [i for i, n in enumerate(missing) if n == 0], [0] * len(calls)
+    for i in ready:  # grows while it is gone through
+        for reader in readers[i]:
+            rounds[reader] = max(rounds[reader], rounds[i] + (reader < i))
+            missing[reader] -= 1
+            if missing[reader] == 0:
+                ready.append(reader)
+    if len(ready) < len(calls):
+        lost = [call.name for call, n in zip(calls, missing, strict=True) if n][:5]
+        raise ConversionError(f"it cannot be told what the layers {lost} read")
+    return [calls[i] for i in sorted(ready, key=lambda i: (rounds[i], i))]
 
 
 def _sequence(config):
@@ -150,24 +160,28 @@ def _children(value):
 
 def _operands(value):
     """Tensors and constants in Keras' ways to write them, in any nesting; anything else stays as it is."""
+    found = _found(value)
+    return [constant(value)] if found is NUMBERS else found
+
+
+def _found(value):
+    """The operands in a value; NUMBERS where it is a number or an array, which may be written as lists of lists."""
     if isinstance(value, dict) and "keras_history" in value.get("config", value):
         return [Ref(*value.get("config", value)["keras_history"][:3])]
     if isinstance(value, dict) and value.get("class_name") == "__numpy__":
         return [constant(value)]
     if _is_place(value):
         return _operands(value[2]) if value[0] == "_CONSTANT_VALUE" else [Ref(*value[:3])]
-    if _is_numbers(value):
-        return [constant(value)]
+    if isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, bool):
+        return NUMBERS
     if isinstance(value, list | tuple) or (isinstance(value, dict) and "class_name" not in value):
-        return [operand for child in _children(value) for operand in _operands(child)]
+        children = list(_children(value))
+        found = [_found(child) for child in children]
+        if isinstance(value, list | tuple) and found and all(part is NUMBERS for part in found):
+            return NUMBERS
+        parts = zip(children, found, strict=True)
+        return [o for child, part in parts for o in ([constant(child)] if part is NUMBERS else part)]
     return [] if value is None else [value]
-
-
-def _is_numbers(value):
-    """Whether it is a number or an array, which may be written as lists of lists."""
-    if isinstance(value, list | tuple):
-        return len(value) > 0 and all(map(_is_numbers, value))
-    return isinstance(value, numbers.Real | np.ndarray) and not isinstance(value, bool)
 
 
 def constant(value):
@@ -176,14 +190,15 @@ def constant(value):
 
 
 def is_own_class(entry):
-    """Whether an object of a configuration is of a class, or a function, that is not one of Keras."""
+    """Return whether an object of a configuration is of a class, or a function, that is not one of Keras."""
     root = (entry.get("module") or "keras").partition(".")[0]
-    return root not in ("keras", "tf_keras", "builtins") or ">" in (entry.get("registered_name") or "")
+    registered = entry.get("registered_name") or ""
+    # Keras names no module for a class that it knows only from custom_objects
+    nameless = "module" in entry and entry["module"] is None and bool(registered)
+    own = root not in ("keras", "tf_keras", "builtins") or nameless
+    return own or ">" in registered or ">" in str(entry.get("class_name"))
 
 
-def holds_code(value):
-    """Whether loading a configuration would run Python code that it holds or names."""
-    if isinstance(value, dict):
-        code = value.get("class_name") in ("Lambda", "__lambda__") or ("class_name" in value and is_own_class(value))
-        return code or any(map(holds_code, value.values()))
-    return isinstance(value, list) and any(map(holds_code, value))
+def is_operation(entry):
+    """Return whether an entry of a configuration is an operation of Keras 3, which is no layer."""
+    return (entry.get("module") or "").startswith(OPERATION_MODULES)

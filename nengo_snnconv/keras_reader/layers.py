@@ -9,7 +9,7 @@ import math
 from ..model import layers as specs
 from . import pointwise, windows
 from .builder import Refused, Tensor
-from .calls import is_own_class
+from .calls import is_operation, is_own_class
 from .windows import per_axis, put_spatially
 
 
@@ -183,12 +183,13 @@ SUPPORTED = ", ".join(sorted(KERAS_LAYERS))
 
 def kind_of(entry):
     """The kind of layer that an entry of a configuration is; Refused where it is a class of the user's own."""
-    name, module = entry["class_name"], entry.get("module") or "keras.layers"
+    name = entry["class_name"]
     if is_own_class(entry):
-        raise Refused(f"is a class of {module}, not one of Keras: put layers of Keras in its place")
+        owner = entry.get("module") or "your own"
+        raise Refused(f"is a class of {owner}, not one of Keras: put layers of Keras in its place")
     if name == "TFOpLambda":
         return f"tf.{entry['config']['function']}"
-    if module.startswith(("keras.src.ops", "keras.src.activations")):
+    if is_operation(entry):
         return f"ops.{name}"
     return name
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..model import layers as specs
 from .builder import Refused, Tensor
-from .calls import constant
+from .calls import constant, is_own_class
 from .use import Options
 
 LIBRARIES = ("keras", "tf_keras", "tensorflow")
@@ -139,7 +139,7 @@ def _rectifier_options(config):
         "slope": config.get("negative_slope", config.get("alpha")),
         "threshold": config.get("threshold"),
     }
-    return {key: float(value) for key, value in options.items() if value is not None}
+    return {key: float(constant(value)) for key, value in options.items() if value is not None}
 
 
 def prelu(use):
@@ -178,6 +178,8 @@ def activate(use, tensor):
 def _activation(use):
     """(name, options of the rectifier); Refused where it is none of ``ACTIVATIONS``."""
     value = use.config["activation"]
+    if isinstance(value, dict) and is_own_class(value):
+        raise Refused(f"has an activation of your own, {value.get('class_name')!r}: use 'relu'")
     if isinstance(value, dict) and value.get("class_name") in ("LeakyReLU", "ReLU"):
         return "relu", _rectifier_options(Options(value["config"]))
     if isinstance(value, dict):

@@ -3,10 +3,10 @@
 import os
 import warnings
 
-from ..exceptions import ConversionError, ModelError
+from ..exceptions import ConversionError, ModelError, SnnConvError
 from ..model import Model
 from . import files
-from .calls import holds_code
+from .live import has_own_call
 from .walk import Walk
 
 
@@ -39,8 +39,6 @@ def as_model(source, training=False):
         return source
     walk = _read(source)
     _raise_refused(walk.report.rows.values())
-    if walk.output is None:
-        raise ConversionError(f"{source} {files.FOREIGN}")
     if training:
         for note in walk.report.notes:
             warnings.warn(note, stacklevel=3)
@@ -79,10 +77,13 @@ def inspect_keras(source):
 
 def _read(source):
     if isinstance(source, str | os.PathLike):
-        entry, major = files.stored_model(source)
-        if holds_code(entry["config"]):  # loading it would run the code
-            return Walk(entry["config"])
-        source = files.load(source, major)
+        config, model = files.stored_model(source)
+        try:
+            return Walk(config, model)
+        except (SnnConvError, MemoryError):
+            raise
+        except Exception as error:  # a configuration that is none of Keras can fail in any way
+            raise files.damaged(source, error) from error
     return Walk(_configuration(source), source)
 
 
@@ -111,11 +112,7 @@ def _configuration(model):
             config = model.get_config()
     except (NotImplementedError, ValueError, TypeError) as error:
         raise ConversionError(f"the Keras model's configuration cannot be read: {error}") from error
-    own_call = any(
-        "call" in vars(cls) and cls.__module__.partition(".")[0] not in ("keras", "tf_keras")
-        for cls in type(model).__mro__
-    )
-    if own_call or not isinstance(config, dict) or "layers" not in config:
+    if has_own_call(model) or not isinstance(config, dict) or "layers" not in config:
         raise ConversionError(
             f"{type(model).__name__} is a subclassed Keras model, whose layers cannot be read: "
             "make it a Sequential or functional model"

@@ -6,14 +6,17 @@ import re
 
 import numpy as np
 
-from ..exceptions import ModelError
+from ..exceptions import ConversionError, ModelError
 from ..model import layers as specs
 from .builder import Builder, Refused, Tensor
-from .calls import NESTED, Ref, holds_code, read_calls
-from .files import FOREIGN
+from .calls import NESTED, Ref, is_own_class, read_calls
 from .layers import OPERATIONS, VANISHING, kind_of, reader_of
+from .live import class_name, has_own_call, own_classes
 from .report import Report
 from .use import Options, Use
+
+MAX_CALLS = 10_000
+MAX_REPR, MAX_REASON = 200, 1500  # characters, as a file can say values of any length
 
 
 class Walk:
@@ -23,8 +26,8 @@ class Walk:
     ----------
     config : dict
         The model's configuration.
-    model : Keras model, optional
-        It holds the weights; without it, no layer is found better than "not checked".
+    model : Keras model or StoredLayer
+        It holds the weights.
 
     Attributes
     ----------
@@ -35,12 +38,9 @@ class Walk:
         None where a layer on the way is refused.
     """
 
-    def __init__(self, config, model=None):
+    def __init__(self, config, model):
         self.build, self.report = Builder(), Report()
-        self._uses = collections.Counter()
-        self._blind = model is None
-        not_loaded = "its file needs code that is not Keras' own, so it was not loaded"
-        self._unchecked = not_loaded if self._blind else "a layer that it reads is refused"
+        self._uses, self._n_calls = collections.Counter(), 0
         self.output = self._model(config, model)[0]
         for path, n in self._uses.items():
             if n > 1:
@@ -49,7 +49,7 @@ class Walk:
     def _model(self, config, model, path="", given=None):
         """The tensors that a model gives out, None where they cannot be had; a nested model is ``given`` its inputs."""
         calls, inputs, outputs = read_calls(config)
-        layers = {} if model is None else {layer.name: layer for layer in model.layers}
+        layers = {layer.name: layer for layer in model.layers}
         values = {}
 
         def value(operand):
@@ -58,8 +58,9 @@ class Walk:
         for call in calls:
             operands, name = [value(operand) for operand in call.operands], path + clean(call.name)
             live = layers.get(call.name)
-            if call.entry["class_name"] in NESTED:
-                made = self._model(call.entry["config"], live, f"{name}.", operands)
+            self._count_call()
+            if call.entry["class_name"] in NESTED and not is_own_class(call.entry):
+                made = self._nested(name, call, operands, live)
             elif call.name not in inputs:
                 made = [self._reported(self._layer, name, call, operands, live)]
             elif given is None:
@@ -71,6 +72,29 @@ class Walk:
         if given is None and len(outputs) > 1:
             self._refuse_outputs(calls, [ref.layer for ref in outputs])
         return [value(ref) for ref in outputs]
+
+    def _count_call(self):
+        # models within models can double their calls at each level
+        self._n_calls += 1
+        if self._n_calls > MAX_CALLS:
+            raise ConversionError(f"the Keras model calls its layers more than {MAX_CALLS} times: make it smaller")
+
+    def _nested(self, name, call, operands, live):
+        """The tensors that a nested model gives out."""
+        asked = {key: value for key, value in call.options.items() if not _is_off(value)}
+        asked |= {f"argument {i}": x for i, x in enumerate(operands) if not isinstance(x, Tensor | None)}
+        if asked:
+            reason = f"is called with {brief(asked)}: leave that out, and give the model its input only"
+        elif has_own_call(live):
+            reason = (
+                f"is of a class of your own, {type(live).__module__}.{type(live).__qualname__}, with a call of its "
+            )
+            reason += "own: put a Sequential or functional model in its place"
+        else:
+            return self._model(call.entry["config"], live, f"{name}.", operands)
+        self.report.begin(name, call.entry["class_name"])
+        self.report.say(name, "refused", reason)
+        return collections.defaultdict(lambda: None)
 
     def _refuse_outputs(self, calls, names):
         for call in calls:
@@ -86,10 +110,11 @@ class Walk:
         try:
             tensor = read(path, call, *arguments)
         except NotChecked:
-            return self.report.say(path, "not checked", self._unchecked)
+            return self.report.say(path, "not checked", "a layer that it reads is refused")
         except (Refused, ModelError) as error:
             # a spec's error begins with the name and the kind of the spec, the report with those of the layer
-            return self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
+            reason = re.sub(r"^layer '.*?' \(\w+\) ", "", str(error))
+            return self.report.say(path, "refused", reason[:MAX_REASON])
         self.report.became(path, list(self.build.layers)[n_specs:])
         return tensor
 
@@ -102,15 +127,13 @@ class Walk:
             raise Refused(f"has the shape {shape}, with an open axis: fix its size")
         if config.get("sparse") or config.get("ragged"):
             raise Refused("is sparse or ragged: make it a plain array")
-        if self._blind:
-            raise NotChecked
         self._check_precision(path, config)
         return self.build.put(specs.Input, path, shape=shape)
 
     def _layer(self, path, call, operands, layer):
         read = reader_of(call.entry)
-        if self._blind and holds_code(call.entry):
-            raise Refused(FOREIGN)
+        if layer is not None and (own_classes(layer) or has_own_call(layer)):
+            raise Refused(f"is of a class of your own, {class_name(layer)}: put layers of Keras in its place")
         if any(operand is None for operand in operands):
             raise NotChecked
         weights = [] if layer is None else layer.get_weights()
@@ -120,7 +143,7 @@ class Walk:
         tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None)))
         unheeded = options.unheeded()
         if unheeded:
-            raise Refused(f"has {unheeded}, which cannot be kept: leave it out")
+            raise Refused(f"has {brief(unheeded)}, which cannot be kept: leave it out")
         self._note_training(path, call.entry, weights)
         tensor = self._pass_softmax(path, operands, tensor)
         if tensor.logits_of == path:
@@ -134,10 +157,10 @@ class Walk:
         is_operation = kind_of(call.entry) in OPERATIONS
         for operand in operands:
             if not isinstance(operand, Tensor | np.ndarray if is_operation else Tensor):
-                raise Refused(f"is called with {operand!r}: leave it out")
+                raise Refused(f"is called with {brief(operand)}: leave it out")
         asked = {key: value for key, value in call.options.items() if value is not False}
         if asked and not is_operation:
-            raise Refused(f"is called with {asked}: leave that out, and give the layer its input only")
+            raise Refused(f"is called with {brief(asked)}: leave that out, and give the layer its input only")
         if config.get("lora_rank"):
             raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
         if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
@@ -146,6 +169,8 @@ class Walk:
     def _check_precision(self, path, config):
         policy = config.get("dtype") or "float32"
         kind, name = (policy["class_name"], policy["config"].get("name")) if isinstance(policy, dict) else ("", policy)
+        if isinstance(policy, dict) and is_own_class(policy):
+            raise Refused("has a data type of your own: use 'float32'")
         if config.get("quantization_config") or kind not in ("", "DTypePolicy", "Policy"):
             raise Refused("is quantised: read the model as it was before that")
         if name != "float32":
@@ -179,8 +204,18 @@ class Walk:
             self.report.note(path, "does nothing while nengo_snnconv trains")
 
 
+def _is_off(value):
+    return value in (None, False) or (isinstance(value, list) and all(map(_is_off, value)))
+
+
 class NotChecked(Exception):
     """A layer cannot be read because of another one."""
+
+
+def brief(value):
+    """Return a value as text, cut where it is long, as what a file says can be."""
+    text = repr(value)
+    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
 
 
 def clean(name):

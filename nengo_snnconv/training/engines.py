@@ -6,6 +6,7 @@ import concurrent.futures
 import nengo
 import numpy as np
 
+from ..build.keras_layers import keras_name
 from ..build.rate_model import arrays_of_rate_model, rate_model
 from ..build.trainable import live_arrays
 from ..build.unrolled_model import unrolled_model
@@ -95,7 +96,10 @@ class KerasEngine(Engine):
         else:
             self.keras = unrolled_model(self.network, self.n_steps, still=self.still)
         if self.penalised:
-            share = sum(active_neurons(self.keras.get_layer(name).output) for name in self.penalised) / self.n_neurons
+            share = (
+                sum(active_neurons(self.keras.get_layer(keras_name(name)).output) for name in self.penalised)
+                / self.n_neurons
+            )
             self.keras.add_loss(self.penalty(share))
             self.keras.add_metric(share, name="active")
         self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
