@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..exceptions import ConversionError
+from .advice import listed
+from .slices import SLICING, packed
 
 NESTED = ("Functional", "Model", "Sequential")
 
@@ -87,7 +89,7 @@ def _in_order(calls):
             else:
                 waiting.append(call)
         if len(waiting) == len(calls):
-            raise ConversionError(f"it cannot be told what the layers {[call.name for call in calls]} read")
+            raise ConversionError(f"it cannot be told what the layers {listed(call.name for call in calls)} read")
         calls = waiting
     return ordered
 
@@ -111,7 +113,8 @@ def _name(entry):
 
 
 def _nodes(entry):
-    return entry.get("inbound_nodes") or [[]]  # an input layer has none, and is used once
+    nodes = entry.get("inbound_nodes") or [[]]  # an input layer has none, and is used once
+    return [packed(node) for node in nodes] if entry["class_name"] in SLICING else nodes
 
 
 def _arguments(node):
@@ -152,7 +155,7 @@ def _operands(value):
     """Tensors and constants in Keras' ways to write them, in any nesting; anything else stays as it is."""
     if isinstance(value, dict) and "keras_history" in value.get("config", value):
         return [Ref(*value.get("config", value)["keras_history"][:3])]
-    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
         return [constant(value)]
     if _is_place(value):
         return _operands(value[2]) if value[0] == "_CONSTANT_VALUE" else [Ref(*value[:3])]
@@ -175,8 +178,24 @@ def constant(value):
     return np.array(value["config"]["value"] if isinstance(value, dict) else value, dtype=float)
 
 
+# layers that keras.applications defines for itself: the class, and the module of the application
+APPLICATION_LAYERS = {
+    "CustomScaleLayer": "inception_resnet_v2",
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+}
+
+
+def is_layer_of_applications(entry):
+    """Whether an entry of a configuration is of a class that keras.applications defines for itself."""
+    module = APPLICATION_LAYERS.get(entry["class_name"])
+    return entry.get("module") in [f"{root}.src.applications.{module}" for root in ("keras", "tf_keras")]
+
+
 def is_own_class(entry):
     """Whether an object of a configuration is of a class, or a function, that is not one of Keras."""
+    if is_layer_of_applications(entry):
+        return False
     root = (entry.get("module") or "keras").partition(".")[0]
     return root not in ("keras", "tf_keras", "builtins") or ">" in (entry.get("registered_name") or "")
 

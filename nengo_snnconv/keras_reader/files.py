@@ -7,14 +7,8 @@ import zipfile
 import zlib
 
 from ..exceptions import ConversionError, FileFormatError
+from .foreign import describe_file
 
-SUFFIXES = {
-    ".tflite": "a TensorFlow Lite file",
-    ".onnx": "an ONNX file",
-    ".pb": "a TensorFlow graph",
-    ".pt": "a PyTorch file",
-    ".pth": "a PyTorch file",
-}
 FOREIGN = "has parts that Keras does not know: load it in Python with custom_objects, and pass the model"
 OWN_CLASSES = re.compile("unknown|could not (locate|interpret)|custom_objects|register_keras_serializable", re.I)
 
@@ -46,14 +40,9 @@ def stored_model(path):
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.is_dir():
-        kind = "a SavedModel folder" if (path / "saved_model.pb").exists() else "a folder"
-        raise ConversionError(
-            f"{path} is {kind}, not a file: load it in Python, with tf.keras.models.load_model or keras.models."
-            "load_model, and pass the model, or save that as .keras"
-        )
-    if path.suffix in SUFFIXES:
-        raise ConversionError(f"{path} is {SUFFIXES[path.suffix]}: give the Keras model that it was made from")
+    foreign = describe_file(path)
+    if foreign:
+        raise ConversionError(foreign)
     with path.open("rb") as file:
         start = file.read(8)
     readers = {b"PK": _stored_in_zip, b"\x89H": _stored_in_hdf5}

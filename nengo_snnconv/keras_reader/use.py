@@ -47,6 +47,8 @@ class Use:
     weights : list of ndarray
     activation : object
         The live layer's own activation function, where it has one.
+    at_end : bool
+        Whether the layer gives the output of the model, which matters for what is advised.
     """
 
     build: Builder
@@ -55,6 +57,7 @@ class Use:
     operands: list
     weights: list
     activation: object = None
+    at_end: bool = False
 
     @property
     def tensor(self):
@@ -62,6 +65,13 @@ class Use:
         if len(self.operands) != 1 or not isinstance(self.operands[0], Tensor):
             raise Refused(f"is called with {len(self.operands)} arguments, expected one tensor")
         return self.operands[0]
+
+    @property
+    def pair(self):
+        """The two operands."""
+        if len(self.operands) != 2:
+            raise Refused(f"is called with {len(self.operands)} arguments, expected two")
+        return self.operands
 
     @property
     def shape(self):

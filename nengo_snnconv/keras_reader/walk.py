@@ -3,17 +3,33 @@
 import collections
 import dataclasses
 import re
+import reprlib
 
 import numpy as np
 
 from ..exceptions import ModelError
 from ..model import layers as specs
+from . import pointwise
+from .advice import listed
 from .builder import Builder, Refused, Tensor
 from .calls import NESTED, Ref, holds_code, read_calls
 from .files import FOREIGN
 from .layers import OPERATIONS, VANISHING, kind_of, reader_of
 from .report import Report
+from .shapes import shape_behind, written_shapes
 from .use import Options, Use
+
+# kinds that hand on what they read, so that the layer before them gives the output of the model where they do
+HANDING_ON = {"Identity", "Dropout", "Flatten", "Reshape", *VANISHING}
+# options that do not change the shape that a layer gives out, with values that can be read
+PLAIN = {"activation": "linear", "interpolation": "nearest"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown:
+    """A tensor of the Keras model of which not even the shape is known, and why."""
+
+    reason: str
 
 
 class Walk:
@@ -40,30 +56,39 @@ class Walk:
         self._uses = collections.Counter()
         self._blind = model is None
         not_loaded = "its file needs code that is not Keras' own, so it was not loaded"
-        self._unchecked = not_loaded if self._blind else "a layer that it reads is refused"
-        self.output = self._model(config, model)[0]
+        self._unchecked = not_loaded if self._blind else "the shape of its input is not known"
+        output = self._model(config, model)[0]
+        self.output = output if isinstance(output, Tensor) else None
         for path, n in self._uses.items():
             if n > 1:
                 self.report.note(path, f"is used {n} times, which training does not keep equal")
 
-    def _model(self, config, model, path="", given=None):
-        """The tensors that a model gives out, None where they cannot be had; a nested model is ``given`` its inputs."""
+    def _model(self, config, model, path="", given=None, at_end=True):
+        """Read a model, and return the tensors that it gives out, Unknown where they cannot be had.
+
+        A nested model is ``given`` its inputs, and told whether it gives the output of the whole (``at_end``).
+        """
         calls, inputs, outputs = read_calls(config)
         layers = {} if model is None else {layer.name: layer for layer in model.layers}
+        written, ends = written_shapes(config), _ends(calls, outputs) if at_end else set()
         values = {}
 
         def value(operand):
-            return values[operand[:2]][operand.tensor] if isinstance(operand, Ref) else operand
+            if not isinstance(operand, Ref):
+                return operand
+            made = values[operand[:2]]
+            several = f"it reads output {operand.tensor} of {path + operand.layer!r}, which is refused"
+            return made[operand.tensor] if operand.tensor < len(made) else Unknown(several)
 
         for call in calls:
             operands, name = [value(operand) for operand in call.operands], path + clean(call.name)
-            live = layers.get(call.name)
+            live, is_end = layers.get(call.name), (call.name, call.node) in ends
             if call.entry["class_name"] in NESTED:
-                made = self._model(call.entry["config"], live, f"{name}.", operands)
+                made = self._model(call.entry["config"], live, f"{name}.", operands, is_end)
             elif call.name not in inputs:
-                made = [self._reported(self._layer, name, call, operands, live)]
+                made = [self._reported(self._layer, name, call, written, operands, live, is_end)]
             elif given is None:
-                made = [self._reported(self._input, name, call, inputs)]
+                made = [self._reported(self._input, name, call, written, inputs)]
             else:
                 self.report.begin(name, call.entry["class_name"])
                 made = [given[inputs.index(call.name)]]
@@ -76,22 +101,49 @@ class Walk:
         for call in calls:
             if call.name in names:
                 self.report.begin(clean(call.name), call.entry["class_name"])
-                reason = f"is one of {len(names)} outputs {names}: make a model of one of them"
+                reason = f"is one of {len(names)} outputs, {listed(names)}: make a model of one of them"
                 self.report.say(clean(call.name), "refused", reason)
 
-    def _reported(self, read, path, call, *arguments):
-        """The tensor that ``read`` makes of a call, None where it cannot be had; the layer's row says why."""
+    def _reported(self, read, path, call, written, *arguments):
+        """Return the tensor that ``read`` makes of a call; the layer's row says what became of it.
+
+        Behind a layer that is refused stands a tensor of the same shape, so that others are judged by themselves.
+        """
         self.report.begin(path, call.entry["class_name"])
         n_specs = len(self.build.layers)
         try:
             tensor = read(path, call, *arguments)
-        except NotChecked:
-            return self.report.say(path, "not checked", self._unchecked)
+        except NotChecked as why:
+            self.report.say(path, "not checked", str(why))
         except (Refused, ModelError) as error:
             # a spec's error begins with the name and the kind of the spec, the report with those of the layer
-            return self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
-        self.report.became(path, list(self.build.layers)[n_specs:])
-        return tensor
+            self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
+        else:
+            self.report.became(path, list(self.build.layers)[n_specs:])
+            return tensor
+        if self._blind:
+            return Unknown(self._unchecked)
+        return self._stand_in(path, call, written, *arguments)
+
+    def _stand_in(self, path, call, written, operands, layer=None, *_):
+        """Return a tensor of the shape that a call would give out, had it been read."""
+        shape = shape_behind(call, operands, layer, written, self.build) or self._plain_shape(path, call, operands, layer)
+        if shape is None:
+            return Unknown(f"the shape that {path!r} gives out is not known")
+        return self.build.put(specs.Input, path, shape=shape)
+
+    def _plain_shape(self, path, call, operands, layer):
+        """Return the shape that a layer gives out where only options are refused that do not matter for that."""
+        config = call.entry["config"] | call.options
+        plain = {key: value for key, value in PLAIN.items() if key in config}
+        if not plain or not all(isinstance(operand, Tensor) for operand in operands):
+            return None
+        weights = [] if layer is None else layer.get_weights()
+        try:
+            read = reader_of(call.entry)
+            return self.build.shape(read(Use(self.build, path, Options(config | plain), operands, weights)))
+        except (Refused, ModelError):
+            return None
 
     def _input(self, path, call, inputs):
         config = call.entry["config"]
@@ -103,24 +155,27 @@ class Walk:
         if config.get("sparse") or config.get("ragged"):
             raise Refused("is sparse or ragged: make it a plain array")
         if self._blind:
-            raise NotChecked
+            raise NotChecked(self._unchecked)
         self._check_precision(path, config)
         return self.build.put(specs.Input, path, shape=shape)
 
-    def _layer(self, path, call, operands, layer):
-        read = reader_of(call.entry)
+    def _layer(self, path, call, operands, layer, is_end):
+        read = reader_of(call.entry, is_end)
         if self._blind and holds_code(call.entry):
             raise Refused(FOREIGN)
-        if any(operand is None for operand in operands):
-            raise NotChecked
+        for operand in operands:
+            if isinstance(operand, Unknown):
+                if "activation" in call.entry["config"]:  # which can be judged without the operand
+                    pointwise.activation_of(Use(self.build, path, Options(call.entry["config"]), [], [], None, is_end))
+                raise NotChecked(operand.reason)
         weights = [] if layer is None else layer.get_weights()
         self._check(path, call, operands, weights)
         options = Options(call.entry["config"] | call.options)
         plain = [without_softmax(operand) for operand in operands]
-        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None)))
+        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None), is_end))
         unheeded = options.unheeded()
         if unheeded:
-            raise Refused(f"has {unheeded}, which cannot be kept: leave it out")
+            raise Refused(f"has {reprlib.repr(unheeded)}, which cannot be kept: leave it out")
         self._note_training(path, call.entry, weights)
         tensor = self._pass_softmax(path, operands, tensor)
         if tensor.logits_of == path:
@@ -134,10 +189,10 @@ class Walk:
         is_operation = kind_of(call.entry) in OPERATIONS
         for operand in operands:
             if not isinstance(operand, Tensor | np.ndarray if is_operation else Tensor):
-                raise Refused(f"is called with {operand!r}: leave it out")
+                raise Refused(f"is called with {reprlib.repr(operand)}: leave it out")
         asked = {key: value for key, value in call.options.items() if value is not False}
         if asked and not is_operation:
-            raise Refused(f"is called with {asked}: leave that out, and give the layer its input only")
+            raise Refused(f"is called with {reprlib.repr(asked)}: leave that out, and give the layer its input only")
         if config.get("lora_rank"):
             raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
         if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
@@ -160,7 +215,6 @@ class Walk:
             if softmax:
                 reason = f"has a softmax in the middle of the model, before {path!r}: it can only be its last layer"
                 self.report.say(softmax, "refused", reason)
-                raise NotChecked
         return tensor
 
     def _note_training(self, path, entry, weights):
@@ -180,7 +234,18 @@ class Walk:
 
 
 class NotChecked(Exception):
-    """A layer cannot be read because of another one."""
+    """A layer cannot be read because of another one; the text says why."""
+
+
+def _ends(calls, outputs):
+    """Return the calls, (layer, node), that give the output, or whose tensor is only handed on to it."""
+    ends = {ref[:2] for ref in outputs}
+    for call in reversed(calls):
+        kind, activation = call.entry["class_name"], call.entry["config"].get("activation")
+        hands_on = kind in HANDING_ON or (kind, activation) == ("Activation", "linear")
+        if (call.name, call.node) in ends and hands_on:
+            ends |= {operand[:2] for operand in call.operands if isinstance(operand, Ref)}
+    return ends
 
 
 def clean(name):

@@ -1,0 +1,74 @@
+"""What to do about layers that cannot be read: every advice here was tried, see tests/test_keras_reader_advice.py."""
+
+SHOWN = 3  # names in a message; a list of all of them would hide what it says
+
+GATE = "multiplies tensors, as squeeze-and-excite blocks and gates do, and spiking neurons cannot: train a model without them"
+QUOTIENT = "divides by a tensor, which spiking neurons cannot: train a model that divides by constants only"
+RECURRENT = "is recurrent, which is not supported: train a model with causal Conv1D layers in its place"
+ATTENTION = "is attention, which is not supported: train a model of convolutions and dense layers"
+NORMALIZATION = "computes statistics of each item, which spiking neurons cannot: train the model with BatchNormalization"
+BEFORE = "changes images at inference too, and is not supported: apply it to the images before they enter the model"
+NONLINEAR = "is not supported: train the model with ReLU instead"
+UNKNOWN = "is not supported: put layers in its place that are (in the documentation, see 'What is read')"
+
+ADVICE = {
+    "Lambda": "holds Python code, which is not read: put what it computes into layers, for example Rescaling",
+    "TimeDistributed": "is not supported: use the layer itself where it is Dense, Conv3D with a kernel (1, h, w) for Conv2D",
+    "Embedding": "is not supported: look the vectors up before they enter the model, and begin it with what reads them",
+    "Dot": GATE,
+    "Multiply": GATE,
+    "Resizing": "is not supported: resize the images before they enter the model",
+    "ThresholdedReLU": NONLINEAR,
+    **dict.fromkeys(("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D"), RECURRENT),
+    **dict.fromkeys(("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "ConvLSTM3D"), RECURRENT),
+    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), ATTENTION),
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), NORMALIZATION),
+    **dict.fromkeys(("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"), BEFORE),
+}
+
+# nonlinear functions of one number, which are TensorFlow functions and operations too
+FUNCTIONS = ("sigmoid", "tanh", "silu", "swish", "gelu", "elu", "selu", "celu", "softplus", "softsign", "mish", "exp")
+FUNCTIONS += ("exponential", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "log_sigmoid", "square", "sqrt")
+_BY_SHORT_NAME = {name.replace("_", ""): name for name in FUNCTIONS}
+
+
+def advice_on(kind, at_end):
+    """Return what to do about a kind of layer for which there is no reader.
+
+    Parameters
+    ----------
+    kind : str
+        As :func:`.layers.kind_of` gives it.
+    at_end : bool
+        Whether the layer gives the output of the model.
+    """
+    if kind in ADVICE:
+        return ADVICE[kind]
+    name = _BY_SHORT_NAME.get(kind.rpartition(".")[2].lower().replace("_", ""))
+    if name is None:
+        return UNKNOWN
+    if not at_end:
+        return f"computes {name!r}, which spiking neurons cannot: train the model with ReLU instead"
+    way = "make keras.Model(model.inputs, layer.input), where layer is this one"
+    return f"ends the model with {name!r}: leave it out ({way}){_afterwards(name)}"
+
+
+def advice_on_activation(name, at_end):
+    """Return what to do about a layer's activation, which is known to Keras but not to spiking neurons."""
+    if at_end:
+        way = "set its activation to keras.activations.linear"
+        return f"ends the model with activation {name!r}: leave it out ({way}){_afterwards(name)}"
+    return f"has activation {name!r}, which spiking neurons cannot compute: train the model with 'relu' instead"
+
+
+def _afterwards(name):
+    if name == "sigmoid":
+        return ", and take scores above 0 where it was above 0.5"
+    return f", and apply {name} to the scores yourself"
+
+
+def listed(names, shown=SHOWN):
+    """Return the first of some names as text, and how many more there are."""
+    names = list(names)
+    first = ", ".join(map(repr, names[:shown]))
+    return first if len(names) <= shown else f"{first} and {len(names) - shown} more"
