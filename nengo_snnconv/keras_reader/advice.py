@@ -1,12 +1,14 @@
 """What to do about layers that cannot be read: every advice here was tried, see tests/test_keras_reader_advice.py."""
 
-SHOWN = 3  # names in a message; a list of all of them would hide what it says
+SHOWN = 2  # names in a message; a list of all of them would hide what it says
 
-GATE = "multiplies tensors, as squeeze-and-excite blocks and gates do, and spiking neurons cannot: train a model without them"
+WITHOUT_GATES = "which spiking neurons cannot compute: train a model without gates and squeeze-and-excite blocks"
+GATE = f"multiplies tensors, {WITHOUT_GATES}"
+GATES = ("sigmoid", "hard_sigmoid", "softmax", "tanh")
 QUOTIENT = "divides by a tensor, which spiking neurons cannot: train a model that divides by constants only"
 RECURRENT = "is recurrent, which is not supported: train a model with causal Conv1D layers in its place"
 ATTENTION = "is attention, which is not supported: train a model of convolutions and dense layers"
-NORMALIZATION = "computes statistics of each item, which spiking neurons cannot: train the model with BatchNormalization"
+NORMALIZATION = "computes statistics of each item, which neurons cannot: train the model with BatchNormalization"
 BEFORE = "changes images at inference too, and is not supported: apply it to the images before they enter the model"
 NONLINEAR = "is not supported: train the model with ReLU instead"
 UNKNOWN = "is not supported: put layers in its place that are (in the documentation, see 'What is read')"
@@ -20,7 +22,11 @@ ADVICE = {
     "Resizing": "is not supported: resize the images before they enter the model",
     "ThresholdedReLU": NONLINEAR,
     **dict.fromkeys(("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D"), RECURRENT),
-    **dict.fromkeys(("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells", "ConvLSTM3D"), RECURRENT),
+    "ConvLSTM3D": RECURRENT,
+    **dict.fromkeys(("tf.reshape", "ops.Reshape"), "is not supported: use the layer Reshape or Flatten, which are"),
+    **dict.fromkeys(("tf.transpose", "tf.compat.v1.transpose", "ops.Transpose"), "is not supported: use the layer Permute"),
+    **dict.fromkeys(("tf.math.reduce_mean", "ops.Mean"), "is not supported: use a layer GlobalAveragePooling1D to 3D"),
+    **dict.fromkeys(("tf.math.reduce_max", "ops.Max"), "is not supported: use a layer GlobalMaxPooling1D to 3D"),
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), ATTENTION),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), NORMALIZATION),
     **dict.fromkeys(("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"), BEFORE),
@@ -32,30 +38,35 @@ FUNCTIONS += ("exponential", "hard_sigmoid", "hard_silu", "hard_swish", "hard_ta
 _BY_SHORT_NAME = {name.replace("_", ""): name for name in FUNCTIONS}
 
 
-def advice_on(kind, at_end):
+def advice_on(kind, role):
     """Return what to do about a kind of layer for which there is no reader.
 
     Parameters
     ----------
     kind : str
         As :func:`.layers.kind_of` gives it.
-    at_end : bool
-        Whether the layer gives the output of the model.
+    role : str
+        See :class:`.use.Use`.
     """
     if kind in ADVICE:
         return ADVICE[kind]
     name = _BY_SHORT_NAME.get(kind.rpartition(".")[2].lower().replace("_", ""))
     if name is None:
         return UNKNOWN
-    if not at_end:
+    if role == "gate" and name in GATES:
+        return f"computes {name!r} for a gate, {WITHOUT_GATES}"
+    if role != "end":
         return f"computes {name!r}, which spiking neurons cannot: train the model with ReLU instead"
-    way = "make keras.Model(model.inputs, layer.input), where layer is this one"
-    return f"ends the model with {name!r}: leave it out ({way}){_afterwards(name)}"
+    parts = "operations" if kind.startswith("ops.") else "layers"
+    way = f"keras.Model(model.input, model.{parts}[-1].input)"
+    return f"ends the model with {name!r}: leave it out, as in {way}{_afterwards(name)}"
 
 
-def advice_on_activation(name, at_end):
+def advice_on_activation(name, role):
     """Return what to do about a layer's activation, which is known to Keras but not to spiking neurons."""
-    if at_end:
+    if role == "gate" and name in GATES:
+        return f"has activation {name!r} for a gate, {WITHOUT_GATES}"
+    if role == "end":
         way = "set its activation to keras.activations.linear"
         return f"ends the model with activation {name!r}: leave it out ({way}){_afterwards(name)}"
     return f"has activation {name!r}, which spiking neurons cannot compute: train the model with 'relu' instead"

@@ -254,12 +254,12 @@ def kind_of(entry):
     return name
 
 
-def reader_of(entry, at_end=False):
+def reader_of(entry, role=""):
     """The function that makes specs of a layer; Refused where there is none.
 
-    ``at_end`` tells whether the layer gives the output of the model, which matters for what is advised.
+    The ``role`` of the layer, see :class:`Use`, matters for what is advised.
     """
     kind = kind_of(entry)
     if kind not in READERS:
-        raise Refused(advice_on(kind, at_end))
+        raise Refused(advice_on(kind, role))
     return READERS[kind]

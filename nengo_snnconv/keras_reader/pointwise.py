@@ -295,5 +295,5 @@ def activation_of(use):
     if is_function and owner.startswith("tensorflow."):
         name = TENSORFLOW_NAMES.get(name, name)
     if name not in ACTIVATIONS:
-        raise Refused(advice_on_activation(name, use.at_end))
+        raise Refused(advice_on_activation(name, use.role))
     return name, ACTIVATIONS[name]

@@ -23,12 +23,12 @@ def packed(node):
 
 
 def _packed_key(key):
-    return {"class_name": "slices", "config": key}
+    return {"class_name": "slices", "config": {"key": key}}
 
 
 def slicing(use):
     """Read ``x[key]``."""
-    key = use.config["slice_spec"]["config"]
+    key = use.config["slice_spec"]["config"]["key"]
     items = [_item(each) for each in (key if isinstance(key, list | tuple) else [key])]
     shape = use.shape
     n_axes = sum(item is not None and item is not Ellipsis for item in items)

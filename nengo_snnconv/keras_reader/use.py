@@ -47,8 +47,9 @@ class Use:
     weights : list of ndarray
     activation : object
         The live layer's own activation function, where it has one.
-    at_end : bool
-        Whether the layer gives the output of the model, which matters for what is advised.
+    role : str
+        "end" of a layer that gives the output of the model, "gate" of one that is multiplied by another; it matters for
+        what is advised.
     """
 
     build: Builder
@@ -57,7 +58,7 @@ class Use:
     operands: list
     weights: list
     activation: object = None
-    at_end: bool = False
+    role: str = ""
 
     @property
     def tensor(self):

@@ -70,7 +70,7 @@ class Walk:
         """
         calls, inputs, outputs = read_calls(config)
         layers = {} if model is None else {layer.name: layer for layer in model.layers}
-        written, ends = written_shapes(config), _ends(calls, outputs) if at_end else set()
+        written, roles = written_shapes(config), _roles(calls, outputs if at_end else [])
         values = {}
 
         def value(operand):
@@ -82,11 +82,11 @@ class Walk:
 
         for call in calls:
             operands, name = [value(operand) for operand in call.operands], path + clean(call.name)
-            live, is_end = layers.get(call.name), (call.name, call.node) in ends
+            live, role = layers.get(call.name), roles.get((call.name, call.node), "")
             if call.entry["class_name"] in NESTED:
-                made = self._model(call.entry["config"], live, f"{name}.", operands, is_end)
+                made = self._model(call.entry["config"], live, f"{name}.", operands, role == "end")
             elif call.name not in inputs:
-                made = [self._reported(self._layer, name, call, written, operands, live, is_end)]
+                made = [self._reported(self._layer, name, call, written, operands, live, role)]
             elif given is None:
                 made = [self._reported(self._input, name, call, written, inputs)]
             else:
@@ -159,20 +159,20 @@ class Walk:
         self._check_precision(path, config)
         return self.build.put(specs.Input, path, shape=shape)
 
-    def _layer(self, path, call, operands, layer, is_end):
-        read = reader_of(call.entry, is_end)
+    def _layer(self, path, call, operands, layer, role):
+        read = reader_of(call.entry, role)
         if self._blind and holds_code(call.entry):
             raise Refused(FOREIGN)
         for operand in operands:
             if isinstance(operand, Unknown):
                 if "activation" in call.entry["config"]:  # which can be judged without the operand
-                    pointwise.activation_of(Use(self.build, path, Options(call.entry["config"]), [], [], None, is_end))
+                    pointwise.activation_of(Use(self.build, path, Options(call.entry["config"]), [], [], None, role))
                 raise NotChecked(operand.reason)
         weights = [] if layer is None else layer.get_weights()
         self._check(path, call, operands, weights)
         options = Options(call.entry["config"] | call.options)
         plain = [without_softmax(operand) for operand in operands]
-        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None), is_end))
+        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None), role))
         unheeded = options.unheeded()
         if unheeded:
             raise Refused(f"has {reprlib.repr(unheeded)}, which cannot be kept: leave it out")
@@ -237,15 +237,21 @@ class NotChecked(Exception):
     """A layer cannot be read because of another one; the text says why."""
 
 
-def _ends(calls, outputs):
-    """Return the calls, (layer, node), that give the output, or whose tensor is only handed on to it."""
-    ends = {ref[:2] for ref in outputs}
+def _roles(calls, outputs):
+    """Return the role, see :class:`Use`, of calls (layer, node) that have one.
+
+    It is also that of the calls whose tensor is only handed on.
+    """
+    roles = {ref[:2]: "end" for ref in outputs}
     for call in reversed(calls):
         kind, activation = call.entry["class_name"], call.entry["config"].get("activation")
-        hands_on = kind in HANDING_ON or (kind, activation) == ("Activation", "linear")
-        if (call.name, call.node) in ends and hands_on:
-            ends |= {operand[:2] for operand in call.operands if isinstance(operand, Ref)}
-    return ends
+        tensors = [operand for operand in call.operands if isinstance(operand, Ref)]
+        is_product = kind == "Multiply" or call.entry["config"].get("function") == "math.multiply"
+        if is_product and len(tensors) > 1:
+            roles |= {ref[:2]: "gate" for ref in tensors}
+        elif (call.name, call.node) in roles and (kind in HANDING_ON or (kind, activation) == ("Activation", "linear")):
+            roles |= {ref[:2]: roles[call.name, call.node] for ref in tensors}
+    return roles
 
 
 def clean(name):
