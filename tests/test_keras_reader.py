@@ -219,8 +219,8 @@ class TestReading:
         with pytest.raises(snc.ConversionError) as error:
             as_model(model)
         assert str(error.value).splitlines() == [
-            f"layer '{name}' (Dense) has activation '{name}', which spiking neurons cannot compute: train the model with "
-            "'relu' instead"
+            f"layer '{name}' (Dense) has activation '{name}', which spiking neurons cannot compute: "
+            "train the model with 'relu' instead"
             for name in ("tanh", "sigmoid")
         ]
 
@@ -341,7 +341,7 @@ class TestRefused:
     def test_two_outputs(self, keras):
         image = keras.Input((4,))
         outputs = [keras.layers.Dense(4, name=name)(image) for name in "ab"]
-        with pytest.raises(snc.ConversionError, match=r"'a' .Dense. is one of 2 outputs, 'a', 'b': make a model of one"):
+        with pytest.raises(snc.ConversionError, match=r"'a' .Dense. is one of 2 outputs, 'a', 'b': make a model"):
             as_model(keras.Model(image, outputs))
 
     def test_two_inputs(self, keras):

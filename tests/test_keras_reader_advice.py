@@ -70,7 +70,8 @@ class TestFunctionsAtTheEnd:
         check_close(sigmoid(forward(as_model(way_out), x)), model(x))
 
     def test_in_a_nested_model(self, keras):
-        inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid", name="l")], name="inner")
+        dense = keras.layers.Dense(1, activation="sigmoid", name="l")
+        inner = keras.Sequential([keras.Input((4,)), dense], name="inner")
         model = keras.Sequential([keras.Input((4,)), inner])
         assert "ends the model with activation 'sigmoid'" in refused(model)["inner.l"]
         model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(1)])
@@ -132,7 +133,7 @@ INSTEAD = {
         lambda k: [k.layers.BatchNormalization()],
     ),
     "ELU": (lambda k: k.layers.ELU(), "with ReLU instead", lambda k: [k.layers.ReLU()]),
-    "Lambda": (lambda k: k.layers.Lambda(lambda x: x / 2), "for example Rescaling", lambda k: [k.layers.Rescaling(0.5)]),
+    "Lambda": (lambda k: k.layers.Lambda(lambda x: x / 2), "example Rescaling", lambda k: [k.layers.Rescaling(0.5)]),
     "threshold": (lambda k: k.layers.ReLU(threshold=1), "with threshold=0", lambda k: [k.layers.ReLU(threshold=0)]),
     "PReLU": (lambda k: k.layers.PReLU(), r"shared_axes=\[1\]", lambda k: [k.layers.PReLU(shared_axes=[1])]),
 }
@@ -273,7 +274,8 @@ class TestEveryLayerIsJudged:
             entry.pop("build_config", None)
         arrays = [types.SimpleNamespace(name=layer.name, get_weights=layer.get_weights) for layer in model.layers]
         rows = Walk(config, types.SimpleNamespace(layers=arrays)).report.rows
-        assert [rows[name]["status"] for name in ("a", "own", "b", "c")] == ["exact", "refused", "not checked", "refused"]
+        statuses = ["exact", "refused", "not checked", "refused"]
+        assert [rows[name]["status"] for name in ("a", "own", "b", "c")] == statuses
         assert rows["b"]["remark"] == "the shape that 'own' gives out is not known"
         assert "ends the model with activation 'tanh'" in rows["c"]["remark"]
 
@@ -281,7 +283,8 @@ class TestEveryLayerIsJudged:
 def chain(k):
     make = k.layers
     layers = [make.Conv1D(3, 3, activation="silu"), make.LSTM(5, return_sequences=True), make.LayerNormalization()]
-    layers += [make.Dense(4, activation="tanh"), make.GRU(3), make.Dense(4), make.ELU(), make.Dense(2, activation="tanh")]
+    layers += [make.Dense(4, activation="tanh"), make.GRU(3), make.Dense(4), make.ELU()]
+    layers.append(make.Dense(2, activation="tanh"))
     return k.Sequential([k.Input((8, 4)), *layers])
 
 
@@ -318,7 +321,8 @@ class TestShortMessages:
 
     def test_of_an_unknown_layer(self, keras):
         model = keras.Sequential([keras.Input((4,)), keras.layers.CategoryEncoding(3, name="l")])
-        with pytest.raises(snc.ConversionError, match="'l' .CategoryEncoding. is not supported: .*'What is read'") as error:
+        message = "'l' .CategoryEncoding. is not supported: .*'What is read'"
+        with pytest.raises(snc.ConversionError, match=message) as error:
             as_model(model)
         check_short(str(error.value))
 

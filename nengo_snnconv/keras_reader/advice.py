@@ -1,5 +1,7 @@
 """What to do about layers that cannot be read: every advice here was tried, see tests/test_keras_reader_advice.py."""
 
+from .foreign import COPY
+
 SHOWN = 2  # names in a message; a list of all of them would hide what it says
 
 WITHOUT_GATES = "which spiking neurons cannot compute: train a model without gates and squeeze-and-excite blocks"
@@ -15,20 +17,23 @@ UNKNOWN = "is not supported: put layers in its place that are (in the documentat
 
 ADVICE = {
     "Lambda": "holds Python code, which is not read: put what it computes into layers, for example Rescaling",
-    "TimeDistributed": "is not supported: use the layer itself where it is Dense, Conv3D with a kernel (1, h, w) for Conv2D",
+    "TimeDistributed": "is not supported: use the layer itself if it is Dense, Conv3D with a kernel (1, h, w) for Conv2D",
     "Embedding": "is not supported: look the vectors up before they enter the model, and begin it with what reads them",
     "Dot": GATE,
     "Multiply": GATE,
+    "TFSMLayer": f"holds a SavedModel, which does not tell its layers: {COPY}",
     "Resizing": "is not supported: resize the images before they enter the model",
     "ThresholdedReLU": NONLINEAR,
     **dict.fromkeys(("GRU", "LSTM", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D"), RECURRENT),
     "ConvLSTM3D": RECURRENT,
     **dict.fromkeys(("tf.reshape", "ops.Reshape"), "is not supported: use the layer Reshape or Flatten, which are"),
-    **dict.fromkeys(("tf.transpose", "tf.compat.v1.transpose", "ops.Transpose"), "is not supported: use the layer Permute"),
+    **dict.fromkeys(
+        ("tf.transpose", "tf.compat.v1.transpose", "ops.Transpose"), "is not supported: use a Permute layer"
+    ),
     **dict.fromkeys(("tf.math.reduce_mean", "ops.Mean"), "is not supported: use a layer GlobalAveragePooling1D to 3D"),
     **dict.fromkeys(("tf.math.reduce_max", "ops.Max"), "is not supported: use a layer GlobalMaxPooling1D to 3D"),
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), ATTENTION),
-    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), NORMALIZATION),
+    **{f"{kind}Normalization": NORMALIZATION for kind in ("Layer", "Group", "Unit", "RMS")},
     **dict.fromkeys(("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"), BEFORE),
 }
 

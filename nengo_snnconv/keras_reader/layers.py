@@ -114,7 +114,7 @@ def center_crop(use):
 
 
 def random_crop(use):
-    """Read RandomCrop where images have the size of the crop: Keras 2 resizes others at inference, Keras 3 keeps them."""
+    """Read RandomCrop of images that have its size; at inference, Keras 2 resizes others and Keras 3 keeps them."""
     order = windows.channels_last_order(use)[:2]
     if [use.shape[axis] for axis in order] != [use.config["height"], use.config["width"]]:
         raise Refused("does not crop at inference: leave it out of the model, and give it images of the cropped size")

@@ -30,7 +30,7 @@ def affine(use, tensor, scale, bias, axis=-1, suffix=""):
 
 
 def _along(value, rank):
-    """The axis along which a constant varies where it is broadcast to tensors of ``rank`` axes; the last one if none."""
+    """Return the axis along which a constant varies when broadcast to ``rank`` axes; the last one if none."""
     varying = [axis - value.ndim for axis, n in enumerate(value.shape) if n > 1]
     return varying[0] if len(varying) == 1 and -rank <= varying[0] else -1
 

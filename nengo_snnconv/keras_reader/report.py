@@ -49,7 +49,7 @@ class Report:
             if row["status"] == "refused":
                 reasons.setdefault(row["remark"], []).append((row["layer"], row["class"]))
         lines = [
-            f"layer {first!r} ({kind}) {remark}" + (f" (so with {listed(name for name, _ in others)})" if others else "")
+            f"layer {first!r} ({kind}) {remark}" + (f" (so with {listed(dict(others))})" if others else "")
             for remark, ((first, kind), *others) in reasons.items()
         ]
         if len(lines) > MOST_LINES:

@@ -6,9 +6,9 @@ from .builder import Tensor
 from .calls import Ref
 
 SAME = (
-    ("Activation", "BatchNormalization", "ELU", "GroupNormalization", "LayerNormalization", "LeakyReLU", "Normalization")
-    + ("PReLU", "RMSNormalization", "ReLU", "Rescaling", "Softmax", "ThresholdedReLU", "UnitNormalization")
-    + ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization")
+    *(f"{kind}Normalization" for kind in ("", "Batch", "Group", "Layer", "RMS", "Unit")),
+    *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Rescaling", "Softmax", "ThresholdedReLU"),
+    *("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization", "Equalization"),
 )
 BROADCAST = ("Multiply", "Maximum", "Minimum", "Add", "Subtract", "Average")
 
@@ -99,5 +99,3 @@ def _by_kind(call, operands, build):
     if kind == "Embedding":
         return (*shapes[0], config.get("output_dim"))
     return None
-
-

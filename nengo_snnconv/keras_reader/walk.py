@@ -127,7 +127,8 @@ class Walk:
 
     def _stand_in(self, path, call, written, operands, layer=None, *_):
         """Return a tensor of the shape that a call would give out, had it been read."""
-        shape = shape_behind(call, operands, layer, written, self.build) or self._plain_shape(path, call, operands, layer)
+        shape = shape_behind(call, operands, layer, written, self.build)
+        shape = shape or self._plain_shape(path, call, operands, layer)
         if shape is None:
             return Unknown(f"the shape that {path!r} gives out is not known")
         return self.build.put(specs.Input, path, shape=shape)
