@@ -189,7 +189,7 @@ class TestSameFunctionInAnotherWay:
 
     def test_time_distributed_dense(self, keras, rng):
         wrapped = keras.Sequential([keras.Input((5, 4)), keras.layers.TimeDistributed(keras.layers.Dense(3))])
-        assert "use the layer itself where it is Dense" in next(iter(refused(wrapped).values()))
+        assert "use Dense itself for Dense" in next(iter(refused(wrapped).values()))
         itself = keras.Sequential([keras.Input((5, 4)), keras.layers.Dense(3)])
         itself.set_weights(randomise(wrapped, rng).get_weights())
         x = rng.normal(size=(2, 5, 4)).astype(np.float32)

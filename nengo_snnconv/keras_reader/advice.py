@@ -17,7 +17,7 @@ UNKNOWN = "is not supported: put layers in its place that are (in the documentat
 
 ADVICE = {
     "Lambda": "holds Python code, which is not read: put what it computes into layers, for example Rescaling",
-    "TimeDistributed": "is not supported: use the layer itself if it is Dense, Conv3D with a kernel (1, h, w) for Conv2D",
+    "TimeDistributed": "is not supported: use Dense itself for Dense, Conv3D with a kernel (1, h, w) for Conv2D",
     "Embedding": "is not supported: look the vectors up before they enter the model, and begin it with what reads them",
     "Dot": GATE,
     "Multiply": GATE,
