@@ -61,9 +61,8 @@ def table(figures):
         groups[tuple(found["why"])].append(name)
     lines = ["| models of keras.applications | layers | read |", "|---|---|---|"]
     for why, names in sorted(groups.items()):
-        layers, refused = (
-            span(figures["Keras 3"][name].get(key, 0) for name in names) for key in ("layers", "refused")
-        )
+        found = [figures["Keras 3"][name] for name in names]
+        layers, refused = (span(each.get(key, 0) for each in found) for key in ("layers", "refused"))
         read = f"refused: {', '.join(why)} ({refused} layers)" if why else "exactly"
         lines.append(f"| {', '.join(names)} | {layers} | {read} |")
     worst = max(found.get("difference", 0) for each in figures.values() for found in each.values())

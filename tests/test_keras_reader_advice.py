@@ -160,6 +160,11 @@ def transpose(k):
     return (lambda x: tf.transpose(x, (0, 2, 1))) if k is tf.keras else (lambda x: k.ops.transpose(x, (0, 2, 1)))
 
 
+def pad(k):
+    sides = [(0, 0), (1, 2), (0, 0)]
+    return (lambda x: tf.pad(x, sides)) if k is tf.keras else (lambda x: k.ops.pad(x, sides))
+
+
 def mean(k):
     return (lambda x: tf.reduce_mean(x, axis=1)) if k is tf.keras else (lambda x: k.ops.mean(x, axis=1))
 
@@ -176,6 +181,7 @@ class TestSameFunctionInAnotherWay:
             (reshape, "Reshape", {"target_shape": (32,)}),
             (transpose, "Permute", {"dims": (2, 1)}),
             (mean, "GlobalAveragePooling1D", {}),
+            (pad, "ZeroPadding1D", {"padding": (1, 2)}),
             (largest, "GlobalMaxPooling1D", {}),
         ],
     )
@@ -186,6 +192,27 @@ class TestSameFunctionInAnotherWay:
         with_layer = keras.Model(image, getattr(keras.layers, layer)(**options)(image))
         x = rng.normal(size=(2, 8, 4)).astype(np.float32)
         check_close(forward(as_model(with_layer), x), with_function(x))
+
+    def test_slices_for_a_split(self, keras, rng):
+        split = (lambda x: tf.split(x, 2, -1)) if keras is tf.keras else (lambda x: keras.ops.split(x, 2, -1))
+        image = keras.Input((8, 4))
+        one, other = split(image)
+        with_split = keras.Model(image, other - one)
+        assert "use x[..., 0:2] and so on" in next(iter(refused(with_split).values()))
+        with_slices = keras.Model(image, image[..., 2:4] - image[..., 0:2])
+        x = rng.normal(size=(2, 8, 4)).astype(np.float32)
+        check_close(forward(as_model(with_slices), x), with_split(x))
+
+    def test_layers_of_a_pipeline(self, rng):
+        make = keras3.layers
+        parts = [make.RandomFlip(), make.Rescaling(0.5)]
+        with pytest.raises(
+            snc.ConversionError, match="holds 'Rescaling', which change.*: put its layers into the model"
+        ):
+            as_model(keras3.Sequential([keras3.Input((6, 6, 2)), make.Pipeline(parts), make.Conv2D(2, 3)]))
+        check_equal(keras3.Sequential([keras3.Input((6, 6, 2)), *parts, make.Conv2D(2, 3)]), rng)
+        random = make.Pipeline([make.RandomFlip(), make.RandomContrast(0.1)])
+        check_equal(keras3.Sequential([keras3.Input((6, 6, 2)), random, make.Conv2D(2, 3)]), rng)
 
     def test_time_distributed_dense(self, keras, rng):
         wrapped = keras.Sequential([keras.Input((5, 4)), keras.layers.TimeDistributed(keras.layers.Dense(3))])

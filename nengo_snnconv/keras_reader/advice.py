@@ -31,6 +31,10 @@ ADVICE = {
         ("tf.transpose", "tf.compat.v1.transpose", "ops.Transpose"), "is not supported: use a Permute layer"
     ),
     **dict.fromkeys(("tf.math.reduce_mean", "ops.Mean"), "is not supported: use a layer GlobalAveragePooling1D to 3D"),
+    **dict.fromkeys(("tf.compat.v1.pad", "ops.Pad"), "is not supported: use a layer ZeroPadding1D to 3D"),
+    **dict.fromkeys(
+        ("tf.split", "tf.unstack", "ops.Split", "ops.Unstack"), "is not supported: use x[..., 0:2] and so on"
+    ),
     **dict.fromkeys(("tf.math.reduce_max", "ops.Max"), "is not supported: use a layer GlobalMaxPooling1D to 3D"),
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), ATTENTION),
     **{f"{kind}Normalization": NORMALIZATION for kind in ("Layer", "Group", "Unit", "RMS")},

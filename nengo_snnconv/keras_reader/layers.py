@@ -8,7 +8,7 @@ import math
 
 from ..model import layers as specs
 from . import pointwise, slices, windows
-from .advice import advice_on
+from .advice import advice_on, listed
 from .builder import Refused, Tensor
 from .calls import is_layer_of_applications, is_own_class
 from .windows import per_axis, put_spatially
@@ -121,6 +121,14 @@ def random_crop(use):
     return nothing(use)
 
 
+def pipeline(use):
+    """Read a Pipeline of layers that do nothing at inference."""
+    others = [entry["class_name"] for entry in use.config["layers"] if kind_of(entry) not in VANISHING]
+    if others:
+        raise Refused(f"holds {listed(others)}, which change images at inference: put its layers into the model")
+    return nothing(use)
+
+
 # those that change images at inference too are not among them: AutoContrast, for example
 VANISHING = {
     "ActivityRegularization",
@@ -200,6 +208,7 @@ KERAS_LAYERS = {
     "Dropout": dropout,
     "Identity": nothing,
     "CenterCrop": center_crop,
+    "Pipeline": pipeline,
     "RandomCrop": random_crop,
     "Maximum": pointwise.extreme(1),
     "Minimum": pointwise.extreme(-1),

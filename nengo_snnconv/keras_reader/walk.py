@@ -111,27 +111,26 @@ class Walk:
         """
         self.report.begin(path, call.entry["class_name"])
         n_specs = len(self.build.layers)
+        reason = f"the shape that {path!r} gives out is not known"
         try:
             tensor = read(path, call, *arguments)
         except NotChecked as why:
-            self.report.say(path, "not checked", str(why))
+            reason = str(why)
+            self.report.say(path, "not checked", reason)
         except (Refused, ModelError) as error:
             # a spec's error begins with the name and the kind of the spec, the report with those of the layer
             self.report.say(path, "refused", re.sub(r"^layer '.*?' \(\w+\) ", "", str(error)))
         else:
             self.report.became(path, list(self.build.layers)[n_specs:])
             return tensor
-        if self._blind:
-            return Unknown(self._unchecked)
-        return self._stand_in(path, call, written, *arguments)
+        stand_in = None if self._blind else self._stand_in(path, call, written, *arguments)
+        return stand_in or Unknown(self._unchecked if self._blind else reason)
 
     def _stand_in(self, path, call, written, operands, layer=None, *_):
-        """Return a tensor of the shape that a call would give out, had it been read."""
+        """Return a tensor of the shape that a call would give out, had it been read; None where that is not known."""
         shape = shape_behind(call, operands, layer, written, self.build)
         shape = shape or self._plain_shape(path, call, operands, layer)
-        if shape is None:
-            return Unknown(f"the shape that {path!r} gives out is not known")
-        return self.build.put(specs.Input, path, shape=shape)
+        return None if shape is None else self.build.put(specs.Input, path, shape=shape)
 
     def _plain_shape(self, path, call, operands, layer):
         """Return the shape that a layer gives out where only options are refused that do not matter for that."""
