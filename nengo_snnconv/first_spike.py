@@ -9,7 +9,7 @@ from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .build.rate_model import outputs_of, rate_model
 from .checks import check_counts, check_images
-from .exceptions import ConversionError, SettingsError
+from .exceptions import ConversionError, SettingsError, listed
 from .model import layers as specs
 from .neurons.time_to_first_spike import TimeToFirstSpike
 from .normalization import normalize
@@ -173,7 +173,8 @@ def _with_thresholds(model, threshold):
     if not isinstance(threshold, dict):
         threshold = dict.fromkeys(neurons, threshold)
     if set(threshold) != set(neurons):
-        raise SettingsError(f"threshold must name each layer of neurons, {neurons}; got {sorted(threshold)}")
+        given = listed(sorted(threshold, key=str), 8)
+        raise SettingsError(f"threshold must name each layer of neurons, {listed(neurons, 8)}; got {given}")
     per = "channel" if any(np.ndim(value) for value in threshold.values()) else "layer"
     units = find_units(model, per)
     scales = np.full(units.n_units, np.nan)

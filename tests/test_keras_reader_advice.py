@@ -8,8 +8,8 @@ from reading import LIBRARIES, check_close, check_equal, forward, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
+from nengo_snnconv.exceptions import listed
 from nengo_snnconv.keras_reader import as_model, inspect_keras
-from nengo_snnconv.keras_reader.advice import listed
 from nengo_snnconv.keras_reader.walk import Walk
 
 
@@ -198,7 +198,7 @@ class TestSameFunctionInAnotherWay:
         image = keras.Input((8, 4))
         one, other = split(image)
         with_split = keras.Model(image, other - one)
-        assert "use x[..., 0:2] and so on" in next(iter(refused(with_split).values()))
+        assert "use slices, as in x[..., 0:2]" in next(iter(refused(with_split).values()))
         with_slices = keras.Model(image, image[..., 2:4] - image[..., 0:2])
         x = rng.normal(size=(2, 8, 4)).astype(np.float32)
         check_close(forward(as_model(with_slices), x), with_split(x))

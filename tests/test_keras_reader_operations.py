@@ -255,3 +255,23 @@ class TestTensorFlowFunctionsAsActivations:
 
         with pytest.raises(snc.ConversionError, match="has an activation of your own, 'softmax"):
             snc.as_model(keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation=softmax_v2)]))
+
+
+def test_operations_become_spikes(rng):
+    """What operations become is made of layers that every part of the package knows."""
+    make, ops = keras3.layers, keras3.ops
+    image = keras3.Input((10, 10, 3))
+    x = keras3.applications.vgg16.preprocess_input(image) / 128
+    x = ops.clip(make.Conv2D(4, 3, padding="same")(x), -0.5, 1)
+    x = ops.maximum(x, make.Conv2D(4, 1)(x))[:, ::2, 1::2]
+    x = ops.minimum(ops.stack([ops.absolute(x), x], -1), 0.75)
+    model = randomise(keras3.Model(image, make.Dense(3)(make.Flatten()(x))), rng)
+    x = rng.uniform(0, 255, (20, 10, 10, 3)).astype(np.float32)
+    network = snc.convert(model)
+    check_close(np.asarray(snc.rate_model(network)(x)), model(x))
+    spiking = snc.to_spiking(snc.normalize(network, x))
+    classes = np.argmax(model(x), axis=1)
+    found = [snc.evaluate(spiking, x, classes, n_steps=40, backend=name) for name in ("fast", "nengo")]
+    assert np.array_equal(found[0].predictions, found[1].predictions)
+    assert found[0].ann_accuracy == 1
+    assert found[0].accuracy[-1] > 0.8

@@ -8,7 +8,7 @@ import typing
 import nengo
 
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class ProbeList(list):
         for probe in self:
             if probe.label == key:
                 return probe
-        raise KeyError(f"no probe is labelled {key!r}; there are {[probe.label for probe in self]}")
+        raise KeyError(f"no probe is labelled {key!r}; there are {listed((probe.label for probe in self), 8)}")
 
 
 class ConvNetwork(nengo.Network):

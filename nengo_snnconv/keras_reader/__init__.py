@@ -5,7 +5,9 @@ with the Keras that wrote them.
 
 ``calls`` tells which layer reads what.  ``layers`` is the table of what becomes of each kind of layer, with its
 readers there, in ``windows`` and in ``pointwise``; a reader gets a ``Use`` and puts specs into a ``Builder``, which
-keeps account of the order of axes.  ``walk`` goes over the model, ``report`` says what became of each layer,
+keeps account of the order of axes.  ``slices`` reads what only takes entries out of tensors, ``advice`` says what to do
+about layers that cannot be read, ``shapes`` what they give out, so that the layers behind them can be judged, and
+``foreign`` what to do about models that are not Keras'.  ``walk`` goes over the model, ``report`` says what became of each layer,
 ``files`` opens files, and ``reader`` has the public functions.
 """
 

@@ -2,8 +2,6 @@
 
 from .foreign import COPY
 
-SHOWN = 2  # names in a message; a list of all of them would hide what it says
-
 WITHOUT_GATES = "which spiking neurons cannot compute: train a model without gates and squeeze-and-excite blocks"
 GATE = f"multiplies tensors, {WITHOUT_GATES}"
 GATES = ("sigmoid", "hard_sigmoid", "softmax", "tanh")
@@ -13,6 +11,7 @@ ATTENTION = "is attention, which is not supported: train a model of convolutions
 NORMALIZATION = "computes statistics of each item, which neurons cannot: train the model with BatchNormalization"
 BEFORE = "changes images at inference too, and is not supported: apply it to the images before they enter the model"
 NONLINEAR = "is not supported: train the model with ReLU instead"
+SLICES = "is not supported: use slices, as in x[..., 0:2]"
 UNKNOWN = "is not supported: put layers in its place that are (in the documentation, see 'What is read')"
 
 ADVICE = {
@@ -32,9 +31,7 @@ ADVICE = {
     ),
     **dict.fromkeys(("tf.math.reduce_mean", "ops.Mean"), "is not supported: use a layer GlobalAveragePooling1D to 3D"),
     **dict.fromkeys(("tf.compat.v1.pad", "ops.Pad"), "is not supported: use a layer ZeroPadding1D to 3D"),
-    **dict.fromkeys(
-        ("tf.split", "tf.unstack", "ops.Split", "ops.Unstack"), "is not supported: use x[..., 0:2] and so on"
-    ),
+    **dict.fromkeys(("tf.split", "tf.unstack", "ops.Split", "ops.Unstack"), SLICES),
     **dict.fromkeys(("tf.math.reduce_max", "ops.Max"), "is not supported: use a layer GlobalMaxPooling1D to 3D"),
     **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), ATTENTION),
     **{f"{kind}Normalization": NORMALIZATION for kind in ("Layer", "Group", "Unit", "RMS")},
@@ -85,10 +82,3 @@ def _afterwards(name):
     if name == "sigmoid":
         return ", and take scores above 0 where it was above 0.5"
     return f", and apply {name} to the scores yourself"
-
-
-def listed(names, shown=SHOWN):
-    """Return the first of some names as text, and how many more there are."""
-    names = list(names)
-    first = ", ".join(map(repr, names[:shown]))
-    return first if len(names) <= shown else f"{first} and {len(names) - shown} more"

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..exceptions import ConversionError
-from .advice import listed
+from ..exceptions import ConversionError, listed
 from .slices import SLICING, packed
 
 NESTED = ("Functional", "Model", "Sequential")

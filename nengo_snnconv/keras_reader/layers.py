@@ -6,9 +6,10 @@ A kind is the name of a Keras class; "tf.nn.relu" is a TensorFlow function in a 
 
 import math
 
+from ..exceptions import listed
 from ..model import layers as specs
 from . import pointwise, slices, windows
-from .advice import advice_on, listed
+from .advice import advice_on
 from .builder import Refused, Tensor
 from .calls import is_layer_of_applications, is_own_class
 from .windows import per_axis, put_spatially

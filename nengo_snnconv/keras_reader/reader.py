@@ -66,8 +66,8 @@ def inspect_keras(source):
     -------
     list of dict
         One for each Keras layer, those of nested models included: "layer", its name; "class"; "status", which is
-        "exact", "approximated", "refused" or "not checked" (what it reads is refused); "remark", which says why,
-        and what to do instead; "became", the names of the specs made of it.
+        "exact", "approximated", "refused" or "not checked" (the shape of what it reads is not known); "remark", which
+        says why, and what to do instead; "became", the names of the specs made of it.
 
     Raises
     ------

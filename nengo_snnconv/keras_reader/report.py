@@ -1,6 +1,6 @@
 """Report: what became of each Keras layer, and what training will not heed."""
 
-from .advice import listed
+from ..exceptions import listed
 
 MOST_LINES = 3  # of a message
 

@@ -7,10 +7,9 @@ import reprlib
 
 import numpy as np
 
-from ..exceptions import ModelError
+from ..exceptions import ModelError, listed
 from ..model import layers as specs
 from . import pointwise
-from .advice import listed
 from .builder import Builder, Refused, Tensor
 from .calls import NESTED, Ref, holds_code, read_calls
 from .files import FOREIGN

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, listed
 from .figures import BLUE, GREY, ORANGE, Figure, single_axes
 
 
@@ -46,7 +46,7 @@ def plot_spike_times(network, evaluation, axes=None):
         or not set(panels) <= set(sent)
         or evaluation.n_steps != network.settings.total_steps(model)
     ):
-        raise SettingsError(f"the evaluation is of another network: this one has the layers {list(sent)}")
+        raise SettingsError(f"the evaluation is of another network: this one has the layers {listed(sent, 8)}")
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
