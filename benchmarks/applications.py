@@ -2,18 +2,20 @@
 
     python benchmarks/applications.py [NAME ...]
 
-Models have random weights and small images.  Of those that are read, the scores for one image are compared with Keras'.
-Without names, docs/results/applications.md and .json are written.
+Models have random weights and small images.  Of those of Keras 3 that are read, the scores for one image are compared
+with Keras'.  Without names, docs/results/applications.md and .json are written; figures are kept in build/ as they
+come, so that a run that was stopped is continued.
 """
 
 import collections
 import functools
 import gc
 import inspect
+import json
 import sys
 
 import numpy as np
-from results import publish
+from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
@@ -30,7 +32,7 @@ def applications(keras):
     return dict(sorted(found.items()))
 
 
-def examined(keras, make):
+def examined(keras, make, compare):
     """What becomes of the layers of one application, and how far its scores are from Keras' where it is read."""
     keras.utils.set_random_seed(0)
     # without the softmax at the end, scores can be compared
@@ -38,7 +40,7 @@ def examined(keras, make):
     rows = snc.inspect_keras(model)
     found = collections.Counter(row["status"] for row in rows)
     figures = {"layers": len(rows), **found, "why": sorted({reason(row) for row in rows if row["status"] == "refused"})}
-    if not found["refused"]:
+    if compare and not found["refused"]:
         images = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
         expected = np.asarray(model(images, training=False))
         got = np.asarray(snc.rate_model(snc.convert(model))(images))
@@ -66,7 +68,7 @@ def table(figures):
         read = f"refused: {', '.join(why)} ({refused} layers)" if why else "exactly"
         lines.append(f"| {', '.join(names)} | {layers} | {read} |")
     worst = max(found.get("difference", 0) for each in figures.values() for found in each.values())
-    lines += ["", f"Largest difference of scores, relative to the largest score: {worst:.1e}."]
+    lines += ["", f"Largest difference of scores from Keras', relative to the largest score: {worst:.1e}."]
     ours, others = figures["Keras 3"], figures["tf.keras"]
     unlike = [name for name in others if others[name]["why"] != ours.get(name, {}).get("why")]
     lines.append("In tf.keras the same holds" + (f", apart from {', '.join(unlike)}." if unlike else "."))
@@ -80,14 +82,18 @@ def span(numbers):
 
 
 def main(names):
-    figures = {}
+    cache = ROOT / "build" / "applications.json"
+    figures = json.loads(cache.read_text()) if cache.exists() and not names else {}
     for library, keras in LIBRARIES.items():
-        figures[library] = {}
+        found = figures.setdefault(library, {})
         for name, make in applications(keras).items():
-            if names and name not in names:
+            if name in found or (names and name not in names):
                 continue
-            figures[library][name] = examined(keras, make)
-            print(library, name, figures[library][name], flush=True)
+            found[name] = examined(keras, make, compare=keras is keras3)
+            print(library, name, found[name], flush=True)
+            if not names:
+                cache.parent.mkdir(exist_ok=True)
+                cache.write_text(json.dumps(figures))
             keras.backend.clear_session()
             gc.collect()
     print(table(figures))

@@ -7,8 +7,8 @@ with the Keras that wrote them.
 readers there, in ``windows`` and in ``pointwise``; a reader gets a ``Use`` and puts specs into a ``Builder``, which
 keeps account of the order of axes.  ``slices`` reads what only takes entries out of tensors, ``advice`` says what to do
 about layers that cannot be read, ``shapes`` what they give out, so that the layers behind them can be judged, and
-``foreign`` what to do about models that are not Keras'.  ``walk`` goes over the model, ``report`` says what became of each layer,
-``files`` opens files, and ``reader`` has the public functions.
+``foreign`` what to do about models that are not Keras'.  ``walk`` goes over the model, ``report`` says what became of
+each layer, ``files`` opens files, and ``reader`` has the public functions.
 """
 
 from .reader import as_model, inspect_keras
