@@ -73,3 +73,13 @@ class TuningError(SnnConvError, RuntimeError):
     def __init__(self, message, tuning):
         super().__init__(message)
         self.tuning = tuning
+
+
+def listed(names, shown=2):
+    """Return the first of some names as text for a message, and how many more there are.
+
+    A model can have hundreds of layers, a list of which would hide what a message says.
+    """
+    names = list(names)
+    first = ", ".join(map(repr, names[:shown]))
+    return first if len(names) <= shown else f"{first} and {len(names) - shown} more"

@@ -18,7 +18,7 @@ from .checks import (
     is_number,
     shown,
 )
-from .exceptions import ConversionError, SettingsError
+from .exceptions import ConversionError, SettingsError, listed
 from .input_range import needed_range, warn_of_range
 from .model import layers as specs
 from .neurons.time_to_first_spike import TimeToFirstSpike
@@ -199,7 +199,8 @@ def _with_thresholds(model, threshold):
     if not isinstance(threshold, dict):
         threshold = dict.fromkeys(neurons, threshold)
     if set(threshold) != set(neurons):
-        raise SettingsError(f"threshold must name each layer of neurons, {neurons}; got {sorted(threshold)}")
+        given = listed(sorted(threshold, key=str), 8)
+        raise SettingsError(f"threshold must name each layer of neurons, {listed(neurons, 8)}; got {given}")
     per = "channel" if any(np.ndim(value) for value in threshold.values()) else "layer"
     units = find_units(model, per)
     scales = np.full(units.n_units, np.nan)

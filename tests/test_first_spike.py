@@ -270,7 +270,7 @@ def test_bad_arguments_are_named():
         ({"n_steps": 0}, "n_steps must be a positive integer"),
         ({"threshold": "most"}, "threshold must be one of"),
         ({"threshold": -1.0}, "'neurons' must be above 0"),
-        ({"threshold": {"neuron": 1.0}}, "must name each layer of neurons, \\['neurons'\\]"),
+        ({"threshold": {"neuron": 1.0}}, "must name each layer of neurons, 'neurons'; got 'neuron'"),
         ({"threshold": {"neurons": [1, 2]}}, "one number or 3"),
         ({"threshold": {"neurons": "a"}}, "'neurons' must be above 0"),
         ({"threshold": True}, "'neurons' must be above 0"),

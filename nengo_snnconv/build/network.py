@@ -8,7 +8,7 @@ import nengo
 
 from ..checks import check_seed
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, listed
 from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_intruders
 from .keras_layers import keras_name
@@ -86,7 +86,7 @@ class ProbeList(list):
         for probe in self:
             if probe.label == key:
                 return probe
-        raise KeyError(f"no probe is labelled {key!r}; there are {[probe.label for probe in self]}")
+        raise KeyError(f"no probe is labelled {key!r}; there are {listed((probe.label for probe in self), 8)}")
 
 
 class ConvNetwork(nengo.Network):

@@ -23,8 +23,8 @@ def rate_model(network, layers=None):
     tf.keras.Model
         From images (batch, height, width, channel) to the network's output, in the units of the model that was
         converted, or to a list of the layers' activity, with the network's arrays: each is divided by its scale in
-        ``network.model.metadata["scales"]``.  Its layers have the names of the model's; a character that TensorFlow does
-        not allow in a name becomes a number ("conv 1" is "conv-x20-1").
+        ``network.model.metadata["scales"]``.  Its layers have the names of the model's; a character that TensorFlow
+        does not allow in a name becomes a number ("conv 1" is "conv-x20-1").
 
     Raises
     ------

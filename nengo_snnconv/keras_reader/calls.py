@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..exceptions import ConversionError
+from ..exceptions import ConversionError, listed
+from .slices import SLICING, packed
 
 NESTED = ("Functional", "Model", "Sequential")
 NUMBERS = object()
@@ -97,8 +98,8 @@ def _in_order(calls):
             if missing[reader] == 0:
                 ready.append(reader)
     if len(ready) < len(calls):
-        lost = [call.name for call, n in zip(calls, missing, strict=True) if n][:5]
-        raise ConversionError(f"it cannot be told what the layers {lost} read")
+        lost = [call.name for call, n in zip(calls, missing, strict=True) if n]
+        raise ConversionError(f"it cannot be told what the layers {listed(lost)} read")
     return [calls[i] for i in sorted(ready, key=lambda i: (rounds[i], i))]
 
 
@@ -121,7 +122,8 @@ def _name(entry):
 
 
 def _nodes(entry):
-    return entry.get("inbound_nodes") or [[]]  # an input layer has none, and is used once
+    nodes = entry.get("inbound_nodes") or [[]]  # an input layer has none, and is used once
+    return [packed(node) for node in nodes] if entry["class_name"] in SLICING else nodes
 
 
 def _arguments(node):
@@ -168,7 +170,7 @@ def _found(value):
     """The operands in a value; NUMBERS where it is a number or an array, which may be written as lists of lists."""
     if isinstance(value, dict) and "keras_history" in value.get("config", value):
         return [Ref(*value.get("config", value)["keras_history"][:3])]
-    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
         return [constant(value)]
     if _is_place(value):
         return _operands(value[2]) if value[0] == "_CONSTANT_VALUE" else [Ref(*value[:3])]
@@ -189,8 +191,24 @@ def constant(value):
     return np.array(value["config"]["value"] if isinstance(value, dict) else value, dtype=float)
 
 
+# layers that keras.applications defines for itself: the class, and the module of the application
+APPLICATION_LAYERS = {
+    "CustomScaleLayer": "inception_resnet_v2",
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+}
+
+
+def is_layer_of_applications(entry):
+    """Return whether an entry of a configuration is of a class that keras.applications defines for itself."""
+    module = APPLICATION_LAYERS.get(entry.get("class_name"))
+    return entry.get("module") in [f"{root}.src.applications.{module}" for root in ("keras", "tf_keras")]
+
+
 def is_own_class(entry):
     """Return whether an object of a configuration is of a class, or a function, that is not one of Keras."""
+    if is_layer_of_applications(entry):
+        return False
     root = (entry.get("module") or "keras").partition(".")[0]
     registered = entry.get("registered_name") or ""
     # Keras names no module for a class that it knows only from custom_objects

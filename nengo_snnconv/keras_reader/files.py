@@ -7,22 +7,15 @@ and the readers of layers look at both.  So neither Keras is needed to read the 
 import io
 import json
 import pathlib
-import stat
 import zipfile
 
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
 from .calls import NESTED, is_own_class
+from .foreign import describe_file
 from .hdf5 import FREE_EXPANSION, MAX_EXPANSION, HDF5File
 from .hdf5_data import Unreadable
 from .stored import from_archive, from_hdf5, snake_case
 
-SUFFIXES = {
-    ".tflite": "a TensorFlow Lite file",
-    ".onnx": "an ONNX file",
-    ".pb": "a TensorFlow graph",
-    ".pt": "a PyTorch file",
-    ".pth": "a PyTorch file",
-}
 MAX_TEXT = 2**24  # bytes of JSON; 800 layers take 1 MB
 MAX_NAME = 500
 WEIGHTS = "model.weights.h5"
@@ -57,16 +50,11 @@ def stored_model(path):
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.is_dir():
-        kind = "a SavedModel folder" if (path / "saved_model.pb").exists() else "a folder"
-        raise ConversionError(
-            f"{path} is {kind}, not a file: load it in Python, with tf.keras.models.load_model or keras.models."
-            "load_model, and pass the model, or save that as .keras"
-        )
-    if not stat.S_ISREG(path.stat().st_mode):
+    foreign = describe_file(path)
+    if foreign:
+        raise ConversionError(foreign)
+    if not path.is_file():
         raise ConversionError(f"{path} is a device or a pipe: copy what it gives into a .keras or .h5 file")
-    if path.suffix in SUFFIXES:
-        raise ConversionError(f"{path} is {SUFFIXES[path.suffix]}: give the Keras model that it was made from")
     with path.open("rb") as file:
         start = file.read(8)
         readers = {b"PK": _stored_in_zip, b"\x89H": _stored_in_hdf5}

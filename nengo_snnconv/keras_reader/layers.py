@@ -1,15 +1,17 @@
 """What becomes of each kind of Keras layer: the table of readers, and the readers that only move entries about.
 
 A kind is the name of a Keras class; "tf.nn.relu" is a TensorFlow function in a functional model of Keras 2,
-"ops.Relu" an operation in one of Keras 3.
+"ops.Relu" an operation in one of Keras 3, "applications.LayerScale" a layer that keras.applications defines.
 """
 
 import math
 
+from ..exceptions import listed
 from ..model import layers as specs
-from . import pointwise, windows
+from . import pointwise, slices, windows
+from .advice import advice_on
 from .builder import Refused, Tensor
-from .calls import is_operation, is_own_class
+from .calls import is_layer_of_applications, is_operation, is_own_class
 from .windows import per_axis, put_spatially
 
 
@@ -90,17 +92,77 @@ def nothing(use):
     return use.tensor
 
 
+def cast(use):
+    """Read a cast, which changes nothing where it is to the precision in which all is computed."""
+    dtype = use.config["dtype"]
+    name = str(dtype["config"]["name"] if isinstance(dtype, dict) else dtype)
+    if "float32" not in name:
+        raise Refused(f"casts to {name}: leave that out, or cast to float32")
+    return use.tensor
+
+
+def center_crop(use):
+    """Read CenterCrop where it crops; of smaller images it resizes parts."""
+    order = windows.channels_last_order(use)[:2]
+    before, after = [], []
+    for axis, size in zip(order, (use.config["height"], use.config["width"]), strict=True):
+        surplus = use.shape[axis] - size
+        if surplus < 0:
+            raise Refused("resizes images that are smaller than its target: resize them before they enter the model")
+        before.append(-(surplus // 2))
+        after.append(surplus // 2 - surplus)
+    return put_spatially(use, use.tensor, specs.Pad, before=before, after=after)
+
+
+def random_crop(use):
+    """Read RandomCrop of images that have its size; at inference, Keras 2 resizes others and Keras 3 keeps them."""
+    order = windows.channels_last_order(use)[:2]
+    if [use.shape[axis] for axis in order] != [use.config["height"], use.config["width"]]:
+        raise Refused("does not crop at inference: leave it out of the model, and give it images of the cropped size")
+    return nothing(use)
+
+
+def pipeline(use):
+    """Read a Pipeline of layers that do nothing at inference."""
+    others = [entry["class_name"] for entry in use.config["layers"] if kind_of(entry) not in VANISHING]
+    if others:
+        raise Refused(f"holds {listed(others)}, which change images at inference: put its layers into the model")
+    return nothing(use)
+
+
+# those that change images at inference too are not among them: AutoContrast, for example
 VANISHING = {
     "ActivityRegularization",
     "AlphaDropout",
+    "AugMix",
+    "CutMix",
     "GaussianDropout",
     "GaussianNoise",
+    "MaxNumBoundingBoxes",
+    "MixUp",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
+    "RandomElasticTransform",
+    "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHeight",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
     "RandomTranslation",
+    "RandomWidth",
     "RandomZoom",
+    "Solarization",
     *(f"SpatialDropout{rank}D" for rank in (1, 2, 3)),
 }
 
@@ -146,6 +208,11 @@ KERAS_LAYERS = {
     "Average": pointwise.average,
     "Dropout": dropout,
     "Identity": nothing,
+    "CenterCrop": center_crop,
+    "Pipeline": pipeline,
+    "RandomCrop": random_crop,
+    "Maximum": pointwise.extreme(1),
+    "Minimum": pointwise.extreme(-1),
     **dict.fromkeys(VANISHING, nothing),
 }
 
@@ -154,49 +221,56 @@ OPERATIONS = {
     **dict.fromkeys(("tf.nn.relu6", "ops.Relu6"), pointwise.rectifier(max_value=6)),
     **dict.fromkeys(("tf.nn.leaky_relu", "ops.LeakyRelu"), pointwise.rectifier(slope=pointwise.SLOPE)),
     "ops.ReLU": pointwise.rectifier(),
-    **dict.fromkeys(("tf.nn.softmax", "ops.Softmax"), pointwise.softmax),
+    **dict.fromkeys(("tf.nn.softmax", "tf.nn.log_softmax", "ops.Softmax", "ops.LogSoftmax"), pointwise.softmax),
+    "tf.clip_by_value": pointwise.clipping("clip_value_min", "clip_value_max"),
+    "ops.Clip": pointwise.clipping("x_min", "x_max"),
+    **dict.fromkeys(("tf.math.maximum", "ops.Maximum"), pointwise.extreme(1)),
+    **dict.fromkeys(("tf.math.minimum", "ops.Minimum"), pointwise.extreme(-1)),
+    **dict.fromkeys(("tf.math.abs", "ops.Absolute", "ops.Abs"), pointwise.rectifier(slope=-1)),
+    "tf.nn.bias_add": pointwise.bias_add,
     **dict.fromkeys(("tf.__operators__.add", "tf.math.add", "ops.Add"), pointwise.weighted_sum(1)),
     **dict.fromkeys(("tf.math.subtract", "ops.Subtract"), pointwise.weighted_sum(1, -1)),
     **dict.fromkeys(("tf.math.negative", "ops.Negative"), pointwise.weighted_sum(-1)),
     **dict.fromkeys(("tf.math.multiply", "ops.Multiply"), pointwise.multiply),
     **dict.fromkeys(("tf.math.truediv", "tf.math.divide", "ops.TrueDivide", "ops.Divide"), pointwise.divide),
     **dict.fromkeys(("tf.concat", "ops.Concatenate"), concatenate),
+    **dict.fromkeys(("tf.__operators__.getitem", "ops.GetItem"), slices.slicing),
+    **dict.fromkeys(("tf.stack", "ops.Stack"), slices.stack),
+    **dict.fromkeys(("tf.reverse", "ops.Flip"), slices.flip),
+    **dict.fromkeys(("tf.cast", "ops.Cast"), cast),
+    **dict.fromkeys(("tf.identity", "tf.stop_gradient", "ops.StopGradient"), nothing),
 }
 
-READERS = KERAS_LAYERS | OPERATIONS
-
-ADVICE = {
-    "Lambda": "holds Python code, which is not read: put what it computes into layers, for example Rescaling",
-    "LayerNormalization": "is not supported: use BatchNormalization",
-    "GroupNormalization": "is not supported: use BatchNormalization",
-    "UnitNormalization": "is not supported: use BatchNormalization",
-    "Maximum": "is not supported: use Add or Concatenate",
-    "Minimum": "is not supported: use Add or Concatenate",
-    "Multiply": "is not supported: use Add or Concatenate",
-    "ELU": "is not supported: use ReLU",
-    "ThresholdedReLU": "is not supported: use ReLU",
-    "Resizing": "is not supported: resize the images before they enter the model",
-    "CenterCrop": "is not supported: use Cropping2D",
+APPLICATIONS = {
+    "applications.CustomScaleLayer": pointwise.custom_scale,
+    "applications.LayerScale": pointwise.layer_scale,
+    "applications.StochasticDepth": nothing,
 }
-SUPPORTED = ", ".join(sorted(KERAS_LAYERS))
+
+READERS = KERAS_LAYERS | OPERATIONS | APPLICATIONS
 
 
 def kind_of(entry):
     """The kind of layer that an entry of a configuration is; Refused where it is a class of the user's own."""
     name = entry["class_name"]
+    if is_layer_of_applications(entry):
+        return f"applications.{name}"
     if is_own_class(entry):
         owner = entry.get("module") or "your own"
         raise Refused(f"is a class of {owner}, not one of Keras: put layers of Keras in its place")
-    if name == "TFOpLambda":
+    if name in ("TFOpLambda", "SlicingOpLambda"):
         return f"tf.{entry['config']['function']}"
     if is_operation(entry):
         return f"ops.{name}"
     return name
 
 
-def reader_of(entry):
-    """The function that makes specs of a layer; Refused where there is none."""
+def reader_of(entry, role=""):
+    """The function that makes specs of a layer; Refused where there is none.
+
+    The ``role`` of the layer, see :class:`Use`, matters for what is advised.
+    """
     kind = kind_of(entry)
     if kind not in READERS:
-        raise Refused(ADVICE.get(kind, f"is not supported; supported are {SUPPORTED}"))
+        raise Refused(advice_on(kind, role))
     return READERS[kind]

@@ -6,6 +6,7 @@ import warnings
 from ..exceptions import ConversionError, ModelError, SnnConvError
 from ..model import Model
 from . import files
+from .foreign import describe_object
 from .live import has_own_call
 from .walk import Walk
 
@@ -31,14 +32,17 @@ def as_model(source, training=False):
     Raises
     ------
     ConversionError
-        If a layer or one of its options is not supported; names every such layer, its class and what to do instead.
+        If a layer or one of its options is not supported; names the first such layers, their class and what to do
+        instead.  :func:`inspect_keras` has all of them.
     FileNotFoundError, FileFormatError
         If there is no such file; if it is damaged, or no file of Keras.
     """
     if isinstance(source, Model):
         return source
     walk = _read(source)
-    _raise_refused(walk.report.rows.values())
+    refused = walk.report.refused()
+    if refused:
+        raise ConversionError(refused)
     if training:
         for note in walk.report.notes:
             warnings.warn(note, stacklevel=3)
@@ -60,8 +64,8 @@ def inspect_keras(source):
     -------
     list of dict
         One for each Keras layer, those of nested models included: "layer", its name; "class"; "status", which is
-        "exact", "approximated", "refused" or "not checked" (what it reads is refused); "remark", which says why,
-        and what to do instead; "became", the names of the specs made of it.
+        "exact", "approximated", "refused" or "not checked" (the shape of what it reads is not known); "remark", which
+        says why, and what to do instead; "became", the names of the specs made of it.
 
     Raises
     ------
@@ -87,25 +91,9 @@ def _read(source):
     return Walk(_configuration(source), source)
 
 
-def _raise_refused(rows):
-    """ConversionError that names every refused layer, those with one reason together."""
-    reasons = {}
-    for row in rows:
-        if row["status"] == "refused":
-            reasons.setdefault(row["remark"], []).append(f"{row['layer']!r} ({row['class']})")
-    parts = [
-        f"layer {first} {remark}" + (f" (so are {', '.join(others)})" if others else "")
-        for remark, (first, *others) in reasons.items()
-    ]
-    if parts:
-        raise ConversionError("\n".join(parts))
-
-
 def _configuration(model):
     if not (hasattr(model, "get_config") and hasattr(model, "layers") and hasattr(model, "get_weights")):
-        raise ConversionError(
-            f"expected a Keras model, a file of one or a nengo_snnconv Model, got {type(model).__name__}"
-        )
+        raise ConversionError(describe_object(model))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Keras, about writing what is not written here

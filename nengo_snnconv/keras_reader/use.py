@@ -47,6 +47,9 @@ class Use:
     weights : list of ndarray
     activation : object
         The live layer's own activation function, where it has one.
+    role : str
+        "end" of a layer that gives the output of the model, "gate" of one that is multiplied by another; it matters for
+        what is advised.
     """
 
     build: Builder
@@ -55,6 +58,7 @@ class Use:
     operands: list
     weights: list
     activation: object = None
+    role: str = ""
 
     @property
     def tensor(self):
@@ -62,6 +66,13 @@ class Use:
         if len(self.operands) != 1 or not isinstance(self.operands[0], Tensor):
             raise Refused(f"is called with {len(self.operands)} arguments, expected one tensor")
         return self.operands[0]
+
+    @property
+    def pair(self):
+        """The two operands."""
+        if len(self.operands) != 2:
+            raise Refused(f"is called with {len(self.operands)} arguments, expected two")
+        return self.operands
 
     @property
     def shape(self):

@@ -3,20 +3,34 @@
 import collections
 import dataclasses
 import re
+import reprlib
 
 import numpy as np
 
-from ..exceptions import ConversionError, ModelError
+from ..exceptions import ConversionError, ModelError, listed
 from ..model import layers as specs
+from . import pointwise
 from .builder import Builder, Refused, Tensor
 from .calls import NESTED, Ref, is_own_class, read_calls
 from .layers import OPERATIONS, VANISHING, kind_of, reader_of
 from .live import class_name, has_own_call, own_classes
 from .report import Report
+from .shapes import shape_behind, written_shapes
 from .use import Options, Use
 
 MAX_CALLS = 10_000
-MAX_REPR, MAX_REASON = 200, 1500  # characters, as a file can say values of any length
+MAX_REASON = 1500  # characters, as a file can name things of any length
+# kinds that hand on what they read, so that the layer before them gives the output of the model where they do
+HANDING_ON = {"Identity", "Dropout", "Flatten", "Reshape", *VANISHING}
+# options that do not change the shape that a layer gives out, with values that can be read
+PLAIN = {"activation": "linear", "interpolation": "nearest"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Unknown:
+    """A tensor of the Keras model of which not even the shape is known, and why."""
+
+    reason: str
 
 
 class Walk:
@@ -41,30 +55,39 @@ class Walk:
     def __init__(self, config, model):
         self.build, self.report = Builder(), Report()
         self._uses, self._n_calls = collections.Counter(), 0
-        self.output = self._model(config, model)[0]
+        output = self._model(config, model)[0]
+        self.output = output if isinstance(output, Tensor) else None
         for path, n in self._uses.items():
             if n > 1:
                 self.report.note(path, f"is used {n} times, which training does not keep equal")
 
-    def _model(self, config, model, path="", given=None):
-        """The tensors that a model gives out, None where they cannot be had; a nested model is ``given`` its inputs."""
+    def _model(self, config, model, path="", given=None, at_end=True):
+        """Read a model, and return the tensors that it gives out, Unknown where they cannot be had.
+
+        A nested model is ``given`` its inputs, and told whether it gives the output of the whole (``at_end``).
+        """
         calls, inputs, outputs = read_calls(config)
         layers = {layer.name: layer for layer in model.layers}
+        written, roles = written_shapes(config), _roles(calls, outputs if at_end else [])
         values = {}
 
         def value(operand):
-            return values[operand[:2]][operand.tensor] if isinstance(operand, Ref) else operand
+            if not isinstance(operand, Ref):
+                return operand
+            made = values[operand[:2]]
+            several = f"it reads output {operand.tensor} of {path + operand.layer!r}, which is refused"
+            return made[operand.tensor] if operand.tensor < len(made) else Unknown(several)
 
         for call in calls:
             operands, name = [value(operand) for operand in call.operands], path + clean(call.name)
-            live = layers.get(call.name)
+            live, role = layers.get(call.name), roles.get((call.name, call.node), "")
             self._count_call()
             if call.entry["class_name"] in NESTED and not is_own_class(call.entry):
-                made = self._nested(name, call, operands, live)
+                made = self._nested(name, call, written, operands, live, role)
             elif call.name not in inputs:
-                made = [self._reported(self._layer, name, call, operands, live)]
+                made = [self._reported(self._layer, name, call, written, operands, live, role)]
             elif given is None:
-                made = [self._reported(self._input, name, call, inputs)]
+                made = [self._reported(self._input, name, call, written, inputs)]
             else:
                 self.report.begin(name, call.entry["class_name"])
                 made = [given[inputs.index(call.name)]]
@@ -79,44 +102,72 @@ class Walk:
         if self._n_calls > MAX_CALLS:
             raise ConversionError(f"the Keras model calls its layers more than {MAX_CALLS} times: make it smaller")
 
-    def _nested(self, name, call, operands, live):
-        """The tensors that a nested model gives out."""
+    def _nested(self, path, call, written, operands, live, role):
+        """Return the tensors that a nested model gives out."""
         asked = {key: value for key, value in call.options.items() if not _is_off(value)}
-        asked |= {f"argument {i}": x for i, x in enumerate(operands) if not isinstance(x, Tensor | None)}
+        asked |= {f"argument {i}": x for i, x in enumerate(operands) if not isinstance(x, Tensor | Unknown)}
         if asked:
-            reason = f"is called with {brief(asked)}: leave that out, and give the model its input only"
+            reason = f"is called with {reprlib.repr(asked)}: leave that out, and give the model its input only"
         elif has_own_call(live):
-            reason = (
-                f"is of a class of your own, {type(live).__module__}.{type(live).__qualname__}, with a call of its "
-            )
-            reason += "own: put a Sequential or functional model in its place"
+            owner = class_name(live)
+            reason = f"is of a class of your own, {owner}, with its own call: put a functional model in its place"
         else:
-            return self._model(call.entry["config"], live, f"{name}.", operands)
-        self.report.begin(name, call.entry["class_name"])
-        self.report.say(name, "refused", reason)
-        return collections.defaultdict(lambda: None)
+            return self._model(call.entry["config"], live, f"{path}.", operands, role == "end")
+        self.report.begin(path, call.entry["class_name"])
+        self.report.say(path, "refused", reason)
+        return [self._stand_in(path, call, written, operands, live)]
 
     def _refuse_outputs(self, calls, names):
         for call in calls:
             if call.name in names:
                 self.report.begin(clean(call.name), call.entry["class_name"])
-                reason = f"is one of {len(names)} outputs {names}: make a model of one of them"
+                reason = f"is one of {len(names)} outputs, {listed(names)}: make a model of one of them"
                 self.report.say(clean(call.name), "refused", reason)
 
-    def _reported(self, read, path, call, *arguments):
-        """The tensor that ``read`` makes of a call, None where it cannot be had; the layer's row says why."""
+    def _reported(self, read, path, call, written, *arguments):
+        """Return the tensor that ``read`` makes of a call; the layer's row says what became of it.
+
+        Behind a layer that is refused stands a tensor of the same shape, so that others are judged by themselves.
+        """
         self.report.begin(path, call.entry["class_name"])
-        n_specs = len(self.build.layers)
+        n_specs, why = len(self.build.layers), None
         try:
             tensor = read(path, call, *arguments)
-        except NotChecked:
-            return self.report.say(path, "not checked", "a layer that it reads is refused")
+        except NotChecked as error:
+            why = str(error)
+            self.report.say(path, "not checked", why)
         except (Refused, ModelError) as error:
             # a spec's error begins with the name and the kind of the spec, the report with those of the layer
             reason = re.sub(r"^layer '.*?' \(\w+\) ", "", str(error))
-            return self.report.say(path, "refused", reason[:MAX_REASON])
-        self.report.became(path, list(self.build.layers)[n_specs:])
-        return tensor
+            self.report.say(path, "refused", reason[:MAX_REASON])
+        else:
+            self.report.became(path, list(self.build.layers)[n_specs:])
+            return tensor
+        return self._stand_in(path, call, written, *arguments, why=why)
+
+    def _stand_in(self, path, call, written, operands, layer=None, *_, why=None):
+        """Return a tensor of the shape that a call would give out, had it been read; Unknown where that is not known.
+
+        ``why`` tells of the layer in front because of which it is not known.
+        """
+        shape = shape_behind(call, operands, layer, written, self.build)
+        shape = shape or self._plain_shape(path, call, operands, layer)
+        if shape is None:
+            return Unknown(why or f"the shape that {path!r} gives out is not known")
+        return self.build.put(specs.Input, path, shape=shape)
+
+    def _plain_shape(self, path, call, operands, layer):
+        """Return the shape that a layer gives out where only options are refused that do not matter for that."""
+        config = call.entry["config"] | call.options
+        plain = {key: value for key, value in PLAIN.items() if key in config}
+        if not plain or not all(isinstance(operand, Tensor) for operand in operands):
+            return None
+        try:
+            weights = [] if layer is None else layer.get_weights()
+            read = reader_of(call.entry)
+            return self.build.shape(read(Use(self.build, path, Options(config | plain), operands, weights)))
+        except (Refused, ModelError):
+            return None
 
     def _input(self, path, call, inputs):
         config = call.entry["config"]
@@ -130,20 +181,23 @@ class Walk:
         self._check_precision(path, config)
         return self.build.put(specs.Input, path, shape=shape)
 
-    def _layer(self, path, call, operands, layer):
-        read = reader_of(call.entry)
+    def _layer(self, path, call, operands, layer, role):
+        read = reader_of(call.entry, role)
         if layer is not None and (own_classes(layer) or has_own_call(layer)):
             raise Refused(f"is of a class of your own, {class_name(layer)}: put layers of Keras in its place")
-        if any(operand is None for operand in operands):
-            raise NotChecked
+        for operand in operands:
+            if isinstance(operand, Unknown):
+                if "activation" in call.entry["config"]:  # which can be judged without the operand
+                    pointwise.activation_of(Use(self.build, path, Options(call.entry["config"]), [], [], None, role))
+                raise NotChecked(operand.reason)
         weights = [] if layer is None else layer.get_weights()
         self._check(path, call, operands, weights)
         options = Options(call.entry["config"] | call.options)
         plain = [without_softmax(operand) for operand in operands]
-        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None)))
+        tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None), role))
         unheeded = options.unheeded()
         if unheeded:
-            raise Refused(f"has {brief(unheeded)}, which cannot be kept: leave it out")
+            raise Refused(f"has {reprlib.repr(unheeded)}, which cannot be kept: leave it out")
         self._note_training(path, call.entry, weights)
         tensor = self._pass_softmax(path, operands, tensor)
         if tensor.logits_of == path:
@@ -157,10 +211,10 @@ class Walk:
         is_operation = kind_of(call.entry) in OPERATIONS
         for operand in operands:
             if not isinstance(operand, Tensor | np.ndarray if is_operation else Tensor):
-                raise Refused(f"is called with {brief(operand)}: leave it out")
+                raise Refused(f"is called with {reprlib.repr(operand)}: leave it out")
         asked = {key: value for key, value in call.options.items() if value is not False}
         if asked and not is_operation:
-            raise Refused(f"is called with {brief(asked)}: leave that out, and give the layer its input only")
+            raise Refused(f"is called with {reprlib.repr(asked)}: leave that out, and give the layer its input only")
         if config.get("lora_rank"):
             raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
         if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
@@ -185,7 +239,6 @@ class Walk:
             if softmax:
                 reason = f"has a softmax in the middle of the model, before {path!r}: it can only be its last layer"
                 self.report.say(softmax, "refused", reason)
-                raise NotChecked
         return tensor
 
     def _note_training(self, path, entry, weights):
@@ -209,13 +262,24 @@ def _is_off(value):
 
 
 class NotChecked(Exception):
-    """A layer cannot be read because of another one."""
+    """A layer cannot be read because of another one; the text says why."""
 
 
-def brief(value):
-    """Return a value as text, cut where it is long, as what a file says can be."""
-    text = repr(value)
-    return text if len(text) <= MAX_REPR else f"{text[:MAX_REPR]}..."
+def _roles(calls, outputs):
+    """Return the role, see :class:`Use`, of calls (layer, node) that have one.
+
+    It is also that of the calls whose tensor is only handed on.
+    """
+    roles = {ref[:2]: "end" for ref in outputs}
+    for call in reversed(calls):
+        kind, activation = call.entry["class_name"], call.entry["config"].get("activation")
+        tensors = [operand for operand in call.operands if isinstance(operand, Ref)]
+        is_product = kind == "Multiply" or call.entry["config"].get("function") == "math.multiply"
+        if is_product and len(tensors) > 1:
+            roles |= {ref[:2]: "gate" for ref in tensors}
+        elif (call.name, call.node) in roles and (kind in HANDING_ON or (kind, activation) == ("Activation", "linear")):
+            roles |= {ref[:2]: roles[call.name, call.node] for ref in tensors}
+    return roles
 
 
 def clean(name):

@@ -7,7 +7,7 @@ import types
 import numpy as np
 
 from ..checks import as_float32, shown
-from ..exceptions import ModelError, SettingsError
+from ..exceptions import ModelError, SettingsError, listed
 from .layers import Input, Layer, Rectifier
 
 
@@ -51,7 +51,7 @@ class Model:
         self.layers = types.MappingProxyType(_by_name(layers))
         self.output = layers[-1].name if output is None else output
         if self.output not in self.layers:
-            raise ModelError(f"the output layer {self.output!r} does not exist; there are {list(self.layers)}")
+            raise ModelError(f"the output layer {self.output!r} does not exist; there are {listed(self.layers, 8)}")
         shapes, array_shapes = {}, {}
         for layer in layers:
             shapes_in = [shapes[name] for name in layer.inputs]

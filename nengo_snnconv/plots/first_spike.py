@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ..checks import check_has
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, listed
 from .figures import BLUE, EVALUATION, GREY, ORANGE, Figure, check_axes, single_axes
 
 
@@ -48,7 +48,7 @@ def plot_spike_times(network, evaluation, axes=None):
         or not set(panels) <= set(sent)
         or evaluation.n_steps != network.settings.total_steps(model)
     ):
-        raise SettingsError(f"the evaluation is of another network: this one has the layers {list(sent)}")
+        raise SettingsError(f"the evaluation is of another network: this one has the layers {listed(sent, 8)}")
     check_axes(axes, len(panels))
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")

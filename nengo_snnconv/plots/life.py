@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 
 from ..checks import check_names, check_whole, shown
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, listed
 from . import panels
 from .figures import CLASSES, Figure, draw_input
 from .panels import TRACED, Moving, evenly, moving_title
@@ -280,7 +280,7 @@ def _check(recording, image, true_class, layers, max_maps, max_neurons):
     if not isinstance(layers, list | tuple | dict):
         raise SettingsError(f"layers must be names of spiking layers, of {spiking}, or None; got {shown(layers)}")
     if unknown := [name for name in layers if name not in spiking]:
-        raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {spiking}")
+        raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {listed(spiking, 8)}")
     _check_number("max_maps", max_maps, 1, np.inf)
     _check_number("max_neurons", max_neurons, 1, np.inf)
 
