@@ -1,10 +1,11 @@
 """Which models of keras.applications are read exactly, and why others are refused.
 
-    python benchmarks/applications.py [NAME ...]
+    python benchmarks/applications.py
+    python benchmarks/applications.py --tf-keras NAME ...
 
-Models have random weights and small images.  Of those of Keras 3 that are read, the scores for one image are compared
-with Keras'.  Without names, docs/results/applications.md and .json are written; figures are kept in build/ as they
-come, so that a run that was stopped is continued.
+Models have random weights and small images.  Of those that are read, the scores for one image are compared with Keras'.
+The first command looks at all of Keras 3 and writes docs/results/applications.md and .json; figures are kept in build/
+as they come, so that a run that was stopped is continued.  The second prints what is found of some of tf.keras.
 """
 
 import collections
@@ -21,7 +22,6 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
 
 SIZE = 96
-LIBRARIES = {"Keras 3": keras3, "tf.keras": tf.keras}
 
 
 def applications(keras):
@@ -32,7 +32,7 @@ def applications(keras):
     return dict(sorted(found.items()))
 
 
-def examined(keras, make, compare):
+def examined(keras, make):
     """What becomes of the layers of one application, and how far its scores are from Keras' where it is read."""
     keras.utils.set_random_seed(0)
     # without the softmax at the end, scores can be compared
@@ -40,7 +40,7 @@ def examined(keras, make, compare):
     rows = snc.inspect_keras(model)
     found = collections.Counter(row["status"] for row in rows)
     figures = {"layers": len(rows), **found, "why": sorted({reason(row) for row in rows if row["status"] == "refused"})}
-    if compare and not found["refused"]:
+    if not found["refused"]:
         images = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
         expected = np.asarray(model(images, training=False))
         got = np.asarray(snc.rate_model(snc.convert(model))(images))
@@ -59,19 +59,16 @@ def reason(row):
 def table(figures):
     """A row for each set of reasons, with the applications that are refused for them."""
     groups = collections.defaultdict(list)
-    for name, found in figures["Keras 3"].items():
+    for name, found in figures.items():
         groups[tuple(found["why"])].append(name)
     lines = ["| models of keras.applications | layers | read |", "|---|---|---|"]
     for why, names in sorted(groups.items()):
-        found = [figures["Keras 3"][name] for name in names]
+        found = [figures[name] for name in names]
         layers, refused = (span(each.get(key, 0) for each in found) for key in ("layers", "refused"))
         read = f"refused: {', '.join(why)} ({refused} layers)" if why else "exactly"
         lines.append(f"| {', '.join(names)} | {layers} | {read} |")
-    worst = max(found.get("difference", 0) for each in figures.values() for found in each.values())
+    worst = max(found.get("difference", 0) for found in figures.values())
     lines += ["", f"Largest difference of scores from Keras', relative to the largest score: {worst:.1e}."]
-    ours, others = figures["Keras 3"], figures["tf.keras"]
-    unlike = [name for name in others if others[name]["why"] != ours.get(name, {}).get("why")]
-    lines.append("In tf.keras the same holds" + (f", apart from {', '.join(unlike)}." if unlike else "."))
     return "\n".join(lines)
 
 
@@ -81,25 +78,26 @@ def span(numbers):
     return f"{numbers[0]:,}" if numbers[0] == numbers[-1] else f"{numbers[0]:,} to {numbers[-1]:,}"
 
 
-def main(names):
+def main(keras, names):
     cache = ROOT / "build" / "applications.json"
     figures = json.loads(cache.read_text()) if cache.exists() and not names else {}
-    for library, keras in LIBRARIES.items():
-        found = figures.setdefault(library, {})
-        for name, make in applications(keras).items():
-            if name in found or (names and name not in names):
-                continue
-            found[name] = examined(keras, make, compare=keras is keras3)
-            print(library, name, found[name], flush=True)
-            if not names:
-                cache.parent.mkdir(exist_ok=True)
-                cache.write_text(json.dumps(figures))
-            keras.backend.clear_session()
-            gc.collect()
+    for name, make in applications(keras).items():
+        if name in figures or (names and name not in names):
+            continue
+        figures[name] = examined(keras, make)
+        print(name, figures[name], flush=True)
+        if not names:
+            cache.parent.mkdir(exist_ok=True)
+            cache.write_text(json.dumps(figures))
+        keras.backend.clear_session()
+        gc.collect()
     print(table(figures))
     if not names:
         publish("applications", table(figures), {"size": SIZE, "applications": figures})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if sys.argv[1:2] == ["--tf-keras"]:
+        main(tf.keras, sys.argv[2:] or sys.exit("name some applications"))
+    else:
+        main(keras3, sys.argv[1:])
