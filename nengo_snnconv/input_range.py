@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from .exceptions import SettingsError
+from .exceptions import ModelError, SettingsError
 from .model import layers as specs
 
 UNIT, BYTES = (0.0, 1.0), (0.0, 255.0)
@@ -42,7 +42,15 @@ def with_input_range(model):
 def input_range(model):
     """Return the (low, high) of the input of a converted model, (0, 1) by default; None where it cannot be told."""
     found = model.metadata.get("input_range", UNIT)
-    return None if found is None else tuple(map(float, found))
+    if found is None:
+        return None
+    try:
+        low, high = map(float, found)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -np.inf < low < high < np.inf:
+        raise ModelError(f"the model's input_range must be two finite numbers, low and high, got {found!r}")
+    return low, high
 
 
 def needed_range(model, given=None):

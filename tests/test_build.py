@@ -192,6 +192,8 @@ class TestSettings:
         assert settings_from_json(settings_to_json(settings)) == settings
         assert settings_from_json({**settings_to_json(settings), "max_rates": 200.0}).max_rates is None
         assert settings_from_json({**settings_to_json(settings), "max_rates": 100.0}).max_rates == 100
+        given = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.005), max_rates=200).settings
+        assert settings_from_json(settings_to_json(given)).max_rates == 200
 
     @pytest.mark.parametrize(
         "before, change",

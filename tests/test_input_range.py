@@ -100,6 +100,14 @@ def test_bytes_are_whole_again():
     assert needed_range(network_behind().model, (2, 3)) == (2, 3)
 
 
+@pytest.mark.parametrize("damaged", ["ab", [1], [0, "x"], [0, float("nan")], [1, 0], {}, 3])
+def test_ranges_that_cannot_be(damaged):
+    model = network_behind().model
+    model = model.replace(metadata={**model.metadata, "input_range": damaged})
+    with pytest.raises(snc.ModelError, match="input_range must be two finite numbers"):
+        input_range(model)
+
+
 class TestBounds:
     def test_of_the_weights(self, rng):
         """What ``method="model"`` promises holds for the pixels that the model takes."""
@@ -308,6 +316,9 @@ class TestCommandLine:
         assert run(capsys, "gui", tmp_path / "snn.npz", "--write-script", tmp_path / "gui.py", "--examples", 1)[0] == 0
         text = (tmp_path / "gui.py").read_text()
         assert "GuiNetwork(network, 255.0 * data.x_test" in text
+        words = ["gui", tmp_path / "snn.npz", "--write-script", tmp_path / "other.py", "--input-range", -1, 1]
+        assert run(capsys, *words)[0] == 0
+        assert "GuiNetwork(network, 2.0 * data.x_test + -1.0" in (tmp_path / "other.py").read_text()
         space = {}
         exec(text, space)  # noqa: S102 -- what Nengo GUI does with it
         assert space["model"].first_images.max() == pytest.approx(255)

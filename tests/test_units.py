@@ -264,6 +264,11 @@ class TestModels:
         with pytest.raises(snc.ModelError, match="one scale"):
             snc.convert(model)
 
+    @pytest.mark.parametrize("scales", [[1, 2], {"y": "two"}, {"y": [[1], [1, 2]]}, 3])
+    def test_scales_that_are_none(self, scales):
+        with pytest.raises(snc.ModelError, match="scales must be numbers"):
+            snc.convert(_regression(*HEADS["linear"]).replace(metadata={"scales": scales}))
+
     @pytest.mark.parametrize("neurons", [False, True])
     def test_training_begins_in_the_units_of_the_model(self, one_of_few, x, neurons):
         model = normalized(one_of_few, x).model

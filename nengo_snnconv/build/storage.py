@@ -95,15 +95,26 @@ def settings_to_json(settings):
     """The settings of a network as JSON-serialisable values."""
     builder = next(name for name, cls in BUILDERS.items() if type(settings) is cls)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return {"builder": builder, **{name: value_to_json(name, value) for name, value in fields.items()}}
+    written = {"builder": builder, **{name: value_to_json(name, value) for name, value in fields.items()}}
+    if builder == "trainable" and _follows_amplitude(settings.neuron_type, written["max_rates"]):
+        # a number that the user gave, which happens to be 1 / amplitude: written so that it is not taken for one that
+        # earlier versions wrote where none was given
+        written["max_rates"] = {"float": repr(written["max_rates"])}
+    return written
+
+
+def _follows_amplitude(neuron_type, max_rates):
+    """Return whether a written ``max_rates`` is the number that the neuron type has by default."""
+    amplitude = getattr(neuron_type, "amplitude", None)
+    return bool(amplitude) and isinstance(max_rates, int | float) and max_rates == 1 / amplitude
 
 
 def settings_from_json(fields):
     """The settings that :func:`settings_to_json` wrote."""
+    written = fields
     fields = {name: _from_json(value) for name, value in fields.items()}
     builder = fields.pop("builder")
-    amplitude = getattr(fields.get("neuron_type"), "amplitude", None)
-    if builder == "trainable" and amplitude and np.array_equal(fields.get("max_rates"), 1 / amplitude):
+    if builder == "trainable" and _follows_amplitude(fields.get("neuron_type"), written.get("max_rates")):
         fields["max_rates"] = None  # earlier versions wrote the number that follows from the amplitude
     return BUILDERS[builder](**fields)
 

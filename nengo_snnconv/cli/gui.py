@@ -3,7 +3,7 @@
 import pathlib
 import tempfile
 
-from .options import add_command, add_data, check_distinct, positive
+from .options import add_command, add_data, add_input_range, check_distinct, positive
 
 
 def add_gui(commands):
@@ -16,6 +16,7 @@ def add_gui(commands):
     parser = add_command(commands, "gui", gui, summary, description, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
     add_data(parser, "; its test images are shown")
+    add_input_range(parser)
     parser.add_argument(
         "--examples", type=positive, default=10, metavar="N", help="images of each class to choose from"
     )
@@ -40,7 +41,14 @@ def gui(options):
     check_distinct(options, network=options.network, script=options.write_script, json=options.json)
 
     def write(path):
-        write_gui_script(path, options.network, options.data, examples=options.examples, seed=options.seed)
+        write_gui_script(
+            path,
+            options.network,
+            options.data,
+            examples=options.examples,
+            seed=options.seed,
+            input_range=options.input_range and tuple(options.input_range),
+        )
 
     figures = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}
     if options.write_script:

@@ -23,7 +23,7 @@ model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, example
 '''
 
 
-def write_gui_script(path, network_file, data="digits", *, examples=10, seed=None):
+def write_gui_script(path, network_file, data="digits", *, examples=10, seed=None, input_range=None):
     """Write a script that opens a saved network in Nengo GUI, and beside it the layout that shows all at once.
 
     The script is started with ``nengo script.py``, and may be edited.  The layout is in a file of the same name with
@@ -41,6 +41,9 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
         Images of each class to choose from.
     seed : int, optional
         Of Poisson spikes and of what neuron types draw; that of the file by default.
+    input_range : tuple of float, optional
+        Smallest and largest pixel that the model was trained on; by default what its first layer asks for, else 0 and
+        1.
 
     Raises
     ------
@@ -63,7 +66,8 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
         if file.exists():
             raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
     network = load(network_file)
-    wanted = needed_range(network.model) if isinstance(network, ConvNetwork) else UNIT  # GuiNetwork refuses others
+    # GuiNetwork refuses what is no network
+    wanted = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
     code = SCRIPT.format(
         name=network_file.name,
         script=path.name,
@@ -85,5 +89,5 @@ def _images_in(wanted):
     """Return the code that gives the test images in a range of pixels."""
     if wanted == UNIT:
         return "data.x_test"
-    low, high = wanted
+    low, high = map(float, wanted)
     return f"{high - low!r} * data.x_test + {low!r}" if low else f"{high!r} * data.x_test"

@@ -79,7 +79,10 @@ class Model:
         1 unless the weights were rescaled.  Whatever reads the output of a network applies it, so that scores are in
         the units of the model that was converted.
         """
-        declared = np.asarray(self.metadata.get("scales", {}).get(self.output, 1.0), np.float64)
+        try:
+            declared = np.asarray(self.metadata.get("scales", {}).get(self.output, 1.0), np.float64)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ModelError(f"the model's scales must be numbers by layer: {error}") from error
         # the output has one scale; files of earlier versions declare 1 for entries that are always zero
         scales = np.unique(declared[declared != 1]) if declared.size else declared
         if len(scales) > 1 or not (np.isfinite(scales) & (scales > 0)).all():
