@@ -9,8 +9,10 @@ from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
 from .checks import check_counts
 from .exceptions import SettingsError
+from .memory import MEMORY_MB, images_together
 from .model import layers as specs
 from .passes import find_units, rescale
+from .passes.rescale import distinct
 
 METHODS = ("data", "model", "balance")
 
@@ -25,7 +27,8 @@ def normalize(
     n_steps=None,
     bound_weights=False,
     input_range=(0.0, 1.0),
-    batch_size=200,
+    batch_size=None,
+    memory_mb=MEMORY_MB,
     progress=None,
 ):
     """Scale weights and biases so that an activation of 1 is what a neuron can signal, and nothing else changes.
@@ -66,8 +69,11 @@ def normalize(
         With reset by subtraction it has no use.
     input_range : tuple of float
         For "model": smallest and largest input.
-    batch_size : int
-        Images that are computed together, where ``x`` is an array.
+    batch_size : int, optional
+        Images that are computed together, where ``x`` is an array; by default as many as fit into ``memory_mb``, and at
+        most 200.
+    memory_mb : float
+        Roughly how much memory their activity may take.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
 
@@ -83,7 +89,7 @@ def normalize(
         If an argument cannot work, or the data do not fit the network.
     """
     options = {"percentile": percentile, "per": per, "n_steps": n_steps, "input_range": input_range}
-    normalizer = Normalizer(network, x, batch_size=batch_size, progress=progress)
+    normalizer = Normalizer(network, x, batch_size=batch_size, memory_mb=memory_mb, progress=progress)
     return normalizer.normalized(method, bound_weights=bound_weights, **options)
 
 
@@ -92,14 +98,16 @@ class Normalizer:
 
     Parameters
     ----------
-    network, x, batch_size, progress
+    network, x, batch_size, memory_mb, progress
         As for :func:`normalize`.
     """
 
-    def __init__(self, network, x=None, *, batch_size=200, progress=None):
-        check_counts(batch_size=batch_size)
+    def __init__(self, network, x=None, *, batch_size=None, memory_mb=MEMORY_MB, progress=None):
+        if batch_size is not None:
+            check_counts(batch_size=batch_size)
+        images_together(1, memory_mb)  # raises where it is no amount of memory
         self.network, self.x = network, x
-        self.measuring = {"batch_size": batch_size, "progress": progress}
+        self.measuring = {"batch_size": batch_size, "memory_mb": memory_mb, "progress": progress}
         self.measured = {}
 
     def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=(0.0, 1.0)):
@@ -197,7 +205,7 @@ def _alive(model, units, scales):
     """The scales, where those that are zero are replaced: by the largest one of the layer, or 1."""
     alive = scales.copy()
     for name in sites(model):
-        own = np.unique(units.labels[name])
+        own = np.unique(distinct(units.labels[name]))
         own = own[own >= 0]
         alive[own] = np.where(alive[own] > 0, alive[own], scales[own].max(initial=0))
     alive[~(alive > 0)] = 1

@@ -7,6 +7,7 @@ from nengo.params import Default
 
 from .build.network import check_network
 from .inputs import as_inputs
+from .memory import MEMORY_MB, bytes_of_step, images_together
 from .runner import Runner, run_length
 
 
@@ -45,7 +46,7 @@ class Recording:
     potentials: dict
 
 
-def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False):
+def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False, memory_mb=MEMORY_MB):
     """Run a network on a few images and keep all that it did.
 
     Parameters
@@ -57,6 +58,9 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         As for :func:`evaluate`.
     potentials : bool
         Record membrane potentials too.
+    memory_mb : float
+        Roughly how much memory the simulation of images may take, beside what is kept; sets how many are simulated
+        together.
 
     Returns
     -------
@@ -72,7 +76,9 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     check_network(network)
     inputs = as_inputs(network.model, x, n_steps)
     n_steps = run_length(network, n_steps, inputs)
-    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), potentials=potentials)
+    at_once = images_together(n_steps * bytes_of_step(network.model), memory_mb, most=len(inputs))
+    options = {"potentials": potentials, "at_once": at_once}
+    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), **options)
     with runner:
         _, _, outputs, read_outs, activities = zip(*runner.run(inputs), strict=True)
     shown = inputs.batch(slice(None))

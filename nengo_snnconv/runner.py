@@ -12,6 +12,7 @@ from .build.trainable import check_collected
 from .checks import check_counts, check_run
 from .exceptions import ConversionError, SettingsError
 from .inputs import Images
+from .memory import MOST_TOGETHER, bytes_of_step, images_together
 
 DEFAULT_STEPS = 30
 # steps between which counts are collected, which then take no more memory in longer runs
@@ -29,6 +30,9 @@ class Runner:
         Those, the layers that pass spikes on as events of their own, and an input that spikes.
     potentials : list of str
         The layers of spiking neurons again, if their membrane potentials are asked for; else none.
+    minibatch_size : int
+        Images among which an image has its place, which Poisson spikes depend on; not more of them are simulated
+        together, and fewer where none are asked for and the network is too large for ``memory_mb``.
     counts_itself : bool
         Whether the simulator counts events, which then are not among what is yielded.
     """
@@ -48,8 +52,10 @@ class Runner:
         activity=True,
         precision="float32",
         threads=None,
+        at_once=None,
     ):
-        check_counts(minibatch_size=minibatch_size, **({} if threads is None else {"threads": threads}))
+        given = {"minibatch_size": minibatch_size, "threads": threads}
+        check_counts(**{name: value for name, value in given.items() if value is not None})
         check_run(n_steps, skip_steps, dt)
         if backend is not None and backend not in BACKENDS:
             raise ConversionError(f"there is no back end {backend!r}; there are {', '.join(BACKENDS)}")
@@ -74,11 +80,14 @@ class Runner:
         threshold = getattr(settings.neuron_type, "threshold", 1.0)
         self.rest = getattr(settings.neuron_type, "reset_potential", 0.0)
         self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
-        minibatch_size = min(minibatch_size, n_images)
+        if at_once is None:
+            at_once = images_together(bytes_of_step(model), memory_mb) if minibatch_size is None else minibatch_size
+        at_once = min(at_once, n_images)
+        self.minibatch_size = min(MOST_TOGETHER if minibatch_size is None else minibatch_size, n_images)
         weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
         own = {"counted": None if activity else weights, "memory_mb": memory_mb, "precision": precision}
         own["threads"] = threads
-        self.simulator = opened(backend, network, self.recorded, minibatch_size, dt, self.potentials, **own)
+        self.simulator = opened(backend, network, self.recorded, at_once, dt, self.potentials, **own)
         self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
@@ -109,12 +118,12 @@ class Runner:
         if unchecked and isinstance(inputs, Images):
             check_input(inputs.batch(slice(None)), settings)
             unchecked = False
-        for first in range(0, len(inputs), self.simulator.at_once):
-            images = inputs.batch(slice(first, first + self.simulator.at_once))
+        for first, stop in self._parts(len(inputs)):
+            images = inputs.batch(slice(first, stop))
             unchecked = unchecked and not check_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
             read_out = averaged(self.skip_steps) if self.accumulates else None
-            self.simulator.show(images, first)
+            self.simulator.show(images, first % self.minibatch_size)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
@@ -134,6 +143,13 @@ class Runner:
                     read_out(output),
                     activity,
                 )
+
+    def _parts(self, n_images):
+        """(first, end) of the images that are simulated together, each within a minibatch."""
+        for begin in range(0, n_images, self.minibatch_size):
+            end = min(begin + self.minibatch_size, n_images)
+            for first in range(begin, end, self.simulator.at_once):
+                yield first, min(first + self.simulator.at_once, end)
 
     def _magnitude(self, name, emitted):
         """What a layer emitted, so that :meth:`counts` of it counts events.

@@ -1,6 +1,10 @@
 """The rate network as a plain Keras model: what training sees, and the ANN that spikes are compared with."""
 
+import contextlib
+import sys
+
 from ..compat import tf
+from ..memory import MEMORY_MB, bytes_of_pass, images_together
 from ..model import layers as specs
 from ..neurons.rates import rate_function
 from .keras_layers import keras_layer
@@ -38,7 +42,34 @@ def rate_model(network, layers=None):
         else:
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
     outputs = tensors[model.output] if layers is None else [tensors[name] for name in layers]
-    return tf.keras.Model(tensors[model.input], outputs)
+    with deep_recursion(len(model.layers)):
+        return tf.keras.Model(tensors[model.input], outputs)
+
+
+@contextlib.contextmanager
+def deep_recursion(depth):
+    """Let Python functions call themselves ``depth`` times more: Keras does so for each layer of a model in a row."""
+    before = sys.getrecursionlimit()
+    # some functions in between for each layer
+    sys.setrecursionlimit(max(before, 4 * depth + 1000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def prediction_batch(model, memory_mb=MEMORY_MB, kept=()):
+    """How many images go through the ANN of a model together: 500, or fewer where the model is large.
+
+    Parameters
+    ----------
+    model : Model
+    memory_mb : float
+        That their activity may take.
+    kept : iterable of str
+        Layers whose activity is asked for.
+    """
+    return images_together(bytes_of_pass(model, kept), memory_mb, most=500)
 
 
 def outputs_of(keras, x, batch_size=500):
@@ -49,6 +80,7 @@ def outputs_of(keras, x, batch_size=500):
     keras : tf.keras.Model
     x : ndarray, (images, ...)
     batch_size : int
+        :func:`prediction_batch` says how many fit into memory.
 
     Returns
     -------

@@ -13,6 +13,7 @@ from ..build.network import ConvNetwork, described, table
 from ..checks import check_counts, check_data
 from ..evaluation import Evaluation, evaluate
 from ..exceptions import ConversionError, SettingsError
+from ..memory import MEMORY_MB
 from ..model.layers import Rectifier
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from .decomposition import Decomposition
@@ -315,8 +316,8 @@ def diagnose(
     max_loss=1.0,
     skip_steps=0,
     backend=None,
-    minibatch_size=200,
-    memory_mb=500,
+    minibatch_size=None,
+    memory_mb=MEMORY_MB,
     dt=0.001,
     progress=None,
 ):
@@ -367,7 +368,7 @@ def diagnose(
         raise ConversionError("the network has no rectifier, so no neurons: there is nothing to diagnose")
     check_counts(n_steps=n_steps)
     x, y = check_data(network.model, x, y)
-    watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS])
+    watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
     evaluation = evaluate(
         network,
         x,
