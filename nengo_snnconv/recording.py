@@ -8,6 +8,7 @@ from nengo.params import Default
 from .build.network import check_network
 from .inputs import as_inputs
 from .memory import MEMORY_MB, bytes_of_step, images_together
+from .model.pictures import picture_axes
 from .runner import Runner, run_length
 
 
@@ -27,13 +28,16 @@ class Recording:
         Seconds per step.
     shapes : dict of str to tuple of int
         (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
-        flattened row by row, channel last.
+        flattened row by row, channel last.  ``axes`` says where that is another order.
     input : ndarray, (images, steps, height, width, channel)
         What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
         ``input_threshold``.
     potentials : dict of str to ndarray, (images, steps, neurons)
         Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
         reset already.  Empty if they were not asked for.
+    axes : dict of str to tuple of int
+        For the input and for each spiking layer, which of its axes are height, width and channel: (1, 2, 0) where the
+        channel comes first.
     """
 
     images: np.ndarray
@@ -44,6 +48,11 @@ class Recording:
     shapes: dict
     input: np.ndarray
     potentials: dict
+    axes: dict = dataclasses.field(default_factory=dict)
+
+    def axes_of(self, name):
+        """The axes of a layer in the order of a picture, its channel last."""
+        return self.axes.get(name, tuple(range(len(self.shapes[name]))))
 
 
 def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False, memory_mb=MEMORY_MB):
@@ -86,6 +95,7 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
     activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     model = network.model
+    shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
     return Recording(
@@ -94,9 +104,10 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         output=output,
         filtered=filtered,
         dt=dt,
-        shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
+        shapes=shapes,
         input=_emitted_input(network, shown, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
+        axes={name: picture_axes(model, name) for name in shapes},
     )
 
 

@@ -15,9 +15,12 @@ from PIL import Image
 from ..atomic import atomic_write
 from ..exceptions import SettingsError
 from ..progress import progress_bar
+from .figures import evenly
 from .life import Life
 
 HOLD_S = 1.5  # seconds for which the last frame stays
+# of a longer run so many steps are shown
+MOST_FRAMES = 240
 
 
 def animate_life(
@@ -43,7 +46,7 @@ def animate_life(
     path : str or path
         Ends in .gif, or in .mp4, which needs ffmpeg.
     steps : sequence of int, optional
-        Steps that are shown, a frame each, counted from 1; all by default.
+        Steps that are shown, a frame each, counted from 1; by default all, or of more than 240 so many, evenly picked.
     fps : float
         Frames per second.
     dpi : float
@@ -71,7 +74,9 @@ def animate_life(
     if write is _write_mp4:
         _ffmpeg()  # before any work is done
     life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
-    steps = range(1, life.n_steps + 1) if steps is None else [life.check_step(step) for step in steps]
+    steps = (
+        evenly(range(1, life.n_steps + 1), MOST_FRAMES) if steps is None else [life.check_step(step) for step in steps]
+    )
     if len(steps) == 0:
         raise SettingsError("steps must name at least one step")
     life.figure.set_dpi(dpi)

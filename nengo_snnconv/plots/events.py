@@ -7,9 +7,11 @@ import numpy as np
 
 from ..events.statistics import event_statistics
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure
+from .figures import BLUE, GREY, ORANGE, Figure, evenly
 
 OFF, ON = BLUE, ORANGE
+# frames that are drawn of more, and dots of events
+MOST_FRAMES, MOST_DOTS = 64, 200_000
 
 
 def plot_event_frames(frames, max_count=None, columns=8, axes=None):
@@ -24,7 +26,8 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
     columns : int
         Frames in a row.
     axes : sequence of matplotlib axes, optional
-        One for each frame.
+        One for each frame, or for each of those that are to be drawn, evenly picked.  By default of more than 64 frames
+        64 are drawn.
 
     Returns
     -------
@@ -45,12 +48,13 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
         max_count = _full_colour(frames)
     if not max_count > 0:
         raise SettingsError(f"max_count must be above 0, got {max_count!r}")
+    numbers = evenly(range(len(frames)), MOST_FRAMES if axes is None else len(axes))
     if axes is None:
-        axes = _axes_in_rows(len(frames), columns, frames.shape[2] / frames.shape[1])
+        axes = _axes_in_rows(len(numbers), columns, frames.shape[2] / frames.shape[1])
         _tell_colours(axes[0].figure, frames.shape[-1])
-    for number, (ax, frame) in enumerate(zip(axes, frames, strict=True), 1):
-        ax.imshow(event_colours(frame, max_count))
-        ax.set(xticks=[], yticks=[], title=f"frame {number}: {frame.sum():,.0f} events")
+    for ax, number in zip(axes, numbers, strict=True):
+        ax.imshow(event_colours(frames[number], max_count))
+        ax.set(xticks=[], yticks=[], title=f"frame {number + 1}: {frames[number].sum():,.0f} events")
         ax.title.set_fontsize(9)
     return axes
 
@@ -71,6 +75,7 @@ def _full_colour(counts):
 def _axes_in_rows(n, columns, width):
     """``n`` axes for pictures so much wider than high, ``columns`` in a row."""
     columns, rows = min(n, columns), -(-n // columns)
+    width = min(max(width, 0.5), 4)
     figure = Figure(figsize=(1.5 * columns * width, 1.75 * rows + 0.3), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
