@@ -7,8 +7,8 @@ from .figures import BLUE, GREY, ORANGE, Figure, bounded, dots, label_rows, seri
 
 # a matrix of more classes is drawn with fewer, larger squares
 MOST_SQUARES = 250
-# so many rows have room for a number beside each
-NUMBERED = 40
+# so many rows have room for two lines beside each, and names for a legend
+NUMBERED, NAMED = 24, 60
 
 
 def plot_history(history, axes=None):
@@ -90,8 +90,10 @@ def plot_accuracies(evaluations, axes=None):
     """
     if not (isinstance(evaluations, dict) and evaluations):
         raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
+    below = axes is None and len(evaluations) > 12  # where the legend is
     if axes is None:
-        axes = Figure(figsize=(11, 4), layout="constrained").subplots(1, 2)
+        height = 4 + 0.13 * (min(len(evaluations), NAMED) // 3 if below else 0)
+        axes = Figure(figsize=(11, height), layout="constrained").subplots(1, 2)
     without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
     if without:
         raise SettingsError(f"{', '.join(without)} has no ANN to compare with: draw each with evaluation.plot()")
@@ -116,8 +118,11 @@ def plot_accuracies(evaluations, axes=None):
         ax.set_xlabel("time step")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
-    few = len(evaluations) <= 12
-    axes[0].legend(loc="lower right", **({} if few else {"ncols": -(-len(evaluations) // 25), "fontsize": 6}))
+    if below:
+        handles, labels = (each[: NAMED + 1] for each in axes[0].get_legend_handles_labels())
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    else:
+        axes[0].legend(loc="lower right")
     return axes
 
 

@@ -74,8 +74,9 @@ def _full_colour(counts):
 
 def _axes_in_rows(n, columns, width):
     """``n`` axes for pictures so much wider than high, ``columns`` in a row."""
-    columns, rows = min(n, columns), -(-n // columns)
-    width = min(max(width, 0.5), 4)
+    width = min(max(width, 0.5), 8)
+    columns = max(1, min(n, columns, int(16 / (1.5 * width))))
+    rows = -(-n // columns)
     figure = Figure(figsize=(1.5 * columns * width, 1.75 * rows + 0.3), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 

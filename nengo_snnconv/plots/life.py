@@ -254,7 +254,7 @@ def _map_counts(maps, spikes):
 
 
 def _map_title(name, shape, n_shown):
-    name = short(name)
+    name = short(name, 20)
     if len(shape) == 1:
         return f"{name}: {shape[0]:,} neurons"
     size = "×".join(map(str, shape[:-1]))

@@ -230,7 +230,8 @@ def draw_bars(ax, scores, classes, names, colors, true_class):
 
         moving.append(Moving(bar, show))
     ax.set_yticks(range(len(classes)), [names[label] for label in classes])
-    ax.tick_params(labelsize=9)
+    longest = max(len(names[label]) for label in classes)
+    ax.tick_params(labelsize=min(9, 120 / max(longest, 1)))  # they have less than an inch
     for tick, label in zip(ax.get_yticklabels(), classes, strict=True):
         tick.set_fontweight("bold" if label == true_class else "normal")
     ax.axvline(0, color="black", lw=0.8)
