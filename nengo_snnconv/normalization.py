@@ -126,6 +126,11 @@ class Normalizer:
             scales = np.zeros(units.n_units)
             for name in sites(model):
                 labels = units.labels[name]
+                if not np.isfinite(bounds[name]).all():
+                    raise SettingsError(
+                        f"the largest activation that the weights allow grows with depth, and is beyond float32 in {name!r}: "
+                        "use method='data' or 'balance' with images (of to_ttfs, threshold='search')"
+                    )
                 np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
         else:
             histogram = self._histogram(per)

@@ -106,8 +106,8 @@ class Decomposition:
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses, self.right, self.foreseen = None, collections.Counter(), collections.Counter()
         self.n_foreseen, self.rng = 0, np.random.default_rng(0)
-        # the ANN, the ANN with rates early, late and of the image alone, what is clipped, and arrays of one of them
-        self.batch = images_together(6 * bytes_of_all(self.model), memory_mb, most=BATCH)
+        # of the passes whose activity is held at the same time; BATCH images of the presets fit into MEMORY_MB
+        self.batch = images_together(3 * bytes_of_all(self.model), memory_mb, most=BATCH)
         self.waiting = []
 
     def begin(self, runner):
