@@ -128,7 +128,7 @@ class Normalizer:
                 labels = units.labels[name]
                 if not np.isfinite(bounds[name]).all():
                     raise SettingsError(
-                        f"the largest activation that the weights allow grows with depth, and is beyond float32 in {name!r}: "
+                        f"the largest activation that the weights allow is beyond float32 in {name!r}: "
                         "use method='data' or 'balance' with images (of to_ttfs, threshold='search')"
                     )
                 np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])

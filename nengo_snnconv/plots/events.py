@@ -10,8 +10,8 @@ from ..exceptions import SettingsError
 from .figures import BLUE, GREY, ORANGE, Figure, evenly
 
 OFF, ON = BLUE, ORANGE
-# frames that are drawn of more, and dots of events
-MOST_FRAMES, MOST_DOTS = 64, 200_000
+# frames that are drawn of more
+MOST_FRAMES = 64
 
 
 def plot_event_frames(frames, max_count=None, columns=8, axes=None):
@@ -77,7 +77,7 @@ def _axes_in_rows(n, columns, width):
     width = min(max(width, 0.5), 8)
     columns = max(1, min(n, columns, int(16 / (1.5 * width))))
     rows = -(-n // columns)
-    figure = Figure(figsize=(1.5 * columns * width, 1.75 * rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(1.5 * columns * width, bounded(1.75 * rows + 0.3, 24)), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 
