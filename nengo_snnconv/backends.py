@@ -11,6 +11,7 @@ from .build.network import NativeBase
 from .checks import shown
 from .compat import nengo_dl
 from .exceptions import ConversionError, SettingsError
+from .neurons.poisson_input import PoissonInput
 from .simulator.engine import Engine
 
 
@@ -63,9 +64,15 @@ class Backend(abc.ABC):
         state = self.simulator.model.sig[self.network.layers[name]].get("voltage")
         return None if state is None else state.initial_value
 
+    def poisson_source(self):
+        """The neurons that make Poisson spikes of images, which depend on their places; None where there are none."""
+        source = self.network.layers[self.network.model.input]
+        poisson = isinstance(source, nengo.ensemble.Neurons) and isinstance(source.ensemble.neuron_type, PoissonInput)
+        return source if poisson else None
+
     @abc.abstractmethod
-    def show(self, images, first):
-        """Begin anew, with ``images`` (at most ``at_once``), of which the first is number ``first`` of all.
+    def show(self, images, place):
+        """Begin anew, with ``images`` (at most ``at_once``), of which the first has this place in its minibatch.
 
         They are flat: (images, 1, size) where they stand still, (images, steps, size) where they move.
         """
@@ -91,10 +98,18 @@ class NengoDLBackend(Backend):
         changes = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
         return network.rebuild(probe_layers=probed, **changes)
 
-    def show(self, images, first):
+    def show(self, images, place):
         self.n_images, self.done = len(images), 0
         self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0), (0, 0)], mode="edge")
         self.simulator.reset(include_trainable=False)
+        source = self.poisson_source()
+        if source is not None:
+            graph = self.simulator.tensor_graph
+            item = graph.signals[self.simulator.model.sig[source]["item"]]
+            values = graph.saved_state[item.key].numpy()
+            for begin, end in item.slices:
+                values[:, begin:end] = place
+            graph.saved_state[item.key].assign(values)
 
     def run(self, n_steps):
         still = self.images.shape[1] == 1
@@ -138,15 +153,12 @@ class NengoBackend(Backend):
         model = nengo.builder.Model(dt=dt)
         self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
 
-    def show(self, images, first):
+    def show(self, images, place):
         self.frames.shown = images[0].astype(float)
         self.simulator.reset()
-        source = self.network.layers[self.network.model.input]
-        if isinstance(source, nengo.ensemble.Neurons):
-            # Poisson spikes are those of this image's place in a minibatch
-            item = self.simulator.model.sig[source].get("item")
-            if item is not None:
-                self.simulator.signals[item][...] = first % self.minibatch_size
+        source = self.poisson_source()
+        if source is not None:
+            self.simulator.signals[self.simulator.model.sig[source]["item"]][...] = place
 
     def run(self, n_steps):
         self.simulator.run_steps(n_steps, progress_bar=False)
@@ -202,9 +214,9 @@ class FastBackend(Backend):
     def initial_potential(self, name):
         return self.simulator.initial_state(self.network.layers[name], "voltage")
 
-    def show(self, images, first):
+    def show(self, images, place):
         self.images, self.done = images, 0
-        self.simulator.reset()
+        self.simulator.reset(place)
 
     def run(self, n_steps):
         still = self.images.shape[1] == 1
@@ -251,7 +263,7 @@ class LoihiBackend(Backend):
     def initial_potential(self, name):
         return self.simulator.initial_potential(self.network.layers[name])
 
-    def show(self, images, first):
+    def show(self, images, place):
         self.frames.shown = images[0].astype(float)
         self.simulator.restart()
 

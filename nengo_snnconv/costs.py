@@ -280,7 +280,7 @@ def efficiency(network, evaluation):
         neuron_updates=updates,
         idle_updates=idle,
         layers=_layers(network, evaluation),
-        graded=tuple(name for name in metrics.multiply_accumulates(network.model) if _is_graded(network.model, name)),
+        graded=_graded(network.model),
     )
 
 
@@ -328,40 +328,52 @@ def _layers(network, evaluation):
 def _flops(model):
     """The ANN's floating-point operations by the layer whose activity causes them, for all layers that emit any."""
     found = {name: 0.0 for name, layer in model.layers.items() if _emits(layer)}
+    sources = _sources(model)
     for name, count in metrics.multiply_accumulates(model).items():
-        for source, share in _sources(model, model.layers[name].inputs[0]).items():
+        for source, share in sources[model.layers[name].inputs[0]].items():
             found[source] += 2 * count * share
     return found
 
 
-def _sources(model, name):
-    """The layers whose activity reaches layer ``name``, and the share of it that is theirs: {name: float}."""
-    layer = model.layers[name]
-    if _emits(layer):
-        return {name: 1.0}
-    shares = collections.Counter()
-    for place, source in enumerate(layer.inputs):
-        for emitter, share in _sources(model, source).items():
-            shares[emitter] += share * _part(layer, model, place)
-    return shares
+def _sources(model):
+    """The layers whose activity reaches each layer, and the share of it that is theirs: {name: {source: float}}."""
+    joined = [name for name, layer in model.layers.items() if isinstance(layer, specs.Concatenate)]
+    reached, found = metrics.fan_outs(model, joined), {}
+    for name, layer in model.layers.items():
+        found[name] = shares = collections.Counter()
+        if _emits(layer):
+            shares[name] = 1.0
+            continue
+        for place, source in enumerate(layer.inputs):
+            part = _part(layer, model, place, reached)
+            for emitter, share in found[source].items():
+                shares[emitter] += share * part
+    return found
 
 
-def _part(layer, model, place):
+def _part(layer, model, place, reached):
     """The share of what ``layer`` passes on that comes from one of its inputs, weighed by its fan-out."""
     if not isinstance(layer, specs.Concatenate):
         return 1 / len(layer.inputs)
+    total = float(reached[layer.name].sum(dtype=float))
+    if not total:  # no synapse reads it
+        return 0.0
     entries = layer.entries(place, *(model.shapes[name] for name in layer.inputs))
-    reached = metrics.fan_out(model, layer.name).ravel()
-    return reached[entries.ravel() >= 0].sum() / reached.sum()
+    return float(reached[layer.name].ravel()[entries.ravel() >= 0].sum(dtype=float)) / total
 
 
-def _is_graded(model, name):
-    """Whether some of what a layer reads comes from a weighted one, with no neurons or maxima in between."""
-    sources = [model.layers[source] for source in model.layers[name].inputs]
-    return any(
-        isinstance(source, specs.Conv | specs.Dense) or (not _emits(source) and _is_graded(model, source.name))
-        for source in sources
-    )
+def _graded(model):
+    """The weighted layers that read some of a weighted one, with no neurons or maxima in between."""
+    passes = set()  # what hands on values of weighted layers
+    found = []
+    for name, layer in model.layers.items():
+        reads = any(source in passes for source in layer.inputs)
+        weighted = isinstance(layer, specs.Conv | specs.Dense)
+        if weighted and reads:
+            found.append(name)
+        if weighted or (reads and not _emits(layer)):
+            passes.add(name)
+    return tuple(found)
 
 
 def _emits(layer):

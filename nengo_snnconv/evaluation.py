@@ -7,10 +7,11 @@ from nengo.params import Default
 
 from . import metrics
 from .build.network import check_network
-from .build.rate_model import outputs_of, rate_model
+from .build.rate_model import outputs_of, prediction_batch, rate_model
 from .checks import check_classes, check_progress, check_whole
 from .input_range import warn_of_range
 from .inputs import Images, as_inputs
+from .memory import MEMORY_MB
 from .operations import operations_of, passed_operations
 from .runner import check_running, run_length
 from .tally import tally_of
@@ -229,8 +230,8 @@ def evaluate(
     backend=None,
     synapse=Default,
     skip_steps=0,
-    minibatch_size=200,
-    memory_mb=500,
+    minibatch_size=None,
+    memory_mb=MEMORY_MB,
     dt=0.001,
     precision="float32",
     threads=None,
@@ -266,10 +267,12 @@ def evaluate(
     skip_steps : int
         Begin the average anew after so many steps, whose spikes come before those of other layers have settled (delayed
         evaluation, Bu, Li & Yu 2025, arXiv 2409.03368).  Helps deep networks.
-    minibatch_size : int
-        Images that are simulated together.  Poisson input spikes depend on an image's place among them.
+    minibatch_size : int, optional
+        Images that are simulated together; by default as many as fit into ``memory_mb``, and at most 200.  Poisson
+        input spikes depend on an image's place among them, by default on its place among 200, however many fit.
     memory_mb : float
-        Roughly how much memory recorded activity may take; sets how many steps are a chunk.
+        Roughly how much memory activity may take; sets how many images are simulated together, and how many steps are
+        a chunk.
     dt : float
         Seconds per step.
     precision : "float32" or "bfloat16"
@@ -325,10 +328,12 @@ def evaluate(
         precision=precision,
         threads=threads,
     )
-    arguments = {"skip_steps": skip_steps, "minibatch_size": minibatch_size, "precision": precision}
+    arguments = {"skip_steps": skip_steps, "precision": precision}
+    if minibatch_size is not None:
+        arguments["minibatch_size"] = minibatch_size
     if synapse is not Default:
         arguments["synapse"] = synapse
-    ann_predictions, moving = predictions_of_ann(network, inputs), inputs.n_steps is not None
+    ann_predictions, moving = predictions_of_ann(network, inputs, memory_mb=memory_mb), inputs.n_steps is not None
     return evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving)
 
 
@@ -371,7 +376,7 @@ def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=Fals
         input_layer=layers.get(model.input),
         passed_operations=passed_operations(network, tally, operations),
         ann_operations=sum(metrics.multiply_accumulates(model).values()),
-        input_operations=0 if model.input in layers else int(metrics.fan_out(model, model.input).sum()),
+        input_operations=0 if model.input in layers else metrics.total(metrics.fan_out(model, model.input)),
         seconds=tally.seconds,
         build_seconds=tally.build_seconds,
         dt=dt,
@@ -381,18 +386,23 @@ def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=Fals
     )
 
 
-def predictions_of_ann(network, inputs, batch_size=500):
-    """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none."""
+def predictions_of_ann(network, inputs, batch_size=None, memory_mb=MEMORY_MB):
+    """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none.
+
+    ``batch_size`` images or recordings go through it together: by default 500, or fewer, as fit into ``memory_mb``.
+    """
     if not network.settings.has_rates:
         return None
     if isinstance(inputs, Images) and inputs.n_steps is None:
-        return rate_predictions(network, inputs.batch(slice(None)))
+        return rate_predictions(network, inputs.batch(slice(None)), batch_size, memory_mb)
+    batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
     rates, starts = rate_model(network), range(0, len(inputs), batch_size)
     batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
     shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([outputs_of(rates, images).argmax(axis=-1) for images in shown])
+    return np.concatenate([outputs_of(rates, images, batch_size).argmax(axis=-1) for images in shown])
 
 
-def rate_predictions(network, x, batch_size=500):
+def rate_predictions(network, x, batch_size=None, memory_mb=MEMORY_MB):
     """The classes that the rate network, the ANN, predicts in one step: (images,)."""
+    batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
     return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)

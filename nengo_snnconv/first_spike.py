@@ -3,10 +3,10 @@
 import numpy as np
 
 from .build.edits import check_unedited
-from .build.first_spike import FirstSpikeSettings, spike_source
+from .build.first_spike import FirstSpikeSettings, spike_sources
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
-from .build.rate_model import outputs_of, rate_model
+from .build.rate_model import outputs_of, prediction_batch, rate_model
 from .checks import (
     check_choice,
     check_counts,
@@ -20,6 +20,7 @@ from .checks import (
 )
 from .exceptions import ConversionError, SettingsError, listed
 from .input_range import needed_range, warn_of_range
+from .memory import MEMORY_MB
 from .model import layers as specs
 from .neurons.time_to_first_spike import TimeToFirstSpike
 from .normalization import normalize
@@ -38,6 +39,7 @@ def to_ttfs(
     per=None,
     x_max=None,
     seed=None,
+    memory_mb=MEMORY_MB,
     progress=None,
 ):
     """A network of time to first spike: two-stage neurons that spike once at most (Lopez-Randulfe et al. 2022).
@@ -79,6 +81,8 @@ def to_ttfs(
         for, such as 255 for ``Rescaling(1 / 255)``.
     seed : int, optional
         Of the network; by default that of ``network``.
+    memory_mb : float
+        Roughly how much memory the activity of calibration images may take; sets how many are computed together.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
 
@@ -108,8 +112,8 @@ def to_ttfs(
         if threshold not in ("search", "percentile"):  # normalize warns of it
             warn_of_range(network.model, x)
         x_max, signed = _largest(x) if x_max is None else float(x_max), bool((x < 0).any())
-    network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x)))
-    options = {"per": per, "progress": progress}
+    network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x, memory_mb)))
+    options = {"per": per, "memory_mb": memory_mb, "progress": progress}
     if not isinstance(threshold, str):
         network = network.rebuild(_with_thresholds(network.model, threshold))
     elif threshold == "search":
@@ -167,24 +171,25 @@ def _largest(x):
     return float(np.abs(x).max()) or 1.0
 
 
-def _floors(network, x):
+def _floors(network, x, memory_mb):
     """What maxima that are taken over sums do not fall below, {name: (channels,)}."""
-    model = network.model
+    model, sources = network.model, spike_sources(network.model)
     names = [
         name
         for name, layer in model.layers.items()
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and spike_source(model, name) is None
+        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and sources[name] is None
     ]
     if not names:
         return {}
     if x is None:
         raise SettingsError(f"the maxima of layer {names[0]!r} need calibration data: give x_calibration")
-    found = outputs_of(rate_model(network, names), x)
-    found = found if isinstance(found, list) else [found]
-    return {
-        name: np.minimum(values.min(axis=tuple(range(values.ndim - 1))), 0)
-        for name, values in zip(names, found, strict=True)
-    }
+    rates, floors = rate_model(network, names), {name: np.zeros(model.shapes[name][-1:], np.float32) for name in names}
+    batch_size = prediction_batch(model, memory_mb, kept=names)
+    for first in range(0, len(x), batch_size):
+        found = outputs_of(rates, x[first : first + batch_size], batch_size)
+        for name, values in zip(names, found if isinstance(found, list) else [found], strict=True):
+            floors[name] = np.minimum(floors[name], values.min(axis=tuple(range(values.ndim - 1))))
+    return floors
 
 
 def _numbers(values):
@@ -211,15 +216,15 @@ def _with_thresholds(model, threshold):
                 f"the threshold of {name!r} must be above 0, one number or {channels[0]}; got {threshold[name]!r}"
             )
         labels, wanted = units.labels[name], np.broadcast_to(values, model.shapes[name])
-        for label in np.unique(labels[labels >= 0]):
-            found = np.unique(np.append(wanted[labels == label], scales[label]))
-            found = found[~np.isnan(found)]
-            if len(found) > 1:
-                raise SettingsError(
-                    f"the activations of {name!r} are added to others, or share weights with them, and need the same "
-                    f"threshold; got {found[0]:g} and {found[1]:g}"
-                )
-            scales[label] = found[0]
+        inside = labels >= 0
+        highest = scales.copy()
+        np.fmin.at(scales, labels[inside], wanted[inside])
+        np.fmax.at(highest, labels[inside], wanted[inside])
+        if (apart := np.flatnonzero(scales < highest)).size:
+            raise SettingsError(
+                f"the activations of {name!r} are added to others, or share weights with them, and need the same "
+                f"threshold; got {scales[apart[0]]:g} and {highest[apart[0]]:g}"
+            )
     scales[np.isnan(scales)] = 1
     if scales[units.fixed] != 1:
         raise SettingsError("the image itself is added to activations: leave the thresholds to 'search' or 'max'")

@@ -8,11 +8,23 @@ from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
 from .calibration import measure, sites, upper_bounds
-from .checks import check_choice, check_counts, check_flags, check_percentile, check_progress, is_number, shown
+from .checks import (
+    check_choice,
+    check_counts,
+    check_flags,
+    check_optional_counts,
+    check_percentile,
+    check_positive,
+    check_progress,
+    is_number,
+    shown,
+)
 from .exceptions import SettingsError
 from .input_range import needed_range, warn_of_range
+from .memory import MEMORY_MB
 from .model import layers as specs
 from .passes import find_units, rescale
+from .passes.rescale import distinct
 
 METHODS = ("data", "model", "balance")
 
@@ -27,7 +39,8 @@ def normalize(
     n_steps=None,
     bound_weights=False,
     input_range=None,
-    batch_size=200,
+    batch_size=None,
+    memory_mb=MEMORY_MB,
     progress=None,
 ):
     """Scale weights and biases so that an activation of 1 is what a neuron can signal, and nothing else changes.
@@ -70,8 +83,11 @@ def normalize(
     input_range : tuple of float, optional
         For "model": smallest and largest input.  By default what the model's first layer asks for, such as 0 and 255
         for ``Rescaling(1 / 255)``; else 0 and 1.
-    batch_size : int
-        Images that are computed together, where ``x`` is an array.
+    batch_size : int, optional
+        Images that are computed together, where ``x`` is an array; by default as many as fit into ``memory_mb``, and at
+        most 200.
+    memory_mb : float
+        Roughly how much memory their activity may take.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
 
@@ -87,7 +103,7 @@ def normalize(
         If an argument cannot work, or the data do not fit the network.
     """
     options = {"percentile": percentile, "per": per, "n_steps": n_steps, "input_range": input_range}
-    normalizer = Normalizer(network, x, batch_size=batch_size, progress=progress)
+    normalizer = Normalizer(network, x, batch_size=batch_size, memory_mb=memory_mb, progress=progress)
     return normalizer.normalized(method, bound_weights=bound_weights, **options)
 
 
@@ -96,15 +112,16 @@ class Normalizer:
 
     Parameters
     ----------
-    network, x, batch_size, progress
+    network, x, batch_size, memory_mb, progress
         As for :func:`normalize`.
     """
 
-    def __init__(self, network, x=None, *, batch_size=200, progress=None):
-        check_counts(batch_size=batch_size)
+    def __init__(self, network, x=None, *, batch_size=None, memory_mb=MEMORY_MB, progress=None):
+        check_optional_counts(batch_size=batch_size)
+        check_positive(memory_mb=memory_mb)
         check_progress(progress)
         self.network, self.x = network, x
-        self.measuring = {"batch_size": batch_size, "progress": progress}
+        self.measuring = {"batch_size": batch_size, "memory_mb": memory_mb, "progress": progress}
         self.measured = {}
 
     def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=None):
@@ -124,6 +141,11 @@ class Normalizer:
             scales = np.zeros(units.n_units)
             for name in sites(model):
                 labels = units.labels[name]
+                if not np.isfinite(bounds[name]).all():
+                    raise SettingsError(
+                        f"the largest activation that the weights allow is beyond float32 in {name!r}: "
+                        "use method='data' or 'balance' with images (of to_ttfs, threshold='search')"
+                    )
                 np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
         else:
             histogram = self._histogram(per)
@@ -210,7 +232,7 @@ def _alive(model, units, scales):
     """The scales, where those that are zero are replaced: by the largest one of the layer, or 1."""
     alive = scales.copy()
     for name in sites(model):
-        own = np.unique(units.labels[name])
+        own = np.unique(distinct(units.labels[name]))
         own = own[own >= 0]
         alive[own] = np.where(alive[own] > 0, alive[own], scales[own].max(initial=0))
     alive[~(alive > 0)] = 1

@@ -9,9 +9,9 @@ from .model import layers as specs
 def operations_of(model, tally):
     """Additions per image that the events of each layer cause, by name."""
     n_images = tally.step_predictions.shape[1]
-    return {
-        name: float(counts @ metrics.fan_out(model, name).ravel()) / n_images for name, counts in tally.totals.items()
-    }
+    reached = metrics.fan_outs(model, tally.totals)
+    with np.errstate(over="ignore"):  # more ways through branches than a float can count
+        return {name: float(counts @ reached[name].ravel()) / n_images for name, counts in tally.totals.items()}
 
 
 def passed_operations(network, tally, operations):

@@ -9,6 +9,8 @@ from .build.network import check_network
 from .checks import check_counts, check_flags, check_memory
 from .input_range import warn_of_range
 from .inputs import as_inputs
+from .memory import MEMORY_MB, bytes_of_step, images_together
+from .model.pictures import picture_axes
 from .runner import Runner, check_running, run_length
 
 
@@ -28,13 +30,16 @@ class Recording:
         Seconds per step.
     shapes : dict of str to tuple of int
         (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
-        flattened row by row, channel last.
+        flattened row by row, channel last.  ``axes`` says where that is another order.
     input : ndarray, (images, steps, height, width, channel)
         What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
         ``input_threshold``.
     potentials : dict of str to ndarray, (images, steps, neurons)
         Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
         reset already.  Empty if they were not asked for.
+    axes : dict of str to tuple of int
+        For the input and for each spiking layer, which of its axes are height, width and channel: (1, 2, 0) where the
+        channel comes first.
     """
 
     images: np.ndarray
@@ -45,9 +50,14 @@ class Recording:
     shapes: dict
     input: np.ndarray
     potentials: dict
+    axes: dict = dataclasses.field(default_factory=dict)
+
+    def axes_of(self, name):
+        """The axes of a layer in the order of a picture, its channel last."""
+        return self.axes.get(name, tuple(range(len(self.shapes[name]))))
 
 
-def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False):
+def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False, memory_mb=MEMORY_MB):
     """Run a network on a few images and keep all that it did.
 
     Parameters
@@ -59,6 +69,9 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         As for :func:`evaluate`.
     potentials : bool
         Record membrane potentials too.
+    memory_mb : float
+        Roughly how much memory the simulation of images may take, beside what is kept; sets how many are simulated
+        together.
 
     Returns
     -------
@@ -81,7 +94,9 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     everything = f"all that the network does for {len(inputs)} images in n_steps={n_steps} steps"
     check_memory(4 * kept * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
     warn_of_range(network.model, x)
-    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), potentials=potentials)
+    at_once = images_together(n_steps * bytes_of_step(network.model), memory_mb, most=len(inputs))
+    options = {"potentials": potentials, "at_once": at_once}
+    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), **options)
     with runner:
         _, _, outputs, read_outs, activities = zip(*runner.run(inputs), strict=True)
     shown = inputs.batch(slice(None))
@@ -89,6 +104,7 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
     activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     model = network.model
+    shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
     return Recording(
@@ -97,9 +113,10 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         output=output,
         filtered=filtered,
         dt=dt,
-        shapes={name: model.shapes[name] for name in (model.input, *runner.spiking)},
+        shapes=shapes,
         input=_emitted_input(network, shown, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
+        axes={name: picture_axes(model, name) for name in shapes},
     )
 
 

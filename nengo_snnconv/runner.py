@@ -8,9 +8,18 @@ from nengo.params import Default
 from . import metrics
 from .backends import FastBackend, check_backend, opened
 from .build.trainable import check_collected
-from .checks import check_choice, check_counts, check_dt, check_flags, check_positive, check_run, check_workers_count
+from .checks import (
+    check_choice,
+    check_dt,
+    check_flags,
+    check_optional_counts,
+    check_positive,
+    check_run,
+    check_workers_count,
+)
 from .exceptions import SettingsError
 from .inputs import Images
+from .memory import MOST_TOGETHER, bytes_of_step, images_together
 from .neurons.arguments import as_synapse, check_synapse
 from .simulator.engine import PRECISIONS
 
@@ -30,6 +39,9 @@ class Runner:
         Those, the layers that pass spikes on as events of their own, and an input that spikes.
     potentials : list of str
         The layers of spiking neurons again, if their membrane potentials are asked for; else none.
+    minibatch_size : int
+        Images among which an image has its place, which Poisson spikes depend on; not more of them are simulated
+        together, and fewer where none are asked for and the network is too large for ``memory_mb``.
     counts_itself : bool
         Whether the simulator counts events, which then are not among what is yielded.
     """
@@ -50,6 +62,7 @@ class Runner:
         precision="float32",
         threads=None,
         threads_of_job=None,
+        at_once=None,
     ):
         check_run(n_steps, skip_steps, dt)
         check_flags(potentials=potentials)
@@ -82,13 +95,14 @@ class Runner:
         threshold = getattr(settings.neuron_type, "threshold", 1.0)
         self.rest = getattr(settings.neuron_type, "reset_potential", 0.0)
         self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
-        minibatch_size = min(minibatch_size, n_images)
+        if at_once is None:
+            at_once = images_together(bytes_of_step(model), memory_mb) if minibatch_size is None else minibatch_size
+        at_once = min(at_once, n_images)
+        self.minibatch_size = min(MOST_TOGETHER if minibatch_size is None else minibatch_size, n_images)
         weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
         hints = {"counted": None if activity else weights, "memory_mb": memory_mb, "threads": threads_of_job}
         asked = _asked(precision, threads)
-        self.simulator = opened(
-            backend, network, self.recorded, minibatch_size, dt, self.potentials, hints=hints, **asked
-        )
+        self.simulator = opened(backend, network, self.recorded, at_once, dt, self.potentials, hints=hints, **asked)
         self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
@@ -119,12 +133,12 @@ class Runner:
         if unchecked and isinstance(inputs, Images):
             check_input(inputs.batch(slice(None)), settings)
             unchecked = False
-        for first in range(0, len(inputs), self.simulator.at_once):
-            images = inputs.batch(slice(first, first + self.simulator.at_once))
+        for first, stop in self._parts(len(inputs)):
+            images = inputs.batch(slice(first, stop))
             unchecked = unchecked and not check_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
             read_out = averaged(self.skip_steps) if self.accumulates else None
-            self.simulator.show(images, first)
+            self.simulator.show(images, first % self.minibatch_size)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
@@ -145,6 +159,13 @@ class Runner:
                     activity,
                 )
 
+    def _parts(self, n_images):
+        """(first, end) of the images that are simulated together, each within a minibatch."""
+        for begin in range(0, n_images, self.minibatch_size):
+            end = min(begin + self.minibatch_size, n_images)
+            for first in range(begin, end, self.simulator.at_once):
+                yield first, min(first + self.simulator.at_once, end)
+
     def _magnitude(self, name, emitted):
         """What a layer emitted, so that :meth:`counts` of it counts events.
 
@@ -164,7 +185,7 @@ def check_running(
     *, backend=None, minibatch_size=1, synapse=Default, memory_mb=None, precision="float32", threads=None, dt=0.001
 ):
     """Raise an error for arguments of a run, apart from those of its length, that cannot work."""
-    check_counts(minibatch_size=minibatch_size)
+    check_optional_counts(minibatch_size=minibatch_size)
     if memory_mb is not None:
         check_positive(memory_mb=memory_mb)
     check_dt(dt)

@@ -10,6 +10,7 @@ from .backends import name_of
 from .build.closed_form import ClosedForm
 from .build.first_spike import FirstSpikeSettings, stages
 from .checks import check_counts, check_memory, check_run
+from .memory import bytes_of_all, images_together
 from .progress import progress_bar
 from .runner import Runner, check_input
 
@@ -43,8 +44,11 @@ class Tally:
 def tally_of(network, inputs, n_steps, *, progress=None, watch=None, **options):
     """The tally of a run with the options of a Runner: in closed form where there is one and it was not ruled out."""
     if options["backend"] in (None, "fast") and has_closed_form(network, options, watch):
-        x = inputs.batch(slice(None))
-        return computed(network, x, n_steps, options["minibatch_size"], options["dt"], progress)
+        x, minibatch_size = inputs.batch(slice(None)), options["minibatch_size"]
+        if minibatch_size is None:  # the levels of all layers, and for the output those of each step of a stage
+            outputs = 4 * network.model.size(network.model.output) * network.settings.stage_steps
+            minibatch_size = images_together(2 * bytes_of_all(network.model) + outputs, options["memory_mb"])
+        return computed(network, x, n_steps, minibatch_size, options["dt"], progress)
     return simulated(network, inputs, n_steps, progress, watch, **options)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from .build.edits import check_unedited
 from .build.native import NativeSettings
 from .build.network import ConvNetwork, described
-from .calibration import EDGES, measure, sites, upper_bounds
+from .calibration import measure, sites, upper_bounds
 from .checks import as_array, check_counts, check_images, check_progress, shown
 from .exceptions import ConversionError, SettingsError
+from .histograms import EDGES
+from .memory import MEMORY_MB
 from .passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
@@ -66,7 +68,9 @@ class ThresholdErrors:
         return plot_threshold_errors(self, axes)
 
 
-def threshold_errors(network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thresholds=None, progress=None):
+def threshold_errors(
+    network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thresholds=None, memory_mb=MEMORY_MB, progress=None
+):
     """How far spikes are from the activations of a layer, for numbers of steps and thresholds.
 
     The error of min(floor(T a / th + 1/2), T) th / T against the activation a, for T steps and the threshold th: large
@@ -88,6 +92,8 @@ def threshold_errors(network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thre
         Numbers of steps, of a stage or of a run.
     thresholds : sequence of float, optional
         In units of the activations; by default 60 from 0.02 to 1.2 of the largest activation.
+    memory_mb : float
+        Roughly how much memory the activity of images may take; sets how many are computed together.
     progress : bool, optional
         Show a progress bar; by default where standard error is a terminal.
 
@@ -106,14 +112,14 @@ def threshold_errors(network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thre
     x, layer, n_steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
     # one unit, whose members are the neurons of the layer
-    labels = {name: np.full(model.shapes[name], 0 if name == layer else -1) for name in sites(model)}
-    histogram = measure(network, x, Units(labels, n_units=1, fixed=-1), progress=progress)
+    labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in sites(model)}
+    histogram = measure(network, x, Units(labels, n_units=1, fixed=-1), memory_mb=memory_mb, progress=progress)
     largest = float(histogram.largest[0])
     if not largest > 0:
         raise SettingsError(f"layer {layer!r} is never active on x: give other images, or name another layer")
     thresholds = np.asarray(np.geomspace(0.02, 1.2, 60) * largest if thresholds is None else thresholds, float)
     upper_bound = float(upper_bounds(model, min(0.0, float(x.min())), float(x.max()))[layer].max())
-    values, counts = _samples(histogram.counts[0], largest)
+    values, counts = _samples(histogram.counts()[0], largest)
     errors = rounding_errors(values, counts, n_steps, np.append(thresholds, upper_bound))
     return ThresholdErrors(layer, n_steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
 

@@ -12,10 +12,10 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
     ("_version", "exceptions", "atomic", "progress", "interrupts", "compat", "machine"),
-    ("checks", "model", "keras_reader", "passes", "encoding", "datasets", "metrics", "input_range", "counting")
-    + ("events", "inputs"),
+    ("checks", "model", "keras_reader", "passes", "encoding", "datasets", "metrics", "input_range", "memory")
+    + ("counting", "events", "inputs"),
     ("neurons", "build"),
-    ("conversion", "presets", "training", "calibration", "normalization")
+    ("conversion", "presets", "training", "histograms", "calibration", "normalization")
     + ("simulator", "loihi_synapses", "loihi_emulator", "backends", "runner", "tally", "operations")
     + ("evaluation", "recording", "first_spike", "costs", "thresholds")
     + ("bounds", "diagnosis", "comparison")

@@ -8,7 +8,7 @@ from ..compat import tf
 from ..metrics import is_event_source
 from ..model import layers as specs
 from ..neurons.time_to_first_spike import nearest_level
-from .first_spike import spike_source
+from .first_spike import spike_sources
 from .keras_layers import keras_layer, keras_name
 from .native import driving_neurons
 
@@ -40,7 +40,7 @@ class ClosedForm:
         layers = self.model.layers
         self.emitters = [name for name in layers if is_event_source(layers[name]) or name == self.model.input]
         # what is counted in levels of the image, not in levels times its height
-        self._of_image = {name for name in layers if spike_source(self.model, name) is specs.Input}
+        self._of_image = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
         # layers whose bias takes the offset of the neurons that they drive, which is quicker
         self._ahead = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
         self.read_last, behind = self._find_last()

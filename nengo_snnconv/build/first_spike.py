@@ -116,26 +116,28 @@ def stages(model):
     return found
 
 
-def spike_source(model, name):
-    """The only class of layer that makes the spikes which layer ``name`` passes on; None where it sums or mixes them.
+def spike_sources(model):
+    """The only class of layer that makes the spikes which each layer passes on; None where it sums or mixes them.
 
     Parameters
     ----------
     model : Model
-    name : str
 
     Returns
     -------
-    type or None
-        ``Input`` or ``Rectifier``.
+    dict of str to type or None
+        ``Input`` or ``Rectifier``, by the name of the layer.
     """
-    layer = model.layers[name]
-    if isinstance(layer, specs.Input | specs.Rectifier):
-        return type(layer)
-    if not (isinstance(layer, specs.Selection) or is_event_source(layer)):
-        return None
-    kinds = {spike_source(model, source) for source in layer.inputs}
-    return kinds.pop() if len(kinds) == 1 else None
+    found = {}
+    for name, layer in model.layers.items():
+        kinds = {found[source] for source in layer.inputs}
+        if isinstance(layer, specs.Input | specs.Rectifier):
+            found[name] = type(layer)
+        elif (isinstance(layer, specs.Selection) or is_event_source(layer)) and len(kinds) == 1:
+            found[name] = kinds.pop()
+        else:
+            found[name] = None
+    return found
 
 
 class _Placement:
@@ -152,9 +154,21 @@ class _Placement:
 
     def at(self, name, stage):
         """The object that carries layer ``name`` in ``stage``."""
-        if (name, stage) not in self.placed:
-            self.placed[name, stage] = self._place(self.model.layers[name], stage)
+        waiting = [(name, stage)]
+        while waiting:
+            missing = [key for key in self._reads(*waiting[-1]) if key not in self.placed]
+            if missing:
+                waiting.extend(reversed(missing))
+            elif (key := waiting.pop()) not in self.placed:
+                self.placed[key] = self._place(self.model.layers[key[0]], key[1])
         return self.placed[name, stage]
+
+    def _reads(self, name, stage):
+        """What the object that carries layer ``name`` in ``stage`` reads: (layer, stage) each."""
+        layer = self.model.layers[name]
+        if isinstance(layer, specs.Rectifier):
+            return [(name if stage > self.stages[name] else layer.inputs[0], stage - 1)]
+        return [(source, stage) for source in layer.inputs]
 
     def _place(self, layer, stage):
         model = self.model
@@ -163,14 +177,15 @@ class _Placement:
             return self._encoded(self.image, stage, self._label(layer, stage), **options)
         if isinstance(layer, specs.Rectifier):
             again = stage > self.stages[layer.name]
-            source = self.at(layer.name if again else layer.inputs[0], stage - 1)
+            (read,) = self._reads(layer.name, stage)
+            source = self.placed[read]
             neuron_type = replaced(self.settings.neuron_type, stage=stage - 1)
             neuron_type = replaced(neuron_type, threshold=1.0) if again else neuron_type
             size = model.size(layer.name)
             neurons = placed_neurons(neuron_type, np.ones(size), np.zeros(size), self._label(layer, stage))
             nengo.Connection(source, neurons, synapse=None)
             return neurons
-        sources = [self.at(name, stage) for name in layer.inputs]
+        sources = [self.placed[read] for read in self._reads(layer.name, stage)]
         if isinstance(layer, specs.Flatten | specs.Reshape):
             return sources[0]
         if is_event_source(layer):

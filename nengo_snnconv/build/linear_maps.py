@@ -85,38 +85,81 @@ def linear_maps(model, name, windows=True):
         One for each source.
     constant : ndarray, (size,)
     """
-    paths = {}
-    for source, path in _paths(model, name):
-        paths.setdefault(source, []).append(path)
+    region, sources = _region(model, name)
     maps = []
-    for source, ways in paths.items():
-        window = window_of(model, ways[0]) if windows and len(ways) == 1 else None
-        maps.append(LinearMap(source, window, None if window else _sum(_matrix_of(model, source, p) for p in ways)))
-    return maps, _constant(model, name)
+    for source in sources:
+        path = _only_path(model, region, source, name) if windows else None
+        window = window_of(model, path) if path is not None else None
+        maps.append(LinearMap(source, window, None if window else _matrix_between(model, region, source, name)))
+    return maps, _constant(model, region, name)
 
 
-def _paths(model, name):
-    """The ways on which a layer is reached: (source, [(layer, number of its input), ...])."""
-    layer = model.layers[name]
-    if isinstance(layer, specs.Input) or is_event_source(layer):
-        yield name, []
-        return
-    for place, source in enumerate(layer.inputs):
-        for start, path in _paths(model, source):
-            yield start, [*path, (layer, place)]
+def _is_source(layer):
+    return isinstance(layer, specs.Input) or is_event_source(layer)
 
 
-def _constant(model, name):
-    """What a layer is where all neurons are silent and the input is zero, (size,)."""
-    layer = model.layers[name]
-    if isinstance(layer, specs.Input) or is_event_source(layer):
-        return np.zeros(model.size(name))
-    total = bias_of(layer, model)
-    for place, source in enumerate(layer.inputs):
-        constant = _constant(model, source)
-        if constant.any():
-            total = total + matrix(layer, model, place) @ constant
+def _region(model, name):
+    """The layers between neurons or the input and layer ``name``, in order, and those neurons, as they are met."""
+    seen, sources, waiting = set(), [], [name]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        layer = model.layers[current]
+        if _is_source(layer):
+            sources.append(current)
+        else:
+            waiting.extend(reversed(layer.inputs))
+    return [layer for each, layer in model.layers.items() if each in seen and not _is_source(layer)], sources
+
+
+def _only_path(model, region, source, name):
+    """The way from a source to a layer, [(layer, number of its input), ...]; None where there are several."""
+    ways = {source: 1}
+    for layer in region:
+        ways[layer.name] = sum(ways.get(each, 0) for each in layer.inputs)
+    if ways[name] > 1:
+        return None
+    path = []
+    while name != source:
+        layer = model.layers[name]
+        place = next(place for place, each in enumerate(layer.inputs) if ways.get(each))
+        path.append((layer, place))
+        name = layer.inputs[place]
+    return path[::-1]
+
+
+def _matrix_between(model, region, source, name):
+    """What layer ``name`` makes of a source, on all ways at once: a sparse matrix that stores no zeros."""
+    products = {source: scipy.sparse.identity(model.size(source), format="csr")}
+    last = {each: layer.name for layer in region for each in layer.inputs}
+    for layer in region:
+        parts = [
+            matrix(layer, model, place) @ products[each] for place, each in enumerate(layer.inputs) if each in products
+        ]
+        if parts:
+            products[layer.name] = sum(parts[1:], parts[0])
+        for each in set(layer.inputs):
+            if last[each] == layer.name and each != name:
+                products.pop(each, None)
+    total = products[name].tocsr()
+    total.eliminate_zeros()
+    total.sort_indices()
     return total
+
+
+def _constant(model, region, name):
+    """What a layer is where all neurons are silent and the input is zero, (size,)."""
+    constants = {}
+    for layer in region:
+        total = bias_of(layer, model)
+        for place, source in enumerate(layer.inputs):
+            constant = constants.get(source)
+            if constant is not None and constant.any():
+                total = total + matrix(layer, model, place) @ constant
+        constants[layer.name] = total
+    return constants.get(name, np.zeros(model.size(name)))
 
 
 def window_of(model, path):
@@ -169,22 +212,6 @@ def _composed(first, second):
         places = tuple(slice(i * s, i * s + k) for i, s, k in zip(tap, first.strides, first.kernel.shape, strict=False))
         kernel[places] += first.kernel @ second.kernel[tap]
     return Window(kernel, first.shape, tuple(map(int, strides)), min(possible, key=PADDINGS.index))
-
-
-def _matrix_of(model, source, path):
-    """The product of the matrices of the layers of a path."""
-    product = scipy.sparse.identity(model.size(source), format="csr")
-    for layer, place in path:
-        product = matrix(layer, model, place) @ product
-    return product
-
-
-def _sum(matrices):
-    """The sum of sparse matrices, without zeros among its entries."""
-    total = sum(matrices).tocsr()
-    total.eliminate_zeros()
-    total.sort_indices()
-    return total
 
 
 @functools.singledispatch

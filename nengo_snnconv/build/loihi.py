@@ -192,9 +192,17 @@ def _reads_no_image(model, name, maps, on_chip):
 
 def _ends(model, name):
     """The layers of neurons, or the output, in which a linear layer ends."""
-    if name == model.output or isinstance(model.layers[name], specs.Rectifier):
-        return [name]
-    return list(dict.fromkeys(end for layer in model.consumers(name) for end in _ends(model, layer.name)))
+    ends, seen, waiting = [], set(), [name]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current == model.output or isinstance(model.layers[current], specs.Rectifier):
+            ends.append(current)
+        else:
+            waiting.extend(layer.name for layer in reversed(model.consumers(current)))
+    return ends
 
 
 def _transform(reached):

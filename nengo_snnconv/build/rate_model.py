@@ -1,8 +1,12 @@
 """The rate network as a plain Keras model: what training sees, and the ANN that spikes are compared with."""
 
+import contextlib
+import sys
+
 from ..checks import shown
 from ..compat import tf
 from ..exceptions import SettingsError
+from ..memory import MEMORY_MB, bytes_of_pass, images_together
 from ..model import layers as specs
 from ..neurons.rates import rate_function
 from .keras_layers import keras_layer, keras_name
@@ -59,7 +63,34 @@ def rate_model(network, layers=None):
             outputs = tf.keras.layers.Rescaling(model.output_scale, name="output/scale")(outputs)
     else:
         outputs = [tensors[name] for name in layers]
-    return tf.keras.Model(tensors[model.input], outputs)
+    with deep_recursion(len(model.layers)):
+        return tf.keras.Model(tensors[model.input], outputs)
+
+
+@contextlib.contextmanager
+def deep_recursion(depth):
+    """Let Python functions call themselves ``depth`` times more: Keras does so for each layer of a model in a row."""
+    before = sys.getrecursionlimit()
+    # some functions in between for each layer
+    sys.setrecursionlimit(max(before, 4 * depth + 1000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def prediction_batch(model, memory_mb=MEMORY_MB, kept=()):
+    """Return how many images go through the ANN of a model together: 500, or fewer where the model is large.
+
+    Parameters
+    ----------
+    model : Model
+    memory_mb : float
+        Memory that their activity may take.
+    kept : iterable of str
+        Layers whose activity is asked for.
+    """
+    return images_together(bytes_of_pass(model, kept), memory_mb, most=500)
 
 
 def _is_layer(model, name):
@@ -74,6 +105,7 @@ def outputs_of(keras, x, batch_size=500):
     keras : tf.keras.Model
     x : ndarray, (images, ...)
     batch_size : int
+        :func:`prediction_batch` says how many fit into memory.
 
     Returns
     -------

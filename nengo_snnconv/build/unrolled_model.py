@@ -6,6 +6,7 @@ from ..compat import tf
 from ..model import layers as specs
 from ..neurons.surrogate_lif import spikes_of
 from .keras_layers import keras_layer, keras_name
+from .rate_model import deep_recursion
 
 
 class _StepsFirst(tf.keras.layers.Layer):
@@ -102,4 +103,5 @@ def unrolled_model(network, n_steps, *, still=False, every_step=False, smooth=Fa
         scores = _Repeated(n_steps)(scores)
     if model.output_scale != 1:
         scores = tf.keras.layers.Rescaling(model.output_scale)(scores)
-    return tf.keras.Model(start, _OverTime(n_steps, every_step)(scores))
+    with deep_recursion(len(model.layers)):
+        return tf.keras.Model(start, _OverTime(n_steps, every_step)(scores))

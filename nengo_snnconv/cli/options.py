@@ -10,6 +10,8 @@ from ..exceptions import SettingsError
 # the names in ..backends, which takes seconds to load
 BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
 
+MINIBATCH_HELP = "images that are simulated together (default: as many as fit into 500 MB of activity, 200 at most)"
+
 # data sets of real recordings
 RECORDED = ("n-mnist",)
 
@@ -85,7 +87,7 @@ def add_steps(parser, steps=None):
 def add_simulation(parser):
     """The options of :func:`run_with_spikes`, but for those of ``add_steps``."""
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
-    parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
+    parser.add_argument("--minibatch-size", type=positive, metavar="N", help=MINIBATCH_HELP)
     parser.add_argument(
         "--backend",
         choices=BACKENDS,

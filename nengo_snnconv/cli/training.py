@@ -111,7 +111,7 @@ def demo(options):
     print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
     simulation = argparse.Namespace(
         steps=options.steps,
-        minibatch_size=200,
+        minibatch_size=None,
         skip_steps=0,
         backend=None,
         report=report_file,

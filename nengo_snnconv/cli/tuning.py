@@ -7,6 +7,7 @@ from .evaluation import report_on
 from .images import in_range_of
 from .options import (
     BACKENDS,
+    MINIBATCH_HELP,
     add_command,
     add_data,
     add_input_range,
@@ -46,7 +47,7 @@ def add_tune(commands):
     parser.add_argument("--steps", type=positive, default=64, metavar="MAX", help="most time steps")
     parser.add_argument("--calibration-images", type=positive, default=1000, metavar="N", help="training images")
     parser.add_argument("--test-images", type=positive, metavar="N", help="choose on the first N test images only")
-    parser.add_argument("--minibatch-size", type=positive, default=200, help="images that are simulated together")
+    parser.add_argument("--minibatch-size", type=positive, metavar="N", help=MINIBATCH_HELP)
     parser.add_argument("--backend", choices=BACKENDS, help="the simulator, as for evaluate")
     add_picture(parser)
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")

@@ -12,12 +12,13 @@ import itertools
 import numpy as np
 
 from ..build.keras_layers import keras_layer
-from ..calibration import Histogram
 from ..compat import tf
+from ..histograms import Histogram
+from ..memory import MEMORY_MB, bytes_of_all, images_together
 from ..model import layers as specs
 from .responses import ChargeResponse, response_of
 
-# images that are computed together, and that tell what more steps would give; pairs of activations kept of each layer
+# images that are computed together at most, and that tell what more steps would give; pairs of activations of a layer
 BATCH, FORESEEING, PAIRS = 100, 200, 2000
 
 
@@ -78,6 +79,8 @@ class Decomposition:
     y : ndarray, (images,)
     more_steps : sequence of int
         Numbers of steps for which ``foreseen`` tells what constant input to each layer would give.
+    memory_mb : float
+        That the activity of the images which are followed together may take.
 
     Attributes
     ----------
@@ -95,7 +98,7 @@ class Decomposition:
         Sums of squares of the input ("activation") and of the error of its spikes ("error").
     """
 
-    def __init__(self, network, x, y, more_steps):
+    def __init__(self, network, x, y, more_steps, memory_mb=MEMORY_MB):
         self.network, self.model, self.x, self.y, self.more_steps = network, network.model, x, y, more_steps
         self.output_level, self.input_squares = Histogram(1), collections.Counter()
         self.neurons = self.model.neurons
@@ -103,6 +106,8 @@ class Decomposition:
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses, self.right, self.foreseen = None, collections.Counter(), collections.Counter()
         self.n_foreseen, self.rng = 0, np.random.default_rng(0)
+        # of the passes whose activity is held at the same time; BATCH images of the presets fit into MEMORY_MB
+        self.batch = images_together(3 * bytes_of_all(self.model), memory_mb, most=BATCH)
         self.waiting = []
 
     def begin(self, runner):
@@ -124,7 +129,7 @@ class Decomposition:
             sums = {name: list(itertools.accumulate(parts.values())) for name, parts in self.parts.items()}
             sums = {at: {name: totals[i] for name, totals in sums.items()} for i, at in enumerate(self.moments)}
             self.waiting.append((np.arange(len(self.x))[images], sums))
-            if sum(len(places) for places, _ in self.waiting) >= BATCH:
+            if sum(len(places) for places, _ in self.waiting) >= self.batch:
                 self.finish()
 
     def finish(self):
@@ -132,8 +137,8 @@ class Decomposition:
         if not self.waiting:
             return
         images = np.concatenate([places for places, _ in self.waiting])
-        for first in range(0, len(images), BATCH):
-            part = slice(first, first + BATCH)
+        for first in range(0, len(images), self.batch):
+            part = slice(first, first + self.batch)
             self._follow(self.x[images[part]], self.y[images[part]], self._waiting_sums(part))
         self.waiting = []
 

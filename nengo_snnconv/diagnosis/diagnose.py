@@ -14,6 +14,7 @@ from ..build.network import ConvNetwork, described, table
 from ..checks import check_data, check_progress, check_run, is_number, shown
 from ..evaluation import Evaluation, evaluate
 from ..exceptions import ConversionError, SettingsError
+from ..memory import MEMORY_MB
 from ..model.layers import Rectifier
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..runner import check_running
@@ -317,8 +318,8 @@ def diagnose(
     max_loss=1.0,
     skip_steps=0,
     backend=None,
-    minibatch_size=200,
-    memory_mb=500,
+    minibatch_size=None,
+    memory_mb=MEMORY_MB,
     dt=0.001,
     progress=None,
 ):
@@ -372,7 +373,7 @@ def diagnose(
     check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb)
     check_progress(progress)
     x, y = check_data(network.model, x, y)
-    watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS])
+    watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
     evaluation = evaluate(
         network,
         x,

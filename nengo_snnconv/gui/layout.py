@@ -9,6 +9,8 @@ from ..recording import record
 
 # neurons of a layer whose spikes are drawn, spread evenly over it
 RASTER_NEURONS = 50
+# layers whose spikes are drawn, spread evenly over the network; Nengo GUI can show others when asked
+MOST_RASTERS = 16
 SHOWN_S = 0.25
 # (left, top, width, height), as shares of the window
 PICTURE, VERDICT = (0.01, 0.01, 0.24, 0.48), (0.26, 0.01, 0.28, 0.48)
@@ -49,7 +51,8 @@ def layout(model, name="model"):
         ("Slider", "choose_example", EXAMPLE, examples),
         ("Value", "scores", CURVES, {"min_value": low, "max_value": high, "synapse": 0.0}),
     ]
-    for i, box in enumerate(_grid(len(model.spiking), RASTERS)):
+    shown = np.linspace(0, len(model.spiking) - 1, min(len(model.spiking), MOST_RASTERS)).astype(int).tolist()
+    for i, box in zip(shown, _grid(len(shown), RASTERS), strict=True):
         neurons = min(RASTER_NEURONS, model.spiking[i].n_neurons)
         components.append(("Raster", f"spiking[{i}]", box, {"n_neurons": neurons}))
     lines = [

@@ -7,6 +7,7 @@ from ..build.edits import check_unedited
 from ..build.network import ConvNetwork, NativeBase
 from ..checks import check_classes, check_counts, check_images, check_names
 from ..exceptions import ConversionError, SettingsError
+from ..model.pictures import picture_axes
 from .trial import Average, Trial
 from .views import picture_svg, scores_svg
 
@@ -94,7 +95,9 @@ class GuiNetwork(nengo.Network):
             del self.network.probes[:]  # they would fill the memory
             self.image = self.network.input
             self.image.size_in, self.image.label = 1, "image"
-            self.image.output = _Picture(images, [names[each] for each in classes])
+            self.image.output = _Picture(
+                images, [names[each] for each in classes], picture_axes(network.model, network.model.input)
+            )
             self.recognised = nengo.Node(
                 _Verdict(names, classes), size_in=n_classes + 1, size_out=1, label="recognised"
             )
@@ -142,9 +145,10 @@ class _Choice:
 class _Picture:
     """From the number of an image to its pixels."""
 
-    def __init__(self, images, captions):
+    def __init__(self, images, captions, axes):
         self.images = images.reshape(len(images), -1).astype(float)
         low, high = min(0.0, images.min()), max(1.0, images.max())
+        images = images.transpose(0, *(1 + axis for axis in axes))  # the channel at the end
         self.pictures = [picture_svg(*each, low, high) for each in zip(images, captions, strict=True)]
 
     def __call__(self, t, x):

@@ -9,6 +9,8 @@ import numpy as np
 
 # those of Nengo GUI's curves, so that a bar and the curve of the same class agree
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")
+# classes whose scores have room
+MOST_BARS = 24
 RIGHT, WRONG, UNDECIDED = "#1a7f37", "#c4292d", "#718096"
 
 
@@ -19,7 +21,7 @@ def picture_svg(image, caption, low=0.0, high=1.0):
     ----------
     image : ndarray
         (height, width, channel) is a picture, in colours where there are three channels; the middle of a volume; the
-        rows of others are their channels.
+        rows of others are their channels.  A channel that comes first is moved to the end by the caller.
     caption : str
     low, high : float
         What is black, and white.
@@ -76,10 +78,14 @@ def scores_svg(scores, class_names, true_class):
     low, high = min(0.0, scores.min()), max(0.0, scores.max())
     # names to the left of x = 28, bars from there to 98
     places = 28 + 70 * (np.stack([np.minimum(scores, 0), np.maximum(scores, 0)]) - low) / ((high - low) or 1)
-    pitch = 72 / len(scores)
-    size = min(5.5, 0.8 * pitch, 44 / max(1, *map(len, class_names)))
-    for i, (name, left, right) in enumerate(zip(class_names, *places, strict=True)):
-        top, weight = 27 + i * pitch, "bold" if i == winner else "normal"
+    shown = range(len(scores))
+    if len(shown) > MOST_BARS:  # the best ones, and the true one
+        shown = sorted({true_class, *np.argsort(-scores, kind="stable")[: MOST_BARS - 1].tolist()})
+    pitch = 72 / len(shown)
+    size = min(5.5, 0.8 * pitch, 44 / max(1, *(len(class_names[i]) for i in shown)))
+    for row, i in enumerate(shown):
+        name, left, right = class_names[i], places[0][i], places[1][i]
+        top, weight = 27 + row * pitch, "bold" if i == winner else "normal"
         parts.append(_text(26, top + 0.7 * pitch, name, size, anchor="end", weight=weight))
         parts.append(
             f'<rect x="{left:.1f}" y="{top + 0.1 * pitch:.1f}" width="{right - left:.1f}" '

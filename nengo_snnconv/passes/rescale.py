@@ -4,6 +4,8 @@ import dataclasses
 import functools
 
 import numpy as np
+import scipy.sparse
+import scipy.sparse.csgraph
 
 from ..exceptions import ModelError
 from ..model import layers as specs
@@ -50,8 +52,8 @@ def find_units(model, per="layer"):
         inputs = [labels[i] for i in layer.inputs]
         labels[name] = _label(layer, inputs, model.shapes[name], per, pool)
     pool.unite(labels[model.output])
-    numbers = pool.numbers()
-    labels = {name: np.where(array < 0, -1, numbers[array]) for name, array in labels.items()}
+    numbers = np.append(pool.numbers(), -1)  # -1 stays what it is
+    labels = {name: np.broadcast_to(numbers[distinct(array)], array.shape) for name, array in labels.items()}
     return Units(labels, int(numbers.max()) + 1, int(labels[model.input].flat[0]))
 
 
@@ -129,45 +131,64 @@ def _scaled(layer, arrays, into, out):
 
 def _of_channels(labels):
     """The label of each entry of the last axis; entries that are zero do not matter."""
-    return labels.reshape(-1, labels.shape[-1]).max(axis=0)
+    shape, labels = labels.shape, distinct(labels)
+    return np.broadcast_to(labels.reshape(-1, labels.shape[-1]).max(axis=0), shape[-1:])
+
+
+def distinct(labels):
+    """An array of labels, along the axes on which it repeats itself only once: most say something of channels only."""
+    return labels[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in labels.strides)]
 
 
 class _Pool:
-    """Labels, some of which are found to be the same (a disjoint-set forest)."""
+    """Labels, some of which are found to be the same: the nodes of a graph, whose components are the units."""
 
     def __init__(self):
-        self.parents = []
+        self.n_labels, self.pairs = 0, []
 
     def new(self, n):
         """``n`` labels that were not there before."""
-        first = len(self.parents)
-        self.parents.extend(range(first, first + n))
-        return np.arange(first, first + n)
+        self.n_labels += n
+        return np.arange(self.n_labels - n, self.n_labels)
 
-    def root(self, label):
-        while self.parents[label] != label:
-            self.parents[label] = self.parents[self.parents[label]]
-            label = self.parents[label]
-        return label
+    def _unite(self, labels, others):
+        """Note that ``labels`` are the same as ``others``, pair by pair, but for -1."""
+        apart = (labels >= 0) & (others >= 0) & (labels != others)
+        if apart.any():
+            pairs = labels[apart].astype(np.int64) * self.n_labels + others[apart]
+            self.pairs.append(np.stack(np.divmod(np.unique(pairs), self.n_labels)))
 
     def unite(self, labels):
         """Make all of ``labels`` the same, apart from -1; returns one of them."""
-        roots = {self.root(label) for label in np.unique(labels) if label >= 0}
-        if not roots:
-            return -1
-        first = min(roots)
-        for root in roots:
-            self.parents[root] = first
-        return first
+        labels = distinct(labels).ravel()
+        chosen = labels.max(initial=-1)
+        self._unite(labels, np.broadcast_to(chosen, labels.shape))
+        return chosen
 
     def unite_channels(self, labels):
         """Make the labels of each entry of the last axis the same; returns one for each."""
+        shape, labels = labels.shape, distinct(labels)
         columns = labels.reshape(-1, labels.shape[-1])
-        return np.array([self.unite(columns[:, i]) for i in range(columns.shape[1])])
+        chosen = columns.max(axis=0)
+        self._unite(columns, np.broadcast_to(chosen, columns.shape))
+        return np.broadcast_to(chosen, shape[-1:])
+
+    def unite_each(self, several):
+        """Make the labels of each entry of several arrays of one shape the same; returns one for each."""
+        chosen = functools.reduce(np.maximum, several)
+        for labels in several:
+            self._unite(labels, chosen)
+        return chosen
 
     def numbers(self):
-        """The number from 0 of each label's set."""
-        return np.unique([self.root(label) for label in range(len(self.parents))], return_inverse=True)[1]
+        """The number from 0 of each label's set, in the order of the first label of each."""
+        first, second = np.concatenate(self.pairs, axis=1) if self.pairs else np.zeros((2, 0), np.int64)
+        graph = scipy.sparse.coo_matrix((np.ones(len(first), bool), (first, second)), (self.n_labels, self.n_labels))
+        components = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
+        ranks = np.empty(components.max(initial=-1) + 1, np.int64)
+        _, firsts = np.unique(components, return_index=True)
+        ranks[np.argsort(firsts)] = np.arange(len(ranks))
+        return ranks[components]
 
 
 @functools.singledispatch
@@ -205,10 +226,10 @@ def _(layer: specs.Rectifier, inputs, shape, per, pool):
 
 @_label.register
 def _(layer: specs.Add, inputs, shape, per, pool):
-    together = np.stack([labels.ravel() for labels in inputs], axis=1)
-    for labels in np.unique(together, axis=0):
-        pool.unite(labels)
-    return together.max(axis=1).reshape(shape)
+    # where all repeat themselves along an axis, the sum does
+    repeated = [all(labels.strides[axis] == 0 for labels in inputs) for axis in range(len(shape))]
+    short = tuple(slice(0, 1) if each else slice(None) for each in repeated)
+    return np.broadcast_to(pool.unite_each([labels[short] for labels in inputs]), shape)
 
 
 @_label.register

@@ -16,9 +16,12 @@ from ..atomic import atomic_write
 from ..checks import check_paths, check_positive, check_progress, shown
 from ..exceptions import SettingsError
 from ..progress import progress_bar
+from .figures import evenly
 from .life import Life
 
 HOLD_S = 1.5  # seconds for which the last frame stays
+# of a longer run so many steps are shown
+MOST_FRAMES = 240
 
 
 def animate_life(
@@ -44,7 +47,7 @@ def animate_life(
     path : str or path
         Ends in .gif, or in .mp4, which needs ffmpeg.
     steps : sequence of int, optional
-        Steps that are shown, a frame each, counted from 1; all by default.
+        Steps that are shown, a frame each, counted from 1; by default all, or of more than 240 so many, evenly picked.
     fps : float
         Frames per second.
     dpi : float
@@ -72,9 +75,12 @@ def animate_life(
     if write is _write_mp4:
         _ffmpeg()  # before any work is done
     life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
-    if steps is not None and not isinstance(steps, list | tuple | range | np.ndarray):
+    if steps is None:
+        steps = evenly(range(1, life.n_steps + 1), MOST_FRAMES)
+    elif isinstance(steps, list | tuple | range | np.ndarray):
+        steps = [life.check_step(step) for step in steps]
+    else:
         raise SettingsError(f"steps must be a sequence of steps, or None; got {shown(steps)}")
-    steps = range(1, life.n_steps + 1) if steps is None else [life.check_step(step) for step in steps]
     if len(steps) == 0:
         raise SettingsError("steps must name at least one step")
     life.figure.set_dpi(dpi)

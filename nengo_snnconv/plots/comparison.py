@@ -34,7 +34,7 @@ def plot_comparison(comparison, axes=None):
             for key, style, label in ((name, "--", None), (f"val_{name}", "-", each.name)):
                 values = factor * np.asarray(each.history[key], float)
                 epochs = np.arange(1, len(values) + 1)
-                ax.plot(epochs, values, style, label=label, **look)
+                ax.plot(epochs, values, style, label=label, markevery=max(1, len(values) // 50), **look)
     for ax, title, unit in zip(axes[:2], ("CNN", "SNNs"), ("cross-entropy", "squared error of rates"), strict=True):
         ax.set(title=f"Loss of {title}", ylabel=unit, yscale="log")
         ax.yaxis.set_major_formatter(_Plain())

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..checks import check_has
-from .figures import BLUE, GREY, ORANGE, Figure, check_axes, ink
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, ink, label_rows, short
 
 RED = "#c53030"
 # those of Okabe & Ito (2008), told apart with any colour vision
@@ -17,6 +17,8 @@ COLORS = {
     "synapse": "#56b4e9",
 }
 COLUMNS = 5
+# layers of which activations are drawn against rates, and rows that have room for numbers
+MOST_LAYERS, NUMBERED = 20, 40
 
 
 def plot_diagnosis(diagnosis, axes=None):
@@ -26,7 +28,8 @@ def plot_diagnosis(diagnosis, axes=None):
     ----------
     diagnosis : Diagnosis
     axes : sequence of matplotlib axes, optional
-        Two more than there are layers of neurons: for accuracy, for causes, and one for each layer.
+        For accuracy, for causes, and one for each of ``layers_to_draw(diagnosis)``: all layers of neurons, or of more
+        than 20 those with the largest errors.
 
     Returns
     -------
@@ -37,26 +40,34 @@ def plot_diagnosis(diagnosis, axes=None):
     """
     check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
     layers = list(diagnosis.layers.values())
-    check_axes(axes, len(layers) + 2)
+    drawn = layers_to_draw(diagnosis)
+    check_axes(axes, len(drawn) + 2)
     if axes is None:
-        axes = _new_axes(len(layers))
+        axes = _new_axes(len(layers), len(drawn))
     _draw_accuracy(axes[0], diagnosis)
     _draw_causes(axes[1], layers)
-    for ax, layer in zip(axes[2:], layers, strict=True):
+    for ax, layer in zip(axes[2:], drawn, strict=True):
         _draw_pairs(ax, layer, layer.name in {finding.layer for finding in diagnosis.findings})
     return axes
 
 
-def _new_axes(n_layers):
-    rows = -(-n_layers // COLUMNS)
-    columns = max(3, -(-n_layers // rows))
-    top = max(2.4, 0.32 * n_layers + 1.2)
+def layers_to_draw(diagnosis):
+    """The layers of which activations are drawn against firing rates, in order: all, or those with large errors."""
+    layers = list(diagnosis.layers.values())
+    worst = sorted(layers, key=lambda layer: -layer.error)[:MOST_LAYERS]
+    return [layer for layer in layers if layer in worst]
+
+
+def _new_axes(n_layers, n_drawn):
+    rows = -(-n_drawn // COLUMNS)
+    columns = max(3, -(-n_drawn // rows))
+    top = bounded(max(2.4, 0.32 * n_layers + 1.2))
     width = 2.3 * max(columns, 4)
     figure = Figure(figsize=(width, top + 2.4 * rows), layout="constrained")
     upper, lower = figure.add_gridspec(2, 1, height_ratios=[top, 2.4 * rows])
     two, grid = upper.subgridspec(1, 2), lower.subgridspec(rows, columns)
     summary = [figure.add_subplot(part) for part in two]
-    return np.array(summary + [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n_layers)])
+    return np.array(summary + [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n_drawn)])
 
 
 def _draw_accuracy(ax, diagnosis):
@@ -70,15 +81,17 @@ def _draw_accuracy(ax, diagnosis):
     names, values = zip(*steps, strict=True)
     places = range(len(names))
     colors = [ORANGE, *[BLUE] * (len(names) - 1)]
-    bars = ax.barh(places, [100 * value for value in values], color=colors)
+    few = len(names) <= NUMBERED
+    bars = ax.barh(places, [100 * value for value in values], 0.8 if few else 1, color=colors)
     losses = [0, *(100 * (before - after) for before, after in zip(values, values[1:], strict=False))]
     labels = [
         f"{100 * value:.1f}" + (f"  ({-loss:+.1f})" if abs(loss) >= 0.05 else "")
         for value, loss in zip(values, losses, strict=True)
     ]
-    ax.bar_label(bars, labels, padding=3, fontsize=8)
-    ax.set_yticks(places, names)
-    ax.invert_yaxis()
+    if few:
+        ax.bar_label(bars, labels, padding=3, fontsize=8)
+    label_rows(ax, names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy in %")
     ax.set_title("Accuracy if the ANN went on behind the layer", fontsize=10)
 
@@ -89,13 +102,14 @@ def _draw_causes(ax, layers):
     for cause, color in COLORS.items():
         if any(cause in layer.causes for layer in layers):
             width = np.array([100 * layer.causes.get(cause, 0) for layer in layers])
-            ax.barh(places, width, left=left, color=color, label=cause)
+            ax.barh(places, width, 0.8 if len(layers) <= NUMBERED else 1, left=left, color=color, label=cause)
             left += width
-    ax.plot(
-        [100 * layer.error for layer in layers], places, "D", ms=5, mew=1.2, mfc="white", mec=ink(), label="whole error"
-    )
-    ax.set_yticks(places, [layer.name for layer in layers])
-    ax.invert_yaxis()
+    marker = {"ls": "", "marker": "D", "ms": 5, "mew": 1.2, "mfc": "white", "mec": ink()}
+    if len(layers) > NUMBERED:
+        marker = {"color": ink(), "lw": 0.8}
+    ax.plot([100 * layer.error for layer in layers], places, label="whole error", **marker)
+    label_rows(ax, [layer.name for layer in layers])
+    ax.set_ylim(len(layers) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel("% of the activity (root mean square of each)")
     ax.set_title("Errors that arise in the layer", fontsize=10)
@@ -114,7 +128,7 @@ def _draw_pairs(ax, layer, at_fault):
         ax.axhline(layer.largest_output, color=RED, ls=":", lw=1.2)
     ax.plot(ann, rates, ".", ms=2, alpha=0.35, color=BLUE, rasterized=True)
     ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="ANN", ylabel="with spikes")
-    ax.set_title(f"{layer.name}\n{100 * layer.error:.0f} % off", fontsize=9)
+    ax.set_title(f"{short(layer.name)}\n{100 * layer.error:.0f} % off", fontsize=9)
     if at_fault:
         ax.title.set(color=RED, fontweight="bold")
     ax.tick_params(labelsize=7)

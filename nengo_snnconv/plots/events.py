@@ -9,9 +9,11 @@ from ..checks import as_float32, check_counts, check_positive
 from ..events.event import check_fields, checked_sensor
 from ..events.statistics import event_statistics
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, check_axes
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, evenly
 
 OFF, ON = BLUE, ORANGE
+# frames that are drawn of more
+MOST_FRAMES = 64
 
 
 def plot_event_frames(frames, max_count=None, columns=8, axes=None):
@@ -26,7 +28,8 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
     columns : int
         Frames in a row.
     axes : sequence of matplotlib axes, optional
-        One for each frame.
+        One for each frame, or for each of those that are to be drawn, evenly picked.  By default of more than 64 frames
+        64 are drawn.
 
     Returns
     -------
@@ -47,13 +50,14 @@ def plot_event_frames(frames, max_count=None, columns=8, axes=None):
         max_count = _full_colour(frames)
     check_positive(max_count=max_count)
     check_counts(columns=columns)
-    check_axes(axes, len(frames))
+    check_axes(axes, len(frames), least=1)
+    numbers = evenly(range(len(frames)), MOST_FRAMES if axes is None else len(axes))
     if axes is None:
-        axes = _axes_in_rows(len(frames), columns, frames.shape[2] / frames.shape[1])
+        axes = _axes_in_rows(len(numbers), columns, frames.shape[2] / frames.shape[1])
         _tell_colours(axes[0].figure, frames.shape[-1])
-    for number, (ax, frame) in enumerate(zip(axes, frames, strict=True), 1):
-        ax.imshow(event_colours(frame, max_count))
-        ax.set(xticks=[], yticks=[], title=f"frame {number}: {frame.sum():,.0f} events")
+    for ax, number in zip(axes, numbers, strict=True):
+        ax.imshow(event_colours(frames[number], max_count))
+        ax.set(xticks=[], yticks=[], title=f"frame {number + 1}: {frames[number].sum():,.0f} events")
         ax.title.set_fontsize(9)
     return axes
 
@@ -73,8 +77,10 @@ def _full_colour(counts):
 
 def _axes_in_rows(n, columns, width):
     """``n`` axes for pictures so much wider than high, ``columns`` in a row."""
-    columns, rows = min(n, columns), -(-n // columns)
-    figure = Figure(figsize=(1.5 * columns * width, 1.75 * rows + 0.3), layout="constrained")
+    width = min(max(width, 0.5), 8)
+    columns = max(1, min(n, columns, int(16 / (1.5 * width))))
+    rows = -(-n // columns)
+    figure = Figure(figsize=(1.5 * columns * width, bounded(1.75 * rows + 0.3, 24)), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 

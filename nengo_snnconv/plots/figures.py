@@ -21,6 +21,10 @@ MARKERS = "os^Dv"
 CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 
 
+# of a figure that grows with its data
+MOST_INCHES = 12
+
+
 def series_style(number):
     """Colour and marker of the line with this number: as many pairs as there are, before any comes again."""
     return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)], "ms": 4}
@@ -40,18 +44,53 @@ class Figure(matplotlib.figure.Figure):
         return png.getvalue()
 
 
-def check_axes(axes, n, name="axes"):
-    """Raise SettingsError where ``axes`` are neither None nor ``n`` matplotlib axes in a sequence."""
+def check_axes(axes, n, name="axes", least=None):
+    """Raise SettingsError where ``axes`` are neither None nor a sequence of ``n`` (or ``least`` to ``n``) Axes."""
     if axes is None:
         return
+    least = n if least is None else least
     sequence = isinstance(axes, list | tuple | np.ndarray) and np.ndim(axes) == 1
-    if not sequence or len(axes) != n or not all(map(_is_axes, axes)):
+    if not sequence or not least <= len(axes) <= n or not all(map(_is_axes, axes)):
         found = f"{len(axes)} entries" if sequence else shown(axes)
-        raise SettingsError(f"{name} must be {n} matplotlib axes in a sequence, or None; got {found}")
+        wanted = n if least == n else f"{least} to {n}"
+        raise SettingsError(f"{name} must be {wanted} matplotlib axes in a sequence, or None; got {found}")
 
 
 def _is_axes(axes):
     return hasattr(axes, "get_xlim") and hasattr(axes, "figure")
+
+
+def short(name, most=24):
+    """A name as a label, with its middle left out where it is long; dollars are no formulas."""
+    name = " ".join(str(name).split())
+    if len(name) > most:
+        name = f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 + 1 :]}"
+    return name.replace("$", r"\$")
+
+
+def bounded(size, most=MOST_INCHES):
+    """A height or width in inches that grows with the data, but not beyond what a screen or a page shows."""
+    return min(size, most)
+
+
+def label_rows(ax, names, most=40, axis="y"):
+    """Name the rows (or columns) 0, 1, ... of an axis: all of them, or evenly picked ones where they are many."""
+    step = -(-len(names) // most) or 1
+    places = range(0, len(names), step)
+    getattr(ax, f"set_{axis}ticks")(places, [short(names[place]) for place in places])
+    if step > 1:
+        ax.tick_params(axis=axis, labelsize=7)
+    return step
+
+
+def evenly(numbers, n):
+    """At most ``n`` of the ``numbers``, evenly picked, the first and the last among them."""
+    return np.asarray(numbers)[np.linspace(0, len(numbers) - 1, min(n, len(numbers))).astype(int)]
+
+
+def dots(n, marker="o"):
+    """The marker of a curve with so many points: none where they would run into each other."""
+    return marker if n <= 200 else ""
 
 
 def single_axes(axes, size=(6, 3.6)):

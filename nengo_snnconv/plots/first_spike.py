@@ -6,7 +6,24 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ..checks import check_has
 from ..exceptions import SettingsError, listed
-from .figures import BLUE, EVALUATION, GREY, ORANGE, Figure, check_axes, single_axes
+from .figures import (
+    BLUE,
+    EVALUATION,
+    GREY,
+    ORANGE,
+    Figure,
+    bounded,
+    check_axes,
+    evenly,
+    label_rows,
+    short,
+    single_axes,
+)
+
+# that are drawn of more: layers, lines that end stages, and curves in a legend
+MOST_LAYERS, MOST_ENDS, MOST_CURVES = 20, 100, 12
+# rows that have room for a number beside each
+NUMBERED = 60
 
 
 def plot_spike_times(network, evaluation, axes=None):
@@ -22,7 +39,8 @@ def plot_spike_times(network, evaluation, axes=None):
     evaluation : Evaluation
         Of this network.
     axes : sequence of matplotlib axes, optional
-        One for the input and one for each layer of neurons.
+        One for the input and one for each layer of neurons, or for as many of them as are to be drawn, evenly picked.
+        By default of more than 20 layers 20 are drawn.
 
     Returns
     -------
@@ -49,13 +67,15 @@ def plot_spike_times(network, evaluation, axes=None):
         or evaluation.n_steps != network.settings.total_steps(model)
     ):
         raise SettingsError(f"the evaluation is of another network: this one has the layers {listed(sent, 8)}")
-    check_axes(axes, len(panels))
+    check_axes(axes, len(panels), least=1)
+    shown = evenly(list(panels)[1:], MOST_LAYERS if axes is None else len(axes) - 1)
+    panels = {name: panels[name] for name in (model.input, *map(str, shown))}
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (name, layer) in zip(axes, panels.items(), strict=True):
         _draw_times(ax, layer, sent[name] * stage_steps, stage_steps)
-        ax.set_title(f"{name}: {_spiking(layer)} spike", loc="left", fontsize=9)
+        ax.set_title(f"{short(name, 40)}: {_spiking(layer)} spike", loc="left", fontsize=9)
         ax.set(xlim=(0.5, evaluation.n_steps + 0.5), ylim=(0, None))
         ax.set_ylabel("% a step", fontsize=8)
     steps = f"time step ({1000 * evaluation.dt:g} ms); a line is the end of a stage of {stage_steps}"
@@ -71,7 +91,8 @@ def _draw_times(ax, layer, begin, stage_steps):
         ax.axvspan(begin - stage_steps + 0.5, begin + 0.5, color=GREY, alpha=0.15, lw=0)
     ax.axvspan(begin + 0.5, begin + stage_steps + 0.5, color=BLUE, alpha=0.12, lw=0)
     ax.bar(busy + 1, 100 * layer.spikes_per_step[busy] / layer.n_neurons, width=0.85, color=BLUE)
-    for end in range(stage_steps, n_steps, stage_steps):
+    ends = range(stage_steps, n_steps, stage_steps)
+    for end in ends if len(ends) <= MOST_ENDS else ():
         ax.axvline(end + 0.5, color=GREY, lw=0.7)
     ax.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     ax.yaxis.set_major_locator(MaxNLocator(3))
@@ -101,23 +122,26 @@ def plot_operations(efficiency, axes=None):
     check_has("active_layers", "an Efficiency: make one with efficiency(network, evaluation)", efficiency=efficiency)
     rows = {name: (layer.flops, layer.operations) for name, layer in efficiency.active_layers().items()}
     rows["all together"] = efficiency.flops, efficiency.operations
-    ax = single_axes(axes, (7.5, 1.3 + 0.3 * len(rows)))
+    ax, few = single_axes(axes, (7.5, bounded(1.3 + 0.3 * len(rows)))), len(rows) <= NUMBERED
     places = np.arange(len(rows))
     ann, spikes = (np.array(column, float) for column in zip(*rows.values(), strict=True))
     both = (ann > 0) & (spikes > 0)
     ax.hlines(places[both], np.minimum(ann, spikes)[both], np.maximum(ann, spikes)[both], color=GREY, lw=2, alpha=0.5)
     for values, color, label in ((ann, ORANGE, "ANN: floating-point"), (spikes, BLUE, "spikes: additions")):
-        ax.plot(values[values > 0], places[values > 0], "o", ms=7, color=color, label=label)
+        ax.plot(values[values > 0], places[values > 0], "o", ms=7 if few else 2, color=color, label=label)
     for place, more, less in zip(places, ann, spikes, strict=True):
         ax.annotate(
-            _times(more / less) if less and more else "",
+            _times(more / less) if less and more and few else "",
             (1.01, place),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=9,
         )
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
-    ax.set_yticks(places, rows)
+    if few:
+        ax.set_yticks(places, [short(name) for name in rows])
+    else:
+        label_rows(ax, list(rows))
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.grid(axis="x", alpha=0.3)
@@ -152,8 +176,11 @@ def plot_threshold_errors(errors, axes=None):
     colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(errors.n_steps)))
     best = zip(errors.best, errors.best_errors, strict=True)
     bounds = errors.upper_bound_errors
+    named = {int(n) for n in evenly(errors.n_steps, MOST_CURVES)}
     for color, n, curve, point, bound in zip(colors, errors.n_steps, errors.errors, best, bounds, strict=True):
-        ax.plot(errors.thresholds, 100 * curve, color=color, label=f"{n} step{'s' if n > 1 else ''}")
+        ax.plot(
+            errors.thresholds, 100 * curve, color=color, label=f"{n} step{'s' if n > 1 else ''}" if n in named else None
+        )
         ax.plot(point[0], 100 * point[1], "o", ms=6, color=color)
         ax.plot(errors.upper_bound, 100 * bound, "x", ms=6, color=color)
     ax.axvline(errors.largest, color=GREY, ls=":", lw=1.2, label="largest activation")
@@ -162,6 +189,6 @@ def plot_threshold_errors(errors, axes=None):
     ax.xaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.grid(alpha=0.3, which="both")
-    ax.set_title(f"{errors.layer}: rounding and clipping (root mean square)", fontsize=11)
+    ax.set_title(f"{short(errors.layer)}: rounding and clipping (root mean square)", fontsize=11)
     ax.legend(fontsize=8, loc="lower left")
     return ax

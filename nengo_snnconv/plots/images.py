@@ -2,13 +2,26 @@
 
 import numpy as np
 
-from ..checks import as_float32, check_counts, check_has, check_names, check_positive, check_whole, is_whole, shown
+from ..checks import (
+    as_float32,
+    check_choice,
+    check_counts,
+    check_has,
+    check_names,
+    check_positive,
+    check_whole,
+    is_whole,
+    shown,
+)
 from ..exceptions import SettingsError
 from .events import event_colours
-from .figures import BLUE, GREY, ORANGE, RECORDING, Figure, check_axes, draw_input, draw_picture
+from .figures import BLUE, GREY, ORANGE, RECORDING, Figure, check_axes, draw_input, draw_picture, evenly, short
+from .life import picture_of
 
 # so many classes have room for their names beside a raster, and beside curves
 NAMED, LABELLED = 20, 10
+# that are drawn of more: layers, curves of class scores, and marks of spikes as lines
+MOST_LAYERS, MOST_CURVES, MOST_MARKS = 22, 50, 20_000
 
 
 def plot_image_response(recording, image=0, true_class=None, class_names=None, max_neurons=100, axes=None):
@@ -28,7 +41,8 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     max_neurons : int
         Draw the raster of at most so many neurons of a layer, evenly picked from those that spiked.
     axes : sequence of matplotlib axes, optional
-        Two more than there are layers in ``recording.spikes``.
+        Two more than there are layers in ``recording.spikes``, or fewer, for as many layers, evenly picked.  By default
+        of more than 22 layers 22 are drawn.
 
     Returns
     -------
@@ -46,17 +60,18 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
         check_whole(0, n_classes - 1, true_class=true_class)
     check_names(n_classes, class_names=class_names)
     check_counts(max_neurons=max_neurons)
-    check_axes(axes, len(recording.spikes) + 2)
+    check_axes(axes, len(recording.spikes) + 2, least=2)
+    layers = evenly(list(recording.spikes), MOST_LAYERS if axes is None else len(axes) - 2)
     if axes is None:
-        axes = _axes_in_rows(len(recording.spikes) + 2)
+        axes = _axes_in_rows(len(layers) + 2)
     n_steps, n_classes = recording.filtered.shape[1:]
     moving = shows_frames(recording)
     unit, step = ("time step", 1) if moving else ("time in ms", 1000 * recording.dt)
     times = step * np.arange(1, n_steps + 1)
     time_axis = {"xlim": (times[0] / 2, times[-1] + times[0] / 2), "xlabel": unit}
-    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+    names = [str(i) for i in range(n_classes)] if class_names is None else [short(name) for name in class_names]
 
-    picture = recording.images[image]
+    picture = picture_of(recording, image)
     if moving and picture.shape[2] <= 2:
         axes[0].imshow(event_colours(picture, picture.max() or 1))
     else:
@@ -64,7 +79,8 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     title = "mean frame" if moving else "input"
     axes[0].set(title=title if true_class is None else f"{title}: {names[true_class]}", xticks=[], yticks=[])
 
-    for ax, (name, spikes) in zip(axes[1:-1], recording.spikes.items(), strict=True):
+    for ax, name in zip(axes[1:-1], map(str, layers), strict=True):
+        spikes = recording.spikes[name]
         active = np.flatnonzero(spikes[image].any(axis=0))
         if _are_scores(spikes[image], recording.output[image]):
             _draw_raster(ax, spikes[image], range(n_classes), times, true_class)
@@ -73,7 +89,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
             shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
             _draw_raster(ax, spikes[image], shown, times)
             ax.set_ylabel(f"{len(shown)} of them" if len(shown) < len(active) else "neurons")
-        ax.set(title=f"{name}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
+        ax.set(title=f"{short(name)}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]
@@ -100,7 +116,9 @@ def _draw_raster(ax, spikes, neurons, times, marked=None):
     trains = [times[spikes[:, neuron] > 0] for neuron in neurons]
     if trains:
         colors = [ORANGE if neuron == marked else BLUE for neuron in neurons]
-        ax.eventplot(trains, colors=colors, linewidths=1.5, linelengths=0.9)
+        lines = ax.eventplot(trains, colors=colors, linewidths=1.5, linelengths=0.9)
+        for line in lines if sum(map(len, trains)) > MOST_MARKS else ():
+            line.set_rasterized(True)
 
 
 def _name_classes(ax, names, true_class):
@@ -117,7 +135,9 @@ def _draw_scores(ax, scores, times, names, true_class):
     """Draw the class scores (steps, classes) as lines, with the names of classes where they end."""
     best, last = scores[-1].argmax(), scores[-1]
     marker = "." if len(times) <= 10 else ""  # a line through one step would not be seen
-    looks = {label: {"color": GREY, "lw": 0.9, "alpha": 0.7} for label in range(scores.shape[1])}
+    # the best of many
+    drawn = np.sort(np.argsort(-last, kind="stable")[:MOST_CURVES])
+    looks = {label: {"color": GREY, "lw": 0.9, "alpha": 0.7} for label in drawn.tolist()}
     if true_class is not None:
         looks[true_class] = {"color": ORANGE, "lw": 2, "zorder": 3}
     looks[best] = {"color": BLUE, "lw": 2.5, "zorder": 4}
@@ -169,7 +189,7 @@ def _axes_in_rows(n, columns=6):
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 
-def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
+def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None, data_format="channels_last"):
     """Draw an image, the Poisson spikes made of it in single steps, and their running mean, which nears the image.
 
     The picture is that of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All of it has one
@@ -187,6 +207,8 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
         Height of a spike: the ``threshold`` of ``poisson_spikes``.
     axes : sequence of matplotlib axes, optional
         One for the image, one for the spikes of each step, and one for the mean up to each step.
+    data_format : "channels_last" or "channels_first"
+        Where the channel of the image is: (channel, height, width) if first.
 
     Returns
     -------
@@ -206,6 +228,9 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None):
             f"spikes must have shape (steps, {', '.join(map(str, x.shape))}), as x has it, got {spikes.shape}: take "
             "poisson_spikes(x[None], n_steps)[0]"
         )
+    check_choice(("channels_last", "channels_first"), data_format=data_format)
+    if data_format == "channels_first":
+        x, spikes = np.moveaxis(x, 0, -1), np.moveaxis(spikes, 1, -1)
     if steps is None:
         steps = np.unique(np.geomspace(1, len(spikes), 4).round().astype(int))
     named = isinstance(steps, list | tuple | range | np.ndarray) and len(steps)

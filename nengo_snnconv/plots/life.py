@@ -6,13 +6,15 @@ import numpy as np
 from ..checks import check_names, check_whole, shown
 from ..exceptions import SettingsError, listed
 from . import panels
-from .figures import CLASSES, Figure, draw_input
-from .panels import TRACED, Moving, evenly, moving_title
+from .figures import CLASSES, Figure, draw_input, evenly, short
+from .panels import TRACED, Moving, moving_title
 
 # inches
 MAPS, COLORBAR, TIMES = 4.1, 0.02, 3.2
 ROW, SCORES, TOP, BOTTOM, LEFT, RIGHT = 1.4, 1.9, 0.8, 0.5, 0.9, 0.2
 BETWEEN_ROWS, BETWEEN_COLUMNS = 0.46, 0.72
+# that are drawn of more
+MOST_LAYERS, MOST_CLASSES = 12, 12
 
 
 def plot_life(
@@ -48,7 +50,7 @@ def plot_life(
     step : int, optional
         Counted from 1; the last by default.
     layers : sequence of str, optional
-        Spiking layers that are drawn; all by default.
+        Spiking layers that are drawn; by default all, or of more than 12 so many, evenly picked.
     max_maps : int
         Draw at most so many feature maps of a layer: those with the most spikes.
     max_neurons : int
@@ -85,14 +87,16 @@ class Life:
     def __init__(self, recording, image, true_class, class_names, layers, max_maps, max_neurons):
         _check(recording, image, true_class, layers, max_maps, max_neurons)
         self.input_name, *spiking = recording.shapes
-        self.dt, self.shapes, self.image = recording.dt, recording.shapes, recording.images[image]
-        self.emitted, self.scores = recording.input[image], recording.filtered[image]
+        self.dt, self.shapes, self.axes_of = recording.dt, recording.shapes, recording.axes_of
+        self.image, self.emitted = picture_of(recording, image), emitted_by(recording, image)
+        self.scores = recording.filtered[image]
         self.n_steps = len(self.scores)
         self.names = _class_names(class_names, self.scores.shape[1])
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
         self.once = max((counts.sum(axis=0).max() for counts in self.spikes.values()), default=0) == 1 < self.n_steps
         self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
+        spiking = [str(name) for name in evenly(spiking, MOST_LAYERS)]
         self.layers = spiking if layers is None else [layers] if isinstance(layers, str) else list(layers)
         self.max_maps, self.max_neurons = max_maps, max_neurons
         self.figure, self.grid = _figure(len(self.layers), 2 + bool(self.potentials))
@@ -155,7 +159,7 @@ class Life:
 
     def _draw_layer(self, row, name):
         spikes = self.spikes[name]
-        maps = panels.maps_of(self.shapes[name])
+        maps = panels.maps_of(self.shapes[name], self.axes_of(name))
         busiest = np.argsort(-_map_counts(maps, spikes), kind="stable")[: self.max_maps]
         shown = maps[np.sort(busiest)]
         inside = shown[shown >= 0]
@@ -169,7 +173,12 @@ class Life:
             self.moving += panels.draw_times(ax, spikes, grid, traced)
         else:
             self.moving += panels.draw_maps(ax, spikes, grid, self.dt, traced)
-        ax.set_title(_map_title(name, self.shapes[name], len(shown)), loc="left", fontsize=10, fontweight="bold")
+        ax.set_title(
+            _map_title(name, [self.shapes[name][axis] for axis in self.axes_of(name)], len(shown)),
+            loc="left",
+            fontsize=10,
+            fontweight="bold",
+        )
         self._draw_raster(self.grid[row, 2], name, f"{name}/raster", neurons, traced)
         if self.potentials:
             ax = self._place(self.grid[row, 3], f"{name}/potentials")
@@ -206,6 +215,17 @@ class Life:
         ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=9)
 
 
+def picture_of(recording, image):
+    """An image of a recording, its channel last."""
+    return recording.images[image].transpose(recording.axes_of(next(iter(recording.shapes))))
+
+
+def emitted_by(recording, image):
+    """What the input layer emitted for an image, (steps, ...), its channel last."""
+    axes = recording.axes_of(next(iter(recording.shapes)))
+    return recording.input[image].transpose(0, *(1 + axis for axis in axes))
+
+
 def _figure(n_layers, n_columns):
     """A figure, and its grid: rows for the input, layers and scores; columns for maps, room for colour bars, times."""
     widths = [MAPS, COLORBAR, *[TIMES] * (n_columns - 1)]
@@ -235,6 +255,7 @@ def _map_counts(maps, spikes):
 
 
 def _map_title(name, shape, n_shown):
+    name = short(name, 20)
     if len(shape) == 1:
         return f"{name}: {shape[0]:,} neurons"
     size = "×".join(map(str, shape[:-1]))
@@ -255,18 +276,19 @@ def _class_colors(n_classes):
     return [colors[label % len(colors)] for label in range(n_classes)]
 
 
-def _classes_to_draw(scores, true_class, n=12):
-    """All classes if they are few; else those that win in any step, the true one, and the best after the last step."""
+def _classes_to_draw(scores, true_class, n=MOST_CLASSES):
+    """All classes if they are few; else the best after the last step, those that win most often, and the true one."""
     if scores.shape[1] <= n:
         return range(scores.shape[1])
-    wanted = {*scores.argmax(axis=1), *np.argsort(-scores[-1])[:n]}
-    return sorted(wanted if true_class is None else wanted | {true_class})
+    winners, steps = np.unique(scores.argmax(axis=1), return_counts=True)
+    wanted = {*winners[np.argsort(-steps, kind="stable")][:n].tolist(), *np.argsort(-scores[-1])[:n].tolist()}
+    return sorted(wanted if true_class is None else wanted | {int(true_class)})
 
 
 def _class_names(class_names, n_classes):
     check_names(n_classes, class_names=class_names)
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
-    return [str(name).replace("$", r"\$") for name in names]  # what stands between dollars would be drawn as a formula
+    return [short(name) for name in names]
 
 
 def _check(recording, image, true_class, layers, max_maps, max_neurons):

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLUE, GREEN, GREY, ORANGE, draw_input
+from .figures import BLUE, GREEN, GREY, ORANGE, draw_input, short
 
 TRACED = (BLUE, ORANGE, GREEN)  # of neurons that are followed through maps, raster and potentials
 
@@ -19,8 +19,10 @@ class Moving(typing.NamedTuple):
     show: typing.Callable = lambda step: None
 
 
-def maps_of(shape):
+def maps_of(shape, axes=None):
     """Numbers of the neurons of each feature map: an int array (maps, height, width), -1 where there is none.
+
+    ``axes`` are those of the shape in the order of a picture, its channel last, where it has another one.
 
     A channel is a map: of a volume its middle slice, of a time series one row.  A vector is one map, a strip, and if it
     is long, a strip folded into rows.
@@ -31,8 +33,10 @@ def maps_of(shape):
         columns = math.ceil(len(numbers) / rows)
         return np.pad(numbers, (0, rows * columns - len(numbers)), constant_values=-1).reshape(1, rows, columns)
     numbers = numbers.reshape(shape)
+    if axes is not None:
+        numbers = numbers.transpose(axes)
     if len(shape) == 4:
-        numbers = numbers[shape[0] // 2]
+        numbers = numbers[len(numbers) // 2]
     return np.moveaxis(numbers[None] if len(shape) == 2 else numbers, -1, 0)
 
 
@@ -57,11 +61,6 @@ def mosaic(maps, ratio):
     tiles[:n_maps, :height, :width] = maps
     grid = tiles.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2).reshape(rows * (height + gap), -1)
     return grid[: len(grid) - gap, : grid.shape[1] - gap]
-
-
-def evenly(numbers, n):
-    """At most ``n`` of the ``numbers``, evenly picked."""
-    return numbers[np.linspace(0, len(numbers) - 1, min(n, len(numbers))).astype(int)]
 
 
 def draw_maps(ax, counts, grid, dt, traced):
@@ -189,7 +188,7 @@ def draw_activity(ax, layers, dt):
     for color, (name, counts) in zip(colors, layers.items(), strict=True):
         rates = counts.mean(axis=1) / dt
         highest = max(highest, rates.max())
-        moving.append(_growing_line(ax, rates, color=color, lw=1.3, label=name))
+        moving.append(_growing_line(ax, rates, color=color, lw=1.3, label=short(name, 16)))
     ax.set_ylim(0, 1.5 * highest)  # room for the legend
     ax.set_ylabel("Hz", fontsize=9)
     ax.legend(fontsize=8, loc="upper left", ncols=4, frameon=False, borderaxespad=0.1)
@@ -231,7 +230,8 @@ def draw_bars(ax, scores, classes, names, colors, true_class):
 
         moving.append(Moving(bar, show))
     ax.set_yticks(range(len(classes)), [names[label] for label in classes])
-    ax.tick_params(labelsize=9)
+    longest = max(len(names[label]) for label in classes)
+    ax.tick_params(labelsize=min(9, 120 / max(longest, 1)))  # they have less than an inch
     for tick, label in zip(ax.get_yticklabels(), classes, strict=True):
         tick.set_fontweight("bold" if label == true_class else "normal")
     ax.axvline(0, color="black", lw=0.8)
@@ -266,6 +266,8 @@ def _winner_names(ax, winners, names, colors):
             continue
         name = names[winners[start]]
         needed = (6.2 * len(name) + 3) / points_per_step  # steps, for letters of 9 points
+        if end - start < needed:
+            continue
         text = ax.text(0, 0.45, name, ha="center", va="center", fontsize=9, fontweight="bold")
         text.set_color(_readable_on(colors[winners[start]]))
 

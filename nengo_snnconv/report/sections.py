@@ -18,14 +18,18 @@ from ..plots import (
     plot_spike_counts,
     plot_spike_times,
 )
+from ..plots.diagnosis import layers_to_draw
 from ..plots.events import plot_event_frames
+from ..plots.figures import bounded
 from ..plots.images import shows_frames
+from ..plots.life import emitted_by
 from .calls import calls, checksum
 from .facts import magnitude, percent
 from .pictures import Picture, described, figures_of, panel
 from .tables import Table, activity_rows, layer_rows, settings_rows
 
-MOST_FRAMES = 8
+# that are drawn of more: frames of events, and layers, each with a panel of its own
+MOST_FRAMES, MOST_PANELS = 8, 21
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +86,9 @@ def _diagnosis(run):
     diagnosis = run.diagnosis
     if diagnosis is None:
         return None
-    axes = [panel(4, max(2.4, 0.3 * len(diagnosis.layers) + 1.4)) for _ in range(2)]
-    layers = [panel(2.2, 2.35) for _ in diagnosis.layers]
+    axes = [panel(4, bounded(max(2.4, 0.3 * len(diagnosis.layers) + 1.4))) for _ in range(2)]
+    drawn = layers_to_draw(diagnosis)
+    layers = [panel(2.2, 2.35) for _ in drawn]
     plot_diagnosis(diagnosis, [*axes, *layers])
     axes[1].get_legend().remove()
     axes[1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3, frameon=False)
@@ -92,8 +97,8 @@ def _diagnosis(run):
     causes = "Errors that arise in each layer, by cause, in % of its activity: "
     causes += "; ".join(f"{layer.name} {100 * layer.error:.0f}" for layer in diagnosis.layers.values()) + " in all."
     pairs = [
-        Picture(ax.figure, f"Firing rates over activations of the ANN in {name}: {100 * layer.error:.0f} % off.")
-        for ax, (name, layer) in zip(layers, diagnosis.layers.items(), strict=True)
+        Picture(ax.figure, f"Firing rates over activations of the ANN in {layer.name}: {100 * layer.error:.0f} % off.")
+        for ax, layer in zip(layers, drawn, strict=True)
     ]
     remark = (
         "Each dot is a neuron and an image: to the right the activation of the ANN, upwards the firing rate. On the "
@@ -152,7 +157,7 @@ def _spikes(run):
     evaluation, network = run.evaluation, run.network
     if not evaluation.layers:
         return None
-    axes = [panel(4, 1.2 + 0.42 * len(evaluation.layers)) for _ in range(2)]
+    axes = [panel(4, bounded(1.2 + 0.42 * len(evaluation.layers))) for _ in range(2)]
     plot_spike_counts(evaluation, axes)
     layers = evaluation.layers.values()
     alts = (
@@ -167,9 +172,10 @@ def _spikes(run):
             "When neurons spike: each layer listens for a stage (grey) and spikes in the next one (blue), once at "
             "most, and the sooner the larger the activation for which the spike stands."
         )
-        figure = panel(4.4, 0.6 + 0.95 * (1 + len(evaluation.layers))).figure
+        n_drawn = min(1 + len(evaluation.layers), MOST_PANELS)
+        figure = panel(4.4, 0.6 + 0.95 * n_drawn).figure
         figure.clear()
-        axes = figure.subplots(1 + len(evaluation.layers), 1, sharex=True)
+        axes = figure.subplots(n_drawn, 1, sharex=True)
         plot_spike_times(network, evaluation, axes)
         blocks += [("heading", "Spike times"), ("text", text), ("pictures", [Picture(figure, described(figure))])]
     blocks.append(("table", Table.of(activity_rows(network, evaluation), n_text=1, caption="Neurons")))
@@ -185,7 +191,7 @@ def _efficiency(run):
         f"Floating-point operations of {of}, two for each multiply-accumulate, beside additions that spikes cause. "
         "Energy is estimated from published costs of single operations. "
     )
-    axes = plot_operations(found, panel(4.2, 1.5 + 0.3 * len(found.active_layers())))
+    axes = plot_operations(found, panel(4.2, bounded(1.5 + 0.3 * len(found.active_layers()))))
     layers = ", ".join(
         f"{name} {magnitude(layer.flops)} and {magnitude(layer.operations)}"
         for name, layer in found.active_layers().items()
@@ -213,16 +219,16 @@ def _single_items(run):
             f"What the network did with single {run.item}s: a mark is a spike; the class scores are {_scores(run)}.",
         )
     ]
-    events = shows_frames(recording) and recording.input.shape[-1] <= 2
+    events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2
     names = run.class_names or list(map(str, range(recording.filtered.shape[-1])))
     for i, label in enumerate(map(int, run.evaluation.y[: len(recording.images)])):
         predicted = int(recording.filtered[i, -1].argmax())
         verdict = "right" if predicted == label else "wrong"
         blocks.append(("heading", f"{names[label]}, recognised as {names[predicted]}: {verdict}"))
         if events:
-            figure = _frames(recording.input[i])
+            figure = _frames(emitted_by(recording, i))
             blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}, a {names[label]}.")]))
-        axes = [panel(2.2, 2.1) for _ in range(len(recording.spikes) + 2)]
+        axes = [panel(2.2, 2.1) for _ in range(min(len(recording.spikes) + 2, MOST_PANELS))]
         plot_image_response(recording, i, label, run.class_names, axes=axes)
         blocks.append(("small", [Picture(ax.figure, f"{run.item} {i + 1}: {described(ax.figure)}") for ax in axes]))
     return Section(f"Single {run.item}s", blocks)

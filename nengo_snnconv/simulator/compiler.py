@@ -112,7 +112,7 @@ class Layout:
     """Where the states of neurons and filters lie in an image's memory, and how they begin."""
 
     def __init__(self):
-        self.places, self.states, self.size = {}, {}, 0
+        self.places, self.states, self.size, self.items = {}, {}, 0, []
 
     def place(self, key, states):
         """Where ``states``, an array (states, units), begin: the same place whenever asked for ``key``."""
@@ -121,14 +121,29 @@ class Layout:
             self.size += len(states) * padded(states.shape[1])
         return self.places[key]
 
-    def initial(self):
-        """The states of an image at the start, float32 (numbers,)."""
+    def initial(self, place=0):
+        """The states of an image at the start, float32 (numbers,), if the first one has this place in its minibatch."""
         memory = np.zeros(padded(max(self.size, 1)), np.float32)
         for key, states in self.states.items():
             for k, state in enumerate(states):
                 at = self.places[key] + k * padded(len(state))
                 memory[at : at + len(state)] = state
+        for at, size in self.items:
+            memory[at : at + size] += place
         return memory
+
+
+def _made(request):
+    """What a generator returns that yields others, whose results it is sent: calls without Python's limit of depth."""
+    waiting, result = [request], None
+    while waiting:
+        try:
+            waiting.append(waiting[-1].send(result))
+            result = None
+        except StopIteration as end:
+            waiting.pop()
+            result = end.value
+    return result
 
 
 class Compiler:
@@ -243,7 +258,10 @@ class Compiler:
                 fields["number"] = 0  # what gets above the threshold in a single step is not all that spikes
             # the largest sum of each window begins as that of the first sums
             hidden = [np.resize(states[0].reshape(-1, kind.number).max(axis=1), size)] if kind.hidden else []
+            known = neurons in self.layout.places
             begin = self.layout.place(neurons, np.array([*states, *hidden], np.float32))
+            if kind.code == program.POISSON and not known:
+                self.layout.items.append((begin + kind.states.index("item") * padded(size), size))
             fields |= {"state": begin, "state_stride": padded(size)}
             if self.objects.probed(neurons, kind.probeable):
                 fields["trace"] = self.traces[neurons] = self._row(len(kind.states) * padded(size), False)
@@ -279,10 +297,17 @@ class Compiler:
         )
         return Signal(current.size, source.constant, row=target)
 
-    # signals as rows or as events
+    # signals as rows or as events, by generators: linear layers in a row may be many
 
     def _dense(self, signal, window):
         """The Row of a signal, of which only the steps of ``window`` are needed."""
+        return _made(self._make_dense(signal, window))
+
+    def _events(self, signal, window):
+        """The Events of a signal, of which only the steps of ``window`` are needed."""
+        return _made(self._make_events(signal, window))
+
+    def _make_dense(self, signal, window):
         if signal.row is None:
             window = ALWAYS if signal.shared else window
             if signal.value is not None:
@@ -290,12 +315,12 @@ class Compiler:
                 fill = np.ascontiguousarray(signal.value, np.float32)
                 self._do(program.FILL, constant_rows=True, size=signal.size, target=signal.row, constant=fill)
             elif signal.events is not None or signal.sparse:
-                events = self._events(signal, window)
+                events = yield self._make_events(signal, window)
                 signal.row = self._row(signal.size, signal.constant)
                 fields = {"size": signal.size, "read": events, "target": signal.row}
                 self._do(program.EXPAND, window, constant_rows=signal.constant, **fields)
             else:
-                signal.row = self._add_up(signal, window)
+                signal.row = yield self._add_up(signal, window)
         return signal.row
 
     def _add_up(self, signal, window):
@@ -306,7 +331,7 @@ class Compiler:
         if still:
             row = self._filled(signal.offset, True, ALWAYS)
             for part in still:
-                self._add(part, row, ALWAYS)
+                yield self._add(part, row, ALWAYS)
         if signal.constant:
             return row if still else self._filled(signal.offset, True, ALWAYS)
         total = self._row(signal.size, False)
@@ -318,7 +343,7 @@ class Compiler:
             self._do(program.FILL, window, size=signal.size, target=total, constant=begun)
             begun = None
         for part in plain:
-            self._add(part, total, window, begun)
+            yield self._add(part, total, window, begun)
             begun = None
         filters = []
         for part in moving:
@@ -328,7 +353,7 @@ class Compiler:
             together = self._filled(np.zeros(signal.size, np.float32), False, ALWAYS)
             for part in moving:
                 if part.synapse == synapse:
-                    self._add(part, together, ALWAYS)
+                    yield self._add(part, together, ALWAYS)
             self._filter(synapse, together, total, (signal.obj, number), signal.size)
         return total
 
@@ -342,16 +367,12 @@ class Compiler:
         """Add a part, but for its synapse, to a row, or to the numbers ``begun`` if they are given."""
         source = part.source
         if not _scatters(part):
-            self._do(
-                program.ADD,
-                window,
-                constant_rows=row.constant,
-                size=row.size,
-                source=self._dense(source, window),
-                target=row,
-            )
+            dense = yield self._make_dense(source, window)
+            fields = {"size": row.size, "source": dense, "target": row}
+            self._do(program.ADD, window, constant_rows=row.constant, **fields)
             return
-        table, events = tables.identity(row.size) if part.table is None else part.table, self._events(source, window)
+        table = tables.identity(row.size) if part.table is None else part.table
+        events = yield self._make_events(source, window)
         fields = {"size": row.size, "read": events, "target": row}
         if begun is not None:
             fields |= {"constant": np.ascontiguousarray(begun, np.float32), "number": 1}
@@ -363,12 +384,14 @@ class Compiler:
                 table = table.table
         self._do(code, window, constant_rows=row.constant, table=self._table(table), **fields)
 
-    def _events(self, signal, window):
-        """The Events of a signal, of which only the steps of ``window`` are needed."""
+    def _make_events(self, signal, window):
         if signal.events is None:
             window = ALWAYS if signal.shared else window
             if signal.sparse:
-                read = [(self._events(part.source, window), part.table) for part in signal.parts]
+                read = []
+                for part in signal.parts:
+                    events = yield self._make_events(part.source, window)
+                    read.append((events, part.table))
                 ordered = len(read) == 1 and read[0][0].ordered and _keeps_order(read[0][1])
                 signal.events = self._stream(signal.size, signal.constant, ordered)
                 for number, (events, table) in enumerate(read):
@@ -376,7 +399,7 @@ class Compiler:
                     fields = {"read": events, "written": signal.events, "table": self._table(table), "number": number}
                     self._do(program.REMAP, window, constant_rows=signal.constant, **fields)
             else:
-                row = self._dense(signal, window)
+                row = yield self._make_dense(signal, window)
                 signal.events = self._stream(signal.size, row.constant)
                 fields = {"size": signal.size, "source": row, "written": signal.events}
                 self._do(program.COMPACT, window, constant_rows=row.constant, **fields)

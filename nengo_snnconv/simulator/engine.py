@@ -38,7 +38,7 @@ class Engine:
     memory_mb : float
         That threads may take to work in; sets how many steps are a chunk.
     threads : int, optional
-        By default as many as there are cores.
+        By default as many as there are cores, if each has room for a step of an image.
     precision : "float32" or "bfloat16"
         Of weights.
 
@@ -62,7 +62,7 @@ class Engine:
         self.memory_mb, self.precision = memory_mb, precision
         check_choice(PRECISIONS, precision=precision)
         check_workers_count(threads=threads)
-        self.threads = _cores() if threads is None else threads
+        self.threads, self._all_cores = _cores() if threads is None else threads, threads is None
         self.objects = Objects(network, self.probes, [obj for obj, _ in self.counted.values()])
         self.layout, self.programs = Layout(), {}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.objects.sources}
@@ -73,9 +73,9 @@ class Engine:
         self.memory = np.empty((minibatch_size, 0), np.float32)
         self.reset()
 
-    def reset(self):
-        """Begin anew."""
-        self.done = 0
+    def reset(self, place=0):
+        """Begin anew; the first image has this place in its minibatch, which Poisson spikes depend on."""
+        self.done, self.place = 0, place
 
     def program(self, fed):
         """(Program, chunk) for the nodes that are fed, and whether each of them changes from step to step."""
@@ -88,7 +88,10 @@ class Engine:
             for number, (obj, weight) in enumerate(self.counted.values()):
                 compiler.count(obj, weight, begin, number)
                 begin += obj.size_out
-            allowed = self.memory_mb * 1e6 / self.threads / max(compiler.bytes_per_step, 1)
+            bytes_per_step = max(compiler.bytes_per_step, 1)
+            if self._all_cores:  # not more threads than a step of each has room for
+                self.threads = max(1, min(self.threads, int(self.memory_mb * 1e6 / bytes_per_step)))
+            allowed = self.memory_mb * 1e6 / self.threads / bytes_per_step
             chunk = int(min(CACHE_BYTES / (4 * max(compiler.widest, 1)), allowed, LONGEST_CHUNK))
             chunk = max(chunk, 1)
             self.programs[key] = compiler.finish(chunk, self.precision), chunk
@@ -127,7 +130,7 @@ class Engine:
         block = max(1, min(8, n_images // (4 * self.threads)))
         blocks, lock, stop = iter(range(0, n_images, block)), threading.Lock(), threading.Event()
 
-        initial = self.layout.initial() if self.done == 0 else None
+        initial = self.layout.initial(self.place) if self.done == 0 else None
         if initial is not None:
             if self.memory.shape[1] != len(initial):
                 check_memory(

@@ -80,7 +80,7 @@ class Objects:
 
     def in_order(self, obj, known):
         """``obj`` and all that it depends on, each after what it reads; but for what is ``known``."""
-        order, path, seen = [], [], set()
+        order, path, seen = [], set(), set()
         waiting = [(obj, False)]
         while waiting:
             current, done = waiting.pop()
@@ -89,7 +89,7 @@ class Objects:
                 path.remove(current)
             elif current not in known and current not in seen:
                 seen.add(current)
-                path.append(current)
+                path.add(current)
                 waiting.append((current, True))
                 waiting.extend((self.source_of(connection), False) for connection in self.into(current))
             elif current in path:

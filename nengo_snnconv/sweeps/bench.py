@@ -10,10 +10,11 @@ from ..build.native import NativeSettings
 from ..build.network import ConvNetwork
 from ..build.storage import settings_to_json, value_to_json
 from ..build.trainable import check_collected
-from ..checks import check_counts, check_images, check_optional_counts
+from ..checks import check_images, check_optional_counts
 from ..evaluation import evaluation_of, predictions_of_ann
 from ..inputs import Images
 from ..jobs import Job, digest, run_jobs
+from ..memory import MOST_TOGETHER
 from ..model.files import model_to_json
 from ..normalization import Normalizer
 from ..operations import operations_by_step
@@ -51,8 +52,7 @@ class Bench:
     def __init__(
         self, network, inputs, y, x_calibration, *, n_shards, minibatch_size, backend, memory_mb, dt, **workers
     ):
-        check_counts(minibatch_size=minibatch_size)
-        check_optional_counts(shards=n_shards)
+        check_optional_counts(minibatch_size=minibatch_size, shards=n_shards)
         check_collected(network)
         self.network, self.inputs, self.y, self.dt, self.workers = network, inputs, y, dt, workers
         self.normalizer = self.calibration = None
@@ -60,8 +60,9 @@ class Bench:
             if x_calibration is not None:
                 x_calibration = check_images(network.model, x_calibration)
                 self.calibration = digest(x_calibration)
-            self.normalizer = Normalizer(network, x_calibration, progress=False)
-        minibatch_size = min(minibatch_size, len(inputs))
+            self.normalizer = Normalizer(network, x_calibration, memory_mb=memory_mb, progress=False)
+        self.as_many_as_fit = minibatch_size is None
+        minibatch_size = min(MOST_TOGETHER if minibatch_size is None else minibatch_size, len(inputs))
         self.shards = split(len(inputs), minibatch_size, n_shards)
         self.run_options = {"backend": backend, "minibatch_size": minibatch_size, "dt": dt}
         self.memory_mb = memory_mb
@@ -76,7 +77,7 @@ class Bench:
     @functools.cached_property
     def ann_predictions(self):
         """The classes that the network with rates predicts, (images,); None where it has none."""
-        return predictions_of_ann(self.network, self.inputs)
+        return predictions_of_ann(self.network, self.inputs, memory_mb=self.memory_mb)
 
     def run(self, wanted, n_steps, take, description):
         """Run settings on shards, and hand on their tallies as they come.
@@ -115,7 +116,9 @@ class Bench:
         network = types.SimpleNamespace(model=self.network.model, settings=setting.settings)
         tally = merged([tallies[shard] for shard in shards])
         moving = self.inputs.n_steps is not None
-        arguments = {**setting.reading, "minibatch_size": self.run_options["minibatch_size"]}
+        arguments = dict(setting.reading)
+        if not self.as_many_as_fit:
+            arguments["minibatch_size"] = self.run_options["minibatch_size"]
         evaluation = evaluation_of(network, tally, self.y[images], ann, self.dt, arguments, moving)
         return evaluation, operations_by_step(network, tally)
 
@@ -163,4 +166,6 @@ class Bench:
             "run": {name: value_to_json(name, value) for name, value in run.items()},
         }
         arguments = {"settings": setting.settings, "memory_mb": self.memory_mb, **DEFAULTS, **run}
+        if self.as_many_as_fit:  # results are the same, however many do
+            arguments["minibatch_size"] = None
         return Job(identity, (self._name(setting), f"shard {shard}"), arguments)

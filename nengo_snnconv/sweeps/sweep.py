@@ -9,6 +9,7 @@ from ..exceptions import SettingsError
 from ..input_range import warn_of_range
 from ..inputs import as_inputs
 from ..jobs import check_workers
+from ..memory import MEMORY_MB
 from ..runner import check_running, run_length
 from .bench import Bench
 from .grid import settings_of, text_of
@@ -110,8 +111,8 @@ def sweep(
     n_jobs=None,
     dask=None,
     backend=None,
-    minibatch_size=200,
-    memory_mb=500,
+    minibatch_size=None,
+    memory_mb=MEMORY_MB,
     dt=0.001,
     progress=None,
 ):

@@ -17,6 +17,7 @@ from ..compat import tf
 from ..exceptions import SettingsError, TrainingInterrupted
 from ..inputs import Images, as_inputs
 from ..interrupts import deferred_interrupt
+from ..memory import bytes_of_pass, images_together
 from ..metrics import accuracy
 from ..model.files import model_to_json
 from ..model.layers import Rectifier
@@ -349,7 +350,8 @@ def _validator(network, loss, validation, batch_size, n_steps):
         return lambda arrays: {}
     x, y = validation
     keras = rate_model(network) if n_steps is None else unrolled_model(network, n_steps, still=x.n_steps is None)
-    batch_size = max(batch_size, 200) if n_steps is None else batch_size
+    if n_steps is None:  # nothing is learned from them, so that more than a batch go together, as many as fit
+        batch_size = max(batch_size, images_together(bytes_of_pass(network.model)))
 
     def validate(arrays):
         started = time.perf_counter()

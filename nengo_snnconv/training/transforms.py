@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..checks import check_fraction, check_not_negative
+from ..checks import check_choice, check_fraction, check_not_negative
 from ..compat import tf
 
 
-def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
+def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0, data_format="channels_last"):
     """Random rotation, scaling and shifting of images, for ``train(..., augment=random_affine())``.
 
     Parameters
@@ -17,6 +17,8 @@ def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
         Largest change of size; 0.1 draws factors from 0.9 to 1.1.
     shift : float
         Largest shift along each axis, in pixels.
+    data_format : "channels_last" or "channels_first"
+        Where the channel of the images is: (n, channel, height, width) if first.
 
     Returns
     -------
@@ -27,7 +29,14 @@ def random_affine(rotation_deg=8.0, scale=0.08, shift=1.0):
     check_fraction(scale=scale)
     check_not_negative(rotation_deg=rotation_deg, shift=shift)
 
+    check_choice(("channels_last", "channels_first"), data_format=data_format)
+
     def augment(images, rng):
+        if data_format == "channels_first":
+            return np.moveaxis(changed(np.moveaxis(images, 1, -1), rng), -1, 1)
+        return changed(images, rng)
+
+    def changed(images, rng):
         n, height, width = images.shape[:3]
         angle = np.deg2rad(rng.uniform(-rotation_deg, rotation_deg, n))
         factor = 1 / rng.uniform(1 - scale, 1 + scale, n)

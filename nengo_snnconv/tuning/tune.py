@@ -11,6 +11,7 @@ from ..build.network import ConvNetwork, check_network, table
 from ..checks import check_counts, check_images, is_number, shown
 from ..evaluation import Evaluation
 from ..exceptions import ConversionError, SettingsError, TuningError
+from ..memory import MEMORY_MB
 from ..metrics import paired_interval
 from ..sweeps.grid import settings_of, text_of
 from ..sweeps.sweep import check_bench, checked_bench
@@ -190,8 +191,8 @@ def tune(
     n_jobs=None,
     dask=None,
     backend=None,
-    minibatch_size=200,
-    memory_mb=500,
+    minibatch_size=None,
+    memory_mb=MEMORY_MB,
     dt=0.001,
     progress=None,
 ):
