@@ -7,7 +7,7 @@ import numpy as np
 
 from ..events.statistics import event_statistics
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, evenly
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, evenly
 
 OFF, ON = BLUE, ORANGE
 # frames that are drawn of more
