@@ -94,7 +94,7 @@ def rescale(model, units, scales):
         if isinstance(layer, specs.Rectifier) or name == model.output:
             labels = _of_channels(units.labels[name])
             if name == model.output:
-                labels[:] = labels.max()  # it has one scale, also for entries that are zero
+                labels = np.full_like(labels, labels.max())  # it has one scale, also for entries that are zero
             declared[name] = (of_entry[labels] * before.get(name, 1.0)).tolist()
     return model.replace(arrays=arrays, metadata={**model.metadata, "scales": declared})
 
