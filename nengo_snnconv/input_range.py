@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from .checks import is_number, shown
 from .exceptions import ModelError, SettingsError
 from .model import layers as specs
 
@@ -53,8 +54,18 @@ def input_range(model):
     return low, high
 
 
+def check_input_range(given):
+    """Raise SettingsError where ``given`` is neither None nor two finite numbers, low and high."""
+    if given is None:
+        return
+    pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
+    if not (pair and all(map(is_number, given)) and -np.inf < given[0] <= given[1] < np.inf):
+        raise SettingsError(f"input_range must be the smallest and the largest input, got {shown(given)}")
+
+
 def needed_range(model, given=None):
     """Return (low, high) as ``given``, or else as the model tells; SettingsError where it does not."""
+    check_input_range(given)
     wanted = input_range(model) if given is None else given
     if wanted is None:
         raise SettingsError(

@@ -1,8 +1,6 @@
 """How many images are computed together: as many as fit into the memory that they may take."""
 
-import numbers
-
-from .exceptions import SettingsError
+from .checks import check_positive
 from .metrics import is_event_source
 from .model import layers as specs
 
@@ -31,8 +29,7 @@ def images_together(bytes_per_image, memory_mb=MEMORY_MB, most=MOST_TOGETHER):
     """
     if memory_mb is None:
         return most
-    if isinstance(memory_mb, bool) or not isinstance(memory_mb, numbers.Real) or not memory_mb > 0:
-        raise SettingsError(f"memory_mb must be a number above 0, got {memory_mb!r}")
+    check_positive(memory_mb=memory_mb)
     return int(max(1, min(most, memory_mb * 1e6 / max(bytes_per_image, 1))))
 
 

@@ -16,11 +16,10 @@ from .checks import (
     check_percentile,
     check_positive,
     check_progress,
-    is_number,
     shown,
 )
 from .exceptions import SettingsError
-from .input_range import needed_range, warn_of_range
+from .input_range import check_input_range, needed_range, warn_of_range
 from .memory import MEMORY_MB
 from .model import layers as specs
 from .passes import find_units, rescale
@@ -195,10 +194,7 @@ def _check(network, x, method, percentile, per, n_steps, input_range):
         if n_steps is None:
             raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
         check_counts(n_steps=n_steps)
-    if input_range is not None:
-        pair = isinstance(input_range, tuple | list | np.ndarray) and len(input_range) == 2
-        if not (pair and all(map(is_number, input_range)) and -np.inf < input_range[0] <= input_range[1] < np.inf):
-            raise SettingsError(f"input_range must be the smallest and the largest input, got {shown(input_range)}")
+    check_input_range(input_range)
     if method == "model":
         needed_range(network.model, input_range)
 

@@ -225,7 +225,7 @@ RUN = {
 }
 SOME_BACKEND = {
     "backend": BACKEND,
-    "minibatch_size": COUNT,
+    "minibatch_size": optional(COUNT),
     "memory_mb": optional(POSITIVE),
     "dt": POSITIVE,
     "progress": PROGRESS,
@@ -404,6 +404,7 @@ CASES = {
             "per": CHOICE,
             "x_max": optional(POSITIVE),
             "seed": SEED,
+            "memory_mb": POSITIVE,
             "progress": PROGRESS,
         },
     ),
@@ -420,8 +421,9 @@ CASES = {
             "percentile": PERCENTILE,
             "per": CHOICE,
             "bound_weights": FLAG,
-            "input_range": [None, 5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), (True, False), "ab", (0, 1, 2)],
-            "batch_size": COUNT,
+            "input_range": [5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), (True, False), "ab", (0, 1, 2)],
+            "batch_size": optional(COUNT),
+            "memory_mb": POSITIVE,
             "progress": PROGRESS,
         },
     ),
@@ -511,7 +513,10 @@ CASES = {
             "precision": [*CHOICE, "float16", None],
         },
     ),
-    "random_affine": ({}, {"rotation_deg": NOT_NEGATIVE, "scale": FRACTION, "shift": NOT_NEGATIVE}),
+    "random_affine": (
+        {},
+        {"rotation_deg": NOT_NEGATIVE, "scale": FRACTION, "shift": NOT_NEGATIVE, "data_format": CHOICE},
+    ),
     "train": (
         {"network": "<rectifying>", "x": x, "y": y},
         {
@@ -539,7 +544,10 @@ CASES = {
     ),
     "evaluate": ({"network": "<spiking>", "x": x, "y": y, "n_steps": 4}, {"network": NETWORK, **EVALUATE}),
     "evaluate in closed form": ({"network": "<ttfs>", "x": x, "y": y}, {**EVALUATE, "skip_steps": [-1, 1.0, True]}),
-    "record": ({"network": "<spiking>", "x": x}, {"network": NETWORK, **RUN, "potentials": FLAG}),
+    "record": (
+        {"network": "<spiking>", "x": x},
+        {"network": NETWORK, **RUN, "potentials": FLAG, "memory_mb": POSITIVE},
+    ),
     "diagnose": (
         {"network": "<spiking>", "x": x, "y": y},
         {
@@ -637,6 +645,7 @@ CASES = {
             "layer": ["other", 5, [], True],
             "n_steps": [0, -1, 2.5, "x", True, None, NAN, (), (4, 0), [[1], [2, 3]], (1j,)],
             "thresholds": [0, -1, "x", (), (1, NAN), (1, "x"), [[1], [2, 3]], 1.0, (1j,)],
+            "memory_mb": POSITIVE,
             "progress": PROGRESS,
         },
     ),
@@ -694,6 +703,7 @@ CASES = {
             "spikes": [None, 5, "x", x[0], np.full((3, *x[0].shape), NAN)],
             "steps": [5, (), (0,), (4,), (1.0,), "x", (None,)],
             "threshold": POSITIVE,
+            "data_format": CHOICE,
             "axes": [5, [], [1, 2]],
         },
     ),
@@ -759,6 +769,7 @@ CASES = {
             "data": [*CHOICE, None],
             "examples": COUNT,
             "seed": SEED,
+            "input_range": [5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), "ab", (0, 1, 2)],
         },
     ),
 }

@@ -49,6 +49,7 @@ def evaluation(classes=3, layers=2, steps=4, images=40):
     return SimpleNamespace(
         n_steps=steps,
         accuracy=(predictions == y).mean(axis=1),
+        step_predictions=predictions,
         ann_accuracy=0.9,
         moving=False,
         dt=0.001,

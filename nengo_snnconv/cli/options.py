@@ -52,7 +52,7 @@ def add_data(parser, role=""):
 def add_input_range(parser):
     parser.add_argument(
         "--input-range",
-        type=float,
+        type=finite,
         nargs=2,
         metavar=("LOW", "HIGH"),
         help="range of the pixels that the model was trained on (default: what its first layer says, such as 0 255 for "

@@ -65,7 +65,7 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     for file in (path, layout_file):
         if file.exists():
             raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
-    network = load(network_file)
+    images, network = load_dataset(data, train=1), load(network_file)
     # GuiNetwork refuses what is no network
     wanted = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
     code = SCRIPT.format(
@@ -77,7 +77,6 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
         examples=examples,
         images=_images_in(wanted),
     )
-    images = load_dataset(data, train=1)
     x_test = in_range(images.x_test, wanted)
     text = layout(GuiNetwork(network, x_test, images.y_test, images.class_names, examples))
     for file, content in ((layout_file, text), (path, code)):
