@@ -14,13 +14,12 @@ from .checks import (
     check_flags,
     check_optional_counts,
     check_percentile,
-    check_positive,
     check_progress,
     shown,
 )
 from .exceptions import SettingsError
 from .input_range import check_input_range, needed_range, warn_of_range
-from .memory import MEMORY_MB
+from .memory import MEMORY_MB, images_together
 from .model import layers as specs
 from .passes import find_units, rescale
 from .passes.rescale import distinct
@@ -117,7 +116,7 @@ class Normalizer:
 
     def __init__(self, network, x=None, *, batch_size=None, memory_mb=MEMORY_MB, progress=None):
         check_optional_counts(batch_size=batch_size)
-        check_positive(memory_mb=memory_mb)
+        images_together(1, memory_mb)  # raises where it is no amount of memory
         check_progress(progress)
         self.network, self.x = network, x
         self.measuring = {"batch_size": batch_size, "memory_mb": memory_mb, "progress": progress}

@@ -214,11 +214,10 @@ class TestBatches:
         assert images_together(1e12, 500) == 1
         assert images_together(1e6, 500, most=7) == 7
         assert images_together(1e12, None) == 200
-        assert images_together(1e6, float("inf")) == 200
 
     @pytest.mark.parametrize("memory_mb", [0, -1, float("nan"), "500", True])
     def test_what_is_no_memory(self, memory_mb):
-        with pytest.raises(SettingsError, match="memory_mb must be a number above 0"):
+        with pytest.raises(SettingsError, match="memory_mb must be above 0"):
             snc.normalize(snc.convert(small_cnn()), np.ones((2, 6, 6, 2)), memory_mb=memory_mb)
 
     @pytest.mark.parametrize(("name", "shape"), PRESETS.items())

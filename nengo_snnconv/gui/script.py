@@ -8,7 +8,7 @@ from ..build.storage import load
 from ..checks import check_counts, check_paths, check_seed
 from ..datasets import load_dataset
 from ..exceptions import SettingsError
-from ..input_range import UNIT, in_range, needed_range
+from ..input_range import UNIT, check_input_range, in_range, needed_range
 from .layout import layout
 from .network import GuiNetwork
 
@@ -57,6 +57,7 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     """
     check_paths(path=path, network_file=network_file)
     check_counts(examples=examples)
+    check_input_range(input_range)
     check_seed(seed, optional=True)
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
