@@ -11,7 +11,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
-    ("_version", "exceptions", "atomic", "progress", "interrupts", "compat", "machine"),
+    ("_version", "exceptions", "atomic", "ordinary", "strict_json", "printable")
+    + ("progress", "interrupts", "compat", "machine"),
     ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")

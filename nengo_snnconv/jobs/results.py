@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from ..exceptions import FileFormatError, SettingsError
-from ..model.files import read_arrays, write_arrays
+from ..model.archive import read_arrays, write_arrays
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

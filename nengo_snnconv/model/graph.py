@@ -6,6 +6,7 @@ import types
 import numpy as np
 
 from ..exceptions import ModelError
+from . import limits
 from .layers import Input, Layer, Rectifier
 
 
@@ -33,8 +34,9 @@ class Model:
     Raises
     ------
     ModelError
-        If names are not unique, an input is missing, shapes do not fit, or an array is missing, is not
-        needed, has the wrong shape or holds NaN or infinity.
+        If names are not unique, an input is missing, shapes do not fit, a layer or the model is larger than what is
+        built (``model.limits``), or an array is missing, is not needed, has the wrong shape, holds no numbers, or holds
+        NaN or infinity.
     """
 
     def __init__(self, layers, arrays, output=None, metadata=None):
@@ -43,12 +45,20 @@ class Model:
         self.output = layers[-1].name if output is None else output
         if self.output not in self.layers:
             raise ModelError(f"the output layer {self.output!r} does not exist; there are {list(self.layers)}")
-        shapes, array_shapes = {}, {}
+        shapes, array_shapes, n_entries = {}, {}, 0
         for layer in layers:
             shapes_in = [shapes[name] for name in layer.inputs]
-            shapes[layer.name] = layer.output_shape(*shapes_in)
-            for name, shape in layer.array_shapes(*shapes_in).items():
-                array_shapes[f"{layer.name}/{name}"] = shape
+            shapes[layer.name] = shape = layer.output_shape(*shapes_in)
+            limits.check_rank(layer, shape)
+            limits.check_entries(layer, "an output", *shape)
+            n_entries += math.prod(shape) + sum(map(math.prod, shapes_in)) + layer.workspace(*shapes_in)
+            if n_entries > limits.ENTRIES_OF_MODEL:
+                raise ModelError(
+                    f"the layers up to {layer.name!r} make and read more than {limits.ENTRIES_OF_MODEL:,} entries, the "
+                    "most that are built: use smaller inputs, or convert a part of the model"
+                )
+            for name, array_shape in layer.array_shapes(*shapes_in).items():
+                array_shapes[f"{layer.name}/{name}"] = array_shape
         self.shapes = types.MappingProxyType(shapes)
         self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
         self.metadata = types.MappingProxyType(dict(metadata or {}))
@@ -106,6 +116,11 @@ class Model:
 
 
 def _by_name(layers):
+    if len(layers) > limits.LAYERS:
+        raise ModelError(f"a model has at most {limits.LAYERS:,} layers, got {len(layers):,}")
+    n_read = sum(len(layer.inputs) for layer in layers if isinstance(layer, Layer))
+    if n_read > limits.INPUTS:
+        raise ModelError(f"the layers of a model have at most {limits.INPUTS:,} inputs together, got {n_read:,}")
     by_name = {}
     for layer in layers:
         if not isinstance(layer, Layer):
@@ -130,9 +145,17 @@ def _checked_arrays(arrays, shapes):
         raise ModelError(f"no layer needs these arrays: {', '.join(sorted(foreign))}")
     checked = {}
     for name, shape in shapes.items():
-        array = np.array(arrays[name], dtype=np.float32)
-        if array.shape != shape:
-            raise ModelError(f"array {name!r} must have shape {shape}, got {array.shape}")
+        given = np.asarray(arrays[name])
+        if given.shape != shape:
+            raise ModelError(f"array {name!r} must have shape {shape}, got {given.shape}")
+        # bfloat16, which is no type of NumPy's own, has the kind "V"
+        if given.dtype.kind not in "biufV" or given.dtype.names is not None:
+            raise ModelError(f"array {name!r} must hold real numbers, got {given.dtype}")
+        with np.errstate(over="ignore"):  # what overflows is infinity, which is refused below
+            try:
+                array = np.array(given, dtype=np.float32)
+            except (TypeError, ValueError) as error:
+                raise ModelError(f"array {name!r} must hold real numbers, got {given.dtype}") from error
         if not np.isfinite(array).all():
             raise ModelError(f"array {name!r} holds NaN or infinity: the training that made it diverged")
         array.flags.writeable = False

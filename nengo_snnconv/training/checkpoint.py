@@ -6,7 +6,8 @@ import numpy as np
 
 from ..build.storage import settings_to_json
 from ..exceptions import SettingsError
-from ..model.files import model_to_json, read_arrays, write_arrays
+from ..model.archive import read_arrays, write_arrays
+from ..model.files import model_to_json
 
 
 class Checkpoint:
