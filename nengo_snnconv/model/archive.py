@@ -3,6 +3,7 @@
 A file is data, which may be damaged or hostile: what it says of its sizes is checked before memory is taken for it.
 """
 
+import errno
 import json
 import math
 import zipfile
@@ -76,7 +77,7 @@ def read_arrays(path):
                 members = _members(archive, _size(file))
                 description = _description(path, archive, members.pop(DESCRIPTION, None))
                 arrays = {name: _array(archive, member) for name, member in members.items()}
-        except (FileFormatError, OSError):
+        except FileFormatError:
             raise
         except _Damage as damage:
             raise FileFormatError(f"{path} is damaged: {damage}; copy or make it again") from damage
@@ -84,7 +85,10 @@ def read_arrays(path):
             raise FileFormatError(
                 f"{path} needs more memory than there is: close other programs, or try it on a larger machine"
             ) from error
-        except Exception as error:  # damage makes the parsers of zip and .npy raise whatever they meet
+        except Exception as error:
+            # damage makes the parsers of zip and .npy raise whatever they meet, as EINVAL for a place before the file
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise
             raise FileFormatError(f"{path} is damaged or was cut short ({error}): copy or make it again") from error
     return description, arrays
 
