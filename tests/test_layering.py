@@ -13,7 +13,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 ROOMS = [
     ("_version", "exceptions", "atomic", "ordinary", "strict_json", "printable")
     + ("progress", "interrupts", "compat", "machine"),
-    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "counting") + ("events", "inputs"),
+    ("model", "keras_reader", "passes", "encoding", "datasets", "metrics", "checks", "kept_kernels", "counting")
+    + ("events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "calibration", "normalization")
     + ("simulator", "loihi_synapses", "loihi_emulator", "backends", "runner", "tally", "operations")
