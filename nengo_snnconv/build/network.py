@@ -9,6 +9,7 @@ import nengo
 
 from ..compat import tf
 from ..exceptions import SettingsError
+from ..printable import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,5 +181,6 @@ def reading_table(reading):
 
 def table(rows):
     """Rows of cells as text with aligned columns."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -9,14 +9,15 @@ from ..exceptions import SettingsError
 from .layout import layout
 from .network import GuiNetwork
 
+# Names go into it as Python literals only: those of files may hold anything
 SCRIPT = '''\
-"""Shows {name} in Nengo GUI: start it with "nengo {script}"."""
+"""Shows a network in Nengo GUI: start it with the command nengo and the name of this file."""
 
 import nengo_snnconv as snc
 
 network = snc.load({network!r}){reseeded}
 data = snc.load_dataset({data!r}, train=1)  # only the test images are shown
-model = snc.GuiNetwork(network, data.x_test, data.y_test, data.class_names, examples={examples})
+model = snc.GuiNetwork(network, data.x_test, data.y_test, data.class_names, examples={examples!r})
 '''
 
 
@@ -56,16 +57,17 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     for file in (path, layout_file):
         if file.exists():
             raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
+    images, network = load_dataset(data, train=1), load(network_file)
+    model = GuiNetwork(network, images.x_test, images.y_test, images.class_names, examples)
+    if seed is not None:
+        network.rebuild(seed=seed)  # refuses what is no seed
+    text = layout(model)
     code = SCRIPT.format(
-        name=network_file.name,
-        script=path.name,
         network=str(network_file.resolve()),
-        reseeded="" if seed is None else f".rebuild(seed={seed})",
-        data=data,
-        examples=examples,
+        reseeded="" if seed is None else f".rebuild(seed={int(seed)})",
+        data=str(data),
+        examples=int(examples),
     )
-    images = load_dataset(data, train=1)
-    text = layout(GuiNetwork(load(network_file), images.x_test, images.y_test, images.class_names, examples))
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)

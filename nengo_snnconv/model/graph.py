@@ -6,6 +6,7 @@ import types
 import numpy as np
 
 from ..exceptions import ModelError
+from ..printable import printable
 from . import limits
 from .layers import Input, Layer, Rectifier
 
@@ -103,7 +104,7 @@ class Model:
         rows = [("layer", "type", "output shape", "parameters")]
         for name, layer in self.layers.items():
             n_parameters = sum(array.size for array in self.arrays_of(name).values())
-            rows.append((name, type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
+            rows.append((printable(name), type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
 

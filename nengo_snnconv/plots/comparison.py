@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from .figures import Figure, ink, series_style
+from .figures import Figure, ink, legend_name, series_style
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
@@ -31,7 +31,7 @@ def plot_comparison(comparison, axes=None):
             for key, style, label in ((name, "--", None), (f"val_{name}", "-", each.name)):
                 values = factor * np.asarray(each.history[key], float)
                 epochs = np.arange(1, len(values) + 1)
-                ax.plot(epochs, values, style, label=label, **look)
+                ax.plot(epochs, values, style, label=label and legend_name(label), **look)
     for ax, title, unit in zip(axes[:2], ("CNN", "SNNs"), ("cross-entropy", "squared error of rates"), strict=True):
         ax.set(title=f"Loss of {title}", ylabel=unit, yscale="log")
         ax.yaxis.set_major_formatter(_Plain())

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .figures import BLUE, GREY, ORANGE, Figure, ink
+from .figures import BLUE, GREY, ORANGE, Figure, ink, plain
 
 RED = "#c53030"
 # those of Okabe & Ito (2008), told apart with any colour vision
@@ -74,7 +74,7 @@ def _draw_accuracy(ax, diagnosis):
         for value, loss in zip(values, losses, strict=True)
     ]
     ax.bar_label(bars, labels, padding=3, fontsize=8)
-    ax.set_yticks(places, names)
+    ax.set_yticks(places, list(map(plain, names)))
     ax.invert_yaxis()
     ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy in %")
     ax.set_title("Accuracy if the ANN went on behind the layer", fontsize=10)
@@ -91,7 +91,7 @@ def _draw_causes(ax, layers):
     ax.plot(
         [100 * layer.error for layer in layers], places, "D", ms=5, mew=1.2, mfc="white", mec=ink(), label="whole error"
     )
-    ax.set_yticks(places, [layer.name for layer in layers])
+    ax.set_yticks(places, [plain(layer.name) for layer in layers])
     ax.invert_yaxis()
     ax.set_xlim(left=0)
     ax.set_xlabel("% of the activity (root mean square of each)")
@@ -111,7 +111,7 @@ def _draw_pairs(ax, layer, at_fault):
         ax.axhline(layer.largest_output, color=RED, ls=":", lw=1.2)
     ax.plot(ann, rates, ".", ms=2, alpha=0.35, color=BLUE, rasterized=True)
     ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="ANN", ylabel="with spikes")
-    ax.set_title(f"{layer.name}\n{100 * layer.error:.0f} % off", fontsize=9)
+    ax.set_title(f"{plain(layer.name)}\n{100 * layer.error:.0f} % off", fontsize=9)
     if at_fault:
         ax.title.set(color=RED, fontweight="bold")
     ax.tick_params(labelsize=7)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, series_style, single_axes
+from .figures import BLUE, GREY, ORANGE, Figure, legend_name, plain, series_style, single_axes
 
 
 def plot_history(history, axes=None):
@@ -94,11 +94,11 @@ def plot_accuracies(evaluations, axes=None):
         axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="with rates (ANN)")
     for number, (name, evaluation) in enumerate(evaluations.items()):
         steps, style = np.arange(1, evaluation.n_steps + 1), series_style(number)
-        axes[0].plot(steps, 100 * evaluation.accuracy, label=name, **style)
+        axes[0].plot(steps, 100 * evaluation.accuracy, label=legend_name(name), **style)
         if len(anns) > 1:
             axes[0].axhline(100 * evaluation.ann_accuracy, color=style["color"], ls="--")
         loss = 100 * (evaluation.ann_accuracy - evaluation.accuracy)
-        axes[1].plot(steps, loss, label=name, **style)
+        axes[1].plot(steps, loss, label=legend_name(name), **style)
     one_image = 100 / max(len(evaluation.y) for evaluation in evaluations.values())
     axes[1].set_yscale("symlog", linthresh=one_image)
     axes[1].yaxis.set_major_formatter("{x:g}")
@@ -122,7 +122,7 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     """
     counts = evaluation.confusion(step)
     n_classes = len(counts)
-    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+    names = [plain(name) for name in (range(n_classes) if class_names is None else class_names)]
     ax = single_axes(axes, (1.6 + 0.45 * n_classes, 1.2 + 0.45 * n_classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # the square root makes single mistakes visible beside hundreds of hits
@@ -150,7 +150,7 @@ def plot_spike_counts(evaluation, axes=None):
             1, 2, sharey=True
         )
     layers = list(evaluation.layers.values())
-    names = [f"{layer.name}\n{layer.n_neurons:,} neurons" for layer in layers]
+    names = [f"{plain(layer.name)}\n{layer.n_neurons:,} neurons" for layer in layers]
     spikes, silent = axes
     bars = spikes.barh(names, [layer.spikes_per_neuron for layer in layers], color=BLUE)
     # the steps of frames are of no length of their own

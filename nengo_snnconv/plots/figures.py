@@ -5,6 +5,8 @@ import io
 import matplotlib.figure
 import numpy as np
 
+from ..printable import printable
+
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 # that of Okabe & Ito (2008), which no kind of colour vision takes for orange
 GREEN = "#009e73"
@@ -74,3 +76,13 @@ def draw_picture(ax, picture, low, high):
 def _middle(picture):
     """The middle slice of a volume; a picture as it is."""
     return picture[len(picture) // 2] if picture.ndim == 4 else picture
+
+
+def plain(name):
+    """Return a name as text for matplotlib, which would draw what stands between dollars as a formula."""
+    return printable(str(name)).replace("$", r"\$")
+
+
+def legend_name(name):
+    """Return a name for a legend, from which matplotlib would leave out those that begin with an underscore."""
+    return f" {plain(name)}" if str(name).startswith("_") else plain(name)

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, single_axes
+from .figures import BLUE, GREY, ORANGE, Figure, plain, single_axes
 
 
 def plot_spike_times(network, evaluation, axes=None):
@@ -52,7 +52,7 @@ def plot_spike_times(network, evaluation, axes=None):
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (name, layer) in zip(axes, panels.items(), strict=True):
         _draw_times(ax, layer, sent[name] * stage_steps, stage_steps)
-        ax.set_title(f"{name}: {_spiking(layer)} spike", loc="left", fontsize=9)
+        ax.set_title(f"{plain(name)}: {_spiking(layer)} spike", loc="left", fontsize=9)
         ax.set(xlim=(0.5, evaluation.n_steps + 0.5), ylim=(0, None))
         ax.set_ylabel("% a step", fontsize=8)
     steps = f"time step ({1000 * evaluation.dt:g} ms); a line is the end of a stage of {stage_steps}"
@@ -113,7 +113,7 @@ def plot_operations(efficiency, axes=None):
             fontsize=9,
         )
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
-    ax.set_yticks(places, rows)
+    ax.set_yticks(places, list(map(plain, rows)))
     ax.set(xscale="log", xlabel="operations for an image", ylim=(len(rows) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.grid(axis="x", alpha=0.3)
@@ -157,6 +157,6 @@ def plot_threshold_errors(errors, axes=None):
     ax.xaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_major_formatter("{x:g}")
     ax.grid(alpha=0.3, which="both")
-    ax.set_title(f"{errors.layer}: rounding and clipping (root mean square)", fontsize=11)
+    ax.set_title(f"{plain(errors.layer)}: rounding and clipping (root mean square)", fontsize=11)
     ax.legend(fontsize=8, loc="lower left")
     return ax

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..exceptions import SettingsError
 from .events import event_colours
-from .figures import BLUE, GREY, ORANGE, Figure, draw_input, draw_picture
+from .figures import BLUE, GREY, ORANGE, Figure, draw_input, draw_picture, plain
 
 # so many classes have room for their names beside a raster, and beside curves
 NAMED, LABELLED = 20, 10
@@ -40,7 +40,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     unit, step = ("time step", 1) if moving else ("time in ms", 1000 * recording.dt)
     times = step * np.arange(1, n_steps + 1)
     time_axis = {"xlim": (times[0] / 2, times[-1] + times[0] / 2), "xlabel": unit}
-    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+    names = [plain(name) for name in (range(n_classes) if class_names is None else class_names)]
 
     picture = recording.images[image]
     if moving and picture.shape[2] <= 2:
@@ -59,7 +59,7 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
             shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
             _draw_raster(ax, spikes[image], shown, times)
             ax.set_ylabel(f"{len(shown)} of them" if len(shown) < len(active) else "neurons")
-        ax.set(title=f"{name}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
+        ax.set(title=f"{plain(name)}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]

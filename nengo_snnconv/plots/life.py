@@ -5,7 +5,7 @@ import numpy as np
 
 from ..exceptions import SettingsError
 from . import panels
-from .figures import CLASSES, Figure, draw_input
+from .figures import CLASSES, Figure, draw_input, plain
 from .panels import TRACED, Moving, evenly, moving_title
 
 # inches
@@ -235,10 +235,10 @@ def _map_counts(maps, spikes):
 
 def _map_title(name, shape, n_shown):
     if len(shape) == 1:
-        return f"{name}: {shape[0]:,} neurons"
+        return f"{plain(name)}: {shape[0]:,} neurons"
     size = "×".join(map(str, shape[:-1]))
     of = f"{n_shown} of {shape[-1]}" if n_shown < shape[-1] else f"{n_shown}"
-    return f"{name}: {of} maps of {size}" + (", middle slice" if len(shape) == 4 else "")
+    return f"{plain(name)}: {of} maps of {size}" + (", middle slice" if len(shape) == 4 else "")
 
 
 def _traced(neurons, spikes):
@@ -266,7 +266,7 @@ def _class_names(class_names, n_classes):
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
     if len(names) != n_classes:
         raise SettingsError(f"class_names must hold {n_classes} names, one for each score, got {len(names)}")
-    return [str(name).replace("$", r"\$") for name in names]  # what stands between dollars would be drawn as a formula
+    return [plain(name) for name in names]
 
 
 def _check(recording, image, true_class, layers, max_maps, max_neurons):
