@@ -228,8 +228,8 @@ def _download(name, source, file, md5):
         for member in archive.getmembers():
             if pathlib.PurePosixPath(member.name).name in source.files and member.isfile():
                 target = cache / pathlib.PurePosixPath(member.name).name
-                with atomic_write(target) as file:
-                    file.write(archive.extractfile(member).read())
+                with atomic_write(target) as written:
+                    written.write(archive.extractfile(member).read())
     return cache / file
 
 

@@ -89,7 +89,8 @@ def read_arrays(path):
             # damage makes the parsers of zip and .npy raise whatever they meet, as EINVAL for a place before the file
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
-            raise FileFormatError(f"{path} is damaged or was cut short ({error}): copy or make it again") from error
+            reason = " ".join(str(error).split())[:150]
+            raise FileFormatError(f"{path} is damaged or was cut short ({reason}): copy or make it again") from error
     return description, arrays
 
 
