@@ -7,13 +7,14 @@ import numba
 import numpy as np
 
 from .exceptions import SettingsError
+from .kept_kernels import kept_njit
 
 THREADS = min(4, os.cpu_count() or 1)
 # with its types, so that it is compiled now; tensors are arrays that cannot be written
 LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
 
 
-@numba.njit([(LEVELS, numba.int64[::1], numba.int64[::1])], nogil=True, cache=True)
+@kept_njit(signatures=[(LEVELS, numba.int64[::1], numba.int64[::1])], nogil=True)
 def _count(levels, spikes, histogram):
     for image in range(levels.shape[0]):
         for unit in range(levels.shape[1]):

@@ -10,8 +10,10 @@ import zlib
 
 import numpy as np
 
+from .atomic import atomic_write
 from .checks import is_whole, shown
 from .exceptions import DatasetError, SettingsError
+from .ordinary import open_ordinary
 
 ENVIRONMENT_VARIABLE = "NENGO_SNNCONV_DATA"
 DIGITS = pathlib.Path(__file__).parent / "data" / "digits.npz"
@@ -139,8 +141,7 @@ def load_dataset(name, *, train=None, test=None):
     if not isinstance(name, str):
         raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}")
     if name == "digits":
-        with np.load(DIGITS, allow_pickle=False) as archive:
-            arrays = [archive[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+        arrays = _read_digits()
         class_names = _NUMERALS
     elif name in _SOURCES:
         source = _SOURCES[name]
@@ -166,6 +167,15 @@ def check_parts(**counts):
     for name, count in counts.items():
         if count is not None and not is_whole(count):
             raise SettingsError(f"{name} must be a whole number of items, got {shown(count)}")
+
+
+def _read_digits():
+    names = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with open_ordinary(DIGITS, DatasetError) as file, np.load(file, allow_pickle=False) as archive:
+            return [archive[name] for name in names]
+    except Exception as error:  # damage makes the parsers of zip and .npy raise whatever they meet
+        raise DatasetError(f"data set 'digits': {DIGITS} is damaged ({error}); install nengo_snnconv again") from error
 
 
 def _first(array, count, argument):
@@ -202,7 +212,7 @@ def _locate(name, source, file, md5):
 
 def _md5(path):
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as stream:
+    with open_ordinary(path, DatasetError) as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -229,7 +239,8 @@ def _download(name, source, file, md5):
         for member in archive.getmembers():
             if pathlib.PurePosixPath(member.name).name in source.files and member.isfile():
                 target = cache / pathlib.PurePosixPath(member.name).name
-                target.write_bytes(archive.extractfile(member).read())
+                with atomic_write(target) as written:
+                    written.write(archive.extractfile(member).read())
     return cache / file
 
 

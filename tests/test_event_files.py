@@ -241,7 +241,7 @@ class TestCache:
         with pytest.raises(snc.DatasetError, match="outside of a sensor of 20 x 20 pixels"):
             ev.read_recordings(folder, (20, 20))
 
-    @pytest.mark.parametrize("kind", ["events", "lengths"])
+    @pytest.mark.parametrize("kind", ["events", "index"])
     @pytest.mark.parametrize(
         "damage",
         [
@@ -250,6 +250,8 @@ class TestCache:
             lambda data: b"",
             lambda data: data[:12] + b"((((" + data[16:],
             lambda data: data.replace(b"u1", b"u8", 1).replace(b"<i8", b"<M8", 1),
+            lambda data: data[:150] + bytes([data[150] ^ 1]) + data[151:],
+            lambda data: data[:-3] + bytes([data[-3] ^ 128]) + data[-2:],
         ],
     )
     def test_damage_is_mended(self, folder, recordings, reads, user_cache, kind, damage):
@@ -262,9 +264,19 @@ class TestCache:
         assert len(reads) == 24
         assert path.read_bytes() == whole
 
+    def test_any_flipped_bit_is_mended(self, folder, recordings, reads, user_cache, rng):
+        ev.read_recordings(folder)
+        for path in user_cache.iterdir():
+            whole = path.read_bytes()
+            for place in rng.integers(0, len(whole), 40):
+                path.unlink()
+                path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
+                assert_equal(ev.read_recordings(folder), recordings)
+        assert len(reads) > 12 * 60  # blanks of headers do not matter
+
     def test_impossible_lengths_are_mended(self, folder, recordings, user_cache):
         ev.read_recordings(folder)
-        (path,) = user_cache.glob("*-lengths.npy")
+        (path,) = user_cache.glob("*-index.npy")
         np.save(path, np.load(path) + 1)
         assert_equal(ev.read_recordings(folder), recordings)
 

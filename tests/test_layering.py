@@ -11,9 +11,10 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
 
 # the rooms from the ground up; within a room, a module may import those before it
 ROOMS = [
-    ("_version", "exceptions", "atomic", "progress", "interrupts", "compat", "machine"),
+    ("_version", "exceptions", "atomic", "ordinary", "strict_json", "printable")
+    + ("progress", "interrupts", "compat", "machine"),
     ("checks", "model", "keras_reader", "passes", "encoding", "datasets", "metrics", "input_range", "memory")
-    + ("counting", "events", "inputs"),
+    + ("kept_kernels", "counting", "events", "inputs"),
     ("neurons", "build"),
     ("conversion", "presets", "training", "histograms", "calibration", "normalization")
     + ("simulator", "loihi_synapses", "loihi_emulator", "backends", "runner", "tally", "operations")

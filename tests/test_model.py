@@ -9,7 +9,7 @@ from models import branched, make, small_cnn
 from nengo_snnconv import FileFormatError, ModelError
 from nengo_snnconv.build.keras_layers import keras_layer
 from nengo_snnconv.compat import tf
-from nengo_snnconv.model import Model, files, read_model, write_model
+from nengo_snnconv.model import Model, archive, files, read_model, write_model
 from nengo_snnconv.model import layers as specs
 
 
@@ -258,9 +258,9 @@ class TestFiles:
 
     def test_holds_no_pickle(self, tmp_path):
         write_model(tmp_path / "m.npz", small_cnn())
-        with np.load(tmp_path / "m.npz", allow_pickle=False) as archive:
-            assert all(archive[name].dtype != object for name in archive.files)
-            assert json.loads(archive[files.DESCRIPTION].tobytes())["format"] == "nengo_snnconv"
+        with np.load(tmp_path / "m.npz", allow_pickle=False) as opened:
+            assert all(opened[name].dtype != object for name in opened.files)
+            assert json.loads(opened[archive.DESCRIPTION].tobytes())["format"] == "nengo_snnconv"
 
     def test_missing(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no file"):
@@ -301,7 +301,7 @@ class TestFiles:
         "save",
         [
             lambda path: np.savez(path, a=np.ones(3)),
-            lambda path: np.savez(path, **{files.DESCRIPTION: np.frombuffer(b'{"format": "other"}', np.uint8)}),
+            lambda path: np.savez(path, **{archive.DESCRIPTION: np.frombuffer(b'{"format": "other"}', np.uint8)}),
             lambda path: np.savez(path, a=np.array([{}], dtype=object)),
         ],
     )
@@ -311,7 +311,7 @@ class TestFiles:
             read_model(tmp_path / "m.npz")
 
     def test_newer_version(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(files, "VERSION", files.VERSION + 1)
+        monkeypatch.setattr(archive, "VERSION", archive.VERSION + 1)
         write_model(tmp_path / "m.npz", small_cnn())
         monkeypatch.undo()
         with pytest.raises(FileFormatError, match="newer nengo_snnconv"):
@@ -321,7 +321,7 @@ class TestFiles:
         model = small_cnn()
         description = {"model": files.model_to_json(model)}
         arrays = {f"model/{name}": array for name, array in model.arrays.items() if name != "conv/bias"}
-        files.write_arrays(tmp_path / "m.npz", description, arrays)
+        archive.write_arrays(tmp_path / "m.npz", description, arrays)
         with pytest.raises(FileFormatError, match="damaged.*missing: conv/bias"):
             read_model(tmp_path / "m.npz")
 

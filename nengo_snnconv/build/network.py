@@ -10,6 +10,7 @@ from ..checks import check_seed
 from ..compat import tf
 from ..exceptions import SettingsError, listed
 from ..model import Model
+from ..printable import printable
 from .edits import Snapshot, check_unedited, warn_of_intruders
 from .keras_layers import keras_name
 
@@ -195,5 +196,6 @@ def reading_table(reading):
 
 def table(rows):
     """Rows of cells as text with aligned columns."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -9,8 +9,10 @@ from nengo.params import FrozenObject
 
 from ..checks import check_paths
 from ..compat import nengo_dl
-from ..exceptions import ConversionError, FileFormatError, SnnConvError
+from ..exceptions import ConversionError, FileFormatError, SettingsError
 from ..model import Model, read_model, write_model
+from ..model.files import DAMAGE, what
+from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .edits import warn_of_intruders
@@ -79,16 +81,31 @@ def load(path):
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If it is damaged, is not one of ours, or was written by a newer version.
+        If it is damaged, is not one of ours, was written by a newer version, or describes a network larger than what is
+        built.
     """
     check_paths(path=path)
     model, sections = read_model(path)
     if "network" not in sections:
         return model
     try:
-        return ConvNetwork(model, settings_from_json(sections["network"]))
-    except (KeyError, TypeError, ValueError, AttributeError, SnnConvError) as error:
-        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({error})") from error
+        settings = settings_from_json(sections["network"])
+        _check(settings, model)
+        return ConvNetwork(model, settings)
+    except DAMAGE as error:
+        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({what(error)})") from error
+
+
+def _check(settings, model):
+    """Raise ModelError or SettingsError for settings that would fail only when the network is run."""
+    if not isinstance(settings.neuron_type, nengo.neurons.NeuronType):
+        raise SettingsError(f"neuron_type must be a Nengo neuron type, got {settings.neuron_type!r}")
+    check_steps(getattr(settings.neuron_type, "n_steps", 1))
+    if not all(isinstance(name, str) for name in settings.probe_layers):
+        raise SettingsError(f"probe_layers must hold names of layers, got {settings.probe_layers!r}")
+    rng = np.random.RandomState(0)
+    for name in model.neurons:
+        settings.neuron_type.make_state(model.size(name), rng)
 
 
 def settings_to_json(settings):

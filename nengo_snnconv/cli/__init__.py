@@ -10,6 +10,7 @@ import warnings
 
 from .._version import __version__
 from ..exceptions import SnnConvError
+from ..printable import PrintableStream, printable
 from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training, tuning
 from .options import check_writable
 
@@ -27,7 +28,7 @@ def main(arguments=None):
     try:
         if options.json:
             check_writable(options.json)
-        with _warnings_in_one_line(options.command):
+        with _warnings_in_one_line(options.command), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             figures = options.run(options)
         if options.json:
             from ..atomic import atomic_write
@@ -48,7 +49,7 @@ def main(arguments=None):
 def _fail(options, error, message, code):
     if options.debug:
         raise error
-    print(f"nengo-snnconv {options.command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"nengo-snnconv {options.command}: {' '.join(message.split())}", file=PrintableStream(sys.stderr))
     return code
 
 
@@ -57,7 +58,7 @@ def _warnings_in_one_line(command):
     """Print warnings without the line of our code that they come from."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: (
-        f"nengo-snnconv {command}: warning: {' '.join(str(message).split())}\n"
+        f"nengo-snnconv {command}: warning: {printable(' '.join(str(message).split()))}\n"
     )
     try:
         yield

@@ -1,6 +1,7 @@
 """The command gui: a saved network in Nengo GUI."""
 
 import pathlib
+import re
 import tempfile
 
 from .options import add_command, add_data, add_input_range, check_distinct, positive
@@ -57,7 +58,9 @@ def gui(options):
         print(f"{'start it with':<26} nengo {options.write_script}")
         return {**figures, "script": str(options.write_script)}
     with tempfile.TemporaryDirectory(prefix="nengo-snnconv-") as folder:
-        script = pathlib.Path(folder) / f"{options.network.name.split('.')[0]}.py"
+        # Nengo GUI shows the name of the script, as HTML
+        name = re.sub(r"\W+", "-", options.network.name.split(".")[0], flags=re.ASCII).strip("-") or "network"
+        script = pathlib.Path(folder) / f"{name}.py"
         write(script)
         serve(script, options.port, not options.no_browser)
     return figures

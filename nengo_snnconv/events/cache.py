@@ -1,13 +1,23 @@
-"""The events of a folder in the user's cache, mapped from there when they are needed again."""
+"""The events of a folder in the user's cache, mapped from there when they are needed again.
 
+An entry is two files: the events, in a slot for each recording, and an index of pairs: number of events of a recording,
+checksum of its slot.  The last pair is 0 and the checksum of those before.  Where a checksum is wrong, as when a disk
+has lost a bit, all recordings are read again.
+"""
+
+import concurrent.futures
 import contextlib
 import hashlib
 import warnings
+import zlib
 
 import numpy as np
 
 from ..atomic import atomic_write
 from .event import EVENT
+
+# Threads that compute checksums, and slots that each of them takes at a time
+_CHECKERS, _CHUNK = 4, 500
 
 
 def cached(folder, key, slots, read):
@@ -35,8 +45,8 @@ def cached(folder, key, slots, read):
 
     place = pooch.os_cache("nengo_snnconv") / "events"
     of_folder = _digest(folder)
-    entry = f"{of_folder}-{_digest([EVENT, key])}"
-    paths = place / f"{entry}-events.npy", place / f"{entry}-lengths.npy"
+    entry = f"{of_folder}-{_digest(['checksums', EVENT, key])}"
+    paths = place / f"{entry}-events.npy", place / f"{entry}-index.npy"
     found = _open(*paths, slots)
     if found is None and _store(*paths, slots, read):
         found = _open(*paths, slots)
@@ -50,21 +60,41 @@ def _digest(value):
     return hashlib.blake2b(repr(value).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _open(events_path, lengths_path, slots):
+def _open(events_path, index_path, slots):
     """What is stored, or None if nothing is or it is damaged."""
     try:
         events = np.asarray(np.load(events_path, mmap_mode="r", allow_pickle=False))
-        lengths = np.load(lengths_path, allow_pickle=False)
+        index = np.load(index_path, allow_pickle=False)
     except Exception:  # damage makes NumPy's parser of headers raise whatever it meets
         return None
     whole = (events.shape, events.dtype) == ((slots.sum(),), EVENT)
-    whole = whole and (lengths.shape, lengths.dtype) == (slots.shape, np.int64)
-    return (events, lengths) if whole and np.all((lengths >= 0) & (lengths <= slots)) else None
+    whole = whole and (index.shape, index.dtype) == ((len(slots) + 1, 2), np.int64)
+    if not (whole and index[-1].tolist() == [0, zlib.crc32(index[:-1].tobytes())]):
+        return None
+    lengths, checksums = np.ascontiguousarray(index[:-1, 0]), index[:-1, 1]
+    if np.any((lengths < 0) | (lengths > slots)) or not np.array_equal(_checksums(events, slots), checksums):
+        return None
+    return events, lengths
 
 
-def _store(events_path, lengths_path, slots, read):
-    """Store the events, slot by slot, then the lengths, which make the entry complete; whether it could be done."""
-    lengths = []
+def _checksums(events, slots):
+    """The CRC-32 of each slot, (files,)."""
+    stops = np.cumsum(slots) * EVENT.itemsize
+    starts = stops - slots * EVENT.itemsize
+    contents = memoryview(events.view(np.uint8)) if len(events) else b""
+
+    def of_chunk(first):
+        chunk = slice(first, first + _CHUNK)
+        return [zlib.crc32(contents[i:j]) for i, j in zip(starts[chunk], stops[chunk], strict=True)]
+
+    with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as pool:
+        found = pool.map(of_chunk, range(0, len(slots), _CHUNK))
+        return np.array([checksum for chunk in found for checksum in chunk], np.int64)
+
+
+def _store(events_path, index_path, slots, read):
+    """Store the events, slot by slot, then the index, which makes the entry complete; whether it could be done."""
+    index = []
     try:
         with atomic_write(events_path) as file:
             header = {
@@ -74,11 +104,12 @@ def _store(events_path, lengths_path, slots, read):
             }
             np.lib.format.write_array_header_1_0(file, header)
             for events, slot in zip(read(), slots, strict=True):
-                file.write(events.tobytes())
-                file.write(bytes((slot - len(events)) * EVENT.itemsize))
-                lengths.append(len(events))
-        with atomic_write(lengths_path) as file:
-            np.save(file, np.array(lengths, np.int64))
+                content = events.tobytes() + bytes((slot - len(events)) * EVENT.itemsize)
+                file.write(content)
+                index.append((len(events), zlib.crc32(content)))
+        index = np.array(index, np.int64).reshape(-1, 2)
+        with atomic_write(index_path) as file:
+            np.save(file, np.concatenate([index, [[0, zlib.crc32(index.tobytes())]]]))
     except OSError as error:
         with contextlib.suppress(OSError):
             events_path.unlink()

@@ -8,6 +8,7 @@ import numpy as np
 from ..atomic import atomic_write
 from ..checks import check_paths
 from ..exceptions import DatasetError, SettingsError
+from ..ordinary import open_ordinary
 from .event import EVENT, check_fields, check_order, checked_sensor
 
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
@@ -38,11 +39,13 @@ def read_events(path, sensor=None):
     Raises
     ------
     DatasetError
-        If the file is truncated, time runs backwards, or events are outside of the sensor.
+        If the file is truncated or no ordinary file, time runs backwards, or events are outside of the sensor.
+    FileNotFoundError
+        If there is no such file.
     """
     check_paths(path=path)
     sensor = None if sensor is None else checked_sensor(sensor)
-    with open(path, "rb") as file:
+    with open_ordinary(path, DatasetError) as file:
         return decode(file.read(), path, sensor)
 
 

@@ -4,12 +4,14 @@ import concurrent.futures
 import dataclasses
 import os
 import pathlib
+import stat
 import warnings
 
 import numpy as np
 
 from ..checks import check_paths, check_progress
 from ..exceptions import DatasetError, SettingsError
+from ..ordinary import open_ordinary
 from ..progress import progress_bar
 from . import cache
 from .event import checked_sensor
@@ -18,6 +20,8 @@ from .recordings import Recordings
 
 # Threads read chunks of files ahead; decoding in them as well took three times as long as in one thread
 _READERS, _CHUNK, _AHEAD = 4, 50, 1000
+# of the number of a class or a recording, so that 64 bits hold it
+_DIGITS = 18
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -93,6 +97,8 @@ def _list(folder):
                 stem, extension = os.path.splitext(entry.name)
                 if extension == ".bin":
                     status = entry.stat()
+                    if not stat.S_ISREG(status.st_mode):
+                        raise DatasetError(f"{entry.path} is no ordinary file: rename or remove it")
                     number = _number(entry, stem, "a recording is NUMBER.bin, from 1", 1)
                     files.append(_File(number, label, entry.path, status.st_size, status.st_mtime_ns))
     if not files:
@@ -109,7 +115,7 @@ def _visible(folder):
 
 
 def _number(entry, text, rule, smallest):
-    if not (text.isascii() and text.isdigit() and int(text) >= smallest):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= smallest):
         raise DatasetError(
             f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): rename or remove it, or read the "
             "files of another layout one by one, Recordings.of([read_events(path) for path in paths], labels, sensor)"
@@ -135,7 +141,12 @@ def _read(files, sensor, progress):
 
 
 def _contents(files):
-    return [pathlib.Path(file.path).read_bytes() for file in files]
+    return [_content(file) for file in files]
+
+
+def _content(file):
+    with open_ordinary(file.path, DatasetError) as opened:
+        return opened.read()
 
 
 def write_recordings(folder, recordings, *, progress=None):

@@ -1,9 +1,9 @@
 """Counting of events, compiled when it is first used and then kept on disk."""
 
-import numba
+from ..kept_kernels import kept_njit
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_njit(nogil=True)
 def add_events(x, y, polarity, borders, frames):
     """Count events into ``frames``, (recordings, steps, height, width, channel); the first one outside, or -1."""
     n_recordings, n_steps, height, width, n_channels = frames.shape

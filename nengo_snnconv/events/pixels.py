@@ -3,10 +3,12 @@
 import numba
 import numpy as np
 
+from ..kept_kernels import kept_njit
+
 LOWEST = 0.2  # the smallest threshold, in parts of the mean: no pixel fires at nothing
 
 
-@numba.njit(nogil=True, cache=True)
+@kept_njit(nogil=True)
 def pixel_events(
     light, fineness, margin, path, step_us, thresholds, jitter, refractory, off_rate, on_rate, rng, x, y, on, t
 ):

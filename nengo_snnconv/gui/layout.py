@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..evaluation import evaluate
+from ..exceptions import SettingsError
 from ..recording import record
 
 # neurons of a layer whose spikes are drawn, spread evenly over it
@@ -35,13 +36,15 @@ def layout(model, name="model"):
     model : GuiNetwork
         Is run for a moment, to see how large its scores are.
     name : str
-        The variable of the script that holds it.
+        The variable of the script that holds it, a Python identifier: it becomes code.
 
     Returns
     -------
     str
         Lines of Python, as Nengo GUI writes them itself.
     """
+    if not name.isidentifier():
+        raise SettingsError(f"name must be a Python identifier, got {name!r}")
     classes, examples = ({"min_value": low, "max_value": max(high, low + 1)} for low, high in model.slider_ranges)
     low, high = _range_of_scores(model)
     components = [

@@ -8,8 +8,12 @@ from ..build.network import ConvNetwork, NativeBase
 from ..checks import check_classes, check_counts, check_images, check_names
 from ..exceptions import ConversionError, SettingsError
 from ..model.pictures import picture_axes
+from ..printable import printable
 from .trial import Average, Trial
 from .views import picture_svg, scores_svg
+
+# HTML has a meaning for these, and Nengo GUI does not escape them
+_LOOK_ALIKES = str.maketrans("<>&\"'`", "‹›＆”’‘")
 
 
 class GuiNetwork(nengo.Network):
@@ -105,6 +109,7 @@ class GuiNetwork(nengo.Network):
             nengo.Connection(self.network.output, self.scores, synapse=None)
             nengo.Connection(self.scores, self.recognised[:-1], synapse=None)
             nengo.Connection(self.shown, self.recognised[-1], synapse=None)
+        _make_labels_plain(self)
         self.slider_ranges = (int(classes[0]), int(classes[-1])), (0, max(map(len, numbers)) - 1)
         self.first_images = x[[each[0] for each in numbers]]
         self.spiking = tuple(each for each in _shown_ensembles(self.network) if each.neuron_type.spiking)
@@ -122,6 +127,13 @@ def _check_network(network):
             "Nengo GUI runs nengo's own simulator, which cannot run networks made by build_trainable, as only NengoDL "
             "has their TensorNodes: open a network made by convert"
         )
+
+
+def _make_labels_plain(network):
+    """Replace what Nengo GUI, which shows labels as HTML, would take for markup: names of layers may hold anything."""
+    for each in (network, *network.all_objects):
+        if isinstance(each.label, str):
+            each.label = printable(each.label.translate(_LOOK_ALIKES))
 
 
 def _shown_ensembles(network):

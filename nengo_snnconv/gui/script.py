@@ -12,14 +12,15 @@ from ..input_range import UNIT, check_input_range, in_range, needed_range
 from .layout import layout
 from .network import GuiNetwork
 
+# Names go into it as Python literals only: those of files may hold anything
 SCRIPT = '''\
-"""Shows {name} in Nengo GUI: start it with "nengo {script}"."""
+"""Shows a network in Nengo GUI: start it with the command nengo and the name of this file."""
 
 import nengo_snnconv as snc
 
 network = snc.load({network!r}){reseeded}
 data = snc.load_dataset({data!r}, train=1)  # only the test images are shown
-model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, examples={examples})
+model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, examples={examples!r})
 '''
 
 
@@ -69,17 +70,15 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     images, network = load_dataset(data, train=1), load(network_file)
     # GuiNetwork refuses what is no network
     wanted = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
+    model = GuiNetwork(network, in_range(images.x_test, wanted), images.y_test, images.class_names, examples)
+    text = layout(model)
     code = SCRIPT.format(
-        name=network_file.name,
-        script=path.name,
         network=str(network_file.resolve()),
-        reseeded="" if seed is None else f".rebuild(seed={seed})",
-        data=data,
-        examples=examples,
+        reseeded="" if seed is None else f".rebuild(seed={int(seed)})",
+        data=str(data),
+        examples=int(examples),
         images=_images_in(wanted),
     )
-    x_test = in_range(images.x_test, wanted)
-    text = layout(GuiNetwork(network, x_test, images.y_test, images.class_names, examples))
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)

@@ -7,6 +7,8 @@ import io
 import matplotlib.image
 import numpy as np
 
+from ..printable import printable
+
 # those of Nengo GUI's curves, so that a bar and the curve of the same class agree
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")
 # classes whose scores have room
@@ -101,5 +103,5 @@ def _svg(content):
 def _text(x, y, text, size, anchor, fill="black", weight="normal"):
     return (
         f'<text x="{x}" y="{y:.1f}" font-size="{size:.2f}" text-anchor="{anchor}" fill="{fill}" '
-        f'font-weight="{weight}">{html.escape(text)}</text>'
+        f'font-weight="{weight}">{html.escape(printable(text))}</text>'
     )

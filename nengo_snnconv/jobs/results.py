@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from ..exceptions import FileFormatError, SettingsError
-from ..model.files import read_arrays, write_arrays
+from ..model.archive import read_arrays, write_arrays
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,16 +71,25 @@ class Results:
         """Where the result of a job is kept."""
         return self.folder / f"{job.key}.npz"
 
-    def read(self, job):
-        """The result of a job, or None where there is none that can be trusted; a warning says why not."""
+    def read(self, job, check=None):
+        """The result of a job, or None where there is none that can be trusted; a warning says why not.
+
+        ``check(job, result)`` raises ValueError for a result that the job cannot have.
+        """
         if self.folder is None or not self.path(job).exists():
             return None
         try:
             description, arrays = read_arrays(self.path(job))
             if description.get("job") != json.loads(json.dumps(job.identity)):
                 raise FileFormatError(f"{self.path(job)} is not the result of this job")
-            return description["figures"], arrays
-        except (FileFormatError, KeyError) as error:
+            result = description.get("figures"), arrays
+            if check is not None:
+                try:
+                    check(job, result)
+                except ValueError as error:
+                    raise FileFormatError(f"{self.path(job)} is damaged: {error}") from error
+            return result
+        except (FileFormatError, OSError) as error:
             warnings.warn(f"a result is computed again, because its file cannot be used: {error}", stacklevel=2)
             return None
 

@@ -12,7 +12,17 @@ ATTEMPTS = 3
 
 
 def run_jobs(
-    function, jobs, take, *, shared=None, folder=None, n_jobs=None, dask=None, description="jobs", progress=None
+    function,
+    jobs,
+    take,
+    *,
+    check=None,
+    shared=None,
+    folder=None,
+    n_jobs=None,
+    dask=None,
+    description="jobs",
+    progress=None,
 ):
     """Run jobs that are not done yet, each once, and hand on all results.
 
@@ -24,6 +34,8 @@ def run_jobs(
     jobs : list of Job
     take : callable
         Called as ``take(job, result)``, in this process, once for each job, in any order.
+    check : callable, optional
+        Called as ``check(job, result)`` for results from the folder: ValueError has the job run again.
     shared : dict of str to callable, optional
         What jobs share, made where a job that is not done needs it.
     folder : str or path, optional
@@ -52,7 +64,7 @@ def run_jobs(
     with progress_bar(len(jobs), description, "job", progress) as bar:
         try:
             for job in jobs:
-                if (result := results.read(job)) is None:
+                if (result := results.read(job, check)) is None:
                     pending.setdefault(job.key, []).append(job)
                 else:
                     n_done += 1

@@ -1,22 +1,17 @@
-"""Files: one .npz with a JSON description and the arrays; no pickle is written or read."""
+"""Files of models: archives of which a section of the description is the model, and some arrays are its own."""
 
 import dataclasses
-import json
-import pathlib
-import struct
-import zipfile
-import zlib
 
-import numpy as np
-
-from ..atomic import atomic_write
 from ..exceptions import FileFormatError, ModelError
 from . import layers as specs
+from .archive import read_arrays, write_arrays
 from .graph import Model
+from .metadata import check_metadata
 
-FORMAT = "nengo_snnconv"
-VERSION = 1
-DESCRIPTION = "description.json"
+# what a description that is not what we write makes code raise that takes it for one
+DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, AssertionError)
+# the only classes that a file can name
+LAYERS = {name: getattr(specs, name) for name in specs.LAYERS}
 
 
 def write_model(path, model, **sections):
@@ -54,62 +49,24 @@ def model_from_json(path, description, arrays, prefix):
     try:
         layers = [_layer_from_json(layer) for layer in description["layers"]]
         own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-        return Model(layers, own, description["output"], description["metadata"])
-    except (KeyError, TypeError, AttributeError, ModelError) as error:
-        raise FileFormatError(f"{path} is damaged: its model cannot be rebuilt ({error})") from error
+        model = Model(layers, own, description["output"])
+        check_metadata(description["metadata"], model.shapes)
+        return model.replace(metadata=description["metadata"])
+    except DAMAGE as error:
+        raise FileFormatError(f"{path} is damaged: its model cannot be rebuilt ({what(error)})") from error
 
 
 def _layer_from_json(fields):
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    spec = getattr(specs, fields.pop("type"))
-    if not (isinstance(spec, type) and issubclass(spec, specs.Layer)):
-        raise ModelError(f"{spec!r} is no layer")
-    return spec(**fields)
+    kind = fields.pop("type")
+    if kind not in LAYERS:
+        raise ModelError(f"{kind!r} is no layer")
+    return LAYERS[kind](**fields)
 
 
-def write_arrays(path, description, arrays):
-    """Write a JSON-serialisable ``description`` and named ``arrays`` as one .npz, whole or not at all."""
-    text = json.dumps({"format": FORMAT, "version": VERSION, **description}, allow_nan=False)
-    with atomic_write(path) as file:
-        np.savez_compressed(file, **{DESCRIPTION: np.frombuffer(text.encode(), np.uint8)}, **arrays)
-
-
-def read_arrays(path):
-    """Read what :func:`write_arrays` wrote: (description, arrays).  Errors as in :func:`read_model`."""
-    if not pathlib.Path(path).exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    if pathlib.Path(path).suffix in (".keras", ".h5", ".hdf5"):
-        raise FileFormatError(
-            f"{path} is a file of Keras: convert it first, nengo-snnconv convert {path} network.snn.npz, or in Python "
-            "snc.convert(path)"
-        )
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, RuntimeError) as error:
-        if _starts_like_zip(path):
-            raise FileFormatError(f"{path} is damaged or was cut short ({error}): copy or make it again") from error
-        raise FileFormatError(f"{path} is not a nengo_snnconv file: it is no .npz archive") from error
-    except (ValueError, AttributeError, TypeError) as error:
-        # NumPy would advise to load pickles unsafely
-        reason = "it is no .npz archive" if "pickle" in str(error) else error
-        raise FileFormatError(f"{path} is not a nengo_snnconv file ({reason})") from error
-    try:
-        description = json.loads(arrays.pop(DESCRIPTION).tobytes())
-        foreign = description.pop("format") != FORMAT
-        version = description.pop("version")
-    except (KeyError, ValueError, AttributeError) as error:
-        raise FileFormatError(f"{path} is not a nengo_snnconv file: it has no description of its own") from error
-    if foreign:
-        raise FileFormatError(f"{path} is not a nengo_snnconv file")
-    if version > VERSION:
-        raise FileFormatError(
-            f"{path} was written by a newer nengo_snnconv (file format {version}, this one reads up to {VERSION}): "
-            "upgrade nengo_snnconv to read it"
-        )
-    return description, arrays
-
-
-def _starts_like_zip(path):
-    with open(path, "rb") as file:
-        return file.read(2) == b"PK"
+def what(error):
+    """What an error says, with its class where the message alone would not say it."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, ModelError):
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -8,6 +8,8 @@ import numpy as np
 
 from ..checks import as_float32, shown
 from ..exceptions import ModelError, SettingsError, listed
+from ..printable import printable
+from . import limits
 from .layers import Input, Layer, Rectifier
 
 
@@ -35,8 +37,9 @@ class Model:
     Raises
     ------
     ModelError
-        If names are not unique, an input is missing, shapes do not fit, or an array is missing, is not
-        needed, has the wrong shape or holds NaN or infinity.
+        If names are not unique, an input is missing, shapes do not fit, a layer or the model is larger than what is
+        built (``model.limits``), or an array is missing, is not needed, has the wrong shape, holds no numbers, or holds
+        NaN or infinity.
     """
 
     def __init__(self, layers, arrays, output=None, metadata=None):
@@ -52,12 +55,20 @@ class Model:
         self.output = layers[-1].name if output is None else output
         if self.output not in self.layers:
             raise ModelError(f"the output layer {self.output!r} does not exist; there are {listed(self.layers, 8)}")
-        shapes, array_shapes = {}, {}
+        shapes, array_shapes, n_entries = {}, {}, 0
         for layer in layers:
             shapes_in = [shapes[name] for name in layer.inputs]
-            shapes[layer.name] = layer.output_shape(*shapes_in)
-            for name, shape in layer.array_shapes(*shapes_in).items():
-                array_shapes[f"{layer.name}/{name}"] = shape
+            shapes[layer.name] = shape = layer.output_shape(*shapes_in)
+            limits.check_rank(layer, shape)
+            limits.check_entries(layer, "an output", *shape)
+            n_entries += math.prod(shape) + sum(map(math.prod, shapes_in)) + layer.workspace(*shapes_in)
+            if n_entries > limits.ENTRIES_OF_MODEL:
+                raise ModelError(
+                    f"the layers up to {layer.name!r} make and read more than {limits.ENTRIES_OF_MODEL:,} entries, the "
+                    "most that are built: use smaller inputs, or convert a part of the model"
+                )
+            for name, array_shape in layer.array_shapes(*shapes_in).items():
+                array_shapes[f"{layer.name}/{name}"] = array_shape
         self.shapes = types.MappingProxyType(shapes)
         self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
         self.metadata = types.MappingProxyType(dict(metadata or {}))
@@ -119,7 +130,7 @@ class Model:
         rows = [("layer", "type", "output shape", "parameters")]
         for name, layer in self.layers.items():
             n_parameters = sum(array.size for array in self.arrays_of(name).values())
-            rows.append((name, type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
+            rows.append((printable(name), type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
 
@@ -132,6 +143,11 @@ class Model:
 
 
 def _by_name(layers):
+    if len(layers) > limits.LAYERS:
+        raise ModelError(f"a model has at most {limits.LAYERS:,} layers, got {len(layers):,}")
+    n_read = sum(len(layer.inputs) for layer in layers if isinstance(layer, Layer))
+    if n_read > limits.INPUTS:
+        raise ModelError(f"the layers of a model have at most {limits.INPUTS:,} inputs together, got {n_read:,}")
     by_name = {}
     for layer in layers:
         if not isinstance(layer, Layer):

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from . import limits
 from .selections import Concatenate, Flatten, Pad, Permute, Reshape, Selection, Upsample
 from .spec import Layer, is_int
 
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 PADDINGS = ("valid", "same")
+# those that a model may have: not the base classes
+LAYERS = tuple(name for name in __all__ if name[0].isupper() and name not in ("Layer", "Selection"))
 
 
 def window_output(length, size, stride, padding, dilation=1):
@@ -93,6 +96,17 @@ class _Window(Layer):
         self._require(all(spatial), f"has a window {size} (dilation {dilation}) larger than its input {shape}")
         return spatial
 
+    def _padded(self, shape, size, dilation):
+        """Number of entries of the input with the zeros that "same" padding adds."""
+        if self.padding == "valid":
+            return 0
+        spatial = tuple(
+            max((window_output(n, k, s, "same") - 1) * s + (k - 1) * d + 1, n)
+            for n, k, s, d in zip(shape, size, self.strides, dilation, strict=False)
+        )
+        limits.check_entries(self, "a padded input", *spatial, shape[-1], limit=limits.ENTRIES_OF_WORKSPACE)
+        return math.prod(spatial) * shape[-1]
+
 
 @dataclasses.dataclass(frozen=True)
 class Conv(_Window):
@@ -115,6 +129,7 @@ class Conv(_Window):
         self._positive("filters")
         self._positive("groups")
         self._require(self.filters % self.groups == 0, f"has {self.filters} filters for {self.groups} groups")
+        self._boolean("use_bias")
 
     def array_shapes(self, shape):
         self._require(shape[-1] % self.groups == 0, f"has {self.groups} groups for {shape[-1]} input channels")
@@ -123,6 +138,15 @@ class Conv(_Window):
 
     def output_shape(self, shape):
         return (*self._spatial_output(shape, self.kernel_size, self.dilation), self.filters)
+
+    def workspace(self, shape):
+        n_padded = self._padded(shape, self.kernel_size, self.dilation)
+        if set(self.dilation) == {1}:
+            return n_padded
+        *size, into, out = self.array_shapes(shape)["kernel"]
+        size = [(n - 1) * d + 1 for n, d in zip(size, self.dilation, strict=True)]
+        limits.check_entries(self, "a kernel, zeros included,", *size, into, out, limit=limits.ENTRIES_OF_KERNEL)
+        return n_padded + math.prod(size) * into * out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +159,7 @@ class Dense(Layer):
     def __post_init__(self):
         super().__post_init__()
         self._positive("units")
+        self._boolean("use_bias")
 
     def array_shapes(self, shape):
         return {"kernel": (shape[-1], self.units)} | ({"bias": (self.units,)} if self.use_bias else {})
@@ -166,6 +191,9 @@ class _Pool(_Window):
     def output_shape(self, shape):
         return (*self._spatial_output(shape, self.pool_size, (1,) * len(self.pool_size)), shape[-1])
 
+    def workspace(self, shape):
+        return self._padded(shape, self.pool_size, (1,) * len(self.pool_size))
+
 
 @dataclasses.dataclass(frozen=True)
 class AveragePool(_Pool):
@@ -175,6 +203,11 @@ class AveragePool(_Pool):
 @dataclasses.dataclass(frozen=True)
 class MaxPool(_Pool):
     """Largest entry of each window."""
+
+    def workspace(self, shape):
+        n_padded, size = super().workspace(shape), (*self.output_shape(shape), *self.pool_size)
+        limits.check_entries(self, "windows", *size, limit=limits.ENTRIES_OF_WORKSPACE)
+        return n_padded + math.prod(size)
 
     def windows(self, shape):
         """The entries of each window, as numbers in the flat input of ``shape``: (outputs, window).
@@ -198,6 +231,10 @@ class MaxPool(_Pool):
 @dataclasses.dataclass(frozen=True)
 class _GlobalPool(Layer):
     keepdims: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._boolean("keepdims")
 
     def output_shape(self, shape):
         self._require(len(shape) >= 2, f"needs spatial axes and a channel axis, its input has shape {shape}")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from . import limits
 from .spec import Layer, is_int
 
 
@@ -129,6 +130,12 @@ class Pad(Selection):
         self._require(min(padded) > 0, f"cuts away more than there is in {shape}")
         return padded
 
+    def workspace(self, shape):
+        padding = zip(shape, self.before, self.after, self.between, strict=True)
+        size = [n + (n - 1) * gap + max(before, 0) + max(after, 0) for n, before, after, gap in padding]
+        limits.check_entries(self, "a padded input", *size, limit=limits.ENTRIES_OF_WORKSPACE)
+        return math.prod(size)
+
     def select(self, item, fill=0):
         sparse = np.full([n + (n - 1) * gap for n, gap in zip(item.shape, self.between, strict=True)], fill, item.dtype)
         sparse[tuple(slice(None, None, gap + 1) for gap in self.between)] = item
@@ -171,6 +178,9 @@ class Concatenate(Selection):
         rest = {shape[:axis] + (None,) + shape[axis + 1 :] for shape in shapes}
         self._require(len(rest) == 1, f"joins shapes that differ apart from axis {self.axis}: {shapes}")
         return shapes[0][:axis] + (sum(shape[axis] for shape in shapes),) + shapes[0][axis + 1 :]
+
+    def workspace(self, *shapes):
+        return len(shapes) * math.prod(self.output_shape(*shapes))  # the entries of all inputs, once for each
 
     def select(self, *items, fill=0):
         return np.concatenate(items, axis=self.axis)

@@ -43,6 +43,10 @@ class Layer:
         """Shape that the layer makes of its inputs' shapes; ModelError where they do not fit."""
         return input_shapes[0]
 
+    def workspace(self, *input_shapes):
+        """Number of entries that the layer makes on the way to its output; ModelError for more than are built."""
+        return 0
+
     def _set(self, attribute, value):
         object.__setattr__(self, attribute, value)
 
@@ -53,6 +57,11 @@ class Layer:
     def _positive(self, attribute):
         value = getattr(self, attribute)
         self._require(is_int(value) and value > 0, f"{attribute} must be a positive integer, got {value!r}")
+
+    def _boolean(self, attribute):
+        value = getattr(self, attribute)
+        self._require(isinstance(value, int) and value in (0, 1), f"{attribute} must be True or False, got {value!r}")
+        self._set(attribute, bool(value))
 
     def _positive_tuple(self, attribute, rank):
         value = getattr(self, attribute)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.ticker import LogFormatter
 
 from ..checks import check_has
-from .figures import Figure, check_axes, ink, series_style
+from .figures import Figure, check_axes, ink, legend_name, series_style
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
@@ -34,7 +34,14 @@ def plot_comparison(comparison, axes=None):
             for key, style, label in ((name, "--", None), (f"val_{name}", "-", each.name)):
                 values = factor * np.asarray(each.history[key], float)
                 epochs = np.arange(1, len(values) + 1)
-                ax.plot(epochs, values, style, label=label, markevery=max(1, len(values) // 50), **look)
+                ax.plot(
+                    epochs,
+                    values,
+                    style,
+                    label=label and legend_name(label),
+                    markevery=max(1, len(values) // 50),
+                    **look,
+                )
     for ax, title, unit in zip(axes[:2], ("CNN", "SNNs"), ("cross-entropy", "squared error of rates"), strict=True):
         ax.set(title=f"Loss of {title}", ylabel=unit, yscale="log")
         ax.yaxis.set_major_formatter(_Plain())

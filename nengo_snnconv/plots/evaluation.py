@@ -14,6 +14,7 @@ from .figures import (
     check_axes,
     dots,
     label_rows,
+    legend_name,
     series_style,
     short,
     single_axes,
@@ -124,11 +125,11 @@ def plot_accuracies(evaluations, axes=None):
     for number, (name, evaluation) in enumerate(evaluations.items()):
         steps, style = np.arange(1, evaluation.n_steps + 1), series_style(number)
         style["markevery"] = max(1, len(steps) // 50)
-        axes[0].plot(steps, 100 * evaluation.accuracy, label=short(name, 40), **style)
+        axes[0].plot(steps, 100 * evaluation.accuracy, label=legend_name(name), **style)
         if len(anns) > 1:
             axes[0].axhline(100 * evaluation.ann_accuracy, color=style["color"], ls="--")
         loss = 100 * (evaluation.ann_accuracy - evaluation.accuracy)
-        axes[1].plot(steps, loss, label=short(name, 40), **style)
+        axes[1].plot(steps, loss, label=legend_name(name), **style)
     one_image = 100 / max(len(evaluation.y) for evaluation in evaluations.values())
     axes[1].set_yscale("symlog", linthresh=one_image)
     axes[1].yaxis.set_major_formatter("{x:g}")

@@ -9,7 +9,7 @@ from ..checks import as_float32, check_counts, check_positive
 from ..events.event import check_fields, checked_sensor
 from ..events.statistics import event_statistics
 from ..exceptions import SettingsError
-from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, evenly
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, evenly, legend_name, short
 
 OFF, ON = BLUE, ORANGE
 # frames that are drawn of more
@@ -177,7 +177,7 @@ def plot_event_statistics(recordings, axes=None):
         ax.imshow(event_colours(picture, full))
         ax.set(xticks=[], yticks=[], title=f"saccade {part}")
         if part == 1:
-            ax.set_ylabel(name, color=colours[name])
+            ax.set_ylabel(short(name), color=colours[name])
     return axes
 
 
@@ -198,7 +198,7 @@ def _statistics_axes(n_sets, n_parts):
 def _draw_counts(ax, lengths, colours):
     bins = np.histogram_bin_edges(np.concatenate(list(lengths.values())), 40)
     for name, values in lengths.items():
-        label = f"{name}: {values.mean():,.0f} ± {values.std():,.0f}"
+        label = f"{legend_name(name)}: {values.mean():,.0f} ± {values.std():,.0f}"
         # shares, because the sets may be of different sizes
         weights = np.full(len(values), 100 / len(values))
         ax.hist(values, bins, weights=weights, histtype="stepfilled", alpha=0.25, color=colours[name])
@@ -213,7 +213,13 @@ def _draw_parts(ax, found, colours):
     width = 0.8 / len(found)
     for number, (name, statistics) in enumerate(found.items()):
         values = statistics.parts.ravel()
-        ax.bar(np.arange(len(values)) + (number + 0.5) * width - 0.4, values, width, color=colours[name], label=name)
+        ax.bar(
+            np.arange(len(values)) + (number + 0.5) * width - 0.4,
+            values,
+            width,
+            color=colours[name],
+            label=legend_name(name),
+        )
     labels = [f"{part} {polarity}" for part in range(1, len(values) // 2 + 1) for polarity in ("OFF", "ON")]
     ax.set_xticks(range(len(values)), labels)
     ax.set(xlabel="saccade and polarity", ylabel="events per recording", title="Events of each saccade")
@@ -228,7 +234,7 @@ def _draw_rate(ax, found, colours):
         times = bin_ms * (np.arange(len(statistics.rate)) + 0.5)
         for polarity, sign in enumerate((-1, 1)):
             rate = sign * statistics.rate[:, polarity] / bin_ms
-            ax.plot(times, rate, color=colours[name], lw=1.5, label=name if polarity else None)
+            ax.plot(times, rate, color=colours[name], lw=1.5, label=legend_name(name) if polarity else None)
     for end in next(iter(found.values())).part_ends_us:
         ax.axvline(end / 1000, color=GREY, ls="--", lw=1)
     ax.axhline(0, color=GREY, lw=1)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..checks import shown
 from ..exceptions import SettingsError
+from ..printable import printable
 
 EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
 RECORDING = "a Recording: make one with record(network, x)"
@@ -61,8 +62,8 @@ def _is_axes(axes):
 
 
 def short(name, most=24):
-    """A name as a label, with its middle left out where it is long; dollars are no formulas."""
-    name = " ".join(str(name).split())
+    """Return a name as a label: its middle left out where it is long, and dollars, which enclose formulas, escaped."""
+    name = printable(" ".join(str(name).split()))
     if len(name) > most:
         name = f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 + 1 :]}"
     return name.replace("$", r"\$")
@@ -137,3 +138,9 @@ def draw_picture(ax, picture, low, high):
 def _middle(picture):
     """The middle slice of a volume; a picture as it is."""
     return picture[len(picture) // 2] if picture.ndim == 4 else picture
+
+
+def legend_name(name, most=40):
+    """Return a name for a legend, from which matplotlib would leave out those that begin with an underscore."""
+    name = short(name, most)
+    return f" {name}" if name.startswith("_") else name

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLUE, GREEN, GREY, ORANGE, draw_input, short
+from .figures import BLUE, GREEN, GREY, ORANGE, draw_input, legend_name
 
 TRACED = (BLUE, ORANGE, GREEN)  # of neurons that are followed through maps, raster and potentials
 
@@ -188,7 +188,7 @@ def draw_activity(ax, layers, dt):
     for color, (name, counts) in zip(colors, layers.items(), strict=True):
         rates = counts.mean(axis=1) / dt
         highest = max(highest, rates.max())
-        moving.append(_growing_line(ax, rates, color=color, lw=1.3, label=short(name, 16)))
+        moving.append(_growing_line(ax, rates, color=color, lw=1.3, label=legend_name(name, 16)))
     ax.set_ylim(0, 1.5 * highest)  # room for the legend
     ax.set_ylabel("Hz", fontsize=9)
     ax.legend(fontsize=8, loc="upper left", ncols=4, frameon=False, borderaxespad=0.1)

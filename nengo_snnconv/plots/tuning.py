@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
 from ..checks import check_has
-from .figures import BLUE, GREY, ORANGE, Figure, check_axes
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name
 
 GREEN = "#38a169"
 # more settings than this are drawn in grey, but for the best
@@ -54,7 +54,7 @@ def plot_tuning(tuning, axes=None):
     axes[0].set_title(lost, fontsize=10)
     axes[1].set_title(f"{tuning.synaptic_operations:,.0f} operations per image", fontsize=10)
     handles = [
-        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=tuning.trial.made_by.text),
+        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=legend_name(tuning.trial.made_by.text)),
         Line2D([], [], color=GREY, lw=0.8, label=f"{len(tuning.trials) - 1} other settings"),
         matplotlib.patches.Patch(color=GREEN, alpha=0.25, label="allowed"),
         Line2D([], [], color=ORANGE, lw=1.2, ls="--", label=f"ANN: {ann:.2f} %"),
@@ -92,7 +92,7 @@ def plot_sweep(sweep, axes=None):
         drawn = _draw(axes, trial, ann, **style)
         lines += drawn
         if few or trial is best:
-            drawn[0].set_label(trial.made_by.text)
+            drawn[0].set_label(legend_name(trial.made_by.text))
             handles.append(drawn[0])
     worst = 0 if ann is None else max(float(trial.loss_points[-1]) for trial in sweep.trials)
     _finish(axes, lines, ann, 100 / len(evaluation.y), 1.6 * max(worst, 10))

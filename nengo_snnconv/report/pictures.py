@@ -94,7 +94,8 @@ def described(figure):
         labels = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
         parts.append(": ".join(filter(None, (title, labels))))
     headline = figure.get_suptitle() if hasattr(figure, "get_suptitle") else ""
-    return " ".join("; ".join(filter(None, (headline, *dict.fromkeys(parts)))).split()) or "a picture"
+    said = "; ".join(filter(None, (headline, *dict.fromkeys(parts)))).replace(r"\$", "$")  # as matplotlib shows it
+    return " ".join(said.split()) or "a picture"
 
 
 def inline_svg(picture, name):

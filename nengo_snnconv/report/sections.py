@@ -263,7 +263,9 @@ def _training(run):
         return None
     of = "the rate network" if run.network.settings.has_rates else "the network as it spikes, over all steps"
     axes = plot_history(history, [panel(), panel()])
-    ends = [f"{name} {history[name][-1]:.4g}" for name in ("loss", "accuracy") if history[name][-1] is not None]
+    ends = [
+        f"{name} {history[name][-1]:.4g}" for name in ("loss", "accuracy") if history.get(name, [None])[-1] is not None
+    ]
     alts = (
         f"{what} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for what in ("Loss", "Accuracy")
     )

@@ -1,9 +1,9 @@
 """write_report: one self-contained HTML file with the figures and pictures of a run; read_report: its figures."""
 
-import html.parser
 import json
 import pathlib
 import re
+import zlib
 
 import jinja2
 import markupsafe
@@ -13,6 +13,8 @@ from ..build.network import check_network
 from ..checks import check_has, check_names, check_paths
 from ..checks import shown as told_shortly
 from ..exceptions import FileFormatError, SettingsError
+from ..ordinary import open_ordinary
+from ..strict_json import parse_json
 from .facts import Run, cards, figures, sentence
 from .pictures import inline_svg, style
 from .sections import Section, own_section, sections_of
@@ -20,6 +22,9 @@ from .tables import Table, origin_rows
 
 FOLDER = pathlib.Path(__file__).parent
 DATA_ID = "nengo-snnconv"  # of the element with the figures
+REPORT = 1  # version of what is in it
+_ELEMENT = re.compile(rb"<script\b[^<>]{0,200}\bid=[\"']?%b\b[^<>]{0,200}>" % DATA_ID.encode())
+_CHECKSUM = re.compile(rb"\bdata-crc32=[\"']?(\w{1,20})")
 
 
 def write_report(
@@ -94,8 +99,10 @@ def write_report(
         found = sections_of(shown, [own_section(entry) for entry in sections])
         found.append(Section("Origin", [("table", Table.of(origin, caption="Date, machine and versions"))]))
         text = _rendered(shown, title, found, origin)
-    with atomic_write(path, "w") as file:
-        file.write(text)
+    # bytes of file names that are no text become escape sequences
+    content = text.encode("utf-8", "backslashreplace")
+    with atomic_write(path) as file:
+        file.write(content)
 
 
 def _check_told(title, recording, run, diagnosis, command):
@@ -123,7 +130,8 @@ def _rendered(run, title, sections, origin):
         "anchor": lambda heading: re.sub(r"\W+", "-", heading.lower()).strip("-") or "section",
     }
     # what would end the element, or begin a comment in it, must not be in it as such
-    machine = json.dumps(figures(run, title, origin), indent=1, allow_nan=False).replace("<", "\\u003c")
+    found = figures(run, title, origin)
+    machine = json.dumps(found, indent=1, allow_nan=False).replace("<", "\\u003c")
     return environment.get_template("report.html.jinja").render(
         title=title,
         summary=sentence(run),
@@ -133,6 +141,7 @@ def _rendered(run, title, sections, origin):
         css=markupsafe.Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
         data_id=DATA_ID,
         data=markupsafe.Markup(machine),
+        checksum=_checksum(found),
         written=dict(origin)["written"][:10],
     )
 
@@ -160,30 +169,32 @@ def read_report(path):
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If it is no report.
+        If it is no report, or its figures were damaged.
     """
     check_paths(path=path)
-    finder = _Finder()
-    finder.feed(pathlib.Path(path).read_text(encoding="utf-8"))
+    with open_ordinary(path) as file:
+        content = file.read()
+    opening = _ELEMENT.search(content)
+    end = content.find(b"</script", opening.end()) if opening else -1
     try:
-        return json.loads("".join(finder.found))
+        if end < 0:
+            raise ValueError("it has no element with figures")
+        found = parse_json(content[opening.end() : end])
+        if not isinstance(found, dict) or type(found.get("report")) is not int:
+            raise ValueError("its figures are not those of a report")
     except ValueError as error:
-        raise FileFormatError(f"{path} is no report of nengo_snnconv: it holds no figures that can be read") from error
+        raise FileFormatError(
+            f"{path} is no report of nengo_snnconv: it holds no figures that can be read ({error})"
+        ) from error
+    if found["report"] > REPORT:
+        raise FileFormatError(f"{path} was written by a newer nengo_snnconv: upgrade nengo_snnconv to read it")
+    checksum = _CHECKSUM.search(opening[0])
+    # reports of earlier versions have none
+    if checksum and checksum[1].decode() != _checksum(found):
+        raise FileFormatError(f"{path} is damaged: its figures do not have their checksum; copy or make it again")
+    return found
 
 
-class _Finder(html.parser.HTMLParser):
-    """Finds the text of the element with the figures."""
-
-    def __init__(self):
-        super().__init__()
-        self.found, self.inside = [], False
-
-    def handle_starttag(self, tag, attrs):
-        self.inside = tag == "script" and dict(attrs).get("id") == DATA_ID
-
-    def handle_endtag(self, tag):
-        self.inside = False
-
-    def handle_data(self, data):
-        if self.inside:
-            self.found.append(data)
+def _checksum(found):
+    """The CRC-32 of figures, whatever blanks are between them."""
+    return f"{zlib.crc32(json.dumps(found, sort_keys=True).encode()):08x}"

@@ -3,9 +3,9 @@
 import pathlib
 import zlib
 
-import numba
 import numpy as np
 
+from ..kept_kernels import kept_njit
 from . import kernels, neuron_loops, program, sums, vectors
 from .kernels import BLOCK, compiled
 from .program import (
@@ -457,11 +457,11 @@ def filtered(op, begin, end, constants, memory, arena):
 def _cached(sources):
     """:func:`run`, compiled once and kept on disk.
 
-    Numba's cache would look at the date of this file alone.  A variable of an enclosing function it looks at, too, so
-    what is compiled belongs to these very ``sources``.
+    The cache would look at this file alone.  A variable of an enclosing function it looks at, too, so what is
+    compiled belongs to these very ``sources``.
     """
 
-    @numba.njit(nogil=True, cache=True)
+    @kept_njit(nogil=True)
     def execute(*arguments):
         if sources:
             run(*arguments)

@@ -19,7 +19,7 @@ from ..model.files import model_to_json
 from ..normalization import Normalizer
 from ..operations import operations_by_step
 from ..runner import check_running
-from .shards import merged, run_shard, split, tally_from
+from .shards import check_result, merged, run_shard, split, tally_from
 
 # of options of a run that not every setting has
 DEFAULTS = {"skip_steps": 0, "precision": "float32"}
@@ -99,6 +99,7 @@ class Bench:
             run_shard,
             list(jobs),
             lambda job, result: take(*jobs[job], tally_from(result)),
+            check=lambda job, result: self._check(jobs[job][1], n_steps, result),
             shared=shared,
             description=description,
             **self.workers,
@@ -125,6 +126,11 @@ class Bench:
     def network_of(self, setting):
         """The network that a setting makes, with its weights."""
         return ConvNetwork(self._model(setting), setting.settings, self.network.label)
+
+    def _check(self, shard, n_steps, result):
+        """Raise ValueError for what cannot be the result of a shard."""
+        part = self.shards[shard]
+        check_result(result, self.network.model, n_steps, part.stop - part.start)
 
     def _shard(self, number):
         return self.inputs.take(self.shards[number])

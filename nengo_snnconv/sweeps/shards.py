@@ -46,6 +46,34 @@ def run_shard(model, inputs, *, settings, threads, **run):
     return {"seconds": tally.seconds, "build_seconds": tally.build_seconds, "backend": tally.backend}, arrays
 
 
+def check_result(result, model, n_steps, n_images):
+    """Raise ValueError for what :func:`run_shard` cannot have written for so many steps and images of a model."""
+    figures, arrays = result
+    if not isinstance(figures, dict) or figures.keys() != {"seconds", "build_seconds", "backend"}:
+        raise ValueError("it lacks figures")
+    seconds = (figures["seconds"], figures["build_seconds"])
+    numbers = all(isinstance(value, int | float) and value >= 0 for value in seconds)
+    if not (numbers and isinstance(figures["backend"], str)):
+        raise ValueError(f"its figures are {figures}")
+    n_classes = model.size(model.output)
+    shapes = {"step_predictions": (n_steps, n_images), "scores": (n_images, n_classes)}
+    layers = {name.removeprefix("totals/") for name in arrays if name.startswith("totals/")}
+    for layer in layers:
+        shapes |= {f"totals/{layer}": (model.size(layer) if layer in model.layers else None,)}
+        shapes |= {f"per_step/{layer}": (n_steps,)}
+    if arrays.keys() != shapes.keys():
+        raise ValueError(f"its arrays are {', '.join(sorted(arrays))}")
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape and shape != (None,):
+            raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        if not np.isfinite(array).all() or (name != "scores" and array.min(initial=0) < 0):
+            raise ValueError(f"{name} holds numbers that cannot be counted")
+    predictions = arrays["step_predictions"]
+    if predictions.dtype.kind not in "ui" or predictions.max(initial=0) >= n_classes:
+        raise ValueError(f"step_predictions must hold class numbers below {n_classes}")
+
+
 def tally_from(result):
     """The tally that :func:`run_shard` wrote."""
     figures, arrays = result

@@ -1,12 +1,15 @@
 """Checkpoints: all that a training needs to continue as if it had not been interrupted."""
 
+import json
 import pathlib
 
 import numpy as np
 
 from ..build.storage import settings_to_json
-from ..exceptions import SettingsError
-from ..model.files import model_to_json, read_arrays, write_arrays
+from ..exceptions import FileFormatError, ModelError, SettingsError
+from ..model.archive import read_arrays, write_arrays
+from ..model.files import model_from_json, model_to_json
+from ..model.metadata import check_metadata
 
 
 class Checkpoint:
@@ -51,6 +54,8 @@ class Checkpoint:
         state = sections.get("training")
         if state is None:
             raise SettingsError(f"{self.path} is a network, not a checkpoint of a training: choose another path")
+        if not (isinstance(state, dict) and isinstance(state.get("run"), dict)):
+            raise self._damaged("it does not say of which training it is")
         found = state.pop("run")
         different = sorted(key for key in self.run.keys() | found.keys() if self.run.get(key) != found.get(key))
         if different:
@@ -62,17 +67,48 @@ class Checkpoint:
         groups = {"model": {}, "optimizer": {}, "best": {}}
         for name, array in arrays.items():
             group, _, key = name.partition("/")
+            if group not in groups:
+                raise self._damaged(f"no training has an array {name!r}")
             groups[group][key] = array
-        optimizer = [groups["optimizer"][str(i)] for i in range(len(groups["optimizer"]))]
+        model = model_from_json(self.path, sections.get("model"), arrays, "model/")
+        if json.loads(json.dumps(model_to_json(model)["layers"])) != self.run["model"]:
+            raise self._damaged("its model is not that of its training")
+        if groups["best"]:
+            try:
+                model.replace(arrays=groups["best"])
+            except ModelError as error:
+                raise self._damaged(f"its best epoch does not fit its model: {error}") from error
+        self._check_state(state, bool(groups["best"]))
+        optimizer = [groups["optimizer"].get(str(i)) for i in range(len(groups["optimizer"]))]
+        if any(values is None for values in optimizer):
+            raise self._damaged("a part of the optimizer's state is missing")
         return groups["model"], optimizer, state, groups["best"] or None
+
+    def restore(self, variables, values):
+        """Assign saved values to an optimizer's variables; FileFormatError where they are not of such an optimizer."""
+        if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+            raise self._damaged("the optimizer's state does not fit the model")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(np.asarray(value, variable.dtype.as_numpy_dtype))
+
+    def _check_state(self, state, has_best):
+        epoch, best_epoch, history = (state.get(name) for name in ("epoch", "best_epoch", "history"))
+        counts = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (epoch, best_epoch))
+        if not counts or epoch < 1 or best_epoch > epoch or has_best != (best_epoch > 0):
+            raise self._damaged(f"it says that {epoch} epochs are done, and that {best_epoch} was the best")
+        try:
+            check_metadata({"history": history}, {})
+        except ModelError as error:
+            raise self._damaged(error) from error
+        if min(map(len, history.values()), default=0) < epoch:
+            raise self._damaged(f"its history does not hold {epoch} epochs")
+
+    def _damaged(self, reason):
+        return FileFormatError(
+            f"the checkpoint {self.path} is damaged: {reason}; remove it to begin the training anew, or use a copy"
+        )
 
 
 def _change(key, was, now):
     short = not isinstance(was, dict | list) and not isinstance(now, dict | list)
     return f"{key} (was {was}, is {now})" if short else key
-
-
-def restore(variables, values):
-    """Assign saved values to an optimiser's variables."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(np.asarray(value, variable.dtype.as_numpy_dtype))

@@ -24,7 +24,7 @@ from ..model.layers import Rectifier
 from ..progress import progress_bar
 from .arguments import check_checkpoint, check_learning, check_penalty, check_steps, check_training, check_validation
 from .batches import EpochBatches, augmented
-from .checkpoint import Checkpoint, restore
+from .checkpoint import Checkpoint
 from .engines import ENGINES, copy_optimizer
 from .losses import loss_of
 
@@ -191,7 +191,7 @@ def train(
             stack.callback(trainer.close)
             check_interrupt = stack.enter_context(deferred_interrupt())
             if saved:
-                restore(trainer.optimizer_variables(), saved[1])
+                checkpoint.restore(trainer.optimizer_variables(), saved[1])
             validate = _validator(network, loss, validation, batch_size, n_steps)
             while not state.finished(epochs):
                 check_interrupt()
