@@ -21,6 +21,7 @@ _HOMES = {
         "ModelError",
         "SettingsError",
         "SnnConvError",
+        "SnnConvWarning",
         "TrainingInterrupted",
         "TuningError",
         "WorkersError",

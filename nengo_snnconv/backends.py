@@ -10,7 +10,7 @@ from .build.loihi import loihi_form
 from .build.network import NativeBase
 from .checks import shown
 from .compat import nengo_dl
-from .exceptions import ConversionError, SettingsError
+from .exceptions import ConversionError, SettingsError, SnnConvWarning
 from .neurons.poisson_input import PoissonInput
 from .simulator.engine import Engine
 
@@ -252,6 +252,7 @@ class LoihiBackend(Backend):
             warnings.warn(
                 f"Loihi's neurons spike once in a step at most, and so reach an activation of {steps:.2g}: use "
                 f"to_spiking(..., max_rate={1 / dt:g}) or less",
+                SnnConvWarning,
                 stacklevel=6,
             )
         self.frames = Frames(self.network.input, dt)

@@ -13,7 +13,7 @@ from .build.network import ConvNetwork, described
 from .build.surrogate import SurrogateSettings
 from .build.trainable import TrainableSettings, check_collected
 from .checks import check_seed
-from .exceptions import ConversionError
+from .exceptions import ConversionError, SnnConvWarning
 from .input_range import with_input_range
 from .keras_reader import as_model
 from .neurons.integrate_and_fire import IntegrateAndFire
@@ -157,6 +157,7 @@ def to_spiking(
         warnings.warn(
             "nengo.LIF keeps its voltage from falling below 0, and so forgets negative input, which makes neurons fire "
             "too much: use nengo.LIF(min_voltage=-5)",
+            SnnConvWarning,
             stacklevel=2,
         )
     return ConvNetwork(network.model, settings, network.label)
@@ -168,6 +169,7 @@ def warn_of_clipping(model, neuron_type):
     if "scales" not in model.metadata and limited:
         warnings.warn(
             "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
+            SnnConvWarning,
             stacklevel=3,
         )
 

@@ -5,6 +5,10 @@ class SnnConvError(Exception):
     """Base class of every error that nengo_snnconv raises on purpose."""
 
 
+class SnnConvWarning(UserWarning):
+    """Category of every warning that nengo_snnconv gives on purpose."""
+
+
 class CompatibilityError(SnnConvError, ImportError):
     """The installed packages cannot work together; the message says what to install."""
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from .checks import is_number, shown
-from .exceptions import ModelError, SettingsError
+from .exceptions import ModelError, SettingsError, SnnConvWarning
 from .model import layers as specs
 
 UNIT, BYTES = (0.0, 1.0), (0.0, 255.0)
@@ -83,6 +83,7 @@ def warn_of_range(model, x):
         warnings.warn(
             "x holds numbers from 0 to 1, but the model itself begins by scaling pixels from 0 to 255 down: give them "
             "as they are, 255 * x, unless the model was trained on such small numbers",
+            SnnConvWarning,
             stacklevel=4,
         )
 

@@ -15,6 +15,7 @@ from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
 from .atomic import atomic_write
+from .exceptions import SnnConvWarning
 
 _DIGEST_BYTES = 32
 
@@ -52,6 +53,7 @@ def _warn(name, reason):
     warnings.warn(
         f"the machine code of {name} cannot be kept on disk ({reason}), so that each process compiles it again, which "
         "takes up to a minute: make room, or name a folder with the environment variable NUMBA_CACHE_DIR",
+        SnnConvWarning,
         stacklevel=2,
     )
 

@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 
 from .compat import nengo_loihi
-from .exceptions import ConversionError
+from .exceptions import ConversionError, SnnConvWarning
 from .loihi_synapses import CompiledSynapses
 
 
@@ -71,6 +71,7 @@ class Emulator:
             warnings.warn(
                 "input to neurons is more than the 23 bits that Loihi adds it up with, and changes its sign: lower "
                 "max_rate, or normalize with a higher percentile",
+                SnnConvWarning,
                 stacklevel=7,
             )
         for warning in caught:

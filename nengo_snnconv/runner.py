@@ -17,7 +17,7 @@ from .checks import (
     check_run,
     check_workers_count,
 )
-from .exceptions import SettingsError
+from .exceptions import SettingsError, SnnConvWarning
 from .inputs import Images
 from .memory import MOST_TOGETHER, bytes_of_step, images_together
 from .neurons.arguments import as_synapse, check_synapse
@@ -224,6 +224,7 @@ def _check_rates(settings, dt):
     if dt > longest * (1 + 1e-6):
         warnings.warn(
             f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
+            SnnConvWarning,
             stacklevel=4,
         )
 
@@ -244,6 +245,7 @@ def check_input(x, settings):
         warnings.warn(
             f"{100 * share:.2g} % of the input is not in the range from {lowest:g} to {highest:g} that spikes carry, "
             f"and is clipped: use {settings.wider_input(x)}",
+            SnnConvWarning,
             stacklevel=4,
         )
     return share > 0

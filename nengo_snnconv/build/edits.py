@@ -5,7 +5,7 @@ import warnings
 import nengo
 import numpy as np
 
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, SnnConvWarning
 
 # attributes without effect on neurons that are driven directly, or on anything at all
 WITHOUT_EFFECT = {"label", "encoders", "eval_points", "n_eval_points", "normalize_encoders"}
@@ -98,6 +98,7 @@ def warn_of_intruders(network):
         warnings.warn(
             f"{_described(intruders[0])} was added by hand and ends in an object of the network: it works in "
             "simulators of your own, but what evaluates, converts or saves the network leaves it out",
+            SnnConvWarning,
             stacklevel=4,
         )
 

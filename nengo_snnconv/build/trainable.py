@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
-from ..exceptions import ConversionError, SettingsError
+from ..exceptions import ConversionError, SettingsError, SnnConvWarning
 from ..keras_reader import as_model
 from ..model import layers as specs
 from ..neurons.arguments import check_synapse
@@ -302,6 +302,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
         warnings.warn(
             f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
+            SnnConvWarning,
             stacklevel=2,
         )
     model = with_own_output(as_model(model, training=True))

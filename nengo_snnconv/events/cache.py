@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 
 from ..atomic import atomic_write
+from ..exceptions import SnnConvWarning
 from .event import EVENT
 
 # Threads that compute checksums, and slots that each of them takes at a time
@@ -116,6 +117,7 @@ def _store(events_path, index_path, slots, read):
         warnings.warn(
             f"events cannot be kept in the cache ({error}), so that reading takes as long the next time; make room, or "
             "name another place with the environment variable XDG_CACHE_HOME",
+            SnnConvWarning,
             stacklevel=4,
         )
         return False

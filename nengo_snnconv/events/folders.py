@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from ..checks import check_paths, check_progress
-from ..exceptions import DatasetError, SettingsError
+from ..exceptions import DatasetError, SettingsError, SnnConvWarning
 from ..ordinary import open_ordinary
 from ..progress import progress_bar
 from . import cache
@@ -77,6 +77,7 @@ def read_recordings(folder, sensor=(34, 34), *, progress=None):
         warnings.warn(
             f"{np.sum(lengths == 0)} of {len(files)} recordings have no events, the first is "
             f"{files[np.argmin(lengths)].path}: get them again if they should have some",
+            SnnConvWarning,
             stacklevel=2,
         )
     labels = np.array([file.label for file in files], np.int64)

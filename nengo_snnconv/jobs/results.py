@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 
-from ..exceptions import FileFormatError, SettingsError
+from ..exceptions import FileFormatError, SettingsError, SnnConvWarning
 from ..model.archive import read_arrays, write_arrays
 
 
@@ -90,7 +90,9 @@ class Results:
                     raise FileFormatError(f"{self.path(job)} is damaged: {error}") from error
             return result
         except (FileFormatError, OSError) as error:
-            warnings.warn(f"a result is computed again, because its file cannot be used: {error}", stacklevel=2)
+            warnings.warn(
+                f"a result is computed again, because its file cannot be used: {error}", SnnConvWarning, stacklevel=2
+            )
             return None
 
     def write(self, job, result):

@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from ..exceptions import ConversionError, ModelError, SnnConvError
+from ..exceptions import ConversionError, ModelError, SnnConvError, SnnConvWarning
 from ..model import Model
 from . import files
 from .foreign import describe_object
@@ -45,7 +45,7 @@ def as_model(source, training=False):
         raise ConversionError(refused)
     if training:
         for note in walk.report.notes:
-            warnings.warn(note, stacklevel=3)
+            warnings.warn(note, SnnConvWarning, stacklevel=3)
     try:
         return walk.build.model(walk.output, {"reading": list(walk.report.rows.values())})
     except ModelError as error:

@@ -17,7 +17,7 @@ from ..checks import (
     is_number,
     shown,
 )
-from ..exceptions import SettingsError
+from ..exceptions import SettingsError, SnnConvWarning
 from ..progress import progress_bar as bar_of
 from .engine import Engine
 from .objects import is_function
@@ -160,7 +160,9 @@ class Simulator:
         n_steps = int(np.round(float(time_in_seconds) / self.dt))
         if n_steps == 0:
             warnings.warn(
-                f"{time_in_seconds} s are less than half a step of {self.dt} s: nothing was run", stacklevel=2
+                f"{time_in_seconds} s are less than half a step of {self.dt} s: nothing was run",
+                SnnConvWarning,
+                stacklevel=2,
             )
         else:
             self.run_steps(n_steps, data=data, progress_bar=progress_bar)
