@@ -6,6 +6,7 @@ import math
 import nengo
 import numpy as np
 from nengo.params import FrozenObject
+from nengo.synapses import SynapseParam
 
 from ..compat import nengo_dl
 from ..exceptions import ConversionError, FileFormatError, SettingsError
@@ -98,6 +99,13 @@ def _check(settings, model):
     check_steps(getattr(settings.neuron_type, "n_steps", 1))
     if not all(isinstance(name, str) for name in settings.probe_layers):
         raise SettingsError(f"probe_layers must hold names of layers, got {settings.probe_layers!r}")
+    for name in ("synapse", "output_synapse"):
+        synapse = SynapseParam(name).coerce(None, getattr(settings, name, None))
+        if synapse is not None:
+            with np.errstate(all="ignore"):
+                state = synapse.make_state((1,), (1,), 0.001)
+            if not all(np.isfinite(values).all() for values in state.values()):
+                raise SettingsError(f"{name}={synapse!r} is no filter that can be computed")
     rng = np.random.RandomState(0)
     for name in model.neurons:
         settings.neuron_type.make_state(model.size(name), rng)
