@@ -65,6 +65,9 @@ def save(network, path):
 def load(path):
     """Load what :func:`save` wrote, or the checkpoint of a training.
 
+    A file is data: loading runs nothing that it names, creates only objects of Nengo, NengoDL and this package, and
+    refuses sizes that do not fit the file, or exceed the limits of a model, before memory is taken for them.
+
     Parameters
     ----------
     path : str or path
