@@ -41,8 +41,8 @@ def atomic_write(path, mode="wb"):
     path = pathlib.Path(path)
     with _naming(path):
         path = path.resolve()  # the file that a link names, not the link
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no ordinary file: name one that can be replaced")
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is no ordinary file: name one that can be replaced")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     with _naming(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)

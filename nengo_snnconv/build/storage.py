@@ -6,6 +6,7 @@ import math
 import nengo
 import numpy as np
 from nengo.params import FrozenObject
+from nengo.synapses import SynapseParam
 
 from ..checks import check_paths
 from ..compat import nengo_dl
@@ -68,6 +69,9 @@ def save(network, path):
 def load(path):
     """Load what :func:`save` wrote, or the checkpoint of a training.
 
+    A file is data: loading runs nothing that it names, creates only objects of Nengo, NengoDL and this package, and
+    refuses sizes that do not fit the file, or exceed the limits of a model, before memory is taken for them.
+
     Parameters
     ----------
     path : str or path
@@ -103,6 +107,13 @@ def _check(settings, model):
     check_steps(getattr(settings.neuron_type, "n_steps", 1))
     if not all(isinstance(name, str) for name in settings.probe_layers):
         raise SettingsError(f"probe_layers must hold names of layers, got {settings.probe_layers!r}")
+    for name in ("synapse", "output_synapse"):
+        synapse = SynapseParam(name).coerce(None, getattr(settings, name, None))
+        if synapse is not None:
+            with np.errstate(all="ignore"):
+                state = synapse.make_state((1,), (1,), 0.001)
+            if not all(np.isfinite(values).all() for values in state.values()):
+                raise SettingsError(f"{name}={synapse!r} is no filter that can be computed")
     rng = np.random.RandomState(0)
     for name in model.neurons:
         settings.neuron_type.make_state(model.size(name), rng)

@@ -87,7 +87,7 @@ class Results:
                 try:
                     check(job, result)
                 except ValueError as error:
-                    raise FileFormatError(f"{self.path(job)} is damaged: {error}") from error
+                    raise FileFormatError(f"{self.path(job)} is damaged: {str(error)[:300]}") from error
             return result
         except (FileFormatError, OSError) as error:
             warnings.warn(

@@ -80,7 +80,7 @@ def read_arrays(path):
         except FileFormatError:
             raise
         except _Damage as damage:
-            raise FileFormatError(f"{path} is damaged: {damage}; copy or make it again") from damage
+            raise FileFormatError(f"{path} is damaged: {_short(damage)}; copy or make it again") from damage
         except MemoryError as error:
             raise FileFormatError(
                 f"{path} needs more memory than there is: close other programs, or try it on a larger machine"
@@ -89,9 +89,16 @@ def read_arrays(path):
             # damage makes the parsers of zip and .npy raise whatever they meet, as EINVAL for a place before the file
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise
-            reason = " ".join(str(error).split())[:150]
-            raise FileFormatError(f"{path} is damaged or was cut short ({reason}): copy or make it again") from error
+            raise FileFormatError(
+                f"{path} is damaged or was cut short ({_short(error)}): copy or make it again"
+            ) from error
     return description, arrays
+
+
+def _short(error):
+    """The message of an error that may hold names of any length from a file."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-50:]}"
 
 
 def _check_beginning(path, file):

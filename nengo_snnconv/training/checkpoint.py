@@ -105,7 +105,8 @@ class Checkpoint:
 
     def _damaged(self, reason):
         return FileFormatError(
-            f"the checkpoint {self.path} is damaged: {reason}; remove it to begin the training anew, or use a copy"
+            f"the checkpoint {self.path} is damaged: {str(reason)[:300]}; remove it to begin the training anew, or use "
+            "a copy"
         )
 
 

@@ -1,0 +1,361 @@
+"""Damaged and hostile files: each is refused with one error of ours, quickly, or is what was written.
+
+NENGO_SNNCONV_MUTATIONS=1000 tries a thousand mutations of each file instead of some dozens.
+"""
+
+import json
+import os
+import random
+import resource
+import warnings
+import zipfile
+
+import nengo
+import numpy as np
+import pytest
+from models import small_cnn
+from mutations import N_MUTATIONS, changed_archive, changed_json, damaged
+
+import nengo_snnconv as snc
+from nengo_snnconv import datasets
+from nengo_snnconv import events as ev
+from nengo_snnconv.exceptions import SnnConvError
+from nengo_snnconv.model import Model, archive, limits
+from nengo_snnconv.model import layers as specs
+
+
+def networks():
+    """A network of each builder, and a model."""
+    model = small_cnn()
+    x = np.random.default_rng(0).random((20, 6, 6, 2), dtype=np.float32)
+    rates = snc.convert(model)
+    scaled = snc.normalize(rates, x)
+    lif, surrogate = nengo.LIF(amplitude=0.01, min_voltage=-5), snc.build_trainable(model, snc.SurrogateLIF())
+    history = {"loss": [1.0, 0.5], "accuracy": [0.1, 0.2], "val_loss": [None, 2.0]}
+    spiking = snc.to_spiking(scaled)
+    return {
+        "model": model,
+        "rates": rates,
+        "spiking": spiking.rebuild(spiking.model.replace(metadata={**spiking.model.metadata, "history": history})),
+        "poisson": snc.to_spiking(scaled, input_coding="poisson", readout="spikes"),
+        "lif": snc.to_spiking(scaled, nengo.LIF(min_voltage=-5), max_rate=300, synapse=nengo.Alpha(0.003)),
+        "first spike": snc.to_ttfs(rates, x, n_steps=8),
+        "trainable": snc.build_trainable(model, lif),
+        "surrogate": surrogate,
+        "native surrogate": snc.convert(surrogate),
+    }
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder, made = tmp_path_factory.mktemp("saved"), networks()
+    for name, network in made.items():
+        snc.save(network, folder / name)
+    return {name: ((folder / name).read_bytes(), network) for name, network in made.items()}
+
+
+def same(one, other):
+    one_model, other_model = (getattr(each, "model", each) for each in (one, other))
+    return (
+        list(one_model.layers.values()) == list(other_model.layers.values())
+        and all(np.array_equal(array, other_model.arrays[name]) for name, array in one_model.arrays.items())
+        and json.dumps(dict(one_model.metadata)) == json.dumps(dict(other_model.metadata))
+        and getattr(one, "settings", None) == getattr(other, "settings", None)
+    )
+
+
+@pytest.mark.parametrize("name", networks())
+def test_networks(saved, name, tmp_path):
+    data, network = saved[name]
+    rng, path, refused, ran = random.Random(name), tmp_path / "network.npz", 0, 0
+    for _ in range(N_MUTATIONS):
+        kind, bad = (damaged if rng.random() < 0.3 else changed_archive)(data, rng)
+        path.write_bytes(bad)
+        try:
+            loaded = snc.load(path)
+        except snc.FileFormatError as error:
+            assert "network.npz" in str(error)
+            assert len(str(error)) < 700
+            refused += 1
+            continue
+        if kind in ("flip", "cut", "remove", "insert"):
+            assert same(loaded, network), kind
+        elif name != "model" and ran < 3:
+            run_shortly(loaded)
+            ran += 1
+    assert refused > N_MUTATIONS / 2
+
+
+def run_shortly(network):
+    """A file that is loaded describes a network that runs, or says why it does not."""
+    network.report()
+    x = np.full((2, *network.model.shapes[network.model.input]), 0.5, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what comes of weights of 1e38
+        try:
+            snc.evaluate(network, x, np.zeros(2, int), n_steps=None, progress=False)
+        except SnnConvError:
+            return
+
+
+def test_every_flipped_bit_of_a_small_file(tmp_path):
+    model = Model([specs.Input("x", shape=(1,)), specs.Dense("y", "x", units=1)], {"y/kernel": [[2]], "y/bias": [1]})
+    snc.save(model, tmp_path / "good")
+    good, path = (tmp_path / "good").read_bytes(), tmp_path / "bad"
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1 << place % 8
+        path.write_bytes(bad)
+        try:
+            assert same(snc.load(path), model)
+        except snc.FileFormatError:
+            continue
+
+
+def train(path):
+    rng = np.random.default_rng(0)
+    network = snc.build_trainable(small_cnn(), nengo.RectifiedLinear(), seed=0)
+    x, y = rng.random((20, 6, 6, 2), dtype=np.float32), rng.integers(4, size=20)
+    options = {"epochs": 2, "batch_size": 10, "validation_data": (x, y), "early_stopping": 5, "progress": False}
+    return snc.train(network, x, y, checkpoint=path, **options)
+
+
+def test_checkpoints(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    trained = train(path)
+    good, rng, refused = path.read_bytes(), random.Random(1), 0
+    for _ in range(N_MUTATIONS // 2):
+        kind, bad = (damaged if rng.random() < 0.3 else changed_archive)(good, rng)
+        path.write_bytes(bad)
+        try:
+            again = train(path)
+        except (snc.FileFormatError, snc.SettingsError) as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            assert kind not in ("flip", "cut", "remove", "insert") or same(again, trained)
+    assert refused > N_MUTATIONS / 4
+
+
+def test_an_optimizer_state_of_other_shapes(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    train(path)
+    description, arrays = archive.read_arrays(path)
+    # so that it goes on
+    description["training"] |= {"epoch": 1, "best_epoch": 1}
+    name = next(name for name, array in arrays.items() if name.startswith("optimizer/") and array.ndim > 1)
+    archive.write_arrays(path, description, {**arrays, name: arrays[name][:1]})
+    with pytest.raises(snc.FileFormatError, match="optimizer's state does not fit .* remove it to begin"):
+        train(path)
+    archive.write_arrays(path, description, {key: array for key, array in arrays.items() if key != name})
+    with pytest.raises(snc.FileFormatError, match="a part of the optimizer's state is missing"):
+        train(path)
+
+
+def test_reports(tmp_path):
+    network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), method="model"))
+    x = np.random.default_rng(0).random((4, 6, 6, 2), dtype=np.float32)
+    path = tmp_path / "report.html"
+    snc.write_report(path, network, snc.evaluate(network, x, np.arange(4), n_steps=3, progress=False))
+    good, figures, rng, refused = path.read_bytes(), snc.read_report(path), random.Random(2), 0
+    start = good.index(b'<script type="application/json"')
+    begin, end = good.index(b">", start) + 1, good.index(b"</script", start)
+    for _ in range(2 * N_MUTATIONS):
+        place = slice(*rng.choice([(0, len(good)), (start, end)]))
+        bad = good[: place.start] + damaged(good[place], rng)[1] + good[place.stop :]
+        if rng.random() < 0.3:
+            bad = good[:begin] + changed_json(good[begin:end], rng) + good[end:]
+        path.write_bytes(bad)
+        try:
+            found = snc.read_report(path)
+        except snc.FileFormatError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            # the damage is elsewhere, or took the checksum with it
+            assert found == figures or b"data-crc32=" not in bad[start:begin]
+    assert refused > N_MUTATIONS / 2
+    path.write_bytes(good.replace(b"\n", b"\r\n"))  # as a version control may do
+    assert snc.read_report(path) == figures
+    path.write_bytes(b"<script " * 10**5 + b"<!--" * 10**5)
+    with pytest.raises(snc.FileFormatError, match="no element with figures"):
+        snc.read_report(path)
+
+
+@pytest.mark.filterwarnings("ignore:a result is computed again")
+def test_results_of_sweeps(tmp_path):
+    x = np.random.default_rng(0).random((8, 6, 6, 2), dtype=np.float32)
+    network = snc.convert(small_cnn())
+    options = {"x_calibration": x, "n_steps": 3, "folder": tmp_path, "n_jobs": 1, "progress": False}
+    grid = {"percentile": [99, 100]}
+    wanted = snc.sweep(network, x, np.arange(8) % 4, grid, **options).to_dict()
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    rng = random.Random(3)
+    for _ in range(N_MUTATIONS // 4):
+        for path, good in kept.items():
+            path.write_bytes(good if rng.random() < 0.3 else changed_archive(good, rng)[1])
+        found = snc.sweep(network, x, np.arange(8) % 4, grid, **options).to_dict()
+        assert found.keys() == wanted.keys()
+    for path, good in kept.items():
+        path.write_bytes(damaged(good, rng)[1])
+    assert plain(snc.sweep(network, x, np.arange(8) % 4, grid, **options).to_dict()) == plain(wanted)
+
+
+def plain(value):
+    """Without times."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if "seconds" not in key}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def test_recordings(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rng = random.Random(4)
+    x = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
+    ev.write_recordings(tmp_path / "folder", ev.simulate_recordings(x, [0, 1], progress=False))
+    paths = sorted((tmp_path / "folder").rglob("*.bin"))
+    good = [path.read_bytes() for path in paths]
+    for _ in range(N_MUTATIONS):
+        paths[0].write_bytes(damaged(good[0], rng)[1])
+        for read in (lambda: ev.read_events(paths[0], (34, 34)), lambda: ev.read_recordings(tmp_path / "folder")):
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".* recordings have no events")
+                try:
+                    read()
+                except snc.DatasetError as error:
+                    assert paths[0].name in str(error)
+
+
+@pytest.mark.parametrize("name", ["9" * 30, "1" * 19])
+def test_numbers_that_64_bits_do_not_hold(name, tmp_path):
+    folder = tmp_path / "folder"
+    (folder / name).mkdir(parents=True)
+    (folder / name / "1.bin").write_bytes(b"")
+    with pytest.raises(snc.DatasetError, match="a class is a number"):
+        ev.read_recordings(folder)
+
+
+def test_a_folder_with_a_pipe(tmp_path):
+    (tmp_path / "0").mkdir()
+    os.mkfifo(tmp_path / "0" / "1.bin")
+    with pytest.raises(snc.DatasetError, match="1.bin is no ordinary file"):
+        ev.read_recordings(tmp_path)
+
+
+def test_digits_of_a_damaged_installation(tmp_path, monkeypatch):
+    whole = datasets.DIGITS.read_bytes()
+    monkeypatch.setattr(datasets, "DIGITS", tmp_path / "digits.npz")
+    for content in (None, b"", whole[:5000], whole[:20_000] + b"x" + whole[20_001:]):
+        if content is not None:
+            datasets.DIGITS.write_bytes(content)
+        with pytest.raises(snc.DatasetError, match=r"digits.npz is damaged .* install nengo_snnconv again"):
+            snc.load_dataset("digits")
+
+
+class TestSizes:
+    """What a small file asks for is refused before memory is taken for it."""
+
+    @pytest.fixture(autouse=True)
+    def little_memory(self):
+        with open("/proc/self/statm") as file:
+            taken = int(file.read().split()[0]) * resource.getpagesize()
+        limits_before = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29, limits_before[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_AS, limits_before)
+
+    def test_zeros_that_shrink(self, tmp_path):
+        path = tmp_path / "bomb.npz"
+        description = np.frombuffer(b'{"format": "nengo_snnconv", "version": 1}', np.uint8)
+        zeros = np.broadcast_to(np.float32(0), (300, 1000, 1000))
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+            for name, array in ((archive.DESCRIPTION, description), ("a", zeros)):
+                with opened.open(f"{name}.npy", "w") as member:
+                    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+                    np.lib.format.write_array_header_1_0(member, header)
+                    for part in np.atleast_2d(array):
+                        member.write(part.tobytes())
+        assert path.stat().st_size < 2_000_000
+        with pytest.raises(snc.FileFormatError, match=r"its arrays would take 1,200,\d+,\d+ bytes .* may take"):
+            snc.load(path)
+
+    def test_many_zeros_are_written_so_that_they_can_be_read(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(archive, "MEMORY_LIMIT", 10_000)
+        archive.write_arrays(tmp_path / "a.npz", {}, {"a": np.zeros(5000, np.float32)})
+        assert archive.read_arrays(tmp_path / "a.npz")[1]["a"].shape == (5000,)
+
+    def test_a_header_that_declares_more(self, tmp_path):
+        snc.save(small_cnn(), tmp_path / "good.npz")
+        with zipfile.ZipFile(tmp_path / "good.npz") as good, zipfile.ZipFile(tmp_path / "bad.npz", "w") as bad:
+            for name in good.namelist():
+                bad.writestr(name, good.read(name).replace(b"'shape': (4,)", b"'shape': (9999999999,)", 1))
+        with pytest.raises(snc.FileFormatError, match=r"\d+ bytes for an array of shape .9999999999,. of float32"):
+            snc.load(tmp_path / "bad.npz")
+
+    def test_a_description_that_is_too_long(self, tmp_path):
+        with pytest.raises(snc.FileFormatError, match="cannot be written: settings and metadata take"):
+            archive.write_arrays(tmp_path / "a.npz", {"a": "x" * archive.DESCRIPTION_LIMIT}, {})
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            {"type": "Upsample", "size": [10**4, 10**4, 1]},
+            {"type": "Upsample", "size": [10**19, 10**19, 10**19]},
+            {"type": "Pad", "before": [10**8, 0, 0], "after": [0, 0, 0]},
+            {"type": "Pad", "before": [-7 * 10**8, 0, 0], "after": [0, 0, 0], "between": [10**8, 0, 0]},
+            {"type": "MaxPool", "pool_size": [10**9, 10**9], "strides": [1, 1], "padding": "same"},
+            {"type": "AveragePool", "pool_size": [10**5, 10**5], "strides": [9, 9], "padding": "same"},
+            {"type": "Conv", "filters": 1, "kernel_size": [2, 2], "dilation": [10**6, 10**6], "padding": "same"},
+            {"type": "Reshape", "shape": [2, 8, 8] + [1] * 60},
+        ],
+        ids=str,
+    )
+    def test_layers(self, layer, tmp_path):
+        layers = [
+            {"type": "Input", "name": "image", "shape": [8, 8, 2]},
+            {"name": "large", "inputs": ["image"], **layer},
+        ]
+        if layer["type"] == "Conv":
+            arrays = {"model/large/kernel": np.zeros((2, 2, 2, 1)), "model/large/bias": np.zeros(1)}
+        else:
+            arrays = {}
+        description = {"model": {"layers": layers, "output": "large", "metadata": {}}}
+        archive.write_arrays(tmp_path / "small.npz", description, arrays)
+        with pytest.raises(snc.FileFormatError, match="layer 'large'.*(entries, and at most|axes, got)"):
+            snc.load(tmp_path / "small.npz")
+
+    def test_many_layers_of_a_size_that_one_may_have(self):
+        large = [specs.Input("x", shape=(1,)), specs.Upsample("0", "x", size=(limits.ENTRIES_OF_LAYER,))]
+        more = [specs.Rectifier(str(i), str(i - 1)) for i in range(1, 10)]
+        with pytest.raises(snc.ModelError, match=r"the layers up to '\d' make and read more than 268,435,456 entries"):
+            Model([*large, *more], {})
+
+    def test_many_layers(self):
+        layers = [specs.Input("0", shape=(1,)), *(specs.Rectifier(str(i), str(i - 1)) for i in range(1, 10_001))]
+        with pytest.raises(snc.ModelError, match="at most 10,000 layers"):
+            Model(layers, {})
+        add = specs.Add("sum", ("x",) * 50_000)
+        with pytest.raises(snc.ModelError, match="at most 40,000 inputs"):
+            Model([specs.Input("x", shape=(1,)), add], {})
+
+    def test_layers_of_keras_models_are_named(self):
+        from nengo_snnconv.compat import tf
+
+        image = tf.keras.Input((4, 4, 1))
+        model = tf.keras.Model(image, tf.keras.layers.UpSampling2D(10**4, name="up")(image))
+        with pytest.raises(SnnConvError, match="'up'.*at most 16,777,216"):
+            snc.convert(model)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.ones(2, complex), np.array(["1", "2"]), np.array([1, None]), np.array(["NaT"] * 2, "M8[s]")],
+    ids=lambda array: array.dtype.name,
+)
+def test_models_hold_real_numbers(array):
+    layers = [specs.Input("x", shape=(2,)), specs.Affine("y", "x")]
+    with pytest.raises(snc.ModelError, match="'y/scale' must hold real numbers"):
+        Model(layers, {"y/scale": array, "y/bias": [0, 0]})
+    with pytest.raises(snc.ModelError, match="NaN or infinity"):
+        Model(layers, {"y/scale": np.array([1e300, 1]), "y/bias": [0, 0]})
