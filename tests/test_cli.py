@@ -399,7 +399,7 @@ class TestConvert:
         assert cli.main(["convert", str(tmp_path / "model.keras"), "--dry-run", "--json", str(figures)]) == 1
         lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
         assert "refused" in lines["bent"]
-        assert "not checked" in lines["scores"]
+        assert "exact" in lines["scores"]
         assert json.loads(figures.read_text())["refused"] == ["bent"]
         assert cli.main(["convert", str(tmp_path / "model.keras"), str(tmp_path / "out.npz")]) == 1
         assert "layer 'bent' (Conv2D)" in capsys.readouterr().err

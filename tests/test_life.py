@@ -306,7 +306,7 @@ class TestAnimation:
         ({"step": 2.0}, "step must be a whole number"),
         ({"true_class": 4}, "true_class must be a whole number from 0 to 3, got 4"),
         ({"class_names": ["a"]}, "class_names must hold 4 names, one for each score, got 1"),
-        ({"layers": ["conv"]}, r"no spiking layer is called 'conv'; there are \['neurons'\]"),
+        ({"layers": ["conv"]}, r"no spiking layer is called 'conv'; there are 'neurons'"),
         ({"max_maps": 0}, "max_maps must be a whole number from 1"),
         ({"max_neurons": "all"}, "max_neurons must be a whole number from 1"),
     ],

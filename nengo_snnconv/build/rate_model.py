@@ -9,8 +9,9 @@ from ..exceptions import SettingsError
 from ..memory import MEMORY_MB, bytes_of_pass, images_together
 from ..model import layers as specs
 from ..neurons.rates import rate_function
+from .edits import check_unedited
 from .keras_layers import keras_layer, keras_name
-from .network import check_network
+from .network import ConvNetwork, check_network
 
 
 def rate_model(network, layers=None):
@@ -37,7 +38,9 @@ def rate_model(network, layers=None):
     SettingsError
         If there is no such layer.
     """
-    if not (hasattr(network, "model") and hasattr(network, "settings")):
+    if isinstance(network, ConvNetwork):
+        check_unedited(network)
+    elif not (hasattr(network, "model") and hasattr(network, "settings")):
         check_network(network)  # a stand-in with both will do
     if layers is not None:
         names = None if isinstance(layers, str) or not hasattr(layers, "__iter__") else list(layers)

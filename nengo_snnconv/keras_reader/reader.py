@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from ..exceptions import ConversionError, ModelError, SnnConvError, SnnConvWarning
+from ..exceptions import ConversionError, ModelError, SnnConvError, SnnConvWarning, listed
 from ..model import Model
 from . import files
 from .foreign import describe_object
@@ -43,6 +43,11 @@ def as_model(source, training=False):
     refused = walk.report.refused()
     if refused:
         raise ConversionError(refused)
+    if walk.output is None:
+        unknown = [row["layer"] for row in walk.report.rows.values() if row["status"] == "not checked"]
+        raise ConversionError(
+            f"the Keras model's output cannot be told from its layers {listed(unknown)}: build it anew"
+        )
     if training:
         for note in walk.report.notes:
             warnings.warn(note, SnnConvWarning, stacklevel=3)
