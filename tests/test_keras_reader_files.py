@@ -171,6 +171,18 @@ def test_own_activation(keras, suffix, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
+def test_a_function_of_tensorflow_as_activation(tmp_path):
+    """Keras 3 writes no more than its short name, so that only the live model tells what it is."""
+    keras, path = LIBRARIES["Keras 3"], tmp_path / "model.keras"
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=tf.nn.softmax, name="l")])
+    with pytest.raises(snc.ConversionError, match="'softmax_v2': .* load the file in Keras with custom_objects"):
+        as_model(save(model, path))
+    live = keras.models.load_model(path, custom_objects={"softmax_v2": tf.nn.softmax})
+    assert as_model(live).metadata["reading"][-1]["status"] == "approximated"
+
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_weights_only(keras, tmp_path):
     model = small(keras)
     model.save_weights(tmp_path / "model.weights.h5")

@@ -293,8 +293,10 @@ def activation_of(use):
     name = "linear" if value is None else str(value)
     owner = getattr(use.activation, "__module__", None) or ""
     if owner.partition(".")[0] not in ("", *LIBRARIES) or (is_function and use.activation is None):
-        of_module = f" of {owner}" if owner else ""
-        raise Refused(f"has an activation of your own, {name!r}{of_module}: use 'relu'")
+        # a file has its name only; the function itself may be one that can be read, such as tf.nn.softmax
+        of_module = f" of {owner}: use 'relu'"
+        of_file = ": use 'relu', or load the file in Keras with custom_objects, and pass the model"
+        raise Refused(f"has an activation of your own, {name!r}{of_module if owner else of_file}")
     if is_function and owner.startswith("tensorflow."):
         name = TENSORFLOW_NAMES.get(name, name)
     if name not in ACTIVATIONS:
