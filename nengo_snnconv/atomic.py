@@ -39,12 +39,12 @@ def atomic_write(path, mode="wb"):
         If the file cannot be written; its ``filename`` is the file's, and it says what to do.
     """
     path = pathlib.Path(path)
-    with _naming(path):
+    with naming_errors(path):
         path = path.resolve()  # the file that a link names, not the link
         if path.exists() and not path.is_file():
             raise OSError(f"{path} is no ordinary file: name one that can be replaced")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
-    with _naming(path, temporary):
+    with naming_errors(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         old = path.stat() if path.exists() else None
         # until it replaces another file, nobody but its owner reads it
@@ -65,8 +65,8 @@ def atomic_write(path, mode="wb"):
 
 
 @contextlib.contextmanager
-def _naming(path, temporary=None):
-    """Name ``path`` in errors of the system that name no file, or the temporary one, and say what to do."""
+def naming_errors(path, temporary=None):
+    """Name ``path`` in errors of the system that name no file or the temporary one, and say what to do."""
     try:
         yield
     except OSError as error:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 import nengo_snnconv as snc
+from nengo_snnconv import cli
 from nengo_snnconv import events as ev
 from nengo_snnconv.atomic import atomic_write
 from nengo_snnconv.ordinary import open_ordinary
@@ -101,6 +102,14 @@ class TestAtomicWrite:
         with pytest.raises(PermissionError, match="name a file in a folder in which you may write") as caught:
             snc.save(snc.Model([snc.model.layers.Input("x", shape=(1,))], {}), tmp_path / "a.npz")
         assert caught.value.filename == str(tmp_path / "a.npz")
+
+    def test_a_command_names_what_it_cannot_write(self, tmp_path, capsys):
+        (tmp_path / "file").write_bytes(b"")
+        arguments = ["evaluate", "no.npz", "--json", str(tmp_path / "file" / "figures.json")]
+        assert cli.main(arguments) == 1
+        assert str(tmp_path / "file") in capsys.readouterr().err
+        assert cli.main([*arguments[:-1], str(tmp_path / ("a" * 300))]) == 1
+        assert "choose a shorter name" in capsys.readouterr().err
 
     def test_errors_of_others_are_theirs(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="other"), atomic_write(tmp_path / "file"):

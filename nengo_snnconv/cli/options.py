@@ -2,9 +2,11 @@
 
 import argparse
 import math
+import os
 import pathlib
 import tempfile
 
+from ..atomic import atomic_write, naming_errors
 from ..exceptions import SettingsError
 
 # the names in ..backends, which takes seconds to load
@@ -136,8 +138,6 @@ def check_picture(path):
 
 def save_picture(axes, path):
     """Write the picture of matplotlib axes, whole or not at all."""
-    from ..atomic import atomic_write
-
     with atomic_write(path, "wb") as file:
         axes.figure.savefig(file, format=path.suffix[1:], dpi=150)
     print(f"{'picture':<26} {path.resolve()}")
@@ -249,9 +249,16 @@ def check_distinct(options, **paths):
 
 def check_writable(path):
     """Raise SettingsError or OSError where a file cannot be written later on; makes its folder."""
-    if path.is_dir():
-        raise SettingsError(f"{path} is a folder: name a file in it")
-    if path.exists() and not path.is_file():
-        raise SettingsError(f"{path} is no ordinary file: name one that can be replaced")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=path.parent).close()
+    try:
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder: name a file in it")
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"{path} is no ordinary file: name one that can be replaced")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+    except OSError as error:
+        # the error may name a temporary file that the user knows nothing of
+        with naming_errors(path, error.filename):
+            raise
+    os.close(handle)
+    os.unlink(temporary)

@@ -83,6 +83,8 @@ class Results:
             if description.get("job") != json.loads(json.dumps(job.identity)):
                 raise FileFormatError(f"{self.path(job)} is not the result of this job")
             result = description.get("figures"), arrays
+            if not isinstance(result[0], dict):
+                raise FileFormatError(f"{self.path(job)} is damaged: it has no figures")
             if check is not None:
                 try:
                     check(job, result)
