@@ -233,7 +233,7 @@ class TestMemory:
     )
     def test_layers_that_grow(self, change, good_files, tmp_path):
         path = edited(good_files["tf.keras", ".keras"], tmp_path / "bad.keras", change)
-        with pytest.raises(snc.ConversionError, match=r"gives \d+ numbers for each image, of which 268435456 are poss"):
+        with pytest.raises(snc.ConversionError, match=r"would make an output of .* entries"):
             as_model(path)
 
     def test_models_that_double(self, tmp_path, good_files):

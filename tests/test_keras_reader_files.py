@@ -181,7 +181,6 @@ def test_a_function_of_tensorflow_as_activation(tmp_path):
     assert as_model(live).metadata["reading"][-1]["status"] == "approximated"
 
 
-
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_weights_only(keras, tmp_path):
     model = small(keras)

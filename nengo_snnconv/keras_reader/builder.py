@@ -1,15 +1,11 @@
 """Collects the specs that a Keras model becomes, and keeps account of the order of axes."""
 
 import dataclasses
-import math
 
 import numpy as np
 
-from ..model import Model
+from ..model import Model, limits
 from ..model import layers as specs
-
-# of one layer: 1 GB in float32
-MAX_ENTRIES, MAX_RANK = 2**28, 32
 
 
 class Refused(Exception):
@@ -74,7 +70,9 @@ class Builder:
         layer = spec(self._unique(name), inputs, **fields)
         shapes_in = [self.shapes[end] for end in layer.inputs]
         shape, array_shapes = layer.output_shape(*shapes_in), layer.array_shapes(*shapes_in)
-        self._check_size(shape, arrays)
+        limits.check_rank(layer, shape)
+        limits.check_entries(layer, "an output", *shape)
+        self._count_repeated(arrays)
         for (array, expected), value in zip(array_shapes.items(), arrays, strict=True):
             if np.shape(value) != expected:
                 raise Refused(f"has a {array} of shape {np.shape(value)}, expected {expected}")
@@ -82,14 +80,11 @@ class Builder:
         self.layers[layer.name], self.shapes[layer.name] = layer, shape
         return Tensor(layer.name, order or tuple(range(len(shape))))
 
-    def _check_size(self, shape, arrays):
-        """Refuse what would take huge memory, though a file of a few bytes can ask for it."""
-        if len(shape) > MAX_RANK or math.prod(shape) > MAX_ENTRIES:
-            raise Refused(f"gives {math.prod(shape)} numbers for each image, of which {MAX_ENTRIES} are possible")
-        # numbers that were repeated along an axis, not those that came with the model
+    def _count_repeated(self, arrays):
+        """Refuse arrays that a few bytes of a file can make huge: repeated along an axis, not stored with the model."""
         self._n_repeated += sum(np.size(array) for array in arrays if 0 in np.asarray(array).strides)
-        if self._n_repeated > MAX_ENTRIES:
-            raise Refused(f"makes more than {MAX_ENTRIES} numbers out of a few: make the model smaller")
+        if self._n_repeated > limits.ENTRIES_OF_MODEL:
+            raise Refused(f"makes more than {limits.ENTRIES_OF_MODEL:,} numbers of a few: make the model smaller")
 
     def shape(self, tensor):
         """The tensor's shape as Keras sees it, the batch not counted."""

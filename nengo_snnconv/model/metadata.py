@@ -89,6 +89,12 @@ def _are_names(value):
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
+def _is_range(value):
+    if value is None:  # it cannot be told
+        return True
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
+
+
 _CHECKS = {
     "scales": _are_scales,
     "history": _is_history,
@@ -97,4 +103,5 @@ _CHECKS = {
     "normalization": _is_normalization,
     "n_steps": lambda value: _is_count(value) and value <= MOST_STEPS,
     "neurons before maxima": _are_names,
+    "input_range": _is_range,
 }
