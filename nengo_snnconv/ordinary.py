@@ -51,4 +51,4 @@ def _check(path, status, error):
     if stat.S_ISDIR(status.st_mode):
         raise error(f"{path} is a folder: name a file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise error(f"{path} is no ordinary file but a pipe, a device or a socket: copy what it gives to a file first")
+        raise error(f"{path} is a device or a pipe: copy what it gives to an ordinary file first")

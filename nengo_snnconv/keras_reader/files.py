@@ -10,6 +10,7 @@ import pathlib
 import zipfile
 
 from ..exceptions import ConversionError, FileFormatError, SnnConvError
+from ..ordinary import open_ordinary
 from .calls import NESTED, is_own_class
 from .foreign import describe_file
 from .hdf5 import FREE_EXPANSION, MAX_EXPANSION, HDF5File
@@ -48,14 +49,10 @@ def stored_model(path):
         If it is damaged, or declares more than it holds.
     """
     path = pathlib.Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    foreign = describe_file(path)
+    foreign = describe_file(path) if path.exists() else None
     if foreign:
         raise ConversionError(foreign)
-    if not path.is_file():
-        raise ConversionError(f"{path} is a device or a pipe: copy what it gives into a .keras or .h5 file")
-    with path.open("rb") as file:
+    with open_ordinary(path, ConversionError) as file:
         start = file.read(8)
         readers = {b"PK": _stored_in_zip, b"\x89H": _stored_in_hdf5}
         if start[:2] not in readers:

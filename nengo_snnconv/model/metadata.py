@@ -2,6 +2,7 @@
 
 import math
 
+from ..checks import shown
 from ..exceptions import ModelError
 
 # steps of a run that a network asks for by itself
@@ -24,7 +25,7 @@ def check_metadata(metadata, shapes):
         raise ModelError(f"metadata must be a dict, got {type(metadata).__name__}")
     for name, check in _CHECKS.items():
         if name in metadata and not check(metadata[name]):
-            raise ModelError(f"the metadata {name!r} are not what nengo_snnconv writes: {_short(metadata[name])}")
+            raise ModelError(f"the metadata {name!r} are not what nengo_snnconv writes: {shown(metadata[name])}")
     for name, scales in metadata.get("scales", {}).items():
         if name in shapes and len(scales) not in (1, shapes[name][-1]):
             raise ModelError(f"layer {name!r} has {len(scales)} scales for {shapes[name][-1]} channels")
@@ -33,12 +34,7 @@ def check_metadata(metadata, shapes):
 def check_steps(n_steps):
     """Raise ModelError for a number of steps that no run has."""
     if not _is_count(n_steps) or n_steps > MOST_STEPS:
-        raise ModelError(f"n_steps must be from 1 to {MOST_STEPS:,}, got {_short(n_steps)}")
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+        raise ModelError(f"n_steps must be from 1 to {MOST_STEPS:,}, got {shown(n_steps)}")
 
 
 def _is_number(value):
