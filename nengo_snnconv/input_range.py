@@ -131,7 +131,7 @@ def _first_scaling(model):
         (layer,) = consumers
         name = layer.name
         if isinstance(layer, specs.Affine) and kinds.get(name) not in (None, *LEARNED):
-            scale, bias = (np.float64(model.arrays[f"{name}/{array}"]) for array in ("scale", "bias"))
+            scale, bias = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
             if factor.size not in (1, scale.size):
                 break
             factor, shift = factor * scale, shift * scale + bias

@@ -119,7 +119,7 @@ class TrainableSettings(Settings):
         rates, intercepts = (_sample(value, 1, rng) for value in (np.min(self.rates_at_one), np.max(self.intercepts)))
         with np.errstate(all="ignore"):
             gain, bias = self.neuron_type.gain_bias(rates, intercepts)
-        if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.float32(gain) > 0).all()):
+        if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.asarray(gain, np.float32) > 0).all()):
             raise SettingsError(
                 f"{self.neuron_type} with max_rates={self.rates_at_one!r} and intercepts={self.intercepts!r} has no "
                 f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or "

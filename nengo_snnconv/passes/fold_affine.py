@@ -29,9 +29,9 @@ def _fold_back(model, name):
         return None
     if len(model.consumers(before.name)) > 1 or model.output == before.name:
         return None
-    scale, shift = (np.float64(model.arrays[f"{name}/{array}"]) for array in ("scale", "bias"))
+    scale, shift = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
     weights = "scale" if isinstance(before, specs.Affine) else "kernel"
-    bias = np.float64(model.arrays.get(f"{before.name}/bias", 0)) * scale + shift
+    bias = np.asarray(model.arrays.get(f"{before.name}/bias", 0), np.float64) * scale + shift
     arrays = {f"{before.name}/{weights}": model.arrays[f"{before.name}/{weights}"] * scale}
     return _folded(model, name, before, arrays, bias, "back")
 
@@ -42,17 +42,18 @@ def _fold_forward(model, name):
     if len(consumers) != 1 or model.output == name or not isinstance(consumers[0], specs.Conv | specs.Dense):
         return None
     after = consumers[0]
-    scale, shift = (np.float64(model.arrays[f"{name}/{array}"]) for array in ("scale", "bias"))
+    scale, shift = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
     if isinstance(after, specs.Conv) and after.padding == "same" and shift.any():
         return None
-    kernel = np.float64(model.arrays[f"{after.name}/kernel"])
+    kernel = np.asarray(model.arrays[f"{after.name}/kernel"], np.float64)
     if isinstance(after, specs.Conv) and after.groups > 1:
         # the kernel's entries of a filter belong to the channels of the filter's group
         per_group = after.filters // after.groups
         scale, shift = (np.repeat(v.reshape(after.groups, -1).T, per_group, axis=1) for v in (scale, shift))
     else:
         scale, shift = scale[:, None], shift[:, None]
-    bias = np.float64(model.arrays.get(f"{after.name}/bias", 0)) + (kernel * shift).reshape(-1, kernel.shape[-1]).sum(0)
+    bias = np.asarray(model.arrays.get(f"{after.name}/bias", 0), np.float64)
+    bias = bias + (kernel * shift).reshape(-1, kernel.shape[-1]).sum(0)
     return _folded(model, name, after, {f"{after.name}/kernel": kernel * scale}, bias, "forward")
 
 

@@ -182,7 +182,7 @@ def train(
     if state.finished(epochs):
         return state.result()
 
-    tf.random.set_seed(seed)
+    tf.random.set_seed(int(seed))
     options = {"activity_penalty": activity_penalty, "total_batches": steps, "rows": y.ndim > 1}
     through_time = {"n_steps": n_steps, "still": x.n_steps is None} if n_steps else {}
     trainer = ENGINES[engine](state.network, optimizer, loss, batch_size, **options, **through_time)
