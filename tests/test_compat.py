@@ -31,6 +31,13 @@ def run(*arguments, legacy=None, **environment):
 
 
 class TestVersions:
+    @pytest.mark.parametrize(
+        ("text", "numbers"), [("2.21.0", (2, 21)), ("2.21rc0", (2, 21)), ("3", (3, 0)), ("2.20.0.dev3+cpu", (2, 20))]
+    )
+    def test_numbers_of_a_version(self, monkeypatch, text, numbers):
+        monkeypatch.setattr("importlib.metadata.version", lambda package: text)
+        assert compat.version_of("tensorflow") == numbers
+
     def check(self, **changes):
         versions = WORKING | {name.replace("_", "-"): version for name, version in changes.items()}
         compat.check_versions(versions.get)

@@ -1,5 +1,6 @@
 """Whole Keras models: chains, graphs, nested and shared layers, what is said of them, and what is refused."""
 
+import inspect
 import json
 
 import numpy as np
@@ -292,6 +293,8 @@ IMAGE_REFUSED = {
 def test_what_cannot_be_read_of_images(keras, case):
     if keras is keras3 and case == "two axes":
         pytest.skip("Keras 3 normalises along one axis")
+    if case == "renormalisation" and "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:
+        pytest.skip("this Keras 3 has no renormalisation")
     make, message = IMAGE_REFUSED[case]
     with pytest.raises(snc.ConversionError, match=message):
         as_model(keras.Sequential([keras.Input((4, 4, 2)), make(keras)]))

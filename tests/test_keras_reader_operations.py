@@ -1,5 +1,6 @@
 """Operations in functional models: slices, bounds, maxima, preprocessing; each against Keras itself."""
 
+import functools
 import importlib
 import warnings
 
@@ -10,7 +11,7 @@ from hypothesis import strategies
 from reading import LIBRARIES, check_close, check_equal, forward, randomise
 
 import nengo_snnconv as snc
-from nengo_snnconv.compat import keras3, tf
+from nengo_snnconv.compat import keras3, tf, version_of
 from nengo_snnconv.model import layers as specs
 
 
@@ -25,7 +26,13 @@ def functions(k):
     if k is tf.keras:
         return tf.clip_by_value, tf.maximum, tf.minimum, tf.abs, tf.stack, tf.reverse, tf.cast
     ops = k.ops
-    return ops.clip, ops.maximum, ops.minimum, ops.absolute, ops.stack, ops.flip, ops.cast
+
+    def flip(x, axes):
+        """Flip all axes in one call; before version 3.13, Keras flips one axis at a time."""
+        axes = axes if version_of("keras") < (3, 13) else [axes]
+        return functools.reduce(ops.flip, axes, x)
+
+    return ops.clip, ops.maximum, ops.minimum, ops.absolute, ops.stack, flip, ops.cast
 
 
 CHANNELS = np.array([0.5, -1.0, 0.0, 2.0], np.float32)

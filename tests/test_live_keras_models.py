@@ -127,3 +127,19 @@ def test_subclasses_that_compute_what_keras_does(keras):
 
     model = Net([keras.Input((4,)), keras.layers.Dense(3, name="scores")])
     assert np.array_equal(as_model(model).arrays["scores/kernel"], model.get_weights()[0])
+
+
+@pytest.mark.parametrize("name", ["Conv1DTranspose", "Conv2DTranspose"])
+@pytest.mark.parametrize("extra", [0, 1])
+def test_output_padding_of_live_layers_counts(keras, name, extra):
+    """Some versions of Keras leave this option out of the configuration."""
+    layer = getattr(keras.layers, name)(3, 4, strides=2, output_padding=extra)
+    model = keras.Sequential([keras.Input((5, 2) if "1D" in name else (5, 5, 2)), layer])
+    read = as_model(model)
+    assert read.shapes[read.output] == tuple(model.output_shape)[1:]
+
+
+def test_a_layer_with_another_shape_than_in_keras_is_refused(keras, monkeypatch):
+    monkeypatch.setattr("nengo_snnconv.keras_reader.walk.output_shape", lambda layer: (7, 7, 3))
+    with pytest.raises(snc.ConversionError, match=r"layer 'conv'.*\(7, 7, 3\) in Keras but \(4, 4, 3\) here"):
+        as_model(in_a_sequence(keras, keras.layers.Conv2D(3, 3, name="conv")))

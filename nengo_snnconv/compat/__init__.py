@@ -11,6 +11,7 @@ nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate 
 import contextlib
 import importlib
 import os
+import re
 import sys
 import threading
 
@@ -49,14 +50,15 @@ def install():
 
 
 def version_of(package):
-    """The installed version of ``package`` as a tuple of its first two numbers; None where it is absent."""
+    """Return the first two numbers of a package's installed version as a tuple; None if it is not installed."""
     from importlib import metadata  # not needed by `import nengo_snnconv`
 
     try:
         text = metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-    return tuple(int(part) for part in text.split(".")[:2])
+    major, minor = re.match(r"(\d+)(?:\.(\d+))?", text).groups("0")  # "2.21rc0" and "3" are versions too
+    return int(major), int(minor)
 
 
 def check_versions(version_of=version_of):

@@ -28,6 +28,23 @@ def has_own_call(thing):
     return any(COMPUTING & set(names) for names in own)
 
 
+def complete_config(layer, config):
+    """Return a layer's configuration with what Keras' own ``get_config`` leaves out, read from the live layer.
+
+    Before version 3.13, Keras does not write ``output_padding`` of transposed convolutions.
+    """
+    missing = getattr(layer, "output_padding", None)
+    return config if missing is None or "output_padding" in config else config | {"output_padding": missing}
+
+
+def output_shape(layer):
+    """Return the shape of a live layer's output without the batch, as Keras sees it; None if there are several."""
+    if isinstance(layer, StoredLayer) or len(getattr(layer, "_inbound_nodes", ())) != 1:
+        return None
+    shape = getattr(getattr(layer, "output", None), "shape", None)
+    return None if shape is None else tuple(shape)[1:]
+
+
 def class_name(thing):
     """Return the full name of an object's class, without where in a function it was made."""
     return f"{type(thing).__module__}.{type(thing).__qualname__.rpartition('<locals>.')[2]}"

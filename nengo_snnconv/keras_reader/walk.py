@@ -13,7 +13,7 @@ from . import pointwise
 from .builder import Builder, Refused, Tensor
 from .calls import NESTED, Ref, is_own_class, read_calls
 from .layers import OPERATIONS, VANISHING, kind_of, reader_of
-from .live import class_name, has_own_call, own_classes
+from .live import class_name, complete_config, has_own_call, output_shape, own_classes
 from .report import Report
 from .shapes import shape_behind, written_shapes
 from .use import Options, Use
@@ -192,12 +192,13 @@ class Walk:
                 raise NotChecked(operand.reason)
         weights = [] if layer is None else layer.get_weights()
         self._check(path, call, operands, weights)
-        options = Options(call.entry["config"] | call.options)
+        options = Options(complete_config(layer, call.entry["config"]) | call.options)
         plain = [without_softmax(operand) for operand in operands]
         tensor = read(Use(self.build, path, options, plain, weights, getattr(layer, "activation", None), role))
         unheeded = options.unheeded()
         if unheeded:
             raise Refused(f"has {reprlib.repr(unheeded)}, which cannot be kept: leave it out")
+        self._check_shape(tensor, output_shape(layer))
         self._note_training(path, call.entry, weights)
         tensor = self._pass_softmax(path, operands, tensor)
         if tensor.logits_of == path:
@@ -219,6 +220,13 @@ class Walk:
             raise Refused("has LoRA weights beside its kernel: read a model into whose kernels they are merged")
         if not all(np.isfinite(np.asarray(weight, float)).all() for weight in weights):
             raise Refused("holds NaN or infinity: the training that made it diverged, so train it again")
+
+    def _check_shape(self, tensor, expected):
+        """Refuse a layer whose output here has another shape than in Keras: an option was not understood."""
+        shape = self.build.shape(tensor)
+        known = expected is not None and len(expected) == len(shape) and None not in expected
+        if known and shape != expected:
+            raise Refused(f"gives {expected} in Keras but {shape} here: please report it, with the layer's options")
 
     def _check_precision(self, path, config):
         policy = config.get("dtype") or "float32"
