@@ -574,3 +574,10 @@ def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
     with pytest.raises(SystemExit) as wrong:
         cli.main(["diagnose", str(spiking_file), "--picture", "a.png", "--report", "a.png"])
     assert wrong.value.code == 2
+
+
+def test_every_option_has_a_help_text():
+    missing = [
+        (name, action.dest) for name, parser in cli.commands().items() for action in parser._actions if not action.help
+    ]
+    assert missing == []

@@ -22,8 +22,8 @@ def add_compare(commands):
     parser.add_argument(
         "--steps", type=positive, nargs="+", default=[4, 8, 16, 32], metavar="N", help="a spiking network for each"
     )
-    parser.add_argument("--epochs", type=positive, default=10, help="of each network")
-    parser.add_argument("--batch-size", type=positive, default=100)
+    parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images, for each network")
+    parser.add_argument("--batch-size", type=positive, default=100, help="images per training step")
     parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
     parser.add_argument("--train-items", type=positive, metavar="N", help="train on the first N only")
     parser.add_argument("--test-items", type=positive, metavar="N", help="test on the first N only")

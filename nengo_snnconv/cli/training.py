@@ -35,7 +35,7 @@ def add_demo(commands):
     summary = "train a LIF network on the digits in the package, run it with spikes, write a report"
     parser = add_command(commands, "demo", demo, summary)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("nengo-snnconv-demo"), help="folder")
-    parser.add_argument("--epochs", type=positive, default=8)
+    parser.add_argument("--epochs", type=positive, default=8, help="passes over the training images")
     parser.add_argument("--steps", type=positive, default=30, help="time steps for which each image is shown")
     parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
@@ -72,8 +72,8 @@ def add_train(commands):
         metavar="HZ",
         help=f"rate at which a spiking neuron fires for input 1 (default: {MAX_RATE_HZ})",
     )
-    parser.add_argument("--epochs", type=positive, default=10)
-    parser.add_argument("--batch-size", type=positive, default=100)
+    parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images")
+    parser.add_argument("--batch-size", type=positive, default=100, help="images per training step")
     parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
     parser.add_argument(
         "--no-augment", action="store_true", help="train on the images as they are, not moved at random"

@@ -1,5 +1,6 @@
 """Jobs on a Dask cluster."""
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -38,7 +39,7 @@ def connected(dask):
         return
     try:
         client = distributed.Client(dask, timeout=PATIENCE_S, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
         raise WorkersError(
             f"there is no Dask scheduler at dask={dask!r} ({error}): start one with 'dask scheduler', and name the "
             "address that it prints, such as tcp://127.0.0.1:8786"
@@ -98,7 +99,7 @@ class Cluster:
             answer = self.client.submit(unpack_and_call, question, [], pure=False)
             try:
                 version = answer.result(timeout=PATIENCE_S)
-            except TimeoutError:
+            except asyncio.TimeoutError:  # noqa: UP041, on Python 3.10 another class than the built-in one
                 if not self.client.ncores():
                     start = f"start some with 'dask worker {self.address}'"
                     raise WorkersError(f"{self.address} has no workers: {start}") from None
