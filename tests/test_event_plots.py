@@ -83,7 +83,7 @@ def test_figures_can_be_saved(recordings, tmp_path):
     figures = {
         "frames": plots.plot_event_frames(recordings.frames(10)[0])[0].figure,
         "events": plots.plot_events(recordings[0]).figure,
-        "statistics": plots.plot_event_statistics({"one": recordings})["rate"].get_figure(root=True),
+        "statistics": plots.plot_event_statistics({"one": recordings})["rate"].get_figure().figure,
     }
     for name, figure in figures.items():
         figure.savefig(tmp_path / f"{name}.png")
