@@ -13,10 +13,10 @@ import nengo
 import numpy as np
 
 import nengo_snnconv as snc
-from nengo_snnconv.build.keras_layers import keras_layer
-from nengo_snnconv.build.trainable import TrainableSettings
 from nengo_snnconv.compat import nengo_dl, tf
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.keras_layers import keras_layer
+from nengo_snnconv.networks.trainable import TrainableSettings
 
 # while OpenMP's threads wait, they would keep busy the cores that other programs need
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

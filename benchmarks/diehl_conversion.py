@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from results import ROOT, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 
 STEPS = (1, 2, 4, 8, 16, 32, 40)
 KEPT = ROOT / "build" / "diehl-conversion.json"

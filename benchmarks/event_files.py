@@ -15,7 +15,7 @@ from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv import events as ev
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.events.frames import SPLITS
 from nengo_snnconv.events.saccades import SACCADES
 

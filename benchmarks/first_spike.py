@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from results import ROOT, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv.atomic import atomic_write
-from nengo_snnconv.build.closed_form import ClosedForm
-from nengo_snnconv.build.first_spike import stages
-from nengo_snnconv.evaluation import rate_predictions
+from nengo_snnconv._util.atomic import atomic_write
+from nengo_snnconv.evaluation.evaluate import rate_predictions
+from nengo_snnconv.evaluation.ttfs_closed_form import ClosedForm
+from nengo_snnconv.networks.ttfs import stages
 
 # network: (data set, epochs, activity penalty)
 RECIPES = {

@@ -17,9 +17,9 @@ import nengo
 from results import ROOT, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv import backends
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
+from nengo_snnconv.evaluation import backends
 
 KEPT = ROOT / "build" / "loihi-emulator.json"
 STEPS = (10, 20, 30, 40, 60)

@@ -15,7 +15,7 @@ from anns import RECIPES, trained
 from results import ROOT, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 
 sys.path.append(str(ROOT / "tests"))
 import browser  # noqa: E402 -- of the tests

@@ -8,7 +8,7 @@ writes it; every benchmark that publishes figures does so as well.
 import json
 import pathlib
 
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"

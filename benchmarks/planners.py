@@ -11,8 +11,8 @@ import numpy as np
 from results import publish
 
 import nengo_snnconv as snc
-from nengo_snnconv.build.trainable import PLANNERS
 from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.networks.trainable import PLANNERS
 
 BATCH = 100
 SYNAPSES = (None, 0.002)

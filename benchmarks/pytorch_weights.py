@@ -1,4 +1,4 @@
-"""Makes tests/pytorch_model.npz: the weights of a small PyTorch model, images, and what PyTorch makes of them.
+"""Makes tests/files/pytorch_model.npz: the weights of a small PyTorch model, images, and what PyTorch makes of them.
 
     python benchmarks/pytorch_weights.py
 
@@ -40,7 +40,7 @@ def main():
     model.eval()
     images = torch.rand(4, 2, 12, 12)
     arrays = {name: array.numpy() for name, array in model.state_dict().items()}
-    path = pathlib.Path(__file__).parents[1] / "tests" / "pytorch_model.npz"
+    path = pathlib.Path(__file__).parents[1] / "tests" / "files" / "pytorch_model.npz"
     np.savez(path, images=images.numpy(), scores=model(images).detach().numpy(), **arrays)
     print(path, path.stat().st_size, "bytes")
 

@@ -9,8 +9,8 @@ import time
 
 from overview import ROOT, fill, overview
 
-from nengo_snnconv.atomic import atomic_write
-from nengo_snnconv.machine import n_cores, processor, versions
+from nengo_snnconv._util.atomic import atomic_write
+from nengo_snnconv._util.system_info import n_cores, processor, versions
 
 PACKAGES = ("tensorflow", "nengo", "nengo-dl", "numpy")
 

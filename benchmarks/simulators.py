@@ -26,9 +26,10 @@ from contenders import FAST, LIMIT, REFERENCE, Case, contenders_of
 from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv import metrics
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.evaluation import metrics
+from nengo_snnconv.model import connectivity
 from nengo_snnconv.plots.figures import BLUE, GREY, ORANGE, Figure
 
 LIF, CONSTANT, POISSON = "lif-mnist", "diehl-mnist, constant input", "diehl-mnist, Poisson input"
@@ -114,7 +115,7 @@ def compared(case, data, options):
     x, y = data.x_test[::every][: options.images], data.y_test[::every][: options.images]
     return {
         "neurons": sum(map(case.network.model.size, case.network.model.neurons)),
-        "multiply_accumulates": sum(metrics.multiply_accumulates(case.network.model).values()),
+        "multiply_accumulates": sum(connectivity.multiply_accumulates(case.network.model).values()),
         "simulators": timed(case, x, y, options),
         "differing": differing(case, data.x_test[: options.compared_images], options.steps),
         "precision": precisions(case, data, options),

@@ -16,9 +16,9 @@ import numpy as np
 from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
-from nengo_snnconv.atomic import atomic_write
+from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
-from nengo_snnconv.inputs import EventFrames
+from nengo_snnconv.evaluation.inputs import EventFrames
 from nengo_snnconv.training.batches import EpochBatches
 from nengo_snnconv.training.engines import ENGINES, copy_optimizer
 from nengo_snnconv.training.losses import FiringRateError

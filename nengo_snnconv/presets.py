@@ -1,8 +1,8 @@
 """Published networks by name, as untrained Keras models."""
 
-from .checks import check_counts, check_seed, shown
+from ._util.validation import check_counts, check_seed, shown
 from .compat import tf
-from .exceptions import SettingsError
+from .errors import SettingsError
 
 
 def _lif_mnist(add, classes):

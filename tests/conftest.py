@@ -13,7 +13,7 @@ import nengo_snnconv as snc
 nengo.rc.set("decoder_cache", "enabled", "False")
 
 # files that take long, longest first
-LONG = ("test_notebooks.py", "test_training.py", "test_diagnosis.py", "test_cli.py", "test_first_spike.py")
+LONG = ("test_notebooks.py", "test_train.py", "test_diagnose.py", "test_cli.py", "test_ttfs.py")
 
 
 def pytest_configure(config):

@@ -17,9 +17,9 @@ from models import small_cnn
 from mutations import N_MUTATIONS, changed_archive, changed_json, damaged
 
 import nengo_snnconv as snc
-from nengo_snnconv import datasets
 from nengo_snnconv import events as ev
-from nengo_snnconv.exceptions import SnnConvError
+from nengo_snnconv.data import datasets
+from nengo_snnconv.errors import SnnConvError
 from nengo_snnconv.model import Model, archive, limits
 from nengo_snnconv.model import layers as specs
 

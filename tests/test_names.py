@@ -13,11 +13,11 @@ from models import make
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli, plots
-from nengo_snnconv.build.network import ConvNetwork
-from nengo_snnconv.build.surrogate import SurrogateSettings
 from nengo_snnconv.gui.layout import layout
 from nengo_snnconv.gui.views import picture_svg, scores_svg
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.network import ConvNetwork
+from nengo_snnconv.networks.surrogate import SurrogateSettings
 
 HTML = "<img onload=a>&\"'<!--"
 FORMULA = r"$\nonsense{"

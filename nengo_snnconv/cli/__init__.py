@@ -8,9 +8,9 @@ import shlex
 import sys
 import warnings
 
+from .._util.printable import PrintableStream, printable
 from .._version import __version__
-from ..exceptions import SnnConvError
-from ..printable import PrintableStream, printable
+from ..errors import SnnConvError
 from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training, tuning
 from .options import check_writable
 
@@ -31,7 +31,7 @@ def main(arguments=None):
         with _warnings_in_one_line(options.command), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             figures = options.run(options)
         if options.json:
-            from ..atomic import atomic_write
+            from .._util.atomic import atomic_write
 
             with atomic_write(options.json, "w") as file:
                 json.dump(figures, file, indent=1)

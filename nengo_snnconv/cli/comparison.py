@@ -35,8 +35,8 @@ def add_compare(commands):
 def compare(options):
     """The ``compare`` command."""
     from .. import compare as compare_networks
-    from ..atomic import atomic_write
-    from ..comparison import AUGMENT
+    from .._util.atomic import atomic_write
+    from ..training.comparison import AUGMENT
 
     if len(set(options.steps)) < len(options.steps):
         options.wrong_usage("--steps must be different numbers")
@@ -74,7 +74,7 @@ def compare(options):
 def _data(options):
     """Images, and recordings of them; None for recordings that are to be simulated."""
     from .. import load_dataset, load_events
-    from ..comparison import images_of
+    from ..training.comparison import images_of
 
     counts = {"train": options.train_items, "test": options.test_items}
     if options.data not in RECORDED:

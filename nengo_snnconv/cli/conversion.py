@@ -3,7 +3,7 @@
 import pathlib
 import zipfile
 
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 from .evaluation import run_with_spikes
 from .images import in_range_of
 from .options import (
@@ -122,7 +122,7 @@ def convert(options):
     """The ``convert`` command."""
     from .. import convert as convert_network
     from .. import save, to_spiking
-    from ..input_range import input_range
+    from ..model.input_range import input_range
 
     scaling, neuron, coding = (companions(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
     if options.method == "balance":
@@ -156,14 +156,14 @@ def _dry_run(source):
     """Print what would become of each layer; the layers that are refused are among the figures."""
     from .. import convert as convert_network
     from .. import inspect_keras
-    from ..build.network import reading_table, table
+    from .._util.text_tables import reading_table, text_table
 
     content = opened(source)
     if content is source:
         reading = inspect_keras(source)
         refused = [row["layer"] for row in reading if row["status"] == "refused"]
         if refused:
-            print(table(reading_table(reading)))
+            print(text_table(reading_table(reading)))
             return {"reading": reading, "refused": refused}
     network = convert_network(content)
     print(network.report())
@@ -220,7 +220,7 @@ def _neuron_type(name, arguments):
 def data_for(options, network, n_calibration=None):
     """The images that are needed, None if there are none, and the network; raises where they do not fit."""
     from .. import load_dataset
-    from ..checks import check_data, check_images
+    from .._util.validation import check_data, check_images
 
     model = network.model
     if options.no_evaluate and not n_calibration:

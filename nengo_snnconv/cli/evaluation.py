@@ -2,7 +2,7 @@
 
 import pathlib
 
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 from .images import in_range_of, remark_on_accuracy
 from .options import (
     RECORDED,
@@ -48,8 +48,8 @@ def evaluate(options):
 def load_data(options, train, test):
     """The first so many items of the data that ``add_events`` names: a Dataset, whose x may be Recordings."""
     from .. import load_dataset, load_events
-    from ..comparison import simulated_events
-    from ..datasets import Dataset
+    from ..data.datasets import Dataset
+    from ..training.comparison import simulated_events
 
     if options.data in RECORDED:
         events = load_events(options.data, train=train, test=test)
@@ -118,10 +118,10 @@ def report_on(network, data, evaluation, options, title, run, **parts):
 
 def accuracy_over_time(accuracy, first=0):
     """The accuracy after 1, 2, 4, 8, ... steps behind the ``first`` ones and after the last, as two lines."""
-    from ..build.network import table
+    from .._util.text_tables import text_table
 
     n_steps = len(accuracy) - first
     steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [len(accuracy)]
     values = [f"{100 * accuracy[step - 1]:.2f}" for step in steps]
     # the column beside it begins where the values of the summary do
-    return table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy in %", *values)])
+    return text_table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy in %", *values)])

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 
 # images that tell whether a range is right, at least and at most; ranges that may be meant
 FEWEST, MOST = 50, 200
@@ -31,7 +31,7 @@ def in_range_of(data, network, options):
     -------
     Dataset or None, ConvNetwork
     """
-    from ..input_range import UNIT, in_range, input_range
+    from ..model.input_range import UNIT, in_range, input_range
 
     given = options.input_range
     if data is not None and hasattr(data.x_train, "sensor"):
@@ -62,7 +62,7 @@ def in_range_of(data, network, options):
 
 def _check_range(data, network, wanted):
     """Raise SettingsError where the ANN guesses on images in one range, and knows them in another one."""
-    from ..checks import check_data
+    from .._util.validation import check_data
 
     if not network.settings.has_rates:
         return
@@ -86,8 +86,8 @@ def _check_range(data, network, wanted):
 
 def _knowledge(network, x, y, wanted):
     """Return how far the ANN's accuracy is on the way from chance, 0, to 1."""
-    from ..evaluation import rate_predictions
-    from ..input_range import in_range
+    from ..evaluation.evaluate import rate_predictions
+    from ..model.input_range import in_range
 
     chance = 1 / network.model.size(network.model.output)
     accuracy = (rate_predictions(network, in_range(x, wanted)) == y).mean()

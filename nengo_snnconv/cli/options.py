@@ -6,8 +6,8 @@ import os
 import pathlib
 import tempfile
 
-from ..atomic import atomic_write, naming_errors
-from ..exceptions import SettingsError
+from .._util.atomic import atomic_write, naming_errors
+from ..errors import SettingsError
 
 # the names in ..backends, which takes seconds to load
 BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")

@@ -174,8 +174,8 @@ def _train(
 
     from .. import SurrogateLIF, build_trainable, preset, random_affine
     from .. import train as train_network
-    from ..build.trainable import DEFAULT_NEURON
-    from ..comparison import AUGMENT
+    from ..networks.trainable import DEFAULT_NEURON
+    from ..training.comparison import AUGMENT
 
     neuron_type, synapse = {
         "lif": (nengo.LIF(amplitude=1 / max_rate, min_voltage=DEFAULT_NEURON.min_voltage), SYNAPSE_S),

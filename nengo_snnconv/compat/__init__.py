@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 
-from ..exceptions import CompatibilityError
+from ..errors import CompatibilityError
 from . import import_hook
 
 INSTALL = 'pip install "tensorflow>=2.19,<2.22" "tf-keras>=2.19,<2.22"'

@@ -5,7 +5,7 @@ import inspect
 import sys
 
 from .. import compat
-from ..exceptions import CompatibilityError, SettingsError
+from ..errors import CompatibilityError, SettingsError
 
 # base class in Keras 3: (noun, where Keras 2 has the classes of this kind)
 KINDS = {

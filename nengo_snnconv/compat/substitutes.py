@@ -18,7 +18,7 @@ import types
 import warnings
 
 from .. import compat
-from ..exceptions import CompatibilityError, SnnConvError
+from ..errors import CompatibilityError, SnnConvError
 from . import keras_versions
 
 

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from nengo_snnconv.datasets import DIGITS, load_dataset
+from nengo_snnconv.data.datasets import DIGITS, load_dataset
 
 
 def first_of_each_class(x, y, count):

@@ -13,8 +13,8 @@ import zlib
 
 import numpy as np
 
-from ..atomic import atomic_write
-from ..exceptions import SnnConvWarning
+from .._util.atomic import atomic_write
+from ..errors import SnnConvWarning
 from .event import EVENT
 
 # Threads that compute checksums, and slots that each of them takes at a time

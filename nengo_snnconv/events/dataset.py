@@ -4,9 +4,9 @@ import dataclasses
 import os
 import pathlib
 
-from ..checks import check_progress
-from ..datasets import ENVIRONMENT_VARIABLE, check_parts
-from ..exceptions import DatasetError
+from .._util.validation import check_progress
+from ..data.datasets import ENVIRONMENT_VARIABLE, check_parts
+from ..errors import DatasetError
 from .folders import read_recordings
 from .recordings import Recordings
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..checks import is_whole, shown
-from ..exceptions import SettingsError
+from .._util.validation import is_whole, shown
+from ..errors import SettingsError
 
 # x, y in pixels from the upper left corner, polarity (True: ON, brighter), t in microseconds; 8 bytes
 EVENT = np.dtype([("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "<u4")], align=True)

@@ -5,10 +5,10 @@ An event is 5 bytes, the highest bits first: x (8), y (8), polarity (1; 1 is ON)
 
 import numpy as np
 
-from ..atomic import atomic_write
-from ..checks import check_paths
-from ..exceptions import DatasetError, SettingsError
-from ..ordinary import open_ordinary
+from .._util.atomic import atomic_write
+from .._util.ordinary_files import open_ordinary
+from .._util.validation import check_paths
+from ..errors import DatasetError, SettingsError
 from .event import EVENT, check_fields, check_order, checked_sensor
 
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])

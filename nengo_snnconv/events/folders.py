@@ -9,10 +9,10 @@ import warnings
 
 import numpy as np
 
-from ..checks import check_paths, check_progress
-from ..exceptions import DatasetError, SettingsError, SnnConvWarning
-from ..ordinary import open_ordinary
-from ..progress import progress_bar
+from .._util.ordinary_files import open_ordinary
+from .._util.progress import progress_bar
+from .._util.validation import check_paths, check_progress
+from ..errors import DatasetError, SettingsError, SnnConvWarning
 from . import cache
 from .event import checked_sensor
 from .files import EVENT_BYTES, decode, write_events

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..checks import check_choice, check_counts, check_flags, check_memory, check_positive
-from ..exceptions import SettingsError
+from .._util.validation import check_choice, check_counts, check_flags, check_memory, check_positive
+from ..errors import SettingsError
 from .event import check_fields, check_order, checked_sensor
 
 SPLITS = ("count", "time", "window")

@@ -1,6 +1,6 @@
 """Counting of events, compiled when it is first used and then kept on disk."""
 
-from ..kept_kernels import kept_njit
+from .._util.numba_cache import kept_njit
 
 
 @kept_njit(nogil=True)

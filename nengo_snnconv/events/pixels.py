@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from ..kept_kernels import kept_njit
+from .._util.numba_cache import kept_njit
 
 LOWEST = 0.2  # the smallest threshold, in parts of the mean: no pixel fires at nothing
 

@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 
-from ..checks import as_array, check_flags
-from ..exceptions import SettingsError
+from .._util.validation import as_array, check_flags
+from ..errors import SettingsError
 from .event import EVENT, check_fields, check_order, checked_sensor
 from .frames import check_frames, check_split, count_events, frame_borders
 

@@ -7,7 +7,8 @@ import os
 
 import numpy as np
 
-from ..checks import (
+from .._util.progress import progress_bar
+from .._util.validation import (
     as_array,
     as_float32,
     check_flags,
@@ -17,8 +18,7 @@ from ..checks import (
     check_seed,
     check_workers_count,
 )
-from ..exceptions import SettingsError
-from ..progress import progress_bar
+from ..errors import SettingsError
 from .event import EVENT, checked_sensor
 from .recordings import Recordings
 from .saccades import SACCADES

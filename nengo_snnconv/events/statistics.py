@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from ..checks import as_float32, check_counts, check_flags, check_memory, shown
-from ..exceptions import SettingsError
+from .._util.validation import as_float32, check_counts, check_flags, check_memory, shown
+from ..errors import SettingsError
 from .files import LATEST_US
 from .recordings import Recordings
 from .saccades import SACCADE_ENDS_US

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..checks import as_float32, check_counts, is_whole, shown
-from ..exceptions import SettingsError
+from .._util.validation import as_float32, check_counts, is_whole, shown
+from ..errors import SettingsError
 from .event import check_fields, checked_sensor
 from .saccades import SACCADES
 

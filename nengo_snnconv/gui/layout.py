@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from ..evaluation import evaluate
-from ..exceptions import SettingsError
-from ..recording import record
+from ..errors import SettingsError
+from ..evaluation.evaluate import evaluate
+from ..evaluation.record import record
 
 # neurons of a layer whose spikes are drawn, spread evenly over it
 RASTER_NEURONS = 50

@@ -3,12 +3,12 @@
 import nengo
 import numpy as np
 
-from ..build.edits import check_unedited
-from ..build.network import ConvNetwork, NativeBase
-from ..checks import check_classes, check_counts, check_images, check_names
-from ..exceptions import ConversionError, SettingsError
+from .._util.printable import printable
+from .._util.validation import check_classes, check_counts, check_images, check_names
+from ..errors import ConversionError, SettingsError
 from ..model.pictures import picture_axes
-from ..printable import printable
+from ..networks.edits import check_unedited
+from ..networks.network import ConvNetwork, NativeBase
 from .trial import Average, Trial
 from .views import picture_svg, scores_svg
 

@@ -2,13 +2,13 @@
 
 import pathlib
 
-from ..atomic import atomic_write
-from ..build.network import ConvNetwork
-from ..build.storage import load
-from ..checks import check_counts, check_paths, check_seed
-from ..datasets import load_dataset
-from ..exceptions import SettingsError
-from ..input_range import UNIT, check_input_range, in_range, needed_range
+from .._util.atomic import atomic_write
+from .._util.validation import check_counts, check_paths, check_seed
+from ..data.datasets import load_dataset
+from ..errors import SettingsError
+from ..model.input_range import UNIT, check_input_range, in_range, needed_range
+from ..networks.network import ConvNetwork
+from ..networks.storage import load
 from .layout import layout
 from .network import GuiNetwork
 

@@ -6,7 +6,7 @@ import threading
 import warnings
 import webbrowser
 
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 
 FIRST_PORT = 8080
 

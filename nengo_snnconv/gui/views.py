@@ -7,7 +7,7 @@ import io
 import matplotlib.image
 import numpy as np
 
-from ..printable import printable
+from .._util.printable import printable
 
 # those of Nengo GUI's curves, so that a bar and the curve of the same class agree
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")

@@ -10,10 +10,10 @@ import zipfile
 
 import numpy as np
 
-from ..atomic import atomic_write
-from ..exceptions import FileFormatError
-from ..ordinary import open_ordinary
-from ..strict_json import parse_json
+from .._util.atomic import atomic_write
+from .._util.ordinary_files import open_ordinary
+from .._util.strict_json import parse_json
+from ..errors import FileFormatError
 
 FORMAT = "nengo_snnconv"
 VERSION = 1

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ..exceptions import FileFormatError, ModelError
+from ..errors import FileFormatError, ModelError
 from . import layers as specs
 from .archive import read_arrays, write_arrays
 from .graph import Model

@@ -6,9 +6,9 @@ import types
 
 import numpy as np
 
-from ..checks import as_float32, shown
-from ..exceptions import ModelError, SettingsError, listed
-from ..printable import printable
+from .._util.printable import printable
+from .._util.validation import as_float32, shown
+from ..errors import ModelError, SettingsError, listed
 from . import limits
 from .layers import Input, Layer, Rectifier
 

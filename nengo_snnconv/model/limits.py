@@ -6,7 +6,7 @@ ENTRIES_OF_MODEL, VGG16 takes 80 million, and InceptionResNetV2, one of the larg
 
 import math
 
-from ..exceptions import ModelError
+from ..errors import ModelError
 
 LAYERS = 10_000
 INPUTS = 40_000  # of all layers

@@ -2,8 +2,8 @@
 
 import math
 
-from ..checks import shown
-from ..exceptions import ModelError
+from .._util.validation import shown
+from ..errors import ModelError
 
 # steps of a run that a network asks for by itself
 MOST_STEPS = 1_000_000

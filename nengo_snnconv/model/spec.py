@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from ..exceptions import ModelError
+from ..errors import ModelError
 
 
 @dataclasses.dataclass(frozen=True)

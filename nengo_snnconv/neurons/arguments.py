@@ -6,8 +6,8 @@ import nengo
 import numpy as np
 from nengo.params import Parameter
 
-from ..checks import is_number, shown
-from ..exceptions import SettingsError
+from .._util.validation import is_number, shown
+from ..errors import SettingsError
 
 # what a base class takes, but the class itself fixes, as a low-pass filter its numerator
 FIXED = {"num", "den", "default_size_in", "default_size_out", "default_dt"}

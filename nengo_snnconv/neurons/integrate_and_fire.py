@@ -5,9 +5,9 @@ from nengo.dists import Choice
 from nengo.neurons import NeuronType
 from nengo.params import EnumParam, NumberParam
 
-from ..checks import check_finite, check_not_nan
+from .._util.validation import check_finite, check_not_nan
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 from .rates import rate_function_of
 from .tensorflow_builder import NeuronBuilder, builds
 

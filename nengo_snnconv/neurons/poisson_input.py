@@ -5,7 +5,7 @@ from nengo.dists import Choice
 from nengo.params import IntParam, NumberParam
 
 from ..compat import tf
-from ..encoding import LAST_SHIFT, ROUNDS, uniform
+from .encoding import LAST_SHIFT, ROUNDS, uniform
 from .tensorflow_builder import NeuronBuilder, builds
 from .unit_gain import UnitGain
 
@@ -14,8 +14,8 @@ class PoissonInput(UnitGain):
     """In each step a spike with probability min(1, |J| / threshold), of the sign of J and the height of the threshold.
 
     The mean output is the input J, as long as it does not exceed the threshold (Diehl et al. 2015, doi
-    10.1109/IJCNN.2015.7280696).  The random numbers come from :func:`nengo_snnconv.encoding.uniform`, so every back end
-    draws the same ones; nengo, which has no minibatch, those of item 0.  Gains are 1 and biases 0.
+    10.1109/IJCNN.2015.7280696).  The random numbers come from :func:`nengo_snnconv.neurons.encoding.uniform`, so
+    every back end draws the same ones; nengo, which has no minibatch, those of item 0.  Gains are 1 and biases 0.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class PoissonInputBuilder(NeuronBuilder):
 
 
 def _mix(x):
-    """:func:`nengo_snnconv.encoding.mix` in TensorFlow."""
+    """:func:`nengo_snnconv.neurons.encoding.mix` in TensorFlow."""
     for shift, factor in ROUNDS:
         x = _fold(x, shift) * tf.constant(factor, tf.uint32)
     return _fold(x, LAST_SHIFT)

@@ -5,7 +5,7 @@ import functools
 import nengo
 
 from ..compat import nengo_dl, tf
-from ..exceptions import ConversionError
+from ..errors import ConversionError
 
 
 def rate_function(neuron_type, lif_smoothing=None):

@@ -5,7 +5,7 @@ import dataclasses
 import nengo
 import numpy as np
 
-from ..exceptions import ConversionError, SettingsError
+from ..errors import ConversionError, SettingsError
 from .arguments import replaced
 
 # inputs at which responses are compared: below the rectifier's kink, and up to an activation of 1

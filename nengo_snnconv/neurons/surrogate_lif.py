@@ -4,9 +4,9 @@ import numpy as np
 from nengo.dists import Choice
 from nengo.params import BoolParam, EnumParam, NumberParam
 
-from ..checks import check_choice, check_finite, check_flags
+from .._util.validation import check_choice, check_finite, check_flags
 from ..compat import tf
-from ..exceptions import ConversionError, SettingsError
+from ..errors import ConversionError, SettingsError
 from .rates import rate_function_of
 from .surrogates import SURROGATES, spike
 from .tensorflow_builder import NeuronBuilder, builds

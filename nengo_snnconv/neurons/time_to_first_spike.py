@@ -8,7 +8,7 @@ import numpy as np
 from nengo.dists import Choice
 from nengo.params import BoolParam, IntParam, NumberParam
 
-from ..checks import check_finite
+from .._util.validation import check_finite
 from ..compat import tf
 from .tensorflow_builder import NeuronBuilder, builds
 from .unit_gain import UnitGain

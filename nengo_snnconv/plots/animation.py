@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from ..atomic import atomic_write
-from ..checks import check_paths, check_positive, check_progress, shown
-from ..exceptions import SettingsError
-from ..progress import progress_bar
+from .._util.atomic import atomic_write
+from .._util.progress import progress_bar
+from .._util.validation import check_paths, check_positive, check_progress, shown
+from ..errors import SettingsError
 from .figures import evenly
 from .life import Life
 

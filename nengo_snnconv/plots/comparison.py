@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
-from ..checks import check_has
+from .._util.validation import check_has
 from .figures import Figure, check_axes, ink, legend_name, series_style
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])

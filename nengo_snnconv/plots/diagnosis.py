@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..checks import check_has
+from .._util.validation import check_has
 from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, ink, label_rows, short
 
 RED = "#c53030"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..checks import check_has, check_names, check_whole
-from ..exceptions import SettingsError
+from .._util.validation import check_has, check_names, check_whole
+from ..errors import SettingsError
 from .figures import (
     BLUE,
     EVALUATION,

@@ -5,10 +5,10 @@ import matplotlib.colors
 import matplotlib.patches
 import numpy as np
 
-from ..checks import as_float32, check_counts, check_positive
+from .._util.validation import as_float32, check_counts, check_positive
+from ..errors import SettingsError
 from ..events.event import check_fields, checked_sensor
 from ..events.statistics import event_statistics
-from ..exceptions import SettingsError
 from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, evenly, legend_name, short
 
 OFF, ON = BLUE, ORANGE

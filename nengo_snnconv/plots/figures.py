@@ -5,9 +5,9 @@ import io
 import matplotlib.figure
 import numpy as np
 
-from ..checks import shown
-from ..exceptions import SettingsError
-from ..printable import printable
+from .._util.printable import printable
+from .._util.validation import shown
+from ..errors import SettingsError
 
 EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
 RECORDING = "a Recording: make one with record(network, x)"

@@ -4,21 +4,9 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from ..checks import check_has
-from ..exceptions import SettingsError, listed
-from .figures import (
-    BLUE,
-    EVALUATION,
-    GREY,
-    ORANGE,
-    Figure,
-    bounded,
-    check_axes,
-    evenly,
-    label_rows,
-    short,
-    single_axes,
-)
+from .._util.validation import check_has
+from ..errors import SettingsError, listed
+from .figures import BLUE, EVALUATION, GREY, ORANGE, Figure, bounded, check_axes, evenly, label_rows, short, single_axes
 
 # that are drawn of more: layers, lines that end stages, and curves in a legend
 MOST_LAYERS, MOST_ENDS, MOST_CURVES = 20, 100, 12
@@ -52,8 +40,8 @@ def plot_spike_times(network, evaluation, axes=None):
         If the network is not one of time to first spike, or the evaluation is of another one.
     """
     # TensorFlow comes with them, which other pictures do not need
-    from ..build.first_spike import FirstSpikeSettings, stages
-    from ..build.network import check_network
+    from ..networks.network import check_network
+    from ..networks.ttfs import FirstSpikeSettings, stages
 
     check_network(network)
     check_has("step_predictions", EVALUATION, evaluation=evaluation)

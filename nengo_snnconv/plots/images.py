@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..checks import (
+from .._util.validation import (
     as_float32,
     check_choice,
     check_counts,
@@ -13,7 +13,7 @@ from ..checks import (
     is_whole,
     shown,
 )
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 from .events import event_colours
 from .figures import BLUE, GREY, ORANGE, RECORDING, Figure, check_axes, draw_input, draw_picture, evenly, short
 from .life import picture_of

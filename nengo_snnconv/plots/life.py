@@ -3,8 +3,8 @@
 import matplotlib
 import numpy as np
 
-from ..checks import check_names, check_whole, shown
-from ..exceptions import SettingsError, listed
+from .._util.validation import check_names, check_whole, shown
+from ..errors import SettingsError, listed
 from . import panels
 from .figures import CLASSES, Figure, draw_input, evenly, short
 from .panels import TRACED, Moving, moving_title

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
-from ..checks import check_has
+from .._util.validation import check_has
 from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name
 
 GREEN = "#38a169"

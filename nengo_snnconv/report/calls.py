@@ -8,16 +8,16 @@ import json
 import numpy as np
 from nengo.params import FrozenObject
 
-from ..build.first_spike import FirstSpikeSettings
-from ..build.native import NativeSettings
-from ..build.storage import settings_to_json
-from ..build.trainable import TrainableSettings, build_trainable
-from ..conversion import convert, to_spiking
-from ..evaluation import evaluate
-from ..exceptions import ConversionError
-from ..first_spike import to_ttfs
+from ..conversion.convert import convert, to_spiking
+from ..conversion.normalization import normalize
+from ..conversion.ttfs import to_ttfs
+from ..errors import ConversionError
+from ..evaluation.evaluate import evaluate
 from ..model.files import model_to_json
-from ..normalization import normalize
+from ..networks.native import NativeSettings
+from ..networks.storage import settings_to_json
+from ..networks.trainable import TrainableSettings, build_trainable
+from ..networks.ttfs import FirstSpikeSettings
 from ..training import train
 
 # the thresholds of to_ttfs that these methods of normalize find

@@ -4,8 +4,8 @@ import dataclasses
 import functools
 import math
 
-from ..build.first_spike import FirstSpikeSettings
-from ..costs import Efficiency, efficiency
+from ..analysis.efficiency import Efficiency, efficiency
+from ..networks.ttfs import FirstSpikeSettings
 from ..plots.evaluation import item_of
 from .calls import calls, checksum
 

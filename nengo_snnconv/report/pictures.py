@@ -16,7 +16,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.transforms import Bbox
 
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 from ..plots import BLUE, GREY, Figure
 
 # what is drawn in these colours gets those of the page; nobody else draws in them

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from ..build.first_spike import FirstSpikeSettings
-from ..build.network import reading_table
-from ..exceptions import SettingsError
+from .._util.text_tables import reading_table
+from ..errors import SettingsError
 from ..model.layers import Rectifier
+from ..networks.ttfs import FirstSpikeSettings
 from ..plots import (
     plot_accuracy,
     plot_confusion,

@@ -3,8 +3,8 @@
 import dataclasses
 import datetime
 
+from .._util.system_info import machine, versions
 from .._version import __version__
-from ..machine import machine, versions
 from ..plots.evaluation import item_of
 
 

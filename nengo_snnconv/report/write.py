@@ -8,13 +8,13 @@ import zlib
 import jinja2
 import markupsafe
 
-from ..atomic import atomic_write
-from ..build.network import check_network
-from ..checks import check_has, check_names, check_paths
-from ..checks import shown as told_shortly
-from ..exceptions import FileFormatError, SettingsError
-from ..ordinary import open_ordinary
-from ..strict_json import parse_json
+from .._util.atomic import atomic_write
+from .._util.ordinary_files import open_ordinary
+from .._util.strict_json import parse_json
+from .._util.validation import check_has, check_names, check_paths
+from .._util.validation import shown as told_shortly
+from ..errors import FileFormatError, SettingsError
+from ..networks.network import check_network
 from .facts import Run, cards, figures, sentence
 from .pictures import inline_svg, style
 from .sections import Section, own_section, sections_of

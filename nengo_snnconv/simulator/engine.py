@@ -6,16 +6,16 @@ import threading
 
 import numpy as np
 
-from ..checks import check_choice, check_counts, check_memory, check_workers_count, is_whole, shown
-from ..exceptions import SettingsError
-from ..progress import progress_bar
-from .compiler import Compiler, Layout
-from .kernels import BLOCK
-from .machine import execute
-from .neuron_kinds import kind_of
-from .objects import Objects
-from .program import aligned_zeros
-from .vectors import LANES
+from .._util.progress import progress_bar
+from .._util.validation import check_choice, check_counts, check_memory, check_workers_count, is_whole, shown
+from ..errors import SettingsError
+from .compile.compiler import Compiler, Layout
+from .compile.neuron_kinds import kind_of
+from .compile.objects import Objects
+from .compile.program import aligned_zeros
+from .kernels.interpreter import execute
+from .kernels.kernels import BLOCK
+from .kernels.vectors import LANES
 
 # the rows of a chunk that one operation writes and the next one reads should stay in the second-level cache
 CACHE_BYTES = 2**18

@@ -6,7 +6,8 @@ import warnings
 import nengo
 import numpy as np
 
-from ..checks import (
+from .._util.progress import progress_bar as bar_of
+from .._util.validation import (
     as_float32,
     check_counts,
     check_optional_counts,
@@ -17,10 +18,9 @@ from ..checks import (
     is_number,
     shown,
 )
-from ..exceptions import SettingsError, SnnConvWarning
-from ..progress import progress_bar as bar_of
+from ..errors import SettingsError, SnnConvWarning
+from .compile.objects import is_function
 from .engine import Engine
-from .objects import is_function
 
 
 class Simulator:

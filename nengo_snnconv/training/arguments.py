@@ -3,9 +3,7 @@
 import math
 import pathlib
 
-from ..build.network import described
-from ..build.trainable import TrainableSettings, check_collected
-from ..checks import (
+from .._util.validation import (
     check_callable,
     check_choice,
     check_counts,
@@ -19,7 +17,9 @@ from ..checks import (
     shown,
 )
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..errors import SettingsError
+from ..networks.network import described
+from ..networks.trainable import TrainableSettings, check_collected
 from .engines import ENGINES
 
 

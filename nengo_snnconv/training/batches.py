@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..checks import as_float32
+from .._util.validation import as_float32
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 
 
 class EpochBatches(tf.keras.utils.Sequence):

@@ -5,11 +5,11 @@ import pathlib
 
 import numpy as np
 
-from ..build.storage import settings_to_json
-from ..exceptions import FileFormatError, ModelError, SettingsError
+from ..errors import FileFormatError, ModelError, SettingsError
 from ..model.archive import read_arrays, write_arrays
 from ..model.files import model_from_json, model_to_json
 from ..model.metadata import check_metadata
+from ..networks.storage import settings_to_json
 
 
 class Checkpoint:

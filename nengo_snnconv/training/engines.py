@@ -6,15 +6,15 @@ import concurrent.futures
 import nengo
 import numpy as np
 
-from ..build.keras_layers import keras_name
-from ..build.rate_model import arrays_of_rate_model, rate_model
-from ..build.trainable import live_arrays
-from ..build.unrolled_model import unrolled_model
-from ..checks import shown
+from .._util.validation import shown
 from ..compat import nengo_dl, tf
 from ..compat.keras_versions import as_keras2
-from ..exceptions import SettingsError
+from ..errors import SettingsError
+from ..networks.keras_layers import keras_name
+from ..networks.rate_model import arrays_of_rate_model, rate_model
+from ..networks.trainable import live_arrays
 from .penalty import ActivityPenalty, active_neurons
+from .unrolled_model import unrolled_model
 
 
 class Engine(abc.ABC):

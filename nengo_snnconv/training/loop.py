@@ -9,24 +9,24 @@ import zlib
 
 import numpy as np
 
-from ..build.rate_model import rate_model
-from ..build.storage import settings_to_json
-from ..build.unrolled_model import unrolled_model
-from ..checks import check_positive, check_targets
+from .._util.interrupts import deferred_interrupt
+from .._util.progress import progress_bar
+from .._util.validation import check_positive, check_targets
 from ..compat import tf
-from ..exceptions import SettingsError, TrainingInterrupted
-from ..inputs import Images, as_inputs
-from ..interrupts import deferred_interrupt
-from ..memory import bytes_of_pass, images_together
-from ..metrics import accuracy
+from ..errors import SettingsError, TrainingInterrupted
+from ..evaluation.inputs import Images, as_inputs
+from ..evaluation.metrics import accuracy
 from ..model.files import model_to_json
 from ..model.layers import Rectifier
-from ..progress import progress_bar
+from ..model.memory import bytes_of_pass, images_together
+from ..networks.rate_model import rate_model
+from ..networks.storage import settings_to_json
 from .arguments import check_checkpoint, check_learning, check_penalty, check_steps, check_training, check_validation
 from .batches import EpochBatches, augmented
 from .checkpoint import Checkpoint
 from .engines import ENGINES, copy_optimizer
 from .losses import loss_of
+from .unrolled_model import unrolled_model
 
 
 def train(

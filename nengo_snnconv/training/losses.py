@@ -1,8 +1,8 @@
 """Losses of class scores."""
 
-from ..checks import shown
+from .._util.validation import shown
 from ..compat import tf
-from ..exceptions import SettingsError
+from ..errors import SettingsError
 
 
 class FiringRateError(tf.keras.losses.Loss):

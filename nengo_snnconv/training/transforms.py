@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..checks import check_choice, check_fraction, check_not_negative
+from .._util.validation import check_choice, check_fraction, check_not_negative
 from ..compat import tf
 
 

@@ -1,0 +1,106 @@
+"""Compiled functions that are kept on disk: like ``numba.njit(cache=True)``, but damage to what is kept does no harm.
+
+Numba keeps an index and a file for each signature, and where one of them is empty or damaged, raises what it meets, in
+each process anew.  Here each signature has one file, with a checksum: a file that is damaged is written anew.
+"""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import warnings
+
+import numba
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
+
+from ..errors import SnnConvWarning
+from .atomic import atomic_write
+
+_DIGEST_BYTES = 32
+
+
+def kept_njit(function=None, *, signatures=(), **options):
+    """Compile a function with ``numba.njit(**options)`` and keep the machine code on disk for later processes.
+
+    It is kept where Numba keeps it: in ``__pycache__`` beside the module, or in a cache of the user's, or where
+    NUMBA_CACHE_DIR says.  Where there is no place for it, each process compiles it, after a warning.
+
+    Parameters
+    ----------
+    function : callable, optional
+        Without it, a decorator is returned.
+    signatures : sequence of tuples of Numba types
+        The only ones, compiled at once; by default each signature is compiled when it is first called.
+    options : dict
+        Of ``numba.njit``.
+    """
+    if function is None:
+        return lambda function: kept_njit(function, signatures=signatures, **options)
+    compiled = numba.njit(**options)(function)
+    try:
+        compiled._cache = _Cache(function)
+    except RuntimeError:  # Numba found no folder that can be written
+        _warn(function.__name__, "no folder for it can be written")
+    for signature in signatures:
+        compiled.compile(signature)
+    if signatures:
+        compiled.disable_compile()
+    return compiled
+
+
+def _warn(name, reason):
+    warnings.warn(
+        f"the machine code of {name} cannot be kept on disk ({reason}), so that each process compiles it again, which "
+        "takes up to a minute: make room, or name a folder with the environment variable NUMBA_CACHE_DIR",
+        SnnConvWarning,
+        stacklevel=2,
+    )
+
+
+class _Cache(FunctionCache):
+    """What Numba asks for machine code, and tells when it has compiled some."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._base = self._cache_file._index_path.removesuffix(".nbi")
+
+    def path(self, key):
+        """Where the machine code of a signature for a kind of processor is kept."""
+        return f"{self._base}.{hashlib.blake2b(repr(key[:2]).encode(), digest_size=8).hexdigest()}.kernel"
+
+    def load_overload(self, sig, target_context):
+        target_context.refresh()
+        key = self._index_key(sig, target_context.codegen())
+        try:
+            with open(self.path(key), "rb") as file:
+                content = file.read()
+            if _digest(content[_DIGEST_BYTES:]) != content[:_DIGEST_BYTES]:
+                return None
+            version, stamp, kept_key, data = pickle.loads(content[_DIGEST_BYTES:])
+            if (version, stamp, kept_key) != (numba.__version__, self._cache_file._source_stamp, key):
+                return None
+            return self._impl.rebuild(target_context, data)
+        except Exception:  # whatever is wrong with it, it can be compiled again
+            return None
+
+    def save_overload(self, sig, data):
+        if not self._impl.check_cachable(data):
+            return
+        key = self._index_key(sig, data.codegen)
+        content = dumps((numba.__version__, self._cache_file._source_stamp, key, self._impl.reduce(data)))
+        path = self.path(key)
+        try:
+            with atomic_write(path) as file:
+                file.write(_digest(content) + content)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(path)  # it was of no use
+            _warn(self._py_func.__name__, error)
+
+    def flush(self):
+        pass
+
+
+def _digest(content):
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

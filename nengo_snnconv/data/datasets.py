@@ -1,0 +1,267 @@
+"""Image data sets by name, from the package, a folder of the user's, or the publishers' servers."""
+
+import dataclasses
+import gzip
+import hashlib
+import os
+import pathlib
+import tarfile
+import zlib
+
+import numpy as np
+
+from .._util.atomic import atomic_write
+from .._util.ordinary_files import open_ordinary
+from .._util.validation import is_whole, shown
+from ..errors import DatasetError, SettingsError
+
+ENVIRONMENT_VARIABLE = "NENGO_SNNCONV_DATA"
+DIGITS = pathlib.Path(__file__).with_name("digits.npz")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images with their classes.
+
+    Attributes
+    ----------
+    name : str
+    x_train, x_test : ndarray of float32, (images, height, width, channel)
+        In [0, 1].
+    y_train, y_test : ndarray of int64, (images,)
+    class_names : tuple of str
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple
+
+    def __repr__(self):
+        shape = "x".join(map(str, self.x_train.shape[1:]))
+        return f"<Dataset {self.name}: {len(self.x_train):,} + {len(self.x_test):,} images, {shape}>"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Where a data set's files are: under ``folder`` of the user's data, or at ``url`` + file name."""
+
+    folder: str
+    url: str
+    files: dict  # name -> md5
+    class_names: tuple
+    archive: tuple = None  # (name, md5) of the archive at ``url`` that holds the files
+
+
+_IDX_FILES = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+_NUMERALS = tuple("0123456789")
+_SOURCES = {
+    "mnist": _Source(
+        "mnist",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        dict(
+            zip(
+                _IDX_FILES,
+                (
+                    "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    "d53e105ee54ea40749a09fcbcd1e9432",
+                    "9fb629c4189551a2d022fa330f9573f3",
+                    "ec29112dd5afa0611ce80d1b7f02629c",
+                ),
+                strict=True,
+            )
+        ),
+        _NUMERALS,
+    ),
+    "fashion-mnist": _Source(
+        "fashion-mnist",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        dict(
+            zip(
+                _IDX_FILES,
+                (
+                    "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                    "25c81989df183df01b3e8a0aad5dffbe",
+                    "bef4ecab320f06d8554ea6380940ec79",
+                    "bb300cfdad3c16e7a12a480ee83cd310",
+                ),
+                strict=True,
+            )
+        ),
+        ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "cifar-10": _Source(
+        "cifar-10-batches-bin",
+        "https://www.cs.toronto.edu/~kriz/",
+        {
+            "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+            "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+            "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+            "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+            "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+            "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+        },
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
+    ),
+}
+DATASETS = ("digits", *_SOURCES)
+
+
+def load_dataset(name, *, train=None, test=None):
+    """Load a data set by name.
+
+    ``digits``, an excerpt of MNIST (10,000 + 2,000 images, balanced), is part of the package.  The others
+    are read from the folder that the environment variable NENGO_SNNCONV_DATA names, or downloaded once
+    with pooch into the user's cache; either way each file is checked against its publisher's md5.
+
+    Parameters
+    ----------
+    name : "digits", "mnist", "fashion-mnist" or "cifar-10"
+    train, test : int, optional
+        Keep only the first so many images.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    DatasetError
+        If the name is unknown, or a file is missing, truncated or wrong; says which, and where to get it.
+    """
+    check_parts(train=train, test=test)
+    if not isinstance(name, str):
+        raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}")
+    if name == "digits":
+        arrays = _read_digits()
+        class_names = _NUMERALS
+    elif name in _SOURCES:
+        source = _SOURCES[name]
+        paths = [_locate(name, source, file, md5) for file, md5 in source.files.items()]
+        arrays = _read_cifar(paths) if name == "cifar-10" else [_read_idx(path) for path in paths]
+        class_names = source.class_names
+    else:
+        hint = "; recordings of events are loaded with load_events" if name == "n-mnist" else ""
+        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}{hint}")
+    x_train, y_train, x_test, y_test = arrays
+    return Dataset(
+        name,
+        _images(_first(x_train, train, "train")),
+        _first(y_train, train, "train").astype(np.int64),
+        _images(_first(x_test, test, "test")),
+        _first(y_test, test, "test").astype(np.int64),
+        class_names,
+    )
+
+
+def check_parts(**counts):
+    """Raise SettingsError for a named number of items to keep that is neither a whole number nor None."""
+    for name, count in counts.items():
+        if count is not None and not is_whole(count):
+            raise SettingsError(f"{name} must be a whole number of items, got {shown(count)}")
+
+
+def _read_digits():
+    names = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with open_ordinary(DIGITS, DatasetError) as file, np.load(file, allow_pickle=False) as archive:
+            return [archive[name] for name in names]
+    except Exception as error:  # damage makes the parsers of zip and .npy raise whatever they meet
+        raise DatasetError(f"data set 'digits': {DIGITS} is damaged ({error}); install nengo_snnconv again") from error
+
+
+def _first(array, count, argument):
+    if count is None:
+        return array
+    if not 0 < count <= len(array):
+        raise DatasetError(f"{argument} must be between 1 and {len(array)} images, got {count}")
+    return array[:count]
+
+
+def _images(array):
+    array = array.astype(np.float32) / np.float32(255)
+    return array[..., None] if array.ndim == 3 else array
+
+
+def _locate(name, source, file, md5):
+    folder = os.environ.get(ENVIRONMENT_VARIABLE)
+    if not folder:
+        return _download(name, source, file, md5)
+    path = pathlib.Path(folder).expanduser() / source.folder / file
+    origin = source.url + (source.archive[0] if source.archive else file)
+    if not path.exists():
+        raise DatasetError(
+            f"data set {name!r}: {path} is missing; get it from {origin}, "
+            f"or unset {ENVIRONMENT_VARIABLE} to have it downloaded"
+        )
+    if _md5(path) != md5:
+        raise DatasetError(
+            f"data set {name!r}: {path} is truncated or not the published file (its md5 is not {md5}); "
+            f"get it again from {origin}"
+        )
+    return path
+
+
+def _md5(path):
+    digest = hashlib.md5(usedforsecurity=False)
+    with open_ordinary(path, DatasetError) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _download(name, source, file, md5):
+    import pooch
+    import requests
+
+    cache = pooch.os_cache("nengo_snnconv") / source.folder
+    wanted, wanted_md5 = source.archive or (file, md5)
+    if source.archive and (cache / file).exists() and _md5(cache / file) == md5:
+        return cache / file
+    try:
+        fetched = pooch.retrieve(source.url + wanted, f"md5:{wanted_md5}", fname=wanted, path=cache)
+    except (requests.RequestException, ValueError, OSError) as error:
+        raise DatasetError(
+            f"data set {name!r}: {wanted} could not be downloaded ({error}); get it from {source.url}{wanted}, "
+            f"put it into FOLDER/{source.folder} and set {ENVIRONMENT_VARIABLE}=FOLDER"
+        ) from error
+    if not source.archive:
+        return pathlib.Path(fetched)
+    with tarfile.open(fetched) as archive:
+        for member in archive.getmembers():
+            if pathlib.PurePosixPath(member.name).name in source.files and member.isfile():
+                target = cache / pathlib.PurePosixPath(member.name).name
+                with atomic_write(target) as written:
+                    written.write(archive.extractfile(member).read())
+    return cache / file
+
+
+def _read_idx(path):
+    """An array from the gzipped IDX format (http://yann.lecun.com/exdb/mnist)."""
+    try:
+        with gzip.open(path) as stream:
+            data = stream.read()
+    except (OSError, EOFError, zlib.error) as error:  # pragma: no cover - the md5 catches it first
+        raise DatasetError(f"{path} cannot be unpacked: {error}") from error
+    rank = data[3]
+    shape = np.frombuffer(data, ">u4", rank, 4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _read_cifar(paths):
+    """CIFAR-10's binary batches: rows of a label byte and 3 x 32 x 32 pixels, channel first."""
+    rows = [np.fromfile(path, np.uint8).reshape(-1, 1 + 3 * 32 * 32) for path in paths]
+    train, test = np.concatenate(rows[:-1]), rows[-1]
+    return [
+        part
+        for batch in (train, test)
+        for part in (batch[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), batch[:, 0])
+    ]

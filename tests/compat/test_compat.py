@@ -1,0 +1,366 @@
+import functools
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import sessions
+from documents import ROOT
+
+import nengo_snnconv as snc
+from nengo_snnconv import CompatibilityError, SettingsError, compat
+from nengo_snnconv.compat import import_hook
+from nengo_snnconv.compat.keras_versions import ONLY_IN_KERAS3, as_keras2
+
+WORKING = {"tensorflow": (2, 21), "tf-keras": (2, 21), "nengo": (4, 1), "nengo-dl": (3, 6)}
+SESSIONS = ROOT / "tests" / "helpers" / "sessions.py"
+
+
+def run(*arguments, legacy=None, **environment):
+    """What another Python writes to standard output; it begins without ``TF_USE_LEGACY_KERAS`` unless it is given."""
+    environment = {**os.environ, **environment}
+    environment.pop("TF_USE_LEGACY_KERAS", None)
+    if legacy is not None:
+        environment["TF_USE_LEGACY_KERAS"] = legacy
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+class TestVersions:
+    @pytest.mark.parametrize(
+        ("text", "numbers"), [("2.21.0", (2, 21)), ("2.21rc0", (2, 21)), ("3", (3, 0)), ("2.20.0.dev3+cpu", (2, 20))]
+    )
+    def test_numbers_of_a_version(self, monkeypatch, text, numbers):
+        monkeypatch.setattr("importlib.metadata.version", lambda package: text)
+        assert compat.version_of("tensorflow") == numbers
+
+    def check(self, **changes):
+        versions = WORKING | {name.replace("_", "-"): version for name, version in changes.items()}
+        compat.check_versions(versions.get)
+
+    def test_accepts_what_works(self):
+        self.check()
+        self.check(tensorflow=(2, 19), tf_keras=(2, 19))
+        self.check(tensorflow=None, **{"tensorflow-cpu": (2, 21)})
+
+    @pytest.mark.parametrize(
+        ("changes", "advice"),
+        [
+            ({"tensorflow": None}, "TensorFlow is not installed: pip install"),
+            ({"tensorflow": (2, 16)}, "TensorFlow 2.16 is installed.*pip install"),
+            ({"tensorflow": (2, 22)}, "needs 2.19 to 2.21"),
+            ({"tf-keras": None}, "tf-keras is not installed.*pip install"),
+            ({"tf-keras": (2, 19)}, r'tf-keras 2.19 is installed.*pip install "tf-keras==2.21'),
+            ({"nengo": (3, 2)}, "nengo 4.1 is needed: pip install"),
+            ({"nengo-dl": None}, "nengo-dl 3.6.0 is needed: pip install"),
+        ],
+    )
+    def test_says_in_one_sentence_what_to_install(self, changes, advice):
+        with pytest.raises(CompatibilityError, match=advice) as error:
+            self.check(**changes)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("package", "line", "message"),
+        [
+            (
+                "nengo_dl",
+                "import no_such_module",
+                "nengo-dl 3.6.0 cannot be imported .*No module named 'no_such_module'",
+            ),
+            ("nengo_dl", "1 / 0", "nengo-dl 3.6.0 cannot be imported .*ZeroDivisionError"),
+            ("tensorflow", "raise ImportError('no libcudart')", "TensorFlow and tf-keras .* cannot .*no libcudart"),
+        ],
+    )
+    def test_damaged_packages(self, package, line, message, tmp_path):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(line)
+        code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import re
+import nengo_snnconv
+for statement in ("import nengo_dl", "from nengo_snnconv.compat import nengo_dl", "nengo_snnconv.compat.install()"):
+    try:
+        exec(statement)
+    except nengo_snnconv.CompatibilityError as error:
+        assert re.match({message!r}, str(error)), error
+        assert "pip install" in str(error) and "\\n" not in str(error), error
+    else:
+        raise AssertionError(statement)
+"""
+        run("-c", code)
+
+    def test_files_of_nengo_dl_are_missing(self, monkeypatch):
+        monkeypatch.setattr(importlib, "import_module", missing)
+        with pytest.raises(CompatibilityError, match="nengo-dl is installed, but its files are missing: pip install"):
+            compat._import_nengo_dl()
+
+
+def missing(name):
+    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+# the imports of a session, and the version of Keras that is its tf.keras
+ORDERS = {
+    "one line": ("import nengo_snnconv, nengo_dl", 2),
+    "TensorFlow before": ("import tensorflow as tf, nengo_snnconv; from tensorflow.keras import layers", 2),
+    "Keras 3 before": ("import keras, nengo_snnconv", 2),
+    "Keras 3 after": ("import nengo_snnconv, keras; from nengo_dl import Layer", 2),
+    "tf-keras before": ("import tf_keras, nengo_snnconv, nengo_dl.converter", 2),
+    "tf-keras after": ("import nengo_snnconv, tf_keras, importlib; importlib.import_module('nengo_dl.simulator')", 2),
+    "compat": ("from nengo_snnconv.compat import nengo_dl, tf", 2),
+    "tf.keras before": ("import tensorflow as tf; tf.keras.layers; import nengo_snnconv, nengo_dl", 3),
+    "tensorflow.keras before": ("from tensorflow.keras.layers import Dense; import nengo_snnconv", 3),
+    "failed before": (
+        """
+try:
+    import nengo_dl
+except ImportError:
+    pass
+else:
+    raise AssertionError
+import nengo_snnconv
+from nengo_dl.converter import Converter
+""",
+        2,
+    ),
+}
+
+FULLY_CHECKED = ("one line", "TensorFlow before", "tf.keras before")
+
+
+class TestOrders:
+    @pytest.mark.parametrize("order", FULLY_CHECKED)
+    def test_everything(self, order):
+        code, version = ORDERS[order]
+        assert run("-W", "error", SESSIONS, code, str(version), "all") == "every check passed\n"
+
+    def test_everything_where_the_user_wants_keras3(self):
+        assert run(SESSIONS, "import nengo_snnconv, nengo_dl", "3", "all", legacy="0") == "every check passed\n"
+
+    @pytest.mark.parametrize("order", [name for name in ORDERS if name not in FULLY_CHECKED])
+    def test_nengo_dl(self, order):
+        code, version = ORDERS[order]
+        assert run(SESSIONS, code, str(version), "nengo_dl") == "every check passed\n"
+
+    def test_threads(self):
+        code = """
+import threading, os
+import nengo_snnconv
+failed = []
+def load(code):
+    try:
+        exec(code, {})
+    except BaseException as error:
+        failed.append((code, error))
+statements = [
+    "import nengo_dl; nengo_dl.Simulator",
+    "from nengo_snnconv.compat import tf; tf.keras.layers",
+    "from nengo_snnconv.compat import nengo_dl; nengo_dl.Layer",
+    "from nengo_dl import Converter",
+    "import tensorflow; tensorflow.constant",
+    "import nengo_snnconv; nengo_snnconv.preset('lif-mnist')",
+]
+threads = [threading.Thread(target=load, args=(code,)) for code in statements]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(200)
+assert not failed and not any(thread.is_alive() for thread in threads), failed
+import nengo_snnconv, sys
+os.write(2, b"standard error is back")
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.endswith("standard error is back")
+
+    def test_worker_processes(self, tmp_path):
+        """joblib and dask pickle a function with the modules that it uses; a worker has imported none of them."""
+        code = """
+import tensorflow as tf
+tf.keras.layers  # Keras 3
+import nengo_snnconv
+import nengo, nengo_dl, sys
+from nengo_snnconv.compat import tf
+import cloudpickle
+def work():
+    with nengo.Network() as network:
+        probe = nengo.Probe(nengo_dl.Layer(tf.keras.layers.Dense(1, kernel_initializer="ones"))(nengo.Node([1.0, 2.0])))
+    with nengo_dl.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(1)
+    return float(simulator.data[probe][0, 0])
+with open(sys.argv[1], "wb") as file:
+    cloudpickle.dump(work, file)
+"""
+        run("-c", code, tmp_path / "function")
+        worker = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))())"
+        assert run("-c", worker, tmp_path / "function") == "3.0\n"
+
+    def test_no_python_is_started_to_look_for_a_gpu(self):
+        code = """
+import subprocess, sys
+call, Popen = subprocess.call, subprocess.Popen
+class Checked(Popen):
+    def __init__(self, command, *arguments, **options):
+        assert sys.executable not in command, command
+        super().__init__(command, *arguments, **options)
+subprocess.Popen = Checked
+import nengo_snnconv, nengo_dl
+import tensorflow as tf
+assert nengo_dl.utils.tf_gpu_installed == bool(tf.config.list_physical_devices("GPU"))
+assert subprocess.call is call
+assert nengo_dl.utils.subprocess.call(["true"]) == 0
+"""
+        run("-W", "error", "-c", code)
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("given", ["0", "1", "true", ""])
+    def test_what_the_user_has_set_stays(self, given, monkeypatch):
+        monkeypatch.setenv("TF_USE_LEGACY_KERAS", given)
+        import_hook.prefer_keras2()
+        assert os.environ["TF_USE_LEGACY_KERAS"] == given
+
+    def environment(self, code):
+        return run("-c", f"import os\n{code}\nprint(sorted(set(os.environ.items()) - before), end='')")
+
+    def test_import_sets_one_variable(self):
+        code = "before = set(os.environ.items())\nimport nengo_snnconv"
+        assert self.environment(code) == "[('TF_USE_LEGACY_KERAS', '1')]"
+
+    def test_no_variable_where_it_would_have_no_use(self):
+        without_tf_keras = "import sys; sys.modules['tf_keras'] = None\n"
+        assert self.environment(without_tf_keras + "before = set(os.environ.items())\nimport nengo_snnconv") == "[]"
+        decided = "import tensorflow as tf; tf.keras.layers\n"
+        assert self.environment(decided + "before = set(os.environ.items())\nimport nengo_snnconv") == "[]"
+
+    @pytest.mark.parametrize("stand_in", ["None", "types.ModuleType('tensorflow')", "unittest.mock.MagicMock()", "5"])
+    def test_stand_ins_for_tensorflow_and_tf_keras(self, stand_in):
+        for name in ("tensorflow", "tf_keras"):
+            run("-c", f"import sys, types, unittest.mock; sys.modules[{name!r}] = {stand_in}; import nengo_snnconv")
+
+    def test_the_finder_is_there_once(self):
+        import_hook.install()
+        importlib.reload(snc)
+        assert sum(type(finder).__module__ == import_hook.__name__ for finder in sys.meta_path) == 1
+
+    def test_other_finders_that_ask_all_finders(self):
+        code = """
+import sys
+import nengo_snnconv
+class Asking:
+    def find_spec(self, *arguments):
+        specs = [finder.find_spec(*arguments) for finder in sys.meta_path if finder is not self]
+        return next((spec for spec in specs if spec), None)
+sys.meta_path.insert(0, Asking())
+import importlib.util
+spec = importlib.util.find_spec("nengo_dl")
+assert spec.origin.endswith("__init__.py") and "nengo_dl" not in sys.modules
+assert "Simulator" in spec.loader.get_source("nengo_dl")
+assert importlib.util.find_spec("nengo_dl.no_such_module") is None
+"""
+        run("-c", code)
+
+    def test_importing_is_quick(self):
+        code = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
+        for module in ("nengo_snnconv", "nengo_snnconv.cli"):
+            assert min(float(run("-c", code.format(module))) for _ in range(5)) < 0.2
+
+    def test_run_as_a_module(self):
+        assert run("-m", "nengo_snnconv", "--version") == f"nengo-snnconv {snc.__version__}\n"
+        done = subprocess.run(
+            [sys.executable, "-m", "nengo_snnconv", "evaluate", "no-such-file"], capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert "no-such-file" in done.stderr
+        importlib.import_module("nengo_snnconv.__main__")  # as tools do that import every module
+
+
+class TestKeras3Objects:
+    def test_same_settings_in_keras2(self):
+        keras, keras2 = compat.keras3, compat.tf.keras
+        schedule = keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.5, 0.25])
+        given = keras.optimizers.Adam(schedule, beta_1=0.5, clipnorm=2.0, weight_decay=0.125)
+        made = as_keras2(given)
+        assert type(made) is keras2.optimizers.Adam
+        assert (made.beta_1, made.clipnorm, made.weight_decay) == (0.5, 2.0, 0.125)
+        assert made.get_config()["learning_rate"]["class_name"] == "PiecewiseConstantDecay"
+        assert [float(as_keras2(schedule)(step)) for step in (0, 10)] == [0.5, 0.25]
+
+    @pytest.mark.parametrize("home", ["optimizers", "optimizers.schedules"])
+    def test_every_setting_of_every_class(self, home):
+        keras3, keras2 = (
+            functools.reduce(getattr, home.split("."), keras) for keras in (compat.keras3, compat.tf.keras)
+        )
+        base = "LearningRateSchedule" if home.endswith("schedules") else "Optimizer"
+        names = [
+            name
+            for name, cls in vars(keras3).items()
+            if inspect.isclass(cls) and hasattr(keras2, name) and name not in (base, "LossScaleOptimizer")
+        ]
+        assert len(names) >= 6
+        for name in names:
+            settings = unusual_settings(getattr(keras3, name))
+            found = as_keras2(getattr(keras3, name)(**settings)).get_config()
+            assert {key: found[key] for key in settings} == pytest.approx(settings), name
+
+    @pytest.mark.parametrize("engine", ["keras", "nengo_dl"])
+    def test_losses_are_called_as_they_are(self, engine, rng):
+        keras, keras2 = compat.keras3, compat.tf.keras
+        network = snc.build_trainable(sessions.small_model(keras2))
+        x, y = rng.random((8, 4, 4, 1), dtype=np.float32), np.eye(2, dtype=np.float32)[[0, 1] * 4]
+        first, second = (
+            snc.train(network, x, y, epochs=2, batch_size=4, loss=loss, validation_split=0.5, engine=engine).history
+            for loss in (keras.losses.Huber(delta=0.25), keras2.losses.Huber(delta=0.25))
+        )
+        for name in ("loss", "val_loss"):
+            assert first[name] == pytest.approx(second[name], rel=1e-5)
+
+    def test_other_objects_stay_the_same(self):
+        for value in (None, "adam", {"class_name": "SGD"}, compat.tf.keras.optimizers.SGD(), compat.tf.nn.relu):
+            assert as_keras2(value) is value
+
+    def test_what_keras2_does_not_have(self):
+        keras = compat.keras3
+
+        class Own(keras.optimizers.SGD):
+            pass
+
+        for optimizer, message in [
+            (
+                Own(),
+                "Own is an optimizer of Keras 3 that Keras 2 does not have: use one of tf.keras.optimizers",
+            ),
+            (keras.optimizers.SGD(gradient_accumulation_steps=2), "SGD, .*a setting that Keras 2 does not have"),
+        ]:
+            with pytest.raises(SettingsError, match=message) as error:
+                as_keras2(optimizer)
+            assert "\n" not in str(error.value)
+
+
+def unusual_settings(cls):
+    """An argument that is not its default, for each that Keras 2 and 3 both have."""
+    settings = {}
+    for parameter in inspect.signature(cls).parameters.values():
+        default, name = parameter.default, parameter.name
+        if name in ("name", "kwargs", "clipnorm", "clipvalue", *ONLY_IN_KERAS3):  # one kind of clipping at a time
+            continue
+        if isinstance(default, bool):
+            settings[name] = not default
+        elif isinstance(default, int | float):
+            settings[name] = default / 2 or 0.25
+        elif default is None:
+            settings[name] = 3 if name == "ema_overwrite_frequency" else 0.125
+        else:
+            settings[name] = {"boundaries": [5], "values": [0.5, 0.25]}.get(name, 8)
+    return settings
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError):
+        compat.torch  # noqa: B018

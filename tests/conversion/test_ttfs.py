@@ -1,0 +1,359 @@
+"""Time to first spike: the paper's equations, one spike at most, the same on every back end and in closed form."""
+
+import nengo
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from keras_graphs import averages_are_dyadic, dyadic_model
+from models import branched, make, meeting_late, small_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.evaluation.ttfs_closed_form import ClosedForm
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.ttfs import stages
+from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput
+
+T = 16
+
+
+def images(model, n, seed=0, low=0):
+    """Random images in multiples of 1/256."""
+    return np.random.default_rng(seed).integers(low, 257, (n, *model.shapes[model.input])).astype(np.float32) / 256
+
+
+def spike_steps(recording, name):
+    """The step in which each neuron spikes, (images, neurons); -1 for none; one spike at most."""
+    spikes = recording.spikes[name]
+    assert spikes.sum(axis=1).max() <= 1
+    return np.where(spikes.any(axis=1), spikes.argmax(axis=1), -1)
+
+
+def computed_steps(network, x):
+    """The same from the closed form, for each layer, and the scores after each step of the last stage."""
+    form, stage = ClosedForm(network), stages(network.model)
+    levels = form.levels(x)
+    steps = {}
+    for name, level in levels.items():
+        level = np.abs(level.numpy()).reshape(len(x), -1)
+        steps[name] = np.where(level > 0, (stage[name] + 1) * form.n_steps - level, -1)
+    return steps, np.moveaxis(form.outputs(levels).numpy(), 0, 1)
+
+
+def assert_same(network, x):
+    """Every neuron spikes at the same time on nengo, on nengo_dl and in closed form, and scores are equal."""
+    recordings = [snc.record(network, x, backend=backend) for backend in ("nengo_dl", "nengo")]
+    steps, scores = computed_steps(network, x)
+    for recording in recordings:
+        for name in recording.spikes:
+            assert np.array_equal(spike_steps(recording, name), steps[name]), name
+        last = recording.output[:, -network.settings.stage_steps :]
+        np.testing.assert_allclose(last, scores.reshape(last.shape), atol=1e-6)
+        assert not recording.output[:, : -network.settings.stage_steps].any()
+    return recordings[0]
+
+
+@pytest.mark.parametrize("offset", [0, 0.5])
+def test_a_neuron_follows_the_papers_equations(offset):
+    """u(t_max) = sum of w (t_max - t), and a spike where u + u_th t / t_max reaches u_th."""
+    rng = np.random.default_rng(1)
+    weights, times, threshold = rng.integers(-8, 12, (40, 5)) / 8, rng.integers(0, T, 5), 2.0
+    with nengo.Network() as network:
+        source = nengo.Node(lambda t: (np.rint(t / 0.001) - 1 == times) / 0.001 * 0.001)
+        neuron_type = snc.TimeToFirstSpike(T, threshold=threshold, offset=offset)
+        neurons = nengo.Ensemble(40, 1, neuron_type=neuron_type, gain=np.ones(40), bias=np.zeros(40)).neurons
+        nengo.Connection(source, neurons, transform=weights, synapse=None)
+        probe, potential = nengo.Probe(neurons), nengo.Probe(neurons, "voltage")
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(3 * T)
+    potentials = weights @ (T - times)
+    np.testing.assert_allclose(simulator.data[potential][T - 1], potentials)
+    # the first step k of the spiking stage with potentials + (k + offset) threshold >= threshold T
+    expected = np.maximum(np.ceil(T - offset - potentials / threshold), 0)
+    spikes = simulator.data[probe] > 0
+    assert spikes.sum(axis=0).max() == 1
+    assert ((potentials <= 0) <= ~spikes.any(axis=0)).all()
+    fired = spikes.any(axis=0)
+    assert np.array_equal(fired, expected < T)
+    assert np.array_equal(spikes.argmax(axis=0)[fired], T + expected[fired])
+    assert 5 < fired.sum() < 35
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_input_spikes_at_the_papers_time(signed):
+    x, x_max = np.linspace(-3, 3, 61), 2.0
+    with nengo.Network() as network:
+        neuron_type = FirstSpikeInput(T, stage=1, x_max=x_max, signed=signed)
+        neurons = nengo.Ensemble(61, 1, neuron_type=neuron_type, gain=np.ones(61), bias=np.zeros(61)).neurons
+        nengo.Connection(nengo.Node(x), neurons, synapse=None)
+        probe = nengo.Probe(neurons)
+    with nengo.Simulator(network, progress_bar=False) as simulator:
+        simulator.run_steps(3 * T)
+    spikes = simulator.data[probe]
+    seen = np.abs(x) if signed else np.maximum(x, 0)
+    time = T / x_max * (x_max - np.minimum(seen, x_max))
+    expected = np.ceil(time - 0.5)  # to the nearest step, up in value where two are equally near
+    fires = expected < T
+    assert np.array_equal((spikes != 0).sum(axis=0), fires)
+    assert np.array_equal((spikes != 0).argmax(axis=0)[fires], T + expected[fires])
+    assert set(np.unique(spikes)) == ({-x_max, 0, x_max} if signed else {0, x_max})
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8), st.sampled_from([4, 7, 16]), st.booleans())
+@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_every_neuron_spikes_at_the_same_time_on_every_back_end_and_in_closed_form(seed, n_layers, n_steps, signed):
+    model = dyadic_model(seed, n_layers)
+    if not averages_are_dyadic(model):
+        return
+    x = images(model, 3, low=-256 if signed else 0)
+    network = snc.to_ttfs(snc.convert(model), x, n_steps, threshold=2.0 if _scalable(model) else 1.0, x_max=1)
+    assert_same(network, x)
+
+
+def _scalable(model):
+    """Whether activations can have another unit than the image."""
+    try:
+        snc.to_ttfs(snc.convert(model), images(model, 1), threshold=2.0)
+    except snc.SettingsError:
+        return False
+    return True
+
+
+def test_branches_that_meet_late_are_aligned_and_counted():
+    """A layer is added to one two stages behind it, and joined with the image."""
+    joined = specs.Concatenate("both", ("sum", "image"))
+    model = meeting_late(joined, specs.Flatten("flat", "both"), specs.Dense("scores", "flat", units=3), seed=3)
+    model = model.replace(arrays={name: np.round(8 * array) / 8 for name, array in model.arrays.items()})
+    x = images(model, 5)
+    network = snc.to_ttfs(snc.convert(model), x, T, threshold=2.0)
+    assert stages(network.model)["scores"] == 3
+    recording = assert_same(network, x)
+    assert "sent again in 2 more stages" in network.report()
+    assert network.settings.sent_again(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
+    evaluation = snc.evaluate(network, x, np.zeros(5, int))
+    assert evaluation.n_steps == 4 * T
+    # a_neurons are sent again in two stages, an addition for each spike
+    assert evaluation.other_operations == pytest.approx(2 * recording.spikes["a_neurons"].sum() / 5)
+
+
+@pytest.mark.parametrize("make_model", [small_cnn, branched])
+@pytest.mark.parametrize("threshold", ["search", "max", "percentile"])
+def test_scores_approach_the_anns_with_more_steps(make_model, threshold):
+    network = snc.convert(make_model())
+    x = images(network.model, 30)
+    ann = snc.rate_model(network)(x).numpy()
+    errors, options = [], {"percentile": 100} if threshold == "percentile" else {}
+    for n_steps in (8, 64, 512):
+        snn = snc.to_ttfs(network, x, n_steps, threshold=threshold, **options)
+        scores = snc.evaluate(snn, x, np.zeros(30, int), backend="fast").scores
+        errors.append(np.abs(scores - ann).mean() / np.abs(ann).mean())
+    assert errors[1] < errors[0] / 3
+    assert errors[2] < errors[0] / 20
+    assert errors[2] < 0.02
+
+
+def test_thresholds_of_the_papers_maximum_clip_nothing():
+    model = small_cnn()
+    network = snc.to_ttfs(snc.convert(model), images(model, 4), threshold="max")
+    kernel = network.model.arrays["conv/kernel"]
+    # in units of the threshold, the largest sum of positive weights and the bias is 1
+    sums = np.maximum(kernel, 0).sum(axis=(0, 1, 2)) + network.model.arrays["conv/bias"]
+    assert sums.max() == pytest.approx(1, rel=1e-5)
+
+
+def test_the_search_finds_thresholds_with_less_error_than_others():
+    network = snc.convert(branched())
+    x = images(network.model, 60)
+    ann = snc.rate_model(network)(x).numpy()
+
+    def error(threshold):
+        snn = snc.to_ttfs(network, x, 8, threshold=threshold)
+        scores = snc.evaluate(snn, x, np.zeros(60, int), backend="fast").scores
+        return np.square(scores - ann).mean()
+
+    assert error("search") < error("percentile") < error("max")
+
+
+def test_thresholds_can_be_given():
+    network = snc.convert(small_cnn())
+    x = images(network.model, 4)
+    assert snc.to_ttfs(network, x, threshold=1.5).model.metadata["scales"]["neurons"] == [1.5] * 3
+    given = {"neurons": [1.0, 2.0, 0.5]}
+    assert snc.to_ttfs(network, x, threshold=given).model.metadata["scales"]["neurons"] == given["neurons"]
+    assert snc.to_ttfs(network, threshold={"neurons": 2}, x_max=1).settings.x_max == 1
+
+
+def test_maxima_over_sums_get_neurons():
+    model = make(
+        specs.Input("image", shape=(6, 6, 1)),
+        specs.Conv("conv", "image", filters=3, kernel_size=(3, 3)),
+        specs.MaxPool("max", "conv", pool_size=(2, 2)),
+        specs.Flatten("flat", "max"),
+        specs.Dense("scores", "flat", units=3),
+    )
+    network = snc.convert(model)
+    x = images(model, 20)
+    snn = snc.to_ttfs(network, x, 256)
+    ann = snc.rate_model(network)(x).numpy()
+    assert ann.min() < 0
+    scores = snc.evaluate(snn, x, np.zeros(20, int)).scores
+    assert np.abs(scores - ann).max() < 0.02 * np.abs(ann).max()
+    assert isinstance(snn.model.layers["max_neurons"], specs.Rectifier)
+    assert "of neurons that were put in front" in snn.report()
+    # beside the ANN itself, whose maxima have no floor
+    np.testing.assert_allclose(snc.rate_model(snn)(x - 5), snc.rate_model(network)(x - 5), rtol=1e-4)
+    with pytest.raises(snc.SettingsError, match="'max' need calibration data"):
+        snc.to_ttfs(network, threshold="max", x_max=1)
+
+
+def test_time_steps_of_any_length_give_the_same_spikes():
+    model = small_cnn()
+    network = snc.to_ttfs(snc.convert(model), images(model, 4), threshold=1.0)
+    x = images(model, 2)
+    for backend in ("nengo", "nengo_dl"):
+        one, other = (snc.record(network, x, backend=backend, dt=dt) for dt in (0.001, 0.002))
+        assert np.array_equal(one.spikes["neurons"], other.spikes["neurons"])
+        np.testing.assert_allclose(one.output, other.output, atol=1e-6)
+
+
+def test_evaluations_agree_step_by_step_with_the_closed_form():
+    model = branched()
+    x, y = images(model, 23), np.random.default_rng(0).integers(0, 3, 23)
+    network = snc.to_ttfs(snc.convert(model), x, 8)
+    fast, slow = (snc.evaluate(network, x, y, backend=backend, minibatch_size=10) for backend in ("fast", "nengo_dl"))
+    assert np.array_equal(fast.step_predictions, slow.step_predictions)
+    np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-5)
+    assert fast.layers.keys() == slow.layers.keys()
+    for name in fast.layers:
+        assert np.array_equal(fast.layers[name].spikes_per_step, slow.layers[name].spikes_per_step)
+        assert np.array_equal(fast.layers[name].rates_hz, slow.layers[name].rates_hz)
+    assert np.array_equal(fast.input_layer.spikes_per_step, slow.input_layer.spikes_per_step)
+    assert fast.synaptic_operations == slow.synaptic_operations
+    assert fast.spikes_per_neuron == slow.spikes_per_neuron <= 1
+    assert fast.n_steps == 8 * 4
+
+
+def test_runs_in_a_plain_nengo_dl_simulator():
+    model = small_cnn()
+    x = images(model, 2)
+    network = snc.to_ttfs(snc.convert(model), x, 8)
+    n_steps = network.settings.total_steps(network.model)
+    with nengo_dl.Simulator(network, minibatch_size=2, progress_bar=False) as simulator:
+        simulator.run_steps(n_steps, data={network.input: np.repeat(x.reshape(2, 1, -1), n_steps, axis=1)})
+        scores = simulator.data[network.probes["output"]][:, -1]
+    np.testing.assert_allclose(scores, snc.evaluate(network, x, [0, 0], backend="fast").scores, atol=1e-5)
+
+
+def test_saves_and_loads(tmp_path):
+    model = small_cnn()
+    x = images(model, 5)
+    network = snc.to_ttfs(snc.convert(model), x, 8, seed=3)
+    snc.save(network, tmp_path / "ttfs.snn.npz")
+    loaded = snc.load(tmp_path / "ttfs.snn.npz")
+    assert loaded.settings == network.settings
+    one, other = (snc.evaluate(each, x, [0] * 5, backend="fast").scores for each in (network, loaded))
+    assert np.array_equal(one, other)
+
+
+def test_reports_what_became_of_each_layer():
+    network = snc.to_ttfs(snc.convert(small_cnn()), images(small_cnn(), 5), 8)
+    report = network.report()
+    for text in ("FirstSpikeInput", "in 8 steps", "TimeToFirstSpike", "multiples of 1 / 8", "FirstSpikeReadout"):
+        assert text in report
+
+
+def test_bad_arguments_are_named():
+    model = small_cnn()
+    network, x = snc.convert(model), images(model, 4)
+    for arguments, message in (
+        ({"n_steps": 0}, "n_steps must be a positive integer"),
+        ({"threshold": "most"}, "threshold must be one of"),
+        ({"threshold": -1.0}, "'neurons' must be above 0"),
+        ({"threshold": {"neuron": 1.0}}, "must name each layer of neurons, 'neurons'; got 'neuron'"),
+        ({"threshold": {"neurons": [1, 2]}}, "one number or 3"),
+        ({"threshold": {"neurons": "a"}}, "'neurons' must be above 0"),
+        ({"threshold": True}, "'neurons' must be above 0"),
+        ({"x_max": 0}, "x_max must be above 0"),
+        ({"x_max": "2"}, "x_max must be above 0"),
+        ({"percentile": 50}, "percentile goes with threshold='percentile', not with threshold='search'"),
+        ({"threshold": 1.0, "per": "layer"}, "per is for thresholds that are found"),
+    ):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.to_ttfs(network, x, **arguments)
+    with pytest.raises(snc.SettingsError, match="needs calibration data"):
+        snc.to_ttfs(network)
+    with pytest.raises(snc.SettingsError, match="x must have shape"):
+        snc.to_ttfs(network, x[..., :1])
+    snn = snc.to_ttfs(network, x)
+    for wrong in (small_cnn(), snn):
+        with pytest.raises(snc.ConversionError, match="call convert first"):
+            snc.to_ttfs(wrong, x)
+    with pytest.raises(snc.SettingsError, match="takes 32 steps, got 30"):
+        snc.evaluate(snn, x, [0] * 4, n_steps=30)
+
+
+def test_what_has_no_closed_form_is_simulated():
+    model = small_cnn()
+    x = images(model, 4)
+    snn = snc.to_ttfs(snc.convert(model), x, T)
+    fast, slow = (snc.evaluate(snn, x, [0] * 4, backend=backend, synapse=0.01) for backend in ("fast", "nengo_dl"))
+    np.testing.assert_allclose(fast.scores, slow.scores, atol=1e-5)
+    assert np.array_equal(fast.step_predictions, slow.step_predictions)
+    for name in fast.layers:
+        assert np.array_equal(fast.layers[name].spikes_per_step, slow.layers[name].spikes_per_step)
+    assert fast.backend == "fast" and fast.synaptic_operations == slow.synaptic_operations > 0
+
+
+@pytest.mark.parametrize("backend", ["fast", "nengo_dl"])
+@pytest.mark.parametrize(("factor", "advice"), [(2, "with x_max=2"), (-1, "with such images among x_calibration")])
+def test_input_that_spikes_cannot_carry_is_warned_of(backend, factor, advice):
+    model = small_cnn()
+    x = images(model, 4)
+    x[0, 0, 0, 0] = 1
+    snn = snc.to_ttfs(snc.convert(model), x)
+    with pytest.warns(UserWarning, match=f"% of the input is not in the range from 0 to 1 .*to_ttfs.* {advice}"):
+        snc.evaluate(snn, factor * x, [0] * 4, backend=backend)
+
+
+def test_maxima_of_large_images_are_counted_in_levels():
+    model = make(
+        specs.Input("image", shape=(6, 6, 1)),
+        specs.MaxPool("max", "image", pool_size=(2, 2)),
+        specs.Flatten("flat", "max"),
+        specs.Dense("hidden", "flat", units=4),
+        specs.Rectifier("neurons", "hidden"),
+        specs.Dense("scores", "neurons", units=3),
+    )
+    x = 255 * images(model, 9, low=-256)
+    network = snc.to_ttfs(snc.convert(model), x, T)
+    fast, slow = (snc.evaluate(network, x, [0] * 9, backend=backend) for backend in ("fast", "nengo_dl"))
+    np.testing.assert_allclose(fast.scores, slow.scores, rtol=1e-4, atol=1e-4)
+    assert fast.passed_operations == pytest.approx(slow.passed_operations)
+
+
+def test_seeds_and_what_the_closed_form_is_told_are_checked():
+    model = small_cnn()
+    network, x = snc.convert(model), images(model, 4)
+    snn = snc.to_ttfs(network, x)
+    for seed in (-1, 2**40, "a"):
+        with pytest.raises(snc.SettingsError, match="seed must be a whole number from 0"):
+            snc.to_ttfs(network, x, seed=seed)
+    for options, message in (
+        ({"minibatch_size": -5}, "minibatch_size must be a positive integer"),
+        ({"dt": 0}, "dt must be above 0"),
+        ({"n_steps": 32.0}, "n_steps must be a positive integer"),
+    ):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.evaluate(snn, x, [0] * 4, backend="fast", **options)
+    with pytest.raises(snc.SettingsError, match="must be an array of images"):
+        snc.to_ttfs(network, (x, [0] * 4))
+    with pytest.raises(snc.ConversionError, match="has time to first spike already"):
+        snc.convert(snn)
+
+
+def test_added_activations_need_one_threshold():
+    network = snc.convert(branched())
+    x = images(network.model, 3)
+    with pytest.raises(snc.SettingsError, match="need the same threshold; got 1 and 2"):
+        snc.to_ttfs(network, x, threshold={"a_neurons": 1.0, "b_neurons": 2.0, "max_neurons": 1.0, "c_neurons": 1.0})

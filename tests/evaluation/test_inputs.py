@@ -1,0 +1,287 @@
+"""What networks are shown: refused where it does not fit, at the door and again where memory is written to."""
+
+import numpy as np
+import pytest
+from models import small_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv.evaluation import inputs as ins
+from nengo_snnconv.evaluation.backends import BACKENDS, FastBackend, opened
+from nengo_snnconv.simulator.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def network():
+    x = np.random.default_rng(1).random((20, 6, 6, 2))
+    return snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).random((7, 6, 6, 2)).astype(np.float32)
+
+
+class Wrong(snc.Inputs):
+    """Images, a batch of which holds ``more`` than were asked for."""
+
+    shape = (6, 6, 2)
+
+    def __init__(self, x, more=0):
+        self.x, self.more = x, more
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, indices):
+        batch = self.x[indices]
+        return np.concatenate([batch, *[batch] * self.more]) if self.more > 0 else batch[: len(batch) + self.more]
+
+    def take(self, indices):
+        return Wrong(self.x[indices], self.more)
+
+    def checksum(self):
+        return 1
+
+
+class WrongImages(ins.Images):
+    """The same of a subclass of one of ours."""
+
+    def batch(self, indices):
+        return np.concatenate([super().batch(indices)] * 50)
+
+
+class TestOwnInputs:
+    @pytest.mark.parametrize("backend", ["fast", "nengo_dl", "nengo"])
+    @pytest.mark.parametrize("more", [-1, 1, 500])
+    def test_other_numbers_of_items_are_refused(self, network, x, backend, more):
+        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must give .*, \d items for the \d that it is asked"):
+            snc.evaluate(network, Wrong(x, more), [0] * 7, n_steps=3, backend=backend, minibatch_size=4)
+        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must give"):
+            snc.record(network, Wrong(x, more), n_steps=3, backend=backend)
+
+    def test_also_of_a_subclass_of_ours(self, network, x):
+        with pytest.raises(snc.SettingsError, match=r"WrongImages.batch must give .* 7 items for the 7"):
+            snc.evaluate(network, WrongImages(x), [0] * 7, n_steps=3)
+
+    def test_what_take_gives_is_checked(self, x):
+        inputs = ins.as_inputs(small_cnn(), Wrong(x))
+        assert len(inputs.take([0, 2])) == 2
+        assert np.array_equal(inputs.take(slice(1, 4)).batch([2]), x[3:4])
+        for given in (None, Wrong(x[:3]), x):
+            inputs.inputs.take = lambda indices, given=given: given
+            with pytest.raises(snc.SettingsError, match="Wrong.take must give Inputs"):
+                inputs.take([0, 1])
+
+    def test_right_ones_give_what_images_do(self, network, x):
+        own, images = (snc.evaluate(network, shown, [0] * 7, n_steps=5, minibatch_size=3) for shown in (Wrong(x), x))
+        assert np.array_equal(own.scores, images.scores)
+
+
+class TestEngine:
+    """The compiled machine trusts sizes: whatever reaches it is looked at before."""
+
+    @pytest.fixture(scope="class")
+    def engine(self, network):
+        return Engine(network, 0.001, 4, [network.probes["output"]], threads=1)
+
+    @pytest.mark.parametrize(
+        ("shape", "n_images"),
+        [
+            ((5, 1, 72), 5),
+            ((400, 1, 72), 400),
+            ((5, 1, 72), None),
+            ((3, 1, 72), None),
+            ((2, 1, 72), 3),
+            ((4, 2, 72), None),
+            ((4, 4, 72), None),
+            ((4, 0, 72), None),
+            ((0, 1, 72), None),
+            ((4, 1, 71), None),
+            ((4, 1, 73), None),
+            ((4, 72), None),
+            ((4, 1, 6, 12), None),
+            ((4, 1, 72), 0),
+            ((4, 1, 72), -1),
+            ((4, 1, 72), 2.0),
+        ],
+    )
+    def test_what_does_not_fit(self, network, engine, shape, n_images):
+        with pytest.raises(snc.SettingsError, match="must have"):
+            engine.run(3, {network.input: np.zeros(shape, np.float32)}, n_images)
+        assert engine.done == 0
+
+    @pytest.mark.parametrize("n_steps", [0, -1, 1.0, "3", None, True])
+    def test_numbers_of_steps(self, network, engine, n_steps):
+        with pytest.raises(snc.SettingsError, match="n_steps must be"):
+            engine.run(n_steps, {network.input: np.zeros((4, 1, 72), np.float32)})
+
+    def test_what_a_back_end_is_shown(self, network, x):
+        simulator = FastBackend(network, (), 4, 0.001)
+        simulator.show(np.zeros((200, 1, 72), np.float32), 0)
+        with pytest.raises(snc.SettingsError, match="must have from 1 to 4 images"):
+            simulator.run(3)
+
+
+class TestRunSteps:
+    """Data of any strides and kind are what they are, or refused."""
+
+    def as_they_come(self, data, rng):
+        """The same numbers in arrays that are laid out otherwise."""
+        padded = np.zeros((9, data.shape[1], 2 * data.shape[2]), np.float32)
+        padded[1:8:2, :, ::2] = data
+        yield padded[1:8:2, :, ::2]
+        yield np.asfortranarray(data)
+        yield data[::-1, :, ::-1].copy()[::-1, :, ::-1]
+        yield data.astype(">f4")
+        yield data.astype(np.float64)
+        yield data.tolist()
+        yield np.moveaxis(np.moveaxis(data, 0, 2).copy(), 2, 0)
+        read_only = data.copy()
+        read_only.flags.writeable = False
+        yield read_only
+        unaligned = np.zeros(data.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(data.shape)
+        unaligned[...] = data
+        yield unaligned
+        yield data.astype(object).astype(np.float16 if (data == data.astype(np.float16)).all() else np.float32)
+
+    @pytest.mark.parametrize("n_data", [1, 5])
+    def test_strides_and_types(self, network, rng, n_data):
+        data = (rng.integers(0, 9, (4, n_data, 72)) / 8).astype(np.float32)
+        with snc.Simulator(network, minibatch_size=4, threads=1, progress_bar=False) as simulator:
+            found = []
+            for shown in [data, *self.as_they_come(data, rng)]:
+                simulator.reset()
+                simulator.run_steps(5, data={network.input: shown})
+                found.append(simulator.data[network.probes["output"]].copy())
+        assert found[0].any()
+        assert all(np.array_equal(found[0], each) for each in found[1:])
+
+    def test_random_shapes_and_types(self, network, rng):
+        """Either the shape fits, and something comes out for each item and step, or it is refused."""
+        n_right = 0
+        with snc.Simulator(network, minibatch_size=3, threads=1, progress_bar=False) as simulator:
+            for _ in range(300):
+                size = [int(rng.choice([0, 1, 2, 3, 4, 6, 72, 73])) for _ in range(rng.integers(0, 6))]
+                kind = rng.choice(["f4", "f8", "i8", "u1", "?", "c8", "U3", "M8[s]", "O"], p=[0.4, 0.2, *[0.4 / 7] * 7])
+                shape = (3, *size[1:]) if rng.random() < 0.7 and size else tuple(size)
+                shape = (*shape[:-1], 72) if rng.random() < 0.7 and shape else shape
+                values, n_steps = np.zeros(shape, kind), int(rng.integers(1, 4))
+                simulator.reset()
+                try:
+                    simulator.run_steps(n_steps, data={network.input: values})
+                except snc.SettingsError as error:
+                    assert "data of" in str(error)
+                    fits = shape[0:1] == (3,) and shape in ((3, 72), (3, 1, 72), (3, n_steps, 72))
+                    assert not (fits and kind in ("f4", "f8", "i8", "u1", "?"))
+                else:
+                    n_right += 1
+                    assert shape[0] == 3
+                    assert simulator.data[network.probes["output"]].shape == (3, n_steps, 4)
+        assert n_right > 20
+
+    def test_memory_that_there_is_not(self, network):
+        with (
+            snc.Simulator(network, minibatch_size=2**31 - 1, progress_bar=False) as simulator,
+            pytest.raises(snc.SettingsError, match="would take .* GB, more than this machine has"),
+        ):
+            simulator.run_steps(1)
+        with (
+            snc.Simulator(network, progress_bar=False) as simulator,
+            pytest.raises(snc.SettingsError, match="n_steps=2147483647.* GB"),
+        ):
+            simulator.run_steps(2**31 - 1)
+
+
+class TestNumbers:
+    def test_what_float32_cannot_hold(self, network, x):
+        largest = float(np.finfo(np.float32).max)
+        for value, fits in ((largest, True), (1.001 * largest, False), (-1e39, False)):
+            shown = x.astype(float)
+            shown[0, 0, 0, 0] = value
+            if fits:
+                assert np.isfinite(ins.as_inputs(network.model, shown).batch(slice(None))).all()
+                continue
+            for given in (shown, np.repeat(shown[:, None], 3, axis=1)):
+                with pytest.raises(snc.SettingsError, match="x must be finite as float32, but holds numbers from"):
+                    ins.as_inputs(network.model, given)
+
+    def test_whole_numbers_of_frames(self, network, x):
+        frames = np.zeros((2, 3, 6, 6, 2), np.int64)
+        frames[0, 0, 0, 0] = 2**24, -(2**24)
+        assert ins.as_inputs(network.model, frames).batch([0])[0, 0, 0, 0].tolist() == [2**24, -(2**24)]
+        frames[0, 0, 0, 0] = 2**24 + 1
+        with pytest.raises(snc.SettingsError, match="whole numbers from 0 to 16777217, and float32 tells them apart"):
+            ins.as_inputs(network.model, frames)
+
+    def test_booleans_are_zero_and_one(self, network, x):
+        shown = x > 0.5
+        one, other = (snc.evaluate(network, each, [0] * 7, n_steps=4) for each in (shown, shown.astype(np.float32)))
+        assert np.array_equal(one.scores, other.scores)
+
+    def test_frames_of_a_tensor_or_a_list(self, network, x):
+        frames = np.repeat(x[:2, None], 3, axis=1)
+        assert ins.as_inputs(network.model, frames.tolist()).n_steps == 3
+
+    def test_one_column_of_classes(self, network, x):
+        with pytest.raises(snc.SettingsError, match=r"got \(7, 1\): take the column, y\[:, 0\]"):
+            snc.evaluate(network, x, np.zeros((7, 1), int), n_steps=3)
+
+
+@pytest.mark.parametrize("level", [5.0, -5.0, np.nan, np.inf, 1e30])
+def test_levels_that_have_no_place(level):
+    from nengo_snnconv.evaluation.level_counter import LevelCounter
+
+    levels = np.zeros((3, 6), np.float32)
+    levels[0, :4] = 1, -4, 4, 0
+    counter = LevelCounter(6, 4)
+    counter.add(levels)
+    assert counter.histogram.tolist() == [0, 1, 0, 0, 2]
+    levels[2, 5] = level
+    with pytest.raises(snc.SettingsError, match="activations become NaN or infinite"):
+        counter.add(levels)
+
+
+class TestOptionsOfBackEnds:
+    @pytest.mark.parametrize("backend", ["nengo_dl", "nengo", "loihi"])
+    @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])
+    def test_others_are_refused_by_name(self, network, x, backend, option, value):
+        match = f"{option}={value!r} is of the back end 'fast' only, and backend='{backend}' would ignore it"
+        with pytest.raises(snc.SettingsError, match=match):
+            snc.evaluate(network, x, [0] * 7, n_steps=3, backend=backend, **{option: value})
+
+    @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])
+    def test_also_where_the_fast_one_cannot_run_the_network(self, x, option, value, monkeypatch):
+        def refuses(*_, **__):
+            raise snc.ConversionError("it has something else")
+
+        monkeypatch.setattr(FastBackend, "__init__", refuses)
+        network = snc.to_spiking(snc.convert(small_cnn()), snc.IntegrateAndFire(max_spikes=np.inf))
+        with pytest.raises(
+            snc.ConversionError, match=f"{option}={value!r} is of .* cannot run this network: leave it out"
+        ):
+            snc.evaluate(network, x, [0] * 7, n_steps=3, **{option: value})
+        assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"
+
+    def test_one_that_no_back_end_has(self, network):
+        with pytest.raises(snc.SettingsError, match="speed=5 is an option of no back end"):
+            opened("fast", network, (), 2, 0.001, speed=5)
+
+    def test_hints_are_left_out_where_they_are_not_known(self, network):
+        for backend in ("nengo", "fast"):
+            simulator = opened(backend, network, (), 2, 0.001, hints={"threads": 1, "memory_mb": 5})
+            assert type(simulator) is BACKENDS[backend]
+            simulator.close()
+
+    def test_a_sweep_checks_them_before_it_begins(self, network, x):
+        with pytest.raises(snc.SettingsError, match="precision='bfloat16' is of the back end 'fast' only"):
+            snc.sweep(network, x, [0] * 7, {"precision": ["bfloat16"]}, n_steps=3, backend="nengo_dl")
+
+    def test_threads_of_workers_are_no_option_of_a_user(self, network, x):
+        found = snc.sweep(network, x, [0] * 7, n_steps=3, backend="nengo_dl", n_jobs=1)
+        assert found.trials[0].evaluation.backend == "nengo_dl"
+
+    def test_threads_are_heeded_by_networks_of_time_to_first_spike(self, x):
+        network = snc.to_ttfs(snc.convert(small_cnn()), x, n_steps=4)
+        one, other = (snc.evaluate(network, x, [0] * 7, threads=threads) for threads in (None, 1))
+        assert np.array_equal(one.step_predictions[-1], other.step_predictions[-1])
+        assert one.synaptic_operations == pytest.approx(other.synaptic_operations)

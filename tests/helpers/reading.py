@@ -1,0 +1,55 @@
+"""What the tests of the Keras reader share: random Keras models, and the output of what was read."""
+
+import numpy as np
+
+import nengo_snnconv as snc
+from nengo_snnconv.compat import keras3, tf
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.keras_layers import keras_layer
+
+LIBRARIES = {"tf.keras": tf.keras, "Keras 3": keras3}
+
+
+def randomise(model, rng):
+    """Give a Keras model random weights, biases and statistics included."""
+    values = []
+    for weight, value in zip(model.weights, model.get_weights(), strict=True):
+        low = 0.5 if "variance" in weight.name else None
+        random = rng.normal(0, 0.3, value.shape) if low is None else rng.uniform(low, 2, value.shape)
+        values.append(random.astype(value.dtype))
+    model.set_weights(values)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization of Keras 3 computes with copies of its weights
+            layer.finalize_state()
+    return model
+
+
+def forward(model, x):
+    """A model's output, computed with Keras layers made of its specs and arrays."""
+    values = {}
+    for name, layer in model.layers.items():
+        inputs = [values[i] for i in layer.inputs]
+        if isinstance(layer, specs.Input):
+            values[name] = tf.constant(x)
+        else:
+            built = keras_layer(layer, model.arrays_of(name))
+            values[name] = built(inputs if len(inputs) > 1 else inputs[0])
+    return values[model.output].numpy()
+
+
+def check_equal(original, rng, scores=None, n=3):
+    """Check that reading a Keras model keeps its output, or that of its twin ``scores``, and return the Model."""
+    randomise(original, rng)
+    if scores is not None:
+        scores.set_weights(original.get_weights())
+    model = snc.as_model(original)
+    x = rng.normal(0, 2, (n, *model.shapes[model.input])).astype(np.float32)
+    check_close(forward(model, x), (original if scores is None else scores)(x, training=False))
+    return model
+
+
+def check_close(got, expected):
+    """Check that arrays are equal up to the rounding of float32."""
+    expected = np.asarray(expected)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()

@@ -1,0 +1,169 @@
+"""The tables of the fast simulator: each is the matrix of its linear map, and spikes add what that matrix says."""
+
+import itertools
+import math
+import unittest.mock
+
+import nengo
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nengo_snnconv.model.layers import window_offset, window_output
+from nengo_snnconv.simulator import Simulator
+from nengo_snnconv.simulator.compile import tables, windows
+from nengo_snnconv.simulator.kernels.vectors import LANES
+
+EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
+
+
+def matrix_of(table, size_in):
+    """The dense matrix (outputs, inputs) of a table, from the words of its docstring."""
+    matrix = np.zeros((table.size_out, size_in), np.float32)
+    for unit in range(size_in):
+        place, channel = divmod(unit, table.channels)
+        for target, weight, length in table.runs[table.first[place] : table.first[place + 1]]:
+            begin, weights = target + channel // table.group * table.shift, weight + channel * table.stride
+            assert 0 <= begin < begin + length <= table.size_out
+            matrix[begin : begin + length, unit] += table.weights[weights : weights + length]
+    return matrix
+
+
+def matrices_of(convolution, size_in):
+    """The dense matrix of a Window, from its Table and from each way through its Gathering."""
+    yield matrix_of(convolution.table, size_in)
+    gathering = convolution.gathering
+    assert gathering.places * gathering.channels == size_in
+    ways = [gathering.first[:1], gathering.first[1:]]
+    yield from (matrix_of_gathering(gathering, way, convolution.size_out, size_in) for way in ways)
+
+
+def matrix_of_gathering(gathering, passes, size_out, size_in):
+    """The dense matrix of some passes of a Gathering, from the words of its docstring."""
+    filters, channels = gathering.filters, gathering.channels
+    padded = -(-filters // LANES) * LANES
+    matrix = np.zeros((size_out, size_in), np.float32)
+    for first in passes:
+        outputs = iter(range(0, size_out, filters))
+        for begin, end in itertools.pairwise(first):
+            for lowest, highest, tap in gathering.columns:
+                out = next(outputs)
+                for place, weight in gathering.rows[begin:end]:
+                    for column in range(lowest, highest):
+                        for channel in range(channels):
+                            at = weight + ((tap + column - lowest) * channels + channel) * padded
+                            unit = (place + column) * channels + channel
+                            matrix[out : out + filters, unit] += gathering.weights[at : at + filters]
+    return matrix
+
+
+def convolution_matrix(kernel, shape, strides, padding, groups):
+    """The dense matrix of a convolution from its definition, entry by entry."""
+    *size, depth, filters = kernel.shape
+    windows = list(zip(shape, size, strides, strict=False))
+    outputs = [window_output(*window, padding) for window in windows]
+    offsets = [window_offset(*window, padding) for window in windows]
+    matrix = np.zeros((*outputs, filters, *shape), np.float32)
+    for out in np.ndindex(*outputs):
+        for tap in np.ndindex(*size):
+            entry = tuple(o * s - b + t for o, s, b, t in zip(out, strides, offsets, tap, strict=True))
+            if all(0 <= e < n for e, n in zip(entry, shape, strict=False)):
+                for channel, one in itertools.product(range(depth), range(filters)):
+                    from_group = one // (filters // groups) * depth
+                    matrix[(*out, one, *entry, from_group + channel)] += kernel[(*tap, channel, one)]
+    return matrix.reshape(math.prod(outputs) * filters, -1)
+
+
+def dyadic(rng, *shape):
+    """Random multiples of 1/4, of which none is zero, so that no product hides another."""
+    return rng.integers(1, 9, shape) / 4 * rng.choice([-1, 1], shape)
+
+
+@st.composite
+def convolutions(draw, max_rank=3):
+    """(kernel, shape, strides, padding, groups)."""
+    rank = draw(st.integers(1, max_rank))
+    longest = {1: 12, 2: 7, 3: 4}[rank]
+    axes = [draw(st.integers(1, longest)) for _ in range(rank)]
+    padding = draw(st.sampled_from(["valid", "same"]))
+    # a kernel may be larger than the input where that is padded
+    size = [draw(st.integers(1, 5 if padding == "same" else min(n, 5))) for n in axes]
+    strides = tuple(draw(st.integers(1, 4)) for _ in axes)
+    groups, depth, per_group = (draw(st.integers(1, 3)) for _ in range(3))
+    kernel = dyadic(np.random.default_rng(draw(st.integers(0, 999))), *size, depth, groups * per_group)
+    return kernel, (*axes, groups * depth), strides, padding, groups
+
+
+@given(convolutions())
+@EXAMPLES
+def test_convolutions(convolution):
+    found, size_in = windows.of_convolution(*convolution), math.prod(convolution[1])
+    expected = convolution_matrix(*convolution)
+    assert found.size_out == len(expected)
+    groups = convolution[-1]
+    for matrix in matrices_of(found, size_in) if groups == 1 else [matrix_of(found, size_in)]:
+        assert np.array_equal(matrix, expected)
+
+
+def test_passes_read_few_weights():
+    kernel = np.ones((5, 5, 40, 64))
+    gathering = windows.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gathering
+    assert len(gathering.first) == 1 + 5  # rows of 5 x 40 x 64 weights are larger than a pass may read
+    small = windows.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gathering
+    assert len(small.first) == 1 + 1
+
+
+def outputs_of(transform, currents):
+    """What comes of each row of ``currents``: as nengo has it, and the fast simulator."""
+    with nengo.Network() as network:
+        source = nengo.Node(lambda t: currents[min(round(1000 * t), len(currents)) - 1])
+        node = nengo.Node(size_in=transform.size_out)
+        nengo.Connection(source, node, transform=transform, synapse=None)
+        probe = nengo.Probe(node)
+    seen = []
+    model = nengo.builder.Model(dt=0.001)
+    for simulator in (nengo.Simulator(network, model=model, progress_bar=False, optimize=False), Simulator(network)):
+        with simulator:
+            simulator.run_steps(len(currents), progress_bar=False)
+            seen.append(simulator.data[probe])
+    return seen
+
+
+@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, windows.PASS]))
+@settings(EXAMPLES, max_examples=40)
+def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
+    """Unit vectors, which are the matrix as nengo has it, and all shares of silent entries."""
+    kernel, shape, strides, padding, groups = convolution
+    *size, _, filters = kernel.shape
+    transform = nengo.Convolution(
+        filters, shape, kernel_size=size, strides=strides, padding=padding, groups=groups, init=kernel
+    )
+    rng, units = np.random.default_rng(0), np.eye(math.prod(shape))
+    spikes = rng.choice([0, 0.5, -1, 1], (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
+    with unittest.mock.patch.object(windows, "PASS", bytes_of_pass):
+        expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
+    assert np.array_equal(seen, expected)
+    matrix = convolution_matrix(*convolution)
+    assert np.array_equal(expected[: len(units)], matrix.T)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 999))
+@settings(EXAMPLES, max_examples=25)
+def test_matrices(size_in, size_out, seed):
+    rng = np.random.default_rng(seed)
+    matrix = dyadic(rng, size_out, size_in)
+    for found in matrices_of(windows.of_matrix(matrix), size_in):
+        assert np.array_equal(found, matrix)
+    full = rng.random((size_out, size_in)) < 0.3
+    # entries in any order, and more than one for some of them
+    rows, columns = (np.concatenate([indices, indices[:3]])[::-1] for indices in np.nonzero(full))
+    table = tables.from_entries(rows, columns, matrix[rows, columns], size_in, size_out)
+    expected = np.zeros_like(matrix)
+    np.add.at(expected, (rows, columns), matrix[rows, columns])
+    assert np.array_equal(matrix_of(table, size_in), expected)
+    assert not table.selects
+
+
+def test_identity():
+    assert np.array_equal(matrix_of(tables.identity(7), 7), np.eye(7))
+    assert tables.identity(7).selects
