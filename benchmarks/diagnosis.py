@@ -19,8 +19,8 @@ from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
-from nengo_snnconv.conversion.passes import find_units, rescale
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import find_units, rescale
 
 KEPT = ROOT / "build" / "diagnosis.json"
 IMAGES = {"diehl-mnist": 500, "vgg-cifar10": 100, "resnet-cifar10": 100}

@@ -91,12 +91,16 @@ _HOMES = {
     "report": ("read_report", "write_report"),
     "gui": ("GuiNetwork", "write_gui_script"),
 }
+# public submodules, which hold what is needed less often: ``snc.plots.plot_life``
+_SUBMODULES = ("errors", "events", "gui", "plots", "report")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]
+__all__ = ["__version__", *_HOME_OF, *_SUBMODULES]
 
 
 def __getattr__(name):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -1,45 +1,84 @@
-"""The errors that nengo_snnconv raises: each message names the thing at fault and the way out."""
+"""Exceptions and warnings of nengo_snnconv.
+
+Each message names the object at fault and a way out.  The attributes name it for programs.
+"""
 
 
 class SnnConvError(Exception):
-    """Base class of every error that nengo_snnconv raises on purpose."""
+    """Base class of all exceptions that nengo_snnconv raises deliberately."""
 
 
 class SnnConvWarning(UserWarning):
-    """Category of every warning that nengo_snnconv gives on purpose."""
+    """Category of all warnings that nengo_snnconv issues."""
 
 
 class CompatibilityError(SnnConvError, ImportError):
-    """The installed packages cannot work together; the message says what to install."""
+    """Raised if the installed packages cannot work together; the message says what to install."""
 
 
-class ModelError(SnnConvError, ValueError):
-    """A layer graph or its arrays are inconsistent; the message names the layer."""
+class _LayerError(SnnConvError, ValueError):
+    """An error about a layer.
+
+    Attributes
+    ----------
+    layer : str or None
+        Name of the layer; the first one if there are several, None if the error is not about a layer.
+    """
+
+    def __init__(self, message, *, layer=None):
+        super().__init__(message)
+        self.layer = layer
 
 
-class ConversionError(SnnConvError, ValueError):
-    """A layer, option or network cannot be converted; the message says what to do instead."""
+class ModelError(_LayerError):
+    """Raised if a layer graph or its arrays are inconsistent.
+
+    Attributes
+    ----------
+    layer : str or None
+        Name of the layer.
+    """
+
+
+class ConversionError(_LayerError):
+    """Raised if a layer, an option or a network cannot be converted; the message says what to do instead.
+
+    Attributes
+    ----------
+    layer : str or None
+        Name of the layer; the first one if there are several, None if the error is not about a layer.
+    """
 
 
 class FileFormatError(SnnConvError, ValueError):
-    """A file is damaged, foreign, or written by a newer version."""
+    """Raised if a file is damaged, has another format, or was written by a newer version."""
 
 
 class DatasetError(SnnConvError, ValueError):
-    """A data set's file is missing, truncated or wrong; the message says which, and where to get it."""
+    """Raised if a file of a data set is missing or damaged; the message says which, and where to get it."""
 
 
 class SettingsError(SnnConvError, ValueError):
-    """An argument has a value that cannot work; the message names it and the values that can."""
+    """Raised if an argument has an invalid value; the message names it and the valid values.
+
+    Attributes
+    ----------
+    argument : str or None
+        Name of the argument; None if several arguments do not fit together.
+    """
+
+    def __init__(self, message, *, argument=None):
+        super().__init__(message)
+        self.argument = argument
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was interrupted; nothing but the epoch under way is lost.
+    """Raised if training was interrupted; only the epoch in progress is lost.
 
     Attributes
     ----------
     network : ConvNetwork
-        The network as it was after the last complete epoch, its history included.
+        The network after the last complete epoch, with its history.
     """
 
     def __init__(self, message, network):
@@ -48,16 +87,16 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class WorkersError(SnnConvError, RuntimeError):
-    """The processes that should do the work died or cannot be reached; the message says what is done already."""
+    """Raised if worker processes died or cannot be reached; the message says which jobs are done."""
 
 
 class JobsInterrupted(KeyboardInterrupt):
-    """Many jobs were interrupted; nothing but those under way is lost where a folder keeps results.
+    """Raised if jobs were interrupted; if a folder keeps the results, only the jobs in progress are lost.
 
     Attributes
     ----------
     n_done, n_jobs : int
-        How many are done, and of how many.
+        Number of finished jobs, and of all jobs.
     """
 
     def __init__(self, message, n_done, n_jobs):
@@ -66,12 +105,12 @@ class JobsInterrupted(KeyboardInterrupt):
 
 
 class TuningError(SnnConvError, RuntimeError):
-    """No setting that was tried keeps the loss within what is allowed; the message says what to try.
+    """Raised if no setting keeps the loss of accuracy within the limit; the message says what to try.
 
     Attributes
     ----------
     tuning : Tuning
-        The best that was found.
+        Result of the search, with the best setting that was found.
     """
 
     def __init__(self, message, tuning):
@@ -80,9 +119,9 @@ class TuningError(SnnConvError, RuntimeError):
 
 
 def listed(names, shown=2):
-    """Return the first of some names as text for a message, and how many more there are.
+    """Return the first names as text, with the number of those left out.
 
-    A model can have hundreds of layers, a list of which would hide what a message says.
+    A model can have hundreds of layers, and a list of all would hide the rest of an error message.
     """
     names = list(names)
     first = ", ".join(map(repr, names[:shown]))

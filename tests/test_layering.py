@@ -1,50 +1,38 @@
-"""A module imports only from rooms above it, as the design says."""
+"""The rooms of the package import each other as docs/development/architecture.md says."""
 
 import ast
-import pathlib
+import re
 import subprocess
 import sys
 
 import pytest
+from documents import DOCS, ROOT
 
-PACKAGE = pathlib.Path(__file__).parents[1] / "nengo_snnconv"
-
-# the rooms from the ground up; within a room, a module may import those before it
-ROOMS = [
-    ("_version", "exceptions", "atomic", "ordinary", "strict_json", "printable")
-    + ("progress", "interrupts", "compat", "machine"),
-    ("checks", "model", "keras_reader", "passes", "encoding", "datasets", "metrics", "input_range", "memory")
-    + ("kept_kernels", "counting", "events", "inputs"),
-    ("neurons", "build"),
-    ("conversion", "presets", "training", "histograms", "calibration", "normalization")
-    + ("simulator", "loihi_synapses", "loihi_emulator", "backends", "runner", "tally", "operations")
-    + ("evaluation", "recording", "first_spike", "costs", "thresholds")
-    + ("bounds", "diagnosis", "comparison")
-    + ("jobs", "sweeps", "tuning"),
-    ("plots", "report", "gui"),
-    ("cli", "__init__", "__main__"),
-]
-ORDER = [name for room in ROOMS for name in room]
-# packages that a room and those above it do not import; TensorFlow and nengo_dl come through compat
-FORBIDDEN = {0: {"numpy", "nengo", "matplotlib"}, 1: {"nengo", "matplotlib"}, 2: {"matplotlib"}, 3: {"matplotlib"}}
-# methods that open a room below: Evaluation.plot, Diagnosis.plot, Efficiency.plot, ThresholdErrors.plot,
-# Comparison.plot, Sweep.plot and Tuning.plot
-PLOTTED = ("evaluation", "diagnosis", "costs", "thresholds", "comparison", "sweeps", "tuning")
-DOORS = {(name, "plots") for name in PLOTTED}
-
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "data" not in path.relative_to(PACKAGE).parts)
+PACKAGE = ROOT / "nengo_snnconv"
+PAGE = DOCS / "development" / "architecture.md"
+# packages that only some rooms import at all; all others get TensorFlow and its companions from compat
+ONLY_IN = {
+    "matplotlib": {"plots", "report", "gui"},
+    **dict.fromkeys(("tensorflow", "nengo_dl", "nengo_loihi", "tf_keras", "keras"), {"compat"}),
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def name_of(path):
-    """The entry of ORDER to which a file belongs: its top-level module or package."""
+def rooms():
+    """Return the rows of the page's table: {room: rooms that it imports}, in the order of the page."""
+    rows = re.findall(r"^\| `(\w+)/?` \| [^|]* \| ([^|]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {room: set(re.findall(r"`(\w+)`", imported)) for room, imported in rows}
+
+
+def room_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports_of(path):
-    """(own modules, other packages) that a file imports anywhere."""
+    """Return (rooms, other packages) that a file imports anywhere."""
     own, other = set(), set()
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             other |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -56,20 +44,27 @@ def imports_of(path):
     return own, other
 
 
+def imported_rooms(room):
+    """Return the rooms that a room imports; public names, which `cli` takes from the package itself, apart."""
+    found = set().union(*(imports_of(path)[0] for path in MODULES if room_of(path) == room))
+    return {name for name in found if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").exists()} - {room}
+
+
+def test_every_room_is_on_the_page():
+    assert set(rooms()) == {room_of(path) for path in MODULES}
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in MODULES}))
+def test_a_room_imports_what_the_page_says(room):
+    order = list(rooms())
+    assert imported_rooms(room) == rooms()[room]
+    assert all(order.index(imported) < order.index(room) for imported in rooms()[room])
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_only_from_above(path):
-    name = name_of(path)
-    assert name in ORDER, f"{name} belongs to no room: add it to tests/test_layering.py"
-    own, other = imports_of(path)
-    if name in ("cli", "__init__"):
-        own -= {n for n in own if n not in ORDER}  # public names, from the package itself
-    for imported in own - {name}:
-        above = ORDER.index(imported) < ORDER.index(name)
-        assert above or (name, imported) in DOORS, f"{name} imports {imported}, which is below it"
-    room = next(i for i, names in enumerate(ROOMS) if name in names)
-    assert not other & FORBIDDEN.get(room, set())
-    if name != "compat":
-        assert not other & {"tensorflow", "nengo_dl", "nengo_loihi", "tf_keras", "keras"}, "import them from .compat"
+def test_packages_are_imported_only_where_they_belong(path):
+    for package in imports_of(path)[1] & set(ONLY_IN):
+        assert room_of(path) in ONLY_IN[package], f"{path} imports {package}"
 
 
 @pytest.mark.parametrize("module", ["nengo_snnconv", "nengo_snnconv.cli"])

@@ -1,1 +1,1 @@
-""""""
+"""Explanations of a network's accuracy and cost: diagnosis, error bounds, efficiency."""

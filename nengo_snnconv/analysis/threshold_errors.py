@@ -7,12 +7,12 @@ import numpy as np
 from .._util.validation import as_array, check_counts, check_images, check_progress, shown
 from ..conversion.calibration import measure, sites, upper_bounds
 from ..conversion.histograms import EDGES
-from ..conversion.passes import Units
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
 from ..networks.edits import check_unedited
 from ..networks.native import NativeSettings
 from ..networks.network import ConvNetwork, described
+from ..passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
 PER_BIN = 4

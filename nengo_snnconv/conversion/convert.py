@@ -18,7 +18,7 @@ from ..networks.trainable import TrainableSettings, check_collected
 from ..networks.ttfs import FirstSpikeSettings
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
-from .passes import FOLDING, simplify
+from ..passes import FOLDING, simplify
 
 
 def convert(source, *, seed=0):

@@ -20,9 +20,9 @@ from ..model.memory import MEMORY_MB, images_together
 from ..networks.edits import check_unedited
 from ..networks.native import NativeSettings
 from ..networks.network import ConvNetwork, described
+from ..passes import find_units, rescale
+from ..passes.rescale import distinct
 from .calibration import measure, sites, upper_bounds
-from .passes import find_units, rescale
-from .passes.rescale import distinct
 
 METHODS = ("data", "model", "balance")
 

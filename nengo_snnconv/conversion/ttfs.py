@@ -23,8 +23,8 @@ from ..networks.network import ConvNetwork, described
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.ttfs import FirstSpikeSettings, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
+from ..passes import find_units, rectify_sums_before_max, rescale
 from .normalization import normalize
-from .passes import find_units, rectify_sums_before_max, rescale
 
 THRESHOLDS = ("search", "max", "percentile")
 

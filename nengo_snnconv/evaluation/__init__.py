@@ -1,1 +1,1 @@
-""""""
+"""Running networks on images or recordings, and measuring what they do."""

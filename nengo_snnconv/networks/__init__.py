@@ -1,1 +1,1 @@
-"""Builders: from a model to a ``nengo.Network``."""
+"""Networks: ``nengo.Network`` objects that are built from a model."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from .._util.validation import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
-from ..conversion.passes import with_own_output
 from ..errors import ConversionError, SettingsError, SnnConvWarning
 from ..formats.keras import as_model
 from ..model import layers as specs
@@ -17,6 +16,7 @@ from ..neurons.arguments import check_synapse
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
+from ..passes import with_own_output
 from .edits import check_unedited
 from .keras_layers import keras_layer, keras_name
 from .nengo_objects import connect_output

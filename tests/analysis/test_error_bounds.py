@@ -10,8 +10,8 @@ from models import branched, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.analysis.error_bounds import quantisation_bound, why_unbounded
-from nengo_snnconv.conversion.passes import simplify
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import simplify
 
 N_STEPS = 12
 

@@ -10,9 +10,9 @@ from models import branched, make
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
-from nengo_snnconv.conversion.passes import find_units, rescale
 from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import find_units, rescale
 
 FACTOR = 37.0  # activations and outputs are about this large
 

@@ -6,8 +6,8 @@ import numpy as np
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
-from nengo_snnconv.conversion.passes import simplify
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.passes import simplify
 
 
 def random_model(seed, n_layers=6, spatial=None, keras=None):

@@ -11,7 +11,6 @@ import nengo_snnconv as snc
 from nengo_snnconv.analysis import efficiency as costs
 from nengo_snnconv.conversion import calibration
 from nengo_snnconv.conversion.histograms import EDGES, Histogram
-from nengo_snnconv.conversion.passes import find_units
 from nengo_snnconv.errors import SettingsError
 from nengo_snnconv.evaluation.runner import Runner
 from nengo_snnconv.model import connectivity
@@ -21,6 +20,7 @@ from nengo_snnconv.networks.loihi import linear_maps
 from nengo_snnconv.networks.loihi.builder import _ends
 from nengo_snnconv.networks.rate_model import prediction_batch
 from nengo_snnconv.networks.ttfs import spike_sources
+from nengo_snnconv.passes import find_units
 
 PRESETS = {
     "lif-mnist": (28, 28, 1),

@@ -1,1 +1,1 @@
-""""""
+"""Compiled code that runs the programs of the fast simulator."""

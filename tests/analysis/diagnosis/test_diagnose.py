@@ -15,9 +15,9 @@ from trained import half_digits, trained
 
 import nengo_snnconv as snc
 from nengo_snnconv.analysis.diagnosis.responses import ChargeResponse, TableResponse, response_of
-from nengo_snnconv.conversion.passes import find_units, rescale, simplify
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.native import NativeSettings
+from nengo_snnconv.passes import find_units, rescale, simplify
 
 ARCHITECTURES = ("plain", "vgg", "residual")
 N_STEPS = 32

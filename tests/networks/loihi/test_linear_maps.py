@@ -10,9 +10,9 @@ from models import make
 from test_passes import activity
 
 import nengo_snnconv as snc
-from nengo_snnconv.conversion.passes import simplify
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.loihi.linear_maps import linear_maps
+from nengo_snnconv.passes import simplify
 
 
 def applied(reached, source):

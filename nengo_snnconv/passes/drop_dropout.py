@@ -1,6 +1,6 @@
 """drop_dropout: dropout does nothing after training."""
 
-from ...model import layers as specs
+from ..model import layers as specs
 from .rewiring import without
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ...model import layers as specs
+from ..model import layers as specs
 from .rewiring import metadata_for
 
 

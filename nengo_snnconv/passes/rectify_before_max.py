@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ...model import layers as specs
+from ..model import layers as specs
 from .rewiring import metadata_for
 
 

@@ -11,7 +11,10 @@ from keras_graphs import random_model
 from models import make
 
 import nengo_snnconv as snc
-from nengo_snnconv.conversion.passes import (
+from nengo_snnconv.model import Model
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.native import NativeSettings
+from nengo_snnconv.passes import (
     CONVERSION,
     drop_dropout,
     find_units,
@@ -20,9 +23,6 @@ from nengo_snnconv.conversion.passes import (
     rescale,
     simplify,
 )
-from nengo_snnconv.model import Model
-from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.native import NativeSettings
 
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True)
 

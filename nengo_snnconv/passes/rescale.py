@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from ...errors import ModelError
-from ...model import layers as specs
+from ..errors import ModelError
+from ..model import layers as specs
 
 
 @dataclasses.dataclass(frozen=True)
