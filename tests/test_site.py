@@ -67,7 +67,7 @@ def test_the_site_builds_without_warnings(tmp_path):
     documented = (tmp_path / "site" / "genindex.html").read_text(encoding="utf-8")
     for name in snc.__all__:
         assert getattr(snc, name) is not None
-        home = "nengo_snnconv.errors" if name in snc._HOMES["exceptions"] else "nengo_snnconv"
+        home = "nengo_snnconv.errors" if name in snc._HOMES["errors"] else "nengo_snnconv"
         assert name == "__version__" or f'#{home}.{name}"' in documented, f"docs/reference does not have {name}"
 
 

@@ -8,11 +8,11 @@ import zipfile
 import h5py
 import numpy as np
 
-from nengo_snnconv import errors as exceptions
+from nengo_snnconv import errors
 from nengo_snnconv.compat import keras3, tf
 
 LIBRARIES = {"tf.keras": tf.keras, "Keras 3": keras3}
-OURS = (exceptions.ConversionError, exceptions.FileFormatError)
+OURS = (errors.ConversionError, errors.FileFormatError)
 
 
 def good_model(k):
