@@ -11,6 +11,21 @@ from .slices import SLICING, packed
 
 NESTED = ("Functional", "Model", "Sequential")
 NUMBERS = object()
+# layers of Keras 3 beside Random..., whose ``call`` has training=True as its default
+TRAINING_BY_DEFAULT = {
+    "AugMix",
+    "AutoContrast",
+    "CenterCrop",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+    "CutMix",
+    "Equalization",
+    "MaxNumBoundingBoxes",
+    "MixUp",
+    "Pipeline",
+    "RandAugment",
+    "Resizing",
+    "Solarization",
+}
 OPERATION_MODULES = ("keras.src.ops", "keras.src.activations")
 
 
@@ -58,7 +73,10 @@ def read_calls(config):
     """
     if "output_layers" not in config:
         return _sequence(config)
-    nodes = [(_name(entry), entry, [_arguments(node) for node in _nodes(entry)]) for entry in config["layers"]]
+    nodes = [
+        (_name(entry), entry, [_arguments(node, entry["class_name"]) for node in _nodes(entry)])
+        for entry in config["layers"]
+    ]
     outputs = _operands(config["output_layers"])
     used = {}
     for ref in outputs + [o for *_, uses in nodes for operands, _ in uses for o in operands if isinstance(o, Ref)]:
@@ -126,10 +144,13 @@ def _nodes(entry):
     return [packed(node) for node in nodes] if entry["class_name"] in SLICING else nodes
 
 
-def _arguments(node):
-    """(operands, options) of one call."""
+def _arguments(node, kind):
+    """Return (operands, options) of one call of a layer of class ``kind``."""
     if isinstance(node, dict) and "args" in node:
         operands, keywords = _operands(node["args"]), node["kwargs"]
+        if kind in TRAINING_BY_DEFAULT or kind.startswith("Random"):
+            # Keras 3 writes the default of these layers, which it does not heed at inference
+            keywords = {key: value for key, value in keywords.items() if (key, value) != ("training", True)}
     else:  # Keras 2, where each place has the keywords of the whole call
         places = _places(node)
         operands = [operand for place in places for operand in _operands(place)]

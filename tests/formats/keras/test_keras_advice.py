@@ -365,7 +365,18 @@ class TestShortMessages:
         assert listed(iter("ab"), shown=1) == "'a' and 1 more"
 
 
-def test_keras_3_has_no_layer_that_is_left_out_by_mistake(rng):
+def as_sequence(library, layer):
+    return library.Sequential([library.Input((12, 12, 3)), layer, library.layers.Conv2D(2, 3)])
+
+
+def as_graph(library, layer):
+    """Call the layer without ``training``: Keras 3 then writes its default, which is True, into the configuration."""
+    image = library.Input((12, 12, 3))
+    return library.Model(image, library.layers.Conv2D(2, 3)(layer(image)))
+
+
+@pytest.mark.parametrize("build", [as_sequence, as_graph])
+def test_keras_3_has_no_layer_that_is_left_out_by_mistake(build, rng):
     """Every layer of random augmentation is either identical at inference or refused."""
     options = {
         "RandomBrightness": (0.2,),
@@ -399,7 +410,7 @@ def test_keras_3_has_no_layer_that_is_left_out_by_mistake(rng):
             if not hasattr(library.layers, name):
                 continue
             layer = getattr(library.layers, name)(*arguments)
-            model = library.Sequential([library.Input((12, 12, 3)), layer, library.layers.Conv2D(2, 3)])
+            model = build(library, layer)
             if refused(model):
                 continue
             read.append(name)
