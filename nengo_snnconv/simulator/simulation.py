@@ -19,8 +19,8 @@ from .._util.validation import (
     shown,
 )
 from ..errors import SettingsError, SnnConvWarning
-from .compile.objects import is_function
-from .engine import Engine
+from .compile.network_view import is_function
+from .program_runner import ProgramRunner
 
 
 class Simulator:
@@ -91,8 +91,14 @@ class Simulator:
         check_positive(dt=dt, memory_mb=memory_mb)
         check_seed(seed, optional=True)
         check_progress(progress_bar, "progress_bar")
-        self._engine = Engine(
-            network, float(dt), minibatch_size or 1, network.all_probes, None, memory_mb, threads, precision
+        self._runner = ProgramRunner(
+            network,
+            float(dt),
+            minibatch_size or 1,
+            network.all_probes,
+            memory_mb=memory_mb,
+            threads=threads,
+            precision=precision,
         )
         self.minibatch_size, self._progress = minibatch_size, progress_bar
         if seed is None:
@@ -105,12 +111,12 @@ class Simulator:
     @property
     def dt(self):
         """Seconds per step."""
-        return self._engine.dt
+        return self._runner.dt
 
     @property
     def n_steps(self):
         """Steps since the last reset."""
-        return self._engine.done
+        return self._runner.steps_done
 
     @property
     def time(self):
@@ -143,15 +149,15 @@ class Simulator:
     def soft_reset(self, include_probes=False):
         """Set states back to the start, and the time to 0; empty the probes only if ``include_probes``."""
         self._check_open()
-        self._engine.reset()
+        self._runner.reset()
         rng = np.random.RandomState(self.seed)
-        self._functions = {n: _function(n, self.dt, rng) for n in self._engine.objects.sources if is_function(n)}
+        self._functions = {n: _function(n, self.dt, rng) for n in self._runner.view.sources if is_function(n)}
         if include_probes:
             self.clear_probes()
 
     def clear_probes(self):
         """Forget what the probes saw."""
-        self._seen = {probe: [] for probe in self._engine.probes}
+        self._seen = {probe: [] for probe in self._runner.probes}
 
     def run(self, time_in_seconds, *, data=None, progress_bar=None):
         """Go on for a time, rounded to whole steps; see :meth:`run_steps`."""
@@ -192,13 +198,13 @@ class Simulator:
         check_counts(n_steps=n_steps)
         check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._named(data).items()}
-        self._engine.check(n_steps, fed, self._engine.minibatch_size)  # before functions are called in each step
+        self._runner.check(n_steps, fed, self._runner.minibatch_size)  # before functions are called in each step
         fed |= self._called(n_steps, fed)
         shown = self._progress if progress_bar is None else progress_bar
-        size = self._engine.minibatch_size
+        size = self._runner.minibatch_size
         with bar_of(size * n_steps, "simulating", "image-step", shown) as bar:
-            results = self._engine.run(n_steps, fed, progress=bar.update)
-        for probe, values in zip(self._engine.probes, results, strict=True):
+            results = self._runner.run(n_steps, fed, progress=bar.update)
+        for probe, values in zip(self._runner.probes, results, strict=True):
             self._seen[probe].append(values)
 
     def trange(self, sample_every=None):
@@ -222,7 +228,7 @@ class Simulator:
                 f"data must be a dict from nodes to arrays, such as {{network.input: x}}, got {type(data)}"
             )
         for node in data:
-            if node not in self._engine.objects.sources:
+            if node not in self._runner.view.sources:
                 raise SettingsError(
                     f"data: {node} is no node without input of this network: feed network.input, for example"
                 )
@@ -231,7 +237,7 @@ class Simulator:
     def _checked(self, node, values, n_steps):
         """Data of a node as float32 (items, steps, size); a single step where all are the same."""
         values, size = as_float32(values, f"data of {node}"), node.size_out
-        n_items = self._engine.minibatch_size
+        n_items = self._runner.minibatch_size
         shape = values.shape
         if values.ndim >= 2 and shape[0] == n_items and values[0].size == size:
             values = values.reshape(n_items, 1, size)
@@ -285,9 +291,9 @@ class SimulationData(collections.abc.Mapping):
     def __getitem__(self, probe):
         if probe not in self._simulator._seen:
             raise KeyError(f"{probe} is no probe of this network; data are kept for {len(self)} probes")
-        seen, engine = self._simulator._seen[probe], self._simulator._engine
+        seen, runner = self._simulator._seen[probe], self._simulator._runner
         # one array from now on, which the next one is made of
-        values = np.concatenate(seen or [np.empty((engine.minibatch_size, 0, probe.obj.size_out), np.float32)], axis=1)
+        values = np.concatenate(seen or [np.empty((runner.minibatch_size, 0, probe.obj.size_out), np.float32)], axis=1)
         values.flags.writeable = False
         seen[:] = [values]
         values = values if probe.slice is None else values[..., probe.slice]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nengo_snnconv.model.layers import window_offset, window_output
 from nengo_snnconv.simulator import Simulator
-from nengo_snnconv.simulator.compile import tables, windows
+from nengo_snnconv.simulator.compile import convolution_maps, gather_tables, scatter_tables
 from nengo_snnconv.simulator.kernels.vectors import LANES
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
@@ -31,8 +31,8 @@ def matrix_of(table, size_in):
 
 def matrices_of(convolution, size_in):
     """The dense matrix of a Window, from its Table and from each way through its Gathering."""
-    yield matrix_of(convolution.table, size_in)
-    gathering = convolution.gathering
+    yield matrix_of(convolution.scatter_table, size_in)
+    gathering = convolution.gather_table
     assert gathering.places * gathering.channels == size_in
     ways = [gathering.first[:1], gathering.first[1:]]
     yield from (matrix_of_gathering(gathering, way, convolution.size_out, size_in) for way in ways)
@@ -97,7 +97,7 @@ def convolutions(draw, max_rank=3):
 @given(convolutions())
 @EXAMPLES
 def test_convolutions(convolution):
-    found, size_in = windows.of_convolution(*convolution), math.prod(convolution[1])
+    found, size_in = convolution_maps.of_convolution(*convolution), math.prod(convolution[1])
     expected = convolution_matrix(*convolution)
     assert found.size_out == len(expected)
     groups = convolution[-1]
@@ -107,9 +107,9 @@ def test_convolutions(convolution):
 
 def test_passes_read_few_weights():
     kernel = np.ones((5, 5, 40, 64))
-    gathering = windows.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gathering
+    gathering = convolution_maps.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gather_table
     assert len(gathering.first) == 1 + 5  # rows of 5 x 40 x 64 weights are larger than a pass may read
-    small = windows.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gathering
+    small = convolution_maps.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gather_table
     assert len(small.first) == 1 + 1
 
 
@@ -129,7 +129,7 @@ def outputs_of(transform, currents):
     return seen
 
 
-@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, windows.PASS]))
+@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, gather_tables.PASS_BYTES]))
 @settings(EXAMPLES, max_examples=40)
 def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
     """Unit vectors, which are the matrix as nengo has it, and all shares of silent entries."""
@@ -140,7 +140,7 @@ def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
     )
     rng, units = np.random.default_rng(0), np.eye(math.prod(shape))
     spikes = rng.choice([0, 0.5, -1, 1], (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
-    with unittest.mock.patch.object(windows, "PASS", bytes_of_pass):
+    with unittest.mock.patch.object(gather_tables, "PASS_BYTES", bytes_of_pass):
         expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
     assert np.array_equal(seen, expected)
     matrix = convolution_matrix(*convolution)
@@ -152,12 +152,12 @@ def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
 def test_matrices(size_in, size_out, seed):
     rng = np.random.default_rng(seed)
     matrix = dyadic(rng, size_out, size_in)
-    for found in matrices_of(windows.of_matrix(matrix), size_in):
+    for found in matrices_of(convolution_maps.of_matrix(matrix), size_in):
         assert np.array_equal(found, matrix)
     full = rng.random((size_out, size_in)) < 0.3
     # entries in any order, and more than one for some of them
     rows, columns = (np.concatenate([indices, indices[:3]])[::-1] for indices in np.nonzero(full))
-    table = tables.from_entries(rows, columns, matrix[rows, columns], size_in, size_out)
+    table = scatter_tables.from_entries(rows, columns, matrix[rows, columns], size_in, size_out)
     expected = np.zeros_like(matrix)
     np.add.at(expected, (rows, columns), matrix[rows, columns])
     assert np.array_equal(matrix_of(table, size_in), expected)
@@ -165,5 +165,5 @@ def test_matrices(size_in, size_out, seed):
 
 
 def test_identity():
-    assert np.array_equal(matrix_of(tables.identity(7), 7), np.eye(7))
-    assert tables.identity(7).selects
+    assert np.array_equal(matrix_of(scatter_tables.identity(7), 7), np.eye(7))
+    assert scatter_tables.identity(7).selects
