@@ -92,7 +92,8 @@ class Compiler:
         if probe.attr not in states:
             raise ConversionError(
                 f"the fast simulator cannot probe {probe.attr!r} of {probe.target}; it can probe "
-                f"{', '.join(('output', 'input', *states))}"
+                f"{', '.join(('output', 'input', *states))}",
+                layer=self.view.layer_of(probe.target),
             )
         return self.traces[obj], states.index(probe.attr) * padded(size), size
 
@@ -137,7 +138,7 @@ class Compiler:
         return Sum(size, terms, offset, obj, shared)
 
     def _neurons(self, neurons):
-        kind, size = kind_of(neurons.ensemble.neuron_type, self.dt), neurons.size_in
+        kind, size = self._kind(neurons), neurons.size_in
         current, gain, bias = self.currents[neurons] = self._current(neurons, kind)
         fields = {"size": size, "parameter": kind.parameter}
         numbers = (kind.height, gain, bias, *kind.constants) if kind.gain else kind.constants
@@ -165,6 +166,13 @@ class Compiler:
             emitted = Signal(size, constant, row=fields["target"])
         self.writer.do(operation, kind.active_steps, once=constant, **fields)
         return emitted
+
+    def _kind(self, neurons):
+        """Return the NeuronKind of neurons; errors name their layer."""
+        try:
+            return kind_of(neurons.ensemble.neuron_type, self.dt)
+        except ConversionError as error:
+            raise ConversionError(str(error), layer=self.view.layer_of(neurons)) from None
 
     def _current(self, neurons, kind):
         """Return the input of neurons, and the gain and bias that their operation applies: (Signal, gain, bias)."""

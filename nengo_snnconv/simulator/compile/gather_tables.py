@@ -18,7 +18,7 @@ PASS_BYTES = 3 * 2**13  # weights that a pass reads, at most; they should fit th
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GatherTable:
-    """What each entry of a convolution's output reads, if the events of the input are in the order of units.
+    """Events that each entry of a convolution's output reads, if the events of the input are in the order of units.
 
     The output is rows along the last axis.  Row i reads the entries ``first[p, i]`` to ``first[p, i + 1]`` of ``rows``:
     (place where a row of the input begins, where the weights of its taps begin).  In each of them, position j of the

@@ -44,6 +44,8 @@ class NetworkView:
             own = network.built - {obj for obj, stand_in in self.stand_ins.items() if obj is stand_in}
             connections = [*native.all_connections, *(c for c in connections if c not in own)]
             nodes = [*native.all_nodes, *(node for node in nodes if node not in own)]
+        layers = network.layers if isinstance(network, ConvNetwork) else {}
+        self._layer_names = {obj: name for name, obj in layers.items()}
         self.sources = [node for node in nodes if node.size_in == 0]
         self.seeds = {}
         seed_network(network, self.seeds, {})
@@ -114,17 +116,25 @@ class NetworkView:
             self._maps[connection] = map_of(connection)
         return self._maps[connection]
 
+    def layer_of(self, obj):
+        """Return the name of the layer whose activity an object holds; None if it is not a layer."""
+        return self._layer_names.get(obj)
+
     def gain_bias(self, ensemble):
         """Return the gains and the biases of an ensemble's neurons, float32 (neurons,) each."""
         if ensemble.noise is not None:
-            raise ConversionError(f"the fast simulator does not support noise, which {ensemble} has: {ALTERNATIVES}")
+            raise ConversionError(
+                f"the fast simulator does not support noise, which {ensemble} has: {ALTERNATIVES}",
+                layer=self.layer_of(ensemble.neurons),
+            )
         values = []
         for name in ("gain", "bias"):
             value = getattr(ensemble, name)
             if value is None or isinstance(value, nengo.dists.Distribution):
                 raise ConversionError(
                     f"the fast simulator needs gains and biases as arrays, {ensemble} has {name}={value!r}: "
-                    f"set arrays, or {ALTERNATIVES}"
+                    f"set arrays, or {ALTERNATIVES}",
+                    layer=self.layer_of(ensemble.neurons),
                 )
             values.append(np.broadcast_to(np.asarray(value, np.float32), (ensemble.n_neurons,)))
         return values

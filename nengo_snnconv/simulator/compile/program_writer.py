@@ -63,7 +63,7 @@ class ArrayPool:
     ----------
     dtype : dtype
     alignment : int
-        Each array begins at a multiple of so many entries.
+        Arrays begin at multiples of this number of entries.
     shape : tuple of int
         Shape of an entry.
     """
@@ -133,8 +133,8 @@ class ProgramWriter:
         once : bool
             True if everything that it reads is constant.
         fields : dict
-            Fields of ``program.OPERATION``.  A Row stands for where it begins and its stride, Events for their number,
-            an array for where it begins among the constants.  ``source_offset`` is added to ``source``.
+            Fields of ``program.OPERATION``.  A Row is replaced by where it begins and its stride, Events by their
+            number, an array by where it begins among the constants.  ``source_offset`` is added to ``source``.
         """
         self.operations.append((name, once, {"begin": steps[0], "end": steps[1], **fields}))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ScatterTable:
-    """What an event of each unit adds to the units of the output.
+    """Weights that an event of each unit adds to the units of the output.
 
     Unit ``place * channels + channel`` has the runs ``first[place]`` to ``first[place + 1]`` of its place.  A run
     (target, weight, length) adds ``weights[weight + channel * stride :][:length]`` to the units from

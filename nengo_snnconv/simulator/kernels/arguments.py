@@ -101,8 +101,8 @@ class Workspace(NamedTuple):
     ----------
     arena : ndarray of float32
         Dense signals.
-    index, value : ndarray of int32, of float32
-        Events: the unit and the value of each.
+    units, values : ndarray of int32, of float32
+        The unit and the value of each event.
     counts : ndarray of int64, (event lists, chunk)
         Number of events of each list in each step.
     flags : ndarray of uint8, (BLOCK,)
@@ -116,8 +116,8 @@ class Workspace(NamedTuple):
     """
 
     arena: np.ndarray
-    index: np.ndarray
-    value: np.ndarray
+    units: np.ndarray
+    values: np.ndarray
     counts: np.ndarray
     flags: np.ndarray
     outputs: np.ndarray
@@ -156,8 +156,8 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
     widest = max(3 * BLOCK, int(program.operations["size"].max(initial=0))) + 3 * LANES
     return Workspace(
         arena=aligned_zeros(program.arena_size + 1),
-        index=np.empty(program.event_arena_size + 1, np.int32),
-        value=np.empty(program.event_arena_size + 1, np.float32),
+        units=np.empty(program.event_arena_size + 1, np.int32),
+        values=np.empty(program.event_arena_size + 1, np.float32),
         counts=np.zeros((len(program.events), chunk), np.int64),
         flags=np.zeros(BLOCK, np.uint8),
         outputs=np.zeros(widest, np.float32),

@@ -11,7 +11,7 @@ from .event_operations import events_of
 from .vectors import LANES
 from .weight_sums import add_rows, gather_1, gather_2, gather_4, gather_8, weight_at
 
-# convolutions take several passes in steps in which at least one of so many units has an event
+# convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
 
 
@@ -38,7 +38,7 @@ def _scatter_runs(table, begin, end, at, program, work):
     Events of one place that follow one another reach the same units, so up to four of them are added together.
     """
     channels, stride, group, shift = table.channels, table.stride, table.group, table.shift
-    base, weights, index, value, target = table.weights, program.weights, work.index, work.value, work.arena
+    base, weights, index, value, target = table.weights, program.weights, work.units, work.values, work.arena
     first, runs = program.integers[table.first :], program.runs[table.runs :]
     while begin < end:
         unit = np.int64(index[begin])
@@ -90,7 +90,7 @@ def _scatter_single(table, begin, end, at, program, work):
     """
     at, base = np.uint64(at), np.uint64(table.weights)
     first, targets = program.integers[table.first :], program.integers[table.targets :]
-    weights, index, value, target = program.weights, work.index, work.value, work.arena
+    weights, index, value, target = program.weights, work.units, work.values, work.arena
     for k in range(begin, end):
         unit, x = np.uint64(index[k]), value[k]
         for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
@@ -105,7 +105,7 @@ def gather(op, turn, program, run, counters, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         starts = work.starts[t * n_starts : (t + 1) * n_starts]
-        _find_starts(work.index, begin, end, table.channels, table.places, starts)
+        _find_starts(work.units, begin, end, table.channels, table.places, starts)
         n_events += end - begin
     # with many events, the weights of a pass should stay in the first-level cache while all steps go through it
     first_pass, last_pass = 0, 0
@@ -141,7 +141,7 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
     The sums are added to ``before``, and those of up to 128 filters stay in registers.  ``first`` is where the rows of
     the pass begin.
     """
-    index, value, target, numbers, weights = work.index, work.value, work.arena, program.integers, program.weights
+    index, value, target, numbers, weights = work.units, work.values, work.arena, program.integers, program.weights
     filters, channels = table.filters, table.channels
     width = -(-filters // LANES) * LANES
     columns_end = table.columns + 3 * (table.n_columns - 1) + 1

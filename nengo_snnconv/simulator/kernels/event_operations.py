@@ -33,11 +33,11 @@ def append_values(values, size, first, work, end):
     """Append the units, numbered from ``first``, whose value is not zero, to a list; return where it ends then."""
     whole = size - size % LANES
     for n in range(0, whole, LANES):
-        end += append_nonzero(values, n, first + n, work.index, work.value, end)
+        end += append_nonzero(values, n, first + n, work.units, work.values, end)
     for n in range(whole, size):
         if values[n] != 0:
-            work.index[end] = first + n
-            work.value[end] = values[n]
+            work.units[end] = first + n
+            work.values[end] = values[n]
             end += 1
     return end
 
@@ -47,11 +47,11 @@ def append_spikes(flags, size, first, height, work, end):
     """Append the units, numbered from ``first``, that are flagged, to a list; return where it ends then."""
     whole = size - size % LANES
     for n in range(0, whole, LANES):
-        end += append_flagged(flags, n, first + n, height, work.index, work.value, end)
+        end += append_flagged(flags, n, first + n, height, work.units, work.values, end)
     for n in range(whole, size):
         if flags[n]:
-            work.index[end] = first + n
-            work.value[end] = height
+            work.units[end] = first + n
+            work.values[end] = height
             end += 1
     return end
 
@@ -73,7 +73,7 @@ def expand(op, turn, program, run, counters, work):
         target = op.target + t * op.target_stride
         work.arena[target : target + op.size] = 0
         for k in range(begin, end):
-            work.arena[target + work.index[k]] += work.value[k]
+            work.arena[target + work.units[k]] += work.values[k]
 
 
 @compiled
@@ -87,10 +87,10 @@ def remap(op, turn, program, run, counters, work):
         if op.parameter == 0:  # the first list that is appended
             target_end = target
         for k in range(begin, end):
-            unit = work.index[k]
+            unit = work.units[k]
             for number in range(first[unit], first[unit + 1]):
-                work.index[target_end] = runs[number, 0]
-                work.value[target_end] = work.value[k]
+                work.units[target_end] = runs[number, 0]
+                work.values[target_end] = work.values[k]
                 target_end += 1
         set_count(program, work, op.events_out, t, target_end - target)
 
@@ -102,6 +102,6 @@ def count(op, turn, program, run, counters, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         for k in range(begin, end):
-            number = np.rint(abs(work.value[k]) * weight) if weight > 0 else np.float32(1)
-            counters.per_unit[op.target + work.index[k]] += number
+            number = np.rint(abs(work.values[k]) * weight) if weight > 0 else np.float32(1)
+            counters.per_unit[op.target + work.units[k]] += number
             counters.per_step[op.parameter, turn.start + t] += number

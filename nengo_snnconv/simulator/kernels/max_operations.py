@@ -53,7 +53,7 @@ def _add_to_totals(begin, end, totals, largest, before, window, work):
     """
     n_touched = 0
     for k in range(begin, end):
-        unit, x = work.index[k], work.value[k]
+        unit, x = work.units[k], work.values[k]
         number = unit // window
         if math.isnan(before[number]):
             before[number] = largest[number]
@@ -79,7 +79,7 @@ def _emit_growth(n_touched, largest, before, window, work, target):
         growth = largest[number] - before[number]
         before[number] = np.nan
         if growth != 0:
-            work.index[target + count] = number * window
-            work.value[target + count] = growth
+            work.units[target + count] = number * window
+            work.values[target + count] = growth
             count += 1
     return count

@@ -110,7 +110,7 @@ def _loop(step, late=None):
             source = in_work("arena", of_block("source"))
             places = [at_place(context, builder, memory_kind, memory, b) for b in cgutils.unpack_tuple(builder, begins)]
             numbers = [Lanes(builder, splat(builder, number, F32)) for number in cgutils.unpack_tuple(builder, numbers)]
-            index, value = in_work("index", end), in_work("value", end)
+            index, value = in_work("units", end), in_work("values", end)
             zero, sixteen = ir.Constant(I64, 0), ir.Constant(I64, LANES)
             count = cgutils.alloca_once_value(builder, zero)
             with cgutils.for_range_slice(builder, zero, size, sixteen) as (n, _):

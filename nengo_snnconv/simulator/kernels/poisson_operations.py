@@ -24,15 +24,15 @@ def _append_poisson(generator, begin, end, threshold, target, work):
     """Append the spikes of one step, from the inputs ``begin`` to ``end``, to a list; return where it ends then."""
     for block in range(begin, end, BLOCK):
         size = min(BLOCK, end - block)
-        units, x = work.index[block : block + size], work.value[block : block + size]
+        units, x = work.units[block : block + size], work.values[block : block + size]
         for n in range(size):
             bits = _mix(_next_state(generator, np.uint32(units[n])))
             random = np.float32(bits >> np.uint32(8)) * np.float32(2.0**-24)
             work.flags[n] = random < abs(x[n]) / threshold
         for n in range(size):
             if work.flags[n]:
-                work.index[target] = units[n]
-                work.value[target] = np.sign(x[n]) * threshold
+                work.units[target] = units[n]
+                work.values[target] = np.sign(x[n]) * threshold
                 target += 1
     return target
 

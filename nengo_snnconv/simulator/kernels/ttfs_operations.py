@@ -22,12 +22,12 @@ def ttfs_input(op, turn, program, run, counters, work):
         # a level of k spikes in the k-th step from the end of the stage
         level_now = np.float32(n_steps - (run.steps_before + turn.start + t - op.begin))
         for k in range(begin, end):
-            x = work.value[k]
+            x = work.values[k]
             level = min(np.floor(abs(x) * per_unit + np.float32(0.5)), np.float32(n_steps))
             sign = max(np.sign(x), lowest)
             if level > 0 and level == level_now and sign != 0:
-                work.index[target_end] = work.index[k]
-                work.value[target_end] = sign * height
+                work.units[target_end] = work.units[k]
+                work.values[target_end] = sign * height
                 target_end += 1
         work.counts[op.events_out, t] = target_end - target
 
@@ -91,7 +91,7 @@ def _charge(x, current, voltage, weight):
 
 @compiled
 def _fire(voltage, spiked, flags, charge, firing_potential):
-    """Charge neurons that have not spiked yet; flag those that reach the firing potential."""
+    """Charge the neurons that have not spiked yet; flag the neurons that reach the firing potential."""
     zero, one = np.float32(0), np.float32(1)
     for n in range(len(voltage)):
         charging = spiked[n] == zero

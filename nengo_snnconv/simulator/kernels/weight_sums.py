@@ -82,10 +82,10 @@ def _gather_vectors(n_vectors):
     """Return an intrinsic that computes one position of a convolution for up to ``n_vectors`` vectors of filters.
 
     It writes the numbers of ``initial`` from ``initial_at`` on, plus the weights of all events in the window times
-    their values, to ``out`` from ``at`` on.  From ``begin`` to ``end``, ``rows`` holds the place and the weights of each row
-    that the window reads.  ``span`` is (first column, one behind the last column, tap of the first column, channels,
-    distance between the weights of two channels, number of filters).  ``starts`` holds where the events of each place
-    begin in the list (index, value).  There are many parameters, because each is a plain value for LLVM.
+    their values, to ``out`` from ``at`` on.  ``rows`` holds, from ``begin`` to ``end``, the place and the weights of
+    each row that the window reads.  ``span`` is (first column, one behind the last column, tap of the first column,
+    channels, distance between the weights of two channels, number of filters).  ``starts`` holds where the events of
+    each place begin in the list (units, values).  There are many parameters, because each is a plain value for LLVM.
     """
 
     def gather(

@@ -90,7 +90,7 @@ def test_what_it_does_not_cover_runs_on_nengo_dl(rng):
     assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"
     assert snc.record(network, x, n_steps=3).output.shape == (7, 3, 4)
     for options in ({"backend": "fast"}, {"precision": "bfloat16"}):
-        with pytest.raises(snc.ConversionError, match="does not know RegularSpiking"):
+        with pytest.raises(snc.ConversionError, match="does not support RegularSpiking"):
             snc.evaluate(network, x, [0] * 7, n_steps=3, **options)
 
 
