@@ -5,6 +5,7 @@ the reasons in :mod:`.vectors`.
 """
 
 import contextlib
+import functools
 
 from llvmlite import ir
 from numba import types
@@ -129,23 +130,30 @@ def _loop(step, late=None):
             if late:
                 # BLOCK entries each: the inputs of the neurons that spiked, and their states
                 rows = [in_work("outputs", ir.Constant(I64, row * BLOCK)) for row in range(len(places) + 1)]
-                copied = list(zip([source, *places], rows, strict=True))
-                with _each(builder, n_spikes, index, first) as (k, unit):
-                    for origin, row in copied:
-                        builder.store(builder.load(builder.gep(origin, [unit])), builder.gep(row, [k]))
-                with cgutils.for_range_slice(builder, zero, n_spikes, sixteen) as (k, _):
-                    entries = [builder.gep(row, [k]) for row in rows]
-                    current, *states = (Lanes(builder, load(builder, entry, F32, 4)) for entry in entries)
-                    for entry, state in zip(entries[1:], late(current, states, numbers), strict=True):
-                        store(builder, state.value, entry)
-                with _each(builder, n_spikes, index, first) as (k, unit):
-                    for origin, row in copied[1:]:
-                        builder.store(builder.load(builder.gep(row, [k])), builder.gep(origin, [unit]))
+                spikes = functools.partial(_each, builder, n_spikes, index, first)
+                _step_spikes(
+                    builder, functools.partial(late, numbers=numbers), n_spikes, spikes, [source, *places], rows
+                )
             return builder.add(end, n_spikes)
 
         return signature, generate
 
     return intrinsic(loop)
+
+
+def _step_spikes(builder, late, n_spikes, spikes, places, rows):
+    """Copy the inputs and states of the neurons that spiked to ``rows``, apply ``late``, and copy the states back."""
+    with spikes() as (k, unit):
+        for place, row in zip(places, rows, strict=True):
+            builder.store(builder.load(builder.gep(place, [unit])), builder.gep(row, [k]))
+    with cgutils.for_range_slice(builder, ir.Constant(I64, 0), n_spikes, ir.Constant(I64, LANES)) as (k, _):
+        entries = [builder.gep(row, [k]) for row in rows]
+        x, *states = (Lanes(builder, load(builder, entry, F32, 4)) for entry in entries)
+        for entry, state in zip(entries[1:], late(x, states), strict=True):
+            store(builder, state.value, entry)
+    with spikes() as (k, unit):
+        for place, row in zip(places[1:], rows[1:], strict=True):
+            builder.store(builder.load(builder.gep(row, [k])), builder.gep(place, [unit]))
 
 
 @contextlib.contextmanager

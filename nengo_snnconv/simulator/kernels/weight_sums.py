@@ -1,5 +1,7 @@
 """Sums of the weights of events: for one event after another, or for one output after another."""
 
+import functools
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -78,6 +80,16 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
     return signature, generate
 
 
+def _event_pair(builder, units, values, first, last):
+    """Return unit and value of an event and of the next one; beyond the last event, the value is 0."""
+    second = builder.add(first, ir.Constant(I64, 1))
+    exists = builder.icmp_signed("<", second, last)
+    unit, next_unit = units(first), units(second)
+    value, next_value = (builder.load(values(event)) for event in (first, second))
+    next_value = builder.select(exists, next_value, ir.Constant(F32, 0.0))
+    return (unit, value), (builder.select(exists, next_unit, unit), next_value)
+
+
 def _gather_vectors(n_vectors):
     """Return an intrinsic that computes one position of a convolution for up to ``n_vectors`` vectors of filters.
 
@@ -86,6 +98,8 @@ def _gather_vectors(n_vectors):
     each row that the window reads.  ``span`` is (first column, one behind the last column, tap of the first column,
     channels, distance between the weights of two channels, number of filters).  ``starts`` holds where the events of
     each place begin in the list (units, values).  There are many parameters, because each is a plain value for LLVM.
+
+    The function is long, because it writes the innermost loops of convolutions as LLVM instructions.
     """
 
     def gather(
@@ -128,21 +142,15 @@ def _gather_vectors(n_vectors):
             with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
                 place = number(rows, kinds[9], row)
                 lower, upper = (builder.add(place, column) for column in (lowest, highest))
-                spike, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
+                first_event, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
                 # where the weights of unit 0 would be if taps continued to there
                 skipped = builder.mul(builder.sub(tap, lower), channels)
                 weight = number(rows, kinds[9], builder.add(row, ir.Constant(I64, 1)))
                 origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
-                with cgutils.for_range_slice(builder, spike, last, ir.Constant(I64, 2)) as (spike, _):
-                    other = builder.add(spike, ir.Constant(I64, 1))
-                    exists = builder.icmp_signed("<", other, last)
-                    units = number(index, kinds[6], spike), number(index, kinds[6], other)
-                    units = units[0], builder.select(exists, units[1], units[0])
-                    factors = [
-                        builder.load(at_place(context, builder, kinds[7], value, each)) for each in (spike, other)
-                    ]
-                    factors[1] = builder.select(exists, factors[1], ir.Constant(F32, 0.0))
-                    for which, (unit, factor) in enumerate(zip(units, factors, strict=True)):
+                with cgutils.for_range_slice(builder, first_event, last, ir.Constant(I64, 2)) as (event, _):
+                    units = functools.partial(number, index, kinds[6])
+                    values = functools.partial(at_place, context, builder, kinds[7], value)
+                    for which, (unit, factor) in enumerate(_event_pair(builder, units, values, event, last)):
                         at_unit = builder.add(origin, builder.mul(unit, width))
                         row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
                         factor = splat(builder, factor, F32)

@@ -114,7 +114,7 @@ def test_unsupported_objects(make_network, obj, reason):
 
 
 def test_unsupported_layers():
-    network = snc.build_trainable(small_cnn(), nengo.AdaptiveLIF(amplitude=0.01))
+    network = snc.build_trainable(small_cnn(), nengo.RegularSpiking(nengo.RectifiedLinear()), max_rates=100)
     with pytest.raises(snc.ConversionError) as caught:
         Simulator(network)
     assert caught.value.layer == network.model.neurons[0]
