@@ -20,7 +20,7 @@ from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse, check_synapse
-from ..simulator.engine import PRECISIONS
+from ..simulator.program_runner import PRECISIONS
 from . import metrics
 from .backends import FastBackend, check_backend, opened
 

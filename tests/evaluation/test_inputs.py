@@ -7,7 +7,7 @@ from models import small_cnn
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import inputs as ins
 from nengo_snnconv.evaluation.backends import BACKENDS, FastBackend, opened
-from nengo_snnconv.simulator.engine import Engine
+from nengo_snnconv.simulator.program_runner import ProgramRunner
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +77,12 @@ class TestOwnInputs:
         assert np.array_equal(own.scores, images.scores)
 
 
-class TestEngine:
+class TestProgramRunner:
     """The compiled machine trusts sizes: whatever reaches it is looked at before."""
 
     @pytest.fixture(scope="class")
-    def engine(self, network):
-        return Engine(network, 0.001, 4, [network.probes["output"]], threads=1)
+    def runner(self, network):
+        return ProgramRunner(network, 0.001, 4, [network.probes["output"]], threads=1)
 
     @pytest.mark.parametrize(
         ("shape", "n_images"),
@@ -105,20 +105,21 @@ class TestEngine:
             ((4, 1, 72), 2.0),
         ],
     )
-    def test_what_does_not_fit(self, network, engine, shape, n_images):
-        with pytest.raises(snc.SettingsError, match="must have"):
-            engine.run(3, {network.input: np.zeros(shape, np.float32)}, n_images)
-        assert engine.done == 0
+    def test_what_does_not_fit(self, network, runner, shape, n_images):
+        with pytest.raises(snc.SettingsError) as caught:
+            runner.run(3, {network.input: np.zeros(shape, np.float32)}, n_images)
+        assert caught.value.argument in ("data", "n_images")
+        assert runner.steps_done == 0
 
     @pytest.mark.parametrize("n_steps", [0, -1, 1.0, "3", None, True])
-    def test_numbers_of_steps(self, network, engine, n_steps):
+    def test_numbers_of_steps(self, network, runner, n_steps):
         with pytest.raises(snc.SettingsError, match="n_steps must be"):
-            engine.run(n_steps, {network.input: np.zeros((4, 1, 72), np.float32)})
+            runner.run(n_steps, {network.input: np.zeros((4, 1, 72), np.float32)})
 
     def test_what_a_back_end_is_shown(self, network, x):
         simulator = FastBackend(network, (), 4, 0.001)
         simulator.show(np.zeros((200, 1, 72), np.float32), 0)
-        with pytest.raises(snc.SettingsError, match="must have from 1 to 4 images"):
+        with pytest.raises(snc.SettingsError, match="n_images must be"):
             simulator.run(3)
 
 

@@ -1,6 +1,6 @@
 """The back end "fast": nengo_snnconv's own simulator."""
 
-from ...simulator.engine import Engine
+from ...simulator.program_runner import ProgramRunner
 from .base import Backend
 
 
@@ -13,7 +13,7 @@ class FastBackend(Backend):
         Count the events of these layers, in the place of probing those ``probed``, and by what their output is
         multiplied to give a number of them; 0 to count any output but zero as one.
     memory_mb, threads, precision
-        As for ``Engine``.
+        As for ``ProgramRunner``.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class FastBackend(Backend):
         objects = {name: (self.network.layers[name], weight) for name, weight in (counted or {}).items()}
         memory = {} if memory_mb is None else {"memory_mb": memory_mb}
         options = {"threads": threads, "precision": precision, **memory}
-        self.simulator = Engine(self.network, dt, minibatch_size, self.probes.values(), objects, **options)
+        self.simulator = ProgramRunner(self.network, dt, minibatch_size, self.probes.values(), objects, **options)
 
     def initial_potential(self, name):
         return self.simulator.initial_state(self.network.layers[name], "voltage")

@@ -1,4 +1,4 @@
-"""The native form: what a network of Keras layers computes, in Nengo's own objects."""
+"""The native form of a network of Keras layers: the same computation in Nengo's own objects."""
 
 import nengo
 
@@ -8,23 +8,23 @@ from ...networks.trainable import TrainableSettings, check_collected
 
 
 def native_form(network):
-    """Nengo's own objects in the place of a network's TensorNodes.
+    """Build Nengo's own objects in place of a network's TensorNodes.
 
     Parameters
     ----------
     network : ConvNetwork
-        Its neurons and its input belong to the native form too.
+        Its neurons and its input are part of the native form too.
 
     Returns
     -------
     (nengo.Network, dict) or None
-        The objects, and by each object of ``network`` that has one its stand-in; None for networks that have no
+        The new objects, and a dict from objects of ``network`` to those in their place; None for networks without
         TensorNodes.
 
     Raises
     ------
     SettingsError
-        If a Simulator has trained the network since it was built.
+        If a Simulator has trained the network since it was built, and its arrays were not collected.
     """
     settings, model = network.settings, network.model
     if not isinstance(settings, TrainableSettings):
@@ -35,7 +35,7 @@ def native_form(network):
         for name, layer in model.layers.items():
             original = network.layers[name]
             if isinstance(layer, specs.Flatten | specs.Reshape):
-                continue  # the same object as its source
+                continue  # the same object as the source
             sources = [stand_ins[network.layers[source]] for source in layer.inputs]
             synapses = [settings.synapse if isinstance(s, nengo.ensemble.Neurons) else None for s in sources]
             if isinstance(layer, specs.Dropout):

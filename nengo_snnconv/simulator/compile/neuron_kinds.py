@@ -1,4 +1,4 @@
-"""What the fast simulator knows of each neuron type: its operation, the numbers that it takes, and its states."""
+"""Neuron types of the fast simulator: the operation of each, its constants and its states."""
 
 import dataclasses
 import functools
@@ -13,51 +13,49 @@ from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
 from ...neurons.surrogate_lif import SurrogateLIF
 from ...neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
-from . import program
+from .program_writer import ALWAYS
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class NeuronKind:
     """How neurons of a type are simulated.
 
     Attributes
     ----------
-    code : int
-        Of the operation.
+    operation : str
+        A key of ``kernels.operations.OPERATIONS``.
     constants : tuple of float
-        What it takes, after the height of a spike, gain and bias where it takes ``gain``.
+        Constants of the operation; if ``gain``, they follow the height of a spike, the gain and the bias.
     height : float
+        Output of a neuron in a step with one spike.
     states : tuple of str
-        Its states in Nengo that the simulator keeps, in order; of a length of the neurons each.
+        Nengo's names of the states that the simulator keeps, in order; each has one entry a neuron.
     reads, emits : "dense" or "events"
     gain : bool
-        Whether it applies gain and bias; else they must be 1 and 0.
-    window : (int, int)
-        The steps in which its input matters.
-    busy : (int, int)
-        The steps in which it does anything.
-    number : int
-        Another number that the operation takes.
-    hidden : int
-        States that Nengo does not have.
+        True if the operation applies gain and bias; otherwise an operation before it does.
+    input_steps : (int, int)
+        Steps in which the input matters.
+    active_steps : (int, int)
+        Steps in which the operation does anything.
+    parameter : int
+        See ``program.OPERATION``.
     """
 
-    code: int
+    operation: str
     constants: tuple = ()
     height: float = 1.0
     states: tuple = ()
     reads: str = "dense"
     emits: str = "events"
     gain: bool = False
-    window: tuple = (0, program.FOREVER)
-    busy: tuple = (0, program.FOREVER)
-    number: int = 0
-    hidden: int = 0
+    input_steps: tuple = ALWAYS
+    active_steps: tuple = ALWAYS
+    parameter: int = 0
 
     @property
     def probeable(self):
-        """The states that probes can see: not those that only say where random numbers begin."""
-        return () if self.code == program.POISSON else self.states
+        """States that probes can read; the states of PoissonInput only say where its random numbers begin."""
+        return () if self.operation == "poisson_input" else self.states
 
 
 SUPPORTED = "IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear, SurrogateLIF, nengo.RectifiedLinear"
@@ -65,21 +63,21 @@ SUPPORTED = "IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear, Surrogat
 
 @functools.singledispatch
 def kind_of(neuron_type, dt):
-    """The Kind of a neuron type, for steps of ``dt`` seconds.
+    """Return the NeuronKind of a neuron type, for steps of ``dt`` seconds.
 
     Raises
     ------
     ConversionError
-        If the fast simulator does not know it.
+        If the fast simulator does not support the neuron type.
     """
     raise ConversionError(
-        f"the fast simulator does not know {neuron_type}: it simulates {SUPPORTED} and what to_ttfs makes; use "
+        f"the fast simulator does not support {neuron_type}: it simulates {SUPPORTED} and networks of to_ttfs; use "
         "nengo_dl.Simulator or nengo.Simulator, or backend='nengo_dl'"
     )
 
 
-def exactly(neuron_class):
-    """A decorator: registers for this class, not for those that inherit from it and do something else."""
+def _register(neuron_class):
+    """Register a function for this class only, because subclasses may compute something else."""
 
     def register(function):
         @kind_of.register(neuron_class)
@@ -93,85 +91,90 @@ def exactly(neuron_class):
     return register
 
 
-@exactly(IntegrateAndFire)
+@_register(IntegrateAndFire)
 def _(neurons, dt):
     constants = (dt / neurons.tau, neurons.threshold, neurons.residue, neurons.min_potential)
     if neurons.max_spikes == 1:
-        code = program.INTEGRATE
+        operation = "integrate_and_fire"
     else:
-        code, constants = program.INTEGRATE_OFTEN, (*constants, neurons.max_spikes)
-    return Kind(code, constants, neurons.amplitude / dt, ("voltage",), gain=True)
+        operation, constants = "integrate_and_fire_often", (*constants, neurons.max_spikes)
+    return NeuronKind(operation, constants, neurons.amplitude / dt, ("voltage",), gain=True)
 
 
-@exactly(nengo.LIF)
+@_register(nengo.LIF)
 def _(neurons, dt):
     growth = -math.expm1(-dt / neurons.tau_rc)
     constants = (dt, growth, neurons.tau_rc, neurons.tau_ref, neurons.min_voltage)
-    fine = int(dt <= 0.25 * neurons.tau_rc)  # so that the series of neuron_loops will do
+    # the series of the faster loop are accurate for short steps only
+    operation = "lif" if dt <= 0.25 * neurons.tau_rc else "coarse_lif"
     states = ("voltage", "refractory_time")
-    return Kind(program.LIF, constants, neurons.amplitude / dt, states, gain=True, number=fine)
+    return NeuronKind(operation, constants, neurons.amplitude / dt, states, gain=True)
 
 
-@exactly(nengo.SpikingRectifiedLinear)
+@_register(nengo.SpikingRectifiedLinear)
 def _(neurons, dt):
-    return Kind(program.SPIKING_RECTIFY, (dt,), neurons.amplitude / dt, ("voltage",), gain=True)
+    return NeuronKind("spiking_rectify", (dt,), neurons.amplitude / dt, ("voltage",), gain=True)
 
 
-@exactly(SurrogateLIF)
+@_register(SurrogateLIF)
 def _(neurons, dt):
     subtracts = float(neurons.reset == "subtract")
     constants = (neurons.decay, neurons.threshold, neurons.reset_potential, neurons.drop, subtracts)
-    return Kind(program.SURROGATE, constants, neurons.amplitude / dt, ("voltage",), gain=True)
+    return NeuronKind("surrogate_lif", constants, neurons.amplitude / dt, ("voltage",), gain=True)
 
 
-@exactly(nengo.RectifiedLinear)
+@_register(nengo.RectifiedLinear)
 def _(neurons, dt):
-    return Kind(program.RECTIFY, (neurons.amplitude,), emits="dense")
+    return NeuronKind("rectify", (neurons.amplitude,), emits="dense")
 
 
-@exactly(MaxGate)
+@_register(MaxGate)
 def _(neurons, dt):
     if neurons.cumulative:
-        return Kind(program.GATE, states=("total",), reads="events", number=neurons.window, hidden=1)
-    return Kind(program.MAXIMA, emits="dense", number=neurons.window)
+        return NeuronKind("max_gate", states=("total",), reads="events", parameter=neurons.window)
+    return NeuronKind("max_pool", emits="dense", parameter=neurons.window)
 
 
-@exactly(PoissonInput)
+@_register(PoissonInput)
 def _(neurons, dt):
     constants = (neurons.threshold,)
-    return Kind(program.POISSON, constants, states=("item", "step"), reads="events", number=neurons.seed)
+    return NeuronKind("poisson_input", constants, states=("item", "step"), reads="events", parameter=neurons.seed)
 
 
-def _stage(neurons, lasts=1):
-    """The steps from the beginning of its stage, for so many stages."""
-    return neurons.first_step, neurons.first_step + lasts * neurons.n_steps
+def _stage(neurons, n_stages=1):
+    """Return the steps from the beginning of the neurons' stage to the end of this number of stages."""
+    return neurons.first_step, neurons.first_step + n_stages * neurons.n_steps
 
 
-@exactly(FirstSpikeInput)
+@_register(FirstSpikeInput)
 def _(neurons, dt):
     height = neurons.x_max * (neurons.amplitude / dt)
     constants = (neurons.n_steps / neurons.x_max, neurons.lowest, height)
     stage = _stage(neurons)
-    return Kind(program.FIRST_INPUT, constants, reads="events", window=stage, busy=stage, number=neurons.n_steps)
+    return NeuronKind(
+        "ttfs_input", constants, reads="events", input_steps=stage, active_steps=stage, parameter=neurons.n_steps
+    )
 
 
-@exactly(TimeToFirstSpike)
+@_register(TimeToFirstSpike)
 def _(neurons, dt):
     height = neurons.amplitude / dt
-    numbers = (neurons.n_steps, 1 / height, neurons.threshold, neurons.offset, neurons.firing_potential, height)
-    states, window = ("current", "voltage", "spiked"), _stage(neurons)
-    return Kind(program.FIRST_SPIKE, numbers, states=states, window=window, busy=_stage(neurons, 2))
+    constants = (neurons.n_steps, 1 / height, neurons.threshold, neurons.offset, neurons.firing_potential, height)
+    states = ("current", "voltage", "spiked")
+    return NeuronKind(
+        "ttfs_neurons", constants, states=states, input_steps=_stage(neurons), active_steps=_stage(neurons, 2)
+    )
 
 
-@exactly(FirstSpikeReadout)
+@_register(FirstSpikeReadout)
 def _(neurons, dt):
-    numbers, window = (neurons.n_steps, dt / neurons.amplitude), _stage(neurons)
+    constants, stage = (neurons.n_steps, dt / neurons.amplitude), _stage(neurons)
     states = ("current", "voltage")
-    return Kind(program.FIRST_READOUT, numbers, states=states, emits="dense", window=window, busy=window)
+    return NeuronKind("ttfs_readout", constants, states=states, emits="dense", input_steps=stage, active_steps=stage)
 
 
 def initial_states(ensemble, seed, kind):
-    """The states at the start, (len(kind.states), neurons), as every simulator has them."""
+    """Return the initial states of neurons, (len(kind.states), neurons), which are those of Nengo's simulators."""
     rng = np.random.RandomState(seed + 1)
     states = ensemble.neuron_type.make_state(ensemble.n_neurons, rng=rng, dtype=np.float32)
     return np.array([np.broadcast_to(states[name], (ensemble.n_neurons,)) for name in kind.states], np.float32)

@@ -1,4 +1,4 @@
-"""The linear maps of Nengo's transforms."""
+"""Linear maps of Nengo's transforms."""
 
 import functools
 
@@ -6,41 +6,46 @@ import nengo
 import numpy as np
 
 from ...errors import ConversionError
-from .tables import from_entries
-from .windows import of_convolution, of_matrix
+from .convolution_maps import of_convolution, of_matrix
+from .scatter_tables import from_entries
 
 
-def of_transform(connection):
-    """A connection's transform as a Table or a Window; None for the identity; an array for a factor or one a unit.
+def map_of(connection):
+    """Return the linear map of a connection's transform, without its slices.
+
+    Returns
+    -------
+    None, ndarray, ScatterTable or ConvolutionMap
+        None is the identity; an array holds a factor for each unit.
 
     Raises
     ------
     ConversionError
-        For a transform that has no table.
+        If the fast simulator does not support the transform.
     """
-    return _of_transform(connection.transform, connection)
+    return _map_of(connection.transform, connection)
 
 
 @functools.singledispatch
-def _of_transform(transform, connection):
+def _map_of(transform, connection):
     raise ConversionError(
-        f"the fast simulator has no {type(transform).__name__} transform, which {connection} has: use "
-        "nengo.Convolution, nengo.Dense or nengo.Sparse, or another simulator"
+        f"the fast simulator does not support the {type(transform).__name__} transform of {connection}: use "
+        "nengo.Convolution, nengo.Dense or nengo.Sparse, or nengo.Simulator"
     )
 
 
-@_of_transform.register
+@_map_of.register
 def _(transform: nengo.transforms.NoTransform, connection):
     return None
 
 
-@_of_transform.register
+@_map_of.register
 def _(transform: nengo.Dense, connection):
     init = _array(transform.init, connection)
     return of_matrix(init) if init.ndim == 2 else np.broadcast_to(init, (connection.size_mid,)).astype(np.float32)
 
 
-@_of_transform.register
+@_map_of.register
 def _(transform: nengo.Sparse, connection):
     matrix = transform.init
     if isinstance(matrix, nengo.transforms.SparseMatrix):
@@ -51,10 +56,12 @@ def _(transform: nengo.Sparse, connection):
     return from_entries(rows, columns, values, transform.size_in, transform.size_out)
 
 
-@_of_transform.register
+@_map_of.register
 def _(transform: nengo.Convolution, connection):
     if not transform.input_shape.channels_last:
-        raise ConversionError(f"the fast simulator wants channels last: {connection} has them first")
+        raise ConversionError(
+            f"the fast simulator needs channels last, {connection} has channels first: set channels_last=True"
+        )
     kernel = _array(transform.init, connection)
     return of_convolution(kernel, transform.input_shape.shape, transform.strides, transform.padding, transform.groups)
 
@@ -62,7 +69,6 @@ def _(transform: nengo.Convolution, connection):
 def _array(init, connection):
     if isinstance(init, nengo.dists.Distribution):
         raise ConversionError(
-            f"the weights of {connection} are drawn from {init}: give them as an array, which is the same one in "
-            "every simulator"
+            f"the weights of {connection} are drawn from {init}, differently in each simulator: set them to an array"
         )
     return np.asarray(init)

@@ -1,113 +1,118 @@
-"""Loops that step neurons, sixteen at a time: new potentials, and the neurons that spike appended to a list, in one go.
+"""Loops that step sixteen neurons at a time: they compute the potentials and append the spikes to a list.
 
-Each is in the order of the neuron type's own TensorFlow step, operation by operation, in float32.  Written for LLVM, as
-:mod:`.vectors` says why.
+Each follows the TensorFlow step of its neuron type, operation by operation, in float32.  They are written for LLVM, for
+the reasons in :mod:`.vectors`.
 """
 
 import contextlib
+import functools
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import F32, I32, I64, LANES, append, at_place, load, splat, store, tail, vector
+from .appending import append
+from .arguments import BLOCK
+from .vectors import F32, I32, I64, LANES, at_place, load, splat, store, tail, vector
 
 
 class Lanes:
-    """Sixteen numbers in an expression; a product and a sum of ``fused`` ones may round once."""
+    """Sixteen float32 numbers, as operands of an expression.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    value : llvmlite.ir.Value
+        The vector.
+    fused : bool
+        Allow products and sums to round once together.
+    """
 
     def __init__(self, builder, value, fused=False):
         self.builder, self.value, self.fused = builder, value, fused
 
-    def _made(self, value):
+    def _like(self, value):
         return Lanes(self.builder, value, self.fused)
 
-    def _with(self, method, other):
+    def _binary(self, method, other):
         flags = ("contract",) if self.fused else ()
-        return self._made(getattr(self.builder, method)(self.value, other.value, flags=flags))
+        return self._like(getattr(self.builder, method)(self.value, other.value, flags=flags))
 
     def __add__(self, other):
-        return self._with("fadd", other)
+        return self._binary("fadd", other)
 
     def __sub__(self, other):
-        return self._with("fsub", other)
+        return self._binary("fsub", other)
 
     def __mul__(self, other):
-        return self._with("fmul", other)
+        return self._binary("fmul", other)
 
     def __truediv__(self, other):
-        return self._with("fdiv", other)
+        return self._binary("fdiv", other)
 
     def compare(self, sign, other):
-        """The mask of where the comparison holds; not where either is NaN."""
+        """Return the mask of lanes in which the comparison holds; it never holds for NaN."""
         return self.builder.fcmp_ordered(sign, self.value, other.value)
 
     def where(self, mask, other):
-        """These where the mask says so, the ``other`` ones elsewhere."""
-        return self._made(self.builder.select(mask, self.value, other.value))
+        """Return these numbers in the lanes of the mask, and the ``other`` numbers elsewhere."""
+        return self._like(self.builder.select(mask, self.value, other.value))
 
     def at_least(self, floor):
-        """The larger one of each; NaN stays NaN."""
+        """Return the maximum with ``floor``; NaN stays NaN."""
         return floor.where(self.compare("<", floor), self)
 
-    def at_most(self, ceiling):
-        return ceiling.where(self.compare(">", ceiling), self)
-
     def full(self, number):
-        return self._made(ir.Constant(vector(F32), [float(number)] * LANES))
+        """Return sixteen times the same number."""
+        return self._like(ir.Constant(vector(F32), [float(number)] * LANES))
 
     def fusing(self):
-        """The same, for arithmetic in which products and sums may round once."""
+        """Return the same numbers for arithmetic in which products and sums may round once together."""
         return Lanes(self.builder, self.value, True)
 
     def exactly(self):
-        """The same, for arithmetic in which each operation rounds."""
+        """Return the same numbers for arithmetic in which each operation rounds."""
         return Lanes(self.builder, self.value)
 
 
 def _loop(step, late=None):
-    """A loop over neurons, as an intrinsic.
+    """Return an intrinsic that steps a block of neurons once and appends their spikes to a list.
 
-    ``step(x, states, numbers)`` gives the mask of those that spike, and the new states.  ``late(x, states, numbers)``
-    gives those of neurons that spike, where they are costly to find: it does sixteen spikes at a time, not neurons.
+    The intrinsic is called as ``loop(block, states, height, numbers, memory, work)``: a Block, a tuple of where its
+    states begin in ``memory``, the height of a spike, a tuple of the constants of the type, the states of the image,
+    and the Workspace.  It returns where the list ends then.  It also writes to the states behind the last neuron, up
+    to a multiple of sixteen, and to sixteen entries behind the end of the list.
 
-    The intrinsic takes the input (an array, and where it begins in it), the states (an array, and a tuple of where each
-    begins), how many neurons there are, the number of the first one, the height of a spike, the list (index, value, and
-    where its end is), a tuple of numbers, and memory to work in: a row for the input and for each state, and how long
-    they are.  Entries behind the last neuron, up to a multiple of sixteen, are written to.  Returns where the list now
-    ends, behind which sixteen entries may be written to.
+    Parameters
+    ----------
+    step : callable
+        ``step(x, states, numbers)`` returns the mask of the neurons that spike, and the new states.
+    late : callable, optional
+        ``late(x, states, numbers)`` returns the states of neurons that spiked, if they are costly to compute.  It is
+        applied to sixteen spikes at a time, not to sixteen neurons.
     """
 
-    def loop(typingctx, x, at, memory, begins, size, first, height, index, value, end, numbers, rows, length):
-        signature = types.int64(
-            x,
-            types.int64,
-            memory,
-            begins,
-            types.int64,
-            types.int64,
-            types.float32,
-            index,
-            value,
-            types.int64,
-            numbers,
-            rows,
-            types.int64,
-        )
+    def loop(typingctx, block, states, height, numbers, memory, work):
+        signature = types.int64(block, states, types.float32, numbers, memory, work)
 
         def generate(context, builder, signature, arguments):
-            x, at, memory, begins, size, first, height, index, value, end, numbers, rows, length = arguments
-            kinds = signature.args
-            source = at_place(context, builder, kinds[0], x, at)
-            places = [at_place(context, builder, kinds[2], memory, b) for b in cgutils.unpack_tuple(builder, begins)]
+            block, begins, height, numbers, memory, work = arguments
+            block_kind, _, _, _, memory_kind, work_kind = signature.args
+
+            def of_block(name):
+                return builder.extract_value(block, block_kind.fields.index(name))
+
+            def in_work(name, place):
+                number = work_kind.fields.index(name)
+                return at_place(context, builder, work_kind[number], builder.extract_value(work, number), place)
+
+            first, size, end = of_block("first"), of_block("size"), of_block("end")
+            source = in_work("arena", of_block("source"))
+            places = [at_place(context, builder, memory_kind, memory, b) for b in cgutils.unpack_tuple(builder, begins)]
             numbers = [Lanes(builder, splat(builder, number, F32)) for number in cgutils.unpack_tuple(builder, numbers)]
-            index, value = (at_place(context, builder, kinds[7 + k], a, end) for k, a in enumerate((index, value)))
+            index, value = in_work("units", end), in_work("values", end)
             zero, sixteen = ir.Constant(I64, 0), ir.Constant(I64, LANES)
-            kept_rows = [
-                at_place(context, builder, kinds[11], rows, builder.mul(length, ir.Constant(I64, row)))
-                for row in range(len(places) + 1)
-            ]
             count = cgutils.alloca_once_value(builder, zero)
             with cgutils.for_range_slice(builder, zero, size, sixteen) as (n, _):
                 entries = [builder.gep(place, [n]) for place in places]
@@ -119,40 +124,51 @@ def _loop(step, late=None):
                 fires = builder.and_(fires, tail(builder, builder.trunc(builder.sub(size, n), I32)))
                 done = builder.load(count)
                 targets = [builder.gep(pointer, [done]) for pointer in (index, value)]
-                found = append(builder, fires, builder.add(first, n), height, *targets)
-                builder.store(builder.add(done, found), count)
-            found = builder.load(count)
+                appended = append(builder, fires, builder.add(first, n), height, *targets)
+                builder.store(builder.add(done, appended), count)
+            n_spikes = builder.load(count)
             if late:
-                # of those that spike: the input, and the states; then the states anew
-                copied = list(zip([source, *places], kept_rows, strict=True))
-                with _each(builder, found, index, first) as (k, unit):
-                    for origin, row in copied:
-                        builder.store(builder.load(builder.gep(origin, [unit])), builder.gep(row, [k]))
-                with cgutils.for_range_slice(builder, zero, found, sixteen) as (k, _):
-                    entries = [builder.gep(row, [k]) for row in kept_rows]
-                    current, *states = (Lanes(builder, load(builder, entry, F32, 4)) for entry in entries)
-                    for entry, state in zip(entries[1:], late(current, states, numbers), strict=True):
-                        store(builder, state.value, entry)
-                with _each(builder, found, index, first) as (k, unit):
-                    for origin, row in copied[1:]:
-                        builder.store(builder.load(builder.gep(row, [k])), builder.gep(origin, [unit]))
-            return builder.add(end, found)
+                # BLOCK entries each: the inputs of the neurons that spiked, and their states
+                rows = [in_work("outputs", ir.Constant(I64, row * BLOCK)) for row in range(len(places) + 1)]
+                spikes = functools.partial(_each, builder, n_spikes, index, first)
+                _step_spikes(
+                    builder, functools.partial(late, numbers=numbers), n_spikes, spikes, [source, *places], rows
+                )
+            return builder.add(end, n_spikes)
 
         return signature, generate
 
     return intrinsic(loop)
 
 
+def _step_spikes(builder, late, n_spikes, spikes, places, rows):
+    """Copy the inputs and states of the neurons that spiked to ``rows``, apply ``late``, and copy the states back."""
+    with spikes() as (k, unit):
+        for place, row in zip(places, rows, strict=True):
+            builder.store(builder.load(builder.gep(place, [unit])), builder.gep(row, [k]))
+    with cgutils.for_range_slice(builder, ir.Constant(I64, 0), n_spikes, ir.Constant(I64, LANES)) as (k, _):
+        entries = [builder.gep(row, [k]) for row in rows]
+        x, *states = (Lanes(builder, load(builder, entry, F32, 4)) for entry in entries)
+        for entry, state in zip(entries[1:], late(x, states), strict=True):
+            store(builder, state.value, entry)
+    with spikes() as (k, unit):
+        for place, row in zip(places[1:], rows[1:], strict=True):
+            builder.store(builder.load(builder.gep(row, [k])), builder.gep(place, [unit]))
+
+
 @contextlib.contextmanager
-def _each(builder, found, index, first):
-    """A loop over the spikes of a list: (number of the spike, number of the neuron from the ``first`` one on)."""
-    with cgutils.for_range(builder, found) as loop:
+def _each(builder, n_spikes, index, first):
+    """Loop over the spikes of a list: (number of the spike, number of the neuron in its block)."""
+    with cgutils.for_range(builder, n_spikes) as loop:
         unit = builder.sext(builder.load(builder.gep(index, [loop.index])), I64)
         yield loop.index, builder.sub(unit, first)
 
 
-def _integrated(x, states, numbers):
-    """IntegrateAndFire of one spike a step: gain, bias, dt / tau, threshold, residue, min_potential."""
+def _integrate_and_fire(x, states, numbers):
+    """Step IntegrateAndFire of at most one spike a step.
+
+    Constants: gain, bias, dt / tau, threshold, residue, min_potential.
+    """
     (v,), (gain, bias, growth, threshold, residue, floor) = states, numbers
     charged = v + (gain * x + bias) * growth
     fires = charged.compare(">=", threshold)
@@ -160,8 +176,11 @@ def _integrated(x, states, numbers):
     return fires, [rest.where(fires, charged).at_least(floor)]
 
 
-def _surrogate(x, states, numbers):
-    """SurrogateLIF: gain, bias, decay, threshold, reset potential, drop, and 1 where a spike subtracts that, else 0."""
+def _surrogate_lif(x, states, numbers):
+    """Step SurrogateLIF.
+
+    Constants: gain, bias, decay, threshold, reset potential, drop, and 1 if a spike subtracts the drop, 0 if it resets.
+    """
     (v,), (gain, bias, decay, threshold, rest, drop, subtracts) = states, numbers
     charged = v + (gain * x + bias - (v - rest)) * decay
     fires = charged.compare(">=", threshold)
@@ -169,8 +188,8 @@ def _surrogate(x, states, numbers):
     return fires, [after.where(fires, charged)]
 
 
-def _risen(z):
-    """1 - exp(-z) for z from 0 to 0.25, as far as float32 can tell."""
+def _one_minus_exp(z):
+    """Return 1 - exp(-z) for z from 0 to 0.25, to the precision of float32."""
     z, total = z.fusing(), None
     for divisor in (720, 120, 24, 6, 2, 1):
         term = z.full(1 / divisor)
@@ -179,20 +198,23 @@ def _risen(z):
 
 
 def _lif(x, states, numbers):
-    """nengo.LIF up to its spikes: gain, bias, dt, 1 - exp(-dt / tau_rc), 1 / tau_rc, min_voltage, tau_rc, tau_ref."""
+    """Step nengo.LIF, except for the reset of neurons that spike.
+
+    Constants: gain, bias, dt, 1 - exp(-dt / tau_rc), 1 / tau_rc, min_voltage, tau_rc, tau_ref.
+    """
     (v, refractory), (gain, bias, dt, growth, rate, floor, _, _) = states, numbers
     zero = v.full(0)
     remaining = refractory - dt
-    part = _risen((dt - remaining).at_least(zero) * rate)
+    part = _one_minus_exp((dt - remaining).at_least(zero) * rate)
     part = part.where(remaining.compare(">", zero), growth)
     after = v + (gain * x + bias - v) * part
     return after.compare(">", v.full(1)), [after.at_least(floor), remaining]
 
 
 def _lif_reset(x, states, numbers):
-    """The refractory period of those that spike begins at the time of the spike within the step."""
+    """Reset LIF neurons that spiked; the refractory period begins at the time of the spike within the step."""
     (v, _), (gain, bias, dt, _, _, _, tau_rc, tau_ref) = states, numbers
-    # log(1 - z), z being how far above the threshold the potential got on its way to the current, below 0.25
+    # log(1 - z), where z < 0.25 is the overshoot of the potential as a fraction of the current's
     z = (v - v.full(1)) / (gain * x + bias - v.full(1))
     s = (z / (z - z.full(2))).fusing()
     square, total = s * s, s.full(1 / 9)
@@ -202,6 +224,6 @@ def _lif_reset(x, states, numbers):
     return [v.full(0), tau_ref + (dt + tau_rc * since)]
 
 
-integrate_and_fire = _loop(_integrated)
-surrogate_lif = _loop(_surrogate)
+integrate_and_fire = _loop(_integrate_and_fire)
+surrogate_lif = _loop(_surrogate_lif)
 lif = _loop(_lif, _lif_reset)

@@ -6,8 +6,8 @@ import pytest
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.simulator.compile.program import as_bfloat16
-from nengo_snnconv.simulator.engine import Engine
+from nengo_snnconv.simulator.program import as_bfloat16
+from nengo_snnconv.simulator.program_runner import ProgramRunner
 
 
 def spiking(model, rng, **options):
@@ -54,8 +54,10 @@ def test_long_runs_are_counted_in_chunks(rng, monkeypatch):
 
 def test_threads_change_nothing_but_time(rng, monkeypatch):
     network, x = spiking(branched(), rng)
-    used, init = [], Engine.__init__
-    monkeypatch.setattr(Engine, "__init__", lambda self, *a, **k: used.append(k["threads"]) or init(self, *a, **k))
+    used, init = [], ProgramRunner.__init__
+    monkeypatch.setattr(
+        ProgramRunner, "__init__", lambda self, *a, **k: used.append(k["threads"]) or init(self, *a, **k)
+    )
     one, two = (snc.evaluate(network, x, [0] * 7, n_steps=9, threads=threads) for threads in (1, 2))
     assert used == [1, 2]
     assert np.array_equal(one.scores, two.scores)
@@ -88,7 +90,7 @@ def test_what_it_does_not_cover_runs_on_nengo_dl(rng):
     assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"
     assert snc.record(network, x, n_steps=3).output.shape == (7, 3, 4)
     for options in ({"backend": "fast"}, {"precision": "bfloat16"}):
-        with pytest.raises(snc.ConversionError, match="does not know RegularSpiking"):
+        with pytest.raises(snc.ConversionError, match="does not support RegularSpiking"):
             snc.evaluate(network, x, [0] * 7, n_steps=3, **options)
 
 

@@ -1,4 +1,4 @@
-"""The tables of the fast simulator: each is the matrix of its linear map, and spikes add what that matrix says."""
+"""Scatter and gather tables: each represents the matrix of its linear map, and events add columns of it."""
 
 import itertools
 import math
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from nengo_snnconv.model.layers import window_offset, window_output
 from nengo_snnconv.simulator import Simulator
-from nengo_snnconv.simulator.compile import tables, windows
+from nengo_snnconv.simulator.compile import convolution_maps, gather_tables, scatter_tables
 from nengo_snnconv.simulator.kernels.vectors import LANES
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 
 
 def matrix_of(table, size_in):
-    """The dense matrix (outputs, inputs) of a table, from the words of its docstring."""
+    """Return the dense matrix (outputs, inputs) of a ScatterTable, as its docstring defines it."""
     matrix = np.zeros((table.size_out, size_in), np.float32)
     for unit in range(size_in):
         place, channel = divmod(unit, table.channels)
@@ -30,35 +30,35 @@ def matrix_of(table, size_in):
 
 
 def matrices_of(convolution, size_in):
-    """The dense matrix of a Window, from its Table and from each way through its Gathering."""
-    yield matrix_of(convolution.table, size_in)
-    gathering = convolution.gathering
-    assert gathering.places * gathering.channels == size_in
-    ways = [gathering.first[:1], gathering.first[1:]]
-    yield from (matrix_of_gathering(gathering, way, convolution.size_out, size_in) for way in ways)
+    """Yield the dense matrix of a map: of its ScatterTable, and of its GatherTable in one and in several passes."""
+    yield matrix_of(convolution.scatter_table, size_in)
+    table = convolution.gather_table
+    assert table.places * table.channels == size_in
+    for passes in (table.first[:1], table.first[1:]):
+        yield gather_matrix(table, passes, convolution.size_out, size_in)
 
 
-def matrix_of_gathering(gathering, passes, size_out, size_in):
-    """The dense matrix of some passes of a Gathering, from the words of its docstring."""
-    filters, channels = gathering.filters, gathering.channels
+def gather_matrix(table, passes, size_out, size_in):
+    """Return the dense matrix of some passes of a GatherTable, as its docstring defines it."""
+    filters, channels = table.filters, table.channels
     padded = -(-filters // LANES) * LANES
     matrix = np.zeros((size_out, size_in), np.float32)
     for first in passes:
         outputs = iter(range(0, size_out, filters))
         for begin, end in itertools.pairwise(first):
-            for lowest, highest, tap in gathering.columns:
+            for lowest, highest, tap in table.columns:
                 out = next(outputs)
-                for place, weight in gathering.rows[begin:end]:
+                for place, weight in table.rows[begin:end]:
                     for column in range(lowest, highest):
                         for channel in range(channels):
                             at = weight + ((tap + column - lowest) * channels + channel) * padded
                             unit = (place + column) * channels + channel
-                            matrix[out : out + filters, unit] += gathering.weights[at : at + filters]
+                            matrix[out : out + filters, unit] += table.weights[at : at + filters]
     return matrix
 
 
 def convolution_matrix(kernel, shape, strides, padding, groups):
-    """The dense matrix of a convolution from its definition, entry by entry."""
+    """Return the dense matrix of a convolution from its definition, entry by entry."""
     *size, depth, filters = kernel.shape
     windows = list(zip(shape, size, strides, strict=False))
     outputs = [window_output(*window, padding) for window in windows]
@@ -75,18 +75,18 @@ def convolution_matrix(kernel, shape, strides, padding, groups):
 
 
 def dyadic(rng, *shape):
-    """Random multiples of 1/4, of which none is zero, so that no product hides another."""
+    """Return random multiples of 1/4 except zero, so that each product shows in the result."""
     return rng.integers(1, 9, shape) / 4 * rng.choice([-1, 1], shape)
 
 
 @st.composite
 def convolutions(draw, max_rank=3):
-    """(kernel, shape, strides, padding, groups)."""
+    """Draw the arguments of a convolution: (kernel, shape, strides, padding, groups)."""
     rank = draw(st.integers(1, max_rank))
     longest = {1: 12, 2: 7, 3: 4}[rank]
     axes = [draw(st.integers(1, longest)) for _ in range(rank)]
     padding = draw(st.sampled_from(["valid", "same"]))
-    # a kernel may be larger than the input where that is padded
+    # a kernel may be larger than a padded input
     size = [draw(st.integers(1, 5 if padding == "same" else min(n, 5))) for n in axes]
     strides = tuple(draw(st.integers(1, 4)) for _ in axes)
     groups, depth, per_group = (draw(st.integers(1, 3)) for _ in range(3))
@@ -97,7 +97,7 @@ def convolutions(draw, max_rank=3):
 @given(convolutions())
 @EXAMPLES
 def test_convolutions(convolution):
-    found, size_in = windows.of_convolution(*convolution), math.prod(convolution[1])
+    found, size_in = convolution_maps.of_convolution(*convolution), math.prod(convolution[1])
     expected = convolution_matrix(*convolution)
     assert found.size_out == len(expected)
     groups = convolution[-1]
@@ -107,14 +107,14 @@ def test_convolutions(convolution):
 
 def test_passes_read_few_weights():
     kernel = np.ones((5, 5, 40, 64))
-    gathering = windows.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gathering
-    assert len(gathering.first) == 1 + 5  # rows of 5 x 40 x 64 weights are larger than a pass may read
-    small = windows.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gathering
+    table = convolution_maps.of_convolution(kernel, (9, 9, 40), (1, 1), "same", 1).gather_table
+    assert len(table.first) == 1 + 5  # rows of 5 x 40 x 64 weights exceed the weights of a pass
+    small = convolution_maps.of_convolution(kernel[:, :, :1], (9, 9, 1), (1, 1), "same", 1).gather_table
     assert len(small.first) == 1 + 1
 
 
 def outputs_of(transform, currents):
-    """What comes of each row of ``currents``: as nengo has it, and the fast simulator."""
+    """Return the outputs for each row of ``currents``: in nengo, and in the fast simulator."""
     with nengo.Network() as network:
         source = nengo.Node(lambda t: currents[min(round(1000 * t), len(currents)) - 1])
         node = nengo.Node(size_in=transform.size_out)
@@ -129,10 +129,10 @@ def outputs_of(transform, currents):
     return seen
 
 
-@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, windows.PASS]))
+@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, gather_tables.PASS_BYTES]))
 @settings(EXAMPLES, max_examples=40)
-def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
-    """Unit vectors, which are the matrix as nengo has it, and all shares of silent entries."""
+def test_convolutions_of_events(convolution, silent, bytes_of_pass):
+    """Compare with nengo for unit vectors, which give the matrix, and for any fraction of silent units."""
     kernel, shape, strides, padding, groups = convolution
     *size, _, filters = kernel.shape
     transform = nengo.Convolution(
@@ -140,7 +140,7 @@ def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
     )
     rng, units = np.random.default_rng(0), np.eye(math.prod(shape))
     spikes = rng.choice([0, 0.5, -1, 1], (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
-    with unittest.mock.patch.object(windows, "PASS", bytes_of_pass):
+    with unittest.mock.patch.object(gather_tables, "PASS_BYTES", bytes_of_pass):
         expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
     assert np.array_equal(seen, expected)
     matrix = convolution_matrix(*convolution)
@@ -152,12 +152,12 @@ def test_what_spikes_of_convolutions_add(convolution, silent, bytes_of_pass):
 def test_matrices(size_in, size_out, seed):
     rng = np.random.default_rng(seed)
     matrix = dyadic(rng, size_out, size_in)
-    for found in matrices_of(windows.of_matrix(matrix), size_in):
+    for found in matrices_of(convolution_maps.of_matrix(matrix), size_in):
         assert np.array_equal(found, matrix)
     full = rng.random((size_out, size_in)) < 0.3
-    # entries in any order, and more than one for some of them
+    # entries in any order, some of them repeated
     rows, columns = (np.concatenate([indices, indices[:3]])[::-1] for indices in np.nonzero(full))
-    table = tables.from_entries(rows, columns, matrix[rows, columns], size_in, size_out)
+    table = scatter_tables.from_entries(rows, columns, matrix[rows, columns], size_in, size_out)
     expected = np.zeros_like(matrix)
     np.add.at(expected, (rows, columns), matrix[rows, columns])
     assert np.array_equal(matrix_of(table, size_in), expected)
@@ -165,5 +165,5 @@ def test_matrices(size_in, size_out, seed):
 
 
 def test_identity():
-    assert np.array_equal(matrix_of(tables.identity(7), 7), np.eye(7))
-    assert tables.identity(7).selects
+    assert np.array_equal(matrix_of(scatter_tables.identity(7), 7), np.eye(7))
+    assert scatter_tables.identity(7).selects

@@ -1,4 +1,6 @@
-"""Sums of the weights that spikes bring: for one spike after another, or for one output after another."""
+"""Sums of the weights of events: for one event after another, or for one output after another."""
+
+import functools
 
 from llvmlite import ir
 from numba import types
@@ -9,7 +11,10 @@ from .vectors import F32, I16, I32, I64, LANES, at_place, load, masked_load, mas
 
 
 def _weights(builder, pointer, kind, mask):
-    """Sixteen weights, or those of a mask, as float32; stored as such or as the upper halves of theirs: bfloat16."""
+    """Load sixteen weights, or those in the lanes of a mask, as float32.
+
+    They are stored as float32, or as bfloat16: the upper halves of float32 numbers, as uint16.
+    """
     stored, align = (F32, 4) if kind.dtype == types.float32 else (I16, 2)
     if mask is None:
         loaded = load(builder, pointer, stored, align)
@@ -23,7 +28,7 @@ def _weights(builder, pointer, kind, mask):
 
 @intrinsic
 def weight_at(typingctx, weights, place):
-    """A single weight as float32."""
+    """Return a single weight as float32."""
     signature = types.float32(weights, types.int64)
 
     def generate(context, builder, signature, arguments):
@@ -38,7 +43,7 @@ def weight_at(typingctx, weights, place):
 
 @intrinsic
 def add_rows(typingctx, out, at, weights, length, begins, factors):
-    """Add ``factors[i] * weights[begins[i] + n]``, for all i, to ``out[at + n]``, for n below ``length``.
+    """Add ``factors[i] * weights[begins[i] + n]`` for all i to ``out[at + n]``, for n below ``length``.
 
     ``begins`` and ``factors`` are tuples.
     """
@@ -51,11 +56,11 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
         sources = [at_place(context, builder, kinds[2], weights, b) for b in cgutils.unpack_tuple(builder, begins)]
         spread = [splat(builder, x, F32) for x in cgutils.unpack_tuple(builder, factors)]
 
-        def added(n, mask=None):
+        def add(n, mask=None):
             place = builder.gep(target, [n])
             total = load(builder, place, F32, 4) if mask is None else masked_load(builder, place, F32, mask, 4)
             for source, factor in zip(sources, spread, strict=True):
-                # a product that is fused with the sum rounds once in the place of twice
+                # product and sum may be fused, which rounds once instead of twice
                 row = _weights(builder, builder.gep(source, [n]), kinds[2], mask)
                 product = builder.fmul(factor, row, flags=("contract",))
                 total = builder.fadd(total, product, flags=("contract",))
@@ -66,30 +71,44 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
 
         whole = builder.and_(length, ir.Constant(I64, -LANES))
         with cgutils.for_range_slice(builder, ir.Constant(I64, 0), whole, ir.Constant(I64, LANES)) as (n, _):
-            added(n)
+            add(n)
         left = builder.sub(length, whole)
         with builder.if_then(builder.icmp_signed(">", left, ir.Constant(I64, 0))):
-            added(whole, tail(builder, builder.trunc(left, I32)))
+            add(whole, tail(builder, builder.trunc(left, I32)))
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _gathering_of(n_vectors):
-    """The sums of one position of a convolution, for so many vectors of filters, as an intrinsic.
+def _event_pair(builder, units, values, first, last):
+    """Return unit and value of an event and of the next one; beyond the last event, the value is 0."""
+    second = builder.add(first, ir.Constant(I64, 1))
+    exists = builder.icmp_signed("<", second, last)
+    unit, next_unit = units(first), units(second)
+    value, next_value = (builder.load(values(event)) for event in (first, second))
+    next_value = builder.select(exists, next_value, ir.Constant(F32, 0.0))
+    return (unit, value), (builder.select(exists, next_unit, unit), next_value)
 
-    It writes to ``out`` from ``at`` on what is in ``begun`` from ``begun_at`` on, plus the weights of all spikes of a
-    window, times their values.  ``rows`` has, from ``begin`` to ``end``, the place and the weights of each row that the
-    window reads; ``span`` is (the first column, the one behind the last, the first one's tap, channels, how far the
-    weights of two channels are apart, how many filters there are).  ``starts`` says where the spikes of each place
-    begin in the list (index, value).
+
+def _gather_vectors(n_vectors):
+    """Return an intrinsic that computes one position of a convolution for up to ``n_vectors`` vectors of filters.
+
+    It writes the numbers of ``initial`` from ``initial_at`` on, plus the weights of all events in the window times
+    their values, to ``out`` from ``at`` on.  ``rows`` holds, from ``begin`` to ``end``, the place and the weights of
+    each row that the window reads.  ``span`` is (first column, one behind the last column, tap of the first column,
+    channels, distance between the weights of two channels, number of filters).  ``starts`` holds where the events of
+    each place begin in the list (units, values).  There are many parameters, because each is a plain value for LLVM.
+
+    The function is long, because it writes the innermost loops of convolutions as LLVM instructions.
     """
 
-    def gather(typingctx, out, at, begun, begun_at, weights, filter_at, index, value, starts, rows, begin, end, span):
+    def gather(
+        typingctx, out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span
+    ):
         signature = types.void(
             out,
             types.int64,
-            begun,
+            initial,
             types.int64,
             weights,
             types.int64,
@@ -103,10 +122,10 @@ def _gathering_of(n_vectors):
         )
 
         def generate(context, builder, signature, arguments):
-            out, at, begun, begun_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
+            out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
             kinds = signature.args
             target = at_place(context, builder, kinds[0], out, at)
-            before = at_place(context, builder, kinds[2], begun, begun_at)
+            before = at_place(context, builder, kinds[2], initial, initial_at)
             lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
             offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
             masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
@@ -115,7 +134,7 @@ def _gathering_of(n_vectors):
             sums = []
             for offset, mask in zip(offsets, masks, strict=True):
                 loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
-                sums.append([cgutils.alloca_once_value(builder, begin_with) for begin_with in (loaded, zeros)])
+                sums.append([cgutils.alloca_once_value(builder, first_total) for first_total in (loaded, zeros)])
 
             def number(array, kind, place):
                 return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
@@ -123,21 +142,15 @@ def _gathering_of(n_vectors):
             with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
                 place = number(rows, kinds[9], row)
                 lower, upper = (builder.add(place, column) for column in (lowest, highest))
-                spike, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
-                # where the weights of unit 0 would be, if its tap went on to there
+                first_event, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
+                # where the weights of unit 0 would be if taps continued to there
                 skipped = builder.mul(builder.sub(tap, lower), channels)
                 weight = number(rows, kinds[9], builder.add(row, ir.Constant(I64, 1)))
                 origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
-                with cgutils.for_range_slice(builder, spike, last, ir.Constant(I64, 2)) as (spike, _):
-                    other = builder.add(spike, ir.Constant(I64, 1))
-                    there = builder.icmp_signed("<", other, last)
-                    units = number(index, kinds[6], spike), number(index, kinds[6], other)
-                    units = units[0], builder.select(there, units[1], units[0])
-                    factors = [
-                        builder.load(at_place(context, builder, kinds[7], value, each)) for each in (spike, other)
-                    ]
-                    factors[1] = builder.select(there, factors[1], ir.Constant(F32, 0.0))
-                    for which, (unit, factor) in enumerate(zip(units, factors, strict=True)):
+                with cgutils.for_range_slice(builder, first_event, last, ir.Constant(I64, 2)) as (event, _):
+                    units = functools.partial(number, index, kinds[6])
+                    values = functools.partial(at_place, context, builder, kinds[7], value)
+                    for which, (unit, factor) in enumerate(_event_pair(builder, units, values, event, last)):
                         at_unit = builder.add(origin, builder.mul(unit, width))
                         row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
                         factor = splat(builder, factor, F32)
@@ -156,4 +169,4 @@ def _gathering_of(n_vectors):
     return intrinsic(gather)
 
 
-gather_1, gather_2, gather_4, gather_8 = map(_gathering_of, (1, 2, 4, 8))
+gather_1, gather_2, gather_4, gather_8 = map(_gather_vectors, (1, 2, 4, 8))

@@ -1,0 +1,42 @@
+"""Where the states of neurons and filters lie in the memory of an image."""
+
+import numpy as np
+
+from ..program import padded
+
+
+class StateLayout:
+    """Where the states of neurons and filters lie in the memory of an image, and their initial values.
+
+    Attributes
+    ----------
+    begins : dict
+        Where the states of each key begin.
+    initial : dict of ndarray of float32, (states, units)
+        Initial states of each key.
+    size : int
+        Number of entries of an image's memory.
+    item_numbers : list of (int, int)
+        Begin and length of states that hold the number of the image in its minibatch.
+    """
+
+    def __init__(self):
+        self.begins, self.initial, self.size, self.item_numbers = {}, {}, 0, []
+
+    def allocate(self, key, states):
+        """Return where the states of a key begin; make room for ``states``, (states, units), at the first call."""
+        if key not in self.begins:
+            self.begins[key], self.initial[key] = self.size, states
+            self.size += len(states) * padded(states.shape[1])
+        return self.begins[key]
+
+    def initial_memory(self, first_item=0):
+        """Return the initial states of an image, float32 (numbers,), for a run whose first image has this number."""
+        memory = np.zeros(padded(max(self.size, 1)), np.float32)
+        for key, states in self.initial.items():
+            for k, state in enumerate(states):
+                begin = self.begins[key] + k * padded(len(state))
+                memory[begin : begin + len(state)] = state
+        for begin, size in self.item_numbers:
+            memory[begin : begin + size] += first_item
+        return memory

@@ -1,0 +1,80 @@
+"""Appending events to a list, sixteen units at a time, by LLVM's compressing stores.
+
+There are no branches, which a processor could not predict.  Entries behind the end of a list may be overwritten.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .vectors import F32, I8, I16, I32, I64, LANES, SUFFIXES, at_place, load, splat, store, vector
+
+
+def _units(builder, first):
+    """Return the vector first, first + 1, ..."""
+    unit = builder.trunc(first, I32)
+    return builder.add(splat(builder, unit, I32), ir.Constant(vector(I32), list(range(LANES))))
+
+
+def _compress(builder, values, kind, pointer, mask):
+    """Store the values in the lanes of the mask, one after another."""
+    target = pointer.type
+    name = f"llvm.masked.compressstore.v{LANES}{SUFFIXES[kind]}"
+    function = builder.module.declare_intrinsic(
+        name, fnty=ir.FunctionType(ir.VoidType(), [vector(kind), target, vector(ir.IntType(1))])
+    )
+    builder.call(function, [values, pointer, mask])
+
+
+def _lanes_in(builder, mask):
+    """Return the number of lanes in a mask."""
+    return builder.zext(builder.ctpop(builder.bitcast(mask, I16)), I64)
+
+
+def append(builder, mask, first, height, index, value):
+    """Write the units ``first + n`` of the lanes n of a mask to a list, all with the same value; return their number.
+
+    Always writes sixteen entries of ``value``.
+    """
+    _compress(builder, _units(builder, first), I32, index, mask)
+    store(builder, splat(builder, height, F32), value)
+    return _lanes_in(builder, mask)
+
+
+@intrinsic
+def append_flagged(typingctx, flags, at, first, height, index, value, place):
+    """Append units ``first + n`` for which ``flags[at + n]``, n below 16, with the value ``height``.
+
+    Returns their number.  Always writes sixteen entries of ``value``.
+    """
+    signature = types.int64(flags, types.int64, types.int64, types.float32, index, value, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        flags, at, first, height, index, value, place = arguments
+        kinds = signature.args
+        loaded = load(builder, at_place(context, builder, kinds[0], flags, at), I8, 1)
+        mask = builder.icmp_unsigned("!=", loaded, ir.Constant(vector(I8), [0] * LANES))
+        targets = [at_place(context, builder, kinds[4 + k], array, place) for k, array in enumerate((index, value))]
+        return append(builder, mask, first, height, *targets)
+
+    return signature, generate
+
+
+@intrinsic
+def append_nonzero(typingctx, values, at, first, index, value, place):
+    """Append units ``first + n`` for which ``values[at + n]``, n below 16, is not zero, with this value.
+
+    Returns their number.
+    """
+    signature = types.int64(values, types.int64, types.int64, index, value, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        values, at, first, index, value, place = arguments
+        kinds = signature.args
+        loaded = load(builder, at_place(context, builder, kinds[0], values, at), F32, 4)
+        mask = builder.fcmp_unordered("!=", loaded, ir.Constant(vector(F32), [0.0] * LANES))
+        _compress(builder, _units(builder, first), I32, at_place(context, builder, kinds[3], index, place), mask)
+        _compress(builder, loaded, F32, at_place(context, builder, kinds[4], value, place), mask)
+        return _lanes_in(builder, mask)
+
+    return signature, generate

@@ -1,0 +1,166 @@
+"""Arguments of the operations: named tuples of arrays, and the decorator that compiles an operation.
+
+Every operation is a function ``operation(op, turn, program, run, counters, work)``:
+
+- ``op`` is its row of the program's operations, see :data:`nengo_snnconv.simulator.program.OPERATION`;
+- ``turn`` says which image and which steps it computes;
+- the other four hold the arrays that all operations share.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from ..program import Program, aligned_zeros
+from .vectors import LANES
+
+# neurons that are stepped through time together, so that their state stays in the first-level cache
+BLOCK = 512
+
+# compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation
+OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+compiled = numba.njit(no_cpython_wrapper=True, **OPTIONS)
+# for small functions inside loops
+inlined = numba.njit(no_cpython_wrapper=True, forceinline=True, **OPTIONS)
+
+
+@inlined
+def copy_numbers(source, begin, target, target_begin, size):
+    """Copy a part of an array; assigning slices would compile a message about their shapes, which takes seconds."""
+    x, out = source[begin : begin + size], target[target_begin : target_begin + size]
+    for n in range(size):
+        out[n] = x[n]
+
+
+class ProgramArrays(NamedTuple):
+    """Arrays of a :class:`~nengo_snnconv.simulator.program.Program`, which describes them."""
+
+    operations: np.ndarray
+    events: np.ndarray
+    scatter_tables: np.ndarray
+    gather_tables: np.ndarray
+    integers: np.ndarray
+    runs: np.ndarray
+    weights: np.ndarray
+    constants: np.ndarray
+
+
+class Run(NamedTuple):
+    """One run of a minibatch.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of steps of the run.
+    chunk : int
+        Number of steps that an operation computes before the next operation has its turn.
+    steps_before : int
+        Number of steps since the reset before this run.
+    data : ndarray of float32, (numbers,)
+        Data of all nodes that are fed, one node after another.
+    inputs : ndarray of int64, (fed nodes, 3)
+        For each node: where its data begin, and the strides from image to image and from step to step.
+    state : ndarray of float32, (images, numbers)
+        States of neurons and filters; updated.
+    results : ndarray of float32, (images, numbers)
+        Filled with the samples of all probes.
+    sample_rows : ndarray of int64, (probes, n_steps)
+        Row of the results for each step that a probe samples, -1 for the other steps.
+    """
+
+    n_steps: int
+    chunk: int
+    steps_before: int
+    data: np.ndarray
+    inputs: np.ndarray
+    state: np.ndarray
+    results: np.ndarray
+    sample_rows: np.ndarray
+
+
+class Counters(NamedTuple):
+    """Numbers of events, to which operations add.
+
+    Attributes
+    ----------
+    per_unit : ndarray of float64, (units of all counted layers,)
+    per_step : ndarray of float64, (counted layers, n_steps)
+    """
+
+    per_unit: np.ndarray
+    per_step: np.ndarray
+
+
+class Workspace(NamedTuple):
+    """Memory of one thread.
+
+    Attributes
+    ----------
+    arena : ndarray of float32
+        Dense signals.
+    units, values : ndarray of int32, of float32
+        The unit and the value of each event.
+    counts : ndarray of int64, (event lists, chunk)
+        Number of events of each list in each step.
+    flags : ndarray of uint8, (BLOCK,)
+        Which neurons of a block spike.
+    outputs : ndarray of float32
+        Outputs of neurons that may spike several times in a step; also temporary states.
+    touched : ndarray of int32
+        Pooling windows that change in a step.
+    starts : ndarray of int32
+        For each step and each place of a convolution's input: where its events begin.
+    """
+
+    arena: np.ndarray
+    units: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+    flags: np.ndarray
+    outputs: np.ndarray
+    touched: np.ndarray
+    starts: np.ndarray
+
+
+class Turn(NamedTuple):
+    """The image and the steps that an operation computes before the next operation has its turn.
+
+    Attributes
+    ----------
+    image : int
+        Row of the image in ``Run.state`` and ``Run.results``.
+    state : ndarray of float32, (numbers,)
+        States of this image.
+    start : int
+        First step of the chunk, counted from the beginning of the run.
+    length : int
+        Number of steps of the chunk.
+    begin, end : int
+        Steps of the chunk in which the operation is active.
+    """
+
+    image: int
+    state: np.ndarray
+    start: int
+    length: int
+    begin: int
+    end: int
+
+
+def new_workspace(program: Program, chunk: int) -> Workspace:
+    """Return the memory in which a thread runs a program, ``chunk`` steps at a time."""
+    # three rows of a block for the late resets of neuron_loops, and a vector that ends behind each
+    widest = max(3 * BLOCK, int(program.operations["size"].max(initial=0))) + 3 * LANES
+    return Workspace(
+        arena=aligned_zeros(program.arena_size + 1),
+        units=np.empty(program.event_arena_size + 1, np.int32),
+        values=np.empty(program.event_arena_size + 1, np.float32),
+        counts=np.zeros((len(program.events), chunk), np.int64),
+        flags=np.zeros(BLOCK, np.uint8),
+        outputs=np.zeros(widest, np.float32),
+        touched=np.zeros(widest, np.int32),
+        starts=np.zeros(chunk * (int(program.gather_tables["places"].max(initial=0)) + 1), np.int32),
+    )

@@ -1,0 +1,180 @@
+"""Operations of connections: the weighted sums of events, as dense signals.
+
+``scatter`` goes through the events and adds the weights of each to the units that it reaches.  ``gather`` goes through
+the outputs of a convolution and adds up the events that each reads.
+"""
+
+import numpy as np
+
+from .arguments import compiled
+from .event_operations import events_of
+from .vectors import LANES
+from .weight_sums import add_rows, gather_1, gather_2, gather_4, gather_8, weight_at
+
+# convolutions take several passes if on average at least one unit in 16 has an event
+PASSES_FROM = 16
+
+
+@compiled
+def scatter(op, turn, program, run, counters, work):
+    """Add the weights of each event to the units that it reaches; first write constants if ``op.parameter``."""
+    table = program.scatter_tables[op.table]
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        target = op.target + t * op.target_stride
+        if op.parameter:
+            for n in range(op.size):
+                work.arena[target + n] = program.constants[op.constant + n]
+        if table.single:
+            _scatter_single(table, begin, end, target, program, work)
+        else:
+            _scatter_runs(table, begin, end, target, program, work)
+
+
+@compiled
+def _scatter_runs(table, begin, end, at, program, work):
+    """Add the runs of weights of the events ``begin`` to ``end`` to the units from ``at`` on.
+
+    Events of one place that follow one another reach the same units, so up to four of them are added together.
+    """
+    channels, stride, group, shift = table.channels, table.stride, table.group, table.shift
+    base, weights, index, value, target = table.weights, program.weights, work.units, work.values, work.arena
+    first, runs = program.integers[table.first :], program.runs[table.runs :]
+    while begin < end:
+        unit = np.int64(index[begin])
+        place = np.int64(np.uint32(unit) // np.uint32(channels))
+        origin = place * channels
+        one = base + (unit - origin) * stride
+        x = value[begin]
+        together = 1
+        if shift == 0:
+            while together < 4 and begin + together < end and 0 <= index[begin + together] - origin < channels:
+                together += 1
+        if together == 4:
+            two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
+            three, z = base + (index[begin + 2] - origin) * stride, value[begin + 2]
+            four, w = base + (index[begin + 3] - origin) * stride, value[begin + 3]
+            for run in range(first[place], first[place + 1]):
+                by = np.int64(runs[run, 1])
+                begins = (one + by, two + by, three + by, four + by)
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z, w))
+            begin += 4
+        elif together == 3:
+            two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
+            three, z = base + (index[begin + 2] - origin) * stride, value[begin + 2]
+            for run in range(first[place], first[place + 1]):
+                by = np.int64(runs[run, 1])
+                begins = (one + by, two + by, three + by)
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y, z))
+            begin += 3
+        elif together == 2:
+            two, y = base + (index[begin + 1] - origin) * stride, value[begin + 1]
+            for run in range(first[place], first[place + 1]):
+                by = np.int64(runs[run, 1])
+                begins = (one + by, two + by)
+                add_rows(target, at + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x, y))
+            begin += 2
+        else:
+            shifted = at + (unit - origin) // group * shift
+            for run in range(first[place], first[place + 1]):
+                begins = (one + np.int64(runs[run, 1]),)
+                add_rows(target, shifted + runs[run, 0], weights, np.int64(runs[run, 2]), begins, (x,))
+            begin += 1
+
+
+@compiled
+def _scatter_single(table, begin, end, at, program, work):
+    """Add the weights of events to the units from ``at`` on, for a table whose runs are single weights.
+
+    Unsigned numbers take less than half the time: Numba need not test whether they count from the end of an array.
+    """
+    at, base = np.uint64(at), np.uint64(table.weights)
+    first, targets = program.integers[table.first :], program.integers[table.targets :]
+    weights, index, value, target = program.weights, work.units, work.values, work.arena
+    for k in range(begin, end):
+        unit, x = np.uint64(index[k]), value[k]
+        for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
+            target[at + np.uint64(targets[run])] += x * weight_at(weights, np.int64(base + run))
+
+
+@compiled
+def gather(op, turn, program, run, counters, work):
+    """Compute a convolution of events; start from constants if ``op.parameter``, else add to the target."""
+    table = program.gather_tables[op.table]
+    n_starts, n_events = table.places + 1, 0
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        starts = work.starts[t * n_starts : (t + 1) * n_starts]
+        _find_starts(work.units, begin, end, table.channels, table.places, starts)
+        n_events += end - begin
+    # with many events, the weights of a pass should stay in the first-level cache while all steps go through it
+    first_pass, last_pass = 0, 0
+    if n_events * PASSES_FROM > (turn.end - turn.begin) * table.places * table.channels:
+        first_pass, last_pass = 1, table.passes
+    for number in range(first_pass, last_pass + 1):
+        rows = table.first + number * (table.n_rows + 1)
+        for t in range(turn.begin, turn.end):
+            starts, target = work.starts[t * n_starts : (t + 1) * n_starts], op.target + t * op.target_stride
+            if op.parameter and number <= 1:
+                _gather_step(table, rows, starts, program.constants, op.constant, target, program, work)
+            else:
+                _gather_step(table, rows, starts, work.arena, target, target, program, work)
+
+
+@compiled
+def _find_starts(index, begin, end, channels, places, starts):
+    """Write where the events of each place begin in a list in the order of units, and where the last ones end."""
+    for place in range(places + 1):
+        starts[place] = 0
+    for k in range(begin, end):
+        starts[np.uint64(np.uint32(index[k]) // np.uint32(channels)) + np.uint64(1)] += 1
+    total = np.int32(begin)
+    for place in range(places + 1):
+        total += starts[place]
+        starts[place] = total
+
+
+@compiled
+def _gather_step(table, first, starts, before, before_at, at, program, work):
+    """Compute one pass of a convolution in one step, from ``starts`` of :func:`_find_starts`.
+
+    The sums are added to ``before``, and those of up to 128 filters stay in registers.  ``first`` is where the rows of
+    the pass begin.
+    """
+    index, value, target, numbers, weights = work.units, work.values, work.arena, program.integers, program.weights
+    filters, channels = table.filters, table.channels
+    width = -(-filters // LANES) * LANES
+    columns_end = table.columns + 3 * (table.n_columns - 1) + 1
+    lowest, highest = numbers[table.columns], numbers[columns_end]
+    for row in range(table.n_rows):
+        one = table.rows + 2 * np.int64(numbers[first + row])
+        two = table.rows + 2 * np.int64(numbers[first + row + 1])
+        n_events = 0
+        for k in range(one, two, 2):
+            n_events += starts[numbers[k] + highest] - starts[numbers[k] + lowest]
+        if n_events == 0:
+            for n in range(table.n_columns * filters):
+                target[at + n] = before[before_at + n]
+            at += table.n_columns * filters
+            before_at += table.n_columns * filters
+            continue
+        for column in range(table.columns, columns_end, 3):
+            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            done = 0
+            while done < width:
+                rest = (*span, channels, width, filters - done)
+                to, origin, weight = at + done, before_at + done, table.weights + done
+                if width - done >= 128:
+                    gather_8(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 128
+                elif width - done >= 64:
+                    gather_4(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 64
+                elif width - done >= 32:
+                    gather_2(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 32
+                else:
+                    gather_1(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 16
+            at += filters
+            before_at += filters

@@ -1,0 +1,107 @@
+"""Operations on events: lists of the units whose value is not zero, and of these values, one list a step."""
+
+import numpy as np
+
+from .appending import append_flagged, append_nonzero
+from .arguments import compiled, inlined
+from .vectors import LANES
+
+
+@inlined
+def events_of(program, work, number, t):
+    """Return the begin and the end of an event list in a step of the chunk."""
+    events = program.events[number]
+    begin = events.begin + t * events.stride
+    return begin, begin + work.counts[number, t if events.stride else 0]
+
+
+@inlined
+def begin_of(program, number, t):
+    """Return where an event list begins in a step of the chunk."""
+    events = program.events[number]
+    return events.begin + t * events.stride
+
+
+@inlined
+def set_count(program, work, number, t, count):
+    """Set the number of events in a step of the chunk; constant signals have a single list."""
+    work.counts[number, t if program.events[number].stride else 0] = count
+
+
+@compiled
+def append_values(values, size, first, work, end):
+    """Append the units, numbered from ``first``, whose value is not zero, to a list; return where it ends then."""
+    whole = size - size % LANES
+    for n in range(0, whole, LANES):
+        end += append_nonzero(values, n, first + n, work.units, work.values, end)
+    for n in range(whole, size):
+        if values[n] != 0:
+            work.units[end] = first + n
+            work.values[end] = values[n]
+            end += 1
+    return end
+
+
+@compiled
+def append_spikes(flags, size, first, height, work, end):
+    """Append the units, numbered from ``first``, that are flagged, to a list; return where it ends then."""
+    whole = size - size % LANES
+    for n in range(0, whole, LANES):
+        end += append_flagged(flags, n, first + n, height, work.units, work.values, end)
+    for n in range(whole, size):
+        if flags[n]:
+            work.units[end] = first + n
+            work.values[end] = height
+            end += 1
+    return end
+
+
+@compiled
+def compact(op, turn, program, run, counters, work):
+    """Make events of a dense signal."""
+    for t in range(turn.begin, turn.end):
+        source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
+        end = append_values(work.arena[source : source + op.size], op.size, 0, work, begin)
+        set_count(program, work, op.events_out, t, end - begin)
+
+
+@compiled
+def expand(op, turn, program, run, counters, work):
+    """Make a dense signal of events."""
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        target = op.target + t * op.target_stride
+        work.arena[target : target + op.size] = 0
+        for k in range(begin, end):
+            work.arena[target + work.units[k]] += work.values[k]
+
+
+@compiled
+def remap(op, turn, program, run, counters, work):
+    """Append the events of a list to another one, with the units to which a table that only selects sends them."""
+    table = program.scatter_tables[op.table]
+    first, runs = program.integers[table.first :], program.runs[table.runs :]
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        target, target_end = events_of(program, work, op.events_out, t)
+        if op.parameter == 0:  # the first list that is appended
+            target_end = target
+        for k in range(begin, end):
+            unit = work.units[k]
+            for number in range(first[unit], first[unit + 1]):
+                work.units[target_end] = runs[number, 0]
+                work.values[target_end] = work.values[k]
+                target_end += 1
+        set_count(program, work, op.events_out, t, target_end - target)
+
+
+@compiled
+def count(op, turn, program, run, counters, work):
+    """Count events: their magnitude times a constant, or each as one where the constant is 0."""
+    weight = program.constants[op.constant]
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        for k in range(begin, end):
+            number = np.rint(abs(work.values[k]) * weight) if weight > 0 else np.float32(1)
+            counters.per_unit[op.target + work.units[k]] += number
+            counters.per_step[op.parameter, turn.start + t] += number

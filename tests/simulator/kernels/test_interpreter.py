@@ -1,0 +1,39 @@
+"""The interpreter of the fast simulator, and the table of its operations."""
+
+import ast
+import inspect
+import pathlib
+
+import pytest
+
+from nengo_snnconv.simulator import kernels
+from nengo_snnconv.simulator.compile import compiler, neuron_kinds, signal_operations
+from nengo_snnconv.simulator.kernels.operations import OPERATIONS
+
+MODULES = sorted(pathlib.Path(kernels.__file__).parent.glob("*.py"))
+ARGUMENTS = ["op", "turn", "program", "run", "counters", "work"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_have_the_same_arguments(name):
+    assert list(inspect.signature(OPERATIONS[name].py_func).parameters) == ARGUMENTS
+
+
+def test_the_compiler_uses_every_operation():
+    names = {
+        node.value
+        for module in (compiler, neuron_kinds, signal_operations)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert set(OPERATIONS) <= names
+
+
+def test_compiled_code_comes_from_modules_that_the_checksum_covers():
+    """Machine code is kept on disk until the checksum changes."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level > 1:
+                # none of these is called by compiled code
+                assert node.module in ("program", "_util.numba_cache"), path.name
+                assert {alias.name for alias in node.names} <= {"Program", "aligned_zeros", "kept_njit"}, path.name
