@@ -23,11 +23,11 @@ def test_frames_have_the_colours_of_their_polarity():
     frames[0, 1, 2, 0] = 2  # OFF
     frames[1, 3, 4, 1] = 2  # ON
     frames[2, 0, 0] = 2  # both
-    frames[2, 1, 1, 0] = 1  # half of the full colour
+    frames[2, 1, 1, 0] = 1  # half of the full color
     axes = plots.plot_event_frames(frames, max_count=2)
     shown = [ax.images[0].get_array() for ax in axes]
     assert [ax.get_title() for ax in axes] == ["frame 1: 2 events", "frame 2: 2 events", "frame 3: 5 events"]
-    off, on = (np.array(matplotlib.colors.to_rgb(colour)) for colour in (plots.OFF, plots.ON))
+    off, on = (np.array(matplotlib.colors.to_rgb(color)) for color in (plots.OFF, plots.ON))
     np.testing.assert_allclose(shown[0][1, 2], off)
     np.testing.assert_allclose(shown[1][3, 4], on)
     np.testing.assert_allclose(shown[2][0, 0], off * on)
@@ -75,8 +75,8 @@ def test_statistics_are_those_of_the_recordings(recordings):
     np.testing.assert_allclose(ends, np.array(found.part_ends_us) / 1000)
     assert [text.get_text() for text in axes["counts"].get_legend().get_texts()][1].startswith("few: ")
     assert len(axes["density"]) == 6
-    full = max(plots._full_colour(statistics.density) for statistics in (event_statistics(recordings), found))
-    np.testing.assert_allclose(axes["density"][3].images[0].get_array(), plots.event_colours(found.density[0], full))
+    full = max(plots._full_color_count(statistics.density) for statistics in (event_statistics(recordings), found))
+    np.testing.assert_allclose(axes["density"][3].images[0].get_array(), plots.event_colors(found.density[0], full))
 
 
 def test_figures_can_be_saved(recordings, tmp_path):

@@ -13,8 +13,8 @@ from PIL import Image
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.plots.feature_maps import maps_of, mosaic
 from nengo_snnconv.plots.figures import CLASSES
-from nengo_snnconv.plots.panels import maps_of, mosaic
 
 N_STEPS = 12
 

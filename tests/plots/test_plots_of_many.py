@@ -17,9 +17,9 @@ from nengo_snnconv.gui.views import MOST_BARS, scores_svg
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.model.pictures import picture_axes
 from nengo_snnconv.plots.diagnosis import MOST_LAYERS, layers_to_draw
-from nengo_snnconv.plots.evaluation import _together
+from nengo_snnconv.plots.evaluation import _block_maxima
+from nengo_snnconv.plots.feature_maps import maps_of
 from nengo_snnconv.plots.figures import evenly, short
-from nengo_snnconv.plots.panels import maps_of
 from nengo_snnconv.report.pictures import figures_of
 from nengo_snnconv.training import random_affine
 
@@ -81,11 +81,11 @@ class TestSizes:
     def test_no_mistake_is_lost_among_many_classes(self):
         shares = np.zeros((1003, 1003))
         shares[17, 1002] = shares[500, 3] = 0.25
-        squares, together = _together(shares, 250)
-        assert together == 5 and squares.shape == (201, 201)
+        squares, block = _block_maxima(shares, 250)
+        assert block == 5 and squares.shape == (201, 201)
         assert np.argwhere(squares).tolist() == [[3, 200], [100, 0]]
-        squares, together = _together(shares[:250, :250], 250)
-        assert together == 1 and np.array_equal(squares, shares[:250, :250])
+        squares, block = _block_maxima(shares[:250, :250], 250)
+        assert block == 1 and np.array_equal(squares, shares[:250, :250])
 
     @pytest.mark.parametrize("layers", [1, 24, 25, 1000])
     def test_spike_counts(self, layers):

@@ -14,7 +14,7 @@ from nengo_snnconv.analysis.threshold_errors import ThresholdErrors
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.ttfs import stages
 from nengo_snnconv.plots.figures import BLUE, ORANGE
-from nengo_snnconv.plots.panels import winners_of
+from nengo_snnconv.plots.score_panels import winners_of
 
 T = 8
 
