@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import LogFormatter
 
 from .._util.validation import check_has
-from .figures import Axes, Figure, check_axes, ink, legend_name, series_style
+from .figures import AxesSequence, Figure, check_axes, ink, legend_name, series_style, use_integer_ticks
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
 
-def plot_comparison(comparison: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw loss and accuracy of each network over the epochs.
 
     Parameters
@@ -57,7 +56,7 @@ def plot_comparison(comparison: Any, axes: Sequence[Axes] | None = None) -> Sequ
     _scale_by_error_rate(axes[2], 100 / max(each.n_test for each in comparison.trained.values()))
     for ax in axes:
         ax.set_xlabel("epoch")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        use_integer_ticks(ax.xaxis)
         ax.grid(alpha=0.3)
     axes[2].plot([], [], "--", color=ink(), lw=1.2, label="training")
     axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5))

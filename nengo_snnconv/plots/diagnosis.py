@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Axes, Figure, bounded, check_axes, ink, label_rows, short
+from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, ink, label_rows, short
 
 RED = "#c53030"
 # colors of Okabe & Ito (2008), distinct for all kinds of color vision
@@ -26,22 +25,22 @@ COLUMNS = 5
 MOST_LAYERS, NUMBERED = 20, 40
 
 
-def plot_diagnosis(diagnosis: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw the accuracy lost in each layer, the causes of its error, and activations against firing rates.
 
     Parameters
     ----------
     diagnosis : Diagnosis
     axes : sequence of matplotlib axes, optional
-        Axes for accuracy, for causes, and for each of ``layers_to_draw(diagnosis)``: all layers of neurons, or the 20 with
-        the largest errors if there are more.
+        Axes for accuracy, for causes, and for each of ``layers_to_draw(diagnosis)``: all layers of neurons, or the 20
+        with the largest errors if there are more.
 
     Returns
     -------
     array of matplotlib axes
-        The first one shows the accuracy of a network that runs with spikes up to a layer, and as an ANN after it.  In the
-        panels of layers, a dot is one neuron and one image; the band is the quantization error expected in theory, the
-        dotted line the largest output of the neurons.
+        The first one shows the accuracy of a network that runs with spikes up to a layer, and as an ANN after it.  In
+        the panels of layers, a dot is one neuron and one image; the band is the quantization error expected in theory,
+        the dotted line the largest output of the neurons.
     """
     check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
     layers = list(diagnosis.layers.values())

@@ -15,6 +15,7 @@ from .figures import (
     GREY,
     ORANGE,
     Axes,
+    AxesSequence,
     Figure,
     bounded,
     check_axes,
@@ -24,6 +25,7 @@ from .figures import (
     series_style,
     short,
     single_axes,
+    use_integer_ticks,
 )
 
 # largest number of rows of a confusion matrix; more classes share squares
@@ -58,7 +60,7 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     ax.set(xlabel=step, ylabel="accuracy (%)", ylim=(0, 102))
     ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26)  # the legend is below it
     ax.grid(alpha=0.3)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    use_integer_ticks(ax.xaxis)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
@@ -68,7 +70,7 @@ def item_of(evaluation):
     return "recording" if evaluation.moving else "image"
 
 
-def plot_accuracies(evaluations: dict[str, Any], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = None) -> AxesSequence:
     """Draw the accuracy of several networks after each step, and their loss compared with their ANNs.
 
     Parameters
@@ -126,11 +128,13 @@ def plot_accuracies(evaluations: dict[str, Any], axes: Sequence[Axes] | None = N
     axes[1].set(ylabel="loss (percentage points, log scale)", title="Accuracy below the ANN")
     for ax in axes:
         ax.set_xlabel("time step")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        use_integer_ticks(ax.xaxis)
         ax.grid(alpha=0.3)
     if below:
-        handles, labels = (each[: NAMED + 1] for each in axes[0].get_legend_handles_labels())
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(
+            handles[: NAMED + 1], labels[: NAMED + 1], loc="outside lower center", ncols=3, fontsize=7
+        )
     else:
         axes[0].legend(loc="lower right")
     return axes
@@ -201,7 +205,7 @@ def _block_maxima(shares, most):
     return blocks.max(axis=(1, 3)), length
 
 
-def plot_spike_counts(evaluation: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw the spikes per neuron and the share of silent neurons of each layer.
 
     Parameters

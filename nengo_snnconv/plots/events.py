@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -14,9 +13,11 @@ from .._util.validation import as_float32, check_counts, check_positive
 from ..errors import SettingsError
 from ..events.event import check_fields, checked_sensor
 from ..events.statistics import event_statistics
-from .figures import BLUE, GREY, ORANGE, Axes, Figure, bounded, check_axes, evenly, legend_name, short
+from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, evenly, legend_name, short
 
 if TYPE_CHECKING:
+    from mpl_toolkits.mplot3d import Axes3D
+
     from ..events import Recordings
 
 OFF, ON = BLUE, ORANGE
@@ -25,8 +26,8 @@ MOST_FRAMES = 64
 
 
 def plot_event_frames(
-    frames: np.ndarray, max_count: float | None = None, columns: int = 8, axes: Sequence[Axes] | None = None
-) -> Sequence[Axes]:
+    frames: np.ndarray, max_count: float | None = None, columns: int = 8, axes: AxesSequence | None = None
+) -> AxesSequence:
     """Draw the frames of one recording: OFF events in blue, ON events in orange, both in dark brown.
 
     Parameters
@@ -102,7 +103,7 @@ def _add_polarity_legend(figure, n_polarities):
         figure.legend(handles, ["OFF", "ON"], loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
-def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Axes | None = None) -> Axes:
+def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Axes3D | None = None) -> Axes3D:
     """Draw the events of one recording as points in time and the two axes of the sensor.
 
     Parameters
@@ -125,7 +126,7 @@ def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Ax
     check_fields(events)
     height, width = checked_sensor(sensor)
     if axes is None:
-        axes = Figure(figsize=(9, 4.2)).add_axes((-0.05, -0.04, 1.03, 1.04), projection="3d")
+        axes = _new_3d_axes()
     if getattr(axes, "name", None) != "3d":
         raise SettingsError('axes must be three-dimensional: figure.add_subplot(projection="3d")', argument="axes")
     for polarity, color, label in ((False, OFF, "OFF"), (True, ON, "ON")):
@@ -146,6 +147,10 @@ def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Ax
     return axes
 
 
+def _new_3d_axes():
+    return Figure(figsize=(9, 4.2)).add_axes((-0.05, -0.04, 1.03, 1.04), projection="3d")
+
+
 def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any] | None = None) -> dict[str, Any]:
     """Draw statistics of several sets of recordings for comparison.
 
@@ -154,9 +159,9 @@ def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any
     recordings : dict of str to Recordings
         Sets by name, for the legend: ``{"real": recordings, "simulated": others}``.
     axes : dict of str to matplotlib axes, optional
-        "counts": histogram of the number of events in a recording; "parts": events of each saccade and polarity; "rate":
-        events in each millisecond, with the ends of saccades; "density": a list with one for each saccade of each set, for
-        its mean picture.
+        "counts": histogram of the number of events in a recording; "parts": events of each saccade and polarity;
+        "rate": events in each millisecond, with the ends of saccades; "density": a list with one for each saccade of
+        each set, for its mean picture.
 
     Returns
     -------

@@ -1,14 +1,19 @@
 """Common parts of all plots: figures for notebooks, colors, labels, checks of axes, and drawing of one image."""
 
 import io
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import matplotlib.figure
 import numpy as np
-from matplotlib.axes import Axes  # noqa: F401, for annotations
+from matplotlib.axes import Axes
 
 from .._util.printable import printable
 from .._util.validation import shown
 from ..errors import SettingsError
+
+# several axes, as the functions take and return them
+AxesSequence: TypeAlias = Sequence[Axes] | np.ndarray
 
 EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
 RECORDING = "a Recording: make one with record(network, x)"
@@ -94,6 +99,11 @@ def label_rows(ax, names, most=40, axis="y"):
 def evenly(numbers, n):
     """Return at most ``n`` of the ``numbers``, evenly spaced, including the first and the last."""
     return np.asarray(numbers)[np.linspace(0, len(numbers) - 1, min(n, len(numbers))).astype(int)]
+
+
+def use_integer_ticks(axis):
+    """Let an axis have ticks at integers only."""
+    axis.get_major_locator().set_params(integer=True)
 
 
 def dots(n, marker="o"):

@@ -20,7 +20,19 @@ from .._util.validation import (
 )
 from ..errors import SettingsError
 from .events import event_colors
-from .figures import BLUE, GREY, ORANGE, RECORDING, Axes, Figure, check_axes, draw_input, draw_picture, evenly, short
+from .figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RECORDING,
+    AxesSequence,
+    Figure,
+    check_axes,
+    draw_input,
+    draw_picture,
+    evenly,
+    short,
+)
 from .life import picture_of
 
 # largest number of class names beside a raster, and beside curves
@@ -35,13 +47,13 @@ def plot_image_response(
     true_class: int | None = None,
     class_names: Sequence[str] | None = None,
     max_neurons: int = 100,
-    axes: Sequence[Axes] | None = None,
-) -> Sequence[Axes]:
+    axes: AxesSequence | None = None,
+) -> AxesSequence:
     """Draw the response of a network to one image: the image, its spikes layer by layer, and the class scores.
 
-    If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time is
-    in steps.  Output neurons, whose spikes are the class scores, are all drawn, the one of the true class in orange.  The
-    highest class score is blue, and the score of the true class orange if it is another one.
+    If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time
+    is in steps.  Output neurons, whose spikes are the class scores, are all drawn, the one of the true class in
+    orange.  The highest class score is blue, and the score of the true class orange if it is another one.
 
     Parameters
     ----------
@@ -56,8 +68,8 @@ def plot_image_response(
     max_neurons : int
         Largest number of neurons of a layer that are drawn, evenly spaced among those that spiked.
     axes : sequence of matplotlib axes, optional
-        Two more than there are layers in ``recording.spikes``; with fewer axes, evenly spaced layers are drawn.  By default
-        all layers, or 22 if there are more.
+        Two more than there are layers in ``recording.spikes``; with fewer axes, evenly spaced layers are drawn.  By
+        default all layers, or 22 if there are more.
 
     Returns
     -------
@@ -215,15 +227,15 @@ def _square_axes(n, columns=6):
 def plot_input_spikes(
     x: np.ndarray,
     spikes: np.ndarray,
-    steps: Sequence[int] | None = None,
+    steps: Sequence[int] | np.ndarray | None = None,
     threshold: float = 1.0,
-    axes: Sequence[Axes] | None = None,
+    axes: AxesSequence | None = None,
     data_format: str = "channels_last",
-) -> Sequence[Axes]:
+) -> AxesSequence:
     """Draw an image, its Poisson spikes in single steps, and their running mean, which approaches the image.
 
-    This is the picture of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All panels have the
-    same gray or color scale.
+    This is the picture of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All panels have
+    the same gray or color scale.
 
     Parameters
     ----------

@@ -111,8 +111,8 @@ def draw_values(ax, image, emitted):
 def _draw_so_far(ax, image, so_far):
     """Draw the picture that ``so_far(step)`` returns, on the scale of the image."""
     replace = draw_input(ax, image)
-    first, *others = [*ax.images, *ax.lines]
-    return [Moving(first, lambda step: replace(so_far(step))), *map(Moving, others)]
+    artists = [*ax.images, *ax.lines]
+    return [Moving(artists[0], lambda step: replace(so_far(step))), *map(Moving, artists[1:])]
 
 
 def draw_time(ax, n_steps):

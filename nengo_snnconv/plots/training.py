@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..errors import SettingsError
-from .figures import BLUE, ORANGE, Axes, Figure, check_axes, dots
+from .figures import BLUE, ORANGE, AxesSequence, Figure, check_axes, dots, use_integer_ticks
 
 
-def plot_history(history: dict[str, list], axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> AxesSequence:
     """Draw loss and accuracy over the epochs of a training.
 
     Parameters
@@ -45,7 +43,7 @@ def plot_history(history: dict[str, list], axes: Sequence[Axes] | None = None) -
                 style = {"marker": dots(len(values)), "ms": 3, "color": color, "label": label}
                 ax.plot(np.arange(1, len(values) + 1), values, **style)
         ax.set(xlabel="epoch", ylabel=name + unit, title=f"{name.capitalize()} during training")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        use_integer_ticks(ax.xaxis)
         ax.grid(alpha=0.3)
         ax.legend()
     return axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .._util.validation import check_has
 from ..errors import SettingsError, listed
-from .figures import BLUE, EVALUATION, GREY, Axes, Figure, check_axes, evenly, short
+from .figures import BLUE, EVALUATION, GREY, AxesSequence, Figure, check_axes, evenly, short
 
 if TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 MOST_LAYERS, MOST_ENDS = 20, 100
 
 
-def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw when the neurons of each layer spike, one panel for the input and for each layer on a common time axis.
 
     A bar is the share of the neurons that spike in that step, averaged over images.  The stage in which a layer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Axes, Figure, check_axes, legend_name
+from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, check_axes, legend_name
 
 ALLOWED_GREEN = "#38a169"
 # largest number of trials with a color each
@@ -20,7 +19,7 @@ MOST_COLORS = 10
 POINTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
-def plot_tuning(tuning: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw accuracy over time steps and over operations, for all settings that were tried.
 
     Parameters
@@ -31,10 +30,11 @@ def plot_tuning(tuning: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axe
     Returns
     -------
     two matplotlib axes
-        A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is logarithmic
-        in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the chosen number of
-        steps.  Other settings are gray, lighter if they have seen fewer images, and their distance from the ANN is that on
-        these images.  The dotted line on the right is the number of multiply-accumulates of the ANN.
+        A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is
+        logarithmic in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the
+        chosen number of steps.  Other settings are gray, lighter if they have seen fewer images, and their distance
+        from the ANN is that on these images.  The dotted line on the right is the number of multiply-accumulates of the
+        ANN.
     """
     check_has("trials", "a Tuning: make one with tune(network, x, y)", tuning=tuning)
     check_has("max_loss", "a Tuning: draw a Sweep with plot_sweep", tuning=tuning)
@@ -43,11 +43,11 @@ def plot_tuning(tuning: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axe
     lines = []
     for trial in reversed(tuning.trials):
         share = trial.n_images / len(tuning.evaluation.y)
-        grey = {"color": GREY, "alpha": 0.2 + 0.4 * share, "lw": 0.8, "zorder": 1}
+        gray: dict[str, Any] = {"color": GREY, "alpha": 0.2 + 0.4 * share, "lw": 0.8, "zorder": 1}
         lines += _draw_trial(
-            axes, trial, ann, **(grey if trial is not chosen else {"color": BLUE, "lw": 2, "zorder": 3})
+            axes, trial, ann, **(gray if trial is not chosen else {"color": BLUE, "lw": 2, "zorder": 3})
         )
-    position = {"color": BLUE, "ms": 8, "zorder": 4}
+    position: dict[str, Any] = {"color": BLUE, "ms": 8, "zorder": 4}
     axes[0].plot(tuning.n_steps, ann - tuning.loss_points, "o", **position)
     axes[1].plot(tuning.synaptic_operations, ann - tuning.loss_points, "o", **position)
     finest = min(tuning.max_loss or np.inf, 100 / len(tuning.evaluation.y))
@@ -71,7 +71,7 @@ def plot_tuning(tuning: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axe
     return axes
 
 
-def plot_sweep(sweep: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
     """Draw accuracy over time steps and over operations, for each trial of a sweep.
 
     Parameters
@@ -82,8 +82,8 @@ def plot_sweep(sweep: Any, axes: Sequence[Axes] | None = None) -> Sequence[Axes]
     Returns
     -------
     two matplotlib axes
-        As for :func:`plot_tuning`.  If there are more than ten trials, all but the best one are gray.  For networks without
-        an ANN, accuracies are drawn from 0 to 100 %.
+        As for :func:`plot_tuning`.  If there are more than ten trials, all but the best one are gray.  For networks
+        without an ANN, accuracies are drawn from 0 to 100 %.
     """
     check_has("trials", "a Sweep: make one with sweep(network, x, y, grid)", sweep=sweep)
     check_has("best", "a Sweep: draw a Tuning with plot_tuning", sweep=sweep)
@@ -128,8 +128,8 @@ def _draw_trial(axes, trial, ann, **style):
 def _finish(axes, lines, ann, finest, lowest):
     """Set scales, labels and limits; ``lines`` alternate between the two axes.
 
-    Accuracies are logarithmic in their distance from ``ann``, from ``finest`` to ``lowest`` points, or linear from 0 to 100
-    if it is None.
+    Accuracies are logarithmic in their distance from ``ann``, from ``finest`` to ``lowest`` points, or linear from 0 to
+    100 if it is None.
     """
     axes[0].set_xscale("log", base=2)
     axes[0].xaxis.set_major_formatter("{x:g}")

@@ -6,7 +6,7 @@ import json
 import nengo
 import numpy as np
 import pytest
-from models import make, small_cnn
+from models import small_cnn, small_digits_cnn
 from trained import half_digits, trained
 
 import nengo_snnconv as snc
@@ -15,7 +15,6 @@ from nengo_snnconv.evaluation.metrics import paired_interval
 from nengo_snnconv.experiments.sweeps import sweep_runner
 from nengo_snnconv.experiments.tuning import search
 from nengo_snnconv.experiments.tuning.space import default_space
-from nengo_snnconv.model import layers as specs
 
 MAX_LOSS, MAX_STEPS = 1.0, 20
 SPACE = [
@@ -285,15 +284,8 @@ class TestCommand:
     @pytest.fixture(scope="class")
     def small(self, tmp_path_factory):
         """A file with a small model for images of the digits."""
-        model = make(
-            specs.Input("image", shape=(28, 28, 1)),
-            specs.Conv("conv", "image", filters=4, kernel_size=(5, 5), strides=4),
-            specs.Rectifier("neurons", "conv"),
-            specs.Flatten("flat", "neurons"),
-            specs.Dense("scores", "flat", units=10),
-        )
         path = tmp_path_factory.mktemp("small") / "model.npz"
-        snc.save(model, path)
+        snc.save(small_digits_cnn(), path)
         return path
 
     def test_it_saves_the_network_that_keeps_the_loss(self, small, tmp_path, capsys):

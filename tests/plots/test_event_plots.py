@@ -91,11 +91,14 @@ def test_figures_can_be_saved(recordings, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_refused(recordings):
-    with pytest.raises(SettingsError, match="frames must have shape"):
+    with pytest.raises(SettingsError, match="must have shape") as caught:
         plots.plot_event_frames(recordings.frames(2))
+    assert caught.value.argument == "frames"
     with pytest.raises(SettingsError, match="max_count"):
         plots.plot_event_frames(np.ones((1, 4, 4, 2)), max_count=0)
-    with pytest.raises(SettingsError, match="three dimensions"):
+    with pytest.raises(SettingsError, match="three-dimensional") as caught:
         plots.plot_events(recordings[0], axes=Figure().add_subplot())
-    with pytest.raises(SettingsError, match="at least one set"):
+    assert caught.value.argument == "axes"
+    with pytest.raises(SettingsError, match="at least one set") as caught:
         plots.plot_event_statistics({})
+    assert caught.value.argument == "recordings"

@@ -268,7 +268,7 @@ class TestAnimation:
         folder.mkdir()
         with (
             matplotlib.rc_context({"animation.ffmpeg_path": str(script)}),
-            pytest.raises(snc.SettingsError, match="could not write the animation.*a .gif.*no such codec"),
+            pytest.raises(snc.SettingsError, match="no such codec"),
         ):
             snc.animate_life(constant, folder / "life.mp4", dpi=40)
         assert list(folder.iterdir()) == []
@@ -276,19 +276,19 @@ class TestAnimation:
     def test_no_ffmpeg(self, constant, tmp_path):
         with (
             matplotlib.rc_context({"animation.ffmpeg_path": "no-such-program"}),
-            pytest.raises(snc.SettingsError, match="needs ffmpeg.*'no-such-program'.*or write a .gif"),
+            pytest.raises(snc.SettingsError, match="no program 'no-such-program'"),
         ):
             snc.animate_life(constant, tmp_path / "life.mp4")
 
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("life.avi", {}, "ends in .gif or .mp4, got '.*life.avi'"),
-            ("life", {}, "ends in .gif or .mp4"),
-            ("life.gif", {"fps": 0}, "fps must be above 0"),
-            ("life.gif", {"dpi": -1}, "dpi must be above 0"),
-            ("life.gif", {"steps": []}, "at least one step"),
-            ("life.gif", {"steps": [0]}, "step must be a whole number from 1 to 12, got 0"),
+            ("life.avi", {}, "^path must end in"),
+            ("life", {}, "^path must end in"),
+            ("life.gif", {"fps": 0}, "^fps must be"),
+            ("life.gif", {"dpi": -1}, "^dpi must be"),
+            ("life.gif", {"steps": []}, "^steps must hold"),
+            ("life.gif", {"steps": [0]}, "^step must be"),
         ],
     )
     def test_refused(self, constant, tmp_path, name, options, message):
@@ -300,15 +300,16 @@ class TestAnimation:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": 2}, "image must be a whole number from 0 to 1, got 2"),
-        ({"step": 13}, "step must be a whole number from 1 to 12, got 13"),
-        ({"step": 0}, "step must be a whole number from 1 to 12, got 0"),
-        ({"step": 2.0}, "step must be a whole number"),
-        ({"true_class": 4}, "true_class must be a whole number from 0 to 3, got 4"),
-        ({"class_names": ["a"]}, "class_names must hold 4 names, one for each score, got 1"),
-        ({"layers": ["conv"]}, r"no spiking layer is called 'conv'; there are 'neurons'"),
-        ({"max_maps": 0}, "max_maps must be a whole number from 1"),
-        ({"max_neurons": "all"}, "max_neurons must be a whole number from 1"),
+        ({"image": 2}, "^image must be"),
+        ({"step": 13}, "^step must be"),
+        ({"step": 0}, "^step must be"),
+        ({"step": 2.0}, "^step must be"),
+        ({"true_class": 4}, "^true_class must be"),
+        ({"class_names": ["a"]}, "^class_names must hold"),
+        ({"layers": ["conv"]}, "^layers: .* 'conv'; .* 'neurons'"),
+        ({"layers": 3}, "^layers must be"),
+        ({"max_maps": 0}, "^max_maps must be"),
+        ({"max_neurons": "all"}, "^max_neurons must be"),
     ],
 )
 def test_refused(constant, options, message):
@@ -317,5 +318,5 @@ def test_refused(constant, options, message):
 
 
 def test_what_is_no_recording():
-    with pytest.raises(snc.SettingsError, match=r"expected a Recording, got Model: make one with record\(network, x\)"):
+    with pytest.raises(snc.SettingsError, match="expected a Recording"):
         snc.plot_life(small_cnn())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..._util.text_tables import text_table
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ...evaluation.inputs import Inputs
     from ...events import Recordings
     from ...networks.network import ConvNetwork
-    from ...plots.figures import Axes
+    from ...plots.figures import AxesSequence
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ class Sweep:
         """Return the results as JSON-serializable values."""
         return {"n_steps": self.n_steps, "trials": [trial.to_dict() for trial in self.trials]}
 
-    def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
         """Draw the accuracy of each trial over time steps and over operations; see :func:`plot_sweep`."""
         from ...plots import plot_sweep
 

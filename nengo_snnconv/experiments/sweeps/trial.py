@@ -81,7 +81,8 @@ class Trial:
         int or None
             None if the loss after the last step is larger, or the network has no ANN.
         """
-        first = None if self.loss_points is None else first_lasting(self.loss_points <= max_loss + 1e-9)
+        losses = self.loss_points
+        first = None if losses is None else first_lasting(losses <= max_loss + 1e-9)
         # steps that are left out of the scores cannot count
         least = self.grid_point.evaluate_options.get("skip_steps", 0) + 1
         return None if first is None else max(first, least)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..._util.text_tables import text_table
 from ...evaluation.evaluate import Evaluation
@@ -15,7 +16,7 @@ from ..sweeps.grid import format_value
 from ..sweeps.trial import Trial
 
 if TYPE_CHECKING:
-    from ...plots.figures import Axes
+    from ...plots.figures import AxesSequence
 
 # with fewer later steps than this, it is uncertain that the loss stays within the limit
 FEW_STEPS = 4
@@ -146,10 +147,11 @@ class Tuning:
             steps = trial.steps_within(self.max_loss)
             values = [format_value(trial.setting[name]) if name in trial.setting else "" for name in names]
             at_steps = ("", "", "")
+            losses = np.asarray(trial.loss_points)
             if steps is not None:
-                lost, operations = trial.loss_points[steps - 1], trial.operations[steps - 1]
+                lost, operations = losses[steps - 1], trial.operations[steps - 1]
                 at_steps = (f"{steps}", f"{lost + 0.0:.2f}", f"{operations:,.0f}")
-            rows.append((*values, f"{trial.n_images:,}", *at_steps, f"{trial.loss_points[-1] + 0.0:.2f}"))
+            rows.append((*values, f"{trial.n_images:,}", *at_steps, f"{losses[-1] + 0.0:.2f}"))
         return rows
 
     def table(self) -> str:
@@ -173,7 +175,7 @@ class Tuning:
             "trials": [{**trial.to_dict(), "n_steps": trial.steps_within(self.max_loss)} for trial in self.trials],
         }
 
-    def plot(self, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
         """Draw the accuracy of all trials over time steps and over operations; see :func:`plot_tuning`."""
         from ...plots import plot_tuning
 
