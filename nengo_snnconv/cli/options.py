@@ -11,8 +11,8 @@ BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
 MINIBATCH_HELP = "images simulated together (default: as many as fit into 500 MB of activity, at most 200)"
 BACKEND_HELP = (
     "simulator (default: fast if it supports the network, else nengo_dl). nengo is the reference simulator, and slow "
-    "because it runs one image at a time; loihi is the emulator of the chip, needs the package nengo-loihi, and runs "
-    "networks of --neuron lif"
+    "because it runs one image at a time; loihi is the emulator of the Loihi chip, needs the package nengo-loihi, and "
+    "runs networks of LIF neurons"
 )
 
 # data sets of real event recordings

@@ -11,7 +11,7 @@ from nengo_snnconv import cli
 
 @pytest.fixture(scope="module")
 def spiking_file(tmp_path_factory, digits):
-    """A small converted network in a file, trained briefly; its scales are far too small, so it clips."""
+    """File of a small, briefly trained and converted network; its scales are too small, so activations are clipped."""
     ann = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
     ann = snc.train(ann, digits.x_train, digits.y_train, epochs=3, batch_size=50, learning_rate=3e-3)
     network = snc.normalize(snc.convert(ann), digits.x_train[:200], percentile=5)

@@ -1,4 +1,4 @@
-"""Jobs in this process, in processes and on a Dask cluster: each result once, whatever happens in between."""
+"""Jobs in this process, in processes and on a Dask cluster: each result exactly once, also after failures."""
 
 import json
 import os
@@ -21,7 +21,7 @@ DATA = {"even": lambda: np.arange(200_000.0), "odd": lambda: np.ones(300)}
 
 
 def add(data, *, threads, i, log, seconds=0.0, fatal=False):
-    """The work of the tests: a sum; each call is a line in the file ``log``."""
+    """Return a sum, the work of the jobs in these tests; each call appends a line to the file ``log``."""
     with open(log, "a") as file:
         file.write(f"{i}\n")
     time.sleep(seconds)
@@ -36,7 +36,7 @@ def jobs_for(log, n=12, **arguments):
 
 
 class Taken:
-    """Takes results, and can do something after so many."""
+    """Collects results, and can call a function after a number of them."""
 
     def __init__(self, after=None, do=None):
         self.results, self.after, self.do = [], after, do
@@ -74,7 +74,7 @@ def log(tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A Dask cluster of two worker processes with one thread each, that restarts workers that die."""
+    """A Dask cluster of two worker processes with one thread each, which restarts workers that die."""
     import distributed
 
     with distributed.LocalCluster(
@@ -218,7 +218,7 @@ class TestProcesses:
 
 
 def test_control_c_in_the_terminal(tmp_path):
-    """It reaches a command and its processes alike: jobs under way are done and no others begun; workers are silent."""
+    """Control-C reaches the command and its processes: running jobs finish, no others start, workers are silent."""
     code = f"""
         import pathlib, sys
         sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
@@ -281,7 +281,7 @@ class TestDask:
                     folder=tmp_path / "f",
                     dask=client,
                 )
-            assert client.status == "running"  # a user's own client stays open
+            assert client.status == "running"  # a client that was given stays open
         n_calls, rest = len(calls(log)), Taken()
         assert n_calls < 12
         run_jobs(add, jobs_for(log), rest, shared=DATA, folder=tmp_path / "f", n_jobs=1)
@@ -301,7 +301,7 @@ class TestDask:
             run_jobs(module.work, jobs_for(log, 1), Taken(), shared=DATA, dask=cluster.scheduler_address)
 
     def test_one_worker_is_enough_and_none_is_not(self, cluster, log, tmp_path, monkeypatch):
-        """joblib would not use a cluster with a single thread, and would wait for workers for ever."""
+        """By itself, joblib would not use a cluster with a single thread, and would wait for workers forever."""
         monkeypatch.setattr(cluster_module, "PATIENCE_S", 2)
         options = {"shared": DATA, "folder": tmp_path / "f", "dask": cluster.scheduler_address}
         cluster.scale(1)

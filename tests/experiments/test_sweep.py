@@ -1,4 +1,4 @@
-"""Sweeps: the figures of evaluate, whatever the shards, the processes and what breaks in between."""
+"""Sweeps give the results of evaluate, whatever the shards and processes, and after failures."""
 
 import collections
 import os
@@ -14,7 +14,7 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.conversion import normalization
-from nengo_snnconv.experiments.sweeps import grid, sweep_runner
+from nengo_snnconv.experiments.sweeps import sweep_runner
 from nengo_snnconv.experiments.sweeps.shards import split_images
 from nengo_snnconv.model import layers as specs
 
@@ -26,7 +26,7 @@ def data_for(model, n, rng):
 
 
 def assert_same(one, other):
-    """Two evaluations are equal to the last bit, times apart."""
+    """Check that two evaluations are equal to the last bit, except for times."""
     for name in ("accuracy", "step_predictions", "scores", "y", "ann_predictions"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
     for name in ("ann_accuracy", "passed_operations", "synaptic_operations", "input_operations", "dt", "backend"):
@@ -39,21 +39,6 @@ def assert_same(one, other):
         assert np.array_equal(a.rates_hz, b.rates_hz)
         assert np.array_equal(a.spikes_per_step, b.spikes_per_step)
         assert (a.spikes_per_neuron, a.synaptic_operations) == (b.spikes_per_neuron, b.synaptic_operations)
-
-
-@pytest.fixture
-def network(rng):
-    return snc.convert(small_cnn())
-
-
-@pytest.fixture
-def x(network, rng):
-    return data_for(network.model, 23, rng)[0]
-
-
-@pytest.fixture
-def y(rng):
-    return rng.integers(0, 4, 23)
 
 
 @pytest.fixture
@@ -157,7 +142,7 @@ class TestResults:
             snc.sweep(network, x, y, GRID, **options)
         monkeypatch.setattr(sweep_runner, "run_shard", run_shard)
         continued = snc.sweep(network, x, y, GRID, **options)
-        # two shards of two percentiles for each start: none again
+        # two shards and two percentiles for each initial potential, none run twice
         assert sorted(collections.Counter(counted).values()) == [2, 2, 2, 2]
         for one, other in zip(
             continued.trials, snc.sweep(network, x, y, GRID, **{**options, "folder": None}).trials, strict=True
@@ -189,7 +174,7 @@ class TestResults:
         assert len(counted) == 2
 
     def test_what_changes_nothing_is_not(self, network, x, y, counted, tmp_path):
-        """Labels are compared afterwards; a history is no part of a network's function."""
+        """Classes are compared after a run, and a training history does not affect a network's function."""
         options = {"n_steps": 4, "x_calibration": x, "folder": tmp_path, "n_jobs": 1}
         one = snc.sweep(network, x, y, GRID, **options)
         trained = network.rebuild(network.model.replace(metadata={"history": {"loss": [1.0]}}))
@@ -258,122 +243,8 @@ class TestSweep:
         assert len(many[0].figure.legends[0].get_texts()) == 2  # the best one, and the ANN
 
 
-class TestGrid:
-    def test_values_that_mean_nothing_beside_others_are_left_out(self, network, x, y):
-        found = snc.sweep(
-            network,
-            x,
-            y,
-            {"method": ["data", "balance"], "percentile": [99, 100], "balance_steps": [2, 4]},
-            x_calibration=x,
-            n_steps=3,
-            n_jobs=1,
-        )
-        assert [trial.setting for trial in found.trials] == [
-            {"method": "data", "percentile": 99},
-            {"method": "data", "percentile": 100},
-            {"method": "balance", "balance_steps": 2},
-            {"method": "balance", "balance_steps": 4},
-        ]
-        assert found.trials[3].network.model.metadata["normalization"]["n_steps"] == 4
-
-    def test_several_grids(self, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
-        grids = [{"percentile": [99, 99.9]}, {"method": ["model"], "seed": [3]}, {"percentile": [99]}]
-        found = grid.grid_points(network, grids, 8, normalizer)
-        assert [setting.text for setting in found] == ["percentile 99", "percentile 99.9", "method model, seed 3"]
-        assert found[2].settings.seed == 3
-        assert found[0].normalization == {"percentile": 99, "method": "data"}
-
-    def test_spiking_networks_keep_what_is_not_varied(self, network, x):
-        spiking = snc.to_spiking(network, snc.IntegrateAndFire(max_spikes=3), readout="spikes")
-        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, sweep_runner.Normalizer(network))
-        assert found[0].settings.neuron_type == snc.IntegrateAndFire(max_spikes=3, initial_potential=0.25)
-        assert found[0].settings.readout == "spikes"
-        assert found[0].normalization is None
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            ({"colour": [1]}, "'colour' cannot be varied"),
-            ({"percentile": 99}, "'percentile' must be a list"),
-            ({"method": "data"}, "'method' must be a list"),
-            ({"percentile": []}, "'percentile' must be a list"),
-            ([], "must be a dict"),
-            ({"method": ["model"], "percentile": [99]}, "with method='data'"),
-            ({"input_threshold": [2]}, "with input_coding='poisson'"),
-            ({"skip_steps": [2], "output_synapse": [0.1]}, "skip_steps .* output_synapse"),
-        ],
-    )
-    def test_invalid_grids(self, values, message, network, x, y):
-        with pytest.raises(snc.SettingsError, match=message) as caught:
-            snc.sweep(network, x, y, values, x_calibration=x, n_steps=8, n_jobs=1)
-        assert caught.value.argument == "grid"
-
-    @pytest.mark.parametrize(
-        ("values", "message"),
-        [
-            ({"percentile": [101]}, "percentile must be"),
-            ({"method": ["magic"]}, "method must be"),
-            ({"reset": ["zero"], "max_spikes": [2]}, "reset='zero'"),
-            ({"skip_steps": [8]}, "skip_steps must be"),
-            ({"precision": ["float16"]}, "precision must be"),
-        ],
-    )
-    def test_invalid_values(self, values, message, network, x, y):
-        """The functions whose parameters are varied check the values."""
-        with pytest.raises(snc.SettingsError, match=message):
-            snc.sweep(network, x, y, values, x_calibration=x, n_steps=8, n_jobs=1)
-
-    def test_the_message_for_an_unknown_name_lists_the_valid_ones(self, x, y):
-        network = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
-        with pytest.raises(snc.SettingsError) as caught:
-            snc.sweep(network, x, y, {"percentile": [99]}, n_jobs=1)
-        assert str(caught.value) == (
-            "grid: 'percentile' cannot be varied in this network, which build_trainable made; valid names are "
-            "synapse, output_synapse, precision"
-        )
-
-    def test_each_kind_of_network_has_names_of_its_own(self, network, x, y):
-        lif = snc.to_spiking(snc.normalize(network, x), nengo.LIF(min_voltage=-5, amplitude=0.0025))
-        trainable = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
-        ttfs = snc.to_ttfs(network, x, n_steps=4)
-        surrogate = snc.build_trainable(small_cnn(), snc.SurrogateLIF())
-        assert not set(grid.NEURON) & set(grid.parameter_names(lif))
-        assert grid.parameter_names(trainable) == ("synapse", "output_synapse", "precision")
-        assert grid.parameter_names(surrogate) == ("output_synapse", "skip_steps", "precision")
-        with pytest.raises(snc.SettingsError, match="leave the grid out"):
-            snc.sweep(ttfs, x, y, {"percentile": [99]}, n_jobs=1)
-        with pytest.raises(snc.SettingsError, match="valid names are synapse"):
-            snc.sweep(trainable, x, y, {"percentile": [99]}, n_jobs=1)
-
-    def test_scales_need_calibration_data(self, network, x, y):
-        with pytest.raises(snc.SettingsError, match="'percentile' needs x_calibration") as caught:
-            snc.sweep(network, x, y, {"percentile": [99]}, n_steps=3, n_jobs=1)
-        assert caught.value.argument == "x_calibration"
-        with pytest.warns(snc.SnnConvWarning, match="not normali[sz]ed"):
-            snc.sweep(network, x, y, {"seed": [1]}, n_steps=3, n_jobs=1)
-        found = snc.sweep(network, x, y, {"method": ["model"]}, n_steps=3, n_jobs=1)
-        assert found.trials[0].network.model.metadata["normalization"]["method"] == "model"
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"shards": 0}, "shards must be"),
-            ({"minibatch_size": 0}, "minibatch_size must be"),
-            ({"n_jobs": 0}, "n_jobs must be"),
-            ({"x": np.zeros((3, 5, 5, 1))}, "x must have"),
-            ({"y": np.zeros((23, 4))}, "y must hold"),
-            ({"x_calibration": np.zeros((3, 5, 5, 1))}, "x must have"),
-        ],
-    )
-    def test_arguments_are_checked(self, changes, message, network, x, y):
-        with pytest.raises(snc.SettingsError, match=message):
-            snc.sweep(**{"network": network, "x": x, "y": y, "n_jobs": 1, **changes})
-
-
 def test_a_dask_worker_dies_in_the_middle(network, x, y, tmp_path):
-    """On a real cluster of two worker processes, one of which is killed: the figures of this process, each job once."""
+    """On a cluster of two worker processes, one of which is killed: same results, each job once."""
     import distributed
 
     options = {"x_calibration": x, "n_steps": 300, "minibatch_size": 5, "shards": 4}
@@ -395,7 +266,7 @@ def test_a_dask_worker_dies_in_the_middle(network, x, y, tmp_path):
         killer.start()
         together = snc.sweep(network, x, y, values, folder=tmp_path, dask=cluster.scheduler_address, **options)
         killer.join()
-    assert left[0] > 10  # it was in the middle
+    assert left[0] > 10  # many jobs were left when the worker died
     assert len(list(tmp_path.glob("*.npz"))) == 48
     for one, other in zip(alone.trials, together.trials, strict=True):
         assert one.setting == other.setting

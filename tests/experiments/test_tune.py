@@ -1,4 +1,4 @@
-"""tune keeps its promise on a trained network, spends less than a full grid, and says when it cannot."""
+"""tune keeps its promise on a trained network, runs less than a full grid, and reports failure."""
 
 import collections
 import json
@@ -43,7 +43,7 @@ def calibration():
 
 @pytest.fixture(scope="module")
 def tuned(network, images, calibration, tmp_path_factory):
-    """(Tuning, the shards that were run as (settings, normalisation, images, steps), the folder of the results)."""
+    """(Tuning, the shards that were run as (settings, normalization, images, steps), the folder of the results)."""
     runs, run_shard = [], sweep_runner.run_shard
 
     def counting(model, inputs, **options):
@@ -66,19 +66,19 @@ class TestPromise:
         losses = run.ann_accuracy - run.accuracy
         allowed = MAX_LOSS / 100 + 1e-9
         assert (losses[tuning.n_steps - 1 :] <= allowed).all()
-        assert losses[tuning.n_steps - 2] > allowed  # not a step fewer
+        assert losses[tuning.n_steps - 2] > allowed  # one step fewer is not enough
         assert tuning.kept
         assert 1 < tuning.n_steps < MAX_STEPS
 
     def test_its_figures_are_those_of_a_run_of_just_so_many_steps(self, tuned, images):
         tuning = tuned[0]
-        run = snc.evaluate(tuning.network, *images)  # which knows how many
+        run = snc.evaluate(tuning.network, *images)  # the network defines the number of steps
         assert run.n_steps == tuning.n_steps == tuning.options["n_steps"]
         assert run.loss_points == tuning.loss_points <= MAX_LOSS
         assert run.synaptic_operations == tuning.synaptic_operations
 
     def test_no_other_setting_is_better(self, tuned, images, network, calibration):
-        """Against a grid of all settings on all images."""
+        """Compared with a grid of all settings on all images."""
         tuning = tuned[0]
         grid = snc.sweep(network, *images, SPACE, x_calibration=calibration, n_steps=MAX_STEPS, n_jobs=1)
         steps = {trial.grid_point.text: trial.steps_within(MAX_LOSS) for trial in grid.trials}
@@ -88,7 +88,7 @@ class TestPromise:
         equal = [trial for trial in grid.trials if steps[trial.grid_point.text] == fewest]
         costs = {t.grid_point.text: snc.evaluate(t.network, *images, n_steps=fewest).synaptic_operations for t in equal}
         assert costs[tuning.trial.grid_point.text] == min(costs.values()) == tuning.synaptic_operations
-        assert len({n for n in steps.values() if n}) > 2  # it had something to choose from
+        assert len({n for n in steps.values() if n}) > 2  # the settings differ
 
     def test_settings_make_the_network(self, tuned, network, calibration):
         tuning = tuned[0]
@@ -191,7 +191,7 @@ class TestWords:
 
     def test_too_few_images_are_said_to_be(self, network, images):
         x, y = images
-        with pytest.raises(snc.TuningError) as caught:  # or it keeps the loss: the remarks are the same
+        with pytest.raises(snc.TuningError) as caught:  # also if the loss is kept: the remarks are the same
             raise snc.TuningError("", snc.tune(network, x[:50], y[:50], max_loss=0.5, max_steps=40, n_jobs=1))
         remarks = " ".join(caught.value.tuning.remarks())
         assert "one image of 50 is 2 points, so max_loss=0.5 allows no net loss; 200 or more images" in remarks
@@ -225,7 +225,7 @@ class TestOtherNetworks:
         x, y = digits.x_test[:100], digits.y_test[:100]
         options = {"max_steps": 16, "space": {"synapse": [None, 0.002]}, "n_jobs": 1}
         tuning = snc.tune(trained, x, y, max_loss=100, **options)
-        assert tuning.n_steps == 1  # anything goes
+        assert tuning.n_steps == 1  # any loss is allowed
         assert tuning.network.settings.synapse == tuning.settings["synapse"]
         with pytest.raises(snc.TuningError, match="or neurons with higher") as caught:
             snc.tune(trained, x, y, max_loss=0, **{**options, "max_steps": 1})

@@ -1,4 +1,4 @@
-"""Pictures of events: what they show is what was counted."""
+"""Plots of events show the counted events."""
 
 import matplotlib.colors
 import numpy as np
@@ -32,7 +32,7 @@ def test_frames_have_the_colours_of_their_polarity():
     np.testing.assert_allclose(shown[1][3, 4], on)
     np.testing.assert_allclose(shown[2][0, 0], off * on)
     np.testing.assert_allclose(shown[2][1, 1], (1 + off) / 2)
-    np.testing.assert_array_equal(shown[0][0], 1)  # white where nothing happened
+    np.testing.assert_array_equal(shown[0][0], 1)  # white if there are no events
 
 
 def test_frames_of_merged_polarities_and_of_nothing():

@@ -1,4 +1,4 @@
-"""The life of one image: the picture shows the numbers of the recording, and the animation shows it step by step."""
+"""plot_life shows the numbers of the recording, and animate_life shows them step by step."""
 
 import math
 import shutil
@@ -28,7 +28,7 @@ def dense_model(shape, *units, classes=4):
 
 
 def conv_model(shape, filters):
-    """A convolution over as many axes as the shape has."""
+    """A convolution with one axis for each axis of the image."""
     return make(
         specs.Input("image", shape=shape),
         specs.Conv("conv", "image", filters=filters, kernel_size=(3,) * (len(shape) - 1)),
@@ -57,7 +57,7 @@ def poisson():
 class TestMosaic:
     @pytest.mark.parametrize("shape", [(7,), (200,), (20, 3), (5, 6, 4), (4, 5, 6, 3)])
     def test_each_neuron_is_there_once(self, shape):
-        """Of a volume, those of the middle slice."""
+        """For a volume, each neuron of the middle slice."""
         grid = mosaic(maps_of(shape), 3)
         expected = np.arange(math.prod(shape)).reshape(shape)
         if len(shape) == 4:
@@ -244,7 +244,7 @@ class TestAnimation:
                 durations.append(movie.info["duration"])
                 frames.append(np.asarray(movie.convert("RGB"), int))
         assert durations == [100] * (N_STEPS - 1) + [1500]
-        # but for the palette of 256 colours, and the order in which artists that overlap are drawn
+        # small differences come from the palette of 256 colors, and from the drawing order of overlapping artists
         assert (np.abs(frames[4] - expected).max(axis=-1) > 40).mean() < 0.002
         assert (np.abs(frames[8] - expected).max(axis=-1) > 40).mean() > 0.004
         assert path.stat().st_size < 1e6

@@ -1,4 +1,4 @@
-"""Pictures show the numbers that they are of."""
+"""Plots show the numbers that they are given."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from nengo_snnconv.model import layers as specs
 
 
 def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
-    """What plots read of an Evaluation."""
+    """The attributes of an Evaluation that plots read."""
     y = np.zeros(n_images, int)
     steps = len(accuracy)
     return types.SimpleNamespace(
@@ -24,7 +24,7 @@ def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
 
 
 def test_notebooks_show_figures_without_pyplot_and_tensorflow():
-    """As IPython does it, in a process where nothing has imported them."""
+    """As in IPython, in a process that has not imported pyplot or TensorFlow."""
     code = (
         "import sys, IPython.core.formatters as formatters, nengo_snnconv as snc\n"
         "figure = snc.plot_history({'loss': [1.0], 'accuracy': [0.5]})[0].figure\n"

@@ -1,4 +1,4 @@
-"""Pictures of networks of time to first spike show the numbers that they are of."""
+"""Plots of networks of time to first spike show the numbers that they are given."""
 
 import io
 
@@ -25,7 +25,7 @@ def network_of(model, n_images=6, low=0.0):
 
 
 def deep(n):
-    """A model of n layers of neurons."""
+    """Return a model with n layers of neurons."""
     layers = [specs.Input("image", shape=(4, 4, 1)), specs.Flatten("flat", "image")]
     for i in range(n):
         layers += [specs.Dense(f"dense{i}", layers[-1].name, units=20), specs.Rectifier(f"relu{i}", f"dense{i}")]
@@ -33,7 +33,7 @@ def deep(n):
 
 
 def drawn(figure):
-    """The figure as pixels: drawing it finds what cannot be drawn."""
+    """Draw the figure and return its size in bytes; drawing finds parts that cannot be drawn."""
     file = io.BytesIO()
     figure.savefig(file, dpi=40)
     return file.getbuffer().nbytes
@@ -162,7 +162,7 @@ class TestLife:
     def recording(self):
         model = small_cnn()
         network = snc.to_ttfs(snc.convert(model), network_of(model)[1], T, x_max=1)
-        # multiples of 1 / T, one of which spikes in the last step
+        # multiples of 1 / T; the smallest one spikes in the last step
         x = np.random.default_rng(0).integers(0, T + 1, (2, 6, 6, 2)).astype(np.float32) / T
         x[:, 0, 0, 0] = 1 / T
         return snc.record(network, x, potentials=True)
@@ -171,7 +171,7 @@ class TestLife:
     def test_input_shows_what_its_spikes_stand_for(self, recording, step):
         axes = snc.plot_life(recording, step=step)
         image = recording.images[0]
-        # the value v spikes in step T (1 - v) + 1
+        # an input of value v spikes in step T (1 - v) + 1
         expected = np.where(T * (1 - image) + 1 <= step, image, 0).mean(axis=-1)
         np.testing.assert_allclose(axes["input/mean"].images[0].get_array(), expected, atol=1e-6)
         assert axes["input/mean"].get_title(loc="left") == "values of the spikes so far"

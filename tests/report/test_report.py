@@ -18,7 +18,7 @@ def recording(trained, digits):
 
 @pytest.fixture(scope="module")
 def through_time():
-    """A network that learned a little through time, what it was shown, and its evaluation."""
+    """A network trained briefly through time, its training data, and its evaluation."""
     rng = np.random.default_rng(0)
     model = make(
         specs.Input("image", shape=(6, 5, 2)),
@@ -65,7 +65,7 @@ class TestOfRecordings:
         network, _, evaluation = through_time
         snc.write_report(tmp_path / "report.html", network, evaluation, recording=shown)
         text = (tmp_path / "report.html").read_text()
-        assert text.count(">frame ") == 2 * 8  # of ten, evenly picked
+        assert text.count(">frame ") == 2 * 8  # eight of ten frames
         # accuracy, confusion, spikes, silent neurons, operations, loss and accuracy of the training, and of two
         # recordings frames, the mean frame, two layers and the scores
         assert len(Page(text).pictures) == 7 + 2 * 5
@@ -135,7 +135,7 @@ def test_report_of_a_network_of_rates(digits, tmp_path):
 
 @pytest.fixture(scope="module")
 def converted(digits):
-    """A network of Poisson input, its evaluation, and a recording of it."""
+    """A network with Poisson input, its evaluation, and a recording of it."""
     network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], per="channel")
     network = snc.to_spiking(network, nengo.LIF(min_voltage=-5), input_coding="poisson")
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
@@ -199,11 +199,11 @@ class TestOwnSections:
         figure, axes = plt.subplots(1, 2, figsize=(9, 3))
         axes[0].set(title="a title", xlabel="steps", ylabel="points")
         rows = [("what", "value"), ("<b>", "1")]
-        colours = []
+        colors = []
 
         def draws():
             ax = snc.plot_accuracy(evaluation)
-            colours.append(ax.title.get_color())
+            colors.append(ax.title.get_color())
             return {"one": ax}
 
         own = [("My <section>", "first\n\nsecond & last", axes, rows, draws), ("Another", "", figure)]
@@ -216,8 +216,8 @@ class TestOwnSections:
         assert len(mine) == 3  # two axes of one figure are one picture
         assert page.tables["My <section>"] == [list(row) for row in rows]
         assert "second &amp; last" in text
-        # what is drawn by the function is coloured by the page, what was drawn before is as it was
-        assert colours[0] not in text
+        # the page sets the colors of the function's picture, and leaves finished pictures unchanged
+        assert colors[0] not in text
         assert text.count('class="own"') == 2 and text.count("currentColor") > 50
 
     @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ class TestOwnSections:
 
 
 class TestRunItAgain:
-    """The calls that a report tells make the same run."""
+    """The Python code in a report repeats the run."""
 
     def again(self, path, network, evaluation, digits, **names):
         _, page = write_page(path, network, evaluation)
@@ -273,7 +273,7 @@ class TestRunItAgain:
         _, page = write_page(tmp_path / "report.html", network, evaluation)
         building, training, evaluating = page.code[-1].splitlines()[-3:]
         assert building.endswith("build_trainable(model, neuron_type=snc.SurrogateLIF(slope=4.0), output_neurons=True)")
-        said = training.partition("  # ")
-        assert said[0].endswith("n_steps=10, epochs=1, batch_size=10, learning_rate=0.0001)")
-        assert said[2] == "20 images, Adam, firing_rate_error"
+        call_and_comment = training.partition("  # ")
+        assert call_and_comment[0].endswith("n_steps=10, epochs=1, batch_size=10, learning_rate=0.0001)")
+        assert call_and_comment[2] == "20 images, Adam, firing_rate_error"
         assert evaluating.endswith("n_steps=10, backend='fast')")
