@@ -10,6 +10,7 @@ from .training import LEARNING_RATE, print_epoch
 
 
 def add_compare(commands):
+    """Add the command compare."""
     summary = "train spiking networks on event recordings and a CNN on images, and compare them"
     description = (
         "Train networks of SurrogateLIF neurons on event recordings, one for each number of time steps, and a CNN with "

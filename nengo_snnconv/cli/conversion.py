@@ -34,6 +34,7 @@ INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
 
 def add_convert(commands):
+    """Add the command convert."""
     summary = "convert a trained Keras model or ANN to a spiking network, save it, and evaluate it"
     description = (
         "Convert a trained ANN to a spiking network (Diehl et al. 2015): read it, normalize its weights so that "
@@ -51,6 +52,15 @@ def add_convert(commands):
     add_data(parser, "; training images calibrate, test images evaluate")
     add_input_range(parser)
 
+    _add_normalization(parser)
+    _add_neurons(parser)
+    simulation = parser.add_argument_group("evaluation")
+    simulation.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
+    add_steps(simulation, 40)
+    add_simulation(simulation)
+
+
+def _add_normalization(parser):
     scaling = parser.add_argument_group("normalization of the weights")
     scaling.add_argument(
         "--method",
@@ -80,6 +90,8 @@ def add_convert(commands):
         "--balance-steps", type=positive, metavar="N", help="time steps to balance for (default: --steps)"
     )
 
+
+def _add_neurons(parser):
     neurons = parser.add_argument_group("neurons")
     neurons.add_argument(
         "--neuron",
@@ -122,11 +134,6 @@ def add_convert(commands):
         default="potential",
         help="class scores: membrane potentials of the output, or spikes of output neurons",
     )
-
-    simulation = parser.add_argument_group("evaluation")
-    simulation.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
-    add_steps(simulation, 40)
-    add_simulation(simulation)
 
 
 def convert(options):

@@ -10,6 +10,7 @@ from .pixel_range import in_range_of
 
 
 def add_diagnose(commands):
+    """Add the command diagnose."""
     summary = "find the layers in which a converted network loses accuracy, the causes, and the best remedy"
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
     parser.add_argument("network", type=pathlib.Path, help="network file written by 'convert' or nengo_snnconv.save")

@@ -19,6 +19,7 @@ from .pixel_range import in_range_of, warn_of_low_accuracy
 
 
 def add_evaluate(commands):
+    """Add the command evaluate."""
     summary = "measure the accuracy and spikes of a saved network, compared with the ANN"
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
     parser.add_argument(

@@ -10,6 +10,7 @@ from .options import add_command, add_data, add_input_range
 
 
 def add_gui(commands):
+    """Add the command gui."""
     summary = "run a converted network in Nengo GUI, and watch images, spikes and class scores"
     description = (
         "Open a converted network in Nengo GUI, in a web browser: the image, sliders that choose its class and one "

@@ -40,6 +40,7 @@ def add_command(commands, name, run, summary, description=None, seed=0):
 
 
 def add_source(parser):
+    """Add the argument for the model or network to convert."""
     parser.add_argument(
         "source",
         type=pathlib.Path,
@@ -56,6 +57,7 @@ def add_data(parser, role=""):
 
 
 def add_input_range(parser):
+    """Add the option for the range of pixel values."""
     parser.add_argument(
         "--input-range",
         type=finite,
@@ -89,18 +91,22 @@ def add_steps(parser, steps=None):
 
 
 def add_report(parser):
+    """Add the option for a report."""
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
 
 
 def add_minibatch_size(parser):
+    """Add the option for the number of images simulated together."""
     parser.add_argument("--minibatch-size", type=positive, metavar="N", help=MINIBATCH_HELP)
 
 
 def add_backend(parser):
+    """Add the option for the simulator."""
     parser.add_argument("--backend", choices=BACKENDS, help=BACKEND_HELP)
 
 
 def add_test_images(parser, help="test on the first N images only"):
+    """Add the option for the number of test images."""
     parser.add_argument("--test-images", type=positive, metavar="N", help=help)
 
 
@@ -137,6 +143,7 @@ def workers_of(options):
 
 
 def add_picture(parser):
+    """Add the option for a picture of the result."""
     parser.add_argument("--picture", type=pathlib.Path, metavar="FILE", help="draw the result (.png, .svg or .pdf)")
 
 

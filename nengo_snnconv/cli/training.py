@@ -24,6 +24,7 @@ NEURON_OPTIONS = {
 
 
 def add_demo(commands):
+    """Add the command demo."""
     summary = "train a LIF network on the digits in the package, evaluate it, and write a report"
     parser = add_command(commands, "demo", demo, summary)
     parser.add_argument(
@@ -36,6 +37,7 @@ def add_demo(commands):
 
 
 def add_train(commands):
+    """Add the command train, whose many options make this function long."""
     summary = "train a preset network, on firing rates or through time, and save it"
     parser = add_command(commands, "train", train, summary)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")

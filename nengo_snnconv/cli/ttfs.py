@@ -18,6 +18,7 @@ THRESHOLD_OPTIONS = {
 
 
 def add_to_ttfs(commands):
+    """Add the command to-ttfs."""
     summary = "convert a trained Keras model or ANN to a network in which neurons spike at most once"
     description = (
         "Convert a trained ANN to a network of time to first spike (Lopez-Randulfe, Reeb and Knoll 2022), in which "
@@ -94,6 +95,6 @@ def to_ttfs(options):
     title = f"{options.source.name}, time to first spike, on {options.data}"
     run = {"source": options.source, "threshold": options.threshold, **chosen}
     evaluation = run_with_spikes(network, data, options, title, run)
-    found = efficiency(network, evaluation)
-    print(found.table())
-    return {**results, **evaluation.to_dict(), "efficiency": found.to_dict()}
+    operations = efficiency(network, evaluation)
+    print(operations.table())
+    return {**results, **evaluation.to_dict(), "efficiency": operations.to_dict()}

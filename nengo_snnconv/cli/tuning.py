@@ -22,6 +22,7 @@ from .pixel_range import in_range_of
 
 
 def add_tune(commands):
+    """Add the command tune."""
     summary = "find settings with which a network needs the fewest time steps to keep its accuracy, and save it"
     description = (
         "Find the normalization, initial potential, synapse and smallest number of time steps that keep the loss of "

@@ -177,23 +177,25 @@ def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any
         raise SettingsError(
             'recordings must be a dict with at least one set: {"real": recordings, ...}', argument="recordings"
         )
-    found = {name: event_statistics(some) for name, some in recordings.items()}
-    n_parts = len(next(iter(found.values())).density)
+    statistics_of = {name: event_statistics(some) for name, some in recordings.items()}
+    n_parts = len(next(iter(statistics_of.values())).density)
     if axes is None:
-        axes = _statistics_axes(len(found), n_parts)
+        axes = _statistics_axes(len(statistics_of), n_parts)
     elif not isinstance(axes, dict) or not {"counts", "parts", "rate", "density"} <= set(axes):
         raise SettingsError(
             'axes must be a dict with "counts", "parts", "rate" and a list, "density", or None', argument="axes"
         )
     check_axes([axes[name] for name in ("counts", "parts", "rate")], 3, 'axes "counts", "parts" and "rate"')
-    check_axes(axes["density"], n_parts * len(found), 'axes["density"]')
+    check_axes(axes["density"], n_parts * len(statistics_of), 'axes["density"]')
     # other colors than those of OFF and ON events
-    colors = dict(zip(found, matplotlib.color_sequences["Dark2"][::2] * len(found), strict=False))
+    colors = dict(zip(statistics_of, matplotlib.color_sequences["Dark2"][::2] * len(statistics_of), strict=False))
     _draw_counts(axes["counts"], {name: some.lengths for name, some in recordings.items()}, colors)
-    _draw_parts(axes["parts"], found, colors)
-    _draw_rate(axes["rate"], found, colors)
-    full = max(_full_color_count(statistics.density) for statistics in found.values())
-    pictures = [(name, part, picture) for name in found for part, picture in enumerate(found[name].density, 1)]
+    _draw_parts(axes["parts"], statistics_of, colors)
+    _draw_rate(axes["rate"], statistics_of, colors)
+    full = max(_full_color_count(statistics.density) for statistics in statistics_of.values())
+    pictures = [
+        (name, part, picture) for name in statistics_of for part, picture in enumerate(statistics_of[name].density, 1)
+    ]
     for ax, (name, part, picture) in zip(axes["density"], pictures, strict=True):
         ax.imshow(event_colors(picture, full))
         ax.set(xticks=[], yticks=[], title=f"saccade {part}")
@@ -230,10 +232,10 @@ def _draw_counts(ax, lengths, colors):
     ax.legend(fontsize=8, loc="upper left")
 
 
-def _draw_parts(ax, found, colors):
+def _draw_parts(ax, statistics_of, colors):
     """Draw bars for the OFF and ON events of each part, the sets side by side."""
-    width = 0.8 / len(found)
-    for number, (name, statistics) in enumerate(found.items()):
+    width = 0.8 / len(statistics_of)
+    for number, (name, statistics) in enumerate(statistics_of.items()):
         values = statistics.parts.ravel()
         ax.bar(
             np.arange(len(values)) + (number + 0.5) * width - 0.4,
@@ -249,15 +251,15 @@ def _draw_parts(ax, found, colors):
     ax.legend(fontsize=8, loc="upper right")
 
 
-def _draw_rate(ax, found, colors):
+def _draw_rate(ax, statistics_of, colors):
     """Draw the rate of ON events upwards and of OFF events downwards."""
-    for name, statistics in found.items():
+    for name, statistics in statistics_of.items():
         bin_ms = statistics.bin_us / 1000
         times = bin_ms * (np.arange(len(statistics.rate)) + 0.5)
         for polarity, sign in enumerate((-1, 1)):
             rate = sign * statistics.rate[:, polarity] / bin_ms
             ax.plot(times, rate, color=colors[name], lw=1.5, label=legend_name(name) if polarity else None)
-    for end in next(iter(found.values())).part_ends_us:
+    for end in next(iter(statistics_of.values())).part_ends_us:
         ax.axvline(end / 1000, color=GREY, ls="--", lw=1)
     ax.axhline(0, color=GREY, lw=1)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")

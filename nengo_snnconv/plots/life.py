@@ -142,7 +142,7 @@ class Life:
             text = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): "
             text += self.names[winner] if winner >= 0 else "no class yet"
             if self.true_class is not None and winner >= 0:
-                text += ", right" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
+                text += ", correct" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
             headline.set_text(text)
 
         return Moving(headline, show)

@@ -165,7 +165,7 @@ def _merge_paths(element):
 
 def _shorten_numbers(numbers, digits):
     """Round the numbers in a text to this number of digits, and remove spaces that are not needed."""
-    text = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda found: f"{round(float(found[0]), digits):.{digits}f}", numbers)
+    text = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda match: f"{round(float(match[0]), digits):.{digits}f}", numbers)
     text = re.sub(r"(\.\d*?)0+(?!\d)", r"\1", text)
     text = re.sub(r"\.(?!\d)", "", text)
     text = re.sub(r"\s+", " ", text).strip()

@@ -109,12 +109,13 @@ def operations_ratio(ratio):
 
 
 def percent(share):
+    """Return a share as a percentage with two digits."""
     return f"{100 * share:.2f} %"
 
 
 def cards(run):
     """Return the headline numbers as tuples (name, value, remark)."""
-    evaluation, found = run.evaluation, run.efficiency
+    evaluation, costs = run.evaluation, run.efficiency
     low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
     remark = f"95 % interval: {100 * low:.1f} to {100 * high:.1f} %"
     result = [(f"accuracy after {evaluation.n_steps} steps", percent(evaluation.accuracy[-1]), remark)]
@@ -129,14 +130,14 @@ def cards(run):
                 f"another class than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s",
             ),
         ]
-    if found is None:
+    if costs is None:
         return result
     source = evaluation.input_layer
     inputs = f"{source.spikes_per_neuron:.2f} per input" if source else "the input is a constant current"
-    energy = found.energies[0]
+    energy = costs.energies[0]
     result += [
         (f"spikes per neuron and {run.item}", f"{evaluation.spikes_per_neuron:.2f}", inputs),
-        (f"operations per {run.item}", magnitude(found.operations), f"{run.ann_name}: {magnitude(found.flops)}"),
+        (f"operations per {run.item}", magnitude(costs.operations), f"{run.ann_name}: {magnitude(costs.flops)}"),
         (
             f"energy per {run.item}, estimated",
             f"{1e6 * energy.snn:.3g} µJ",

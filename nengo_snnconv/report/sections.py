@@ -197,26 +197,26 @@ def _spike_counts_and_times(run):
 
 def _efficiency(run):
     """Return the section with operations and energy."""
-    found = run.efficiency
-    if found is None:
+    efficiency = run.efficiency
+    if efficiency is None:
         return None
     text = (
         f"Floating-point operations of {run.ann_name}, two for each multiply-accumulate, and additions caused by "
         "spikes. Energy is estimated from published costs of single operations. "
     )
-    axes = plot_operations(found, panel(4.2, bounded(1.5 + 0.3 * len(found.active_layers()))))
+    axes = plot_operations(efficiency, panel(4.2, bounded(1.5 + 0.3 * len(efficiency.active_layers()))))
     layers = ", ".join(
         f"{name} {magnitude(layer.flops)} and {magnitude(layer.operations)}"
-        for name, layer in found.active_layers().items()
+        for name, layer in efficiency.active_layers().items()
     )
-    alt = f"Operations caused by each layer, ANN and spikes: {layers}; in total {magnitude(found.flops)} and "
-    alt += f"{magnitude(found.operations)}."
+    alt = f"Operations caused by each layer, ANN and spikes: {layers}; in total {magnitude(efficiency.flops)} and "
+    alt += f"{magnitude(efficiency.operations)}."
     return Section(
         "Efficiency",
         [
-            ("text", text + " ".join(found.remarks())),
+            ("text", text + " ".join(efficiency.remarks())),
             ("pictures", [Picture(axes.figure, alt)]),
-            ("table", Table.of(found.rows(), n_text=1, caption="Operations, spikes and energy")),
+            ("table", Table.of(efficiency.rows(), n_text=1, caption="Operations, spikes and energy")),
         ],
     )
 

@@ -133,7 +133,7 @@ class TestPicture:
         assert drawn == np.count_nonzero(spikes[:4])
         assert axes["input/raster"].get_ylabel().endswith("inputs")
 
-    @pytest.mark.parametrize(("true_class", "says"), [(None, ""), (0, ", right"), (1, ", wrong: it is b")])
+    @pytest.mark.parametrize(("true_class", "says"), [(None, ""), (0, ", correct"), (1, ", wrong: it is b")])
     def test_headline_and_winners(self, constant, true_class, says):
         scores = np.zeros((2, N_STEPS, 4), np.float32)
         scores[:, :3, 2], scores[:, 3:, 0] = 1, 1

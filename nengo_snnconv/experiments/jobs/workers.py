@@ -95,6 +95,7 @@ class ThisProcessFirst:
         self.processes, self.death_errors = processes, processes.death_errors
 
     def run(self, function, jobs, shared):
+        """Yield (key, result) for each job as it is done."""
         started = time.monotonic()
         for n_done, job in enumerate(jobs, start=1):
             yield from ThisProcess().run(function, [job], shared)
@@ -123,6 +124,7 @@ class Processes:
         self.n_jobs, self.threads, self.death_errors = n_jobs, threads, (BrokenProcessPool,)
 
     def run(self, function, jobs, shared):
+        """Yield (key, result) for each job as it is done, in any order."""
         with deferred_interrupt("stopping when the running jobs are done; Control-C again stops at once") as check:
 
             def calls():

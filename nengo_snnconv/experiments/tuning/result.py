@@ -122,8 +122,8 @@ class Tuning:
     def summary(self) -> str:
         """Return the result as text, one line for each quantity."""
         evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
-        found = "chosen settings" if self.kept else "loss too large; best found"
-        rows = [(found, self.trial.grid_point.text)]
+        label = "chosen settings" if self.kept else "loss too large; best found"
+        rows = [(label, self.trial.grid_point.text)]
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
             ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
