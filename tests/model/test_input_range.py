@@ -225,7 +225,7 @@ class TestCommandLine:
         for command in commands:
             code, out, _ = run(capsys, *command)
             assert code == 0
-            assert "range of pixels            0 to 255" in out
+            assert "pixel range                0 to 255" in out
             found = json.loads(figures.read_text())
             assert found["ann_accuracy"] == pytest.approx(accuracy, abs=0.011)
             assert found["accuracy"][-1] > accuracy - 0.06, command
