@@ -1,9 +1,34 @@
 """Convolutional spiking neural networks in Nengo: build, train, convert, run and understand them.
 
-The names below are loaded when they are first used, so that importing the package is quick.
+>>> import nengo_snnconv as snc
+
+Main functions
+--------------
+Data and models: ``load_dataset``, ``load_events``, ``preset``, ``as_model``, ``inspect_keras``.
+
+Train a network: ``build_trainable``, ``train``, ``collect_trained``.
+
+Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``.
+
+Run a network: ``evaluate``, ``record``, ``Simulator``.
+
+Understand a result: ``diagnose``, ``efficiency``, ``error_bounds``, ``threshold_errors``.
+
+Choose parameters: ``sweep``, ``tune``, ``compare``.
+
+Files: ``save``, ``load``.
+
+Submodules
+----------
+``plots``: figures of results, images and events.  ``report``: HTML reports of a run.  ``events``: recordings of event
+cameras.  ``gui``: networks in Nengo GUI.  ``errors``: exceptions and warnings.  Their functions and classes are also
+available at the top, as ``snc.plot_life``.
+
+Names are loaded on first use, so importing the package is fast; TensorFlow is loaded when it is first needed.
 """
 
 import importlib
+from typing import Any
 
 from ._version import __version__
 from .compat import import_hook
@@ -11,6 +36,7 @@ from .compat import import_hook
 import_hook.install()
 import_hook.prefer_keras2()
 
+# public names of each module, which is imported when one of its names is first used
 _HOMES = {
     "errors": (
         "CompatibilityError",
@@ -91,14 +117,14 @@ _HOMES = {
     "report": ("read_report", "write_report"),
     "gui": ("GuiNetwork", "write_gui_script"),
 }
-# public submodules, which hold what is needed less often: ``snc.plots.plot_life``
+# public submodules: ``snc.plots.plot_life``
 _SUBMODULES = ("errors", "events", "gui", "plots", "report")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["__version__", *_HOME_OF, *_SUBMODULES]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME_OF:
@@ -108,5 +134,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -188,7 +188,7 @@ class Efficiency:
         """The layers that cause operations by themselves; neurons that only maxima read do not."""
         return {name: layer for name, layer in self.layers.items() if layer.flops or layer.operations}
 
-    def text_table(self):
+    def table(self):
         """The figures, the operations of each layer, and what is left out, as text."""
         return "\n\n".join([text_table(self.rows()), text_table(self.layer_rows()), " ".join(self.remarks())])
 

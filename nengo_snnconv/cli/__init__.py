@@ -1,5 +1,10 @@
-"""The command line: ``nengo-snnconv demo | train | convert | to-ttfs | tune | evaluate | diagnose | compare |
-gui``."""
+"""The command line, ``nengo-snnconv COMMAND``.
+
+Commands: demo, train, convert, to-ttfs, tune, evaluate, diagnose, compare and gui; one module for each or for two that
+share code.
+"""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -7,20 +12,26 @@ import json
 import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 
 from .._util.printable import PrintableStream, printable
 from .._version import __version__
 from ..errors import SnnConvError
-from . import comparison, conversion, diagnosis, evaluation, first_spike, gui, training, tuning
-from .options import check_writable
+from . import comparison, conversion, diagnosis, evaluation, gui, training, ttfs, tuning
+from .files import check_writable
 
-# TensorFlow takes seconds to load, so the commands import what they need when they run
+# TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
 
 
-def main(arguments=None):
-    """Run the command line and return its exit code.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code.
 
-    0: done; 1: an error, or something was refused; 2: wrong usage; 130: interrupted.
+    0: success; 1: an error, or a layer was refused; 2: wrong usage; 130: interrupted.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments; by default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
@@ -29,24 +40,25 @@ def main(arguments=None):
         if options.json:
             check_writable(options.json)
         with _warnings_in_one_line(options.command), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
-            figures = options.run(options)
+            results = options.run(options)
         if options.json:
             from .._util.atomic import atomic_write
 
             with atomic_write(options.json, "w") as file:
-                json.dump(figures, file, indent=1)
+                json.dump(results, file, indent=1)
                 file.write("\n")
     except KeyboardInterrupt as interrupt:
         return _fail(options, interrupt, str(interrupt) or "interrupted", 130)
     except Exception as error:
-        # nengo's own errors and files that cannot be read are the user's to mend; others are bugs
+        # users can fix our errors, those of nengo, and missing files; other exceptions are bugs
         known = isinstance(error, SnnConvError | OSError) or type(error).__module__ == "nengo.exceptions"
-        message = str(error) if known else f"{type(error).__name__}: {error} (a bug: see it whole with --debug)"
+        message = str(error) if known else f"{type(error).__name__}: {error} (a bug: use --debug for the traceback)"
         return _fail(options, error, message, 1)
-    return 1 if figures.get("refused") else 0
+    return 1 if results.get("refused") else 0
 
 
 def _fail(options, error, message, code):
+    """Print an error message in one line, and return the exit code."""
     if options.debug:
         raise error
     print(f"nengo-snnconv {options.command}: {' '.join(message.split())}", file=PrintableStream(sys.stderr))
@@ -55,7 +67,7 @@ def _fail(options, error, message, code):
 
 @contextlib.contextmanager
 def _warnings_in_one_line(command):
-    """Print warnings without the line of our code that they come from."""
+    """Print warnings without the source line that issued them."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: (
         f"nengo-snnconv {command}: warning: {printable(' '.join(str(message).split()))}\n"
@@ -66,8 +78,8 @@ def _warnings_in_one_line(command):
         warnings.formatwarning = before
 
 
-def commands():
-    """The parser of each command, {name: argparse.ArgumentParser}."""
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command, {name: argparse.ArgumentParser}."""
     (subparsers,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
     return subparsers.choices
 
@@ -82,7 +94,7 @@ def _parser():
     training.add_demo(commands)
     training.add_train(commands)
     conversion.add_convert(commands)
-    first_spike.add_to_ttfs(commands)
+    ttfs.add_to_ttfs(commands)
     tuning.add_tune(commands)
     evaluation.add_evaluate(commands)
     diagnosis.add_diagnose(commands)

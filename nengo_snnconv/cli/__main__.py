@@ -1,4 +1,4 @@
-"""``python -m nengo_snnconv.cli``, the same as ``nengo-snnconv``."""
+"""Run the command line with ``python -m nengo_snnconv.cli``, the same as ``nengo-snnconv``."""
 
 import sys
 

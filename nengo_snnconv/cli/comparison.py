@@ -1,45 +1,57 @@
-"""The command compare: spiking networks on events beside a CNN of the same layers on images."""
+"""The command compare: SNNs on event recordings, and a CNN with the same layers on images."""
 
 import json
 import pathlib
 
-from .options import RECORDED, above_zero, add_command, add_data, check_distinct, check_writable, positive
+from .argument_types import above_zero, positive
+from .files import check_distinct, check_writable
+from .options import RECORDED, add_command, add_data
 from .training import LEARNING_RATE, print_epoch
 
 
 def add_compare(commands):
-    summary = "train spiking networks on events and a CNN of the same layers on images, and compare them"
+    """Add the command compare."""
+    summary = "train spiking networks on event recordings and a CNN on images, and compare them"
     description = (
-        "Train SurrogateLIF networks on recordings of events, one for each number of steps, and a CNN of the same "
-        "layers on the images that they show; print and write two tables: losses and accuracies, and seconds per epoch "
-        "of training and inference. The same command continues what was interrupted."
+        "Train networks of SurrogateLIF neurons on event recordings, one for each number of time steps, and a CNN with "
+        "the same layers on the images that were recorded. Print and write two tables: losses and accuracies, and "
+        "seconds per epoch of training and inference. After an interruption, the same command continues."
     )
     parser = add_command(commands, "compare", compare, summary, description)
+    parser.add_argument("folder", type=pathlib.Path, help="folder for the networks and comparison.md, .json and .png")
+    add_data(parser, " (recordings are simulated), or n-mnist (real recordings, with the images of mnist)")
     parser.add_argument(
-        "folder", type=pathlib.Path, help="for networks, comparison.md, comparison.json, comparison.png"
-    )
-    add_data(parser, ": recordings are simulated of its images; or n-mnist: real ones, and images of mnist")
-    parser.add_argument(
-        "--steps", type=positive, nargs="+", default=[4, 8, 16, 32], metavar="N", help="a spiking network for each"
+        "--steps",
+        type=positive,
+        nargs="+",
+        default=[4, 8, 16, 32],
+        metavar="N",
+        help="time steps; one network for each number",
     )
     parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images, for each network")
-    parser.add_argument("--batch-size", type=positive, default=100, help="images per training step")
-    parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
-    parser.add_argument("--train-items", type=positive, metavar="N", help="train on the first N only")
-    parser.add_argument("--test-items", type=positive, metavar="N", help="test on the first N only")
+    parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
     parser.add_argument(
-        "--no-augment", action="store_true", help="train on images and frames as they are, not moved at random"
+        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
+    )
+    parser.add_argument(
+        "--train-items", type=positive, metavar="N", help="train on the first N images or recordings only"
+    )
+    parser.add_argument(
+        "--test-items", type=positive, metavar="N", help="test on the first N images or recordings only"
+    )
+    parser.add_argument(
+        "--no-augment", action="store_true", help="do not rotate, scale and shift images and frames at random"
     )
 
 
 def compare(options):
-    """The ``compare`` command."""
+    """Run the command compare, and return its results."""
     from .. import compare as compare_networks
     from .._util.atomic import atomic_write
     from ..training.comparison import AUGMENT
 
     if len(set(options.steps)) < len(options.steps):
-        options.wrong_usage("--steps must be different numbers")
+        options.wrong_usage("--steps must be distinct numbers")
     folder = options.folder
     names = ["cnn.snn.npz", *(f"snn-{n_steps}.snn.npz" for n_steps in options.steps)]
     files = {name: folder / name for name in ("comparison.md", "comparison.json", "comparison.png", *names)}
@@ -55,24 +67,24 @@ def compare(options):
         augment=None if options.no_augment else AUGMENT,
         folder=folder,
         seed=options.seed,
-        on_epoch=lambda name, epoch, figures: print_epoch(epoch, figures, name),
+        on_epoch=lambda name, epoch, values: print_epoch(epoch, values, name),
     )
-    figures = comparison.to_dict()
+    results = comparison.to_dict()
     with atomic_write(files["comparison.png"]) as file:
         comparison.plot()[0].figure.savefig(file, format="png", dpi=150)
     with atomic_write(files["comparison.json"], "w") as file:
-        json.dump(figures, file, indent=1)
+        json.dump(results, file, indent=1)
         file.write("\n")
     with atomic_write(files["comparison.md"], "w") as file:
         file.write(f"{comparison.markdown()}\n![Losses and accuracies over the epochs](comparison.png)\n")
-    results, seconds = comparison.tables()
-    print(f"\nlosses and accuracies after {options.epochs} epochs\n{results}\n\nseconds per epoch\n{seconds}\n")
-    print(f"{'written to':<26} {folder.resolve()}")
-    return figures
+    accuracies, seconds = comparison.tables()
+    print(f"\nlosses and accuracies after {options.epochs} epochs\n{accuracies}\n\nseconds per epoch\n{seconds}\n")
+    print(f"{'folder':<26} {folder.resolve()}")
+    return results
 
 
 def _data(options):
-    """Images, and recordings of them; None for recordings that are to be simulated."""
+    """Return images, and their event recordings; None for recordings that are simulated."""
     from .. import load_dataset, load_events
     from ..training.comparison import images_of
 

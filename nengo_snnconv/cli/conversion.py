@@ -1,29 +1,24 @@
-"""The command convert: from a trained ANN to a spiking network, after Diehl et al. 2015."""
+"""The command convert: convert a trained ANN to a spiking network (Diehl et al. 2015)."""
 
 import pathlib
 import zipfile
 
 from ..errors import SettingsError
+from .argument_types import above_zero, finite, percentage, positive, positive_or_infinite
 from .evaluation import run_with_spikes
-from .images import in_range_of
+from .files import check_distinct, check_writable
 from .options import (
-    above_zero,
     add_command,
     add_data,
     add_input_range,
     add_simulation,
     add_source,
     add_steps,
-    check_distinct,
-    check_writable,
-    companions,
-    finite,
-    percentage,
-    positive,
-    positive_or_infinite,
+    dependent_options,
 )
+from .pixel_range import in_range_of
 
-# options that say something only beside certain values of another one, with their defaults there
+# options that apply only with certain values of another one, with their defaults
 NORMALIZATION = {
     "calibration_images": ("method", {"data": 1000, "balance": 1000}),
     "percentile": ("method", {"data": 99.9}),
@@ -39,11 +34,12 @@ INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
 
 def add_convert(commands):
-    summary = "convert a trained Keras model or ANN to a spiking network, save it, and run it with spikes"
+    """Add the command convert."""
+    summary = "convert a trained Keras model or ANN to a spiking network, save it, and evaluate it"
     description = (
-        "Convert a trained ANN to a spiking network, after Diehl et al. 2015: read it, scale its weights so that "
-        "activations fit firing rates, put spiking neurons in the place of rectifiers, save the network, and run it on "
-        "the test images."
+        "Convert a trained ANN to a spiking network (Diehl et al. 2015): read it, normalize its weights so that "
+        "activations fit the range of firing rates, replace rectifiers by spiking neurons, save the network, and "
+        "evaluate it on the test images."
     )
     parser = add_command(commands, "convert", convert, summary, description)
     add_source(parser)
@@ -51,80 +47,102 @@ def add_convert(commands):
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="only say what would become of each layer; exit code 1 if one is refused",
+        help="only print how each layer would be converted; exit code 1 if one is refused",
     )
-    add_data(parser, "; its training images calibrate, its test images test")
+    add_data(parser, "; training images calibrate, test images evaluate")
     add_input_range(parser)
 
-    scaling = parser.add_argument_group("scaling of the weights")
+    _add_normalization(parser)
+    _add_neurons(parser)
+    simulation = parser.add_argument_group("evaluation")
+    simulation.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
+    add_steps(simulation, 40)
+    add_simulation(simulation)
+
+
+def _add_normalization(parser):
+    scaling = parser.add_argument_group("normalization of the weights")
     scaling.add_argument(
         "--method",
         choices=("data", "model", "balance", "none"),
         default="data",
-        help="by activations on data, by the weights alone, by least error in a number of steps, or not at all",
+        help="data: from activations on data; model: from the weights alone; balance: smallest error for a number of "
+        "steps; none: keep the weights",
     )
     scaling.add_argument(
         "--calibration-images",
         type=positive,
         metavar="N",
-        help="take the first N training images (default: 1000)",
+        help="calibrate on the first N training images (default: 1000)",
     )
     scaling.add_argument(
         "--percentile",
         type=percentage,
         metavar="P",
-        help="of the activations, for data; 100: the largest (default: 99.9)",
+        help="percentile of the activations, for --method data; 100 is the maximum (default: 99.9)",
     )
     scaling.add_argument(
-        "--per", choices=("layer", "channel"), help="what shares a scale (default: channel for balance, else layer)"
+        "--per",
+        choices=("layer", "channel"),
+        help="neurons with a common scale (default: channel for balance, else layer)",
     )
     scaling.add_argument(
-        "--balance-steps", type=positive, metavar="N", help="steps to balance for (default: those of --steps)"
+        "--balance-steps", type=positive, metavar="N", help="time steps to balance for (default: --steps)"
     )
 
+
+def _add_neurons(parser):
     neurons = parser.add_argument_group("neurons")
     neurons.add_argument(
         "--neuron",
         choices=("if", "lif", "spiking-relu"),
         default="if",
-        help="IntegrateAndFire, nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
+        help="neuron type: IntegrateAndFire, nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
     )
     neurons.add_argument(
-        "--reset", choices=("subtract", "zero"), help="of the potential after a spike, for if (default: subtract)"
-    )
-    neurons.add_argument("--initial-potential", type=finite, metavar="V", help="in thresholds, for if (default: 0.5)")
-    neurons.add_argument(
-        "--max-spikes", type=positive_or_infinite, metavar="N", help="most in a step, or inf, for if (default: 1)"
+        "--reset",
+        choices=("subtract", "zero"),
+        help="reset of the potential after a spike, for --neuron if (default: subtract)",
     )
     neurons.add_argument(
-        "--input", choices=("constant", "poisson"), default="constant", help="images as current or as random spikes"
+        "--initial-potential",
+        type=finite,
+        metavar="V",
+        help="initial potential in thresholds, for --neuron if (default: 0.5)",
+    )
+    neurons.add_argument(
+        "--max-spikes",
+        type=positive_or_infinite,
+        metavar="N",
+        help="largest number of spikes in a step, or inf, for --neuron if (default: 1)",
+    )
+    neurons.add_argument(
+        "--input",
+        choices=("constant", "poisson"),
+        default="constant",
+        help="images as constant currents or as random spikes",
     )
     neurons.add_argument(
         "--input-threshold",
         type=above_zero,
         metavar="X",
-        help="pixel value that spikes in each step, for poisson (default: the largest one of the range of pixels)",
+        help="pixel value that spikes in every step, for --input poisson (default: the largest of the pixel range)",
     )
     neurons.add_argument(
         "--readout",
         choices=("potential", "spikes"),
         default="potential",
-        help="class scores are the output's membrane potential, or the spikes of output neurons",
+        help="class scores: membrane potentials of the output, or spikes of output neurons",
     )
-
-    simulation = parser.add_argument_group("run with spikes")
-    simulation.add_argument("--no-evaluate", action="store_true", help="do not run it, only write OUTPUT")
-    add_steps(simulation, 40)
-    add_simulation(simulation)
 
 
 def convert(options):
-    """The ``convert`` command."""
+    """Run the command convert, and return its results."""
     from .. import convert as convert_network
     from .. import save, to_spiking
     from ..model.input_range import input_range
 
-    scaling, neuron, coding = (companions(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
+    scaling, neuron, coding = (dependent_options(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
     if options.method == "balance":
         scaling["balance_steps"] = options.balance_steps or options.steps
     check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
@@ -132,33 +150,35 @@ def convert(options):
         return _dry_run(options.source)
     _check_usage(options)
     neuron_type = _neuron_type(options.neuron, neuron)
-    network = convert_network(opened(options.source), seed=options.seed)
+    network = convert_network(load_source(options.source), seed=options.seed)
     data, network = data_for(options, network, scaling.get("calibration_images"))
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
     if "input_threshold" in coding and options.input_threshold is None:
-        coding["input_threshold"] = max(map(abs, input_range(network.model)))  # the largest pixel spikes in each step
+        coding["input_threshold"] = max(
+            map(abs, input_range(network.model))
+        )  # the largest pixel value spikes in every step
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     save(network, options.output)
     print(f"{'network':<26} {options.output}")
     metadata = network.model.metadata
-    figures = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
+    results = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
     if options.no_evaluate:
-        return figures
-    print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:", flush=True)
+        return results
+    print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:", flush=True)
     title = f"{options.source.name}, converted, on {options.data}"
     run = {"source": options.source, "method": options.method, **scaling}
-    return {**figures, **run_with_spikes(network, data, options, title, run).to_dict()}
+    return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}
 
 
 def _dry_run(source):
-    """Print what would become of each layer; the layers that are refused are among the figures."""
+    """Print how each layer would be converted; the results name the layers that are refused."""
     from .. import convert as convert_network
     from .. import inspect_keras
     from .._util.text_tables import reading_table, text_table
 
-    content = opened(source)
+    content = load_source(source)
     if content is source:
         reading = inspect_keras(source)
         refused = [row["layer"] for row in reading if row["status"] == "refused"]
@@ -171,38 +191,40 @@ def _dry_run(source):
 
 
 def _check_usage(options):
+    """End with a usage error, or raise one, if options exclude each other or files cannot be written."""
     if options.output is None:
-        options.wrong_usage("OUTPUT is needed: the file to write (or --dry-run, which writes none)")
+        options.wrong_usage("OUTPUT, the file to write, is required without --dry-run")
     if options.no_evaluate and options.method != "balance" and options.steps != options.default_of("steps"):
-        options.wrong_usage("--steps does not go with --no-evaluate, unless thresholds are balanced for them")
+        options.wrong_usage("--steps applies with --no-evaluate only for --method balance")
     check_output(options)
 
 
 def check_output(options):
-    """End where files cannot be written, or where options of the evaluation are given and there is none."""
+    """Check that output files can be written, and that no option of the evaluation is given with --no-evaluate."""
     for name in ("report", "test_images", "backend", "minibatch_size", "skip_steps"):
         if options.no_evaluate and getattr(options, name) != options.default_of(name):
-            options.wrong_usage(f"--{name.replace('_', '-')} does not go with --no-evaluate")
+            options.wrong_usage(f"--{name.replace('_', '-')} does not apply with --no-evaluate")
     check_writable(options.output)
     if options.report:
         check_writable(options.report)
 
 
-def opened(path):
-    """What a file of ours holds; the path itself of any other file."""
+def load_source(path):
+    """Return the content of a file of nengo_snnconv; for another file, its path."""
     from .. import load
 
-    return load(path) if _is_own(path) else path
+    return load(path) if _is_own_file(path) else path
 
 
-def _is_own(path):
+def _is_own_file(path):
+    """Return True for a file of nengo_snnconv."""
     if path.suffix == ".npz":
         return True
     try:
         with zipfile.ZipFile(path) as archive:
             return "description.json.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return False  # what reads files of Keras says what is wrong with it
+        return False  # the reader of Keras files reports the problem
 
 
 def _neuron_type(name, arguments):
@@ -218,7 +240,7 @@ def _neuron_type(name, arguments):
 
 
 def data_for(options, network, n_calibration=None):
-    """The images that are needed, None if there are none, and the network; raises where they do not fit."""
+    """Return the images that a command needs, or None, and the network; raise SettingsError if they do not fit."""
     from .. import load_dataset
     from .._util.validation import check_data, check_images
 
@@ -237,7 +259,7 @@ def data_for(options, network, n_calibration=None):
 
 
 def _normalized(network, data, method, scaling):
-    """The network with scaled weights; prints the scales."""
+    """Return the network with normalized weights, and print the scales."""
     from .. import normalize
     from ..report import scale_range
 
@@ -250,7 +272,7 @@ def _normalized(network, data, method, scaling):
 
 
 def print_reading(source, model):
-    """Print what was read that was not exact."""
+    """Print the layers that were not read exactly."""
     reading = model.metadata.get("reading", [])
     print(f"{'read':<26} {source.name}: {len(reading or model.layers)} layers")
     for row in reading:

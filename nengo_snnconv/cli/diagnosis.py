@@ -1,44 +1,37 @@
-"""The command diagnose: where a converted network loses accuracy, why, and what would help."""
+"""The command diagnose: layers in which a converted network loses accuracy, the causes, and remedies."""
 
 import pathlib
 
+from .argument_types import at_least_zero
 from .evaluation import load_network, report_on
-from .images import in_range_of
-from .options import (
-    add_command,
-    add_data,
-    add_input_range,
-    add_picture,
-    add_simulation,
-    add_steps,
-    at_least_zero,
-    check_distinct,
-    check_picture,
-    check_writable,
-    save_picture,
-)
+from .files import check_distinct, check_picture, check_writable, save_picture
+from .options import add_command, add_data, add_input_range, add_picture, add_simulation, add_steps
+from .pixel_range import in_range_of
 
 
 def add_diagnose(commands):
-    summary = "say where a converted network loses accuracy, why, and what would help most"
+    """Add the command diagnose."""
+    summary = "find the layers in which a converted network loses accuracy, the causes, and the best remedy"
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
-    parser.add_argument("network", type=pathlib.Path, help="file that 'convert' or nengo_snnconv.save wrote")
+    parser.add_argument("network", type=pathlib.Path, help="network file written by 'convert' or nengo_snnconv.save")
     add_data(parser)
     add_input_range(parser)
     add_steps(parser, 30)
     add_simulation(parser)
     parser.set_defaults(test_images=500)
     parser.add_argument(
-        "--max-loss", type=at_least_zero, default=1.0, metavar="POINTS", help="percentage points that may be lost"
+        "--max-loss",
+        type=at_least_zero,
+        default=1.0,
+        metavar="POINTS",
+        help="acceptable loss of accuracy in percentage points",
     )
     add_picture(parser)
-    parser.add_argument(
-        "--try-remedy", action="store_true", help="also run the network with the change that is proposed"
-    )
+    parser.add_argument("--try-remedy", action="store_true", help="also evaluate the network with the proposed remedy")
 
 
 def diagnose(options):
-    """The ``diagnose`` command."""
+    """Run the command diagnose, and return its results."""
     from .. import diagnose as diagnose_network
     from .. import load_dataset
 
@@ -55,7 +48,7 @@ def diagnose(options):
         network, data.x_test, data.y_test, max_loss=options.max_loss, minibatch_size=options.minibatch_size, **run
     )
     print(diagnosis.summary())
-    figures = diagnosis.to_dict()
+    results = diagnosis.to_dict()
     if options.picture:
         save_picture(diagnosis.plot()[0], options.picture)
     if options.report:
@@ -63,12 +56,12 @@ def diagnose(options):
         settings = {"network": options.network}
         report_on(network, data, diagnosis.evaluation, options, title, settings, diagnosis=diagnosis)
     if options.try_remedy and diagnosis.remedy:
-        figures["tried"] = _tried(diagnosis, data, options.minibatch_size, run)
-    return figures
+        results["tried"] = _try_remedy(diagnosis, data, options.minibatch_size, run)
+    return results
 
 
-def _tried(diagnosis, data, minibatch_size, run):
-    """The accuracy with the change that is proposed."""
+def _try_remedy(diagnosis, data, minibatch_size, run):
+    """Evaluate the network with the proposed remedy, print its accuracy, and return both."""
     from .. import evaluate
 
     remedy = diagnosis.remedy
@@ -76,5 +69,5 @@ def _tried(diagnosis, data, minibatch_size, run):
     options = {**run, **remedy.options}
     evaluation = evaluate(changed, data.x_test, data.y_test, minibatch_size=minibatch_size, **options)
     accuracy = float(evaluation.accuracy[-1])
-    print(f"tried: {100 * accuracy:.2f} % instead of {100 * diagnosis.accuracy:.2f} %: {remedy.text}")
+    print(f"with the remedy: {100 * accuracy:.2f} % instead of {100 * diagnosis.accuracy:.2f} %: {remedy.text}")
     return {"remedy": remedy.text, "accuracy": accuracy}

@@ -1,9 +1,9 @@
-"""The command evaluate, and the running with spikes that other commands end with."""
+"""The command evaluate, and the evaluation and report that other commands end with."""
 
 import pathlib
 
 from ..errors import SettingsError
-from .images import in_range_of, remark_on_accuracy
+from .files import check_distinct, check_writable
 from .options import (
     RECORDED,
     add_command,
@@ -12,17 +12,19 @@ from .options import (
     add_simulation,
     add_steps,
     add_workers,
-    check_distinct,
-    check_writable,
-    shows_recordings,
+    uses_recordings,
     workers_of,
 )
+from .pixel_range import in_range_of, warn_of_low_accuracy
 
 
 def add_evaluate(commands):
-    summary = "run a saved network with spikes, and see how it does beside its rates"
+    """Add the command evaluate."""
+    summary = "measure the accuracy and spikes of a saved network, compared with the ANN"
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
-    parser.add_argument("network", type=pathlib.Path, help="file that 'train', 'convert' or nengo_snnconv.save wrote")
+    parser.add_argument(
+        "network", type=pathlib.Path, help="network file written by 'train', 'convert' or nengo_snnconv.save"
+    )
     add_events(parser)
     add_input_range(parser)
     add_steps(parser)
@@ -31,10 +33,10 @@ def add_evaluate(commands):
 
 
 def evaluate(options):
-    """The ``evaluate`` command."""
+    """Run the command evaluate, and return its results."""
     check_distinct(options, network=options.network, report=options.report, json=options.json)
     workers = workers_of(options)
-    shows_recordings(options)  # before the network is read
+    uses_recordings(options)  # checks the options before the network is read
     network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)
@@ -46,7 +48,7 @@ def evaluate(options):
 
 
 def load_data(options, train, test):
-    """The first so many items of the data that ``add_events`` names: a Dataset, whose x may be Recordings."""
+    """Return the first items of the data selected by ``add_events``: a Dataset, whose x may be Recordings."""
     from .. import load_dataset, load_events
     from ..data.datasets import Dataset
     from ..training.comparison import simulated_events
@@ -63,29 +65,42 @@ def load_data(options, train, test):
 
 
 def load_network(path, seed=None):
-    """The network in a file, with other initial states of its neurons if a ``seed`` is given."""
+    """Return the network in a file; with a ``seed``, its neurons get other initial states."""
     from .. import ConvNetwork, load
 
     network = load(path)
     if not isinstance(network, ConvNetwork):
-        raise SettingsError(f"{path} holds a model without neurons: make a network of it with 'nengo-snnconv convert'")
+        raise SettingsError(f"{path} holds a model, not a network: convert it with 'nengo-snnconv convert'")
     return network if seed is None else _reseeded(network, seed)
 
 
 def _reseeded(network, seed):
-    """The network with other initial states of its neurons; their gains must not be drawn from the seed."""
+    """Return the network with other initial states of its neurons; raise SettingsError if gains depend on the seed."""
     from nengo.dists import Distribution
 
     for name in ("max_rates", "intercepts"):
         if isinstance(getattr(network.settings, name, None), Distribution):
-            raise SettingsError(f"--seed would draw other {name} than the network was trained with: leave it out")
+            raise SettingsError(
+                f"--seed would change the random {name} that the network was trained with: leave it out",
+                argument="seed",
+            )
     return network.rebuild(seed=seed)
 
 
 def run_with_spikes(network, data, options, title, run, workers=None):
-    """Run a network on the test images, as the options of ``add_simulation`` say; prints and returns how it did.
+    """Evaluate a network on the test images with the options of ``add_simulation``, and print and return the result.
 
-    With ``workers``, as ``workers_of`` gives them, on shards of the images if any are asked for.
+    Parameters
+    ----------
+    network : ConvNetwork
+    data : Dataset
+    options : argparse.Namespace
+    title : str
+        Title of the report.
+    run : dict
+        Facts about the run, for the report.
+    workers : dict, optional
+        Result of ``workers_of``.  If any is set, shards of the images are evaluated in parallel.
     """
     from .. import evaluate as evaluate_network
     from .. import sweep
@@ -94,12 +109,12 @@ def run_with_spikes(network, data, options, title, run, workers=None):
     simulation = {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
     if any(value is not None for value in (workers or {}).values()):
         grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}
-        found = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
-        evaluation = found.trials[0].evaluation
+        result = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
+        evaluation = result.trials[0].evaluation
     else:
         evaluation = evaluate_network(network, data.x_test, data.y_test, skip_steps=options.skip_steps, **simulation)
     print(evaluation.summary())
-    remark_on_accuracy(evaluation)
+    warn_of_low_accuracy(evaluation)
     print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))
     if options.report:
         report_on(network, data, evaluation, options, title, run)
@@ -107,21 +122,21 @@ def run_with_spikes(network, data, options, title, run, workers=None):
 
 
 def report_on(network, data, evaluation, options, title, run, **parts):
-    """Write the report that was asked for, with the response to a few images."""
+    """Write the report of an evaluation, with the response to the first images."""
     from .. import record, write_report
 
     recording = record(network, data.x_test[:4], n_steps=evaluation.n_steps, backend=options.backend)
-    told = {"title": title, "data": data, "run": run, "command": options.command_line}
-    write_report(options.report, network, evaluation, recording=recording, **told, **parts)
+    texts = {"title": title, "data": data, "run": run, "command": options.command_line}
+    write_report(options.report, network, evaluation, recording=recording, **texts, **parts)
     print(f"{'report':<26} {options.report.resolve()}")
 
 
 def accuracy_over_time(accuracy, first=0):
-    """The accuracy after 1, 2, 4, 8, ... steps behind the ``first`` ones and after the last, as two lines."""
+    """Return a text table of the accuracy after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last."""
     from .._util.text_tables import text_table
 
     n_steps = len(accuracy) - first
     steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [len(accuracy)]
     values = [f"{100 * accuracy[step - 1]:.2f}" for step in steps]
-    # the column beside it begins where the values of the summary do
-    return text_table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy in %", *values)])
+    # the first column is as wide as in the summary, so values are aligned
+    return text_table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy (%)", *values)])

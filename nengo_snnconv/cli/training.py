@@ -4,24 +4,16 @@ import argparse
 import pathlib
 import time
 
+from .argument_types import above_zero, at_least_zero, fraction, positive
 from .evaluation import load_data, run_with_spikes
-from .options import (
-    above_zero,
-    add_command,
-    add_events,
-    at_least_zero,
-    check_writable,
-    companions,
-    fraction,
-    positive,
-    shows_recordings,
-)
+from .files import check_writable
+from .options import add_command, add_events, dependent_options, uses_recordings
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
 SYNAPSE_S = 0.002
-# options that say something only beside certain neurons, with their defaults there
-COMPANIONS = {
+# options that apply only to certain neurons, with their defaults
+NEURON_OPTIONS = {
     "preset": (
         "neuron",
         {**dict.fromkeys(("lif", "spiking-relu", "relu"), "lif-mnist"), "surrogate-lif": "surrogate-nmnist"},
@@ -32,23 +24,27 @@ COMPANIONS = {
 
 
 def add_demo(commands):
-    summary = "train a LIF network on the digits in the package, run it with spikes, write a report"
+    """Add the command demo."""
+    summary = "train a LIF network on the digits in the package, evaluate it, and write a report"
     parser = add_command(commands, "demo", demo, summary)
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("nengo-snnconv-demo"), help="folder")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=pathlib.Path("nengo-snnconv-demo"), help="folder for files"
+    )
     parser.add_argument("--epochs", type=positive, default=8, help="passes over the training images")
-    parser.add_argument("--steps", type=positive, default=30, help="time steps for which each image is shown")
+    parser.add_argument("--steps", type=positive, default=30, help="time steps for each image")
     parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
     parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
 
 
 def add_train(commands):
-    summary = "train a preset network on the rates of its neurons or through time, and save it"
+    """Add the command train, whose many options make this function long."""
+    summary = "train a preset network, on firing rates or through time, and save it"
     parser = add_command(commands, "train", train, summary)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")
     parser.add_argument(
         "--preset",
-        help="lif-mnist, diehl-mnist, ttfs-mnist, surrogate-nmnist, vgg-cifar10 or resnet-cifar10 (default: lif-mnist, "
-        "and surrogate-nmnist for surrogate-lif)",
+        help="layers: lif-mnist, diehl-mnist, ttfs-mnist, surrogate-nmnist, vgg-cifar10 or resnet-cifar10 (default: "
+        "surrogate-nmnist for --neuron surrogate-lif, else lif-mnist)",
     )
     add_events(parser)
     parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
@@ -56,59 +52,68 @@ def add_train(commands):
         "--neuron",
         choices=("lif", "spiking-relu", "relu", "surrogate-lif"),
         default="lif",
-        help="lif and spiking-relu run with spikes as they are; relu is an ANN for 'convert'; surrogate-lif learns "
-        "with its spikes, through time, also from events",
+        help="neuron type: lif and spiking-relu are trained on firing rates and run with spikes; relu gives an ANN for "
+        "'convert'; surrogate-lif is trained with spikes, through time, also on event recordings",
     )
     parser.add_argument(
         "--steps",
         type=positive,
         metavar="N",
-        help="time steps to train through, for surrogate-lif: frames of a recording, or for which an image stands "
-        "still (default: 16)",
+        help="time steps of training, for --neuron surrogate-lif: frames of a recording, or steps for which an image "
+        "is shown (default: 16)",
     )
     parser.add_argument(
         "--max-rate",
         type=positive,
         metavar="HZ",
-        help=f"rate at which a spiking neuron fires for input 1 (default: {MAX_RATE_HZ})",
+        help=f"firing rate for an input of 1, for lif and spiking-relu (default: {MAX_RATE_HZ})",
     )
     parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images")
-    parser.add_argument("--batch-size", type=positive, default=100, help="images per training step")
-    parser.add_argument("--learning-rate", type=above_zero, default=LEARNING_RATE, help="annealed to 0 by a cosine")
+    parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
     parser.add_argument(
-        "--no-augment", action="store_true", help="train on the images as they are, not moved at random"
+        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
     )
+    parser.add_argument("--no-augment", action="store_true", help="do not rotate, scale and shift images at random")
     parser.add_argument(
         "--activity-penalty",
         type=at_least_zero,
         default=0.0,
         metavar="W",
-        help="weight in the loss of the share of neurons that are active; 1 to 3 make networks that need few spikes",
-    )
-    parser.add_argument("--validation-split", type=fraction, default=0.0, help="share of the images to validate on")
-    parser.add_argument(
-        "--early-stopping", type=positive, metavar="EPOCHS", help="stop when validation does not improve"
+        help="weight of the share of active neurons in the loss; 1 to 3 give networks with few spikes",
     )
     parser.add_argument(
-        "--checkpoint", type=pathlib.Path, help="file to continue from; OUTPUT.checkpoint.npz if left out"
+        "--validation-split", type=fraction, default=0.0, help="share of the training images used for validation"
     )
-    parser.add_argument("--engine", choices=("keras", "nengo_dl"), default="keras", help="what does the training steps")
+    parser.add_argument(
+        "--early-stopping",
+        type=positive,
+        metavar="EPOCHS",
+        help="stop after this many epochs without a better validation",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=pathlib.Path,
+        help="file for the state of training, to continue from (default: OUTPUT.checkpoint.npz)",
+    )
+    parser.add_argument(
+        "--engine", choices=("keras", "nengo_dl"), default="keras", help="implementation of the training steps"
+    )
 
 
 def demo(options):
-    """The ``demo`` command."""
+    """Run the command demo, and return its results."""
     from .. import load_dataset, save
 
     started = time.perf_counter()
-    options.output.mkdir(parents=True, exist_ok=True)  # before minutes are spent
+    options.output.mkdir(parents=True, exist_ok=True)  # raises an error before minutes of training
     data = load_dataset("digits", train=options.train_images, test=options.test_images)
-    print("Training the preset lif-mnist on the rates of its LIF neurons:")
+    print("Training the preset lif-mnist on the firing rates of its LIF neurons:")
     network = _train(
         data, "lif-mnist", "lif", seed=options.seed, epochs=options.epochs, batch_size=100, checkpoint=None
     )
     network_file, report_file = options.output / "lif-digits.snn.npz", options.output / "report.html"
     save(network, network_file)
-    print(f"Running it with spikes, {options.steps} steps for each of {len(data.x_test):,} test images:")
+    print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:")
     simulation = argparse.Namespace(
         steps=options.steps,
         minibatch_size=None,
@@ -124,13 +129,13 @@ def demo(options):
 
 
 def train(options):
-    """The ``train`` command."""
+    """Run the command train, and return its results."""
     from .. import save
 
-    chosen = companions(options, COMPANIONS)
-    if shows_recordings(options) and options.neuron != "surrogate-lif":
+    chosen = dependent_options(options, NEURON_OPTIONS)
+    if uses_recordings(options) and options.neuron != "surrogate-lif":
         given = "--events" if options.events else f"--data {options.data}"
-        options.wrong_usage(f"{given} goes with --neuron surrogate-lif, not with --neuron {options.neuron}")
+        options.wrong_usage(f"{given} applies to --neuron surrogate-lif, not to --neuron {options.neuron}")
     check_writable(options.output)
     data = load_data(options, train=options.train_images, test=1)
     checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
@@ -202,17 +207,17 @@ def _train(
 
 
 def _shape(x):
-    """(height, width, channel) of images, or of the frames that recordings become."""
+    """Return the shape (height, width, channel) of images, or of the frames of recordings."""
     return (*x.sensor, 2) if hasattr(x, "sensor") else x.shape[1:]
 
 
-def print_epoch(epoch, figures, name=""):
-    """Print the figures of an epoch of training, of the network of that name."""
+def print_epoch(epoch, values, name=""):
+    """Print the loss and accuracy of a training epoch; ``name`` is the name of the network."""
     title = f"{name} epoch {epoch}" if name else f"epoch {epoch}"
-    validation = f", validation {100 * figures['val_accuracy']:.2f} %" if "val_accuracy" in figures else ""
-    active = f", {100 * figures['active']:.1f} % active" if "active" in figures else ""
+    validation = f", validation {100 * values['val_accuracy']:.2f} %" if "val_accuracy" in values else ""
+    active = f", {100 * values['active']:.1f} % active" if "active" in values else ""
     print(
-        f"  {title}: loss {figures['loss']:.4f}, accuracy {100 * figures['accuracy']:.2f} %{active}{validation}, "
-        f"{figures['seconds']:.0f} s",
+        f"  {title}: loss {values['loss']:.4f}, accuracy {100 * values['accuracy']:.2f} %{active}{validation}, "
+        f"{values['seconds']:.0f} s",
         flush=True,
     )

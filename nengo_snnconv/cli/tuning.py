@@ -1,61 +1,68 @@
-"""The command tune: finds the settings with which a network needs the fewest steps."""
+"""The command tune: find the settings with which a network needs the fewest time steps."""
 
 import pathlib
 
-from .conversion import opened, print_reading
+from .argument_types import at_least_zero, positive
+from .conversion import load_source, print_reading
 from .evaluation import report_on
-from .images import in_range_of
+from .files import check_distinct, check_picture, check_writable, save_picture
 from .options import (
-    BACKENDS,
-    MINIBATCH_HELP,
+    add_backend,
     add_command,
     add_data,
     add_input_range,
+    add_minibatch_size,
     add_picture,
+    add_report,
+    add_test_images,
     add_workers,
-    at_least_zero,
-    check_distinct,
-    check_picture,
-    check_writable,
-    positive,
-    save_picture,
     workers_of,
 )
+from .pixel_range import in_range_of
 
 
 def add_tune(commands):
-    summary = (
-        "find the settings with which a network needs the fewest steps to keep its accuracy, and save it with them"
-    )
+    """Add the command tune."""
+    summary = "find settings with which a network needs the fewest time steps to keep its accuracy, and save it"
     description = (
-        "Find percentile or method of the scales, initial potential, synapse and the fewest time steps that keep the "
-        "loss within what is allowed, in later steps too; among equals the fewest synaptic operations. Exit code 1 if "
-        "nothing that was tried keeps the loss."
+        "Find the normalization, initial potential, synapse and smallest number of time steps that keep the loss of "
+        "accuracy within a limit, in later steps too; among equal ones, those with the fewest synaptic operations. "
+        "Exit code 1 if no setting keeps the loss within the limit."
     )
     parser = add_command(commands, "tune", tune, summary, description)
     parser.add_argument(
         "source",
         type=pathlib.Path,
-        help="a .keras or .h5 file of Keras, or one of ours: a model, or a network that 'train' made",
+        help="Keras model (.keras or .h5), or a file of nengo_snnconv with a model or a network made by 'train'",
     )
     parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
-    add_data(parser, "; its training images calibrate, settings are chosen on its test images")
+    add_data(parser, "; training images calibrate, test images choose the settings")
     add_input_range(parser)
     parser.add_argument(
-        "--max-loss", type=at_least_zero, default=0.1, metavar="POINTS", help="percentage points that may be lost"
+        "--max-loss",
+        type=at_least_zero,
+        default=0.1,
+        metavar="POINTS",
+        help="allowed loss of accuracy in percentage points",
     )
-    parser.add_argument("--steps", type=positive, default=64, metavar="MAX", help="most time steps")
-    parser.add_argument("--calibration-images", type=positive, default=1000, metavar="N", help="training images")
-    parser.add_argument("--test-images", type=positive, metavar="N", help="choose on the first N test images only")
-    parser.add_argument("--minibatch-size", type=positive, metavar="N", help=MINIBATCH_HELP)
-    parser.add_argument("--backend", choices=BACKENDS, help="the simulator, as for evaluate")
+    parser.add_argument("--steps", type=positive, default=64, metavar="MAX", help="largest number of time steps")
+    parser.add_argument(
+        "--calibration-images",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="calibrate on the first N training images",
+    )
+    add_test_images(parser, "choose the settings on the first N test images only")
+    add_minibatch_size(parser)
+    add_backend(parser)
     add_picture(parser)
-    parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
+    add_report(parser)
     add_workers(parser)
 
 
 def tune(options):
-    """The ``tune`` command."""
+    """Run the command tune, and return its results."""
     from .. import TuningError, load_dataset, save
     from .. import tune as tune_network
 
@@ -103,10 +110,10 @@ def _show(tuning, options):
 
 
 def _network(source, seed):
-    """The network to be tuned: a trained one that spikes, or what becomes of an ANN."""
+    """Return the network to tune: a trained spiking network, or a converted ANN."""
     from .. import ConvNetwork, convert
 
-    content = opened(source)
+    content = load_source(source)
     if isinstance(content, ConvNetwork) and content.settings.neuron_type.spiking:
         return content
     return convert(content, seed=seed)

@@ -1,1 +1,1 @@
-"""Many evaluations: sweeps over settings, tuning, and the jobs that run them."""
+"""Experiments of many evaluations: sweeps over parameters, automatic tuning, and the jobs that run them."""

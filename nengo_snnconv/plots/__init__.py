@@ -1,14 +1,21 @@
-"""Pictures of trainings, evaluations and single images, drawn with matplotlib."""
+"""Plots of trainings, evaluations, single images, sweeps and event recordings, drawn with matplotlib.
+
+The functions draw into the given axes, or into a new figure that notebooks display, and return the axes.  Figures do
+not need pyplot: ``axes.figure.savefig(path)`` writes one to a file.
+"""
 
 from .animation import animate_life
 from .comparison import plot_comparison
 from .diagnosis import plot_diagnosis
-from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_history, plot_spike_counts
+from .efficiency import plot_operations
+from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_spike_counts
 from .events import plot_event_frames, plot_event_statistics, plot_events
 from .figures import BLUE, GREEN, GREY, ORANGE, Figure
-from .first_spike import plot_operations, plot_spike_times, plot_threshold_errors
 from .images import plot_image_response, plot_input_spikes
 from .life import plot_life
+from .threshold_errors import plot_threshold_errors
+from .training import plot_history
+from .ttfs import plot_spike_times
 from .tuning import plot_sweep, plot_tuning
 
 __all__ = [

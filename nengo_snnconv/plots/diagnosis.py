@@ -1,12 +1,16 @@
-"""The picture of a diagnosis: where accuracy goes, which cause makes which error, and activations against rates."""
+"""plot_diagnosis: accuracy lost in each layer, causes of each layer's error, and activations against firing rates."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, ink, label_rows, short
+from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, ink, label_rows, short
 
 RED = "#c53030"
-# those of Okabe & Ito (2008), told apart with any colour vision
+# colors of Okabe & Ito (2008), distinct for all kinds of color vision
 COLORS = {
     "clipping": "#d55e00",
     "response": "#f0e442",
@@ -17,33 +21,33 @@ COLORS = {
     "synapse": "#56b4e9",
 }
 COLUMNS = 5
-# layers of which activations are drawn against rates, and rows that have room for numbers
+# largest number of layers with a panel, and of rows with a number beside each
 MOST_LAYERS, NUMBERED = 20, 40
 
 
-def plot_diagnosis(diagnosis, axes=None):
-    """Draw where accuracy goes, the causes of each layer's error, and activations of the ANN against firing rates.
+def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> AxesSequence:
+    """Draw the accuracy lost in each layer, the causes of its error, and activations against firing rates.
 
     Parameters
     ----------
     diagnosis : Diagnosis
     axes : sequence of matplotlib axes, optional
-        For accuracy, for causes, and one for each of ``layers_to_draw(diagnosis)``: all layers of neurons, or of more
-        than 20 those with the largest errors.
+        Axes for accuracy, for causes, and for each of ``layers_to_draw(diagnosis)``: all layers of neurons, or the 20
+        with the largest errors if there are more.
 
     Returns
     -------
     array of matplotlib axes
-        On the first, the accuracy that is left if the ANN goes on without error behind each layer.  On those of layers,
-        a dot is a neuron and an image; the band is the quantisation error that theory allows, the dotted line the most
-        that neurons can emit.
+        The first one shows the accuracy of a network that runs with spikes up to a layer, and as an ANN after it.  In
+        the panels of layers, a dot is one neuron and one image; the band is the quantization error expected in theory,
+        the dotted line the largest output of the neurons.
     """
     check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
     layers = list(diagnosis.layers.values())
     drawn = layers_to_draw(diagnosis)
     check_axes(axes, len(drawn) + 2)
     if axes is None:
-        axes = _new_axes(len(layers), len(drawn))
+        axes = _diagnosis_axes(len(layers), len(drawn))
     _draw_accuracy(axes[0], diagnosis)
     _draw_causes(axes[1], layers)
     for ax, layer in zip(axes[2:], drawn, strict=True):
@@ -52,13 +56,13 @@ def plot_diagnosis(diagnosis, axes=None):
 
 
 def layers_to_draw(diagnosis):
-    """The layers of which activations are drawn against firing rates, in order: all, or those with large errors."""
+    """Return the layers whose activations are drawn, in order: all, or those with the largest errors."""
     layers = list(diagnosis.layers.values())
     worst = sorted(layers, key=lambda layer: -layer.error)[:MOST_LAYERS]
     return [layer for layer in layers if layer in worst]
 
 
-def _new_axes(n_layers, n_drawn):
+def _diagnosis_axes(n_layers, n_drawn):
     rows = -(-n_drawn // COLUMNS)
     columns = max(3, -(-n_drawn // rows))
     top = bounded(max(2.4, 0.32 * n_layers + 1.2))
@@ -71,7 +75,7 @@ def _new_axes(n_layers, n_drawn):
 
 
 def _draw_accuracy(ax, diagnosis):
-    """Accuracy from that of the ANN at the top to that with spikes at the bottom."""
+    """Draw the accuracy from that of the ANN at the top to that with spikes at the bottom."""
     steps = [("ANN", diagnosis.ann_accuracy)]
     if diagnosis.evaluation.input_layer:
         steps.append((diagnosis.network.model.input, diagnosis.ann_accuracy - diagnosis.input_points / 100))
@@ -92,11 +96,12 @@ def _draw_accuracy(ax, diagnosis):
         ax.bar_label(bars, labels, padding=3, fontsize=8)
     label_rows(ax, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy in %")
-    ax.set_title("Accuracy if the ANN went on behind the layer", fontsize=10)
+    ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy (%)")
+    ax.set_title("Accuracy with spikes up to each layer, ANN after it", fontsize=10)
 
 
 def _draw_causes(ax, layers):
+    """Draw the error of each layer as a bar of its causes."""
     places = np.arange(len(layers))
     left = np.zeros(len(layers))
     for cause, color in COLORS.items():
@@ -107,17 +112,17 @@ def _draw_causes(ax, layers):
     marker = {"ls": "", "marker": "D", "ms": 5, "mew": 1.2, "mfc": "white", "mec": ink()}
     if len(layers) > NUMBERED:
         marker = {"color": ink(), "lw": 0.8}
-    ax.plot([100 * layer.error for layer in layers], places, label="whole error", **marker)
+    ax.plot([100 * layer.error for layer in layers], places, label="total error", **marker)
     label_rows(ax, [layer.name for layer in layers])
     ax.set_ylim(len(layers) - 0.5, -0.5)
     ax.set_xlim(left=0)
-    ax.set_xlabel("% of the activity (root mean square of each)")
+    ax.set_xlabel("root-mean-square error (% of the activity)")
     ax.set_title("Errors that arise in the layer", fontsize=10)
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _draw_pairs(ax, layer, at_fault):
-    """Firing rates over activations: on the diagonal where they are equal."""
+    """Draw firing rates over activations; equal ones are on the diagonal."""
     ann, rates = layer.pairs.T if len(layer.pairs) else np.zeros((2, 1))
     end = 1.08 * max(ann.max(), rates.max(), 1e-3)
     diagonal = np.array([0, min(end, layer.largest_output)])
@@ -127,8 +132,8 @@ def _draw_pairs(ax, layer, at_fault):
     if layer.largest_output < end:
         ax.axhline(layer.largest_output, color=RED, ls=":", lw=1.2)
     ax.plot(ann, rates, ".", ms=2, alpha=0.35, color=BLUE, rasterized=True)
-    ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="ANN", ylabel="with spikes")
-    ax.set_title(f"{short(layer.name)}\n{100 * layer.error:.0f} % off", fontsize=9)
+    ax.set(xlim=(-0.02 * end, end), ylim=(-0.02 * end, end), xlabel="activation (ANN)", ylabel="firing rate")
+    ax.set_title(f"{short(layer.name)}\n{100 * layer.error:.0f} % error", fontsize=9)
     if at_fault:
         ax.title.set(color=RED, fontweight="bold")
     ax.tick_params(labelsize=7)

@@ -1,4 +1,9 @@
-"""Pictures of trainings and evaluations."""
+"""Plots of evaluations: accuracy over time, confusion matrix, and spikes per neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +14,8 @@ from .figures import (
     EVALUATION,
     GREY,
     ORANGE,
+    Axes,
+    AxesSequence,
     Figure,
     bounded,
     check_axes,
@@ -18,110 +25,93 @@ from .figures import (
     series_style,
     short,
     single_axes,
+    use_integer_ticks,
 )
 
-# a matrix of more classes is drawn with fewer, larger squares
+# largest number of rows of a confusion matrix; more classes share squares
 MOST_SQUARES = 250
-# so many rows have room for two lines beside each, and names for a legend
+# largest number of rows with two lines of text each, and of names in a legend
 NUMBERED, NAMED = 24, 60
 
 
-def plot_history(history, axes=None):
-    """Draw loss and accuracy over the epochs of a training.
+def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
+    """Draw the accuracy after each step beside that of the ANN.
+
+    The legend gives the accuracy after the last step.
 
     Parameters
     ----------
-    history : dict of str to list
-        ``network.history``.
-    axes : pair of matplotlib axes, optional
+    evaluation : Evaluation
+    axes : matplotlib axes, optional
 
     Returns
     -------
-    pair of matplotlib axes
-    """
-    if not isinstance(history, dict):
-        raise SettingsError(f"history must be that of a network, network.history, got {type(history).__name__}")
-    if not history:
-        raise SettingsError("the network has no training history: it was not trained")
-    check_axes(axes, 2)
-    if axes is None:
-        axes = Figure(figsize=(9, 3.4), layout="constrained").subplots(1, 2)
-    for ax, name, unit, factor in zip(axes, ("loss", "accuracy"), ("", " in %"), (1, 100), strict=True):
-        for key, label, color in ((name, "training", BLUE), (f"val_{name}", "validation", ORANGE)):
-            if key in history:
-                values = factor * np.asarray(history[key], float)  # None, where it was not measured, is a gap
-                style = {"marker": dots(len(values)), "ms": 3, "color": color, "label": label}
-                ax.plot(np.arange(1, len(values) + 1), values, **style)
-        ax.set(xlabel="epoch", ylabel=name + unit, title=f"{name.capitalize()} of the network as it trains")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(alpha=0.3)
-        ax.legend()
-    return axes
-
-
-def plot_accuracy(evaluation, axes=None):
-    """Draw the accuracy after each step beside that of the ANN; returns the matplotlib axes.
-
-    The legend tells the accuracy after the last step.
+    matplotlib axes
     """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
     spikes = 100 * evaluation.accuracy
-    ax.plot(steps, spikes, marker=dots(len(steps)), ms=3, color=BLUE, label=f"with spikes: {spikes[-1]:.2f} %")
+    ax.plot(steps, spikes, marker=dots(len(steps)), ms=3, color=BLUE, label=f"spikes: {spikes[-1]:.2f} %")
     if evaluation.ann_accuracy is not None:
         ann = 100 * evaluation.ann_accuracy
-        ax.axhline(ann, color=ORANGE, ls="--", label=f"with rates (ANN): {ann:.2f} %")
-    step = "time step, a frame each" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
-    ax.set(xlabel=step, ylabel="accuracy in %", ylim=(0, 102))
+        ax.axhline(ann, color=ORANGE, ls="--", label=f"rates (ANN): {ann:.2f} %")
+    step = "time step (one frame)" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
+    ax.set(xlabel=step, ylabel="accuracy (%)", ylim=(0, 102))
     ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26)  # the legend is below it
     ax.grid(alpha=0.3)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    use_integer_ticks(ax.xaxis)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
     return ax
 
 
 def item_of(evaluation):
-    """What accuracy counts, in a word."""
+    """Return the word for one item of the data: "image" or "recording"."""
     return "recording" if evaluation.moving else "image"
 
 
-def plot_accuracies(evaluations, axes=None):
-    """Draw the accuracy of several networks after each step, and what each of them loses against its ANN.
+def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = None) -> AxesSequence:
+    """Draw the accuracy of several networks after each step, and their loss compared with their ANNs.
 
     Parameters
     ----------
     evaluations : dict of str to Evaluation
-        By the names that the legend shows.
+        Evaluations by name, for the legend.
     axes : pair of matplotlib axes, optional
-        For accuracy, and for the loss in percentage points: accuracy of the ANN less that with spikes.
+        Axes for the accuracy, and for the loss in percentage points: accuracy of the ANN minus accuracy with spikes.
 
     Returns
     -------
     pair of matplotlib axes
-        Accuracies of ANNs are dashed lines, one where they are equal.  The axis of losses is logarithmic down to one
-        image, and linear below, because a network may lose nothing, or be better than its ANN.
+        Accuracies of ANNs are dashed lines; one line if they are equal.  The axis of losses is logarithmic down to one
+        image, and linear below, because a loss may be zero or negative.
 
     Raises
     ------
     SettingsError
-        If there is no evaluation.
+        If there is no evaluation, or one without an ANN.
     """
     if not (isinstance(evaluations, dict) and evaluations):
-        raise SettingsError('evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}')
+        raise SettingsError(
+            'evaluations must be a dict with at least one evaluation: {"name": evaluate(...), ...}',
+            argument="evaluations",
+        )
     for name, evaluation in evaluations.items():
         check_has("ann_accuracy", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
     check_axes(axes, 2)
-    below = axes is None and len(evaluations) > 12  # where the legend is
+    below = axes is None and len(evaluations) > 12  # place of the legend
     if axes is None:
         height = 4 + 0.13 * (min(len(evaluations), NAMED) // 3 if below else 0)
         axes = Figure(figsize=(11, height), layout="constrained").subplots(1, 2)
     without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
     if without:
-        raise SettingsError(f"{', '.join(without)} has no ANN to compare with: draw each with evaluation.plot()")
+        raise SettingsError(
+            f"evaluations: {', '.join(without)} has no ANN to compare with; draw each one with evaluation.plot()",
+            argument="evaluations",
+        )
     anns = {evaluation.ann_accuracy for evaluation in evaluations.values()}
     if len(anns) == 1:
-        axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="with rates (ANN)")
+        axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="rates (ANN)")
     for number, (name, evaluation) in enumerate(evaluations.items()):
         steps, style = np.arange(1, evaluation.n_steps + 1), series_style(number)
         style["markevery"] = max(1, len(steps) // 50)
@@ -134,25 +124,38 @@ def plot_accuracies(evaluations, axes=None):
     axes[1].set_yscale("symlog", linthresh=one_image)
     axes[1].yaxis.set_major_formatter("{x:g}")
     axes[1].axhline(0, color=GREY, lw=1)
-    axes[0].set(ylabel="accuracy in %", title="Accuracy over time", ylim=(0, 102))
-    axes[1].set(ylabel="points below the ANN", title="Loss from spiking, logarithmic")
+    axes[0].set(ylabel="accuracy (%)", title="Accuracy over time", ylim=(0, 102))
+    axes[1].set(ylabel="loss (percentage points, log scale)", title="Accuracy below the ANN")
     for ax in axes:
         ax.set_xlabel("time step")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        use_integer_ticks(ax.xaxis)
         ax.grid(alpha=0.3)
     if below:
-        handles, labels = (each[: NAMED + 1] for each in axes[0].get_legend_handles_labels())
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(
+            handles[: NAMED + 1], labels[: NAMED + 1], loc="outside lower center", ncols=3, fontsize=7
+        )
     else:
         axes[0].legend(loc="lower right")
     return axes
 
 
-def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
-    """Draw the confusion matrix after a step (-1: the last): how many images of each class went where.
+def plot_confusion(
+    evaluation: Any, class_names: Sequence[str] | None = None, step: int = -1, axes: Axes | None = None
+) -> Axes:
+    """Draw the confusion matrix after a step: the number of images of each true class predicted as each class.
 
-    Up to 20 classes, each square holds its number, and up to 40 each class its name.  Of more than 250, several classes
-    in a row share a square, which has the darkest color that any of theirs would have, so that nothing is lost.
+    Squares hold their numbers for up to 20 classes, and classes their names for up to 40.  With more than 250 classes,
+    neighboring classes share a square, which has the darkest color that one of them would have, so no mistake is lost.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    class_names : sequence of str, optional
+        Names of the classes; by default their numbers.
+    step : int
+        Index of the time step; -1 is the last one.
+    axes : matplotlib axes, optional
 
     Returns
     -------
@@ -166,9 +169,9 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
     ax = single_axes(axes, (bounded(1.6 + 0.45 * n_classes, 10.4), bounded(1.2 + 0.45 * n_classes, 10)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    squares, together = _together(shares, MOST_SQUARES)
-    edges = (-0.5, len(squares) * together - 0.5)
-    # the square root makes single mistakes visible beside hundreds of hits
+    squares, block = _block_maxima(shares, MOST_SQUARES)
+    edges = (-0.5, len(squares) * block - 0.5)
+    # the square root makes single mistakes visible beside hundreds of correct predictions
     ax.imshow(np.sqrt(squares), cmap="Blues", vmin=0, vmax=1, extent=(*edges, *edges[::-1]))
     ax.set(xlim=(-0.5, n_classes - 0.5), ylim=(n_classes - 0.5, -0.5))
     if n_classes <= 20:
@@ -184,27 +187,45 @@ def plot_confusion(evaluation, class_names=None, step=-1, axes=None):
     ax.set(
         xlabel="predicted class", ylabel="true class", title=f"Confusion after {after} step{'s' if after > 1 else ''}"
     )
-    if together > 1:
+    if block > 1:
         ax.set_title(
-            f"{ax.get_title()}, {n_classes:,} classes\na square is the most of {together} × {together} of them"
+            f"{ax.get_title()}, {n_classes:,} classes\n(squares show the maximum of {block} × {block} classes)"
         )
     return ax
 
 
-def _together(shares, most):
-    """A square matrix as one of no more than ``most`` rows, of the largest entries of blocks; and their length."""
+def _block_maxima(shares, most):
+    """Reduce a square matrix to at most ``most`` rows by taking the maximum of blocks.
+
+    Returns the reduced matrix, and the number of rows of a block.
+    """
     length = -(-len(shares) // most) or 1
     room = -len(shares) % length
     blocks = np.pad(shares, (0, room)).reshape(-(-len(shares) // length), length, -1, length)
     return blocks.max(axis=(1, 3)), length
 
 
-def plot_spike_counts(evaluation, axes=None):
-    """Draw spikes per neuron and share of silent neurons, layer by layer; returns a pair of matplotlib axes."""
+def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> AxesSequence:
+    """Draw the spikes per neuron and the share of silent neurons of each layer.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    axes : pair of matplotlib axes, optional
+
+    Returns
+    -------
+    pair of matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the network does not spike.
+    """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     check_axes(axes, 2)
     if not evaluation.layers:
-        raise SettingsError("the network does not spike: there are no spikes to count")
+        raise SettingsError("the network does not spike: there are no spikes to count", argument="evaluation")
     if axes is None:
         height = bounded(1.4 + 0.45 * len(evaluation.layers))
         axes = Figure(figsize=(9, height), layout="constrained").subplots(1, 2, sharey=True)
@@ -214,17 +235,17 @@ def plot_spike_counts(evaluation, axes=None):
     spikes, silent = axes
     width = 0.8 if few else 1
     bars = spikes.barh(places, [layer.spikes_per_neuron for layer in layers], width, color=BLUE)
-    # the steps of frames are of no length of their own
+    # steps of event frames have no fixed length, so there is no rate in Hz
     rates = ["" if evaluation.moving else f"  ({layer.rate_hz:.0f} Hz)" for layer in layers]
     labels = [f"{layer.spikes_per_neuron:.2f}{rate}" for layer, rate in zip(layers, rates, strict=True)]
     if few:
         spikes.bar_label(bars, labels, padding=3)
-    spikes.set(xlabel=f"spikes per neuron and {item_of(evaluation)} in {evaluation.n_steps} steps", title="Spikes")
+    spikes.set(xlabel=f"spikes per neuron and {item_of(evaluation)} ({evaluation.n_steps} steps)", title="Spikes")
     spikes.margins(x=0.65 if few else 0.05)
     bars = silent.barh(places, [100 * layer.silent for layer in layers], width, color=GREY)
     if few:
         silent.bar_label(bars, [f"{100 * layer.silent:.1f} %" for layer in layers], padding=3)
-    silent.set(xlabel="% of neurons that never spiked", title="Silent neurons", xlim=(0, 115))
+    silent.set(xlabel="neurons that never spiked (%)", title="Silent neurons", xlim=(0, 115))
     for ax in axes:
         if few:
             ax.set_yticks(places, names)

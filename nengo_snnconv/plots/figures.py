@@ -1,43 +1,47 @@
-"""What all pictures share: figures that notebooks show, colours, and how a single image is drawn."""
+"""Common parts of all plots: figures for notebooks, colors, labels, checks of axes, and drawing of one image."""
 
 import io
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.axes import Axes
 
 from .._util.printable import printable
 from .._util.validation import shown
 from ..errors import SettingsError
 
+# several axes, as the functions take and return them
+AxesSequence: TypeAlias = Sequence[Axes] | np.ndarray
+
 EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
 RECORDING = "a Recording: make one with record(network, x)"
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
-# that of Okabe & Ito (2008), which no kind of colour vision takes for orange
+# green of Okabe & Ito (2008), distinct from orange for all kinds of color vision
 GREEN = "#009e73"
-# of Okabe & Ito too, without those that are too light for lines
+# colors of Okabe & Ito, without those that are too light for lines
 SERIES = ("#0072b2", "#d55e00", GREEN, "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = "os^Dv"
-# ten that are told apart with any colour vision (Petroff 2021, arXiv 2107.02270)
+# ten colors that are distinct for all kinds of color vision (Petroff 2021, arXiv 2107.02270)
 CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
-
-
-# of a figure that grows with its data
+# largest height or width of a figure that grows with its data
 MOST_INCHES = 12
 
 
 def series_style(number):
-    """Colour and marker of the line with this number: as many pairs as there are, before any comes again."""
+    """Return the color and marker of the line with this number; combinations repeat as late as possible."""
     return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)], "ms": 4}
 
 
 def ink():
-    """The colour of text, which matplotlib's settings choose: what is drawn like text suits any background."""
+    """Return the color of text in matplotlib's settings, for marks that must be visible on any background."""
     return matplotlib.rcParams["text.color"]
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that notebooks show; they show matplotlib's own only after pyplot has made one."""
+    """A matplotlib figure that notebooks display; they display other figures only if pyplot made them."""
 
     def _repr_png_(self):
         png = io.BytesIO()
@@ -46,15 +50,17 @@ class Figure(matplotlib.figure.Figure):
 
 
 def check_axes(axes, n, name="axes", least=None):
-    """Raise SettingsError where ``axes`` are neither None nor a sequence of ``n`` (or ``least`` to ``n``) Axes."""
+    """Raise SettingsError if ``axes`` are neither None nor a sequence of ``n`` (or ``least`` to ``n``) Axes."""
     if axes is None:
         return
     least = n if least is None else least
     sequence = isinstance(axes, list | tuple | np.ndarray) and np.ndim(axes) == 1
     if not sequence or not least <= len(axes) <= n or not all(map(_is_axes, axes)):
-        found = f"{len(axes)} entries" if sequence else shown(axes)
-        wanted = n if least == n else f"{least} to {n}"
-        raise SettingsError(f"{name} must be {wanted} matplotlib axes in a sequence, or None; got {found}")
+        received = f"{len(axes)} entries" if sequence else shown(axes)
+        number = n if least == n else f"{least} to {n}"
+        raise SettingsError(
+            f"{name} must be a sequence of {number} matplotlib axes, or None; got {received}", argument="axes"
+        )
 
 
 def _is_axes(axes):
@@ -62,7 +68,10 @@ def _is_axes(axes):
 
 
 def short(name, most=24):
-    """Return a name as a label: its middle left out where it is long, and dollars, which enclose formulas, escaped."""
+    """Return a name as a label of at most ``most`` characters.
+
+    The middle of a long name is left out, and dollar signs are escaped because matplotlib takes them for formulas.
+    """
     name = printable(" ".join(str(name).split()))
     if len(name) > most:
         name = f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 + 1 :]}"
@@ -70,12 +79,15 @@ def short(name, most=24):
 
 
 def bounded(size, most=MOST_INCHES):
-    """A height or width in inches that grows with the data, but not beyond what a screen or a page shows."""
+    """Limit a height or width in inches that grows with the data to the size of a screen or page."""
     return min(size, most)
 
 
 def label_rows(ax, names, most=40, axis="y"):
-    """Name the rows (or columns) 0, 1, ... of an axis: all of them, or evenly picked ones where they are many."""
+    """Label the rows (or columns) 0, 1, ... of an axis with names, or some of them if there are too many.
+
+    Returns the distance between labelled rows.
+    """
     step = -(-len(names) // most) or 1
     places = range(0, len(names), step)
     getattr(ax, f"set_{axis}ticks")(places, [short(names[place]) for place in places])
@@ -85,28 +97,33 @@ def label_rows(ax, names, most=40, axis="y"):
 
 
 def evenly(numbers, n):
-    """At most ``n`` of the ``numbers``, evenly picked, the first and the last among them."""
+    """Return at most ``n`` of the ``numbers``, evenly spaced, including the first and the last."""
     return np.asarray(numbers)[np.linspace(0, len(numbers) - 1, min(n, len(numbers))).astype(int)]
 
 
+def use_integer_ticks(axis):
+    """Let an axis have ticks at integers only."""
+    axis.get_major_locator().set_params(integer=True)
+
+
 def dots(n, marker="o"):
-    """The marker of a curve with so many points: none where they would run into each other."""
+    """Return the marker of a curve with ``n`` points: none if the markers would overlap."""
     return marker if n <= 200 else ""
 
 
 def single_axes(axes, size=(6, 3.6)):
-    """The given axes, or those of a new figure of this size in inches where there are none."""
+    """Return the given axes, or the axes of a new figure of this size in inches if they are None."""
     if axes is None:
         return Figure(figsize=size, layout="constrained").add_subplot()
     if not _is_axes(axes):
-        raise SettingsError(f"axes must be matplotlib axes, or None; got {shown(axes)}")
+        raise SettingsError(f"axes must be matplotlib axes, or None; got {shown(axes)}", argument="axes")
     return axes
 
 
 def draw_input(ax, picture):
-    """Draw an input of any number of axes, the last one the channel: a picture if it is one, else curves.
+    """Draw an input with any number of axes, channel last: as a picture if it has rows and columns, else as curves.
 
-    Returns a function that shows another input in its place, on the same scale.
+    Returns a function that replaces it by another input on the same scale.
     """
     if picture.ndim >= 3:
         picture = _middle(picture)
@@ -121,9 +138,9 @@ def draw_input(ax, picture):
 
 
 def draw_picture(ax, picture, low, high):
-    """Draw (height, width, channel), in colours where there are three channels; ``low`` is black.
+    """Draw a picture (height, width, channel), in color if it has three channels; ``low`` is black.
 
-    Returns a function that shows another picture in its place, on the same scale.
+    Returns a function that replaces it by another picture on the same scale.
     """
 
     def pixels(picture):
@@ -131,16 +148,16 @@ def draw_picture(ax, picture, low, high):
             return np.clip((picture - low) / (high - low), 0, 1)
         return picture.mean(axis=-1)
 
-    shown = ax.imshow(pixels(picture), cmap="gray", vmin=low, vmax=high)
-    return lambda other: shown.set_data(pixels(_middle(other)))
+    image = ax.imshow(pixels(picture), cmap="gray", vmin=low, vmax=high)
+    return lambda other: image.set_data(pixels(_middle(other)))
 
 
 def _middle(picture):
-    """The middle slice of a volume; a picture as it is."""
+    """Return the middle slice of a volume, and a picture unchanged."""
     return picture[len(picture) // 2] if picture.ndim == 4 else picture
 
 
 def legend_name(name, most=40):
-    """Return a name for a legend, from which matplotlib would leave out those that begin with an underscore."""
+    """Return a name for a legend; matplotlib leaves out names that begin with an underscore."""
     name = short(name, most)
     return f" {name}" if name.startswith("_") else name

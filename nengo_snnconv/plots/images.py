@@ -1,4 +1,9 @@
-"""Pictures of single images: what a network did with one, and the spikes made of one."""
+"""Plots of single images: the response of a network to one image, and the Poisson spikes of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,35 +19,57 @@ from .._util.validation import (
     shown,
 )
 from ..errors import SettingsError
-from .events import event_colours
-from .figures import BLUE, GREY, ORANGE, RECORDING, Figure, check_axes, draw_input, draw_picture, evenly, short
+from .events import event_colors
+from .figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RECORDING,
+    AxesSequence,
+    Figure,
+    check_axes,
+    draw_input,
+    draw_picture,
+    evenly,
+    short,
+)
 from .life import picture_of
 
-# so many classes have room for their names beside a raster, and beside curves
+# largest number of class names beside a raster, and beside curves
 NAMED, LABELLED = 20, 10
-# that are drawn of more: layers, curves of class scores, and marks of spikes as lines
+# largest number of layers, of curves of class scores, and of spikes that are drawn as lines
 MOST_LAYERS, MOST_CURVES, MOST_MARKS = 22, 50, 20_000
 
 
-def plot_image_response(recording, image=0, true_class=None, class_names=None, max_neurons=100, axes=None):
-    """Draw what a network did with one image: the image, its spikes layer by layer, and the class scores.
+def plot_image_response(
+    recording: Any,
+    image: int = 0,
+    true_class: int | None = None,
+    class_names: Sequence[str] | None = None,
+    max_neurons: int = 100,
+    axes: AxesSequence | None = None,
+) -> AxesSequence:
+    """Draw the response of a network to one image: the image, its spikes layer by layer, and the class scores.
 
-    Of frames that change from step to step the mean is drawn, OFF events in blue and ON events in orange, and time is
-    counted in steps.  Output neurons, whose spikes are the class scores, are all drawn, by class, and the true one in
-    orange.  The score of the class that wins is blue, that of the true one orange where it is another one.
+    If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time
+    is in steps.  Output neurons, whose spikes are the class scores, are all drawn, the one of the true class in
+    orange.  The highest class score is blue, and the score of the true class orange if it is another one.
 
     Parameters
     ----------
     recording : Recording
+        Result of ``record``.
     image : int
-        Which image of the recording.
+        Index of the image in the recording.
     true_class : int, optional
+        True class.
     class_names : sequence of str, optional
+        Names of the classes; by default their numbers.
     max_neurons : int
-        Draw the raster of at most so many neurons of a layer, evenly picked from those that spiked.
+        Largest number of neurons of a layer that are drawn, evenly spaced among those that spiked.
     axes : sequence of matplotlib axes, optional
-        Two more than there are layers in ``recording.spikes``, or fewer, for as many layers, evenly picked.  By default
-        of more than 22 layers 22 are drawn.
+        Two more than there are layers in ``recording.spikes``; with fewer axes, evenly spaced layers are drawn.  By
+        default all layers, or 22 if there are more.
 
     Returns
     -------
@@ -51,7 +78,12 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     Raises
     ------
     SettingsError
-        If there is no such image or class, or another argument cannot work.
+        If the image or class does not exist, or another argument is invalid.
+
+    Examples
+    --------
+    >>> recording = nengo_snnconv.record(network, x[:1], n_steps=32)
+    >>> axes = nengo_snnconv.plots.plot_image_response(recording, true_class=y[0])
     """
     check_has("filtered", RECORDING, recording=recording)
     n_images, n_classes = len(recording.filtered), recording.filtered.shape[2]
@@ -63,17 +95,17 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
     check_axes(axes, len(recording.spikes) + 2, least=2)
     layers = evenly(list(recording.spikes), MOST_LAYERS if axes is None else len(axes) - 2)
     if axes is None:
-        axes = _axes_in_rows(len(layers) + 2)
+        axes = _square_axes(len(layers) + 2)
     n_steps, n_classes = recording.filtered.shape[1:]
     moving = shows_frames(recording)
-    unit, step = ("time step", 1) if moving else ("time in ms", 1000 * recording.dt)
+    unit, step = ("time step", 1) if moving else ("time (ms)", 1000 * recording.dt)
     times = step * np.arange(1, n_steps + 1)
     time_axis = {"xlim": (times[0] / 2, times[-1] + times[0] / 2), "xlabel": unit}
     names = [str(i) for i in range(n_classes)] if class_names is None else [short(name) for name in class_names]
 
     picture = picture_of(recording, image)
     if moving and picture.shape[2] <= 2:
-        axes[0].imshow(event_colours(picture, picture.max() or 1))
+        axes[0].imshow(event_colors(picture, picture.max() or 1))
     else:
         draw_input(axes[0], picture)
     title = "mean frame" if moving else "input"
@@ -86,33 +118,33 @@ def plot_image_response(recording, image=0, true_class=None, class_names=None, m
             _draw_raster(ax, spikes[image], range(n_classes), times, true_class)
             _name_classes(ax, names, true_class)
         else:
-            shown = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
-            _draw_raster(ax, spikes[image], shown, times)
-            ax.set_ylabel(f"{len(shown)} of them" if len(shown) < len(active) else "neurons")
+            drawn = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
+            _draw_raster(ax, spikes[image], drawn, times)
+            ax.set_ylabel(f"{len(drawn)} of these neurons" if len(drawn) < len(active) else "neurons")
         ax.set(title=f"{short(name)}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
     scores = recording.filtered[image]
     _draw_scores(axes[-1], scores, times, names, true_class)
-    axes[-1].set(title=f"class scores\n{names[scores[-1].argmax()]} wins", **time_axis)
+    axes[-1].set(title=f"class scores\nprediction: {names[scores[-1].argmax()]}", **time_axis)
     axes[-1].title.set_fontsize(10)
     return axes
 
 
 def shows_frames(recording):
-    """Whether a Recording is of pictures that change from step to step, not of still ones or of their spikes."""
+    """Return True if a Recording is of frames that change from step to step, False for constant or Poisson input."""
     name, shape = next(iter(recording.shapes.items()))
     moves = bool((recording.input[:, 1:] != recording.input[:, :1]).any())
     return len(shape) == 3 and moves and name not in recording.spikes
 
 
 def _are_scores(spikes, output):
-    """Whether the spikes of a layer, (steps, neurons), are what the class scores are made of."""
+    """Return True if the class scores are made of the spikes of a layer, (steps, neurons)."""
     return spikes.shape == output.shape and np.array_equal(spikes != 0, output != 0)
 
 
 def _draw_raster(ax, spikes, neurons, times, marked=None):
-    """Draw the spikes (steps, neurons) of some neurons, one row each; that of the neuron ``marked`` in orange."""
+    """Draw the spikes (steps, neurons) of some neurons, one row each; the neuron ``marked`` in orange."""
     trains = [times[spikes[:, neuron] > 0] for neuron in neurons]
     if trains:
         colors = [ORANGE if neuron == marked else BLUE for neuron in neurons]
@@ -122,7 +154,7 @@ def _draw_raster(ax, spikes, neurons, times, marked=None):
 
 
 def _name_classes(ax, names, true_class):
-    """Make the rows of a raster of output neurons those of classes."""
+    """Label the rows of a raster of output neurons with class names."""
     named = range(len(names)) if len(names) <= NAMED else [] if true_class is None else [true_class]
     ax.set_yticks(named, [names[label] for label in named])
     for label, text in zip(named, ax.get_yticklabels(), strict=True):
@@ -132,10 +164,10 @@ def _name_classes(ax, names, true_class):
 
 
 def _draw_scores(ax, scores, times, names, true_class):
-    """Draw the class scores (steps, classes) as lines, with the names of classes where they end."""
+    """Draw the class scores (steps, classes) as lines, with class names at their ends."""
     best, last = scores[-1].argmax(), scores[-1]
-    marker = "." if len(times) <= 10 else ""  # a line through one step would not be seen
-    # the best of many
+    marker = "." if len(times) <= 10 else ""  # a line through one step would be invisible
+    # the classes with the highest scores if there are many
     drawn = np.sort(np.argsort(-last, kind="stable")[:MOST_CURVES])
     looks = {label: {"color": GREY, "lw": 0.9, "alpha": 0.7} for label in drawn.tolist()}
     if true_class is not None:
@@ -146,19 +178,19 @@ def _draw_scores(ax, scores, times, names, true_class):
     low, high = ax.get_ylim()
     ax.set_ylim(low, high)
     marked = {best, true_class}
-    ends = {}  # text and colour by height; labels of lines that end together are one text
+    ends = {}  # text and color by height; labels of lines that end together are one text
     for label in sorted(looks, key=last.__getitem__):
         if label in marked:
             ends[label] = [names[label]]
         elif len(looks) <= LABELLED:
-            beside = next((other for other in ends if other not in marked and last[label] == last[other]), label)
-            ends.setdefault(beside, []).append(names[label])
+            same_end = next((other for other in ends if other not in marked and last[label] == last[other]), label)
+            ends.setdefault(same_end, []).append(names[label])
     heights = (last[list(ends)] - low) / (high - low)
-    for (label, together), height, place in zip(ends.items(), heights, _spread(heights, 0.095), strict=True):
+    for (label, together), height, position in zip(ends.items(), heights, _spread(heights, 0.095), strict=True):
         ax.annotate(
             ", ".join(together) if len(together) < 3 else f"{len(together)} others",
             (1, height),
-            (1.08, place),
+            (1.08, position),
             xycoords="axes fraction",
             textcoords="axes fraction",
             arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 1, "shrinkB": 0},
@@ -169,11 +201,14 @@ def _draw_scores(ax, scores, times, names, true_class):
         )
 
 
-def _spread(places, gap):
-    """Rising ``places`` between 0 and 1, moved as little as makes them a ``gap`` apart, and inside if there is room."""
+def _spread(positions, gap):
+    """Return positions between 0 and 1, given in increasing order, moved so that they are at least ``gap`` apart.
+
+    They stay inside if there is room.
+    """
     spread = []
-    for place in places:
-        spread.append(max(place, spread[-1] + gap) if spread else place)
+    for position in positions:
+        spread.append(max(position, spread[-1] + gap) if spread else position)
     highest = max(1, gap * (len(spread) - 1))
     for i in reversed(range(len(spread))):
         spread[i] = min(spread[i], highest)
@@ -181,19 +216,26 @@ def _spread(places, gap):
     return spread
 
 
-def _axes_in_rows(n, columns=6):
-    """``n`` square axes, as many in a row as fit a page."""
+def _square_axes(n, columns=6):
+    """Return ``n`` square axes, with as many in a row as fit on a page."""
     rows = -(-n // columns)
-    columns = -(-n // rows)  # so that rows are about equally long
+    columns = -(-n // rows)  # rows of about the same length
     figure = Figure(figsize=(2.5 * columns, 2.5 * rows), layout="constrained")
     return np.array([figure.add_subplot(rows, columns, i + 1) for i in range(n)])
 
 
-def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None, data_format="channels_last"):
-    """Draw an image, the Poisson spikes made of it in single steps, and their running mean, which nears the image.
+def plot_input_spikes(
+    x: np.ndarray,
+    spikes: np.ndarray,
+    steps: Sequence[int] | np.ndarray | None = None,
+    threshold: float = 1.0,
+    axes: AxesSequence | None = None,
+    data_format: str = "channels_last",
+) -> AxesSequence:
+    """Draw an image, its Poisson spikes in single steps, and their running mean, which approaches the image.
 
-    The picture is that of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All of it has one
-    scale of grey or colour.
+    This is the picture of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All panels have
+    the same gray or color scale.
 
     Parameters
     ----------
@@ -202,13 +244,13 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None, data_form
     spikes : ndarray, (steps, height, width, channel)
         Its spikes, -1, 0 or 1: ``poisson_spikes(x[None], n_steps)[0]``.
     steps : sequence of int, optional
-        Steps that are drawn, counted from 1; by default the first, the last, and two between.
+        Time steps (1-based) to draw; by default the first, the last, and two between them.
     threshold : float
-        Height of a spike: the ``threshold`` of ``poisson_spikes``.
+        Height of a spike, the ``threshold`` of ``poisson_spikes``.
     axes : sequence of matplotlib axes, optional
         One for the image, one for the spikes of each step, and one for the mean up to each step.
     data_format : "channels_last" or "channels_first"
-        Where the channel of the image is: (channel, height, width) if first.
+        Position of the channel axis; "channels_first" for images (channel, height, width).
 
     Returns
     -------
@@ -217,25 +259,28 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None, data_form
     Raises
     ------
     SettingsError
-        If the shapes do not fit, or there is no such step.
+        If the shapes do not fit, or a step does not exist.
     """
     x, spikes = as_float32(x, "x"), as_float32(spikes, "spikes")
     check_positive(threshold=threshold)
     if x.ndim != 3:
-        raise SettingsError(f"x must be one image (height, width, channel), got shape {x.shape}")
+        raise SettingsError(f"x must be one image (height, width, channel), got shape {x.shape}", argument="x")
     if spikes.shape[1:] != x.shape or not len(spikes):
         raise SettingsError(
-            f"spikes must have shape (steps, {', '.join(map(str, x.shape))}), as x has it, got {spikes.shape}: take "
-            "poisson_spikes(x[None], n_steps)[0]"
+            f"spikes must have shape (steps, {', '.join(map(str, x.shape))}) to fit x, got {spikes.shape}: use "
+            "poisson_spikes(x[None], n_steps)[0]",
+            argument="spikes",
         )
     check_choice(("channels_last", "channels_first"), data_format=data_format)
     if data_format == "channels_first":
         x, spikes = np.moveaxis(x, 0, -1), np.moveaxis(spikes, 1, -1)
     if steps is None:
         steps = np.unique(np.geomspace(1, len(spikes), 4).round().astype(int))
-    named = isinstance(steps, list | tuple | range | np.ndarray) and len(steps)
-    if not named or not all(is_whole(step) and 1 <= step <= len(spikes) for step in steps):
-        raise SettingsError(f"steps must lie between 1 and {len(spikes)}, the steps there are, got {shown(steps)}")
+    is_sequence = isinstance(steps, list | tuple | range | np.ndarray) and len(steps)
+    if not is_sequence or not all(is_whole(step) and 1 <= step <= len(spikes) for step in steps):
+        raise SettingsError(
+            f"steps must be a sequence of time steps from 1 to {len(spikes)}, got {shown(steps)}", argument="steps"
+        )
     check_axes(axes, 1 + 2 * len(steps))
     if axes is None:
         axes = _axes_around_image(len(steps))
@@ -253,7 +298,7 @@ def plot_input_spikes(x, spikes, steps=None, threshold=1.0, axes=None, data_form
 
 
 def _axes_around_image(n_steps):
-    """Axes for one large picture on the left, and two rows of ``n_steps`` small ones beside it."""
+    """Return axes for one large picture on the left, and two rows of ``n_steps`` small ones beside it."""
     figure = Figure(figsize=(3.6 + 1.8 * n_steps, 3.8), layout="constrained")
     grid = figure.add_gridspec(2, 1 + n_steps, width_ratios=[2] + [1] * n_steps)
     small = [figure.add_subplot(grid[row, 1 + i]) for row in (0, 1) for i in range(n_steps)]

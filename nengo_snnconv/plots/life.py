@@ -1,71 +1,84 @@
-"""The life of one image: what it does to a network, from layer to layer and from step to step."""
+"""plot_life: the response of a network to one image, from layer to layer and from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 
-from .._util.validation import check_names, check_whole, shown
+from .._util.validation import check_has, check_names, check_whole, shown
 from ..errors import SettingsError, listed
-from . import panels
-from .figures import CLASSES, Figure, draw_input, evenly, short
+from . import feature_maps, panels, score_panels
+from .figures import CLASSES, RECORDING, Axes, Figure, draw_input, evenly, short
 from .panels import TRACED, Moving, moving_title
 
-# inches
+# widths and heights in inches
 MAPS, COLORBAR, TIMES = 4.1, 0.02, 3.2
 ROW, SCORES, TOP, BOTTOM, LEFT, RIGHT = 1.4, 1.9, 0.8, 0.5, 0.9, 0.2
 BETWEEN_ROWS, BETWEEN_COLUMNS = 0.46, 0.72
-# that are drawn of more
+# largest numbers of layers and classes that are drawn by default
 MOST_LAYERS, MOST_CLASSES = 12, 12
 
 
 def plot_life(
-    recording,
-    image=0,
-    true_class=None,
-    class_names=None,
-    step=None,
-    layers=None,
-    max_maps=24,
-    max_neurons=30,
-):
-    """Draw the life of one image in a network, up to a step: a row for the input, each spiking layer, and the scores.
+    recording: Any,
+    image: int = 0,
+    true_class: int | None = None,
+    class_names: Sequence[str] | None = None,
+    step: int | None = None,
+    layers: Sequence[str] | str | None = None,
+    max_maps: int = 24,
+    max_neurons: int = 30,
+) -> dict[str, Axes]:
+    """Draw the response of a network to one image up to a step: input, spiking layers, and class scores.
 
-    The row of the input shows the image, beside it the mean of its Poisson spikes so far and a raster of them, if it
-    spikes, and the mean firing rate of each layer in each step.  The row of a layer shows its feature maps as firing
-    rates so far, a raster, and, if they were recorded, the membrane potentials of three neurons, which have the same
-    colours in all three; what is beyond 3 thresholds is cut off.  The last row shows the class scores after the step
-    and over time, with the class that wins in each step, if not all are equal.
+    The first row shows the image and the mean firing rate of each layer in each step; for networks with input spikes
+    also the mean of the input spikes up to the step and their raster.  Each spiking layer has a row with its feature
+    maps (firing rates up to the step), a raster of spikes, and, if they were recorded, the membrane potentials of three
+    neurons, which have the same colors in all three panels; potentials beyond 3 thresholds are cut off.  The last row
+    shows the class scores after the step and over time, and the class with the highest score in each step.
 
-    Where no neuron spikes twice, as in networks of time to first spike, maps show in which step each one spiked, and
-    beside the image is what its spikes so far stand for.
+    If no neuron spikes twice, as in networks of time to first spike, feature maps show the step in which each neuron
+    spiked, and the picture beside the image shows the values that its spikes encode.
 
     Parameters
     ----------
     recording : Recording
-        ``record(network, x, potentials=True)``; without ``potentials`` there is a column less.
+        Result of ``record(network, x, potentials=True)``.  Without ``potentials``, their column is left out.
     image : int
-        Which image of the recording.
+        Index of the image in the recording.
     true_class : int, optional
-        Is told beside the class that wins; its name is bold.
+        True class; the title says if the network is right, and the name of the class is bold.
     class_names : sequence of str, optional
+        Names of the classes; by default their numbers.
     step : int, optional
-        Counted from 1; the last by default.
+        Time step (1-based); the last one by default.
     layers : sequence of str, optional
-        Spiking layers that are drawn; by default all, or of more than 12 so many, evenly picked.
+        Names of the spiking layers to draw; by default all, or 12 evenly spaced ones if there are more.
     max_maps : int
-        Draw at most so many feature maps of a layer: those with the most spikes.
+        Largest number of feature maps of a layer; those with the most spikes are drawn.
     max_neurons : int
-        Draw the raster of at most so many neurons of a layer, evenly picked from those of the maps that spiked.
+        Largest number of neurons in a raster, evenly spaced among the neurons of the drawn maps that spiked.
 
     Returns
     -------
     dict of str to matplotlib axes
-        "input", "input/mean", "input/raster" and "activity", "<layer>/maps", "<layer>/raster" and "<layer>/potentials",
-        "scores", "scores/now" and "scores/winner", as far as they are there.  ``["scores"].figure`` is the figure.
+        "input", "input/mean", "input/raster", "activity"; "<layer>/maps", "<layer>/raster" and "<layer>/potentials" for
+        each layer; "scores", "scores/now" and "scores/winner".  Panels that do not apply are missing.
+        ``axes["scores"].figure`` is the figure.
 
     Raises
     ------
     SettingsError
-        If there is no such image, class, step or layer.
+        If the image, class, step or a layer does not exist.
+
+    Examples
+    --------
+    >>> recording = nengo_snnconv.record(network, x[:1], n_steps=32, potentials=True)
+    >>> axes = nengo_snnconv.plots.plot_life(recording)
+    >>> axes["scores"].figure.savefig("life.png")
     """
     life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
     life.show(life.check_step(life.n_steps if step is None else step))
@@ -73,15 +86,16 @@ def plot_life(
 
 
 class Life:
-    """The picture of one image's life, which can show any step; its parameters are those of :func:`plot_life`.
+    """Picture of a network's response to one image that can show any step; parameters as for :func:`plot_life`.
 
     Attributes
     ----------
     figure : Figure
     axes : dict of str to matplotlib axes
     moving : list of Moving
-        What changes from step to step.
+        Parts that change from step to step.
     n_steps : int
+        Number of time steps.
     """
 
     def __init__(self, recording, image, true_class, class_names, layers, max_maps, max_neurons):
@@ -110,27 +124,28 @@ class Life:
         self._draw_scores()
 
     def check_step(self, step):
-        """The ``step``; SettingsError where there is none."""
+        """Return ``step``; raise SettingsError if it does not exist."""
         _check_number("step", step, 1, self.n_steps)
         return step
 
     def show(self, step):
+        """Update the picture to the state after a step (1-based)."""
         for _, show in self.moving:
             show(step)
 
     def _headline(self):
-        text = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=14)
-        winners = panels.winners_of(self.scores)
+        headline = self.figure.suptitle("", x=0.5 * LEFT / self.figure.get_figwidth(), ha="left", fontsize=14)
+        winners = score_panels.winners_of(self.scores)
 
         def show(step):
             winner = winners[step - 1]
-            says = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): "
-            says += self.names[winner] if winner >= 0 else "no class yet"
+            text = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): "
+            text += self.names[winner] if winner >= 0 else "no class yet"
             if self.true_class is not None and winner >= 0:
-                says += ", right" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
-            text.set_text(says)
+                text += ", correct" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
+            headline.set_text(text)
 
-        return Moving(text, show)
+        return Moving(headline, show)
 
     def _place(self, cell, label):
         self.axes[label] = ax = self.figure.add_subplot(cell, label=label)
@@ -148,7 +163,9 @@ class Life:
             draw = panels.draw_values if self.once else panels.draw_mean
             self.moving += draw(ax, self.image, self.emitted)
             ax.set(xticks=[], yticks=[], anchor="W")
-            ax.set_title(f"{'' if self.once else 'mean of '}its spikes so far", loc="left", fontsize=10)
+            ax.set_title(
+                "values of the spikes so far" if self.once else "mean of the spikes so far", loc="left", fontsize=10
+            )
             active = np.flatnonzero(spikes.any(axis=0))
             self._draw_raster(self.grid[0, 2], self.input_name, "input/raster", evenly(active, self.max_neurons), {})
         column = 2 if spikes is None else 3
@@ -159,7 +176,7 @@ class Life:
 
     def _draw_layer(self, row, name):
         spikes = self.spikes[name]
-        maps = panels.maps_of(self.shapes[name], self.axes_of(name))
+        maps = feature_maps.maps_of(self.shapes[name], self.axes_of(name))
         busiest = np.argsort(-_map_counts(maps, spikes), kind="stable")[: self.max_maps]
         shown = maps[np.sort(busiest)]
         inside = shown[shown >= 0]
@@ -168,11 +185,11 @@ class Life:
         traced = _traced(neurons, spikes)
 
         ax = self._place(self.grid[row, 0], f"{name}/maps")
-        grid = panels.mosaic(shown, MAPS / ROW)
+        grid = feature_maps.mosaic(shown, MAPS / ROW)
         if self.once:
-            self.moving += panels.draw_times(ax, spikes, grid, traced)
+            self.moving += feature_maps.draw_times(ax, spikes, grid, traced)
         else:
-            self.moving += panels.draw_maps(ax, spikes, grid, self.dt, traced)
+            self.moving += feature_maps.draw_maps(ax, spikes, grid, self.dt, traced)
         ax.set_title(
             _map_title(name, [self.shapes[name][axis] for axis in self.axes_of(name)], len(shown)),
             loc="left",
@@ -184,7 +201,7 @@ class Life:
             ax = self._place(self.grid[row, 3], f"{name}/potentials")
             self.moving += panels.draw_potentials(ax, self.potentials[name], spikes, traced)
             if row == 1:
-                ax.set_title("membrane potentials; dots are spikes", loc="left", fontsize=10)
+                ax.set_title("membrane potentials (dots: spikes)", loc="left", fontsize=10)
 
     def _draw_raster(self, cell, name, label, neurons, traced):
         ax, spikes = self._place(cell, label), self.spikes[name]
@@ -194,8 +211,8 @@ class Life:
         def text(step):
             so_far = spikes[:step]
             active, rate = np.count_nonzero(so_far.any(axis=0)), so_far.mean() / self.dt
-            text = f"{active:,} of {spikes.shape[1]:,} have spiked"
-            return text if self.once else f"{text}, {rate:.0f} Hz on average"
+            title = f"{active:,} of {spikes.shape[1]:,} have spiked"
+            return title if self.once else f"{title}, {rate:.0f} Hz on average"
 
         self.moving.append(moving_title(ax, text))
 
@@ -204,30 +221,33 @@ class Life:
         classes = _classes_to_draw(self.scores, self.true_class)
         row = self.grid.nrows - 1
         bars = self._place(self.grid[row, 0], "scores/now")
-        self.moving += panels.draw_bars(bars, self.scores, classes, self.names, colors, self.true_class)
+        self.moving += score_panels.draw_bars(bars, self.scores, classes, self.names, colors, self.true_class)
         bars.set_title("class scores", loc="left", fontsize=10, fontweight="bold")
         ribbon, lines = self.grid[row, 2:].subgridspec(2, 1, height_ratios=(1, 8), hspace=0.06)
         ax = self._place(ribbon, "scores/winner")
-        self.moving += panels.draw_winners(ax, self.scores, self.names, colors)
-        ax.set_title("class that wins in each step, and scores", loc="left", fontsize=10)
+        self.moving += score_panels.draw_winners(ax, self.scores, self.names, colors)
+        ax.set_title("class with the highest score, and all scores", loc="left", fontsize=10)
         ax = self._place(lines, "scores")
-        self.moving += panels.draw_scores(ax, self.scores, classes, colors)
+        self.moving += score_panels.draw_scores(ax, self.scores, classes, colors)
         ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=9)
 
 
 def picture_of(recording, image):
-    """An image of a recording, its channel last."""
+    """Return an image of a recording, channel last."""
     return recording.images[image].transpose(recording.axes_of(next(iter(recording.shapes))))
 
 
 def emitted_by(recording, image):
-    """What the input layer emitted for an image, (steps, ...), its channel last."""
+    """Return the output of the input layer for an image, (steps, ...), channel last."""
     axes = recording.axes_of(next(iter(recording.shapes)))
     return recording.input[image].transpose(0, *(1 + axis for axis in axes))
 
 
 def _figure(n_layers, n_columns):
-    """A figure, and its grid: rows for the input, layers and scores; columns for maps, room for colour bars, times."""
+    """Return a figure and its grid.
+
+    Rows are the input, the layers and the scores; columns are feature maps, room for color bars, and panels over time.
+    """
     widths = [MAPS, COLORBAR, *[TIMES] * (n_columns - 1)]
     heights = [ROW] * (1 + n_layers) + [SCORES]
     width = LEFT + sum(widths) + BETWEEN_COLUMNS * (len(widths) - 1) + RIGHT
@@ -249,12 +269,13 @@ def _figure(n_layers, n_columns):
 
 
 def _map_counts(maps, spikes):
-    """Spikes of each map over the whole run."""
-    totals = np.append(spikes.sum(axis=0), 0)  # -1, where there is no neuron, is the last
+    """Return the number of spikes of each map over the whole run."""
+    totals = np.append(spikes.sum(axis=0), 0)  # index -1, for places without a neuron, gives 0
     return totals[maps].sum(axis=(1, 2))
 
 
 def _map_title(name, shape, n_shown):
+    """Return the title of a layer's feature maps."""
     name = short(name, 20)
     if len(shape) == 1:
         return f"{name}: {shape[0]:,} neurons"
@@ -264,25 +285,30 @@ def _map_title(name, shape, n_shown):
 
 
 def _traced(neurons, spikes):
-    """Up to three of the neurons, one that spikes often, one less so and one rarely, with their colours."""
+    """Return up to three neurons with a high, a medium and a low number of spikes, and their colors."""
     trains = spikes[:, neurons]
-    order = neurons[np.lexsort((trains.argmax(axis=0), -trains.sum(axis=0)))]  # of equally many, the first to spike
+    # most spikes first; among neurons with equally many spikes, the earliest first
+    order = neurons[np.lexsort((trains.argmax(axis=0), -trains.sum(axis=0)))]
     chosen = order[(np.array([0.1, 0.4, 0.75]) * len(order)).astype(int)]
     return dict(zip(dict.fromkeys(chosen), TRACED, strict=False))
 
 
 def _class_colors(n_classes):
+    """Return a color for each class."""
     colors = CLASSES if n_classes <= len(CLASSES) else matplotlib.color_sequences["tab20"]
     return [colors[label % len(colors)] for label in range(n_classes)]
 
 
 def _classes_to_draw(scores, true_class, n=MOST_CLASSES):
-    """All classes if they are few; else the best after the last step, those that win most often, and the true one."""
+    """Return the classes to draw: all if they are few.
+
+    Otherwise those with the highest scores after the last step, those that win most often, and the true one.
+    """
     if scores.shape[1] <= n:
         return range(scores.shape[1])
     winners, steps = np.unique(scores.argmax(axis=1), return_counts=True)
-    wanted = {*winners[np.argsort(-steps, kind="stable")][:n].tolist(), *np.argsort(-scores[-1])[:n].tolist()}
-    return sorted(wanted if true_class is None else wanted | {int(true_class)})
+    classes = {*winners[np.argsort(-steps, kind="stable")][:n].tolist(), *np.argsort(-scores[-1])[:n].tolist()}
+    return sorted(classes if true_class is None else classes | {int(true_class)})
 
 
 def _class_names(class_names, n_classes):
@@ -292,17 +318,22 @@ def _class_names(class_names, n_classes):
 
 
 def _check(recording, image, true_class, layers, max_maps, max_neurons):
-    if not hasattr(recording, "filtered"):
-        raise SettingsError(f"expected a Recording, got {type(recording).__name__}: make one with record(network, x)")
+    """Raise SettingsError if an argument of :func:`plot_life` is invalid."""
+    check_has("filtered", RECORDING, recording=recording)
     n_images, _, n_classes = recording.filtered.shape
     _check_number("image", image, 0, n_images - 1)
     _check_number("true_class", 0 if true_class is None else true_class, 0, n_classes - 1)
     _, *spiking = recording.shapes
     layers = () if layers is None else [layers] if isinstance(layers, str) else layers
     if not isinstance(layers, list | tuple | dict):
-        raise SettingsError(f"layers must be names of spiking layers, of {spiking}, or None; got {shown(layers)}")
+        raise SettingsError(
+            f"layers must be a list of spiking layers, among {spiking}, or None; got {shown(layers)}", argument="layers"
+        )
     if unknown := [name for name in layers if name not in spiking]:
-        raise SettingsError(f"no spiking layer is called {unknown[0]!r}; there are {listed(spiking, 8)}")
+        raise SettingsError(
+            f"layers: no spiking layer is called {unknown[0]!r}; the spiking layers are {listed(spiking, 8)}",
+            argument="layers",
+        )
     _check_number("max_maps", max_maps, 1, np.inf)
     _check_number("max_neurons", max_neurons, 1, np.inf)
 

@@ -1,4 +1,8 @@
-"""Pictures of sweeps and of tuning: accuracy against steps, and against operations."""
+"""Plots of sweeps and of tuning: accuracy over time steps and over operations."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -6,17 +10,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name
+from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, check_axes, legend_name
 
-GREEN = "#38a169"
-# more settings than this are drawn in grey, but for the best
+ALLOWED_GREEN = "#38a169"
+# largest number of trials with a color each
 MOST_COLORS = 10
-# distances to the ANN in percentage points that axes may show
+# distances from the ANN in percentage points that are labelled
 POINTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
-def plot_tuning(tuning, axes=None):
-    """Draw accuracy against steps and against operations, for all settings that were tried.
+def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
+    """Draw accuracy over time steps and over operations, for all settings that were tried.
 
     Parameters
     ----------
@@ -26,10 +30,11 @@ def plot_tuning(tuning, axes=None):
     Returns
     -------
     two matplotlib axes
-        A line is a setting, on the right from its first step to its last.  The axis of accuracies is logarithmic in the
-        distance to the ANN, which is the dashed line; the green band is what may be lost, the dot the chosen number of
-        steps.  Other settings are grey, the lighter the fewer images they have seen; their distance to the ANN is that
-        on these.  The dotted line on the right is what the ANN takes.
+        A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is
+        logarithmic in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the
+        chosen number of steps.  Other settings are gray, lighter if they have seen fewer images, and their distance
+        from the ANN is that on these images.  The dotted line on the right is the number of multiply-accumulates of the
+        ANN.
     """
     check_has("trials", "a Tuning: make one with tune(network, x, y)", tuning=tuning)
     check_has("max_loss", "a Tuning: draw a Sweep with plot_sweep", tuning=tuning)
@@ -38,25 +43,27 @@ def plot_tuning(tuning, axes=None):
     lines = []
     for trial in reversed(tuning.trials):
         share = trial.n_images / len(tuning.evaluation.y)
-        grey = {"color": GREY, "alpha": 0.2 + 0.4 * share, "lw": 0.8, "zorder": 1}
-        lines += _draw(axes, trial, ann, **(grey if trial is not chosen else {"color": BLUE, "lw": 2, "zorder": 3}))
-    place = {"color": BLUE, "ms": 8, "zorder": 4}
-    axes[0].plot(tuning.n_steps, ann - tuning.loss_points, "o", **place)
-    axes[1].plot(tuning.synaptic_operations, ann - tuning.loss_points, "o", **place)
+        gray: dict[str, Any] = {"color": GREY, "alpha": 0.2 + 0.4 * share, "lw": 0.8, "zorder": 1}
+        lines += _draw_trial(
+            axes, trial, ann, **(gray if trial is not chosen else {"color": BLUE, "lw": 2, "zorder": 3})
+        )
+    position: dict[str, Any] = {"color": BLUE, "ms": 8, "zorder": 4}
+    axes[0].plot(tuning.n_steps, ann - tuning.loss_points, "o", **position)
+    axes[1].plot(tuning.synaptic_operations, ann - tuning.loss_points, "o", **position)
     finest = min(tuning.max_loss or np.inf, 100 / len(tuning.evaluation.y))
     _finish(axes, lines, ann, finest, 1.6 * max(tuning.loss_points, tuning.max_loss, 10))
     for ax, x in zip(axes, (tuning.n_steps, tuning.synaptic_operations), strict=True):
-        ax.axhspan(ann - tuning.max_loss, 200, color=GREEN, alpha=0.13, lw=0, zorder=0)
+        ax.axhspan(ann - tuning.max_loss, 200, color=ALLOWED_GREEN, alpha=0.13, lw=0, zorder=0)
         ax.axvline(x, color=BLUE, lw=0.8, zorder=2)
     axes[1].axvline(tuning.evaluation.ann_operations, color=ORANGE, ls=":", lw=1.4, zorder=2)
     steps = f"{tuning.n_steps} step{'s' if tuning.n_steps > 1 else ''}"
-    lost = f"{tuning.loss_points + 0.0:.2f} points lost after {steps}, {tuning.max_loss:g} allowed"
+    lost = f"{tuning.loss_points + 0.0:.2f} points lost after {steps} ({tuning.max_loss:g} allowed)"
     axes[0].set_title(lost, fontsize=10)
     axes[1].set_title(f"{tuning.synaptic_operations:,.0f} operations per image", fontsize=10)
     handles = [
-        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=legend_name(tuning.trial.made_by.text)),
+        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=legend_name(tuning.trial.grid_point.text)),
         Line2D([], [], color=GREY, lw=0.8, label=f"{len(tuning.trials) - 1} other settings"),
-        matplotlib.patches.Patch(color=GREEN, alpha=0.25, label="allowed"),
+        matplotlib.patches.Patch(color=ALLOWED_GREEN, alpha=0.25, label="allowed loss"),
         Line2D([], [], color=ORANGE, lw=1.2, ls="--", label=f"ANN: {ann:.2f} %"),
         Line2D([], [], color=ORANGE, lw=1.4, ls=":", label="ANN: multiply-accumulates"),
     ]
@@ -64,8 +71,8 @@ def plot_tuning(tuning, axes=None):
     return axes
 
 
-def plot_sweep(sweep, axes=None):
-    """Draw accuracy against steps and against operations, for each setting of a sweep.
+def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
+    """Draw accuracy over time steps and over operations, for each trial of a sweep.
 
     Parameters
     ----------
@@ -75,8 +82,8 @@ def plot_sweep(sweep, axes=None):
     Returns
     -------
     two matplotlib axes
-        As for :func:`plot_tuning`.  Where there are more than ten settings, all but the best one are grey.  Networks
-        without an ANN have axes from 0 to 100 %.
+        As for :func:`plot_tuning`.  If there are more than ten trials, all but the best one are gray.  For networks
+        without an ANN, accuracies are drawn from 0 to 100 %.
     """
     check_has("trials", "a Sweep: make one with sweep(network, x, y, grid)", sweep=sweep)
     check_has("best", "a Sweep: draw a Tuning with plot_tuning", sweep=sweep)
@@ -89,10 +96,10 @@ def plot_sweep(sweep, axes=None):
         style = {"color": next(colors), "lw": 1.4} if few else {"color": GREY, "alpha": 0.4, "lw": 0.8}
         if trial is best and not few:
             style = {"color": BLUE, "lw": 2, "zorder": 3}
-        drawn = _draw(axes, trial, ann, **style)
+        drawn = _draw_trial(axes, trial, ann, **style)
         lines += drawn
         if few or trial is best:
-            drawn[0].set_label(legend_name(trial.made_by.text))
+            drawn[0].set_label(legend_name(trial.grid_point.text))
             handles.append(drawn[0])
     worst = 0 if ann is None else max(float(trial.loss_points[-1]) for trial in sweep.trials)
     _finish(axes, lines, ann, 100 / len(evaluation.y), 1.6 * max(worst, 10))
@@ -107,8 +114,8 @@ def _two_axes(axes):
     return Figure(figsize=(11, 4.6), layout="constrained").subplots(1, 2, sharey=True) if axes is None else axes
 
 
-def _draw(axes, trial, ann, **style):
-    """The accuracy of a setting, against steps and against operations; returns both lines."""
+def _draw_trial(axes, trial, ann, **style):
+    """Draw the accuracy of a trial over steps and over operations; return both lines."""
     evaluation = trial.evaluation
     accuracy = 100 * evaluation.accuracy if ann is None else ann - trial.loss_points
     some = trial.operations > 0
@@ -119,16 +126,16 @@ def _draw(axes, trial, ann, **style):
 
 
 def _finish(axes, lines, ann, finest, lowest):
-    """Scales, labels and limits, for lines that alternate between the axes.
+    """Set scales, labels and limits; ``lines`` alternate between the two axes.
 
-    Accuracies are spaced by the logarithm of their distance to ``ann``, from ``finest`` to ``lowest`` points; without
-    it they go from 0 to 100.
+    Accuracies are logarithmic in their distance from ``ann``, from ``finest`` to ``lowest`` points, or linear from 0 to
+    100 if it is None.
     """
     axes[0].set_xscale("log", base=2)
     axes[0].xaxis.set_major_formatter("{x:g}")
     axes[1].set_xscale("log")
     axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes[0].set(xlabel="time steps", ylabel="accuracy in %")
+    axes[0].set(xlabel="time steps", ylabel="accuracy (%)")
     axes[1].set_xlabel("synaptic operations per image")
     low = 0 if ann is None else max(0, ann - lowest)
     for ax in axes:
@@ -137,30 +144,30 @@ def _finish(axes, lines, ann, finest, lowest):
             ax.set_ylim(0, 102)
         else:
             ax.axhline(ann, color=ORANGE, ls="--", lw=1.2, zorder=2)
-            _space_by_distance(ax, lines, ann, finest, low)
+            _scale_by_distance(ax, lines, ann, finest, low)
     operations = np.concatenate([line.get_xdata()[line.get_ydata() >= low] for line in lines[1::2]])
     if len(operations):
         axes[1].set_xlim(operations.min() / 1.2, operations.max() * 1.2)
     axes[1].tick_params(labelleft=False)
 
 
-def _space_by_distance(ax, lines, ann, finest, low):
-    """Space an axis of accuracies in % by the logarithm of the distance to ``ann``, from ``finest`` points up."""
+def _scale_by_distance(ax, lines, ann, finest, low):
+    """Scale an axis of accuracies in % by the logarithm of the distance from ``ann``, from ``finest`` points up."""
     most = max(0.0, *(line.get_ydata().max(initial=0) - ann for line in lines))
 
-    def place(accuracy):
+    def position(accuracy):
         points = np.asarray(accuracy, float) - ann
         return np.sign(points) * np.log1p(np.abs(points) / finest)
 
-    def accuracy_at(place):
-        return ann + np.sign(place) * finest * np.expm1(np.abs(place))
+    def accuracy_at(position):
+        return ann + np.sign(position) * finest * np.expm1(np.abs(position))
 
     def text(accuracy, _):
         return f"{accuracy:.2f}  ({accuracy - ann:+.4g})" if accuracy != ann else f"{ann:.2f}"
 
     below, above = ([each for each in POINTS if finest <= each <= end] for end in (ann - low, most))
-    ax.set_yscale("function", functions=(place, accuracy_at))
+    ax.set_yscale("function", functions=(position, accuracy_at))
     ax.yaxis.set_major_locator(FixedLocator(ann + np.array([*(-each for each in reversed(below)), 0, *above])))
     ax.yaxis.set_major_formatter(text)
     ax.set_ylim(low, max(ann, min(100, ann + 1.5 * max(most, finest))))
-    ax.set_ylabel("accuracy in %  (points from the ANN)" if ax.get_ylabel() else "")
+    ax.set_ylabel("accuracy in % (distance from the ANN in points)" if ax.get_ylabel() else "")

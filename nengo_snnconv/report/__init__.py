@@ -1,4 +1,7 @@
-"""Reports: what a run came to, as one HTML file that people show each other."""
+"""Reports: the results of a run as one self-contained HTML file.
+
+:func:`write_report` writes one, and :func:`read_report` reads the statistics in it.
+"""
 
 from .tables import scale_range
 from .write import read_report, write_report

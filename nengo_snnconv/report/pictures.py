@@ -1,6 +1,6 @@
-"""Pictures of a report: matplotlib figures as SVG that suits a page, light or dark, of any width.
+"""Pictures of a report: matplotlib figures as inline SVG for light and dark pages.
 
-A report consists of small figures, which a page puts beside or below each other, as wide as it is.
+A report consists of small figures, which the page puts side by side or below each other, depending on its width.
 """
 
 import collections.abc
@@ -19,9 +19,9 @@ from matplotlib.transforms import Bbox
 from ..errors import SettingsError
 from ..plots import BLUE, GREY, Figure
 
-# what is drawn in these colours gets those of the page; nobody else draws in them
+# these placeholders, which no other picture uses, are replaced by colors of the page
 INK, PAPER = "#010203", "#fdfeff"
-OF_THE_PAGE = {INK: "currentColor", PAPER: "var(--paper)", BLUE: "var(--blue)", GREY: "var(--grey)"}
+PAGE_COLORS = {INK: "currentColor", PAPER: "var(--paper)", BLUE: "var(--blue)", GREY: "var(--grey)"}
 STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
     **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
@@ -30,47 +30,50 @@ STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
     "legend.fontsize": 8,
-    "image.interpolation": "none",  # pixels stay pixels, however large they are shown
-    "svg.fonttype": "none",  # text stays text
+    "image.interpolation": "none",  # sharp pixels at any size
+    "svg.fonttype": "none",  # text as text elements, not as paths
     "font.family": "sans-serif",
 }
-# inches, of figures that are not shrunk to the width of a phone
+# width in inches above which a figure is scrolled on a phone instead of shrunk
 WIDE = 5.5
-PIXELS_PER_INCH = 200  # of what is drawn as pixels all the same
+PIXELS_PER_INCH = 200  # resolution of rasterized parts
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure, and what somebody who cannot see it is told."""
+    """A figure, and its description for people who cannot see it."""
 
     figure: matplotlib.figure.Figure
     alt: str
 
     @property
     def wide(self):
-        """Whether a phone shows a part of it only, which can be moved, because all of it would be too small."""
+        """True if the figure is too wide for a phone, which shows a part of it that can be scrolled."""
         return self.figure.get_figwidth() > WIDE
 
 
 @contextlib.contextmanager
 def style():
-    """What is drawn inside suits the page."""
+    """Draw with the colors and fonts of the page inside the block."""
     with matplotlib.rc_context(STYLE):
         yield
 
 
 def panel(width=4.0, height=2.9):
-    """Axes of a new figure; on a phone, a figure of 4 inches is shown about as wide as that."""
+    """Return the axes of a new figure; a width of 4 inches is about the width of a phone."""
     return Figure(figsize=(width, height), layout="constrained").add_subplot()
 
 
 def figures_of(content):
-    """The figures of what a user calls a picture: axes, figures, a list or dict of them, or a function that draws."""
+    """Return the figures of a picture that a user gave.
+
+    A picture may be axes, figures, a list or dict of them, or a function that draws and returns them.
+    """
     if hasattr(content, "savefig"):
         return [content]
     if hasattr(content, "get_figure"):
         figure = content.get_figure()
-        while figure.get_figure() not in (None, figure):  # axes may be on a part of a figure
+        while figure.get_figure() not in (None, figure):  # axes may belong to a subfigure
             figure = figure.get_figure()
         return [figure]
     if callable(content):
@@ -81,50 +84,50 @@ def figures_of(content):
         parts = content.ravel() if isinstance(content, np.ndarray) else content
         return list(dict.fromkeys(figure for part in parts for figure in figures_of(part)))
     raise SettingsError(
-        "a section holds matplotlib axes or figures, functions that draw them, and rows of text, got "
-        f"{type(content).__name__}"
+        "sections may hold matplotlib axes or figures, functions that draw them, and rows of text, got "
+        f"{type(content).__name__}",
+        argument="sections",
     )
 
 
 def described(figure):
-    """What a figure shows, by its titles and labels."""
+    """Return a description of a figure, from its titles and labels."""
     parts = []
     for ax in figure.axes:
         title = next(filter(None, (ax.get_title(loc) for loc in ("left", "center", "right"))), "")
         labels = " over ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
         parts.append(": ".join(filter(None, (title, labels))))
     headline = figure.get_suptitle() if hasattr(figure, "get_suptitle") else ""
-    said = "; ".join(filter(None, (headline, *dict.fromkeys(parts)))).replace(r"\$", "$")  # as matplotlib shows it
-    return " ".join(said.split()) or "a picture"
+    text = "; ".join(filter(None, (headline, *dict.fromkeys(parts)))).replace(r"\$", "$")  # as matplotlib shows it
+    return " ".join(text.split()) or "a picture"
 
 
 def inline_svg(picture, name):
-    """A Picture as an SVG element for HTML; ``name`` sets its ids apart from those of other pictures."""
+    """Return a Picture as an SVG element for HTML; ids begin with ``name``, to be unique in the page."""
     text = io.StringIO()
     figure = picture.figure
-    figure.draw_without_rendering()  # places everything
-    # what sticks out, such as a long name, is no less part of the picture
+    figure.draw_without_rendering()  # computes the layout
+    # include parts that stick out, such as long names
     whole = Bbox.union([figure.bbox_inches, figure.get_tightbbox()])
     figure.savefig(text, format="svg", dpi=PIXELS_PER_INCH, bbox_inches=whole, metadata={"Date": None})
     root = xml.etree.ElementTree.fromstring(text.getvalue())
     used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', text.getvalue()))
     _clean(root, used, name)
     _, _, width, height = root.get("viewBox").split()
-    attributes = (
-        f'viewBox="0 0 {_short(width, 1)} {_short(height, 1)}" role="img" aria-label="{html.escape(picture.alt)}"'
-    )
+    view_box = f"0 0 {_shorten_numbers(width, 1)} {_shorten_numbers(height, 1)}"
+    attributes = f'viewBox="{view_box}" role="img" aria-label="{html.escape(picture.alt)}"'
     if picture.wide:
         attributes += f' style="min-width:{0.75 * figure.get_figwidth() * 96:.0f}px"'
     markup = "".join(map(_markup, root))
-    if matplotlib.colors.to_rgba(figure.get_facecolor())[3]:  # it brings its own background
+    if matplotlib.colors.to_rgba(figure.get_facecolor())[3]:  # the figure has its own background
         return f'<svg {attributes} class="own">{markup}</svg>'
-    for colour, page in OF_THE_PAGE.items():
-        markup = markup.replace(colour, page)
+    for color, page in PAGE_COLORS.items():
+        markup = markup.replace(color, page)
     return f"<svg {attributes}>{markup}</svg>"
 
 
 def _clean(element, used, name):
-    """Take out what HTML does not need, and make ids those of this picture."""
+    """Remove attributes and elements that HTML does not need, and make ids unique."""
     for child in list(element):
         if child.tag.rpartition("}")[2] in ("metadata", "style"):
             element.remove(child)
@@ -138,9 +141,9 @@ def _clean(element, used, name):
         if key == "id" or (key == "href" and value.startswith("#")):
             value = f"{value[: key == 'href']}{name}-{value[key == 'href' :]}"
         elif key in ("d", "x", "y", "points"):
-            value = _short(value, 2)
+            value = _shorten_numbers(value, 2)
         elif key == "transform":
-            value = _short(value, 5)
+            value = _shorten_numbers(value, 5)
         elif key == "style":
             value = re.sub(r"'DejaVu Sans'[^;]*?sans-serif", "sans-serif", value.replace(": ", ":").replace("; ", ";"))
         element.set(key, value.replace("url(#", f"url(#{name}-"))
@@ -148,7 +151,7 @@ def _clean(element, used, name):
 
 
 def _merge_paths(element):
-    """Make one path of lines that follow each other and look the same: a raster has thousands."""
+    """Merge consecutive lines of the same style into one path: a raster has thousands."""
     before = None
     for child in list(element):
         look = {key: value for key, value in child.attrib.items() if key != "d"}
@@ -160,9 +163,9 @@ def _merge_paths(element):
             before = (child, look) if is_line else None
 
 
-def _short(numbers, digits):
-    """Text in which numbers have so many digits behind the point at most, and no space that is not needed."""
-    text = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda found: f"{round(float(found[0]), digits):.{digits}f}", numbers)
+def _shorten_numbers(numbers, digits):
+    """Round the numbers in a text to this number of digits, and remove spaces that are not needed."""
+    text = re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda match: f"{round(float(match[0]), digits):.{digits}f}", numbers)
     text = re.sub(r"(\.\d*?)0+(?!\d)", r"\1", text)
     text = re.sub(r"\.(?!\d)", "", text)
     text = re.sub(r"\s+", " ", text).strip()
@@ -170,7 +173,7 @@ def _short(numbers, digits):
 
 
 def _markup(element):
-    """An element as HTML, without name spaces; groups that say nothing are left out."""
+    """Return an element as HTML without namespaces, and without groups that have no effect."""
     tag = element.tag.rpartition("}")[2]
     attributes = "".join(f' {key}="{html.escape(value)}"' for key, value in element.attrib.items())
     inside = html.escape((element.text or "").strip()) + "".join(

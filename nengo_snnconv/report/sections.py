@@ -1,4 +1,4 @@
-"""The sections of a report: each a heading, and under it texts, lists, pictures, tables and code."""
+"""Sections of a report: a heading each, with texts, lists, pictures, tables and code."""
 
 import dataclasses
 
@@ -23,46 +23,52 @@ from ..plots.events import plot_event_frames
 from ..plots.figures import bounded
 from ..plots.images import shows_frames
 from ..plots.life import emitted_by
-from .calls import calls, checksum
-from .facts import magnitude, percent
 from .pictures import Picture, described, figures_of, panel
+from .python_code import python_code
+from .run import magnitude, percent
+from .statistics import network_checksum
 from .tables import Table, activity_rows, layer_rows, settings_rows
 
-# that are drawn of more: frames of events, and layers, each with a panel of its own
+# largest number of event frames, and of layers with a panel each
 MOST_FRAMES, MOST_PANELS = 8, 21
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading, and blocks of ("text", str), ("list", list of str), ("pictures" or "small", list of Picture),
-    ("table", Table), ("code", str) or ("heading", str).
+    """A heading, and blocks (kind, content).
+
+    Kinds are "text" and "heading" (str), "list" (list of str), "pictures" and "small" (list of Picture), "table"
+    (Table) and "code" (str).
     """
 
     heading: str
     blocks: list
 
 
-def sections_of(run, further):
-    """All sections of a report, those of the user, ``further``, behind what came out."""
-    makers = (_diagnosis, _accuracy, _spikes, _efficiency, _single_items)
-    found = [maker(run) for maker in makers] + further
-    found += [_training(run), _network(run), _settings(run)]
-    return [section for section in found if section is not None]
+def all_sections(run, further):
+    """Return all sections of a report; the sections of the user come after the results."""
+    makers = (_diagnosis, _accuracy, _spike_counts_and_times, _efficiency, _single_items)
+    sections = [maker(run) for maker in makers] + further
+    sections += [_training(run), _network(run), _settings_and_code(run)]
+    return [section for section in sections if section is not None]
 
 
-def own_section(entry):
-    """A section of the user's: ``(heading, text, ...)``, the rest pictures and rows of text."""
+def user_section(entry):
+    """Return a section of the user, ``(heading, text, ...)``, where the rest are pictures and rows of text."""
     if isinstance(entry, str) or not isinstance(entry, list | tuple) or len(entry) < 2:
         raise SettingsError(
-            f"each of the sections must be (heading, text, pictures or rows ...), got {type(entry).__name__}"
+            f"each of the sections must be (heading, text, pictures or rows ...), got {type(entry).__name__}",
+            argument="sections",
         )
     heading, text, *contents = entry
     if not (isinstance(heading, str) and heading.strip() and isinstance(text, str)):
-        raise SettingsError(f"the heading and the text of a section must be text, got {heading!r} and {text!r}")
+        raise SettingsError(
+            f"heading and text of each of the sections must be str, got {heading!r} and {text!r}", argument="sections"
+        )
     blocks = [("text", text)] if text.strip() else []
     for content in contents:
         if _is_rows(content):
-            blocks.append(("table", _own_table(content, heading)))
+            blocks.append(("table", _user_table(content, heading)))
         else:
             figures = figures_of(content)
             blocks.append(("pictures", [Picture(figure, f"{heading}: {described(figure)}") for figure in figures]))
@@ -70,19 +76,24 @@ def own_section(entry):
 
 
 def _is_rows(content):
-    """Whether it is a table: rows of text, as the methods ``rows`` give them."""
+    """Return True for a table: rows of text, such as the methods ``rows`` return."""
     if not (isinstance(content, list | tuple) and content):
         return False
     return all(isinstance(row, list | tuple) and row and all(isinstance(cell, str) for cell in row) for row in content)
 
 
-def _own_table(rows, heading):
+def _user_table(rows, heading):
+    """Return the Table of a user's rows; raise SettingsError if their lengths differ."""
     if len({len(row) for row in rows}) > 1:
-        raise SettingsError(f"all rows of the table under {heading!r} must have as many cells as its header")
+        raise SettingsError(
+            f"sections: all rows of the table under {heading!r} must have the same number of cells as its header",
+            argument="sections",
+        )
     return Table.of(rows, n_text=1, caption=heading)
 
 
 def _diagnosis(run):
+    """Return the section of a Diagnosis."""
     diagnosis = run.diagnosis
     if diagnosis is None:
         return None
@@ -92,18 +103,20 @@ def _diagnosis(run):
     plot_diagnosis(diagnosis, [*axes, *layers])
     axes[1].get_legend().remove()
     axes[1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3, frameon=False)
-    alt = f"Accuracy if the ANN went on behind each layer, from {percent(diagnosis.ann_accuracy)} as an ANN to "
+    alt = f"Accuracy with spikes up to each layer and as an ANN after it, from {percent(diagnosis.ann_accuracy)} to "
     alt += f"{percent(diagnosis.accuracy)} with spikes."
-    causes = "Errors that arise in each layer, by cause, in % of its activity: "
-    causes += "; ".join(f"{layer.name} {100 * layer.error:.0f}" for layer in diagnosis.layers.values()) + " in all."
+    causes = "Root-mean-square error that arises in each layer, by cause, in % of its activity: "
+    causes += "; ".join(f"{layer.name} {100 * layer.error:.0f}" for layer in diagnosis.layers.values()) + " in total."
     pairs = [
-        Picture(ax.figure, f"Firing rates over activations of the ANN in {layer.name}: {100 * layer.error:.0f} % off.")
+        Picture(
+            ax.figure, f"Firing rates over activations of the ANN in {layer.name}: {100 * layer.error:.0f} % error."
+        )
         for ax, layer in zip(layers, drawn, strict=True)
     ]
     remark = (
-        "Each dot is a neuron and an image: to the right the activation of the ANN, upwards the firing rate. On the "
-        "diagonal they are equal; an orange band is the rounding that theory allows, a dotted line the most that "
-        "neurons can emit."
+        "Each dot is one neuron and one image: the firing rate over the activation of the ANN, which are equal on the "
+        "diagonal. The orange band is the quantization error expected in theory, the dotted line the largest output "
+        "of the neurons."
     )
     return Section(
         "Diagnosis",
@@ -115,45 +128,45 @@ def _diagnosis(run):
             ("table", Table.of(diagnosis.rows(), n_text=1, caption="Diagnosis, layer by layer")),
             (
                 "text",
-                "Errors are in % of the ANN's activity, root mean square; in brackets what they do to the accuracy, in "
-                "points.",
+                "Errors are root mean squares in % of the ANN's activity. Their effect on the accuracy, in points, is "
+                "in brackets.",
             ),
         ],
     )
 
 
 def _accuracy(run):
+    """Return the section with accuracy over time and the confusion matrix."""
     evaluation = run.evaluation
     text = "Accuracy after each time step of the spiking network."
     alt = f"Accuracy over {evaluation.n_steps} steps, from {percent(evaluation.accuracy[0])} after the first to "
     alt += f"{percent(evaluation.accuracy[-1])} after the last."
     if evaluation.ann_accuracy is not None:
         text += (
-            " The dashed line is the same network with rates instead of spikes, in one step: the gap is what spiking "
-            "costs."
+            " The dashed line is the same network with rates instead of spikes (the ANN): the gap is the loss from "
+            "spiking."
         )
         alt += f" The ANN has {percent(evaluation.ann_accuracy)}."
-    text += (
-        f" The matrix has the {run.item}s of each class in a row, and the class that they were taken for in columns."
-    )
+    text += f" In the matrix, rows are the true classes of the {run.item}s, columns the predicted ones."
     n_classes = evaluation.scores.shape[1]
     size = float(np.clip(0.9 + 0.32 * n_classes, 3.2, 9))
     confusion = plot_confusion(evaluation, run.class_names, axes=panel(size, size))
     counts = evaluation.confusion()
-    right = int(np.trace(counts))
+    correct = int(np.trace(counts))
     worst = np.unravel_index((counts - np.diag(np.diag(counts))).argmax(), counts.shape)
     names = run.class_names or list(map(str, range(n_classes)))
-    other = f"Confusion matrix: {right:,} of {counts.sum():,} on the diagonal"
-    if right < counts.sum():
-        other += f"; most often, {counts[worst]} times, {names[worst[0]]} was taken for {names[worst[1]]}"
+    matrix_alt = f"Confusion matrix: {correct:,} of {counts.sum():,} on the diagonal"
+    if correct < counts.sum():
+        matrix_alt += f"; most often, {counts[worst]} times, {names[worst[0]]} was classified as {names[worst[1]]}"
     curve = plot_accuracy(evaluation, panel())
     return Section(
         "Accuracy",
-        [("text", text), ("pictures", [Picture(curve.figure, alt), Picture(confusion.figure, f"{other}.")])],
+        [("text", text), ("pictures", [Picture(curve.figure, alt), Picture(confusion.figure, f"{matrix_alt}.")])],
     )
 
 
-def _spikes(run):
+def _spike_counts_and_times(run):
+    """Return the section with spikes per neuron, silent neurons, and spike times."""
     evaluation, network = run.evaluation, run.network
     if not evaluation.layers:
         return None
@@ -165,12 +178,12 @@ def _spikes(run):
         "Neurons that never spiked, in %: " + ", ".join(f"{layer.name} {100 * layer.silent:.1f}" for layer in layers),
     )
     pictures = [Picture(ax.figure, f"{alt}.") for ax, alt in zip(axes, alts, strict=True)]
-    text = f"How often a neuron spikes for {'an' if run.item == 'image' else 'a'} {run.item}, and how many never do."
+    text = f"Spikes per neuron and {run.item}, and the share of neurons that never spike."
     blocks = [("text", text), ("pictures", pictures)]
     if isinstance(network.settings, FirstSpikeSettings):
         text = (
-            "When neurons spike: each layer listens for a stage (grey) and spikes in the next one (blue), once at "
-            "most, and the sooner the larger the activation for which the spike stands."
+            "When neurons spike: each layer integrates its input in one stage (gray), and its neurons spike at most "
+            "once in the next one (blue). Earlier spikes encode larger activations."
         )
         n_drawn = min(1 + len(evaluation.layers), MOST_PANELS)
         figure = panel(4.4, 0.6 + 0.95 * n_drawn).figure
@@ -183,48 +196,48 @@ def _spikes(run):
 
 
 def _efficiency(run):
-    found = run.efficiency
-    if found is None:
+    """Return the section with operations and energy."""
+    efficiency = run.efficiency
+    if efficiency is None:
         return None
-    of = "the ANN" if run.network.settings.has_rates else "an ANN of the same layers, for a single frame"
     text = (
-        f"Floating-point operations of {of}, two for each multiply-accumulate, beside additions that spikes cause. "
-        "Energy is estimated from published costs of single operations. "
+        f"Floating-point operations of {run.ann_name}, two for each multiply-accumulate, and additions caused by "
+        "spikes. Energy is estimated from published costs of single operations. "
     )
-    axes = plot_operations(found, panel(4.2, bounded(1.5 + 0.3 * len(found.active_layers()))))
+    axes = plot_operations(efficiency, panel(4.2, bounded(1.5 + 0.3 * len(efficiency.active_layers()))))
     layers = ", ".join(
         f"{name} {magnitude(layer.flops)} and {magnitude(layer.operations)}"
-        for name, layer in found.active_layers().items()
+        for name, layer in efficiency.active_layers().items()
     )
-    alt = f"Operations caused by each layer, ANN and spikes: {layers}; all together {magnitude(found.flops)} and "
-    alt += f"{magnitude(found.operations)}."
+    alt = f"Operations caused by each layer, ANN and spikes: {layers}; in total {magnitude(efficiency.flops)} and "
+    alt += f"{magnitude(efficiency.operations)}."
     return Section(
         "Efficiency",
         [
-            ("text", text + " ".join(found.remarks())),
+            ("text", text + " ".join(efficiency.remarks())),
             ("pictures", [Picture(axes.figure, alt)]),
-            ("table", Table.of(found.rows(), n_text=1, caption="Operations, spikes and energy")),
+            ("table", Table.of(efficiency.rows(), n_text=1, caption="Operations, spikes and energy")),
         ],
     )
 
 
 def _single_items(run):
-    """What a network did with images or recordings, one by one; of recordings some frames first."""
+    """Return the section of single images or recordings, the latter with some frames."""
     recording = run.recording
     if recording is None:
         return None
     blocks = [
         (
             "text",
-            f"What the network did with single {run.item}s: a mark is a spike; the class scores are {_scores(run)}.",
+            f"Response of the network to single {run.item}s. Marks are spikes; class scores are {_score_meaning(run)}.",
         )
     ]
     events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2
     names = run.class_names or list(map(str, range(recording.filtered.shape[-1])))
     for i, label in enumerate(map(int, run.evaluation.y[: len(recording.images)])):
         predicted = int(recording.filtered[i, -1].argmax())
-        verdict = "right" if predicted == label else "wrong"
-        blocks.append(("heading", f"{names[label]}, recognised as {names[predicted]}: {verdict}"))
+        verdict = "correct" if predicted == label else "wrong"
+        blocks.append(("heading", f"{names[label]}, classified as {names[predicted]}: {verdict}"))
         if events:
             figure = _frames(emitted_by(recording, i))
             blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}, a {names[label]}.")]))
@@ -235,7 +248,7 @@ def _single_items(run):
 
 
 def _frames(frames):
-    """The figure of frames (steps, height, width, 1 or 2), some of many, evenly picked."""
+    """Return a figure of frames (steps, height, width, 1 or 2), evenly spaced if there are many."""
     steps = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
     columns = min(4, len(steps))
     rows = -(-len(steps) // columns)
@@ -247,42 +260,42 @@ def _frames(frames):
     return figure
 
 
-def _scores(run):
-    """What the class scores of single steps are."""
+def _score_meaning(run):
+    """Return the meaning of the class scores of single steps."""
     model, settings = run.network.model, run.network.settings
     if isinstance(model.layers[model.output], Rectifier) and settings.accumulates:
-        return "firing rates of the output neurons from the first step on"
+        return "firing rates of the output neurons up to the step"
     if isinstance(settings, FirstSpikeSettings):
         return "membrane potentials, which are zero before the last stage"
-    return "averaged from the first step on" if settings.accumulates else "filtered"
+    return "averages up to the step" if settings.accumulates else "filtered"
 
 
 def _training(run):
+    """Return the section of the training history."""
     history = run.network.history
     if not history:
         return None
-    of = "the rate network" if run.network.settings.has_rates else "the network as it spikes, over all steps"
+    of = "the network with rates" if run.network.settings.has_rates else "the spiking network over all steps"
     axes = plot_history(history, [panel(), panel()])
     ends = [
         f"{name} {history[name][-1]:.4g}" for name in ("loss", "accuracy") if history.get(name, [None])[-1] is not None
     ]
     alts = (
-        f"{what} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for what in ("Loss", "Accuracy")
+        f"{name} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for name in ("Loss", "Accuracy")
     )
     pictures = [Picture(ax.figure, alt) for ax, alt in zip(axes, alts, strict=True)]
-    return Section(
-        "Training", [("text", f"Loss and accuracy of {of}, which is what training sees."), ("pictures", pictures)]
-    )
+    return Section("Training", [("text", f"Loss and accuracy of {of} during training."), ("pictures", pictures)])
 
 
 def _network(run):
+    """Return the section of the layers."""
     model = run.network.model
     n_parameters = sum(array.size for array in model.arrays.values())
-    text = f"{run.neurons}, {n_parameters:,} parameters. What each layer became in Nengo, and whether exactly:"
+    text = f"{run.neurons}, {n_parameters:,} parameters. Nengo objects of each layer, and how exact they are:"
     blocks = [("text", text), ("table", Table.of(layer_rows(run.network), caption="Layers of Nengo"))]
     if reading := model.metadata.get("reading"):
         blocks += [
-            ("text", "What was read of each layer of the Keras model:"),
+            ("text", "How each layer of the Keras model was read:"),
             ("table", Table.of(reading_table(reading), caption="Layers of Keras")),
         ]
     rows = activity_rows(run.network, run.evaluation)
@@ -291,7 +304,8 @@ def _network(run):
     return Section("Network", blocks)
 
 
-def _settings(run):
+def _settings_and_code(run):
+    """Return the section of settings, and how to run it again."""
     network, evaluation = run.network, run.evaluation
     rows = settings_rows(network, evaluation, run.data_name, run.settings)
     blocks = [("table", Table.of(rows, caption="Settings of the run")), ("heading", "Run it again")]
@@ -300,9 +314,9 @@ def _settings(run):
     blocks += [
         (
             "text",
-            ("The same in Python, as far as" if run.command else "As far as")
-            + f" the network remembers how it was made. Its checksum is {checksum(network)}.",
+            f"{'The same' if run.command else 'The run'} in Python, as far as the network recorded it. "
+            f"The checksum of the network is {network_checksum(network)}.",
         ),
-        ("code", calls(network, evaluation)),
+        ("code", python_code(network, evaluation)),
     ]
     return Section("Settings", blocks)

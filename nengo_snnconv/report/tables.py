@@ -10,7 +10,16 @@ from ..plots.evaluation import item_of
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of cells, and from which column on they hold numbers, which are set to the right."""
+    """A table of text.
+
+    Attributes
+    ----------
+    rows : tuple of tuple of str
+        Rows of cells; the first row is the header.
+    n_text : int
+        Number of columns with text; further columns hold numbers and are aligned to the right.
+    caption : str
+    """
 
     rows: tuple
     n_text: int
@@ -18,18 +27,19 @@ class Table:
 
     @classmethod
     def of(cls, rows, n_text=None, caption=""):
+        """Make a table of any values; all columns are text by default."""
         rows = tuple(tuple(map(str, row)) for row in rows)
         return cls(rows, len(rows[0]) if n_text is None else n_text, caption)
 
 
 def scale_range(scales):
-    """The smallest and the largest of a layer's scales as text."""
+    """Return the smallest and the largest scale of a layer as text."""
     low, high = f"{min(scales):.4g}", f"{max(scales):.4g}"
     return low if low == high else f"{low} to {high}"
 
 
 def layer_rows(network):
-    """What each layer became."""
+    """Return a table of the layers, with the Nengo objects that they became."""
     rows = [("layer", "type", "output shape", "became", "how exact", "remark")]
     for name, layer in network.model.layers.items():
         shape = "×".join(map(str, network.model.shapes[name]))
@@ -40,7 +50,7 @@ def layer_rows(network):
 
 
 def activity_rows(network, evaluation):
-    """What the neurons of each layer did, and the scale of their activations."""
+    """Return a table of the activity of each layer, and the scale of its activations."""
     scales = network.model.metadata.get("scales", {})
     activities = {**evaluation.layers, network.model.input: evaluation.input_layer}
     rows = [("layer", "neurons", "scale", "spikes / neuron", "rate", "silent", "operations")]
@@ -48,7 +58,7 @@ def activity_rows(network, evaluation):
         activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
         if activity:
             spikes, steps = f"{activity.spikes_per_neuron:.3f}", evaluation.n_steps
-            # the steps of frames are of no length of their own
+            # steps of event frames have no fixed length, so there is no rate in Hz
             per_step = f"{activity.spikes_per_neuron / steps:.3f} / step"
             rate = per_step if evaluation.moving else f"{activity.rate_hz:.1f} Hz"
             silent, operations = f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"
@@ -59,7 +69,7 @@ def activity_rows(network, evaluation):
 
 
 def settings_rows(network, evaluation, data_name, run):
-    """What was run: data, what the user adds, and settings of the network, its normalisation and its training."""
+    """Return a table of settings: data, facts given by the user, network, normalization, training and simulation."""
     rows = [("setting", "value")]
     if data_name:
         rows.append(("data", data_name))
@@ -69,23 +79,23 @@ def settings_rows(network, evaluation, data_name, run):
     rows += [(field.name, str(getattr(settings, field.name))) for field in dataclasses.fields(settings)]
     if match := getattr(settings, "match", None):
         fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"
-        rows.append(("neurons as fitted", fitted))
+        rows.append(("fitted neurons", fitted))
     if how := metadata.get("normalization"):
-        rows.append(("normalisation", _listed(how)))
+        rows.append(("normalization", _one_line(how)))
     trainings = metadata.get("training", [])
-    rows += [(f"training{f' {i}' if len(trainings) > 1 else ''}", _listed(how)) for i, how in enumerate(trainings, 1)]
+    rows += [(f"training{f' {i}' if len(trainings) > 1 else ''}", _one_line(how)) for i, how in enumerate(trainings, 1)]
     simulation = {**evaluation.arguments, "seconds": f"{evaluation.seconds:.3g}"}
-    return [*rows, ("simulation", _listed(simulation))]
+    return [*rows, ("simulation", _one_line(simulation))]
 
 
-def _listed(values):
-    """A dict in one line; what is None was left out."""
+def _one_line(values):
+    """Return a dict in one line, without values that are None."""
     given = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
     return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
 
 
 def origin_rows():
-    """Where and when: date, machine, and versions of packages."""
+    """Return a table of the date, the machine, and the versions of packages."""
     written = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     rows = [("written", written), ("machine", machine()), ("nengo_snnconv", __version__), *versions().items()]
-    return [("what", "which"), *rows]
+    return [("item", "value"), *rows]

@@ -1,4 +1,4 @@
-"""Jobs in this process, in processes and on a Dask cluster: each result once, whatever happens in between."""
+"""Jobs in this process, in processes and on a Dask cluster: each result exactly once, also after failures."""
 
 import json
 import os
@@ -21,7 +21,7 @@ DATA = {"even": lambda: np.arange(200_000.0), "odd": lambda: np.ones(300)}
 
 
 def add(data, *, threads, i, log, seconds=0.0, fatal=False):
-    """The work of the tests: a sum; each call is a line in the file ``log``."""
+    """Return a sum, the work of the jobs in these tests; each call appends a line to the file ``log``."""
     with open(log, "a") as file:
         file.write(f"{i}\n")
     time.sleep(seconds)
@@ -36,7 +36,7 @@ def jobs_for(log, n=12, **arguments):
 
 
 class Taken:
-    """Takes results, and can do something after so many."""
+    """Collects results, and can call a function after a number of them."""
 
     def __init__(self, after=None, do=None):
         self.results, self.after, self.do = [], after, do
@@ -74,7 +74,7 @@ def log(tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A Dask cluster of two worker processes with one thread each, that restarts workers that die."""
+    """A Dask cluster of two worker processes with one thread each, which restarts workers that die."""
     import distributed
 
     with distributed.LocalCluster(
@@ -99,12 +99,16 @@ class TestHere:
 
     def test_an_interrupted_run_continues(self, log, tmp_path):
         folder, rest = tmp_path / "f", Taken()
-        with pytest.raises(snc.JobsInterrupted, match=f"after 5 of 12 jobs; their results are in {folder}: run it"):
+        with pytest.raises(snc.JobsInterrupted, match="after 5 of 12") as caught:
             run_jobs(add, jobs_for(log), Taken(5, interrupt), shared=DATA, folder=folder, n_jobs=1)
+        assert (caught.value.n_done, caught.value.n_jobs) == (5, 12)
+        assert str(caught.value) == (
+            f"interrupted after 5 of 12 jobs; their results are in {folder}: run it again with this folder to continue"
+        )
         assert len(calls(log)) == 5
         run_jobs(add, jobs_for(log), rest, shared=DATA, folder=folder, n_jobs=1)
         assert rest.numbers == calls(log) == list(range(12))
-        with pytest.raises(snc.JobsInterrupted, match="nothing is kept: name a folder") as caught:
+        with pytest.raises(snc.JobsInterrupted, match="no results are kept") as caught:
             run_jobs(add, jobs_for(log), Taken(1, interrupt), shared=DATA, n_jobs=1)
         assert (caught.value.n_done, caught.value.n_jobs) == (1, 12)
 
@@ -125,7 +129,7 @@ class TestHere:
         assert (taken.numbers, calls(log)) == ([0, 0, 1, 1], [0, 1])
 
     def test_many_cores_are_used_where_it_takes_long(self, log, monkeypatch):
-        monkeypatch.setattr(workers, "TRIAL_S", 0.05)
+        monkeypatch.setattr(workers, "PROBE_S", 0.05)
         monkeypatch.setattr(workers, "LONG_S", 0.2)
         monkeypatch.setattr("joblib.cpu_count", lambda: 2)
         taken = Taken()
@@ -158,7 +162,7 @@ class TestFiles:
         else:
             text = json.dumps({"format": "nengo_snnconv", "version": 1, "job": {"i": 0}})
             np.savez(path, **{"description.json": np.frombuffer(text.encode(), np.uint8)})
-        with pytest.warns(UserWarning, match=f"computed again, because its file cannot be used: .*{path.stem}|figures"):
+        with pytest.warns(UserWarning, match="computed again"):
             run_jobs(add, jobs, taken, shared=DATA, folder=folder, n_jobs=1)
         assert taken.numbers == [0, 1, 2]
         assert calls(log) == [0, 0, 1, 2]
@@ -174,8 +178,9 @@ class TestFiles:
 
     def test_a_file_is_no_folder(self, log):
         log.write_text("")
-        with pytest.raises(snc.SettingsError, match=r"folder='.*log' is a file: name a folder"):
+        with pytest.raises(snc.SettingsError, match="is a file") as caught:
             run_jobs(add, jobs_for(log, 1), Taken(), shared=DATA, folder=log, n_jobs=1)
+        assert caught.value.argument == "folder"
 
     def test_digests_tell_values_apart(self):
         a = np.arange(6.0)
@@ -201,9 +206,7 @@ class TestProcesses:
 
     def test_they_always_die(self, log, tmp_path):
         jobs = [*jobs_for(log, 2), *jobs_for(log, 4, fatal=True)[2:]]
-        with pytest.raises(
-            snc.WorkersError, match="workers died 3 times in a row, .* use fewer .*; . of 4 jobs are done; their"
-        ):
+        with pytest.raises(snc.WorkersError, match="workers died 3 times"):
             run_jobs(add, jobs, Taken(), shared=DATA, folder=tmp_path / "f", n_jobs=2)
         rest = Taken()
         run_jobs(add, jobs_for(log, 4), rest, shared=DATA, folder=tmp_path / "f", n_jobs=1)
@@ -215,7 +218,7 @@ class TestProcesses:
 
 
 def test_control_c_in_the_terminal(tmp_path):
-    """It reaches a command and its processes alike: jobs under way are done and no others begun; workers are silent."""
+    """Control-C reaches the command and its processes: running jobs finish, no others start, workers are silent."""
     code = f"""
         import pathlib, sys
         sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
@@ -242,7 +245,7 @@ def test_control_c_in_the_terminal(tmp_path):
     kept = len(list((tmp_path / "f").glob("*.npz")))
     assert kept == len(calls(tmp_path / "log"))
     assert 3 <= kept < 100
-    assert "stopping when the jobs under way are done" in errors
+    assert "stopping when the running jobs are done" in errors
     assert f"JobsInterrupted: interrupted after {kept} of 400 jobs; their results are in" in errors.replace("\n", " ")
     assert "Process" not in errors
 
@@ -278,7 +281,7 @@ class TestDask:
                     folder=tmp_path / "f",
                     dask=client,
                 )
-            assert client.status == "running"  # a user's own client stays open
+            assert client.status == "running"  # a client that was given stays open
         n_calls, rest = len(calls(log)), Taken()
         assert n_calls < 12
         run_jobs(add, jobs_for(log), rest, shared=DATA, folder=tmp_path / "f", n_jobs=1)
@@ -287,18 +290,18 @@ class TestDask:
 
     def test_another_version_is_refused(self, cluster, log, monkeypatch):
         monkeypatch.setattr(cluster_module, "__version__", "99")
-        with pytest.raises(snc.WorkersError, match=r"has nengo_snnconv .*, the other 99: install the same"):
+        with pytest.raises(snc.WorkersError, match="install the same"):
             run_jobs(add, jobs_for(log, 1), Taken(), shared=DATA, dask=cluster.scheduler_address)
 
     def test_workers_that_cannot_read_the_work(self, cluster, log, monkeypatch):
         module = types.ModuleType("only_here")
         exec("def work(data, *, threads, **arguments): return {}, {}", module.__dict__)
         monkeypatch.setitem(sys.modules, "only_here", module)
-        with pytest.raises(snc.WorkersError, match="cannot do the work .*only_here.*: install nengo_snnconv .* there"):
+        with pytest.raises(snc.WorkersError, match="cannot run .*only_here"):
             run_jobs(module.work, jobs_for(log, 1), Taken(), shared=DATA, dask=cluster.scheduler_address)
 
     def test_one_worker_is_enough_and_none_is_not(self, cluster, log, tmp_path, monkeypatch):
-        """joblib would not use a cluster with a single thread, and would wait for workers for ever."""
+        """By itself, joblib would not use a cluster with a single thread, and would wait for workers forever."""
         monkeypatch.setattr(cluster_module, "PATIENCE_S", 2)
         options = {"shared": DATA, "folder": tmp_path / "f", "dask": cluster.scheduler_address}
         cluster.scale(1)
@@ -306,22 +309,21 @@ class TestDask:
         run_jobs(add, jobs_for(log, 4), few, **options)
         assert (few.numbers, len(few.pids)) == ([0, 1, 2, 3], 1)
         assert os.getpid() not in few.pids
-        with pytest.raises(
-            snc.WorkersError, match=r"has no workers: start some .*; \d of 12 jobs are done; their results"
-        ):
+        with pytest.raises(snc.WorkersError, match="has no workers"):
             run_jobs(add, jobs_for(log, seconds=0.3), Taken(5, lambda _: cluster.scale(0)), **options)
         cluster.scale(2)
 
     def test_there_is_no_scheduler(self, log, monkeypatch):
         monkeypatch.setattr(cluster_module, "PATIENCE_S", 0.2)
-        with pytest.raises(snc.WorkersError, match="there is no Dask scheduler at dask='tcp://127.0.0.1:9' "):
+        with pytest.raises(snc.WorkersError, match="no Dask scheduler"):
             run_jobs(add, jobs_for(log, 1), Taken(), shared=DATA, dask="tcp://127.0.0.1:9")
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"n_jobs": 0}, "n_jobs must be a positive integer, got 0"),
-            ({"n_jobs": 2, "dask": "tcp://127.0.0.1:9"}, "a Dask cluster has its own workers"),
+            ({"n_jobs": 0}, "^n_jobs must be"),
+            ({"n_jobs": 2, "dask": "tcp://127.0.0.1:9"}, "n_jobs or dask"),
+            ({"dask": 8786}, "^dask must be"),
         ],
     )
     def test_arguments_are_checked(self, options, message, log):

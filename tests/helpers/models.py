@@ -68,3 +68,15 @@ def branched(seed=0):
         specs.Dense("scores", "mean", units=3),
         seed=seed,
     )
+
+
+def small_digits_cnn(seed=0):
+    """Convolution and a dense layer on images of the digits."""
+    return make(
+        specs.Input("image", shape=(28, 28, 1)),
+        specs.Conv("conv", "image", filters=4, kernel_size=(5, 5), strides=4),
+        specs.Rectifier("neurons", "conv"),
+        specs.Flatten("flat", "neurons"),
+        specs.Dense("scores", "flat", units=10),
+        seed=seed,
+    )

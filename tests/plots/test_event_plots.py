@@ -1,4 +1,4 @@
-"""Pictures of events: what they show is what was counted."""
+"""Plots of events show the counted events."""
 
 import matplotlib.colors
 import numpy as np
@@ -23,16 +23,16 @@ def test_frames_have_the_colours_of_their_polarity():
     frames[0, 1, 2, 0] = 2  # OFF
     frames[1, 3, 4, 1] = 2  # ON
     frames[2, 0, 0] = 2  # both
-    frames[2, 1, 1, 0] = 1  # half of the full colour
+    frames[2, 1, 1, 0] = 1  # half of the full color
     axes = plots.plot_event_frames(frames, max_count=2)
     shown = [ax.images[0].get_array() for ax in axes]
     assert [ax.get_title() for ax in axes] == ["frame 1: 2 events", "frame 2: 2 events", "frame 3: 5 events"]
-    off, on = (np.array(matplotlib.colors.to_rgb(colour)) for colour in (plots.OFF, plots.ON))
+    off, on = (np.array(matplotlib.colors.to_rgb(color)) for color in (plots.OFF, plots.ON))
     np.testing.assert_allclose(shown[0][1, 2], off)
     np.testing.assert_allclose(shown[1][3, 4], on)
     np.testing.assert_allclose(shown[2][0, 0], off * on)
     np.testing.assert_allclose(shown[2][1, 1], (1 + off) / 2)
-    np.testing.assert_array_equal(shown[0][0], 1)  # white where nothing happened
+    np.testing.assert_array_equal(shown[0][0], 1)  # white if there are no events
 
 
 def test_frames_of_merged_polarities_and_of_nothing():
@@ -75,8 +75,8 @@ def test_statistics_are_those_of_the_recordings(recordings):
     np.testing.assert_allclose(ends, np.array(found.part_ends_us) / 1000)
     assert [text.get_text() for text in axes["counts"].get_legend().get_texts()][1].startswith("few: ")
     assert len(axes["density"]) == 6
-    full = max(plots._full_colour(statistics.density) for statistics in (event_statistics(recordings), found))
-    np.testing.assert_allclose(axes["density"][3].images[0].get_array(), plots.event_colours(found.density[0], full))
+    full = max(plots._full_color_count(statistics.density) for statistics in (event_statistics(recordings), found))
+    np.testing.assert_allclose(axes["density"][3].images[0].get_array(), plots.event_colors(found.density[0], full))
 
 
 def test_figures_can_be_saved(recordings, tmp_path):
@@ -91,11 +91,14 @@ def test_figures_can_be_saved(recordings, tmp_path):
 
 
 def test_what_cannot_be_drawn_is_refused(recordings):
-    with pytest.raises(SettingsError, match="frames must have shape"):
+    with pytest.raises(SettingsError, match="must have shape") as caught:
         plots.plot_event_frames(recordings.frames(2))
+    assert caught.value.argument == "frames"
     with pytest.raises(SettingsError, match="max_count"):
         plots.plot_event_frames(np.ones((1, 4, 4, 2)), max_count=0)
-    with pytest.raises(SettingsError, match="three dimensions"):
+    with pytest.raises(SettingsError, match="three-dimensional") as caught:
         plots.plot_events(recordings[0], axes=Figure().add_subplot())
-    with pytest.raises(SettingsError, match="at least one set"):
+    assert caught.value.argument == "axes"
+    with pytest.raises(SettingsError, match="at least one set") as caught:
         plots.plot_event_statistics({})
+    assert caught.value.argument == "recordings"

@@ -1,4 +1,4 @@
-"""The life of one image: the picture shows the numbers of the recording, and the animation shows it step by step."""
+"""plot_life shows the numbers of the recording, and animate_life shows them step by step."""
 
 import math
 import shutil
@@ -13,8 +13,8 @@ from PIL import Image
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.plots.feature_maps import maps_of, mosaic
 from nengo_snnconv.plots.figures import CLASSES
-from nengo_snnconv.plots.panels import maps_of, mosaic
 
 N_STEPS = 12
 
@@ -28,7 +28,7 @@ def dense_model(shape, *units, classes=4):
 
 
 def conv_model(shape, filters):
-    """A convolution over as many axes as the shape has."""
+    """A convolution with one axis for each axis of the image."""
     return make(
         specs.Input("image", shape=shape),
         specs.Conv("conv", "image", filters=filters, kernel_size=(3,) * (len(shape) - 1)),
@@ -57,7 +57,7 @@ def poisson():
 class TestMosaic:
     @pytest.mark.parametrize("shape", [(7,), (200,), (20, 3), (5, 6, 4), (4, 5, 6, 3)])
     def test_each_neuron_is_there_once(self, shape):
-        """Of a volume, those of the middle slice."""
+        """For a volume, each neuron of the middle slice."""
         grid = mosaic(maps_of(shape), 3)
         expected = np.arange(math.prod(shape)).reshape(shape)
         if len(shape) == 4:
@@ -133,7 +133,7 @@ class TestPicture:
         assert drawn == np.count_nonzero(spikes[:4])
         assert axes["input/raster"].get_ylabel().endswith("inputs")
 
-    @pytest.mark.parametrize(("true_class", "says"), [(None, ""), (0, ", right"), (1, ", wrong: it is b")])
+    @pytest.mark.parametrize(("true_class", "says"), [(None, ""), (0, ", correct"), (1, ", wrong: it is b")])
     def test_headline_and_winners(self, constant, true_class, says):
         scores = np.zeros((2, N_STEPS, 4), np.float32)
         scores[:, :3, 2], scores[:, 3:, 0] = 1, 1
@@ -244,7 +244,7 @@ class TestAnimation:
                 durations.append(movie.info["duration"])
                 frames.append(np.asarray(movie.convert("RGB"), int))
         assert durations == [100] * (N_STEPS - 1) + [1500]
-        # but for the palette of 256 colours, and the order in which artists that overlap are drawn
+        # small differences come from the palette of 256 colors, and from the drawing order of overlapping artists
         assert (np.abs(frames[4] - expected).max(axis=-1) > 40).mean() < 0.002
         assert (np.abs(frames[8] - expected).max(axis=-1) > 40).mean() > 0.004
         assert path.stat().st_size < 1e6
@@ -268,7 +268,7 @@ class TestAnimation:
         folder.mkdir()
         with (
             matplotlib.rc_context({"animation.ffmpeg_path": str(script)}),
-            pytest.raises(snc.SettingsError, match="could not write the animation.*a .gif.*no such codec"),
+            pytest.raises(snc.SettingsError, match="no such codec"),
         ):
             snc.animate_life(constant, folder / "life.mp4", dpi=40)
         assert list(folder.iterdir()) == []
@@ -276,19 +276,19 @@ class TestAnimation:
     def test_no_ffmpeg(self, constant, tmp_path):
         with (
             matplotlib.rc_context({"animation.ffmpeg_path": "no-such-program"}),
-            pytest.raises(snc.SettingsError, match="needs ffmpeg.*'no-such-program'.*or write a .gif"),
+            pytest.raises(snc.SettingsError, match="no program 'no-such-program'"),
         ):
             snc.animate_life(constant, tmp_path / "life.mp4")
 
     @pytest.mark.parametrize(
         ("name", "options", "message"),
         [
-            ("life.avi", {}, "ends in .gif or .mp4, got '.*life.avi'"),
-            ("life", {}, "ends in .gif or .mp4"),
-            ("life.gif", {"fps": 0}, "fps must be above 0"),
-            ("life.gif", {"dpi": -1}, "dpi must be above 0"),
-            ("life.gif", {"steps": []}, "at least one step"),
-            ("life.gif", {"steps": [0]}, "step must be a whole number from 1 to 12, got 0"),
+            ("life.avi", {}, "^path must end in"),
+            ("life", {}, "^path must end in"),
+            ("life.gif", {"fps": 0}, "^fps must be"),
+            ("life.gif", {"dpi": -1}, "^dpi must be"),
+            ("life.gif", {"steps": []}, "^steps must hold"),
+            ("life.gif", {"steps": [0]}, "^step must be"),
         ],
     )
     def test_refused(self, constant, tmp_path, name, options, message):
@@ -300,15 +300,16 @@ class TestAnimation:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": 2}, "image must be a whole number from 0 to 1, got 2"),
-        ({"step": 13}, "step must be a whole number from 1 to 12, got 13"),
-        ({"step": 0}, "step must be a whole number from 1 to 12, got 0"),
-        ({"step": 2.0}, "step must be a whole number"),
-        ({"true_class": 4}, "true_class must be a whole number from 0 to 3, got 4"),
-        ({"class_names": ["a"]}, "class_names must hold 4 names, one for each score, got 1"),
-        ({"layers": ["conv"]}, r"no spiking layer is called 'conv'; there are 'neurons'"),
-        ({"max_maps": 0}, "max_maps must be a whole number from 1"),
-        ({"max_neurons": "all"}, "max_neurons must be a whole number from 1"),
+        ({"image": 2}, "^image must be"),
+        ({"step": 13}, "^step must be"),
+        ({"step": 0}, "^step must be"),
+        ({"step": 2.0}, "^step must be"),
+        ({"true_class": 4}, "^true_class must be"),
+        ({"class_names": ["a"]}, "^class_names must hold"),
+        ({"layers": ["conv"]}, "^layers: .* 'conv'; .* 'neurons'"),
+        ({"layers": 3}, "^layers must be"),
+        ({"max_maps": 0}, "^max_maps must be"),
+        ({"max_neurons": "all"}, "^max_neurons must be"),
     ],
 )
 def test_refused(constant, options, message):
@@ -317,5 +318,5 @@ def test_refused(constant, options, message):
 
 
 def test_what_is_no_recording():
-    with pytest.raises(snc.SettingsError, match=r"expected a Recording, got Model: make one with record\(network, x\)"):
+    with pytest.raises(snc.SettingsError, match="expected a Recording"):
         snc.plot_life(small_cnn())

@@ -1,4 +1,4 @@
-"""Pictures show the numbers that they are of."""
+"""Plots show the numbers that they are given."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from nengo_snnconv.model import layers as specs
 
 
 def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
-    """What plots read of an Evaluation."""
+    """The attributes of an Evaluation that plots read."""
     y = np.zeros(n_images, int)
     steps = len(accuracy)
     return types.SimpleNamespace(
@@ -24,7 +24,7 @@ def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
 
 
 def test_notebooks_show_figures_without_pyplot_and_tensorflow():
-    """As IPython does it, in a process where nothing has imported them."""
+    """As in IPython, in a process that has not imported pyplot or TensorFlow."""
     code = (
         "import sys, IPython.core.formatters as formatters, nengo_snnconv as snc\n"
         "figure = snc.plot_history({'loss': [1.0], 'accuracy': [0.5]})[0].figure\n"
@@ -68,8 +68,9 @@ class TestAccuracies:
 
     @pytest.mark.parametrize("evaluations", [{}, None, [evaluation([0.5])]])
     def test_needs_names(self, evaluations):
-        with pytest.raises(snc.SettingsError, match="evaluations must be a dict"):
+        with pytest.raises(snc.SettingsError, match="must be a dict") as caught:
             snc.plot_accuracies(evaluations)
+        assert caught.value.argument == "evaluations"
 
 
 class TestInputSpikes:
@@ -132,24 +133,20 @@ class TestInputSpikes:
     @pytest.mark.parametrize(
         ("x", "spikes", "options", "message"),
         [
-            ((1, 5, 4, 1), (9, 5, 4, 1), {}, "x must be one image"),
-            ((5, 4), (9, 5, 4), {}, "x must be one image"),
-            (
-                (5, 4, 1),
-                (1, 9, 5, 4, 1),
-                {},
-                r"spikes must have shape \(steps, 5, 4, 1\).*take poisson_spikes\(x\[None",
-            ),
-            ((5, 4, 1), (9, 5, 4, 3), {}, "spikes must have shape"),
-            ((5, 4, 1), (0, 5, 4, 1), {}, "spikes must have shape"),
-            ((5, 4, 1), (9, 5, 4, 1), {"steps": [0]}, "steps must lie between 1 and 9"),
-            ((5, 4, 1), (9, 5, 4, 1), {"steps": [3, 10]}, "steps must lie between 1 and 9"),
-            ((5, 4, 1), (9, 5, 4, 1), {"steps": [2.5]}, "steps must lie between 1 and 9"),
+            ((1, 5, 4, 1), (9, 5, 4, 1), {}, "^x must be one"),
+            ((5, 4), (9, 5, 4), {}, "^x must be one"),
+            ((5, 4, 1), (1, 9, 5, 4, 1), {}, "^spikes must have"),
+            ((5, 4, 1), (9, 5, 4, 3), {}, "^spikes must have"),
+            ((5, 4, 1), (0, 5, 4, 1), {}, "^spikes must have"),
+            ((5, 4, 1), (9, 5, 4, 1), {"steps": [0]}, "^steps must be"),
+            ((5, 4, 1), (9, 5, 4, 1), {"steps": [3, 10]}, "^steps must be"),
+            ((5, 4, 1), (9, 5, 4, 1), {"steps": [2.5]}, "^steps must be"),
         ],
     )
     def test_refused(self, x, spikes, options, message):
-        with pytest.raises(snc.SettingsError, match=message):
+        with pytest.raises(snc.SettingsError, match=message) as caught:
             snc.plot_input_spikes(np.zeros(x), np.zeros(spikes), **options)
+        assert message[1:].startswith(caught.value.argument)
 
 
 class TestImageResponse:

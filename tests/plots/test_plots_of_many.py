@@ -1,4 +1,4 @@
-"""Pictures of many classes, layers and steps stay of a size that a screen shows; channels may come first."""
+"""Plots of many classes, layers and steps stay of a readable size; channels may come first."""
 
 from types import SimpleNamespace
 
@@ -17,9 +17,9 @@ from nengo_snnconv.gui.views import MOST_BARS, scores_svg
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.model.pictures import picture_axes
 from nengo_snnconv.plots.diagnosis import MOST_LAYERS, layers_to_draw
-from nengo_snnconv.plots.evaluation import _together
+from nengo_snnconv.plots.evaluation import _block_maxima
+from nengo_snnconv.plots.feature_maps import maps_of
 from nengo_snnconv.plots.figures import evenly, short
-from nengo_snnconv.plots.panels import maps_of
 from nengo_snnconv.report.pictures import figures_of
 from nengo_snnconv.training import random_affine
 
@@ -28,7 +28,7 @@ MOST_INCHES = 28
 
 
 def drawn(axes):
-    """The figure of axes, drawn; of a size that a screen shows."""
+    """Draw the figure of axes, check its size, and return it."""
     figure = figures_of(axes)[0]
     assert max(figure.get_size_inches()) < MOST_INCHES
     figure.set_dpi(30)
@@ -81,11 +81,11 @@ class TestSizes:
     def test_no_mistake_is_lost_among_many_classes(self):
         shares = np.zeros((1003, 1003))
         shares[17, 1002] = shares[500, 3] = 0.25
-        squares, together = _together(shares, 250)
-        assert together == 5 and squares.shape == (201, 201)
+        squares, block = _block_maxima(shares, 250)
+        assert block == 5 and squares.shape == (201, 201)
         assert np.argwhere(squares).tolist() == [[3, 200], [100, 0]]
-        squares, together = _together(shares[:250, :250], 250)
-        assert together == 1 and np.array_equal(squares, shares[:250, :250])
+        squares, block = _block_maxima(shares[:250, :250], 250)
+        assert block == 1 and np.array_equal(squares, shares[:250, :250])
 
     @pytest.mark.parametrize("layers", [1, 24, 25, 1000])
     def test_spike_counts(self, layers):
@@ -177,7 +177,7 @@ class TestSizes:
 
 class TestChannelsFirst:
     X = np.zeros((2, 3, 8, 11), np.float32)
-    X[:, 0, 2:4, :] = 1  # a lying bar in red
+    X[:, 0, 2:4, :] = 1  # a horizontal red bar
 
     @pytest.fixture(scope="class")
     def network(self):
@@ -212,7 +212,7 @@ class TestChannelsFirst:
         first = _Picture(self.X[:1], ["bar"], axes)
         last = _Picture(np.moveaxis(self.X[:1], 1, -1), ["bar"], (0, 1, 2))
         assert first.pictures == last.pictures
-        assert np.array_equal(first.images[0], self.X[0].ravel())  # what the network sees is as it was
+        assert np.array_equal(first.images[0], self.X[0].ravel())  # the input of the network is unchanged
 
     def test_axes_are_told_from_what_reads_them(self, network):
         model = network.model
@@ -223,7 +223,7 @@ class TestChannelsFirst:
             specs.Permute("turned", "image", axes=(1, 0, 2)),
             specs.Conv("conv", "turned", filters=2, kernel_size=(2, 2)),
         )
-        assert picture_axes(turned, "image") == (0, 1, 2)  # rows and columns change places, the channel stays last
+        assert picture_axes(turned, "image") == (0, 1, 2)  # rows and columns are swapped, the channel stays last
         only = make(specs.Input("image", shape=(4, 5, 2)), specs.Flatten("f", "image"), specs.Dense("d", "f", units=2))
         assert picture_axes(only, "image") == (0, 1, 2)
         assert picture_axes(only, "d") == (0,)

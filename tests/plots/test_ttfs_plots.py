@@ -1,4 +1,4 @@
-"""Pictures of networks of time to first spike show the numbers that they are of."""
+"""Plots of networks of time to first spike show the numbers that they are given."""
 
 import io
 
@@ -14,7 +14,7 @@ from nengo_snnconv.analysis.threshold_errors import ThresholdErrors
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.ttfs import stages
 from nengo_snnconv.plots.figures import BLUE, ORANGE
-from nengo_snnconv.plots.panels import winners_of
+from nengo_snnconv.plots.score_panels import winners_of
 
 T = 8
 
@@ -25,7 +25,7 @@ def network_of(model, n_images=6, low=0.0):
 
 
 def deep(n):
-    """A model of n layers of neurons."""
+    """Return a model with n layers of neurons."""
     layers = [specs.Input("image", shape=(4, 4, 1)), specs.Flatten("flat", "image")]
     for i in range(n):
         layers += [specs.Dense(f"dense{i}", layers[-1].name, units=20), specs.Rectifier(f"relu{i}", f"dense{i}")]
@@ -33,7 +33,7 @@ def deep(n):
 
 
 def drawn(figure):
-    """The figure as pixels: drawing it finds what cannot be drawn."""
+    """Draw the figure and return its size in bytes; drawing finds parts that cannot be drawn."""
     file = io.BytesIO()
     figure.savefig(file, dpi=40)
     return file.getbuffer().nbytes
@@ -87,11 +87,13 @@ class TestSpikeTimes:
         network, x, y = network_of(small_cnn())
         evaluation = snc.evaluate(network, x, y, backend="fast")
         rates = snc.convert(small_cnn())
-        with pytest.raises(snc.SettingsError, match="make one with to_ttfs"):
+        with pytest.raises(snc.SettingsError, match="to_ttfs") as caught:
             snc.plot_spike_times(rates, evaluation)
-        with pytest.raises(snc.SettingsError, match="evaluation is of another network"):
+        assert caught.value.argument == "network"
+        with pytest.raises(snc.SettingsError, match="of another network") as caught:
             snc.plot_spike_times(network, snc.evaluate(rates, x, y, n_steps=1))
-        with pytest.raises(snc.SettingsError, match="evaluation is of another network"):
+        assert caught.value.argument == "evaluation"
+        with pytest.raises(snc.SettingsError, match="of another network"):
             snc.plot_spike_times(network_of(deep(1))[0], evaluation)
 
 
@@ -105,7 +107,7 @@ class TestOperations:
     def test_dots_are_operations(self):
         found = efficiency_of({"image": (1000, 100), "idle": (0, 0), "a": (500, 2000), "b": (10, 0), "again": (0, 7)})
         ax = snc.plot_operations(found)
-        assert [label.get_text() for label in ax.get_yticklabels()] == ["image", "a", "b", "again", "all together"]
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["image", "a", "b", "again", "total"]
         ann, spikes = ({tuple(point) for point in line.get_xydata()} for line in ax.get_lines()[:2])
         assert [to_hex(line.get_color()) for line in ax.get_lines()[:2]] == [ORANGE, BLUE]
         assert ann == {(1000, 0), (500, 1), (10, 2), (1510, 4)}
@@ -160,7 +162,7 @@ class TestLife:
     def recording(self):
         model = small_cnn()
         network = snc.to_ttfs(snc.convert(model), network_of(model)[1], T, x_max=1)
-        # multiples of 1 / T, one of which spikes in the last step
+        # multiples of 1 / T; the smallest one spikes in the last step
         x = np.random.default_rng(0).integers(0, T + 1, (2, 6, 6, 2)).astype(np.float32) / T
         x[:, 0, 0, 0] = 1 / T
         return snc.record(network, x, potentials=True)
@@ -169,10 +171,10 @@ class TestLife:
     def test_input_shows_what_its_spikes_stand_for(self, recording, step):
         axes = snc.plot_life(recording, step=step)
         image = recording.images[0]
-        # the value v spikes in step T (1 - v) + 1
+        # an input of value v spikes in step T (1 - v) + 1
         expected = np.where(T * (1 - image) + 1 <= step, image, 0).mean(axis=-1)
         np.testing.assert_allclose(axes["input/mean"].images[0].get_array(), expected, atol=1e-6)
-        assert axes["input/mean"].get_title(loc="left") == "its spikes so far"
+        assert axes["input/mean"].get_title(loc="left") == "values of the spikes so far"
 
     @pytest.mark.parametrize("step", [T + 2, 2 * T])
     def test_maps_show_when_neurons_spiked(self, recording, step):

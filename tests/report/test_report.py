@@ -1,13 +1,14 @@
-import html.parser
+"""Reports hold every picture and statistic of a run, and Python code that repeats it."""
 
-import matplotlib.figure
 import matplotlib.pyplot as plt
 import nengo
 import numpy as np
 import pytest
+from models import make
+from report_page import Page, write_page
 
 import nengo_snnconv as snc
-from nengo_snnconv import plots
+from nengo_snnconv.model import layers as specs
 
 
 @pytest.fixture(scope="module")
@@ -15,67 +16,9 @@ def recording(trained, digits):
     return snc.record(trained, digits.x_test[:2], n_steps=20)
 
 
-class TestPlots:
-    def test_history(self, trained):
-        loss, accuracy = snc.plot_history(trained.history)
-        assert loss.get_lines()[0].get_ydata().tolist() == trained.history["loss"]
-        assert np.allclose(accuracy.get_lines()[0].get_ydata(), 100 * np.array(trained.history["accuracy"]))
-
-    def test_history_of_an_untrained_network(self):
-        with pytest.raises(snc.SettingsError, match="not trained"):
-            snc.plot_history({})
-
-    def test_confusion_writes_every_count(self, evaluation):
-        axes = snc.plot_confusion(evaluation)
-        counts = evaluation.confusion()
-        assert sorted(int(text.get_text()) for text in axes.texts) == sorted(counts[counts > 0].tolist())
-        assert axes.get_title() == "Confusion after 20 steps"
-
-    def test_spike_counts(self, evaluation):
-        spikes, silent = snc.plot_spike_counts(evaluation)
-        assert len(spikes.patches) == len(silent.patches) == 3
-        assert [bar.get_width() for bar in spikes.patches] == [
-            layer.spikes_per_neuron for layer in evaluation.layers.values()
-        ]
-
-    def test_image_response_draws_every_spike_of_the_neurons_it_shows(self, recording):
-        axes = snc.plot_image_response(recording, 0, true_class=3, max_neurons=10**6)
-        for ax, spikes in zip(axes[1:-1], recording.spikes.values(), strict=True):
-            drawn = sum(len(collection.get_positions()) for collection in ax.collections)
-            assert drawn == (spikes[0] > 0).sum()
-        for label, line in enumerate(axes[-1].get_lines()):
-            assert np.array_equal(line.get_ydata(), recording.filtered[0, :, label])
-
-    def test_draws_into_given_axes(self, evaluation):
-        axes = matplotlib.figure.Figure().add_subplot()
-        assert plots.plot_accuracy(evaluation, axes) is axes
-
-
-@pytest.mark.parametrize("shape", [(6, 6, 2), (6, 6, 3), (1, 12, 1), (4, 6, 6, 1), (20, 3), (20,)])
-def test_inputs_of_any_shape_are_drawn(shape, rng):
-    from models import make
-
-    from nengo_snnconv.model import layers as specs
-
-    model = make(
-        specs.Input("image", shape=shape),
-        specs.Flatten("flat", "image"),
-        specs.Rectifier("neurons", "flat"),
-        specs.Dense("scores", "neurons", units=30),
-    )
-    recording = snc.record(snc.build_trainable(model), rng.random((1, *shape)), n_steps=5)
-    axes = snc.plot_image_response(recording, true_class=7)
-    assert axes[0].images or axes[0].lines
-    axes[0].figure.canvas.draw()
-
-
 @pytest.fixture(scope="module")
 def through_time():
-    """A network that learned a little through time, what it was shown, and its evaluation."""
-    from models import make
-
-    from nengo_snnconv.model import layers as specs
-
+    """A network trained briefly through time, its training data, and its evaluation."""
     rng = np.random.default_rng(0)
     model = make(
         specs.Input("image", shape=(6, 5, 2)),
@@ -122,20 +65,20 @@ class TestOfRecordings:
         network, _, evaluation = through_time
         snc.write_report(tmp_path / "report.html", network, evaluation, recording=shown)
         text = (tmp_path / "report.html").read_text()
-        assert text.count(">frame ") == 2 * 8  # of ten, evenly picked
+        assert text.count(">frame ") == 2 * 8  # eight of ten frames
         # accuracy, confusion, spikes, silent neurons, operations, loss and accuracy of the training, and of two
         # recordings frames, the mean frame, two layers and the scores
         assert len(Page(text).pictures) == 7 + 2 * 5
         for words in (
             "20 recordings; 10 steps; back end",
-            "the network as it spikes, over all steps",
-            "the class scores are firing rates of the output neurons",
+            "the spiking network over all steps",
+            "class scores are firing rates of the output neurons",
             ">frame 1<",
             ">frame 10<",
-            "spikes per neuron and recording in 10 steps",
+            "spikes per neuron and recording (10 steps)",
         ):
             assert words in text
-        for words in ("dashed line", "rate network", "of the ANN", "nan %"):
+        for words in ("dashed line", "network with rates", "the ANN:", "nan %"):
             assert words not in text
 
     def test_still_images_are_no_recordings(self, through_time, tmp_path):
@@ -148,80 +91,10 @@ class TestOfRecordings:
         assert ">frame " not in text
 
 
-def test_confusion_after_an_earlier_step(evaluation):
-    assert snc.plot_confusion(evaluation, step=-2).get_title() == "Confusion after 19 steps"
-
-
-class Page(html.parser.HTMLParser):
-    """What a page holds: tags, links, headings (level, text), labels of pictures, tables {caption: rows}, code."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.links, self.ids, self.pictures = [], [], [], []
-        self.headings, self.tables, self.code = [], {}, []
-        self.open = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append(tag)
-        self.links += [value for name, value in attributes.items() if name in ("src", "href", "xlink:href", "action")]
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        self.open += [tag] if tag not in ("meta", "link", "wbr") else []
-        if tag == "svg":
-            self.pictures.append(attributes["aria-label"])
-        elif tag in ("h1", "h2", "h3", "h4"):
-            self.headings.append((int(tag[1]), ""))
-        elif tag == "table":
-            self.caption, self.rows = "", []
-        elif tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.rows[-1].append("")
-        elif tag == "pre":
-            self.code.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-        if tag == "table":
-            self.tables[self.caption] = self.rows
-
-    def handle_data(self, data):
-        inside = self.open[-1] if self.open else ""
-        if inside in ("h1", "h2", "h3", "h4"):
-            self.headings[-1] = (self.headings[-1][0], self.headings[-1][1] + data)
-        elif inside == "caption":
-            self.caption += data
-        elif inside in ("td", "th"):
-            self.rows[-1][-1] += data
-        elif inside == "code" and "pre" in self.open:
-            self.code[-1] += data
-
-
-def written(path, *arguments, **options):
-    """The text and the Page of a report, which is well made whatever it holds."""
-    snc.write_report(path, *arguments, **options)
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
-    assert not page.open
-    assert all(link.startswith(("#", "data:")) for link in page.links)
-    assert "http:" not in text and "https:" not in text
-    assert len(set(page.ids)) == len(page.ids)
-    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
-    assert all(len(label) > 10 for label in page.pictures)
-    assert '<html lang="en">' in text and '<meta name="description" content="' in text
-    levels = [level for level, _ in page.headings]
-    assert levels.count(1) == 1 == levels[0]
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
-    assert all(len(row) == len(rows[0]) for rows in page.tables.values() for row in rows)
-    assert page.tags.count("script") == text.count('<script type="application/json"') == 1
-    return text, page
-
-
 def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp_path):
     path = tmp_path / "out" / "report.html"
     options = {"class_names": "0123456789", "run": {"note": "<mine>"}, "command": "make <it>"}
-    text, page = written(path, trained, evaluation, data="</script> & co", recording=recording, **options)
+    text, page = write_page(path, trained, evaluation, data="</script> & co", recording=recording, **options)
     # accuracy, confusion, spikes, silent neurons, operations, two of the training, five for each of two images
     assert len(page.pictures) == 7 + 2 * 5
     assert f"{100 * evaluation.accuracy[-1]:.2f} %" in text
@@ -242,19 +115,19 @@ def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp
     assert found["evaluation"]["accuracy"] == evaluation.accuracy.tolist()
     assert found["efficiency"] == snc.efficiency(trained, evaluation).to_dict()
     assert found["network"]["history"]["loss"] == trained.history["loss"]
-    assert found["origin"] == {name: value for name, value in origin.items() if name != "what"}
+    assert found["origin"] == {name: value for name, value in origin.items() if name != "item"}
 
 
 def test_read_report_reads_reports_only(tmp_path):
     (tmp_path / "other.html").write_text("<html><script>{}</script></html>")
-    with pytest.raises(snc.FileFormatError, match="is no report"):
+    with pytest.raises(snc.FileFormatError, match="not a report"):
         snc.read_report(tmp_path / "other.html")
 
 
 def test_report_of_a_network_of_rates(digits, tmp_path):
     network = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
     evaluation = snc.evaluate(network, digits.x_test[:10], digits.y_test[:10], n_steps=2)
-    text, page = written(tmp_path / "report.html", network, evaluation)
+    text, page = write_page(tmp_path / "report.html", network, evaluation)
     assert len(page.pictures) == 2
     assert [heading for level, heading in page.headings if level == 2] == ["Accuracy", "Network", "Settings", "Origin"]
     assert snc.read_report(tmp_path / "report.html")["efficiency"] is None
@@ -262,7 +135,7 @@ def test_report_of_a_network_of_rates(digits, tmp_path):
 
 @pytest.fixture(scope="module")
 def converted(digits):
-    """A network of Poisson input, its evaluation, and a recording of it."""
+    """A network with Poisson input, its evaluation, and a recording of it."""
     network = snc.normalize(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], per="channel")
     network = snc.to_spiking(network, nengo.LIF(min_voltage=-5), input_coding="poisson")
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
@@ -271,10 +144,10 @@ def converted(digits):
 
 def test_report_of_a_converted_network(converted, digits, tmp_path):
     network, evaluation, recording = converted
-    text, page = written(tmp_path / "report.html", network, evaluation, data=digits, recording=recording)
+    text, page = write_page(tmp_path / "report.html", network, evaluation, data=digits, recording=recording)
     assert page.headings[0][1] == "LIF network on digits"
     assert f"{evaluation.input_layer.spikes_per_neuron:.2f} per input" in text
-    assert "class scores are averaged from the first step on" in text
+    assert "class scores are averages up to the step" in text
     tables = page.tables
     assert list(tables) == [
         "Neurons",
@@ -301,15 +174,15 @@ def test_report_of_a_converted_network(converted, digits, tmp_path):
     settings = dict(tables["Settings of the run"])
     assert settings["input_coding"] == "poisson"
     assert settings["neuron_type"] == "LIF(min_voltage=-5)"
-    assert settings["neurons as fitted"].endswith(f"amplitude {network.settings.match.neuron_type.amplitude:.4g}")
-    assert settings["normalisation"] == "method data, per channel, percentile 99.9, images 20"
+    assert settings["fitted neurons"].endswith(f"amplitude {network.settings.match.neuron_type.amplitude:.4g}")
+    assert settings["normalization"] == "method data, per channel, percentile 99.9, images 20"
 
 
 def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
     network = snc.to_ttfs(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], 4)
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], backend="fast")
     recording = snc.record(network, digits.x_test[:1])
-    text, page = written(tmp_path / "report.html", network, evaluation, recording=recording)
+    text, page = write_page(tmp_path / "report.html", network, evaluation, recording=recording)
     # accuracy, confusion, spikes, silent neurons, spike times, operations, image with input, two layers, and scores
     assert len(page.pictures) == 6 + 5
     assert (3, "Spike times") in page.headings
@@ -326,15 +199,15 @@ class TestOwnSections:
         figure, axes = plt.subplots(1, 2, figsize=(9, 3))
         axes[0].set(title="a title", xlabel="steps", ylabel="points")
         rows = [("what", "value"), ("<b>", "1")]
-        colours = []
+        colors = []
 
         def draws():
             ax = snc.plot_accuracy(evaluation)
-            colours.append(ax.title.get_color())
+            colors.append(ax.title.get_color())
             return {"one": ax}
 
         own = [("My <section>", "first\n\nsecond & last", axes, rows, draws), ("Another", "", figure)]
-        text, page = written(tmp_path / "report.html", network, evaluation, sections=own)
+        text, page = write_page(tmp_path / "report.html", network, evaluation, sections=own)
         plt.close(figure)
         headings = [heading for level, heading in page.headings if level == 2]
         assert headings[3:5] == ["My <section>", "Another"]
@@ -343,18 +216,18 @@ class TestOwnSections:
         assert len(mine) == 3  # two axes of one figure are one picture
         assert page.tables["My <section>"] == [list(row) for row in rows]
         assert "second &amp; last" in text
-        # what is drawn by the function is coloured by the page, what was drawn before is as it was
-        assert colours[0] not in text
+        # the page sets the colors of the function's picture, and leaves finished pictures unchanged
+        assert colors[0] not in text
         assert text.count('class="own"') == 2 and text.count("currentColor") > 50
 
     @pytest.mark.parametrize(
         ("section", "says"),
         [
-            ("heading", "must be (heading, text, pictures or rows ...)"),
-            (("heading",), "must be (heading, text, pictures or rows ...)"),
-            (("", "text"), "must be text"),
-            (("heading", "text", 3), "axes or figures, functions that draw them, and rows of text, got int"),
-            (("heading", "text", [("a", "b"), ("c",)]), "as many cells as its header"),
+            ("heading", "(heading, text"),
+            (("heading",), "(heading, text"),
+            (("", "text"), "must be str"),
+            (("heading", "text", 3), "got int"),
+            (("heading", "text", [("a", "b"), ("c",)]), "same number of cells"),
         ],
     )
     def test_what_cannot_be_shown_is_refused(self, converted, tmp_path, section, says):
@@ -362,14 +235,15 @@ class TestOwnSections:
         with pytest.raises(snc.SettingsError) as error:
             snc.write_report(tmp_path / "report.html", network, evaluation, sections=[section])
         assert says in str(error.value)
+        assert error.value.argument == "sections"
         assert not (tmp_path / "report.html").exists()
 
 
 class TestRunItAgain:
-    """The calls that a report tells make the same run."""
+    """The Python code in a report repeats the run."""
 
     def again(self, path, network, evaluation, digits, **names):
-        _, page = written(path, network, evaluation)
+        _, page = write_page(path, network, evaluation)
         code = page.code[-1].replace("augment=...", "augment=None")
         names = {"x": digits.x_test[:5], "y": digits.y_test[:5], "x_calibration": digits.x_train[:20], **names}
         exec(code, names)
@@ -396,10 +270,10 @@ class TestRunItAgain:
 
     def test_trained_through_time(self, through_time, tmp_path):
         network, frames, evaluation = through_time
-        _, page = written(tmp_path / "report.html", network, evaluation)
+        _, page = write_page(tmp_path / "report.html", network, evaluation)
         building, training, evaluating = page.code[-1].splitlines()[-3:]
         assert building.endswith("build_trainable(model, neuron_type=snc.SurrogateLIF(slope=4.0), output_neurons=True)")
-        said = training.partition("  # ")
-        assert said[0].endswith("n_steps=10, epochs=1, batch_size=10, learning_rate=0.0001)")
-        assert said[2] == "20 images, Adam, firing_rate_error"
+        call_and_comment = training.partition("  # ")
+        assert call_and_comment[0].endswith("n_steps=10, epochs=1, batch_size=10, learning_rate=0.0001)")
+        assert call_and_comment[2] == "20 images, Adam, firing_rate_error"
         assert evaluating.endswith("n_steps=10, backend='fast')")

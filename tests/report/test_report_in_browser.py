@@ -1,4 +1,4 @@
-"""Reports as people see them: in a real Chromium, on a phone and a desktop, in the dark, and on paper."""
+"""Reports in a real Chromium: on a phone and a desktop, in dark mode, and on paper."""
 
 import io
 import re
@@ -17,12 +17,12 @@ if browser.CHROMIUM is None:
     pytest.skip("there is no Chromium on this machine", allow_module_level=True)
 
 PHONE, TABLET, DESKTOP = (390, 844), (820, 1180), (1280, 800)
-PAPER = 688, 1017  # pixels of A4 within its margins of 14 mm
-SMALLEST_TEXT = 8  # pixels of the line of the smallest text in a picture, on a phone
+PAPER = 688, 1017  # A4 without margins of 14 mm, in pixels
+SMALLEST_TEXT = 8  # smallest line height of text in a picture on a phone, in pixels
 
 
 def converted(rng):
-    """A deep network with a diagnosis, long names, and sections of the user's."""
+    """A deep network with a diagnosis, long names, and sections of the user."""
     units = [specs.Input("image", shape=(12, 12, 1))]
     for i in range(5):
         units += [
@@ -50,7 +50,7 @@ def converted(rng):
 
 
 def of_events(rng):
-    """A network that learned a little from frames of events."""
+    """A network trained briefly on event frames."""
     model = make(
         specs.Input("image", shape=(10, 8, 2)),
         specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
@@ -66,7 +66,7 @@ def of_events(rng):
 
 @pytest.fixture(scope="module", params=[converted, of_events], ids=lambda make: make.__name__)
 def page(request, tmp_path_factory):
-    """A report in Chromium, with all that it asked for and complained of in ``page.heard``."""
+    """A report in Chromium; ``page.heard`` collects its requests, messages and errors."""
     network, evaluation, options = request.param(np.random.default_rng(0))
     path = tmp_path_factory.mktemp("report") / "report.html"
     snc.write_report(path, network, evaluation, **options)
@@ -102,7 +102,7 @@ def test_asks_for_nothing_and_complains_of_nothing(page):
 def test_nothing_is_wider_than_the_screen(page, size):
     show(page, size)
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
-    # what is wider is inside of something that scrolls by itself, and takes the keyboard's focus
+    # wider elements are inside an element that scrolls, and that can have the keyboard focus
     beyond = page.evaluate(
         """() => [...document.querySelectorAll("main *, header *")].filter(element =>
             element.getBoundingClientRect().right > innerWidth + 1
@@ -119,13 +119,13 @@ def test_every_picture_is_there_and_can_be_read(page):
         box = picture.bounding_box()
         assert box["width"] > 140 and box["height"] > 40
         shown = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
-        colours = np.unique(np.asarray(shown).reshape(-1, 3), axis=0)
-        assert len(colours) > 10  # a frame, text, and something in it
+        colors = np.unique(np.asarray(shown).reshape(-1, 3), axis=0)
+        assert len(colors) > 10  # the picture is not empty
     heights = page.evaluate(
         """() => [...document.querySelectorAll("svg text")].filter(text => text.textContent.trim())
             .map(text => parseFloat(getComputedStyle(text).fontSize) * Math.hypot(text.getCTM().a, text.getCTM().b))"""
     )
-    # the size of letters is some 0.8 of that of a line
+    # the font size is about 0.8 of the line height
     assert len(heights) > 50 and min(heights) > SMALLEST_TEXT / 1.2
 
 
@@ -133,7 +133,7 @@ def test_contents_lead_to_every_section(page):
     links = page.locator("nav a")
     assert links.all_text_contents() == page.locator("main h2").all_text_contents()
     last = links.last
-    last.click()  # scrolls the list of contents, if it has to
+    last.click()  # scrolls the list of contents if needed
     heading = page.locator(last.get_attribute("href").replace("#", "[id='") + "'] h2")
     box, bar = heading.bounding_box(), page.locator("nav").bounding_box()
     assert bar["y"] + bar["height"] <= box["y"] <= PHONE[1]
@@ -142,33 +142,33 @@ def test_contents_lead_to_every_section(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast(page, scheme):
-    """Text is told from its background as WCAG 2.1 asks for, 4.5 to 1."""
+    """Text has a contrast of at least 4.5 to 1 with its background (WCAG 2.1)."""
     show(page, PHONE, scheme)
-    colours = page.evaluate(
+    colors = page.evaluate(
         """() => Object.fromEntries(["ink", "soft", "link", "page", "card"].map(name => {
             const probe = document.body.appendChild(document.createElement("i"));
             probe.style.color = `var(--${name})`;
-            const colour = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+            const color = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
             probe.remove();
-            return [name, colour];
+            return [name, color];
         }))"""
     )
-    light = {name: _luminance(colour) for name, colour in colours.items()}
+    light = {name: _luminance(color) for name, color in colors.items()}
     assert (light["page"] < 0.1) == (scheme == "dark")
     for text in ("ink", "soft", "link"):
         for ground in ("page", "card"):
             low, high = sorted((light[text], light[ground]))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
-    # so are the texts of pictures
+    # texts of pictures have these colors too
     assert page.evaluate('getComputedStyle(document.querySelector("svg text")).fill').startswith("rgb")
     fills = set(
         page.evaluate('[...document.querySelectorAll("svg:not(.own) text")].map(e => getComputedStyle(e).fill)')
     )
-    assert f"rgb({', '.join(map(str, colours['ink']))})" in fills
+    assert f"rgb({', '.join(map(str, colors['ink']))})" in fills
 
 
-def _luminance(colour):
-    channels = np.array(colour) / 255
+def _luminance(color):
+    channels = np.array(color) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 

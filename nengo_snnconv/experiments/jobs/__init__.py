@@ -1,4 +1,4 @@
-"""Many jobs that do not depend on each other: on the cores of this machine or on a Dask cluster, with results kept."""
+"""Independent jobs run in this process, on several cores or on a Dask cluster, with their results kept in a folder."""
 
 from .results import Job, digest
 from .run import run_jobs

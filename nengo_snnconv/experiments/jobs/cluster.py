@@ -10,14 +10,14 @@ import warnings
 
 from ..._version import __version__
 from ...errors import CompatibilityError, SettingsError, WorkersError
-from .workers import contents, limit_threads, through_joblib
+from .calls import call_contents, limit_threads, run_calls
 
-# seconds to wait for a scheduler to answer, and for a worker where its cluster has none
+# seconds to wait for the scheduler to answer, and for a worker if the cluster has none
 PATIENCE_S = 30
 
 
-def needed_packages():
-    """The package distributed; CompatibilityError where it is missing."""
+def import_distributed():
+    """Import and return the package distributed; raise CompatibilityError if it is not installed."""
     try:
         import distributed
         import distributed.client
@@ -29,19 +29,22 @@ def needed_packages():
 
 
 @contextlib.contextmanager
-def connected(dask):
-    """A client of a cluster: a user's own, which stays open, or one for the address of a scheduler."""
-    distributed = needed_packages()
+def open_client(dask):
+    """Open a client of a cluster: the given client, which stays open, or a new one for a scheduler's address."""
+    distributed = import_distributed()
     if isinstance(dask, distributed.Client):
         if dask.asynchronous:
-            raise SettingsError("dask must be the address of a scheduler or a Client that is not asynchronous")
+            raise SettingsError(
+                "dask must be the address of a scheduler or a synchronous distributed.Client; got an asynchronous one",
+                argument="dask",
+            )
         yield dask
         return
     try:
         client = distributed.Client(dask, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
         raise WorkersError(
-            f"there is no Dask scheduler at dask={dask!r} ({error}): start one with 'dask scheduler', and name the "
+            f"there is no Dask scheduler at dask={dask!r} ({error}): start one with 'dask scheduler', and give the "
             "address that it prints, such as tcp://127.0.0.1:8786"
         ) from error
     with client:
@@ -49,75 +52,82 @@ def connected(dask):
 
 
 class Cluster:
-    """The workers of a Dask cluster; each job has a thread of one of them.
+    """Runs jobs on the workers of a Dask cluster, each job in one thread of a worker.
 
-    What jobs share is the result of a task that unpacks it, and is sent to the scheduler once.  Workers hand it on to
-    each other, and it is unpacked again where it was on a worker that died.  What joblib scatters by itself would be
-    lost.
+    Shared values are sent to the scheduler once, packed, and a task unpacks them.  Workers pass the result of this task
+    on to each other, and run the task again if the worker that held the result died.  (Values that joblib scatters by
+    itself would be lost then.)
 
-    Everything is sent packed, with functions that unpack it: the scheduler, which looks into what it is sent, then need
-    not load TensorFlow, and workers without this package say so instead of breaking off.
+    Everything is sent packed, together with the functions that unpack it: the scheduler, which inspects what it is
+    sent, then need not load TensorFlow, and workers without this package report the missing package instead of
+    breaking off.
 
     Parameters
     ----------
     client : distributed.Client
+
+    Attributes
+    ----------
+    death_errors : tuple of exception classes
+        Exceptions that tell that a worker died.
     """
 
     def __init__(self, client):
-        distributed = needed_packages()
+        distributed = import_distributed()
         self.client, self.address = client, client.scheduler.address
-        lost = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
-        self.died = (distributed.scheduler.KilledWorker, *lost)
+        connection_errors = (distributed.client.FutureCancelledError, distributed.comm.CommClosedError)
+        self.death_errors = (distributed.scheduler.KilledWorker, *connection_errors)
 
     def run(self, function, jobs, shared):
         """Yield (key, result) for each job as it is done, in any order."""
         from cloudpickle import dumps
 
-        unpack, unpack_and_call = _by_value()
+        unpack, unpack_and_call = _functions_sent_by_value()
         self._check(unpack_and_call, dumps((_version_of_worker, (function,))))
         with warnings.catch_warnings():
-            # Dask advises to scatter it
+            # Dask recommends to scatter large values
             warnings.filterwarnings("ignore", "Sending large graph")
             shared = {
                 name: self.client.submit(unpack, dumps(value), key=f"shared-{uuid.uuid4().hex}", pure=False)
                 for name, value in shared.items()
             }
         calls = [
-            (unpack_and_call, (dumps((_call, (function, key, arguments, __version__, os.getpid()))), values))
-            for key, values, arguments in contents(jobs, shared)
+            (unpack_and_call, (dumps((_run_on_worker, (function, key, arguments, __version__, os.getpid()))), values))
+            for key, values, arguments in call_contents(jobs, shared)
         ]
-        backend = _backend(self.client)
-        with self._watched(backend):
-            # all at once, for workers that come later
-            yield from through_joblib(calls, ahead="all", backend=backend)
+        backend = _joblib_backend(self.client)
+        with self._cancelled_without_workers(backend):
+            # all jobs are dispatched at once, for workers that join later
+            yield from run_calls(calls, ahead="all", backend=backend)
 
-    def _check(self, unpack_and_call, question):
-        """Raise WorkersError where the cluster cannot do the work."""
+    def _check(self, unpack_and_call, packed_question):
+        """Raise WorkersError if the cluster cannot run the jobs."""
         if self.client.status != "running":
             raise WorkersError(f"the scheduler {self.address} does not answer any more")
         try:
-            answer = self.client.submit(unpack_and_call, question, [], pure=False)
+            answer = self.client.submit(unpack_and_call, packed_question, [], pure=False)
             try:
                 version = answer.result(timeout=PATIENCE_S)
-            except asyncio.TimeoutError:  # noqa: UP041, on Python 3.10 another class than the built-in one
+            except asyncio.TimeoutError:  # noqa: UP041, on Python 3.10 not the built-in class
                 if not self.client.ncores():
                     start = f"start some with 'dask worker {self.address}'"
                     raise WorkersError(f"{self.address} has no workers: {start}") from None
-                version = answer.result()  # loading TensorFlow takes its time
+                version = answer.result()  # a worker that loads TensorFlow needs longer
         except ImportError as error:
             raise WorkersError(
-                f"the workers of {self.address} cannot do the work ({error}): install nengo_snnconv {__version__} there"
+                f"the workers of {self.address} cannot run the jobs ({error}): install nengo_snnconv "
+                f"{__version__} there"
             ) from error
         _check_version(version)
 
     @contextlib.contextmanager
-    def _watched(self, backend):
-        """Within the block, what waits for workers is given up where there have been none for long."""
+    def _cancelled_without_workers(self, backend):
+        """Cancel the jobs of the block if there has been no worker for PATIENCE_S seconds."""
         ended = threading.Event()
 
         def watch():
             since = time.monotonic()
-            with contextlib.suppress(Exception):  # the scheduler is gone, which ends it as well
+            with contextlib.suppress(Exception):  # the scheduler is gone, which ends the block as well
                 while not ended.wait(1):
                     since = time.monotonic() if self.client.ncores() else since
                     if time.monotonic() - since > PATIENCE_S:
@@ -131,8 +141,8 @@ class Cluster:
             ended.set()
 
 
-def _backend(client):
-    """That of joblib, which would not use a cluster of one worker with one thread, but this process."""
+def _joblib_backend(client):
+    """Return joblib's back end for Dask; by itself it would run in this process if the cluster had only one thread."""
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):
@@ -142,8 +152,8 @@ def _backend(client):
     return Backend(client=client)
 
 
-def _by_value():
-    """Functions that travel with their code, because they cannot be found in a module."""
+def _functions_sent_by_value():
+    """Return functions that are sent with their code, because they cannot be imported from a module."""
 
     def unpack(packed):
         import pickle
@@ -160,12 +170,12 @@ def _by_value():
 
 
 def _version_of_worker(function):
-    """Answered by a worker that could find the function."""
+    """Return the version of this package on a worker that could import the function."""
     return __version__
 
 
-def _call(function, key, arguments, version, client_process, *shared):
-    """What a thread of a worker does."""
+def _run_on_worker(function, key, arguments, version, client_process, *shared):
+    """Run one job in a thread of a worker, and return its key and result."""
     _check_version(version)
     if os.getpid() != client_process:
         limit_threads(1)
@@ -173,7 +183,9 @@ def _call(function, key, arguments, version, client_process, *shared):
 
 
 def _check_version(version):
+    """Raise WorkersError if the other process has another version of this package."""
     if version != __version__:
         raise WorkersError(
-            f"one worker, or this process, has nengo_snnconv {version}, the other {__version__}: install the same"
+            f"one worker, or this process, has nengo_snnconv {version}, the other {__version__}: install the same "
+            "version"
         )

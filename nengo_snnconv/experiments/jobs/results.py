@@ -1,4 +1,4 @@
-"""Results of jobs, a file for each, found again by what determines them."""
+"""Jobs, and a folder of their results: a file for each, found again by a digest of everything that determines it."""
 
 import dataclasses
 import functools
@@ -15,14 +15,14 @@ from ...model.archive import read_arrays, write_arrays
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
-    """A call of a function, ``function(*shared, **arguments)``, and what determines its result.
+    """A call of a function, ``function(*shared, **arguments)``, and everything that determines its result.
 
     Attributes
     ----------
     identity : dict
-        JSON-serialisable: all that the result depends on, large arrays by their :func:`digest`.
+        Everything that the result depends on, JSON-serializable, with large arrays replaced by their :func:`digest`.
     shared : tuple of str
-        Names of values that several jobs share, which are the first arguments.
+        Names of values that several jobs share; the values are the first arguments.
     arguments : dict
         Further, small arguments.
     """
@@ -33,12 +33,12 @@ class Job:
 
     @functools.cached_property
     def key(self):
-        """A name that no other job has."""
+        """Name of the job, unique for its identity."""
         return digest(self.identity)[:32]
 
 
 def digest(*values):
-    """The SHA-256 of arrays and JSON-serialisable values, as 64 hexadecimal digits."""
+    """Return the SHA-256 of arrays and JSON-serializable values, as 64 hexadecimal digits."""
     hashed = hashlib.sha256()
     for value in values:
         if isinstance(value, np.ndarray):
@@ -50,31 +50,39 @@ def digest(*values):
 
 
 class Results:
-    """The results of jobs in a folder; without a folder none are kept.
+    """Results of jobs in a folder.
 
-    A result is a pair: figures, a JSON-serialisable dict, and arrays, a dict of str to ndarray.
+    A result is a pair: values, a JSON-serializable dict, and arrays, a dict of str to ndarray.
 
     Parameters
     ----------
     folder : str or path, or None
-        Made where there is none.  Results of different sweeps may share one.
+        Folder, created if it does not exist; results of different sweeps may share one.  None keeps no results.
+
+    Raises
+    ------
+    SettingsError
+        If ``folder`` is a file.
     """
 
     def __init__(self, folder=None):
         self.folder = None if folder is None else pathlib.Path(folder)
         if self.folder is not None:
             if self.folder.exists() and not self.folder.is_dir():
-                raise SettingsError(f"folder={str(folder)!r} is a file: name a folder for the results")
+                raise SettingsError(
+                    f"folder={str(folder)!r} is a file: name a folder for the results", argument="folder"
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, job):
-        """Where the result of a job is kept."""
+        """Return the path of the file for the result of a job."""
         return self.folder / f"{job.key}.npz"
 
     def read(self, job, check=None):
-        """The result of a job, or None where there is none that can be trusted; a warning says why not.
+        """Return the result of a job, or None if there is none, or only an invalid one.
 
-        ``check(job, result)`` raises ValueError for a result that the job cannot have.
+        Warns if the file exists and is invalid.  ``check(job, result)`` raises ValueError for a result that the job
+        cannot have produced.
         """
         if self.folder is None or not self.path(job).exists():
             return None
@@ -84,7 +92,7 @@ class Results:
                 raise FileFormatError(f"{self.path(job)} is not the result of this job")
             result = description.get("figures"), arrays
             if not isinstance(result[0], dict):
-                raise FileFormatError(f"{self.path(job)} is damaged: it has no figures")
+                raise FileFormatError(f"{self.path(job)} is damaged: it has no entry 'figures'")
             if check is not None:
                 try:
                     check(job, result)
@@ -98,7 +106,7 @@ class Results:
             return None
 
     def write(self, job, result):
-        """Keep the result of a job: whole or not at all."""
+        """Write the result of a job; the file is complete or not there at all."""
         if self.folder is not None:
-            figures, arrays = result
-            write_arrays(self.path(job), {"job": job.identity, "figures": figures}, arrays)
+            values, arrays = result
+            write_arrays(self.path(job), {"job": job.identity, "figures": values}, arrays)

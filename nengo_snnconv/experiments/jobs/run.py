@@ -1,20 +1,20 @@
-"""run_jobs: runs jobs, keeps each result as it comes, and goes on where it stopped."""
+"""run_jobs: run jobs, keep each result as soon as it is there, and continue after an interruption."""
 
 import contextlib
 
 from ..._util.progress import progress_bar
 from ...errors import JobsInterrupted, WorkersError
 from .results import Results
-from .workers import check_workers, opened_workers
+from .workers import check_workers, open_workers
 
-# how often in a row workers may die without having done anything
+# number of times in a row that workers may die without finishing a job
 ATTEMPTS = 3
 
 
 def run_jobs(
     function,
     jobs,
-    take,
+    on_result,
     *,
     check=None,
     shared=None,
@@ -24,40 +24,42 @@ def run_jobs(
     description="jobs",
     progress=None,
 ):
-    """Run jobs that are not done yet, each once, and hand on all results.
+    """Run the jobs that have no result yet, each once, and pass every result to a callback.
 
     Parameters
     ----------
     function : callable
-        Is called as ``function(*shared, threads=..., **arguments)``, in a process that may use so many threads (None:
-        all cores), and returns a result: figures, a JSON-serialisable dict, and arrays, a dict of str to ndarray.
+        Called as ``function(*shared, threads=..., **arguments)`` in a process that may use this number of threads
+        (None: all cores).  It returns a result: values, a JSON-serializable dict, and arrays, a dict of str to ndarray.
     jobs : list of Job
-    take : callable
-        Called as ``take(job, result)``, in this process, once for each job, in any order.
+    on_result : callable
+        Called as ``on_result(job, result)`` in this process, once for each job, in any order.
     check : callable, optional
-        Called as ``check(job, result)`` for results from the folder: ValueError has the job run again.
+        Called as ``check(job, result)`` for results from the folder.  If it raises ValueError, the job is run again.
     shared : dict of str to callable, optional
-        What jobs share, made where a job that is not done needs it.
+        Functions that make the values that jobs share, called if a job without a result needs the value.
     folder : str or path, optional
-        Keeps a file for each result, written as soon as it is there.  Jobs whose results it has are not run again.
+        Folder for the results, a file for each, written as soon as it is there.  Jobs with a result in it are not run
+        again.
     n_jobs : int, optional
-        Number of processes; 1 is this one.  By default this one, and as many as there are cores where jobs would take
-        more than a minute.
+        Number of processes; 1 is this process.  By default this process, followed by one process for each core if the
+        jobs would take more than a minute.
     dask : str or distributed.Client, optional
-        Address of the scheduler of a Dask cluster, which then does the work, or its client.
+        Dask cluster to run the jobs on: the address of its scheduler, or a client.
     description : str
-        For the progress bar.
+        Text of the progress bar.
     progress : bool, optional
+        Show a progress bar; by default if standard error is a terminal.
 
     Raises
     ------
     JobsInterrupted
-        On Control-C: says how to continue.
+        On Control-C; the message says how to continue.
     WorkersError
-        If workers cannot be reached, or died again and again.  Those that die in between are made up for: what they
-        had not done is done by others.
+        If workers cannot be reached, or died repeatedly without finishing a job.  The jobs of single workers that die
+        are run again.
     SettingsError
-        If an argument cannot work.
+        If an argument is invalid.
     """
     check_workers(n_jobs, dask)
     results, n_done, pending = Results(folder), 0, {}
@@ -68,48 +70,49 @@ def run_jobs(
                     pending.setdefault(job.key, []).append(job)
                 else:
                     n_done += 1
-                    take(job, result)
+                    on_result(job, result)
                     bar.update()
-            with contextlib.closing(_done(function, pending, shared or {}, n_jobs, dask)) as found:
-                for same, result in found:
-                    results.write(same[0], result)
-                    for job in same:
+            with contextlib.closing(_run_pending(function, pending, shared or {}, n_jobs, dask)) as computed:
+                for equal_jobs, result in computed:
+                    results.write(equal_jobs[0], result)
+                    for job in equal_jobs:
                         n_done += 1
-                        take(job, result)
+                        on_result(job, result)
                         bar.update()
         except KeyboardInterrupt as interrupt:
-            kept = f"interrupted after {n_done} of {len(jobs)} jobs; {way_on(folder)}"
-            raise JobsInterrupted(kept, n_done, len(jobs)) from interrupt
+            message = f"interrupted after {n_done} of {len(jobs)} jobs; {resume_hint(folder)}"
+            raise JobsInterrupted(message, n_done, len(jobs)) from interrupt
         except WorkersError as error:
-            raise WorkersError(f"{error}; {n_done} of {len(jobs)} jobs are done; {way_on(folder)}") from error
+            raise WorkersError(f"{error}; {n_done} of {len(jobs)} jobs are done; {resume_hint(folder)}") from error
 
 
-def way_on(folder):
-    """How to continue what stopped."""
+def resume_hint(folder):
+    """Return how to continue after an interruption, for error messages."""
     if folder is None:
-        return "nothing is kept: name a folder for the results to be able to continue"
+        return "no results are kept: give a folder for the results to be able to continue"
     return f"their results are in {folder}: run it again with this folder to continue"
 
 
-def _done(function, pending, shared, n_jobs, dask):
-    """Yield the jobs of each key of ``pending`` with their result; those that died with a worker run again."""
+def _run_pending(function, pending, shared, n_jobs, dask):
+    """Yield (equal jobs, their result) for each key of ``pending``; jobs whose worker died are run again."""
     if not pending:
         return
-    needed = dict.fromkeys(name for same in pending.values() for name in same[0].shared)
-    shared = {name: shared[name]() for name in needed}
-    with opened_workers(n_jobs, dask, len(pending)) as workers:
-        n_idle = 0
+    names = dict.fromkeys(name for equal_jobs in pending.values() for name in equal_jobs[0].shared)
+    shared = {name: shared[name]() for name in names}
+    with open_workers(n_jobs, dask, len(pending)) as workers:
+        n_deaths = 0
         while pending:
             n_before = len(pending)
             try:
-                with contextlib.closing(workers.run(function, [same[0] for same in pending.values()], shared)) as found:
-                    for key, result in found:
+                jobs = [equal_jobs[0] for equal_jobs in pending.values()]
+                with contextlib.closing(workers.run(function, jobs, shared)) as computed:
+                    for key, result in computed:
                         yield pending.pop(key), result
-            except workers.died as error:
-                n_idle = 0 if len(pending) < n_before else n_idle + 1
-                if n_idle == ATTEMPTS:
-                    what = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            except workers.death_errors as error:
+                n_deaths = 0 if len(pending) < n_before else n_deaths + 1
+                if n_deaths == ATTEMPTS:
+                    cause = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                     raise WorkersError(
-                        f"workers died {ATTEMPTS} times in a row, as they do where memory is short: use fewer "
-                        f"processes, or less memory_mb ({what})"
+                        f"workers died {ATTEMPTS} times in a row, probably because memory ran out: use fewer "
+                        f"processes, or a smaller memory_mb ({cause})"
                     ) from error

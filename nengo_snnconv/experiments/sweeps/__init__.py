@@ -1,4 +1,4 @@
-"""Sweeps: evaluation with many settings, on shards of the data, many at once."""
+"""Sweeps: evaluate a network for every point of a grid of parameter values, on shards of the data, in parallel."""
 
 from .sweep import Sweep, sweep
 from .trial import Trial

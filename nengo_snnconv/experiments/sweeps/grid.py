@@ -1,4 +1,4 @@
-"""Settings: what a sweep can vary, by name, and what the values change in a network and in how it is run."""
+"""Grids: the parameters that a sweep can vary, and the points of a grid with their changes to a network and its run."""
 
 import dataclasses
 import itertools
@@ -15,13 +15,14 @@ from ...networks.trainable import TrainableSettings
 from ...neurons.arguments import replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
+# names of parameters: of normalize, of IntegrateAndFire, of to_spiking, and of evaluate
 NORMALIZATION = ("method", "percentile", "per", "balance_steps")
 NEURON = ("initial_potential", "reset", "max_spikes", "min_potential")
 SPIKING = ("input_coding", "input_threshold", "readout", "synapse", "seed")
-READING = ("output_synapse", "skip_steps", "precision")
+EVALUATION = ("output_synapse", "skip_steps", "precision")
 
-# names that say something only beside certain values of another one
-BELONGS_TO = {
+# parameters that have an effect only together with a certain value of another one
+DEPENDS_ON = {
     "percentile": ("method", "data"),
     "balance_steps": ("method", "balance"),
     "input_threshold": ("input_coding", "poisson"),
@@ -29,34 +30,34 @@ BELONGS_TO = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Setting:
-    """One combination of values.
+class GridPoint:
+    """One combination of parameter values.
 
     Attributes
     ----------
     values : dict
-        Those that a user varies, by name.
+        Values of the parameters that are varied, by name.
     normalization : dict or None
-        Arguments for ``normalize``; None to leave weights as they are.
+        Arguments of ``normalize``; None to leave the weights unchanged.
     settings : Settings
-        Of the network.
-    reading : dict
-        Arguments for ``evaluate``.
+        Settings of the network.
+    evaluate_options : dict
+        Arguments of ``evaluate``.
     """
 
     values: dict
-    normalization: dict
+    normalization: dict | None
     settings: Settings
-    reading: dict
+    evaluate_options: dict
 
     @property
-    def text(self):
-        """The values in one line."""
-        return ", ".join(f"{name} {text_of(value)}" for name, value in self.values.items()) or "as it is"
+    def text(self) -> str:
+        """Values in one line, such as "percentile 99, synapse none"; "unchanged" if there are none."""
+        return ", ".join(f"{name} {format_value(value)}" for name, value in self.values.items()) or "unchanged"
 
 
-def text_of(value):
-    """A value for people: numbers short, synapses without their class where they are low-pass filters."""
+def format_value(value):
+    """Return a parameter value as short text: a low-pass filter as its time constant, None as "none"."""
     if type(value) is nengo.Lowpass:
         return f"{value.tau:g}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -64,115 +65,127 @@ def text_of(value):
     return f"{value:g}"
 
 
-def names_of(network):
-    """The names that can be varied in a network."""
+def parameter_names(network):
+    """Return the names of the parameters that can be varied in a network."""
     settings = network.settings
     if isinstance(settings, NativeSettings):
         neuron_type = settings.neuron_type
         neuron = NEURON if isinstance(neuron_type, IntegrateAndFire) or not neuron_type.spiking else ()
-        return (*NORMALIZATION, *neuron, *SPIKING, *READING)
+        return (*NORMALIZATION, *neuron, *SPIKING, *EVALUATION)
     synapse = ("synapse",) if isinstance(settings, TrainableSettings) and settings.has_rates else ()
-    read = READING if settings.total_steps(network.model) is None else ()  # time to first spike is read in one way
-    # a filter forgets the first steps by itself
-    return (*synapse, *(name for name in read if name != "skip_steps" or settings.accumulates))
+    # networks of time to first spike have one fixed read-out
+    evaluation = EVALUATION if settings.total_steps(network.model) is None else ()
+    # skip_steps is for averaged scores: a filter forgets the first steps by itself
+    return (*synapse, *(name for name in evaluation if name != "skip_steps" or settings.accumulates))
 
 
-def settings_of(network, grid, n_steps, normalizer, dt=0.001):
-    """The settings of a grid, each once: values that mean nothing beside others are left out.
+def grid_points(network, grid, n_steps, normalizer, dt=0.001):
+    """Return the points of a grid, each once; values without an effect beside the other values are left out.
 
     Parameters
     ----------
     network : ConvNetwork
+        Network whose parameters are varied.
     grid : dict of str to sequence, or sequence of such dicts
-        Of each dict, every combination of its values.
+        Values of each parameter; the points are all combinations of the values of each dict.
     n_steps : int
-        Of the run; balanced thresholds are for as many, if ``balance_steps`` does not say otherwise.
+        Number of time steps of the run; balanced thresholds are for this number unless ``balance_steps`` is varied.
     normalizer : Normalizer or None
-        Checks the arguments of ``normalize``.  None for networks that cannot be normalised.
+        Checks the arguments of ``normalize``.  None for networks that cannot be normalized.
     dt : float
+        Length of a time step in seconds.
 
     Returns
     -------
-    list of Setting
+    list of GridPoint
 
     Raises
     ------
     SettingsError, ConversionError
-        If a name or a value does not do; the message names it and what does.
+        If a name or a value is invalid; the message names it and the valid ones.
     """
-    settings = {}
-    for part in _checked(network, grid):
+    points = {}
+    for part in _check_grid(network, grid):
         used = set()
         for values in (dict(zip(part, each, strict=True)) for each in itertools.product(*part.values())):
-            values = _relevant(values, network.settings)
+            values = _with_effect(values, network.settings)
             used |= values.keys()
-            setting = _setting(network, values, n_steps, normalizer, dt)
-            settings.setdefault(repr((setting.normalization, setting.settings, setting.reading)), setting)
+            point = _grid_point(network, values, n_steps, normalizer, dt)
+            points.setdefault(repr((point.normalization, point.settings, point.evaluate_options)), point)
         for name in part.keys() - used:
-            companion, value = BELONGS_TO[name]
-            raise SettingsError(f"grid: {name!r} goes with {companion}={value!r}, which the grid does not have")
-    return list(settings.values())
+            other, value = DEPENDS_ON[name]
+            raise SettingsError(
+                f"grid: {name!r} has an effect only with {other}={value!r}, which is not in the grid", argument="grid"
+            )
+    return list(points.values())
 
 
-def _checked(network, grid):
-    """The grid as a list of dicts of lists."""
+def _check_grid(network, grid):
+    """Return the grid as a list of dicts of lists; raise SettingsError if it is invalid."""
     parts = [grid] if isinstance(grid, dict) else grid
     if not isinstance(parts, list | tuple) or not parts or not all(isinstance(part, dict) for part in parts):
-        raise SettingsError(f"grid must be a dict of names and values, or a list of such dicts, got {grid!r}")
-    known = names_of(network)
+        raise SettingsError(
+            f"grid must be a dict of names and lists of values, or a list of such dicts, got {grid!r}", argument="grid"
+        )
+    known = parameter_names(network)
     for name, values in (item for part in parts for item in part.items()):
         if name not in known:
             raise SettingsError(
-                f"grid: {name!r} is nothing that can be varied in this network, which {network.settings.made_by} made; "
-                + (f"there are {', '.join(known)}" if known else "leave the grid out")
+                f"grid: {name!r} cannot be varied in this network, which {network.settings.made_by} made; "
+                + (f"valid names are {', '.join(known)}" if known else "leave the grid out"),
+                argument="grid",
             )
         if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
-            raise SettingsError(f"grid: {name!r} must be a list of values, got {values!r}")
-    return [{name: [_plain(value) for value in values] for name, values in part.items()} for part in parts]
+            raise SettingsError(f"grid: {name!r} must be a list of values, got {values!r}", argument="grid")
+    return [{name: [_python_number(value) for value in values] for name, values in part.items()} for part in parts]
 
 
-def _plain(value):
-    """A number of NumPy as one of Python."""
+def _python_number(value):
+    """Return a NumPy scalar as a Python number, and any other value unchanged."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
 
 
-def _relevant(values, settings):
-    """The values that mean something beside the others."""
+def _with_effect(values, settings):
+    """Return the values that have an effect beside the others."""
     defaults = {"method": "data", "input_coding": getattr(settings, "input_coding", None)}
     kept = {}
     for name, value in values.items():
-        companion, wanted = BELONGS_TO.get(name, (None, None))
-        if companion is None or values.get(companion, defaults[companion]) == wanted:
+        other, needed = DEPENDS_ON.get(name, (None, None))
+        if other is None or values.get(other, defaults[other]) == needed:
             kept[name] = value
     return kept
 
 
-def _setting(network, values, n_steps, normalizer, dt):
-    """The Setting of some values, checked."""
-    normalization = _normalization(_named(values, NORMALIZATION), n_steps, normalizer)
-    settings = _settings(network.settings, _named(values, NEURON), _named(values, SPIKING))
+def _grid_point(network, values, n_steps, normalizer, dt):
+    """Return the GridPoint of some values, after checking them."""
+    normalization = _normalization(_select(values, NORMALIZATION), n_steps, normalizer)
+    settings = _network_settings(network.settings, _select(values, NEURON), _select(values, SPIKING))
     if isinstance(settings, NativeSettings) and normalization is None:
         warn_of_clipping(network.model, settings.neuron_type)
-    reading = _named(values, READING)
-    check_run(n_steps, reading.get("skip_steps", 0), dt)
-    if "output_synapse" in reading:
-        if reading.get("skip_steps"):
-            raise SettingsError("grid: skip_steps is for averaged scores, so it does not go with output_synapse")
-        reading["synapse"] = reading.pop("output_synapse")
-    return Setting(values, normalization, settings, reading)
+    options = _select(values, EVALUATION)
+    check_run(n_steps, options.get("skip_steps", 0), dt)
+    if "output_synapse" in options:
+        if options.get("skip_steps"):
+            raise SettingsError(
+                "grid: skip_steps is for averaged scores, so it cannot be combined with output_synapse", argument="grid"
+            )
+        options["synapse"] = options.pop("output_synapse")
+    return GridPoint(values, normalization, settings, options)
 
 
-def _named(values, names):
+def _select(values, names):
     return {name: values[name] for name in names if name in values}
 
 
 def _normalization(values, n_steps, normalizer):
-    """The arguments of ``normalize``; None where the network stays as it is."""
+    """Return the arguments of ``normalize``; None if the weights stay unchanged."""
     if normalizer is None or not values and normalizer.x is None:
         return None
     method = values.get("method", "data")
     if method in METHODS and method != "model" and normalizer.x is None:
-        raise SettingsError(f"grid: {next(iter(values))!r} needs x_calibration, some training images")
+        raise SettingsError(
+            f"grid: {next(iter(values))!r} needs x_calibration, some training images", argument="x_calibration"
+        )
     values = {**values, "method": method}
     steps = values.pop("balance_steps", n_steps)
     if method == "balance":
@@ -181,8 +194,8 @@ def _normalization(values, n_steps, normalizer):
     return values
 
 
-def _settings(settings, neuron, spiking):
-    """The settings of a network with other values for neurons and for spiking."""
+def _network_settings(settings, neuron, spiking):
+    """Return the settings of a network with other values of its neurons and of ``to_spiking``."""
     if isinstance(settings, NativeSettings) and not settings.neuron_type.spiking:
         spiking["neuron_type"] = IntegrateAndFire(**neuron)
     elif neuron:

@@ -1,4 +1,4 @@
-"""Shards: runs of a part of the images, which workers do, and how their tallies are put together."""
+"""Shards: parts of the images that workers run one by one, and the sum of their counts."""
 
 import numpy as np
 from nengo.params import Default
@@ -6,15 +6,16 @@ from nengo.params import Default
 from ...evaluation.counts import Tally, tally_of
 from ...networks.network import ConvNetwork
 
-# where a user does not say how many shards there are
+# size of a shard if the number of shards is not given
 IMAGES_PER_SHARD = 1000
 
 
-def split(n_images, minibatch_size, n_shards=None):
-    """Slices of so many images, of whole minibatches but for the last, so that no image changes its place in one.
+def split_images(n_images, minibatch_size, n_shards=None):
+    """Return slices of the images that consist of whole minibatches, except for the last one.
 
-    There are fewer than ``n_shards`` where there are not as many full minibatches: each shard has one, so that back
-    ends see the same sizes as in a run of all images.
+    Every image keeps its place in its minibatch, on which Poisson input depends.  There are fewer than ``n_shards``
+    slices if there are fewer full minibatches: each slice has a full one, so that back ends see the same batch sizes
+    as in a run of all images.
     """
     n_full = max(1, n_images // minibatch_size)
     n_shards = min(n_full, -(-n_images // IMAGES_PER_SHARD) if n_shards is None else n_shards)
@@ -24,15 +25,17 @@ def split(n_images, minibatch_size, n_shards=None):
 
 
 def run_shard(model, inputs, *, settings, threads, **run):
-    """The tally of a network on some images as a result of a job: figures and arrays.
+    """Run a network on some images, and return the counts as the result of a job: values and arrays.
 
     Parameters
     ----------
     model : Model
     inputs : Inputs
+        Images of the shard.
     settings : Settings
-        Of the network.
+        Settings of the network.
     threads : int or None
+        Number of threads.
     run : dict
         Options of ``tally_of``.
     """
@@ -40,21 +43,21 @@ def run_shard(model, inputs, *, settings, threads, **run):
     tally = tally_of(network, inputs, threads_of_job=threads, progress=False, **{"synapse": Default, **run})
     arrays = {f"totals/{name}": counts for name, counts in tally.totals.items()}
     arrays |= {f"per_step/{name}": counts for name, counts in tally.per_step.items()}
-    # as few bytes as hold the number of classes
+    # the smallest type that holds the number of classes
     classes = np.min_scalar_type(tally.scores.shape[1] - 1)
     arrays |= {"step_predictions": tally.step_predictions.astype(classes), "scores": tally.scores}
     return {"seconds": tally.seconds, "build_seconds": tally.build_seconds, "backend": tally.backend}, arrays
 
 
 def check_result(result, model, n_steps, n_images):
-    """Raise ValueError for what :func:`run_shard` cannot have written for so many steps and images of a model."""
-    figures, arrays = result
-    if not isinstance(figures, dict) or figures.keys() != {"seconds", "build_seconds", "backend"}:
-        raise ValueError("it lacks figures")
-    seconds = (figures["seconds"], figures["build_seconds"])
+    """Raise ValueError for a result that :func:`run_shard` cannot have returned for this model, steps and images."""
+    values, arrays = result
+    if not isinstance(values, dict) or values.keys() != {"seconds", "build_seconds", "backend"}:
+        raise ValueError("it must hold seconds, build_seconds and backend")
+    seconds = (values["seconds"], values["build_seconds"])
     numbers = all(isinstance(value, int | float) and value >= 0 for value in seconds)
-    if not (numbers and isinstance(figures["backend"], str)):
-        raise ValueError(f"its figures are {figures}")
+    if not (numbers and isinstance(values["backend"], str)):
+        raise ValueError(f"seconds must be numbers and backend a name, got {values}")
     n_classes = model.size(model.output)
     shapes = {"step_predictions": (n_steps, n_images), "scores": (n_images, n_classes)}
     layers = {name.removeprefix("totals/") for name in arrays if name.startswith("totals/")}
@@ -68,32 +71,32 @@ def check_result(result, model, n_steps, n_images):
         if array.shape != shape and shape != (None,):
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if not np.isfinite(array).all() or (name != "scores" and array.min(initial=0) < 0):
-            raise ValueError(f"{name} holds numbers that cannot be counted")
+            raise ValueError(f"{name} holds negative or non-finite numbers")
     predictions = arrays["step_predictions"]
     if predictions.dtype.kind not in "ui" or predictions.max(initial=0) >= n_classes:
         raise ValueError(f"step_predictions must hold class numbers below {n_classes}")
 
 
-def tally_from(result):
-    """The tally that :func:`run_shard` wrote."""
-    figures, arrays = result
+def counts_from_result(result):
+    """Return the counts in a result of :func:`run_shard`."""
+    values, arrays = result
     counts = {"totals": {}, "per_step": {}}
     for name, array in arrays.items():
         kind, _, layer = name.partition("/")
         if layer:
             counts[kind][layer] = array
-    return Tally(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **figures)
+    return Tally(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **values)
 
 
-def merged(tallies):
-    """The tally of all images from those of shards, in their order: exact, because counts are whole numbers."""
-    first = tallies[0]
+def merge_counts(parts):
+    """Return the counts of all images from those of shards, in order; exact, because spike counts are integers."""
+    first = parts[0]
     return Tally(
-        step_predictions=np.concatenate([tally.step_predictions for tally in tallies], axis=1),
-        scores=np.concatenate([tally.scores for tally in tallies]),
-        totals={name: sum(tally.totals[name] for tally in tallies) for name in first.totals},
-        per_step={name: sum(tally.per_step[name] for tally in tallies) for name in first.per_step},
-        seconds=sum(tally.seconds for tally in tallies),
-        build_seconds=sum(tally.build_seconds for tally in tallies),
+        step_predictions=np.concatenate([part.step_predictions for part in parts], axis=1),
+        scores=np.concatenate([part.scores for part in parts]),
+        totals={name: sum(part.totals[name] for part in parts) for name in first.totals},
+        per_step={name: sum(part.per_step[name] for part in parts) for name in first.per_step},
+        seconds=sum(part.seconds for part in parts),
+        build_seconds=sum(part.build_seconds for part in parts),
         backend=first.backend,
     )

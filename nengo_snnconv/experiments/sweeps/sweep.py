@@ -1,94 +1,116 @@
-"""sweep: evaluates a network with many settings, on the cores of this machine or on a Dask cluster."""
+"""sweep: evaluate a network for every point of a grid, on the cores of this machine or on a Dask cluster."""
+
+from __future__ import annotations
 
 import collections
 import dataclasses
+import os
+from typing import TYPE_CHECKING, Any
 
 from ..._util.text_tables import text_table
-from ..._util.validation import check_classes, check_paths, check_progress, is_number, shown
+from ..._util.validation import is_number, shown
 from ...errors import SettingsError
-from ...evaluation.inputs import as_inputs
-from ...evaluation.runner import check_running, run_length
-from ...model.input_range import warn_of_range
 from ...model.memory import MEMORY_MB
 from ...networks.network import check_network
-from ..jobs import check_workers
-from .bench import Bench
-from .grid import settings_of, text_of
-from .trial import trial_of
+from .grid import format_value
+from .options import SweepOptions
+from .sweep_runner import SweepRunner
+from .trial import Trial
+
+if TYPE_CHECKING:
+    import distributed
+    import numpy as np
+
+    from ...evaluation.evaluate import Evaluation
+    from ...evaluation.inputs import Inputs
+    from ...events import Recordings
+    from ...networks.network import ConvNetwork
+    from ...plots.figures import AxesSequence
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sweep:
-    """What :func:`sweep` found.
+    """Result of :func:`sweep`.
 
     Attributes
     ----------
     trials : list of Trial
-        One for each setting, in the order of the grid.
+        One trial for each point of the grid, in order.
     """
 
-    trials: list
+    trials: list[Trial]
 
     @property
-    def n_steps(self):
+    def n_steps(self) -> int:
+        """Number of time steps."""
         return self.trials[0].evaluation.n_steps
 
     @property
-    def evaluations(self):
-        """The Evaluation of each setting, {its values in a line: Evaluation}."""
-        return {trial.made_by.text: trial.evaluation for trial in self.trials}
+    def evaluations(self) -> dict[str, Evaluation]:
+        """Evaluation of each grid point, {parameter values in one line: Evaluation}."""
+        return {trial.grid_point.text: trial.evaluation for trial in self.trials}
 
-    def best(self, max_loss=None):
-        """The Trial with the highest accuracy after the last step, or the fewest steps; of equals the least operations.
+    def best(self, max_loss: float | None = None) -> Trial:
+        """Return the trial with the highest accuracy, or the fastest one that keeps the accuracy.
+
+        Among equal trials, the one with the fewest synaptic operations is returned.
 
         Parameters
         ----------
         max_loss : float, optional
-            The one that needs the fewest steps to lose no more than so many percentage points, in all later steps too.
+            Largest loss of accuracy in percentage points.  If given, the trial that needs the fewest steps to stay
+            within it, then and in all later steps, is returned; otherwise the one with the highest accuracy after the
+            last step.
 
         Raises
         ------
         SettingsError
-            If no setting loses as little as that.
+            If no trial stays within ``max_loss``.
         """
-        if max_loss is not None and not is_number(max_loss):
-            raise SettingsError(f"max_loss must be a number of percentage points, got {shown(max_loss)}")
         if max_loss is None:
             return max(self.trials, key=lambda trial: (trial.evaluation.accuracy[-1], -trial.operations[-1]))
+        if not is_number(max_loss):
+            raise SettingsError(
+                f"max_loss must be a number of percentage points, got {shown(max_loss)}", argument="max_loss"
+            )
         within = [(steps, trial) for trial in self.trials if (steps := trial.steps_within(max_loss)) is not None]
         if not within:
-            raise SettingsError(f"no setting keeps the loss within {max_loss:g} points up to step {self.n_steps}")
+            raise SettingsError(
+                f"no trial keeps the loss within max_loss={max_loss:g} points up to step {self.n_steps}: allow more "
+                "loss or run more steps",
+                argument="max_loss",
+            )
         return min(within, key=lambda pair: (pair[0], pair[1].operations[pair[0] - 1]))[1]
 
-    def rows(self):
-        """A table of the settings: a header, then for each its values and figures as text."""
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a table: a header, then the parameter values and results of each trial, as text."""
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
         rows = [(*(names or ["setting"]), "accuracy", "points lost", "spikes / neuron", "operations", "seconds")]
         for trial in self.trials:
-            values = [text_of(trial.setting[name]) if name in trial.setting else "" for name in names]
-            rows.append((*(values or [trial.made_by.text]), *_figures(trial.evaluation)))
+            values = [format_value(trial.setting[name]) if name in trial.setting else "" for name in names]
+            rows.append((*(values or [trial.grid_point.text]), *_result_cells(trial.evaluation)))
         return rows
 
-    def text_table(self, markdown=False):
-        """The table of settings as text, or as Markdown."""
+    def table(self, markdown: bool = False) -> str:
+        """Return the table of :meth:`rows` as text, or as Markdown."""
         rows = self.rows()
         if not markdown:
             return text_table(rows)
         lines = ["| " + " | ".join(row) + " |" for row in rows]
         return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
-    def to_dict(self):
-        """The figures as JSON-serialisable values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as JSON-serializable values."""
         return {"n_steps": self.n_steps, "trials": [trial.to_dict() for trial in self.trials]}
 
-    def plot(self, axes=None):
-        """Draw accuracy after each step and against operations, for each setting; returns two matplotlib axes."""
+    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
+        """Draw the accuracy of each trial over time steps and over operations; see :func:`plot_sweep`."""
         from ...plots import plot_sweep
 
         return plot_sweep(self, axes)
 
 
-def _figures(evaluation):
+def _result_cells(evaluation):
     lost, spikes, operations = evaluation.loss_points, evaluation.spikes_per_neuron, evaluation.synaptic_operations
     return (
         f"{100 * evaluation.accuracy[-1]:.2f} %",
@@ -100,66 +122,70 @@ def _figures(evaluation):
 
 
 def sweep(
-    network,
-    x,
-    y,
-    grid=None,
+    network: ConvNetwork,
+    x: np.ndarray | Recordings | Inputs,
+    y: np.ndarray,
+    grid: dict[str, Any] | list[dict[str, Any]] | None = None,
     *,
-    x_calibration=None,
-    n_steps=None,
-    shards=None,
-    folder=None,
-    n_jobs=None,
-    dask=None,
-    backend=None,
-    minibatch_size=None,
-    memory_mb=MEMORY_MB,
-    dt=0.001,
-    progress=None,
-):
-    """Evaluate a network with each setting of a grid, on shards of the images, many at once.
+    x_calibration: np.ndarray | None = None,
+    n_steps: int | None = None,
+    shards: int | None = None,
+    folder: str | os.PathLike | None = None,
+    n_jobs: int | None = None,
+    dask: str | distributed.Client | None = None,
+    backend: str | None = None,
+    minibatch_size: int | None = None,
+    memory_mb: float = MEMORY_MB,
+    dt: float = 0.001,
+    progress: bool | None = None,
+) -> Sweep:
+    """Evaluate a network for every point of a grid of parameter values, in parallel.
 
-    The figures are those of ``evaluate`` on all images, exactly: what shards count are whole numbers, which are added.
-    Jobs run in processes on the cores of this machine, or on a Dask cluster.  With a folder, each result is kept when
-    it is there, and a sweep that was interrupted or broke goes on where it stopped.
+    Images are split into shards, and each shard of each grid point is a job.  Results are exactly those of ``evaluate``
+    on all images, because shards only count, and integers are added.  Jobs run in processes on the cores of this
+    machine, or on a Dask cluster.  With a folder, each result is written as soon as it is there, and the same call
+    continues a sweep that was interrupted or failed.
 
     Parameters
     ----------
     network : ConvNetwork
-        Of any kind.
+        Network of any kind.
     x : ndarray, (images, height, width, channel), or Recordings or Inputs
-        As for :func:`evaluate`.
-    y : ndarray, (images,)
-        Class numbers.
+        Data, as for :func:`evaluate`.
+    y : ndarray of int, (images,)
+        True classes.
     grid : dict of str to list, or list of such dicts, optional
-        What is varied, and its values; every combination is a setting.  Without it the network is evaluated as it is.
+        Values of the parameters that are varied; all combinations are evaluated.  Without it the unchanged network is
+        evaluated.
 
         For networks made by ``convert``: "method", "percentile", "per" and "balance_steps" (the n_steps of method
         "balance") of ``normalize``; "initial_potential", "reset", "max_spikes" and "min_potential" of
         ``IntegrateAndFire``; "input_coding", "input_threshold", "readout", "synapse" and "seed" of ``to_spiking``.
-        Networks with rates become spiking ones with ``IntegrateAndFire`` neurons.
+        Networks with rates become spiking networks of ``IntegrateAndFire`` neurons.
 
         For networks made by ``build_trainable``: "synapse".
 
-        Of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse through which scores are read.
+        For every network, parameters of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse that
+        filters the class scores.
     x_calibration : ndarray, (images, height, width, channel), optional
-        For networks made by ``convert``: normalise on these, once for each setting, with the defaults of ``normalize``
-        for what is not in the grid.  Without it, weights stay as they are.
+        Calibration images for networks made by ``convert``.  Weights are normalized for each grid point, with the
+        defaults of ``normalize`` for parameters that are not in the grid.  Without calibration images, weights stay
+        unchanged.
     n_steps : int, optional
-        As for :func:`evaluate`.
+        Number of time steps, as for :func:`evaluate`.
     shards : int, optional
-        Into how many parts images are split, each of whole minibatches; by default of 1,000 images.
+        Number of shards, each of whole minibatches; by default shards of 1,000 images.
     folder : str or path, optional
-        Keeps a file for each result; the same call continues, and other sweeps may use the same folder.
+        Folder for the results, a file for each.  Several sweeps may use the same folder.
     n_jobs : int, optional
-        Number of processes on this machine.  1 is this process, where the back end "fast" uses all cores too.  By
-        default this one, and as many as there are cores if more than a minute is left after some jobs.
+        Number of processes on this machine.  1 is this process, in which the back end "fast" uses all cores.  By
+        default jobs start in this process, and move to one process for each core if they would take more than a minute.
     dask : str or distributed.Client, optional
-        Run on the workers of a Dask cluster: the address of its scheduler, such as "tcp://127.0.0.1:8786", or a client.
+        Dask cluster to run on: the address of its scheduler, such as "tcp://127.0.0.1:8786", or a client.
     backend, minibatch_size, memory_mb, dt
         As for :func:`evaluate`.
     progress : bool, optional
-        Show a progress bar; by default where standard error is a terminal.
+        Show a progress bar; by default if standard error is a terminal.
 
     Returns
     -------
@@ -168,23 +194,22 @@ def sweep(
     Raises
     ------
     SettingsError, ConversionError
-        If a name or a value of the grid, another argument, or the data do not do.
+        If a name or value in the grid, another argument, or the data are invalid.
     JobsInterrupted
-        On Control-C; says how to continue.
+        On Control-C; the message says how to continue.
     WorkersError
-        If workers die again and again, or cannot be reached.
+        If workers die repeatedly, or cannot be reached.
+
+    Examples
+    --------
+    >>> grid = {"percentile": [99, 99.9, 100], "initial_potential": [0, 0.5]}
+    >>> result = nengo_snnconv.sweep(network, x, y, grid, x_calibration=x_train, n_steps=32)
+    >>> print(result.table())
     """
     check_network(network)
-    check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt)
-    bench, n_steps = checked_bench(
-        network,
-        x,
-        y,
-        x_calibration,
-        n_steps,
-        n_shards=shards,
-        minibatch_size=minibatch_size,
+    options = SweepOptions(
         backend=backend,
+        minibatch_size=minibatch_size,
         memory_mb=memory_mb,
         dt=dt,
         folder=folder,
@@ -192,29 +217,13 @@ def sweep(
         dask=dask,
         progress=progress,
     )
-    settings = bench.checked(settings_of(network, {} if grid is None else grid, n_steps, bench.normalizer, dt))
-    tallies = collections.defaultdict(dict)
+    runner = SweepRunner(network, x, y, x_calibration, n_steps, n_shards=shards, options=options)
+    points = runner.grid_points({} if grid is None else grid)
+    counts: dict[Any, dict] = collections.defaultdict(dict)
 
-    def take(setting, shard, tally):
-        tallies[setting][shard] = tally
+    def on_counts(point, shard, shard_counts):
+        counts[point][shard] = shard_counts
 
-    wanted = [(setting, shard) for shard in range(len(bench.shards)) for setting in settings]
-    bench.run(wanted, n_steps, take, "sweeping")
-    return Sweep([trial_of(bench, setting, tallies[setting]) for setting in settings])
-
-
-def check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt):
-    """Raise an error for arguments of a sweep or of tuning that cannot work, before data are looked at."""
-    check_workers(n_jobs, dask)
-    check_progress(progress)
-    if folder is not None:
-        check_paths(folder=folder)
-    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt)
-
-
-def checked_bench(network, x, y, x_calibration, n_steps, **options):
-    """A Bench and the number of steps, after the checks of ``evaluate``."""
-    inputs = as_inputs(network.model, x, n_steps)
-    warn_of_range(network.model, x)
-    y = check_classes(network.model, len(inputs), y)
-    return Bench(network, inputs, y, x_calibration, **options), run_length(network, n_steps, inputs)
+    pairs = [(point, shard) for shard in range(len(runner.shards)) for point in points]
+    runner.run(pairs, runner.n_steps, on_counts, "sweeping")
+    return Sweep([runner.trial(point, counts[point]) for point in points])

@@ -1,78 +1,97 @@
-"""Trial: how one setting did."""
+"""Trial: the evaluation of one point of a grid."""
+
+from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ...evaluation.evaluate import Evaluation
 from ...evaluation.metrics import first_lasting
 from ...networks.network import ConvNetwork
-from .grid import Setting, text_of
+from .grid import GridPoint, format_value
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
-    """How one setting did, on all images or on a part of them.
+    """Evaluation of one point of a grid, on all images or some of them.
 
     Attributes
     ----------
-    made_by : Setting
+    grid_point : GridPoint
+        Parameter values, and what they change.
     evaluation : Evaluation
     operations : ndarray, (steps,)
-        Synaptic operations per image from the first step to each; exact for the last, estimated before (a layer's
-        operations are taken to come when its spikes do).
+        Synaptic operations per image up to each step.  The last value is exact; the others are estimated from the
+        spikes of each layer in each step.
     make : callable
-        Makes the network of a Setting.
+        Function that returns the network of a GridPoint.
     """
 
-    made_by: Setting
+    grid_point: GridPoint
     evaluation: Evaluation
     operations: np.ndarray
-    make: Callable = dataclasses.field(repr=False)
+    make: Callable[[GridPoint], ConvNetwork] = dataclasses.field(repr=False)
 
     @property
-    def setting(self):
-        """The values that were varied, by name."""
-        return self.made_by.values
+    def made_by(self) -> GridPoint:
+        """Same as ``grid_point``."""
+        return self.grid_point
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """Values of the parameters that were varied, by name."""
+        return self.grid_point.values
 
     @functools.cached_property
     def network(self) -> ConvNetwork:
-        """The network that the setting makes."""
-        return self.make(self.made_by)
+        """Network with these parameter values."""
+        return self.make(self.grid_point)
 
     @property
-    def options(self):
-        """Arguments of ``evaluate`` that belong to the setting."""
-        return dict(self.made_by.reading)
+    def options(self) -> dict[str, Any]:
+        """Arguments of ``evaluate`` that belong to these parameter values."""
+        return dict(self.grid_point.evaluate_options)
 
     @property
-    def n_images(self):
+    def n_images(self) -> int:
+        """Number of images."""
         return len(self.evaluation.y)
 
     @property
-    def loss_points(self):
+    def loss_points(self) -> np.ndarray | None:
         """Accuracy lost after each step, in percentage points, (steps,); None for networks without an ANN."""
         if self.evaluation.ann_accuracy is None:
             return None
         return 100 * (self.evaluation.ann_accuracy - self.evaluation.accuracy)
 
-    def steps_within(self, max_loss):
-        """The fewest steps after which no more than ``max_loss`` points are lost, in all later steps too; or None.
+    def steps_within(self, max_loss: float | np.ndarray) -> int | None:
+        """Return the smallest number of steps with which the loss stays within a limit, then and in all later steps.
 
-        A number, or one for each step.
+        Parameters
+        ----------
+        max_loss : float, or ndarray (steps,)
+            Limit in percentage points, or a limit for each step.
+
+        Returns
+        -------
+        int or None
+            None if the loss after the last step is larger, or the network has no ANN.
         """
-        first = None if self.loss_points is None else first_lasting(self.loss_points <= max_loss + 1e-9)
-        # what is left out of the scores comes before any step that counts
-        least = self.made_by.reading.get("skip_steps", 0) + 1
+        losses = self.loss_points
+        first = None if losses is None else first_lasting(losses <= max_loss + 1e-9)
+        # steps that are left out of the scores cannot count
+        least = self.grid_point.evaluate_options.get("skip_steps", 0) + 1
         return None if first is None else max(first, least)
 
-    def to_dict(self):
-        """The figures as JSON-serialisable values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as JSON-serializable values."""
         evaluation = self.evaluation
         return {
-            "setting": {name: _plain(value) for name, value in self.setting.items()},
+            "setting": {name: _json_value(value) for name, value in self.setting.items()},
             "images": self.n_images,
             "accuracy": evaluation.accuracy.tolist(),
             "ann_accuracy": evaluation.ann_accuracy,
@@ -82,11 +101,6 @@ class Trial:
         }
 
 
-def trial_of(bench, setting, tallies, shards=None):
-    """The Trial of a setting from tallies, {number of the shard: tally}, of all shards or of these."""
-    evaluation, operations = bench.evaluation(setting, tallies, shards)
-    return Trial(setting, evaluation, operations, bench.network_of)
-
-
-def _plain(value):
-    return value if value is None or isinstance(value, bool | int | float | str) else text_of(value)
+def _json_value(value):
+    """Return a parameter value as JSON can hold it: a synapse as text."""
+    return value if value is None or isinstance(value, bool | int | float | str) else format_value(value)

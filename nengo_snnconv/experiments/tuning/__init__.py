@@ -1,5 +1,6 @@
-"""Tuning: the automatic choice of settings and of the number of steps."""
+"""Tuning: automatic choice of parameters and of the number of time steps."""
 
-from .tune import Tuning, tune
+from .result import Tuning
+from .tune import tune
 
 __all__ = ["Tuning", "tune"]

@@ -1,0 +1,106 @@
+"""Range of pixel values that a model was trained on, and images in that range."""
+
+import dataclasses
+import math
+
+from ..errors import SettingsError
+
+# smallest and largest number of images used to check a range, and the ranges that are tried
+FEWEST, MOST = 50, 200
+RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
+# skill (see _skill) below which a model is considered to guess, and above which it is considered to be right
+GUESSES, RIGHT = 0.1, 0.5
+
+
+def in_range_of(data, network, options):
+    """Return the data in the pixel range that the model was trained on, and the network with this range.
+
+    The range is given by ``--input-range``, or implied by the first layers of the model.  If the ANN only guesses on
+    such images, but classifies them well in another range, an error says so: scales calibrated on wrong images would
+    spoil the network.
+
+    Parameters
+    ----------
+    data : Dataset or None
+        Images in [0, 1]; event recordings are returned unchanged.
+    network : ConvNetwork
+    options : argparse.Namespace
+        Options of ``add_input_range``.
+
+    Returns
+    -------
+    Dataset or None, ConvNetwork
+    """
+    from ..model.input_range import UNIT, in_range, input_range
+
+    given = options.input_range
+    if data is not None and hasattr(data.x_train, "sensor"):
+        if given:
+            options.wrong_usage("--input-range is for images, not for event recordings")
+        return data, network
+    if given:
+        if not -math.inf < given[0] < given[1] < math.inf:
+            options.wrong_usage("--input-range: LOW must be below HIGH, and both must be finite")
+        metadata = {**network.model.metadata, "input_range": given}
+        network = network.rebuild(network.model.replace(metadata=metadata))
+    pixel_range = input_range(network.model)
+    if pixel_range is None:
+        raise SettingsError(
+            "the model normalizes its input, so its pixel range is not 0 to 1, and cannot be found out: give it with "
+            "--input-range, as in --input-range 0 255",
+            argument="input_range",
+        )
+    if data is None:
+        return data, network
+    if not given:
+        _check_range(data, network, pixel_range)
+    if pixel_range == UNIT:
+        return data, network
+    print(f"{'pixel range':<26} {pixel_range[0]:g} to {pixel_range[1]:g}")
+    images = {name: in_range(getattr(data, name), pixel_range) for name in ("x_train", "x_test")}
+    return dataclasses.replace(data, **images), network
+
+
+def _check_range(data, network, pixel_range):
+    """Raise SettingsError if the ANN guesses on images in this range, but classifies them well in another one."""
+    from .._util.validation import check_data
+
+    if not network.settings.has_rates:
+        return
+    parts = (data.x_test, data.y_test), (data.x_train, data.y_train)
+    x, y = max(parts, key=lambda part: len(part[1]))
+    if len(y) < FEWEST:
+        return
+    check_data(network.model, x, y)
+    if _skill(network, x[:MOST], y[:MOST], pixel_range) > GUESSES:
+        return
+    skills = {each: _skill(network, x[:MOST], y[:MOST], each) for each in RANGES if each != pixel_range}
+    best = max(skills, key=skills.get)
+    if skills[best] > RIGHT:
+        raise SettingsError(
+            f"the model only guesses on pixels from {pixel_range[0]:g} to {pixel_range[1]:g}, but not on pixels from "
+            f"{best[0]:g} to {best[1]:g}: use --input-range {best[0]:g} {best[1]:g}",
+            argument="input_range",
+        )
+
+
+def _skill(network, x, y, pixel_range):
+    """Return the accuracy of the ANN on a scale from 0, chance, to 1, perfect."""
+    from ..evaluation.evaluate import rate_predictions
+    from ..model.input_range import in_range
+
+    chance = 1 / network.model.size(network.model.output)
+    accuracy = (rate_predictions(network, in_range(x, pixel_range)) == y).mean()
+    return (accuracy - chance) / max(1 - chance, 1e-9)
+
+
+def warn_of_low_accuracy(evaluation):
+    """Print a note if the ANN itself only guesses."""
+    if evaluation.ann_accuracy is None or len(evaluation.y) < FEWEST:
+        return
+    chance = 1 / evaluation.scores.shape[1]
+    if evaluation.ann_accuracy < chance + GUESSES * (1 - chance):
+        print(
+            f"{'note':<26} the ANN itself is hardly better than chance: check that images are scaled (--input-range) "
+            "and classes numbered as in training"
+        )

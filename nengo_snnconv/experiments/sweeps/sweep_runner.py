@@ -1,0 +1,200 @@
+"""SweepRunner: runs the points of a grid on shards of the data, as jobs, and evaluates the results."""
+
+import functools
+import types
+
+import numpy as np
+
+from ..._util.validation import check_classes, check_images, check_optional_counts
+from ..._version import __version__
+from ...conversion.normalization import Normalizer
+from ...evaluation.evaluate import evaluation_of, predictions_of_ann
+from ...evaluation.inputs import Images, as_inputs
+from ...evaluation.runner import check_running, run_length
+from ...evaluation.synaptic_operations import operations_by_step
+from ...model.files import model_to_json
+from ...model.input_range import warn_of_range
+from ...model.memory import MOST_TOGETHER
+from ...networks.native import NativeSettings
+from ...networks.network import ConvNetwork
+from ...networks.storage import settings_to_json, value_to_json
+from ...networks.trainable import check_collected
+from ..jobs import Job, digest, run_jobs
+from .grid import grid_points
+from .shards import check_result, counts_from_result, merge_counts, run_shard, split_images
+from .trial import Trial
+
+# options of a run that only some grid points set
+DEFAULTS = {"skip_steps": 0, "precision": "float32"}
+
+
+class SweepRunner:
+    """Runs the points of a grid on shards of the data.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Network whose parameters are varied.
+    x : ndarray, Recordings or Inputs
+        Images, as for ``evaluate``.
+    y : ndarray of int, (images,)
+        True classes.
+    x_calibration : ndarray or None
+        Calibration images, for networks that can be normalized.
+    n_steps : int or None
+        Number of time steps, as for ``evaluate``.
+    n_shards : int or None
+        Largest number of shards.
+    options : SweepOptions
+
+    Attributes
+    ----------
+    inputs : Inputs
+        Data, from ``x``.
+    n_steps : int
+        Number of time steps.
+    normalizer : Normalizer or None
+        None if the network cannot be normalized.
+    shards : list of slice
+        Slices of the images.
+    """
+
+    def __init__(self, network, x, y, x_calibration, n_steps, *, n_shards, options):
+        self.inputs = as_inputs(network.model, x, n_steps)
+        warn_of_range(network.model, x)
+        self.y = check_classes(network.model, len(self.inputs), y)
+        check_optional_counts(minibatch_size=options.minibatch_size, shards=n_shards)
+        check_collected(network)
+        self.network, self.options = network, options
+        self.normalizer = self.calibration_digest = None
+        if isinstance(network.settings, NativeSettings):
+            if x_calibration is not None:
+                x_calibration = check_images(network.model, x_calibration)
+                self.calibration_digest = digest(x_calibration)
+            self.normalizer = Normalizer(network, x_calibration, memory_mb=options.memory_mb, progress=False)
+        self.automatic_minibatch = options.minibatch_size is None
+        minibatch_size = min(
+            MOST_TOGETHER if options.minibatch_size is None else options.minibatch_size, len(self.inputs)
+        )
+        self.shards = split_images(len(self.inputs), minibatch_size, n_shards)
+        self.run_options = {"backend": options.backend, "minibatch_size": minibatch_size, "dt": options.dt}
+        self.n_steps = run_length(network, n_steps, self.inputs)
+
+    def grid_points(self, grid):
+        """Return the points of a grid, each once; raise SettingsError if the back end does not support one."""
+        points = grid_points(self.network, grid, self.n_steps, self.normalizer, self.options.dt)
+        for point in points:
+            options = {
+                name: point.evaluate_options[name]
+                for name in ("precision", "synapse")
+                if name in point.evaluate_options
+            }
+            check_running(backend=self.options.backend, **options)
+        return points
+
+    @functools.cached_property
+    def ann_predictions(self):
+        """Classes predicted by the network with rates, (images,); None if the network has no rates."""
+        return predictions_of_ann(self.network, self.inputs, memory_mb=self.options.memory_mb)
+
+    def run(self, pairs, n_steps, on_counts, description):
+        """Run grid points on shards, and pass on their counts as soon as they are there.
+
+        Parameters
+        ----------
+        pairs : iterable of (GridPoint, int)
+            Grid points and shard numbers.
+        n_steps : int
+            Number of time steps.
+        on_counts : callable
+            Called as ``on_counts(point, shard number, counts)``, once for each pair.
+        description : str
+            Text of the progress bar.
+        """
+        jobs = {self._job(point, shard, n_steps): (point, shard) for point, shard in pairs}
+        shared = {f"shard {shard}": functools.partial(self._shard, shard) for shard in range(len(self.shards))}
+        shared |= {self._model_name(point): functools.partial(self._model, point) for point, _ in jobs.values()}
+        run_jobs(
+            run_shard,
+            list(jobs),
+            lambda job, result: on_counts(*jobs[job], counts_from_result(result)),
+            check=lambda job, result: self._check(jobs[job][1], n_steps, result),
+            shared=shared,
+            description=description,
+            **self.options.job_options,
+        )
+
+    def trial(self, point, shard_counts):
+        """Return the Trial of a grid point on some of the shards.
+
+        Parameters
+        ----------
+        point : GridPoint
+        shard_counts : dict of int to counts of a run
+            Counts by shard number.
+        """
+        shards = sorted(shard_counts)
+        images = np.concatenate([np.arange(len(self.y))[self.shards[shard]] for shard in shards])
+        ann = None if self.ann_predictions is None else self.ann_predictions[images]
+        # an evaluation needs neither the weights of the grid point nor Nengo's objects
+        network = types.SimpleNamespace(model=self.network.model, settings=point.settings)
+        counts = merge_counts([shard_counts[shard] for shard in shards])
+        moving = self.inputs.n_steps is not None
+        arguments = dict(point.evaluate_options)
+        if not self.automatic_minibatch:
+            arguments["minibatch_size"] = self.run_options["minibatch_size"]
+        evaluation = evaluation_of(network, counts, self.y[images], ann, self.options.dt, arguments, moving)
+        return Trial(point, evaluation, operations_by_step(network, counts), self.build_network)
+
+    def build_network(self, point):
+        """Return the network of a grid point, with its weights."""
+        return ConvNetwork(self._model(point), point.settings, self.network.label)
+
+    def _check(self, shard, n_steps, result):
+        """Raise ValueError for a result that the shard cannot have."""
+        images = self.shards[shard]
+        check_result(result, self.network.model, n_steps, images.stop - images.start)
+
+    def _shard(self, number):
+        return self.inputs.take(self.shards[number])
+
+    @functools.cache  # noqa: B019 -- kept as long as the runner, which ends with the sweep
+    def _shard_digest(self, number):
+        shard = self._shard(number)
+        if isinstance(shard, Images):
+            return digest(shard.x)
+        return digest([type(shard).__name__, len(shard), shard.n_steps, list(shard.shape), shard.checksum()])
+
+    @functools.cached_property
+    def _model_digest(self):
+        model = self.network.model
+        description = {name: value for name, value in model_to_json(model).items() if name != "metadata"}
+        description["output scale"] = model.output_scale
+        return digest(description, *(value for item in sorted(model.arrays.items()) for value in item))
+
+    def _model_name(self, point):
+        """Return the name of the model that all grid points with the same normalization share."""
+        return f"model {point.normalization}"
+
+    def _model(self, point):
+        if point.normalization is None:
+            return self.network.model
+        return self.normalizer.normalized(**point.normalization).model
+
+    def _job(self, point, shard, n_steps):
+        run = {"n_steps": n_steps, **point.evaluate_options, **self.run_options}
+        identity = {
+            "what": "tally",
+            "version": __version__,
+            "images": self._shard_digest(shard),
+            "moving": self.inputs.n_steps is not None,
+            "model": self._model_digest,
+            "normalization": point.normalization,
+            "calibration": self.calibration_digest if point.normalization else None,
+            "settings": settings_to_json(point.settings),
+            "run": {name: value_to_json(name, value) for name, value in run.items()},
+        }
+        arguments = {"settings": point.settings, "memory_mb": self.options.memory_mb, **DEFAULTS, **run}
+        if self.automatic_minibatch:  # results do not depend on the number of images that fit into memory
+            arguments["minibatch_size"] = None
+        return Job(identity, (self._model_name(point), f"shard {shard}"), arguments)

@@ -1,0 +1,182 @@
+"""Tuning: the result of tune."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._util.text_tables import text_table
+from ...evaluation.evaluate import Evaluation
+from ...evaluation.metrics import paired_interval
+from ...networks.network import ConvNetwork
+from ..sweeps.grid import format_value
+from ..sweeps.trial import Trial
+
+if TYPE_CHECKING:
+    from ...plots.figures import AxesSequence
+
+# with fewer later steps than this, it is uncertain that the loss stays within the limit
+FEW_STEPS = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tuning:
+    """Result of :func:`tune`.
+
+    Attributes
+    ----------
+    network : ConvNetwork
+        Spiking network with the chosen settings; ``evaluate`` runs it for ``n_steps`` by default.
+    settings : dict
+        Chosen parameter values, by name.
+    n_steps : int
+        Smallest number of time steps that keeps the loss within ``max_loss``.
+    evaluation : Evaluation
+        Evaluation of a run of ``n_steps`` on all images.
+    trial : Trial
+        Trial of the chosen settings, for ``max_steps`` on all images.
+    trials : list of Trial
+        All trials, the chosen one first; most of them have seen only some of the images.
+    max_loss : float
+        Allowed loss of accuracy in percentage points.
+    max_steps : int
+        Largest number of time steps that was tried.
+    kept : bool
+        True if the loss is within ``max_loss`` after every step from ``n_steps`` to ``max_steps``.
+    own_calibration : bool
+        True if the images that chose the settings also calibrated the network.
+    """
+
+    network: ConvNetwork
+    settings: dict[str, Any]
+    n_steps: int
+    evaluation: Evaluation
+    trial: Trial
+    trials: list[Trial]
+    max_loss: float
+    max_steps: int
+    kept: bool
+    own_calibration: bool
+
+    @property
+    def loss_points(self) -> float:
+        """Accuracy lost after ``n_steps`` on all images, in percentage points."""
+        return self.evaluation.loss_points
+
+    @property
+    def synaptic_operations(self) -> float:
+        """Additions caused by spikes in ``n_steps``, per image."""
+        return self.evaluation.synaptic_operations
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of ``evaluate``: the number of steps, and options of the read-out if they were varied."""
+        return {"n_steps": self.n_steps, **self.trial.options}
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the loss on new images, in percentage points."""
+        evaluation = self.evaluation
+        ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.predictions == evaluation.y
+        low, high = paired_interval(int((ann & ~spikes).sum()), int((spikes & ~ann).sum()), len(evaluation.y))
+        return 100 * float(low), 100 * float(high)
+
+    @property
+    def image_steps(self) -> tuple[int, int]:
+        """Simulated time steps over all images, without the final run; and those of a full grid, for comparison."""
+        simulated = sum(trial.n_images for trial in self.trials) * self.max_steps
+        return simulated, len(self.trials) * len(self.evaluation.y) * self.max_steps
+
+    def remarks(self) -> list[str]:
+        """Return the limits of the result, as a list of sentences."""
+        n_images, remarks = len(self.evaluation.y), []
+        one_image = 100 / n_images
+        if one_image > self.max_loss > 0:
+            remarks.append(
+                f"one image of {n_images:,} is {one_image:.2g} points, so max_loss={self.max_loss:g} allows no net "
+                f"loss; {math.ceil(100 / self.max_loss):,} or more images are needed to resolve it"
+            )
+        if self.kept and self.interval[1] > self.max_loss:
+            remarks.append(
+                f"with these images, a loss of up to {self.interval[1]:.2f} points on new images cannot be excluded; "
+                "use more images to narrow this"
+            )
+        later = self.max_steps - self.n_steps
+        if self.kept and later < FEW_STEPS:
+            confirmed = f"only {later} later step{'s' if later > 1 else ''}" if later else "no later step"
+            remarks.append(f"{confirmed} could confirm the result: increase max_steps")
+        if self.evaluation.ann_accuracy < 2 / self.evaluation.scores.shape[1]:
+            remarks.append(
+                "the ANN itself is hardly better than chance: scale images and number classes as in training"
+            )
+        if self.own_calibration:
+            remarks.append(
+                "the same images calibrated the network and chose the settings: give training images as x_calibration"
+            )
+        remarks.append("the settings were chosen on these images: evaluate the network on other images")
+        return remarks
+
+    def summary(self) -> str:
+        """Return the result as text, one line for each quantity."""
+        evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
+        label = "chosen settings" if self.kept else "loss too large; best found"
+        rows = [(label, self.trial.grid_point.text)]
+        rows += [
+            ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
+            ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
+            ("accuracy with spikes", f"{100 * evaluation.accuracy[-1]:.2f} %"),
+            ("loss from spiking", f"{self.loss_points + 0.0:.2f} points ({self.max_loss:g} allowed)"),
+            ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
+            ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
+            ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
+            ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
+            ("tried", f"{len(self.trials)} settings on up to {len(evaluation.y):,} images"),
+            ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
+        ]
+        lines = [f"{name:<26} {value}" for name, value in rows]
+        return "\n".join([*lines, *(f"{'note':<26} {remark}" for remark in self.remarks())])
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a table of all trials, the chosen one first: a header, then parameter values and results as text."""
+        names = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
+        rows = [(*names, "images", "steps", "points lost then", "operations then", "points lost at the end")]
+        for trial in self.trials:
+            steps = trial.steps_within(self.max_loss)
+            values = [format_value(trial.setting[name]) if name in trial.setting else "" for name in names]
+            at_steps = ("", "", "")
+            losses = np.asarray(trial.loss_points)
+            if steps is not None:
+                lost, operations = losses[steps - 1], trial.operations[steps - 1]
+                at_steps = (f"{steps}", f"{lost + 0.0:.2f}", f"{operations:,.0f}")
+            rows.append((*values, f"{trial.n_images:,}", *at_steps, f"{losses[-1] + 0.0:.2f}"))
+        return rows
+
+    def table(self) -> str:
+        """Return the table of :meth:`rows` as text; "steps" is the number of steps that keeps the loss."""
+        return text_table(self.rows())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the results as JSON-serializable values."""
+        chosen = self.trial.to_dict()
+        return {
+            "kept": self.kept,
+            "settings": chosen["setting"],
+            "n_steps": self.n_steps,
+            "max_loss": self.max_loss,
+            "max_steps": self.max_steps,
+            "loss_points": self.loss_points,
+            "interval": list(self.interval),
+            "synaptic_operations": self.synaptic_operations,
+            "remarks": self.remarks(),
+            "evaluation": self.evaluation.to_dict(),
+            "trials": [{**trial.to_dict(), "n_steps": trial.steps_within(self.max_loss)} for trial in self.trials],
+        }
+
+    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
+        """Draw the accuracy of all trials over time steps and over operations; see :func:`plot_tuning`."""
+        from ...plots import plot_tuning
+
+        return plot_tuning(self, axes)

@@ -1,0 +1,155 @@
+"""Run: the subject of a report, and its main results in words: title, summary and headline cards."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+from ..analysis.efficiency import Efficiency, efficiency
+from ..plots.evaluation import item_of
+
+# names of neuron types in titles
+NEURON_NAMES = {
+    "IntegrateAndFire": "Integrate-and-fire",
+    "TimeToFirstSpike": "Time-to-first-spike",
+    "SurrogateLIF": "Surrogate-gradient LIF",
+    "RectifiedLinear": "Rectified linear",
+    "SpikingRectifiedLinear": "Spiking rectified linear",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that a report is about; the attributes are parameters of ``write_report``."""
+
+    network: Any
+    evaluation: Any
+    data_name: str | None = None
+    class_names: tuple[str, ...] | None = None
+    recording: Any = None
+    diagnosis: Any = None
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    command: str | None = None
+
+    @functools.cached_property
+    def efficiency(self) -> Efficiency | None:
+        """Efficiency of the network; None for a network with rates."""
+        return efficiency(self.network, self.evaluation) if self.evaluation.layers else None
+
+    @property
+    def item(self):
+        """Word for one item of the data: "image" or "recording"."""
+        return item_of(self.evaluation)
+
+    @property
+    def items(self):
+        """Number and source of the items: "1,000 images of digits"."""
+        n = len(self.evaluation.y)
+        of = f" of {self.data_name}" if self.data_name else ""
+        return f"{n:,} {self.item}{'s' if n != 1 else ''}{of}"
+
+    @property
+    def neurons(self):
+        """Number and type of the neurons: "11,008 IntegrateAndFire neurons in 2 layers"."""
+        model = self.network.model
+        n, n_layers = sum(map(model.size, model.neurons)), len(model.neurons)
+        kind = type(self.network.settings.neuron_type).__name__
+        return f"{n:,} {kind} neurons in {n_layers} layer{'s' if n_layers != 1 else ''}"
+
+    @property
+    def title(self):
+        """Default title: "Integrate-and-fire network on digits"."""
+        kind = type(self.network.settings.neuron_type).__name__
+        return f"{NEURON_NAMES.get(kind, kind)} network{f' on {self.data_name}' if self.data_name else ''}"
+
+    @property
+    def length(self):
+        """Duration of one item: "30 steps of 1 ms"; steps of event frames have no fixed length."""
+        evaluation = self.evaluation
+        one = "" if evaluation.moving else f" of {1000 * evaluation.dt:g} ms"
+        return f"{evaluation.n_steps} step{'s' if evaluation.n_steps != 1 else ''}{one}"
+
+    @property
+    def ann_name(self):
+        """Name of the ANN that operations are compared with."""
+        return "the ANN" if self.network.settings.has_rates else "an ANN with the same layers for one frame"
+
+
+def wilson_interval(share, n, z=1.96):
+    """Return the 95 % confidence interval (low, high) of a share of ``n`` items (Wilson 1927)."""
+    center, spread = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = ((center + sign * spread) / (1 + z**2 / n) for sign in (-1, 1))
+    return max(low, 0.0), min(high, 1.0)
+
+
+def summary(run):
+    """Return the main result in one or two sentences."""
+    evaluation = run.evaluation
+    text = f"{percent(evaluation.accuracy[-1])} of {run.items} are classified correctly after {run.length}"
+    if evaluation.ann_accuracy is not None:
+        lost = round(evaluation.loss_points, 2)
+        difference = "the same as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} than"
+        text += f", {difference} with the ANN"
+    if run.efficiency is None:
+        return f"{text}."
+    text += f". The network needs {evaluation.spikes_per_neuron:.2f} spikes per neuron"
+    ratio = run.efficiency.ratio
+    if math.isfinite(ratio):
+        text += f" and {operations_ratio(ratio)} {run.ann_name}"
+    return f"{text}."
+
+
+def operations_ratio(ratio):
+    """Return a ratio of operations, ANN divided by spikes, in words."""
+    if ratio >= 1.05:
+        return f"{ratio:.1f} times fewer operations than"
+    return f"{1 / ratio:.1f} times as many operations as" if ratio < 0.95 else "as many operations as"
+
+
+def percent(share):
+    """Return a share as a percentage with two digits."""
+    return f"{100 * share:.2f} %"
+
+
+def cards(run):
+    """Return the headline numbers as tuples (name, value, remark)."""
+    evaluation, costs = run.evaluation, run.efficiency
+    low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
+    remark = f"95 % interval: {100 * low:.1f} to {100 * high:.1f} %"
+    result = [(f"accuracy after {evaluation.n_steps} steps", percent(evaluation.accuracy[-1]), remark)]
+    if evaluation.ann_accuracy is not None:
+        changed = int((evaluation.predictions != evaluation.ann_predictions).sum())
+        lost = evaluation.loss_points
+        result += [
+            ("accuracy with rates (ANN)", percent(evaluation.ann_accuracy), "the same weights in one pass"),
+            (
+                "loss from spiking, in points",
+                f"{lost:.2f}".replace("-", "−"),
+                f"another class than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s",
+            ),
+        ]
+    if costs is None:
+        return result
+    source = evaluation.input_layer
+    inputs = f"{source.spikes_per_neuron:.2f} per input" if source else "the input is a constant current"
+    energy = costs.energies[0]
+    result += [
+        (f"spikes per neuron and {run.item}", f"{evaluation.spikes_per_neuron:.2f}", inputs),
+        (f"operations per {run.item}", magnitude(costs.operations), f"{run.ann_name}: {magnitude(costs.flops)}"),
+        (
+            f"energy per {run.item}, estimated",
+            f"{1e6 * energy.snn:.3g} µJ",
+            f"{run.ann_name}: {1e6 * energy.ann:.3g} µJ; arithmetic only, {energy.source}",
+        ),
+    ]
+    return result
+
+
+def magnitude(number):
+    """Return a number with three digits and a unit prefix, such as "1.41 M"."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"

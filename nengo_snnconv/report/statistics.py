@@ -1,0 +1,79 @@
+"""Statistics of a report as JSON-serializable values, for read_report."""
+
+import dataclasses
+import hashlib
+import json
+import math
+
+import numpy as np
+
+from ..errors import ConversionError
+from ..model.files import model_to_json
+from ..networks.storage import settings_to_json
+from ..networks.ttfs import FirstSpikeSettings
+from .python_code import python_code
+from .run import summary, wilson_interval
+
+
+def statistics(run, title, origin):
+    """Return all statistics of a run as JSON-serializable values, in the format documented at :func:`read_report`."""
+    network, evaluation = run.network, run.evaluation
+    low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
+    diagnosis = None if run.diagnosis is None else run.diagnosis.to_dict()
+    if diagnosis:
+        del diagnosis["evaluation"]  # it is in the report already
+    settings = {
+        field.name: str(getattr(network.settings, field.name)) for field in dataclasses.fields(network.settings)
+    }
+    metadata = network.model.metadata
+    first_spike = isinstance(network.settings, FirstSpikeSettings)
+    return _json_value(
+        {
+            "report": 1,
+            "title": title,
+            "summary": summary(run),
+            "data": run.data_name,
+            "run": run.settings,
+            "command": run.command,
+            "calls": python_code(network, evaluation),
+            "network": {
+                "checksum": network_checksum(network),
+                "made_by": network.settings.made_by,
+                "coding": "time to first spike" if first_spike else "rate" if network.settings.has_rates else "spikes",
+                "settings": settings,
+                "layers": {name: list(shape) for name, shape in network.model.shapes.items()},
+                **{key: metadata[key] for key in ("scales", "normalization", "training", "history") if key in metadata},
+            },
+            "evaluation": {**evaluation.to_dict(), "accuracy_interval": [low, high]},
+            "efficiency": None if run.efficiency is None else run.efficiency.to_dict(),
+            "diagnosis": diagnosis,
+            "origin": dict(origin[1:]),
+        }
+    )
+
+
+def network_checksum(network):
+    """Return a checksum of a network: the first 16 digits of the SHA-256 of its layers, arrays and settings."""
+    description = model_to_json(network.model)
+    try:
+        settings = settings_to_json(network.settings)
+    except ConversionError:  # neuron types that files do not support
+        settings = str(network.settings)
+    hashed = hashlib.sha256(json.dumps([description["layers"], description["output"], settings]).encode())
+    for name, array in sorted(network.model.arrays.items()):
+        hashed.update(name.encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def _json_value(value):
+    """Return a value as JSON can hold it: NaN and infinity become None, other objects become text."""
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -1,0 +1,47 @@
+"""The command diagnose."""
+
+import json
+
+import nengo
+import pytest
+
+import nengo_snnconv as snc
+from nengo_snnconv import cli
+
+
+@pytest.fixture(scope="module")
+def spiking_file(tmp_path_factory, digits):
+    """File of a small, briefly trained and converted network; its scales are too small, so activations are clipped."""
+    ann = snc.build_trainable(snc.preset("diehl-mnist"), nengo.RectifiedLinear())
+    ann = snc.train(ann, digits.x_train, digits.y_train, epochs=3, batch_size=50, learning_rate=3e-3)
+    network = snc.normalize(snc.convert(ann), digits.x_train[:200], percentile=5)
+    path = tmp_path_factory.mktemp("networks") / "clipping.snn.npz"
+    snc.save(snc.to_spiking(network), path)
+    return path
+
+
+def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
+    picture, report, figures = (tmp_path / name for name in ("picture.png", "report.html", "figures.json"))
+    files = ["--picture", str(picture), "--report", str(report), "--json", str(figures)]
+    options = ["--steps", "4", "--test-images", "20", "--max-loss", "0.5", "--try-remedy"]
+    assert cli.main(["diagnose", str(spiking_file), *options, *files]) == 0
+    printed = capsys.readouterr().out
+    figures = json.loads(figures.read_text())
+    assert "conv1_relu" in printed and "clipping" in printed
+    assert figures["findings"][0]["cause"] == "clipping"
+    assert "what would help most: normalise again" in printed
+    assert f"with the remedy: {100 * figures['tried']['accuracy']:.2f} %" in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
+
+
+def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
+    assert cli.main(["diagnose", str(spiking_file), "--picture", str(tmp_path / "picture.bmp")]) == 1
+    assert "--picture must end in" in capsys.readouterr().err
+    trainable = tmp_path / "trainable.npz"
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist")), trainable)
+    assert cli.main(["diagnose", str(trainable), "--test-images", "5"]) == 1
+    assert "to_spiking" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as wrong:
+        cli.main(["diagnose", str(spiking_file), "--picture", "a.png", "--report", "a.png"])
+    assert wrong.value.code == 2

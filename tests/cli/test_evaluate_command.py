@@ -1,0 +1,41 @@
+"""The command evaluate."""
+
+import json
+
+import nengo
+import numpy as np
+import pytest
+
+import nengo_snnconv as snc
+from nengo_snnconv import cli
+
+
+def test_evaluate_keeps_the_neurons_that_were_trained(tmp_path, capsys):
+    settings = {"neuron_type": nengo.LIF(amplitude=0.01), "max_rates": nengo.dists.Uniform(50, 100), "seed": 7}
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist"), **settings), tmp_path / "n.npz")
+    arguments = ["evaluate", str(tmp_path / "n.npz"), "--test-images", "20", "--steps", "2"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "f.json")]) == 0
+    data = snc.load_dataset("digits", test=20)
+    expected = snc.evaluate(snc.load(tmp_path / "n.npz"), data.x_test, data.y_test, n_steps=2)
+    assert json.loads((tmp_path / "f.json").read_text())["accuracy"] == expected.accuracy.tolist()
+    assert cli.main([*arguments, "--seed", "1"]) == 1
+    assert "--seed would change" in capsys.readouterr().err
+
+
+def test_a_network_of_another_shape_than_the_data(tmp_path, trained, capsys, data_folder):
+    snc.save(trained, tmp_path / "network.npz")
+    assert cli.main(["evaluate", str(tmp_path / "network.npz"), "--data", "cifar-10"]) == 1
+    assert "x must have shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n_steps", "shown"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 5]), (8, [1, 2, 4, 8])])
+def test_accuracy_is_shown_at_powers_of_two_and_the_end(n_steps, shown):
+    accuracy = np.arange(1, n_steps + 1) / 100
+    steps, values = cli.evaluation.accuracy_over_time(accuracy).splitlines()
+    assert steps.removeprefix("after steps").split() == [str(step) for step in shown]
+    assert values.removeprefix("accuracy (%)").split() == [f"{step:.2f}" for step in shown]
+
+
+def test_evaluate_of_a_model_names_the_way_out(small, capsys):
+    assert cli.main(["evaluate", str(small)]) == 1
+    assert "convert it with 'nengo-snnconv convert'" in capsys.readouterr().err

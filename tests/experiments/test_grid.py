@@ -1,0 +1,123 @@
+"""Grids of sweeps: points, their effect on networks and runs, and invalid values."""
+
+import nengo
+import numpy as np
+import pytest
+from models import small_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv.experiments.sweeps import grid, sweep_runner
+
+
+class TestGrid:
+    def test_values_that_mean_nothing_beside_others_are_left_out(self, network, x, y):
+        found = snc.sweep(
+            network,
+            x,
+            y,
+            {"method": ["data", "balance"], "percentile": [99, 100], "balance_steps": [2, 4]},
+            x_calibration=x,
+            n_steps=3,
+            n_jobs=1,
+        )
+        assert [trial.setting for trial in found.trials] == [
+            {"method": "data", "percentile": 99},
+            {"method": "data", "percentile": 100},
+            {"method": "balance", "balance_steps": 2},
+            {"method": "balance", "balance_steps": 4},
+        ]
+        assert found.trials[3].network.model.metadata["normalization"]["n_steps"] == 4
+
+    def test_several_grids(self, network, x):
+        normalizer = sweep_runner.Normalizer(network, x)
+        grids = [{"percentile": [99, 99.9]}, {"method": ["model"], "seed": [3]}, {"percentile": [99]}]
+        found = grid.grid_points(network, grids, 8, normalizer)
+        assert [setting.text for setting in found] == ["percentile 99", "percentile 99.9", "method model, seed 3"]
+        assert found[2].settings.seed == 3
+        assert found[0].normalization == {"percentile": 99, "method": "data"}
+
+    def test_spiking_networks_keep_what_is_not_varied(self, network, x):
+        spiking = snc.to_spiking(network, snc.IntegrateAndFire(max_spikes=3), readout="spikes")
+        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, sweep_runner.Normalizer(network))
+        assert found[0].settings.neuron_type == snc.IntegrateAndFire(max_spikes=3, initial_potential=0.25)
+        assert found[0].settings.readout == "spikes"
+        assert found[0].normalization is None
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"colour": [1]}, "'colour' cannot be varied"),
+            ({"percentile": 99}, "'percentile' must be a list"),
+            ({"method": "data"}, "'method' must be a list"),
+            ({"percentile": []}, "'percentile' must be a list"),
+            ([], "must be a dict"),
+            ({"method": ["model"], "percentile": [99]}, "with method='data'"),
+            ({"input_threshold": [2]}, "with input_coding='poisson'"),
+            ({"skip_steps": [2], "output_synapse": [0.1]}, "skip_steps .* output_synapse"),
+        ],
+    )
+    def test_invalid_grids(self, values, message, network, x, y):
+        with pytest.raises(snc.SettingsError, match=message) as caught:
+            snc.sweep(network, x, y, values, x_calibration=x, n_steps=8, n_jobs=1)
+        assert caught.value.argument == "grid"
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"percentile": [101]}, "percentile must be"),
+            ({"method": ["magic"]}, "method must be"),
+            ({"reset": ["zero"], "max_spikes": [2]}, "reset='zero'"),
+            ({"skip_steps": [8]}, "skip_steps must be"),
+            ({"precision": ["float16"]}, "precision must be"),
+        ],
+    )
+    def test_invalid_values(self, values, message, network, x, y):
+        """Values are checked by the functions whose parameters are varied."""
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.sweep(network, x, y, values, x_calibration=x, n_steps=8, n_jobs=1)
+
+    def test_the_message_for_an_unknown_name_lists_the_valid_ones(self, x, y):
+        network = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
+        with pytest.raises(snc.SettingsError) as caught:
+            snc.sweep(network, x, y, {"percentile": [99]}, n_jobs=1)
+        assert str(caught.value) == (
+            "grid: 'percentile' cannot be varied in this network, which build_trainable made; valid names are "
+            "synapse, output_synapse, precision"
+        )
+
+    def test_each_kind_of_network_has_names_of_its_own(self, network, x, y):
+        lif = snc.to_spiking(snc.normalize(network, x), nengo.LIF(min_voltage=-5, amplitude=0.0025))
+        trainable = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
+        ttfs = snc.to_ttfs(network, x, n_steps=4)
+        surrogate = snc.build_trainable(small_cnn(), snc.SurrogateLIF())
+        assert not set(grid.NEURON) & set(grid.parameter_names(lif))
+        assert grid.parameter_names(trainable) == ("synapse", "output_synapse", "precision")
+        assert grid.parameter_names(surrogate) == ("output_synapse", "skip_steps", "precision")
+        with pytest.raises(snc.SettingsError, match="leave the grid out"):
+            snc.sweep(ttfs, x, y, {"percentile": [99]}, n_jobs=1)
+        with pytest.raises(snc.SettingsError, match="valid names are synapse"):
+            snc.sweep(trainable, x, y, {"percentile": [99]}, n_jobs=1)
+
+    def test_scales_need_calibration_data(self, network, x, y):
+        with pytest.raises(snc.SettingsError, match="'percentile' needs x_calibration") as caught:
+            snc.sweep(network, x, y, {"percentile": [99]}, n_steps=3, n_jobs=1)
+        assert caught.value.argument == "x_calibration"
+        with pytest.warns(snc.SnnConvWarning, match="not normali[sz]ed"):
+            snc.sweep(network, x, y, {"seed": [1]}, n_steps=3, n_jobs=1)
+        found = snc.sweep(network, x, y, {"method": ["model"]}, n_steps=3, n_jobs=1)
+        assert found.trials[0].network.model.metadata["normalization"]["method"] == "model"
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"shards": 0}, "shards must be"),
+            ({"minibatch_size": 0}, "minibatch_size must be"),
+            ({"n_jobs": 0}, "n_jobs must be"),
+            ({"x": np.zeros((3, 5, 5, 1))}, "x must have"),
+            ({"y": np.zeros((23, 4))}, "y must hold"),
+            ({"x_calibration": np.zeros((3, 5, 5, 1))}, "x must have"),
+        ],
+    )
+    def test_arguments_are_checked(self, changes, message, network, x, y):
+        with pytest.raises(snc.SettingsError, match=message):
+            snc.sweep(**{"network": network, "x": x, "y": y, "n_jobs": 1, **changes})
