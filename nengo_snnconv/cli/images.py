@@ -10,14 +10,16 @@ FEWEST, MOST = 50, 200
 RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 # share of the way from chance to perfect below which a model is taken to guess, and above which it does not
 GUESSES, KNOWS = 0.1, 0.5
+# by how much it is nearer to perfect in the range that it was trained on than in another one
+BETTER = 0.25
 
 
 def in_range_of(data, network, options):
     """Return the data in the range of pixels that the network's model was trained on, and the network that knows it.
 
-    That is the range of ``--input-range``, or the one that the model's first layers tell.  Where the model only guesses
-    on such images, but knows them in another range, there is an error that says so: scales that were found on wrong
-    images would spoil the network.
+    That is the range of ``--input-range``, or the one that the model's first layers tell.  If the model is
+    far more often right on images in another range, an error says so: scales that were found on wrong images would
+    spoil the network.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def in_range_of(data, network, options):
 
 
 def _check_range(data, network, wanted):
-    """Raise SettingsError where the ANN guesses on images in one range, and knows them in another one."""
+    """Raise SettingsError if the ANN is far more often right on images in another range."""
     from ..checks import check_data
 
     if not network.settings.has_rates:
@@ -72,15 +74,15 @@ def _check_range(data, network, wanted):
         return
     check_data(network.model, x, y)
     share = _knowledge(network, x[:MOST], y[:MOST], wanted)
-    if share > GUESSES:
+    if share > KNOWS:
         return
     others = [each for each in RANGES if each != wanted]
     known = {each: _knowledge(network, x[:MOST], y[:MOST], each) for each in others}
     best = max(known, key=known.get)
-    if known[best] > KNOWS:
+    if known[best] > max(KNOWS, share + BETTER):
         raise SettingsError(
-            f"the model guesses where pixels are from {wanted[0]:g} to {wanted[1]:g}, but is right where they are from "
-            f"{best[0]:g} to {best[1]:g}: say so with --input-range {best[0]:g} {best[1]:g}"
+            f"the model is right far less often with pixels from {wanted[0]:g} to {wanted[1]:g} than with pixels from "
+            f"{best[0]:g} to {best[1]:g}: if it was trained on those, use --input-range {best[0]:g} {best[1]:g}"
         )
 
 
