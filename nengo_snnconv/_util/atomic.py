@@ -40,7 +40,7 @@ def atomic_write(path, mode="wb"):
     """
     path = pathlib.Path(path)
     with naming_errors(path):
-        path = path.resolve()  # the file that a link names, not the link
+        path = _resolved(path)
         if path.exists() and not path.is_file():
             raise OSError(f"{path} is no ordinary file: name one that can be replaced")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
@@ -62,6 +62,14 @@ def atomic_write(path, mode="wb"):
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+
+
+def _resolved(path):
+    """Return the file that a link names, not the link."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # of Python before 3.13, where links name each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ LARGEST_COUNT = 2**31 - 1  # what TensorFlow and the kernels count with
 MOST_WORKERS = 1024
 LARGEST_SEED = 2**32 - 1
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
+SHORTEST_DT, LONGEST_DT = 1e-9, 1e3  # in seconds
 LARGEST_EXACT = 2**24  # whole numbers up to this one are told apart in float32
 
 
@@ -196,9 +197,9 @@ def _total_memory():
 
 
 def check_dt(dt):
-    """Raise SettingsError where ``dt`` is not a length of time in seconds."""
-    if not is_number(dt) or not 0 < dt < np.inf:
-        raise SettingsError(f"dt must be above 0 seconds and finite, got {shown(dt)}")
+    """Raise SettingsError where ``dt`` is not a length of time in seconds with which float32 can compute."""
+    if not is_number(dt) or not SHORTEST_DT <= dt <= LONGEST_DT:
+        raise SettingsError(f"dt must be from {SHORTEST_DT:g} to {LONGEST_DT:g} seconds, got {shown(dt)}")
 
 
 def check_run(n_steps, skip_steps, dt):

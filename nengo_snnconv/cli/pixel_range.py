@@ -10,14 +10,15 @@ FEWEST, MOST = 50, 200
 RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 # skill (see _skill) below which a model is considered to guess, and above which it is considered to be right
 GUESSES, RIGHT = 0.1, 0.5
+# gain of skill in another range from which on that range is considered to be the one of the training data
+BETTER = 0.25
 
 
 def in_range_of(data, network, options):
     """Return the data in the pixel range that the model was trained on, and the network with this range.
 
-    The range is given by ``--input-range``, or implied by the first layers of the model.  If the ANN only guesses on
-    such images, but classifies them well in another range, an error says so: scales calibrated on wrong images would
-    spoil the network.
+    The range is given by ``--input-range``, or implied by the first layers of the model.  If the ANN is far more
+    accurate in another range, an error says so: scales calibrated on wrong images would spoil the network.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def in_range_of(data, network, options):
 
 
 def _check_range(data, network, pixel_range):
-    """Raise SettingsError if the ANN guesses on images in this range, but classifies them well in another one."""
+    """Raise SettingsError if the ANN is far more accurate on images in another range."""
     from .._util.validation import check_data
 
     if not network.settings.has_rates:
@@ -72,14 +73,15 @@ def _check_range(data, network, pixel_range):
     if len(y) < FEWEST:
         return
     check_data(network.model, x, y)
-    if _skill(network, x[:MOST], y[:MOST], pixel_range) > GUESSES:
+    skill = _skill(network, x[:MOST], y[:MOST], pixel_range)
+    if skill > RIGHT:
         return
     skills = {each: _skill(network, x[:MOST], y[:MOST], each) for each in RANGES if each != pixel_range}
     best = max(skills, key=skills.get)
-    if skills[best] > RIGHT:
+    if skills[best] > max(RIGHT, skill + BETTER):
         raise SettingsError(
-            f"the model only guesses on pixels from {pixel_range[0]:g} to {pixel_range[1]:g}, but not on pixels from "
-            f"{best[0]:g} to {best[1]:g}: use --input-range {best[0]:g} {best[1]:g}",
+            f"the model is far less accurate on pixels from {pixel_range[0]:g} to {pixel_range[1]:g} than on pixels "
+            f"from {best[0]:g} to {best[1]:g}: if it was trained on those, use --input-range {best[0]:g} {best[1]:g}",
             argument="input_range",
         )
 

@@ -161,7 +161,7 @@ def event_statistics(recordings, *, part_ends_us=SACCADE_ENDS_US, bin_us=5000, f
     if from_first_event is None:
         from_first_event = bool(first.max() > LATEST_US or first.min() < 0)
     origins = first if from_first_event else np.zeros_like(first)
-    _check_spans(first - origins, last - origins, bin_us)
+    _check_spans(first - origins, last - origins, bin_us, from_first_event)
     height, width = recordings.sensor
     n_cells = 2 * (len(ends) + 1) * height * width
     parts = f"{len(ends) + 1} parts of {width} x {height} pixels"
@@ -206,16 +206,17 @@ def _spans(recordings):
     return first, last
 
 
-def _check_spans(first, last, bin_us):
+def _check_spans(first, last, bin_us, from_first_event):
     """Raise SettingsError where a recording begins before 0, or has too many bins."""
     if first.min() < 0:
         raise SettingsError(
             f"recording {first.argmin()} begins before 0, at {first.min()} microseconds: leave from_first_event out"
         )
     if last.max() // bin_us >= MOST_BINS:
+        absolute = "" if from_first_event else ", or from_first_event=True if times are absolute"
         raise SettingsError(
-            f"recording {last.argmax()} ends at {last.max():,} microseconds, which is more than {MOST_BINS:,} bins: "
-            f"use bin_us={last.max() // MOST_BINS + 1} or more, or from_first_event=True if times are absolute"
+            f"recording {last.argmax()} lasts {last.max():,} microseconds, which is more than {MOST_BINS:,} bins: "
+            f"use bin_us={last.max() // MOST_BINS + 1} or more{absolute}"
         )
 
 

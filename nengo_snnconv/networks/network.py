@@ -3,11 +3,12 @@
 import abc
 import dataclasses
 import typing
+from collections.abc import Iterable
 
 import nengo
 
 from .._util.text_tables import reading_table, text_table
-from .._util.validation import check_seed
+from .._util.validation import check_seed, shown
 from ..compat import tf
 from ..errors import SettingsError, listed
 from ..model import Model
@@ -126,6 +127,7 @@ class ConvNetwork(nengo.Network):
         for name, value, kind in (("model", model, Model), ("settings", settings, Settings)):
             if not isinstance(value, kind):
                 raise SettingsError(f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)")
+        _check_probe_layers(model, getattr(settings, "probe_layers", ()))
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
         self.model = model
@@ -143,7 +145,19 @@ class ConvNetwork(nengo.Network):
         return self.model.metadata.get("history", {})
 
     def rebuild(self, model=None, **changes):
-        """A new network of the same kind, with another model or with some settings changed."""
+        """Return a new network of the same kind, with another model or with some settings changed.
+
+        Changes that were made to this network's objects by hand are left behind.
+
+        Raises
+        ------
+        SettingsError
+            If the network has no such setting, or a layer to probe is unknown.
+        """
+        known = [field.name for field in dataclasses.fields(self.settings)]
+        for name in changes:
+            if name not in known:
+                raise SettingsError(f"there is no setting {shown(name)}; this network has {', '.join(known)}")
         model = self.model if model is None else model
         return ConvNetwork(model, dataclasses.replace(self.settings, **changes), self.label)
 
@@ -152,6 +166,7 @@ class ConvNetwork(nengo.Network):
 
         For a network that was read from Keras, first for each Keras layer what it became.
         """
+        check_unedited(self)
         rows = [("layer", "type", "output shape", "became", "", "remark")]
         for name, layer in self.model.layers.items():
             rows.append(
@@ -163,6 +178,15 @@ class ConvNetwork(nengo.Network):
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
         return "\n\n".join(map(text_table, tables))
+
+
+def _check_probe_layers(model, names):
+    """Raise SettingsError unless ``names`` are layers of the model."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise SettingsError(f"probe_layers must hold names of layers, got {shown(names)}")
+    unknown = [name for name in names if name not in model.layers]
+    if unknown:
+        raise SettingsError(f"probe_layers has {listed(unknown)}, but the layers are {listed(model.layers, 8)}")
 
 
 def described(network):

@@ -114,6 +114,13 @@ class TestAtomicWrite:
         assert cli.main([*arguments[:-1], str(tmp_path / ("a" * 300))]) == 1
         assert "choose a shorter name" in capsys.readouterr().err
 
+    def test_links_that_name_each_other(self, tmp_path):
+        (tmp_path / "a").symlink_to(tmp_path / "b")
+        (tmp_path / "b").symlink_to(tmp_path / "a")
+        with pytest.raises(OSError) as caught, atomic_write(tmp_path / "a"):
+            pass
+        assert (caught.value.errno, caught.value.filename) == (errno.ELOOP, str(tmp_path / "a"))
+
     def test_errors_of_others_are_theirs(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="other"), atomic_write(tmp_path / "file"):
             (tmp_path / "other").read_bytes()

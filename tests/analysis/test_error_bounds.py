@@ -148,5 +148,5 @@ def test_other_networks_and_steps_are_refused():
         with pytest.raises(snc.SettingsError, match="skip_steps"):
             snc.error_bounds(spiking(small_cnn()), 4, skip_steps=skip_steps)
     for dt in (0, -1):
-        with pytest.raises(snc.SettingsError, match="dt must be above 0"):
+        with pytest.raises(snc.SettingsError, match="dt must be from"):
             snc.error_bounds(spiking(small_cnn()), 4, dt=dt)

@@ -341,7 +341,7 @@ def test_seeds_and_what_the_closed_form_is_told_are_checked():
             snc.to_ttfs(network, x, seed=seed)
     for options, message in (
         ({"minibatch_size": -5}, "minibatch_size must be a positive integer"),
-        ({"dt": 0}, "dt must be above 0"),
+        ({"dt": 0}, "dt must be from"),
         ({"n_steps": 32.0}, "n_steps must be a positive integer"),
     ):
         with pytest.raises(snc.SettingsError, match=message):

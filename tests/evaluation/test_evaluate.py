@@ -330,7 +330,9 @@ class TestRefused:
         [
             ({"n_steps": 0}, "n_steps must be a positive integer"),
             ({"minibatch_size": -1}, "minibatch_size must be a positive integer"),
-            ({"dt": 0}, "dt must be above 0 seconds"),
+            ({"dt": 0}, "dt must be from 1e-09 to 1000 seconds"),
+            ({"dt": 1e-300}, "dt must be"),
+            ({"dt": 10**400}, "dt must be"),
         ],
     )
     def test_settings(self, images, options, message):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nengo_snnconv as snc
-from nengo_snnconv.cli import main
+from nengo_snnconv.cli import main, pixel_range
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model.input_range import BYTES, UNIT, in_range, input_range, needed_range
 
@@ -286,6 +286,24 @@ class TestCommandLine:
             assert code == 1
             assert "--input-range" in err
             assert run(capsys, *words, "--input-range", 0, 16)[0] == 0
+
+    @pytest.mark.parametrize(
+        ("accuracies", "refused"),
+        [
+            ({(0, 1): 0.14, (0, 255): 0.9, (-1, 1): 0.2}, "--input-range 0 255"),
+            ({(0, 1): 0.45, (0, 255): 0.1, (-1, 1): 0.88}, "--input-range -1 1"),
+            ({(0, 1): 0.45, (0, 255): 0.6, (-1, 1): 0.5}, None),
+            ({(0, 1): 0.2, (0, 255): 0.4, (-1, 1): 0.4}, None),
+        ],
+    )
+    def test_a_range_in_which_the_model_is_far_better_is_named(
+        self, models, accuracies, refused, tmp_path, capsys, monkeypatch
+    ):
+        monkeypatch.setattr(pixel_range, "_skill", lambda network, x, y, wanted: accuracies[tuple(wanted)])
+        few = ["--calibration-images", 100, "--test-images", 100, "--steps", 2]
+        code, _, err = run(capsys, "convert", models["none"][0], tmp_path / "snn.npz", *few)
+        assert (code == 1) == (refused is not None)
+        assert (refused or "") in err
 
     def test_where_the_ann_guesses_there_is_a_note(self, tmp_path, capsys):
         tf.keras.utils.set_random_seed(1)

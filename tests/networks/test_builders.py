@@ -45,6 +45,21 @@ def test_with_rectifiers_it_equals_the_keras_model(rng):
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("build", [snc.convert, snc.build_trainable])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probe_layers": ["unknown"]}, "'unknown', but the layers are 'image'"),
+        ({"probe_layers": "conv"}, "probe_layers must hold names"),
+        ({"probe_layers": 5}, "probe_layers must hold names"),
+        ({"nonsense": 1}, "no setting 'nonsense'; this network has"),
+    ],
+)
+def test_settings_that_a_network_does_not_have(build, changes, message):
+    with pytest.raises(snc.SettingsError, match=message):
+        build(small_cnn()).rebuild(**changes)
+
+
 class TestInAUsersSession:
     """As NengoDL's MNIST example does it."""
 

@@ -172,6 +172,7 @@ class TestWaysOut:
         lambda network, x: snc.train(network, x, np.zeros(8, int), epochs=1),
         lambda network, x: snc.write_report("never.html", network, None),
         lambda network, x: snc.GuiNetwork(network, x, np.zeros(8, int)),
+        lambda network, x: network.report(),
     ],
 )
 @pytest.mark.parametrize("name, value", [("bias", 3.0), ("settings", None)])
