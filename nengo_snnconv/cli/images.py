@@ -86,11 +86,11 @@ def _check_range(data, network, wanted):
 
 def _knowledge(network, x, y, wanted):
     """Return how far the ANN's accuracy is on the way from chance, 0, to 1."""
-    from ..evaluation.evaluate import rate_predictions
+    from ..evaluation.ann import ann_predictions_of_images
     from ..model.input_range import in_range
 
     chance = 1 / network.model.size(network.model.output)
-    accuracy = (rate_predictions(network, in_range(x, wanted)) == y).mean()
+    accuracy = (ann_predictions_of_images(network, in_range(x, wanted)) == y).mean()
     return (accuracy - chance) / max(1 - chance, 1e-9)
 
 

@@ -377,7 +377,7 @@ class TestConvert:
         assert cli.main(["convert", str(small), str(tmp_path / "first.snn"), *options]) == 0
         run = ["--neuron", "lif", "--method", "none", "--steps", "3", "--test-images", "5", "--backend", "nengo"]
         assert cli.main(["convert", str(tmp_path / "first.snn"), str(tmp_path / "second.snn"), *run]) == 0
-        assert "s on nengo\n" in capsys.readouterr().out
+        assert "s (back end: nengo)\n" in capsys.readouterr().out
         first, second = (snc.load(tmp_path / name) for name in ("first.snn", "second.snn"))
         assert first.model.metadata["scales"] == second.model.metadata["scales"]
 

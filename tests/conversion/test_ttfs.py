@@ -130,7 +130,7 @@ def test_branches_that_meet_late_are_aligned_and_counted():
     assert stages(network.model)["scores"] == 3
     recording = assert_same(network, x)
     assert "sent again in 2 more stages" in network.report()
-    assert network.settings.sent_again(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
+    assert network.settings.relay_stages(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
     evaluation = snc.evaluate(network, x, np.zeros(5, int))
     assert evaluation.n_steps == 4 * T
     # a_neurons are sent again in two stages, an addition for each spike
@@ -312,7 +312,7 @@ def test_input_that_spikes_cannot_carry_is_warned_of(backend, factor, advice):
     x = images(model, 4)
     x[0, 0, 0, 0] = 1
     snn = snc.to_ttfs(snc.convert(model), x)
-    with pytest.warns(UserWarning, match=f"% of the input is not in the range from 0 to 1 .*to_ttfs.* {advice}"):
+    with pytest.warns(UserWarning, match=f"range from 0 to 1 .*to_ttfs.* {advice}"):
         snc.evaluate(snn, factor * x, [0] * 4, backend=backend)
 
 
@@ -329,7 +329,7 @@ def test_maxima_of_large_images_are_counted_in_levels():
     network = snc.to_ttfs(snc.convert(model), x, T)
     fast, slow = (snc.evaluate(network, x, [0] * 9, backend=backend) for backend in ("fast", "nengo_dl"))
     np.testing.assert_allclose(fast.scores, slow.scores, rtol=1e-4, atol=1e-4)
-    assert fast.passed_operations == pytest.approx(slow.passed_operations)
+    assert fast.relay_operations == pytest.approx(slow.relay_operations)
 
 
 def test_seeds_and_what_the_closed_form_is_told_are_checked():

@@ -47,7 +47,7 @@ class TestAgainstNengoDL:
 
     @pytest.mark.parametrize("synapse", [nengo.Lowpass(0.1), nengo.Alpha(0.01), nengo.Lowpass(0)], ids=str)
     def test_filter_is_that_of_a_probe_in_nengo_one_step_later(self, synapse, rng):
-        from nengo_snnconv.evaluation.runner import filtered
+        from nengo_snnconv.evaluation.readout import filtering_readout
 
         values = rng.normal(size=(2, 20, 3))
         with nengo.Network() as network:
@@ -55,8 +55,8 @@ class TestAgainstNengoDL:
             probe = nengo.Probe(source, synapse=synapse)
         with nengo.Simulator(network, progress_bar=False) as simulator:
             simulator.run_steps(20)
-        read_out = filtered(synapse, (2, 3), 0.001)
-        parts = [read_out(values[:, :7]), read_out(values[:, 7:8]), read_out(values[:, 8:])]
+        readout = filtering_readout(synapse, (2, 3), 0.001)
+        parts = [readout(values[:, :7]), readout(values[:, 7:8]), readout(values[:, 8:])]
         assert np.allclose(np.concatenate(parts, axis=1)[0, :-1], simulator.data[probe][1:])
 
     def test_a_given_synapse_replaces_the_networks(self, images):
@@ -81,12 +81,14 @@ class TestStreaming:
             assert np.allclose(parts.layers[name].spikes_per_step, layer.spikes_per_step, rtol=1e-3)
 
     def test_memory_sets_the_chunk(self):
+        from nengo_snnconv.evaluation.run_options import RunOptions
         from nengo_snnconv.evaluation.runner import Runner
 
         network = snc.build_trainable(small_cnn(), LIF)
         chunks = []
         for memory_mb in (0.001, 1, 1e6):
-            with Runner(network, 1000, "nengo_dl", None, 10, memory_mb, 0.001, 10) as runner:
+            options = RunOptions(backend="nengo_dl", synapse=None, minibatch_size=10, memory_mb=memory_mb)
+            with Runner(network, 1000, 10, options) as runner:
                 chunks.append(runner.chunk)
         assert chunks == [1, 1_000_000 // (12 * 10 * (48 + 72)), 1000]
 

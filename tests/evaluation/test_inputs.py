@@ -6,7 +6,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import inputs as ins
-from nengo_snnconv.evaluation.backends import BACKENDS, FastBackend, opened
+from nengo_snnconv.evaluation.backends import BACKENDS, FastBackend, open_backend
 from nengo_snnconv.simulator.engine import Engine
 
 
@@ -54,13 +54,14 @@ class TestOwnInputs:
     @pytest.mark.parametrize("backend", ["fast", "nengo_dl", "nengo"])
     @pytest.mark.parametrize("more", [-1, 1, 500])
     def test_other_numbers_of_items_are_refused(self, network, x, backend, more):
-        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must give .*, \d items for the \d that it is asked"):
+        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must return .* for \d items") as caught:
             snc.evaluate(network, Wrong(x, more), [0] * 7, n_steps=3, backend=backend, minibatch_size=4)
-        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must give"):
+        assert caught.value.argument == "x"
+        with pytest.raises(snc.SettingsError, match=r"Wrong.batch must return"):
             snc.record(network, Wrong(x, more), n_steps=3, backend=backend)
 
     def test_also_of_a_subclass_of_ours(self, network, x):
-        with pytest.raises(snc.SettingsError, match=r"WrongImages.batch must give .* 7 items for the 7"):
+        with pytest.raises(snc.SettingsError, match=r"WrongImages.batch must return .* for 7 items"):
             snc.evaluate(network, WrongImages(x), [0] * 7, n_steps=3)
 
     def test_what_take_gives_is_checked(self, x):
@@ -69,7 +70,7 @@ class TestOwnInputs:
         assert np.array_equal(inputs.take(slice(1, 4)).batch([2]), x[3:4])
         for given in (None, Wrong(x[:3]), x):
             inputs.inputs.take = lambda indices, given=given: given
-            with pytest.raises(snc.SettingsError, match="Wrong.take must give Inputs"):
+            with pytest.raises(snc.SettingsError, match="Wrong.take must return Inputs"):
                 inputs.take([0, 1])
 
     def test_right_ones_give_what_images_do(self, network, x):
@@ -117,7 +118,7 @@ class TestEngine:
 
     def test_what_a_back_end_is_shown(self, network, x):
         simulator = FastBackend(network, (), 4, 0.001)
-        simulator.show(np.zeros((200, 1, 72), np.float32), 0)
+        simulator.start(np.zeros((200, 1, 72), np.float32), 0)
         with pytest.raises(snc.SettingsError, match="must have from 1 to 4 images"):
             simulator.run(3)
 
@@ -229,11 +230,11 @@ class TestNumbers:
 
 @pytest.mark.parametrize("level", [5.0, -5.0, np.nan, np.inf, 1e30])
 def test_levels_that_have_no_place(level):
-    from nengo_snnconv.evaluation.level_counter import LevelCounter
+    from nengo_snnconv.evaluation.ttfs_spike_counter import SpikeCounter
 
     levels = np.zeros((3, 6), np.float32)
     levels[0, :4] = 1, -4, 4, 0
-    counter = LevelCounter(6, 4)
+    counter = SpikeCounter(6, 4)
     counter.add(levels)
     assert counter.histogram.tolist() == [0, 1, 0, 0, 2]
     levels[2, 5] = level
@@ -245,9 +246,10 @@ class TestOptionsOfBackEnds:
     @pytest.mark.parametrize("backend", ["nengo_dl", "nengo", "loihi"])
     @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])
     def test_others_are_refused_by_name(self, network, x, backend, option, value):
-        match = f"{option}={value!r} is of the back end 'fast' only, and backend='{backend}' would ignore it"
-        with pytest.raises(snc.SettingsError, match=match):
+        match = f"{option}={value!r} is supported by the back end 'fast' only, and backend='{backend}' would ignore it"
+        with pytest.raises(snc.SettingsError, match=match) as caught:
             snc.evaluate(network, x, [0] * 7, n_steps=3, backend=backend, **{option: value})
+        assert caught.value.argument == option
 
     @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])
     def test_also_where_the_fast_one_cannot_run_the_network(self, x, option, value, monkeypatch):
@@ -256,25 +258,25 @@ class TestOptionsOfBackEnds:
 
         monkeypatch.setattr(FastBackend, "__init__", refuses)
         network = snc.to_spiking(snc.convert(small_cnn()), snc.IntegrateAndFire(max_spikes=np.inf))
-        with pytest.raises(
-            snc.ConversionError, match=f"{option}={value!r} is of .* cannot run this network: leave it out"
-        ):
+        match = f"{option}={value!r} needs .* cannot run this network: leave {option} out"
+        with pytest.raises(snc.ConversionError, match=match):
             snc.evaluate(network, x, [0] * 7, n_steps=3, **{option: value})
         assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"
 
     def test_one_that_no_back_end_has(self, network):
-        with pytest.raises(snc.SettingsError, match="speed=5 is an option of no back end"):
-            opened("fast", network, (), 2, 0.001, speed=5)
+        with pytest.raises(snc.SettingsError, match="supported by no back end"):
+            open_backend("fast", network, (), 2, 0.001, speed=5)
 
     def test_hints_are_left_out_where_they_are_not_known(self, network):
         for backend in ("nengo", "fast"):
-            simulator = opened(backend, network, (), 2, 0.001, hints={"threads": 1, "memory_mb": 5})
+            simulator = open_backend(backend, network, (), 2, 0.001, hints={"threads": 1, "memory_mb": 5})
             assert type(simulator) is BACKENDS[backend]
             simulator.close()
 
     def test_a_sweep_checks_them_before_it_begins(self, network, x):
-        with pytest.raises(snc.SettingsError, match="precision='bfloat16' is of the back end 'fast' only"):
+        with pytest.raises(snc.SettingsError, match="supported by the back end 'fast' only") as caught:
             snc.sweep(network, x, [0] * 7, {"precision": ["bfloat16"]}, n_steps=3, backend="nengo_dl")
+        assert caught.value.argument == "precision"
 
     def test_threads_of_workers_are_no_option_of_a_user(self, network, x):
         found = snc.sweep(network, x, [0] * 7, n_steps=3, backend="nengo_dl", n_jobs=1)

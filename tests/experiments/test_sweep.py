@@ -29,7 +29,7 @@ def assert_same(one, other):
     """Two evaluations are equal to the last bit, times apart."""
     for name in ("accuracy", "step_predictions", "scores", "y", "ann_predictions"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    for name in ("ann_accuracy", "passed_operations", "synaptic_operations", "input_operations", "dt", "backend"):
+    for name in ("ann_accuracy", "relay_operations", "synaptic_operations", "input_operations", "dt", "backend"):
         assert getattr(one, name) == getattr(other, name), name
     assert np.array_equal(one.confusion(), other.confusion())
     assert list(one.layers) == list(other.layers)

@@ -8,9 +8,10 @@ import numpy as np
 from ..._util.validation import check_images, check_optional_counts
 from ..._version import __version__
 from ...conversion.normalization import Normalizer
-from ...evaluation.evaluate import evaluation_of, predictions_of_ann
+from ...evaluation.ann import ann_predictions
 from ...evaluation.inputs import Images
-from ...evaluation.runner import check_running
+from ...evaluation.result import evaluation_from_counts
+from ...evaluation.run_options import check_run_options
 from ...evaluation.synaptic_operations import operations_by_step
 from ...model.files import model_to_json
 from ...model.memory import MOST_TOGETHER
@@ -71,13 +72,13 @@ class Bench:
         """Return ``settings``; raise an error where the back end does not take one of them."""
         for setting in settings:
             reading = {name: setting.reading[name] for name in ("precision", "synapse") if name in setting.reading}
-            check_running(backend=self.run_options["backend"], **reading)
+            check_run_options(backend=self.run_options["backend"], **reading)
         return settings
 
     @functools.cached_property
     def ann_predictions(self):
         """The classes that the network with rates predicts, (images,); None where it has none."""
-        return predictions_of_ann(self.network, self.inputs, memory_mb=self.memory_mb)
+        return ann_predictions(self.network, self.inputs, memory_mb=self.memory_mb)
 
     def run(self, wanted, n_steps, take, description):
         """Run settings on shards, and hand on their tallies as they come.
@@ -120,7 +121,9 @@ class Bench:
         arguments = dict(setting.reading)
         if not self.as_many_as_fit:
             arguments["minibatch_size"] = self.run_options["minibatch_size"]
-        evaluation = evaluation_of(network, tally, self.y[images], ann, self.dt, arguments, moving)
+        evaluation = evaluation_from_counts(
+            network, tally, self.y[images], ann, dt=self.dt, arguments=arguments, moving=moving
+        )
         return evaluation, operations_by_step(network, tally)
 
     def network_of(self, setting):

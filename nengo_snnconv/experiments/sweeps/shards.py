@@ -1,9 +1,9 @@
 """Shards: runs of a part of the images, which workers do, and how their tallies are put together."""
 
 import numpy as np
-from nengo.params import Default
 
-from ...evaluation.counts import Tally, tally_of
+from ...evaluation.run_counts import RunCounts, count_run
+from ...evaluation.run_options import RunOptions
 from ...networks.network import ConvNetwork
 
 # where a user does not say how many shards there are
@@ -23,7 +23,7 @@ def split(n_images, minibatch_size, n_shards=None):
     return [slice(int(first), int(last)) for first, last in zip(borders[:-1], borders[1:], strict=True)]
 
 
-def run_shard(model, inputs, *, settings, threads, **run):
+def run_shard(model, inputs, *, settings, threads, n_steps, **run):
     """The tally of a network on some images as a result of a job: figures and arrays.
 
     Parameters
@@ -33,11 +33,12 @@ def run_shard(model, inputs, *, settings, threads, **run):
     settings : Settings
         Of the network.
     threads : int or None
+    n_steps : int
     run : dict
-        Options of ``tally_of``.
+        Fields of ``RunOptions``.
     """
     network = ConvNetwork(model, settings)
-    tally = tally_of(network, inputs, threads_of_job=threads, progress=False, **{"synapse": Default, **run})
+    tally = count_run(network, inputs, n_steps, RunOptions(threads_of_job=threads, **run), progress=False)
     arrays = {f"totals/{name}": counts for name, counts in tally.totals.items()}
     arrays |= {f"per_step/{name}": counts for name, counts in tally.per_step.items()}
     # as few bytes as hold the number of classes
@@ -82,13 +83,13 @@ def tally_from(result):
         kind, _, layer = name.partition("/")
         if layer:
             counts[kind][layer] = array
-    return Tally(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **figures)
+    return RunCounts(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **figures)
 
 
 def merged(tallies):
     """The tally of all images from those of shards, in their order: exact, because counts are whole numbers."""
     first = tallies[0]
-    return Tally(
+    return RunCounts(
         step_predictions=np.concatenate([tally.step_predictions for tally in tallies], axis=1),
         scores=np.concatenate([tally.scores for tally in tallies]),
         totals={name: sum(tally.totals[name] for tally in tallies) for name in first.totals},

@@ -7,7 +7,7 @@ from ..._util.text_tables import text_table
 from ..._util.validation import check_classes, check_paths, check_progress, is_number, shown
 from ...errors import SettingsError
 from ...evaluation.inputs import as_inputs
-from ...evaluation.runner import check_running, run_length
+from ...evaluation.run_options import check_run_options, run_length
 from ...model.input_range import warn_of_range
 from ...model.memory import MEMORY_MB
 from ...networks.network import check_network
@@ -209,7 +209,7 @@ def check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_
     check_progress(progress)
     if folder is not None:
         check_paths(folder=folder)
-    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt)
+    check_run_options(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt)
 
 
 def checked_bench(network, x, y, x_calibration, n_steps, **options):

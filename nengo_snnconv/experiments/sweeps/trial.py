@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...evaluation.evaluate import Evaluation
 from ...evaluation.metrics import first_lasting
+from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from .grid import Setting, text_of
 

@@ -8,8 +8,8 @@ import numpy as np
 from ..._util.text_tables import text_table
 from ..._util.validation import check_counts, check_images, is_number, shown
 from ...errors import ConversionError, SettingsError, TuningError
-from ...evaluation.evaluate import Evaluation
 from ...evaluation.metrics import paired_interval
+from ...evaluation.result import Evaluation
 from ...model.memory import MEMORY_MB
 from ...networks.native import NativeSettings
 from ...networks.network import ConvNetwork, check_network

@@ -267,5 +267,5 @@ class TestRefused:
 @needs_loihi
 def test_neurons_that_are_to_spike_more_than_once_a_step(x):
     network = spiking(two_layers(), x, neuron_type=nengo.SpikingRectifiedLinear(), max_rate=2000)
-    with pytest.warns(UserWarning, match="reach an activation of 0.5: use .*max_rate=1000"):
+    with pytest.warns(UserWarning, match="activation above 0.5: use .*max_rate=1000"):
         snc.record(network, x[:1], n_steps=2, backend="loihi")
