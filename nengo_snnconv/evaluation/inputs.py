@@ -26,7 +26,6 @@ from ..events.frames import check_split
 
 if typing.TYPE_CHECKING:
     from ..model import Model
-    from ..networks.network import Settings
 
 
 class Inputs(abc.ABC):
@@ -96,7 +95,7 @@ class Images(Inputs):
         return Images(self.x[indices], self.n_steps is not None)
 
     def checksum(self) -> int:
-        return zlib.crc32(np.ascontiguousarray(self.x))
+        return zlib.crc32(np.ascontiguousarray(self.x).data)
 
 
 class EventFrames(Inputs):
@@ -116,6 +115,8 @@ class EventFrames(Inputs):
         If an argument has an invalid value.
     """
 
+    n_steps: int
+
     def __init__(
         self,
         recordings: Recordings,
@@ -132,7 +133,11 @@ class EventFrames(Inputs):
         check_split(n_steps, split, window_us)
         check_flags(merge_polarities=merge_polarities)
         self.recordings, self.n_steps = recordings, n_steps
-        self.options = {"split": split, "window_us": window_us, "merge_polarities": merge_polarities}
+        self.options: dict[str, typing.Any] = {
+            "split": split,
+            "window_us": window_us,
+            "merge_polarities": merge_polarities,
+        }
         self.shape = (*recordings.sensor, 1 if merge_polarities else 2)
 
     def __len__(self) -> int:
@@ -238,32 +243,40 @@ def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | 
                 "n_steps=16",
                 argument="n_steps",
             )
-        x = EventFrames(x, n_steps)
+        inputs: Inputs = EventFrames(x, n_steps)
     elif isinstance(x, Inputs):
         # exact types, because a subclass may override batch
-        x = x if type(x) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(x)
+        inputs = x if type(x) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(x)
     else:
         x = as_array(x, "x", "an array of images")
         if x.ndim != len(shape) + 2:
             return Images(check_images(model, x))
         check_range(x, "x", exact=True)  # whole numbers become float32 a batch at a time
-        x = Images(x, moving=True)
-    if x.shape != shape or not len(x) or x.n_steps == 0:
+        inputs = Images(x, moving=True)
+    if inputs.shape != shape or not len(inputs) or inputs.n_steps == 0:
         raise SettingsError(
-            f"x must hold one or more items, whose steps have shape ({', '.join(map(str, shape))}); got {len(x)} "
-            f"items with steps of shape {x.shape}" + (" but no steps" if x.n_steps == 0 else ""),
+            f"x must hold one or more items, whose steps have shape ({', '.join(map(str, shape))}); got "
+            f"{len(inputs)} items with steps of shape {inputs.shape}"
+            + (" but no steps" if inputs.n_steps == 0 else ""),
             argument="x",
         )
-    if None not in (x.n_steps, n_steps) and x.n_steps != n_steps:
+    if None not in (inputs.n_steps, n_steps) and inputs.n_steps != n_steps:
         raise SettingsError(
-            f"n_steps={n_steps}, but x has {x.n_steps} steps: leave n_steps out, or split into {n_steps} frames",
+            f"n_steps={n_steps}, but x has {inputs.n_steps} steps: leave n_steps out, or split into {n_steps} frames",
             argument="n_steps",
         )
-    return x
+    return inputs
 
 
-def warn_of_clipped_input(x: np.ndarray, settings: Settings) -> bool:
-    """Warn if values of the input are outside the range that input spikes can represent; return True if so."""
+def warn_of_clipped_input(x, settings):
+    """Warn if values of the input are outside the range that input spikes can represent; return True if so.
+
+    Parameters
+    ----------
+    x : ndarray
+    settings : Settings
+        Settings of a network whose input spikes.
+    """
     lowest, highest = settings.input_range
     share = np.mean((x < lowest) | (x > highest))
     if share > 0:

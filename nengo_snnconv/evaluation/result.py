@@ -229,7 +229,7 @@ class Evaluation:
                 ),
             ]
         else:
-            rows.append(("neurons", "compute rates: to_spiking gives a network that spikes"))
+            rows.append(("neurons", "compute rates: use to_spiking for a spiking network"))
         if self.input_layer:
             rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
