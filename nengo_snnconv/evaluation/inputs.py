@@ -248,11 +248,11 @@ def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | 
         # exact types, because a subclass may override batch
         inputs = x if type(x) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(x)
     else:
-        x = as_array(x, "x", "an array of images")
-        if x.ndim != len(shape) + 2:
-            return Images(check_images(model, x))
-        check_range(x, "x", exact=True)  # whole numbers become float32 a batch at a time
-        inputs = Images(x, moving=True)
+        array = as_array(x, "x", "an array of images")
+        if array.ndim != len(shape) + 2:
+            return Images(check_images(model, array))
+        check_range(array, "x", exact=True)  # whole numbers become float32 a batch at a time
+        inputs = Images(array, moving=True)
     if inputs.shape != shape or not len(inputs) or inputs.n_steps == 0:
         raise SettingsError(
             f"x must hold one or more items, whose steps have shape ({', '.join(map(str, shape))}); got "

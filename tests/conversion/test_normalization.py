@@ -201,7 +201,7 @@ class TestHardCases:
         ({"method": "model", "input_range": (0, np.inf)}, "input_range must be"),
         ({"method": "model", "input_range": (1, 0)}, "input_range must be"),
         ({"x": np.zeros((2, 5, 5, 2))}, "x must have shape"),
-        ({"x": iter(())}, "hold no images"),
+        ({"x": iter(())}, "calibration images, got none"),
         ({"x": np.full((2, 6, 6, 2), np.nan)}, "NaN"),
     ],
     ids=lambda value: value if isinstance(value, str) else ", ".join(value),
@@ -214,5 +214,5 @@ def test_bad_arguments(x, options, message):
 
 def test_other_networks_are_refused(x):
     for network in (small_cnn(), snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))):
-        with pytest.raises(snc.SettingsError, match="normalize takes a network that convert made"):
+        with pytest.raises(snc.SettingsError, match="takes a network made by convert"):
             snc.normalize(network, x)

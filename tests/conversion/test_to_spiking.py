@@ -16,7 +16,7 @@ from nengo_snnconv.model import layers as specs
 
 def quiet(model, **options):
     """A spiking network of a model that nothing has normalised."""
-    with pytest.warns(UserWarning, match="was not normalised"):
+    with pytest.warns(UserWarning, match="was not normalized"):
         return snc.to_spiking(snc.convert(model), **options)
 
 
@@ -189,7 +189,7 @@ class TestRefused:
             snc.to_spiking(snc.convert(small_cnn()), nengo.RectifiedLinear())
 
     def test_trainable_networks(self):
-        with pytest.raises(snc.ConversionError, match="takes a network that convert made"):
+        with pytest.raises(snc.ConversionError, match="takes a network made by convert"):
             snc.to_spiking(snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01)))
 
     @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ class TestRecording:
     def dyadic_images(self, rng):
         return (rng.integers(-8, 17, (3, 4, 4, 2)) / 16).astype(np.float32)
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     @pytest.mark.parametrize("input_coding", ["constant", "poisson"])
     @pytest.mark.parametrize("threshold", [1.0, 0.5])
     @pytest.mark.parametrize("backend", ["nengo_dl", "nengo"])
@@ -206,7 +206,7 @@ class TestRecording:
             assert np.array_equal(sent @ kernel + bias, spikes + grown)
             sent = spikes
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     @pytest.mark.parametrize(
         "neuron_type",
         [snc.IntegrateAndFire(), snc.IntegrateAndFire(reset="zero"), nengo.SpikingRectifiedLinear(amplitude=2**-10)],
@@ -249,7 +249,7 @@ class TestRecording:
         potentials = snc.record(network, x, n_steps=40, potentials=True).potentials["neurons"][0, :, 0]
         assert np.allclose(potentials, 0.5 * (1 - np.exp(-np.arange(1, 41) / 20)), atol=1e-5)
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     def test_input_and_shapes(self, rng):
         model = small_cnn()
         x = rng.uniform(-0.5, 0.5, (3, 6, 6, 2)).astype(np.float32)

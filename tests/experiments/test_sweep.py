@@ -198,14 +198,14 @@ class TestResults:
         assert one.trials[0].evaluation.accuracy[-1] != other.trials[0].evaluation.accuracy[-1]
 
     def test_weights_are_scaled_once_for_each_way(self, network, x, y, monkeypatch):
-        ways, normalized = [], bench.Normalizer.normalized
+        ways, normalized = [], bench.Normalizer.normalize
         measured, measure = [], normalization.measure
 
         def counting(self, **options):
             ways.append(tuple(options.values()))
             return normalized(self, **options)
 
-        monkeypatch.setattr(bench.Normalizer, "normalized", counting)
+        monkeypatch.setattr(bench.Normalizer, "normalize", counting)
         monkeypatch.setattr(normalization, "measure", lambda *a, **k: measured.append(1) or measure(*a, **k))
         snc.sweep(network, x, y, GRID, x_calibration=x, n_steps=3, minibatch_size=5, shards=4, n_jobs=1)
         assert sorted(ways) == [(99, "data"), (100, "data")]
@@ -332,7 +332,7 @@ class TestGrid:
     def test_scales_need_calibration_data(self, network, x, y):
         with pytest.raises(snc.SettingsError, match="grid: 'percentile' needs x_calibration, some training images"):
             snc.sweep(network, x, y, {"percentile": [99]}, n_steps=3, n_jobs=1)
-        with pytest.warns(UserWarning, match="the network was not normalised"):
+        with pytest.warns(UserWarning, match="the network was not normalized"):
             snc.sweep(network, x, y, {"seed": [1]}, n_steps=3, n_jobs=1)
         found = snc.sweep(network, x, y, {"method": ["model"]}, n_steps=3, n_jobs=1)
         assert found.trials[0].network.model.metadata["normalization"]["method"] == "model"

@@ -227,7 +227,7 @@ class TestBatches:
     def test_presets_keep_theirs(self, name, shape):
         model = snc.as_model(snc.preset(name, shape))
         assert images_together(bytes_of_step(model)) == 200
-        assert images_together(bytes_of_pass(model, calibration.sites(model))) == 200
+        assert images_together(bytes_of_pass(model, calibration.signaling_layers(model))) == 200
         assert prediction_batch(model) == 500
         assert images_together(3 * bytes_of_all(model), most=100) == 100
 
@@ -280,7 +280,7 @@ class TestBatches:
     def test_parts_of_batches_give_the_same_scales(self, rng):
         network, x = snc.convert(branched()), rng.random((12, 8, 8, 2)).astype(np.float32)
         whole = snc.normalize(network, x).model.metadata["scales"]
-        little = {"memory_mb": 3.5 * bytes_of_pass(network.model, calibration.sites(network.model)) / 1e6}
+        little = {"memory_mb": 3.5 * bytes_of_pass(network.model, calibration.signaling_layers(network.model)) / 1e6}
         for other in (snc.normalize(network, x, **little), snc.normalize(network, iter([x[:7], x[7:]]), **little)):
             for name, scales in other.model.metadata["scales"].items():
                 assert np.allclose(scales, whole[name], rtol=1e-5)

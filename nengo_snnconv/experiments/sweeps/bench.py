@@ -159,7 +159,7 @@ class Bench:
     def _model(self, setting):
         if setting.normalization is None:
             return self.network.model
-        return self.normalizer.normalized(**setting.normalization).model
+        return self.normalizer.normalize(**setting.normalization).model
 
     def _job(self, setting, shard, n_steps):
         run = {"n_steps": n_steps, **setting.reading, **self.run_options}
