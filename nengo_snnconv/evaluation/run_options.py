@@ -29,7 +29,7 @@ DEFAULT_STEPS = 30
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of a run; :func:`evaluate` explains those that it shares with it.
+    """Options of a run, most of which are arguments of :func:`evaluate`.
 
     Attributes
     ----------

@@ -71,7 +71,7 @@ class LoihiEmulator:
         return values
 
     def _repeat_warnings(self, caught):
-        """Issue the warnings of a run again, except for overflows: one warning that says what to do replaces these."""
+        """Issue the warnings of a run again; a single warning with a remedy replaces those about overflows."""
         overflows = [warning for warning in caught if str(warning.message).startswith("Overflow")]
         if overflows and not self.overflowed:
             self.overflowed = True
