@@ -18,6 +18,8 @@ if typing.TYPE_CHECKING:
 class Backend(abc.ABC):
     """A simulator that shows images to a network.
 
+    A subclass opens the simulator of a package in :meth:`open_simulator`.
+
     Parameters
     ----------
     network : ConvNetwork
@@ -35,6 +37,8 @@ class Backend(abc.ABC):
     ----------
     network : ConvNetwork
         The network that is simulated.
+    simulator : object
+        The simulator of the package behind the back end.
     minibatch_size : int
         Number of images that are simulated together; 1 for back ends that simulate one image after another.
     options : frozenset of str
@@ -45,9 +49,6 @@ class Backend(abc.ABC):
 
     options: typing.ClassVar[frozenset[str]] = frozenset()
     one_by_one: typing.ClassVar[bool] = False
-
-    # the simulator of the package behind the back end
-    simulator: typing.Any
 
     def __init__(
         self,
@@ -63,10 +64,21 @@ class Backend(abc.ABC):
                 nengo.Probe(self.network.layers[name], "voltage", label=f"potential/{name}")
         self.minibatch_size = 1 if self.one_by_one else minibatch_size
         self.dt = dt
+        self.simulator = self.open_simulator()
 
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
-        """Return the network to be simulated, with probes on the layers ``probed``."""
+        """Return the network to be simulated, with probes on the layers ``probed``.
+
+        Raises
+        ------
+        ConversionError
+            If the back end cannot run the network.
+        """
         return network.rebuild(probe_layers=probed)
+
+    @abc.abstractmethod
+    def open_simulator(self) -> typing.Any:
+        """Return the simulator of ``network``."""
 
     @property
     def probes(self) -> dict[str, nengo.Probe]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable
 
 import numpy as np
@@ -38,20 +39,21 @@ class FastBackend(Backend):
         self,
         network: ConvNetwork,
         probed: Iterable[str],
-        minibatch_size: int,
-        dt: float,
-        potentials: Iterable[str] = (),
-        *,
+        *arguments: typing.Any,
         counted: dict[str, float] | None = None,
         memory_mb: float | None = None,
         threads: int | None = None,
         precision: str = "float32",
     ):
-        super().__init__(network, probed if counted is None else (), minibatch_size, dt, potentials)
-        objects = {name: (self.network.layers[name], weight) for name, weight in (counted or {}).items()}
+        self.counted = counted or {}
         memory = {} if memory_mb is None else {"memory_mb": memory_mb}
-        options = {"threads": threads, "precision": precision, **memory}
-        self.simulator = Engine(self.network, dt, minibatch_size, self.probes.values(), objects, **options)
+        self.engine_options: dict[str, typing.Any] = {"threads": threads, "precision": precision, **memory}
+        super().__init__(network, probed if counted is None else (), *arguments)
+
+    def open_simulator(self) -> Engine:
+        objects = {name: (self.network.layers[name], weight) for name, weight in self.counted.items()}
+        probes = self.probes.values()
+        return Engine(self.network, self.dt, self.minibatch_size, probes, objects, **self.engine_options)
 
     def initial_potential(self, name: str) -> np.ndarray | None:
         return self.simulator.initial_state(self.network.layers[name], "voltage")

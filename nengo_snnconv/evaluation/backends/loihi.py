@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 import warnings
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from ...networks.loihi.builder import loihi_form
 from ...networks.network import ConvNetwork
 from .base import Backend, InputFrames
 
+if typing.TYPE_CHECKING:
+    from .loihi_emulator import LoihiEmulator
+
 
 class LoihiBackend(Backend):
     """Run networks on the emulator of the Loihi chip, in the chip's integers, one image after another."""
@@ -20,30 +22,26 @@ class LoihiBackend(Backend):
     one_by_one = True
     target: typing.ClassVar[str] = "sim"
 
-    def __init__(
-        self,
-        network: ConvNetwork,
-        probed: Iterable[str],
-        minibatch_size: int,
-        dt: float,
-        potentials: Iterable[str] = (),
-    ):
-        from .loihi_emulator import LoihiEmulator  # an optional package
+    def __init__(self, *arguments: typing.Any):
+        from .loihi_emulator import LoihiEmulator  # needs nengo-loihi, an optional package
 
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        highest = self.network.settings.spike_amplitude / dt
-        if highest < 1 - 1e-6:
-            warnings.warn(
-                f"Loihi's neurons spike once per step at most, and so cannot reach an activation above {highest:.2g}: "
-                f"use to_spiking(..., max_rate={1 / dt:g}) or less",
-                SnnConvWarning,
-                stacklevel=6,
-            )
-        self.input = InputFrames(self.network.input, dt)
-        self.simulator = LoihiEmulator(self.network, dt, self.target)
+        self.emulator_type = LoihiEmulator
+        super().__init__(*arguments)
 
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         return loihi_form(network, probe_layers=probed)
+
+    def open_simulator(self) -> LoihiEmulator:
+        highest = self.network.settings.spike_amplitude / self.dt
+        if highest < 1 - 1e-6:
+            warnings.warn(
+                f"Loihi's neurons spike once per step at most, and so cannot reach an activation above {highest:.2g}: "
+                f"use to_spiking(..., max_rate={1 / self.dt:g}) or less",
+                SnnConvWarning,
+                stacklevel=9,
+            )
+        self.input = InputFrames(self.network.input, self.dt)
+        return self.emulator_type(self.network, self.dt, self.target)
 
     def initial_potential(self, name: str) -> np.ndarray | None:
         return self.simulator.initial_potential(self.network.layers[name])

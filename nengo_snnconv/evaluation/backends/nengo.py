@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import nengo
 import numpy as np
 
@@ -17,24 +15,19 @@ class NengoBackend(Backend):
 
     one_by_one = True
 
-    def __init__(
-        self,
-        network: ConvNetwork,
-        probed: Iterable[str],
-        minibatch_size: int,
-        dt: float,
-        potentials: Iterable[str] = (),
-    ):
+    def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         if not isinstance(network.settings, NativeBase):
             raise ConversionError(
                 "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
                 "runs: use backend='nengo_dl', or a network made by convert"
             )
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.input = InputFrames(self.network.input, dt)
+        return super().with_probes(network, probed)
+
+    def open_simulator(self) -> nengo.Simulator:
+        self.input = InputFrames(self.network.input, self.dt)
         # a model without Nengo's cache of decoders, which processes share and lock: there are no decoders to solve for
-        model = nengo.builder.Model(dt=dt)
-        self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
+        model = nengo.builder.Model(dt=self.dt)
+        return nengo.Simulator(self.network, dt=self.dt, model=model, progress_bar=False)
 
     def start(self, images: np.ndarray, place: int) -> None:
         self.input.frames = images[0].astype(float)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ...compat import nengo_dl
@@ -14,20 +12,12 @@ from .base import Backend
 class NengoDLBackend(Backend):
     """Run networks on ``nengo_dl.Simulator``, which supports every network."""
 
-    def __init__(
-        self,
-        network: ConvNetwork,
-        probed: Iterable[str],
-        minibatch_size: int,
-        dt: float,
-        potentials: Iterable[str] = (),
-    ):
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
-
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         changes = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
         return network.rebuild(probe_layers=probed, **changes)
+
+    def open_simulator(self) -> nengo_dl.Simulator:
+        return nengo_dl.Simulator(self.network, minibatch_size=self.minibatch_size, dt=self.dt, progress_bar=False)
 
     def start(self, images: np.ndarray, place: int) -> None:
         self.n_images, self.n_done = len(images), 0

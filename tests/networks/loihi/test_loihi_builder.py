@@ -189,7 +189,7 @@ class TestEmulator:
         )
         model = model.replace(arrays={"dense/kernel": np.ones((144, 2))})
         network = snc.to_spiking(snc.convert(model), **zero_start(max_rate=400))
-        with pytest.warns(UserWarning, match="more than .* lower max_rate") as caught:
+        with pytest.warns(UserWarning, match="overflows the 23 bits") as caught:
             snc.record(network, np.ones((2, 144), np.float32), n_steps=9, backend="loihi")
         assert len(caught) == 1
 
