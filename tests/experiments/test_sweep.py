@@ -199,14 +199,16 @@ class TestResults:
 
     def test_weights_are_scaled_once_for_each_way(self, network, x, y, monkeypatch):
         ways, normalized = [], bench.Normalizer.normalize
-        measured, measure = [], normalization.measure
+        measured, measure = [], normalization.activation_histogram
 
         def counting(self, **options):
             ways.append(tuple(options.values()))
             return normalized(self, **options)
 
         monkeypatch.setattr(bench.Normalizer, "normalize", counting)
-        monkeypatch.setattr(normalization, "measure", lambda *a, **k: measured.append(1) or measure(*a, **k))
+        monkeypatch.setattr(
+            normalization, "activation_histogram", lambda *a, **k: measured.append(1) or measure(*a, **k)
+        )
         snc.sweep(network, x, y, GRID, x_calibration=x, n_steps=3, minibatch_size=5, shards=4, n_jobs=1)
         assert sorted(ways) == [(99, "data"), (100, "data")]
         assert len(measured) == 1

@@ -164,7 +164,7 @@ class TestData:
 
         x, y = problem
         assert train((Own(x), y), epochs=1).history["loss"]  # lists will do
-        shape = r"Own.batch must return .* \(\d, 4, 6, 6, 2\)"
+        shape = r"Own.batch must return .* \(\d+, 4, 6, 6, 2\)"
         for wrong, message in ((x[:, :3], shape), (np.full_like(x, np.nan), "Own.batch must be finite")):
             with pytest.raises(snc.SettingsError, match=message):
                 train((Own(wrong), y), epochs=1)
@@ -343,5 +343,6 @@ class TestEvaluation:
     def test_time_to_first_spike_does_not_move(self, problem):
         x, y = problem
         net = snc.to_ttfs(snc.convert(small_cnn()), x[:, 0], n_steps=4)
-        with pytest.raises(snc.SettingsError, match="show it images, not frames"):
+        with pytest.raises(snc.SettingsError, match="which do not change over time") as caught:
             snc.evaluate(net, x, y)
+        assert caught.value.argument == "x"
