@@ -49,7 +49,7 @@ def normalize(
     memory_mb: float = MEMORY_MB,
     progress: bool | None = None,
 ) -> ConvNetwork:
-    """Scale weights and biases so that activations are between 0 and 1, the largest that a neuron can signal.
+    """Scale weights and biases so that an activation of 1 is the largest that a neuron can signal.
 
     W' = W * scale_in / scale_out and b' = b / scale_out for each layer, so the activations of each rectified layer are
     the old ones divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
