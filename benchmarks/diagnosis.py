@@ -145,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--anew", action="store_true", help="diagnose again what has been diagnosed")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", message=".*(keeps its voltage|was not normalised)")
+    warnings.filterwarnings("ignore", message=".*(clips its membrane potential|was not normalized)")
     kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.anew else {}
     picture = ROOT / "docs" / "results" / "diagnosis.png"
     for preset in IMAGES:

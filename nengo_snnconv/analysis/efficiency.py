@@ -308,7 +308,7 @@ def _check(network, evaluation):
 def _updates(network, evaluation):
     """Steps in which neurons integrate, and those in which they wait, over all neurons."""
     settings = network.settings
-    again = settings.sent_again(network.model)
+    again = settings.relay_stages(network.model)
     neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
     steps = 2 * settings.stage_steps if isinstance(settings, FirstSpikeSettings) else evaluation.n_steps
     return neurons * steps, neurons * (evaluation.n_steps - steps)
@@ -320,7 +320,7 @@ def _layers(network, evaluation):
     image = evaluation.input_layer
     operations = {model.input: image.synaptic_operations if image else 2 * evaluation.input_operations}
     operations |= {name: layer.synaptic_operations for name, layer in evaluation.layers.items()}
-    operations |= evaluation.passed_operations
+    operations |= evaluation.relay_operations
     ordered = [name for name in model.layers if name in operations]
     ordered += [name for name in operations if name not in model.layers]
     return {name: LayerOperations(flops.get(name, 0.0), operations[name]) for name in ordered}

@@ -5,13 +5,11 @@ import dataclasses
 import numpy as np
 
 from .._util.validation import as_array, check_counts, check_images, check_progress, shown
-from ..conversion.calibration import measure, sites, upper_bounds
+from ..conversion.calibration import activation_histogram, signaling_layers, upper_bounds
+from ..conversion.convert import check_converted, check_has_rates
 from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
-from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
-from ..networks.network import ConvNetwork, described
 from ..passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
@@ -112,8 +110,9 @@ def threshold_errors(
     x, layer, n_steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
     # one unit, whose members are the neurons of the layer
-    labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in sites(model)}
-    histogram = measure(network, x, Units(labels, n_units=1, fixed=-1), memory_mb=memory_mb, progress=progress)
+    labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in signaling_layers(model)}
+    units = Units(labels, n_units=1, fixed=-1)
+    histogram = activation_histogram(network, x, units, memory_mb=memory_mb, progress=progress)
     largest = float(histogram.largest[0])
     if not largest > 0:
         raise SettingsError(f"layer {layer!r} is never active on x: give other images, or name another layer")
@@ -160,13 +159,8 @@ def _samples(counts, largest):
 
 def _check(network, x, layer, n_steps, thresholds):
     """The images, the layer and the numbers of steps, checked."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise ConversionError(
-            f"threshold_errors takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
-    if network.settings.neuron_type.spiking:
-        raise ConversionError("threshold_errors takes the network of rates that convert made, this one has spikes")
+    check_converted(network, "threshold_errors")
+    check_has_rates(network, "threshold_errors")
     names = network.model.neurons
     if not names:
         raise ConversionError("the network has no rectifier, so no neurons that have thresholds")

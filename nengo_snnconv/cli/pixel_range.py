@@ -88,11 +88,11 @@ def _check_range(data, network, pixel_range):
 
 def _skill(network, x, y, pixel_range):
     """Return the accuracy of the ANN on a scale from 0, chance, to 1, perfect."""
-    from ..evaluation.evaluate import rate_predictions
+    from ..evaluation.ann import ann_predictions_of_images
     from ..model.input_range import in_range
 
     chance = 1 / network.model.size(network.model.output)
-    accuracy = (rate_predictions(network, in_range(x, pixel_range)) == y).mean()
+    accuracy = (ann_predictions_of_images(network, in_range(x, pixel_range)) == y).mean()
     return (accuracy - chance) / max(1 - chance, 1e-9)
 
 

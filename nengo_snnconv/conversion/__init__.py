@@ -1,1 +1,1 @@
-"""Conversion of a trained network: convert, normalize, to_spiking, to_loihi, to_ttfs."""
+"""Conversion of trained networks: ``convert``, ``normalize``, ``to_spiking``, ``to_loihi`` and ``to_ttfs``."""

@@ -1,4 +1,8 @@
-"""Calibration: what the activations of a network are like, from any amount of data in constant memory."""
+"""Activations of a network on calibration data, in constant memory, and upper bounds of them without data."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 
@@ -11,36 +15,58 @@ from ..networks.keras_layers import keras_layer
 from ..networks.rate_model import rate_model
 from .histograms import Histogram
 
+if typing.TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def measure(network, x, units, *, batch_size=None, memory_mb=MEMORY_MB, progress=None):
-    """The histogram of the activity of rectifiers and of the output, on calibration data.
+    from ..model import Model
+    from ..networks.network import ConvNetwork
+    from ..passes import Units
+
+
+def activation_histogram(
+    network: ConvNetwork,
+    x: np.ndarray | Iterable,
+    units: Units,
+    *,
+    batch_size: int | None = None,
+    memory_mb: float = MEMORY_MB,
+    progress: bool | None = None,
+) -> Histogram:
+    """Return the histogram of the activations of rectifiers and of the output on calibration data.
 
     Parameters
     ----------
     network : ConvNetwork
     x : ndarray, (images, height, width, channel), or iterable of such batches
-        Batches may come with their labels, (x, y).
+        A batch may be a pair (x, y), whose labels are ignored.
     units : Units
-        Of the network's model.
+        Units of the network's model.
     batch_size : int, optional
-        Images of an array that are computed together; by default as many as fit, and at most 200.
+        Number of images of an array that are computed together; by default as many as fit into ``memory_mb``, and at
+        most 200.
     memory_mb : float
-        That their activity may take.
+        Approximate memory for activations, in megabytes.
     progress : bool, optional
 
     Returns
     -------
     Histogram
+
+    Raises
+    ------
+    SettingsError
+        If the data do not fit the network, or there are none.
     """
     model = network.model
-    names = sites(model)
-    fitting = images_together(bytes_of_pass(model, names), memory_mb)
-    rates = rate_model(network, names)
+    names = signaling_layers(model)
+    most = images_together(bytes_of_pass(model, names), memory_mb)
+    ann = rate_model(network, names)
     histogram = Histogram(units.n_units)
     batches, total = x, None
     if hasattr(x, "shape"):
-        images, total = check_images(model, x), len(x)
-        batch_size = fitting if batch_size is None else batch_size
+        images = check_images(model, x)
+        total = len(images)
+        batch_size = most if batch_size is None else batch_size
         batches = (images[i : i + batch_size] for i in range(0, total, batch_size))
     with progress_bar(total, "calibrating", "image", progress) as bar:
         for batch in batches:
@@ -48,64 +74,66 @@ def measure(network, x, units, *, batch_size=None, memory_mb=MEMORY_MB, progress
             if not batch.size:
                 continue
             batch = check_images(model, batch)
-            for part in [batch] if batch_size else _parts(batch, fitting):
-                # called directly: predict would trace the model anew for each size of batch
-                activity = rates(part)
-                activity = activity if isinstance(activity, list) else [activity]  # Keras unpacks a single one
-                for name, values in zip(names, activity, strict=True):
+            for part in [batch] if batch_size else _parts(batch, most):
+                # a plain call, because predict would trace the model again for each size of batch
+                activations = ann(part)
+                activations = activations if isinstance(activations, list) else [activations]  # Keras unpacks one
+                for name, values in zip(names, activations, strict=True):
                     histogram.add(values.numpy(), units.labels[name])
             histogram.n_images += len(batch)
             bar.update(len(batch))
     if not histogram.n_images:
-        raise SettingsError("the calibration data hold no images")
+        raise SettingsError("x must hold calibration images, got none", argument="x")
     return histogram
 
 
 def _parts(batch, size):
-    """A batch of a user's in parts of so many images at most."""
+    """Yield parts of a batch with at most ``size`` images."""
     return (batch[first : first + size] for first in range(0, len(batch), size))
 
 
-def sites(model):
-    """The layers whose activity neurons signal: the rectifiers and the output."""
+def signaling_layers(model: Model) -> list[str]:
+    """Return the names of the layers whose activations are signaled by neurons: rectifiers and the output."""
     names = model.neurons
     return names if model.output in names else [*names, model.output]
 
 
-def upper_bounds(model, low, high):
-    """The largest activity that inputs between ``low`` and ``high`` can cause, entry by entry.
+def upper_bounds(model: Model, low: float, high: float) -> dict[str, np.ndarray]:
+    """Return upper bounds of activations for all inputs between ``low`` and ``high``.
 
-    Interval arithmetic: in a weighted sum positive weights meet upper bounds and negative ones lower bounds.
+    Interval arithmetic: in a weighted sum, positive weights multiply upper bounds and negative ones lower bounds.
 
     Returns
     -------
     dict of str to ndarray
-        For each layer, with the shape of its output.
+        For each layer, an array of the shape of its output.
     """
-    bounds, highest = {}, {}
-    last = {source: name for name, layer in model.layers.items() for source in layer.inputs}
+    bounds: dict[str, tuple[np.ndarray, ...]] = {}  # lower and upper
+    highest = {}
+    last_reader = {source: name for name, layer in model.layers.items() for source in layer.inputs}
     for name, layer in model.layers.items():
         inputs = [bounds[i] for i in layer.inputs]
         if isinstance(layer, specs.Input):
             bounds[name] = tuple(np.full((1, *layer.shape), value, np.float32) for value in (low, high))
         elif "kernel" in (arrays := model.arrays_of(name)) or "scale" in arrays:
-            bounds[name] = _weighted(layer, arrays, *inputs[0])
+            bounds[name] = _bounds_of_weighted_sum(layer, arrays, *inputs[0])
         else:
-            same = keras_layer(layer, {})
+            monotonic = keras_layer(layer, {})
             bounds[name] = tuple(
-                np.asarray(same([pair[side] for pair in inputs] if len(inputs) > 1 else inputs[0][side]))
+                np.asarray(monotonic([pair[side] for pair in inputs] if len(inputs) > 1 else inputs[0][side]))
                 for side in (0, 1)
             )
         highest[name] = bounds[name][1][0]
         for source in layer.inputs:
-            if last[source] == name:
+            if last_reader[source] == name:
                 bounds.pop(source, None)
     return highest
 
 
-def _weighted(layer, arrays, low, high):
+def _bounds_of_weighted_sum(layer, arrays, low, high):
+    """Return the lower and the upper bound of a layer with weights, from those of its input."""
     weights = "scale" if isinstance(layer, specs.Affine) else "kernel"
-    none = {"bias": np.zeros_like(arrays["bias"])} if "bias" in arrays else {}
+    no_bias = {"bias": np.zeros_like(arrays["bias"])} if "bias" in arrays else {}
     plus = keras_layer(layer, {**arrays, weights: np.maximum(arrays[weights], 0)})
-    minus = keras_layer(layer, {**arrays, **none, weights: np.minimum(arrays[weights], 0)})
+    minus = keras_layer(layer, {**arrays, **no_bias, weights: np.minimum(arrays[weights], 0)})
     return np.asarray(plus(low) + minus(high)), np.asarray(plus(high) + minus(low))

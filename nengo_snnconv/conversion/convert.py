@@ -1,5 +1,8 @@
-"""convert, to_spiking and to_loihi: from a Keras model to networks of Nengo's own objects, with rates or spikes."""
+"""convert, to_spiking and to_loihi: from a Keras model to native Nengo networks with rates or spikes."""
 
+from __future__ import annotations
+
+import typing
 import warnings
 
 import nengo
@@ -20,23 +23,26 @@ from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
 
+if typing.TYPE_CHECKING:
+    from ..model import Model
 
-def convert(source, *, seed=0):
-    """Convert a Keras model to a network that has only Nengo's own objects, with rectified-linear rates.
 
-    In every step the network computes what the Keras model does, layer by layer, up to rounding.  Batch normalisation
-    and the like are folded into the layers beside them, dropout is left out, a softmax at the end is read out as
-    logits.  ``network.report()`` says what became of each layer.  ``network.model.metadata["input_range"]`` has the
-    range of pixels that a first layer such as ``Rescaling(1 / 255)`` asks for, if it is not 0 to 1.
+def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
+    """Convert a Keras model to a native Nengo network with rectified-linear firing rates.
+
+    In every step each layer of the network has the output of the Keras layer, up to rounding.  Batch normalization and
+    other scaling layers are folded into adjacent layers, dropout is removed, and a softmax at the end is replaced by
+    its logits.  ``network.report()`` lists how each layer was converted.  ``network.model.metadata["input_range"]`` is
+    the range of pixels that a first layer such as ``Rescaling(1 / 255)`` expects, if it is not 0 to 1.
 
     Parameters
     ----------
     source : Keras model, str, path, Model or ConvNetwork
-        A live model of tf.keras, tf-keras or Keras 3, a ``.keras`` or ``.h5`` file, a Model, or a network that was
-        trained with ``build_trainable(model, nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps
-        them, and spikes as it did.
-    seed : int
-        Of the network.
+        A model of tf.keras, tf-keras or Keras 3, a ``.keras`` or ``.h5`` file, a Model, or a network that was trained
+        with ``build_trainable(model, nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps them
+        and its spikes.
+    seed : int, optional
+        Seed of the network.
 
     Returns
     -------
@@ -45,9 +51,14 @@ def convert(source, *, seed=0):
     Raises
     ------
     ConversionError
-        If a layer or an option is not supported: names each layer, its class and what to do instead.
+        If a layer or an option is not supported; the message names each such layer, its class and an alternative.
     FileNotFoundError, FileFormatError
-        If there is no such file, or it is no Keras model.
+        If the file does not exist, or is not a Keras model.
+
+    Examples
+    --------
+    >>> network = nengo_snnconv.convert("model.keras")
+    >>> print(network.report())
     """
     check_seed(seed, optional=True)
     if isinstance(source, ConvNetwork):
@@ -61,69 +72,100 @@ def convert(source, *, seed=0):
 
 
 def _with_surrogates(network, seed):
-    """The network of Nengo's own objects with the neurons of one that was trained through time."""
+    """Return the native network with the SurrogateLIF neurons of a network that was trained through time."""
     if isinstance(network.settings, TrainableSettings):
         check_collected(network)
         if network.settings.synapse is not None:
-            raise ConversionError("convert takes SurrogateLIF networks without synapses: rebuild(synapse=None)")
+            raise ConversionError(
+                "convert takes SurrogateLIF networks without synapses only: call rebuild(synapse=None) first"
+            )
     return ConvNetwork(simplify(network.model, FOLDING), SurrogateSettings(network.settings.neuron_type, seed))
 
 
 def _rectified_model(network):
-    """The model of a network whose neurons compute the rectifier."""
+    """Return the model of a network whose neurons compute the rectifier."""
     settings = network.settings
     if isinstance(settings, FirstSpikeSettings):
-        raise ConversionError("this network has time to first spike already: convert the Keras model that it came from")
+        raise ConversionError("this network has time to first spike already: convert the Keras model it was made from")
     if isinstance(settings, TrainableSettings):
         check_collected(network)
         if not settings.rectifies:
             raise ConversionError(
                 f"this network was trained with the response of {settings.neuron_type}, which is not the rectifier "
-                "that convert assumes: run it as it is, or train with build_trainable(model, nengo.RectifiedLinear())"
+                "that convert assumes: evaluate it without convert, or train build_trainable(model, "
+                "nengo.RectifiedLinear())"
             )
     return network.model
 
 
+def check_converted(network: typing.Any, function: str, *, error: type[Exception] = ConversionError) -> None:
+    """Raise an error unless ``convert`` made a network and nobody edited it.
+
+    Parameters
+    ----------
+    network : object
+    function : str
+        Name of the function that takes the network, for the message.
+    error : type
+        Type of the exception.
+    """
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+        raise error(f"{function} takes a network made by convert, got {described(network)}: call convert first")
+    check_unedited(network)
+
+
+def check_has_rates(network: ConvNetwork, function: str) -> None:
+    """Raise ConversionError if a network has spikes already, that is, if :func:`to_spiking` made it."""
+    if network.settings.neuron_type.spiking:
+        raise ConversionError(
+            f"{function} takes a network of rates, got one with spikes: call it before to_spiking, with the network "
+            "made by convert"
+        )
+
+
 def to_spiking(
-    network,
-    neuron_type=None,
+    network: ConvNetwork,
+    neuron_type: nengo.neurons.NeuronType | None = None,
     *,
-    input_coding="constant",
-    input_threshold=1.0,
-    readout="potential",
-    max_rate=None,
-    synapse=None,
-    direct=False,
-    seed=None,
-):
-    """A network with spiking neurons in the place of rectifiers.
+    input_coding: str = "constant",
+    input_threshold: float = 1.0,
+    readout: str = "potential",
+    max_rate: float | None = None,
+    synapse: float | nengo.synapses.Synapse | None = None,
+    direct: bool = False,
+    seed: int | None = None,
+) -> ConvNetwork:
+    """Replace rectified-linear rates by spiking neurons.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``convert``, usually normalised by ``normalize``, so that activations do not exceed 1.
+        Network made by ``convert``, and usually ``normalize``, so that activations do not exceed 1.
     neuron_type : nengo.neurons.NeuronType, optional
-        ``IntegrateAndFire()`` by default.  Any Nengo type with an amplitude and a static response will do, such as
-        ``nengo.LIF(min_voltage=-5)``: its gain, bias and amplitude are fitted so that its response comes
-        closest to the rectifier.
+        By default ``IntegrateAndFire()``.  Any Nengo type with an amplitude and a static response is possible, such as
+        ``nengo.LIF(min_voltage=-5)``: gain, bias and amplitude are fitted so that its response is closest to the
+        rectifier.
     input_coding : "constant" or "poisson"
         Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
         ``min(1, |x| / input_threshold)``.
     input_threshold : float
-        Pixel value at which Poisson input spikes in every step; a spike has this height, so the mean is kept.
+        Pixel value for which Poisson input spikes in every step.  Spikes have this height, so the mean is that of the
+        image.
     readout : "potential" or "spikes"
-        Class scores are the membrane potential that the output layer's current would build up, or the spikes
-        of output neurons, of which the class with the most wins (Diehl et al. 2015); of equal scores, the first.
+        Class scores: the membrane potential that the current of the output layer would reach without spikes, or the
+        number of spikes of output neurons (Diehl et al. 2015).  The prediction is the class with the largest score, the
+        first one if scores are equal.
     max_rate : float, optional
-        Firing rate in Hz of a neuron at an activation of 1.  1 / amplitude of the neuron type by default; for types
+        Firing rate in Hz of a neuron at an activation of 1.  By default 1 / amplitude of the neuron type; for types
         with Nengo's amplitude of 1, 0.4 / tau_ref (200 Hz for nengo.LIF), or 1000 Hz without tau_ref.
     synapse : float or nengo.synapses.Synapse, optional
         Filter on the spikes between layers; none by default.
     direct : bool
-        Connect weighted layers that only drive neurons to them without a node in between.  Such a layer is then not
-        among ``network.layers``; its current is the input of its neurons.  (``to_loihi`` goes further.)
+        Connect layers with weights directly to the neurons that they drive, without a node in between, if they drive
+        nothing else.  Such a layer is not in ``network.layers``; its output is the input current of its neurons.
+        (``to_loihi`` also merges other layers.)
     seed : int, optional
-        Of Poisson spikes and of what neuron types draw; that of ``network`` by default.
+        Seed of Poisson spikes and of random numbers of neuron types; by default that of ``network``.
 
     Returns
     -------
@@ -131,14 +173,22 @@ def to_spiking(
 
     Raises
     ------
-    ConversionError, SettingsError
-        If the network was not made by ``convert``; if the neuron type or another argument does not do.
+    ConversionError
+        If the network was not made by ``convert``, or the neuron type cannot be used.
+    SettingsError
+        If an argument has an invalid value.
+
+    Warns
+    -----
+    SnnConvWarning
+        If the network was not normalized and the neurons cannot exceed an activation of 1, or if ``nengo.LIF`` would
+        ignore negative input.
+
+    Examples
+    --------
+    >>> snn = nengo_snnconv.to_spiking(network, nengo_snnconv.IntegrateAndFire())
     """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise ConversionError(
-            f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
+    check_converted(network, "to_spiking")
     settings = NativeSettings(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,
@@ -151,56 +201,59 @@ def to_spiking(
     )
     neuron_type = settings.neuron_type
     if not neuron_type.spiking:
-        raise ConversionError(f"{neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type")
+        raise ConversionError(
+            f"neuron_type={neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type"
+        )
     warn_of_clipping(network.model, neuron_type)
     if type(neuron_type) is nengo.LIF and neuron_type.min_voltage == 0:
         warnings.warn(
-            "nengo.LIF keeps its voltage from falling below 0, and so forgets negative input, which makes neurons fire "
-            "too much: use nengo.LIF(min_voltage=-5)",
+            "nengo.LIF clips its membrane potential at 0 and so forgets negative input, which makes neurons fire too "
+            "often: use nengo.LIF(min_voltage=-5)",
             SnnConvWarning,
             stacklevel=2,
         )
     return ConvNetwork(network.model, settings, network.label)
 
 
-def warn_of_clipping(model, neuron_type):
-    """Warn where neurons cannot reach the activations of a model, because it was not normalised."""
+def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> None:
+    """Warn if a model was not normalized and neurons cannot exceed an activation of 1."""
     limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
     if "scales" not in model.metadata and limited:
         warnings.warn(
-            "the network was not normalised: activations above 1 would be clipped. Call normalize(network, x) first",
+            "the network was not normalized, so activations above 1 are clipped: call normalize(network, x) first",
             SnnConvWarning,
             stacklevel=3,
         )
 
 
-def to_loihi(network):
-    """A spiking network in the form that nengo_loihi takes, for its emulator or the chip itself.
+def to_loihi(network: ConvNetwork) -> ConvNetwork:
+    """Return a spiking network in the form that nengo-loihi supports, for its emulator or the chip.
 
-    ``evaluate(..., backend="loihi")`` does this by itself; call it to look at the result with ``report()``, or to run
-    it in a ``nengo_loihi.Simulator`` of your own.  It is an ordinary network, which other back ends run too.
+    ``evaluate(..., backend="loihi")`` calls this function itself.  Call it to see the ``report()`` of the result, or to
+    run it in a ``nengo_loihi.Simulator``.  The result is an ordinary network, which other back ends run too.
 
-    - What lies between layers of neurons, average pooling and all, becomes one connection.
-    - Neurons that see the image are off the chip, where the image becomes spikes; the others are on it, and start at
-      zero.  Class scores are weighted off the chip, or are spikes of output neurons on it.
-    - Layers are spread over as few cores as hold them.
+    - All layers between two layers of neurons, including average pooling, become one connection.
+    - Neurons that receive the image are off the chip, where the image becomes spikes.  All others are on the chip, with
+      an initial membrane potential of zero.  Class scores are computed off the chip, or are spikes of output neurons on
+      it.
+    - Layers are distributed over the smallest number of cores that can hold them.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``to_spiking`` with ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, such as
+        Network made by ``to_spiking`` with ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, such as
         ``to_spiking(network, nengo.LIF(min_voltage=-5), max_rate=300)``.
 
     Returns
     -------
     ConvNetwork
-        With the options of nengo_loihi, ``on_chip`` and ``block_shape``, in its config.
+        Network with the options of nengo-loihi, ``on_chip`` and ``block_shape``, in its config.
 
     Raises
     ------
     ConversionError
-        If the network is another one, or Loihi has no neurons for it: IntegrateAndFire, Poisson input, maxima; if a
-        layer does not fit on the cores.
+        If the network was not made by ``to_spiking``, contains elements that Loihi lacks (IntegrateAndFire neurons,
+        Poisson input, maxima), or has a layer that does not fit on the cores.
     CompatibilityError
         If nengo-loihi is not installed.
     """

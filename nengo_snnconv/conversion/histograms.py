@@ -1,56 +1,74 @@
-"""Histograms of activity: how often each value occurred, in memory that does not grow with the data."""
+"""Histogram: a streaming histogram of activations, in memory that does not grow with the data."""
+
+from __future__ import annotations
 
 import numpy as np
 
 from ..errors import SettingsError
 
-# a histogram has this many bins in each octave, from 2**LOWEST up
+# bins per octave, and range of values: octaves from 2**LOWEST to 2**HIGHEST
 BINS_PER_OCTAVE, LOWEST, HIGHEST = 64, -24, 24
 OCTAVES = HIGHEST - LOWEST
 EDGES = 2.0 ** (LOWEST + np.arange(OCTAVES * BINS_PER_OCTAVE + 1) / BINS_PER_OCTAVE)
 
-# values that are counted, and numbers of units whose counts are looked at, in one go: tens of megabytes
+# number of values that are counted, and of units whose counts are evaluated, at a time: tens of megabytes
 VALUES, UNITS = 2**20, 2**9
-# of counts, from the smallest; the next one is taken before one overflows
+# types of counts; the next larger one replaces a type before it overflows
 COUNTS = (np.uint16, np.uint32, np.int64)
 
 
 class Histogram:
-    """How often each positive value occurred in each unit, to about one percent of the value.
+    """Histogram of the positive values of each unit, with bins of about one percent of the value.
 
-    The octaves of a unit have bins as soon as a value lies in them, so that a unit takes the memory of its own range:
-    about one kilobyte, and at most 6, or 25 after some billion values.
+    An octave of a unit gets bins when the first value falls into it, so memory depends on the range of the values:
+    about one kilobyte per unit and at most 6, or 25 after some billion values.
+
+    Parameters
+    ----------
+    n_units : int
 
     Attributes
     ----------
     largest : ndarray, (units,)
-        The largest value itself; 0 where there was no positive one.
+        Exact largest value of each unit; 0 if it had no positive value.
     n_images : int
-        Images that were measured.
+        Number of images whose values were added; set by the caller.
     """
 
-    def __init__(self, n_units):
+    def __init__(self, n_units: int):
         self.largest = np.zeros(n_units)
         self.n_images = 0
-        # the row of bins of each octave of each unit; the first one is that of octaves without values
+        # row of bins of each octave of each unit; row 0 is shared by octaves without values
         self._rows = np.zeros((n_units, OCTAVES), np.int32)
         self._bins = np.zeros((1, BINS_PER_OCTAVE), COUNTS[0])
         self._n_rows = 1
         self._entered = np.zeros(n_units, np.int64)
 
-    def add(self, values, labels):
-        """Count ``values`` (batch, ...), whose entries belong to the units ``labels`` (...)."""
+    def add(self, values: np.ndarray, labels: np.ndarray) -> None:
+        """Add a batch of values.
+
+        Parameters
+        ----------
+        values : ndarray, (batch, ...)
+        labels : ndarray of int, (...)
+            Unit of each entry; entries with negative labels are ignored.
+
+        Raises
+        ------
+        SettingsError
+            If a value is NaN or infinite.
+        """
         values, labels = values.reshape(len(values), -1), labels.ravel()
-        # no bin can hold more than all values that its unit was given
+        # a bin holds at most all values of its unit
         entries = np.bincount(labels[labels >= 0], minlength=len(self.largest))
         self._entered += len(values) * entries
-        self._make_room_for(self._entered.max(initial=0))
-        for some in _slices(*values.shape):
-            self._add(values[some], np.broadcast_to(labels[some[1]], values[some].shape))
+        self._widen_counts(self._entered.max(initial=0))
+        for block in _blocks(*values.shape):
+            self._add_block(values[block], np.broadcast_to(labels[block[1]], values[block].shape))
 
-    def _add(self, values, labels):
+    def _add_block(self, values, labels):
         if not np.isfinite(values).all():
-            raise SettingsError("the network's activity is NaN or infinite on the calibration data: check the data")
+            raise SettingsError("the network's activations are NaN or infinite on the calibration data: check the data")
         counted = (values > 0) & (labels >= 0)
         values, labels = values[counted].astype(np.float64), labels[counted]
         bins = np.floor((np.log2(values) - LOWEST) * BINS_PER_OCTAVE).astype(np.int64)
@@ -66,54 +84,65 @@ class Histogram:
         np.maximum.at(self.largest, labels, values)
 
     def _make_rows(self, keys):
-        """Give octaves of units, which have no bins yet, some."""
+        """Give rows of bins to octaves (``unit * OCTAVES + octave``) that have none."""
         self._rows.reshape(-1)[keys] = np.arange(self._n_rows, self._n_rows + len(keys))
         self._n_rows += len(keys)
         if self._n_rows > len(self._bins):
-            # in place, where memory allows, and by an eighth, so that little is taken in vain
+            # in place if memory allows, and by an eighth, so that little memory is unused
             self._bins.resize((self._n_rows + self._n_rows // 8, BINS_PER_OCTAVE), refcheck=False)
 
-    def _make_room_for(self, count):
-        """Let bins hold a count."""
-        kind = next(kind for kind in COUNTS if count <= np.iinfo(kind).max)
-        if np.dtype(kind).itemsize > self._bins.itemsize:
-            self._bins = self._bins.astype(kind)
+    def _widen_counts(self, count):
+        """Convert counts to a type that can hold ``count``."""
+        dtype = next(dtype for dtype in COUNTS if count <= np.iinfo(dtype).max)
+        if np.dtype(dtype).itemsize > self._bins.itemsize:
+            self._bins = self._bins.astype(dtype)
 
     @property
-    def nbytes(self):
-        """Bytes that it takes."""
+    def nbytes(self) -> int:
+        """Size of the histogram in bytes."""
         return sum(array.nbytes for array in (self.largest, self._rows, self._bins, self._entered))
 
-    def counts(self, units=slice(None)):
-        """How often values lay in each bin, for a slice of the units: int64 (units, bins)."""
-        found = self._bins[self._rows[units]]
-        return found.reshape(len(found), -1).astype(np.int64)
+    def counts(self, units: slice = slice(None)) -> np.ndarray:
+        """Return the number of values in each bin for a slice of the units, int64 (units, bins)."""
+        counts = self._bins[self._rows[units]]
+        return counts.reshape(len(counts), -1).astype(np.int64)
 
-    def percentile(self, percentile):
-        """The percentile of the positive values of each unit, (units,); 0 where there was none."""
+    def percentile(self, percentile: float) -> np.ndarray:
+        """Return the percentile of the positive values of each unit, (units,); 0 for units without any."""
         if percentile == 100:
             return self.largest.copy()
-        return self._of_units(lambda counts, largest: _percentile(counts, largest, percentile))
+        return self._map_units(lambda counts, largest: _percentile(counts, largest, percentile))
 
-    def best_threshold(self, n_steps, n_candidates=128):
-        """The threshold of each unit with the least mean squared error of spike counts, (units,); 0 where all is zero.
+    def best_threshold(self, n_steps: int, n_candidates: int = 128) -> np.ndarray:
+        """Return the threshold of each unit with the least mean squared error of spike counts.
 
         A neuron that starts at half its threshold emits min(floor(a n / threshold + 1/2), n) spikes of the threshold's
         height in n steps of constant input a.
+
+        Parameters
+        ----------
+        n_steps : int
+        n_candidates : int
+            Number of thresholds that are compared.
+
+        Returns
+        -------
+        ndarray, (units,)
+            0 for units without positive values.
         """
-        return self._of_units(lambda counts, largest: _best_threshold(counts, largest, n_steps, n_candidates))
+        return self._map_units(lambda counts, largest: _best_threshold(counts, largest, n_steps, n_candidates))
 
-    def _of_units(self, function):
-        """What a function makes of the counts (units, bins) and the largest values of units, some at a time."""
-        found = np.zeros(len(self.largest))
-        for first in range(0, len(found), UNITS):
+    def _map_units(self, function):
+        """Return the values of a function of counts (units, bins) and largest values (units,), UNITS at a time."""
+        values = np.zeros(len(self.largest))
+        for first in range(0, len(values), UNITS):
             units = slice(first, first + UNITS)
-            found[units] = function(self.counts(units), self.largest[units])
-        return found
+            values[units] = function(self.counts(units), self.largest[units])
+        return values
 
 
-def _slices(n_rows, size):
-    """Slices of rows and columns that hold no more than VALUES each."""
+def _blocks(n_rows, size):
+    """Yield slices of rows and columns of blocks with at most VALUES entries."""
     width = min(size, VALUES) or 1
     height = max(1, VALUES // width)
     for row in range(0, n_rows, height):
@@ -122,32 +151,37 @@ def _slices(n_rows, size):
 
 
 def _percentile(counts, largest, percentile):
-    total, reached = counts.sum(axis=1), np.cumsum(counts, axis=1)
-    wanted = total * (percentile / 100)
-    places = (reached < wanted[:, None]).sum(axis=1).clip(max=len(EDGES) - 2)
-    rows = np.arange(len(places))
-    inside = counts[rows, places]
-    share = (wanted - (reached[rows, places] - inside)) / np.maximum(inside, 1)
-    value = EDGES[places] * (EDGES[places + 1] / EDGES[places]) ** share
+    """Return the percentile for each row of counts, interpolated geometrically within its bin."""
+    total, cumulative = counts.sum(axis=1), np.cumsum(counts, axis=1)
+    rank = total * (percentile / 100)
+    bins = (cumulative < rank[:, None]).sum(axis=1).clip(max=len(EDGES) - 2)
+    rows = np.arange(len(bins))
+    inside = counts[rows, bins]
+    share = (rank - (cumulative[rows, bins] - inside)) / np.maximum(inside, 1)
+    value = EDGES[bins] * (EDGES[bins + 1] / EDGES[bins]) ** share
     return np.where(total > 0, np.minimum(value, largest), 0.0)
 
 
 def _best_threshold(counts, largest, n_steps, n_candidates):
-    """For each unit the best of ``n_candidates`` thresholds from 0.05 to 1.2 of the largest value.
+    """Return, for each unit, the best of ``n_candidates`` thresholds from 0.05 to 1.2 times the largest value.
 
-    With spikes of height q = threshold / n_steps, and T(k) the sum over the values that emit k spikes or more, the sum
-    of (k q - a)^2 is that of a^2, plus q^2 sum_k (2 k - 1) T_1(k), minus 2 q sum_k T_a(k), k from 1 to n_steps.
+    Let q = threshold / n_steps be the height of a spike, k(a) the number of spikes for a value a, N(k) the number of
+    values with k spikes or more, and S(k) their sum.  Then
+
+        sum_a (k(a) q - a)^2 = sum_a a^2 + q^2 sum_k (2 k - 1) N(k) - 2 q sum_k S(k),    k from 1 to n_steps,
+
+    and the first term does not depend on the threshold.
     """
     best, alive = np.zeros(len(largest)), np.flatnonzero(largest > 0)
     counts, candidates = counts[alive], np.geomspace(0.05, 1.2, n_candidates)
     values = np.sqrt(EDGES[:-1] * EDGES[1:])
-    # sums over a bin and all above it; behind the last one there is nothing
+    # number and sum of the values in a bin and all higher ones; the last entry is 0
     numbers, sums = (np.zeros((len(counts), len(values) + 1)) for _ in range(2))
     numbers[:, :-1] = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     sums[:, :-1] = np.cumsum((counts * values)[:, ::-1], axis=1)[:, ::-1]
     thresholds = candidates * largest[alive, None]
     height = thresholds / n_steps
-    # the bins of values that emit k spikes begin where these do, at log2(k - 1/2) behind those of log2(height)
+    # bin at which values emit k spikes or more: that of height * (k - 1/2), minus half a bin for the centers of bins
     begin = (np.log2(height) - LOWEST) * BINS_PER_OCTAVE - 0.5
     rows = np.arange(len(counts))[:, None] * numbers.shape[1]
     errors = np.zeros_like(height)

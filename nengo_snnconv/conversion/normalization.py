@@ -1,6 +1,9 @@
-"""normalize: scales weights and biases so that activations fit the firing rates of neurons."""
+"""normalize: scale weights and biases so that activations fit the firing rates of neurons."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -17,96 +20,111 @@ from ..errors import SettingsError
 from ..model import layers as specs
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
-from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
-from ..networks.network import ConvNetwork, described
 from ..passes import find_units, rescale
 from ..passes.rescale import distinct
-from .calibration import measure, sites, upper_bounds
+from .calibration import activation_histogram, signaling_layers, upper_bounds
+from .convert import check_converted
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..model import Model
+    from ..networks.network import ConvNetwork
+    from .histograms import Histogram
 
 METHODS = ("data", "model", "balance")
 
 
 def normalize(
-    network,
-    x=None,
+    network: ConvNetwork,
+    x: np.ndarray | Iterable | None = None,
     *,
-    method="data",
-    percentile=99.9,
-    per=None,
-    n_steps=None,
-    bound_weights=False,
-    input_range=None,
-    batch_size=None,
-    memory_mb=MEMORY_MB,
-    progress=None,
-):
-    """Scale weights and biases so that an activation of 1 is what a neuron can signal, and nothing else changes.
+    method: str = "data",
+    percentile: float = 99.9,
+    per: str | None = None,
+    n_steps: int | None = None,
+    bound_weights: bool = False,
+    input_range: tuple[float, float] | None = None,
+    batch_size: int | None = None,
+    memory_mb: float = MEMORY_MB,
+    progress: bool | None = None,
+) -> ConvNetwork:
+    """Scale weights and biases so that an activation of 1 is the largest that a neuron can signal.
 
-    W' = W * scale_in / scale_out and b' = b / scale_out, layer after layer, so that each rectified layer's activity is
-    the old one divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
-    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In
-    units of the old activations, the scale is the threshold of a layer's neurons.
+    W' = W * scale_in / scale_out and b' = b / scale_out for each layer, so the activations of each rectified layer are
+    the old ones divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
+    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In units of the old
+    activations, the scale is the threshold of a layer's neurons.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``convert``.
+        Network made by ``convert``.
     x : ndarray, (images, height, width, channel), or iterable of such batches, optional
-        Calibration data, such as training images; any number of batches is read once, in constant memory.
-        Every method but "model" needs them.
+        Calibration images, such as training images.  Batches are read once, in constant memory.  Required unless
+        ``method`` is "model".
     method : "data", "model" or "balance"
-        What the scales are.
+        How the scales are computed.
 
-        "data": the percentile of the activations on the data.  100 is the largest one (Diehl et al. 2015, doi
-        10.1109/IJCNN.2015.7280696, algorithm 2); less is robust to outliers (Rueckauer et al. 2017, doi
+        "data": a percentile of the activations on ``x``.  100 is the largest activation (Diehl et al. 2015, doi
+        10.1109/IJCNN.2015.7280696, algorithm 2); lower ones are robust to outliers (Rueckauer et al. 2017, doi
         10.3389/fnins.2017.00682).
 
         "model": the largest activation that the weights allow for inputs in ``input_range`` (Diehl et al. 2015,
-        algorithm 1).  Needs no data; nothing is ever clipped, but rates are low.
+        algorithm 1).  Needs no data and never clips, but firing rates are low.
 
         "balance": local threshold balancing, after Bu, Li & Yu 2025 (arXiv 2409.03368): the thresholds with the least
-        mean squared error of what ``n_steps`` steps of spikes can express, clipping and rounding weighed against each
-        other, on the data.
+        mean squared error, from clipping and rounding, of the activations that ``n_steps`` steps of spikes can
+        represent, on ``x``.
     percentile : float
-        For "data": of the positive activations, above 0 and up to 100.
+        Percentile of the positive activations, above 0 and up to 100, for "data".
     per : "layer" or "channel", optional
-        Whether the outputs of a layer share a scale, or those of a channel.  By default "channel" for "balance", else
-        "layer".  The output layer has one scale in any case.
-    n_steps : int
-        For "balance", which needs it: the number of steps that will be run.
+        Outputs that share a scale; by default "channel" for "balance", else "layer".  The output layer always has one
+        scale.
+    n_steps : int, optional
+        Number of steps that the network will run for; required for "balance".
     bound_weights : bool
-        For "data": a scale is at least the largest weight of its layer, as Diehl et al. 2015 have it in algorithm 2.
-        With reset by subtraction it has no use.
+        Make each scale at least the largest weight of its layer, as in algorithm 2 of Diehl et al. 2015; for "data".
+        Not useful with reset by subtraction.
     input_range : tuple of float, optional
-        For "model": smallest and largest input.  By default what the model's first layer asks for, such as 0 and 255
-        for ``Rescaling(1 / 255)``; else 0 and 1.
+        Smallest and largest input, for "model".  By default the range that the model's first layer expects, such as 0
+        and 255 for ``Rescaling(1 / 255)``; else 0 and 1.
     batch_size : int, optional
-        Images that are computed together, where ``x`` is an array; by default as many as fit into ``memory_mb``, and at
-        most 200.
+        Number of images that are computed together if ``x`` is an array; by default as many as fit into ``memory_mb``,
+        and at most 200.
     memory_mb : float
-        Roughly how much memory their activity may take.
+        Approximate memory for activations, in megabytes.
     progress : bool, optional
-        Show a progress bar; by default where standard error is a terminal.
+        Show a progress bar; by default if standard error is a terminal.
 
     Returns
     -------
     ConvNetwork
-        Of the same kind; ``network.model.metadata["scales"]`` holds the scales, "normalization" how they were found.
-        Channels that are never active get the largest scale of their layer.
+        A network of the same type.  ``network.model.metadata`` holds the scales under "scales" and the arguments under
+        "normalization".  Channels that are never active get the largest scale of their layer.
 
     Raises
     ------
     SettingsError
-        If an argument cannot work, or the data do not fit the network.
+        If an argument has an invalid value, or the data do not fit the network.
+
+    Examples
+    --------
+    >>> network = nengo_snnconv.normalize(nengo_snnconv.convert(keras_model), x_calibration, percentile=99.9)
     """
-    options = {"percentile": percentile, "per": per, "n_steps": n_steps, "input_range": input_range}
     normalizer = Normalizer(network, x, batch_size=batch_size, memory_mb=memory_mb, progress=progress)
-    return normalizer.normalized(method, bound_weights=bound_weights, **options)
+    return normalizer.normalize(
+        method,
+        percentile=percentile,
+        per=per,
+        n_steps=n_steps,
+        bound_weights=bound_weights,
+        input_range=input_range,
+    )
 
 
 class Normalizer:
-    """Normalises one network in many ways, but looks at the calibration data no more often than there are units.
+    """Normalize one network in many ways, reading the calibration data once for each value of ``per``.
 
     Parameters
     ----------
@@ -114,92 +132,120 @@ class Normalizer:
         As for :func:`normalize`.
     """
 
-    def __init__(self, network, x=None, *, batch_size=None, memory_mb=MEMORY_MB, progress=None):
+    def __init__(
+        self,
+        network: ConvNetwork,
+        x: np.ndarray | Iterable | None = None,
+        *,
+        batch_size: int | None = None,
+        memory_mb: float = MEMORY_MB,
+        progress: bool | None = None,
+    ):
         check_optional_counts(batch_size=batch_size)
-        images_together(1, memory_mb)  # raises where it is no amount of memory
+        images_together(1, memory_mb)  # checks memory_mb
         check_progress(progress)
         self.network, self.x = network, x
-        self.measuring = {"batch_size": batch_size, "memory_mb": memory_mb, "progress": progress}
-        self.measured = {}
+        self._reading: dict[str, typing.Any] = {
+            "batch_size": batch_size,
+            "memory_mb": memory_mb,
+            "progress": progress,
+        }
+        self._histograms: dict[str, Histogram] = {}
 
-    def check(self, method="data", percentile=99.9, per=None, n_steps=None, input_range=None):
-        """Raise SettingsError for arguments of :func:`normalize` that cannot work."""
-        _check(self.network, self.x, method, percentile, per, n_steps, input_range)
+    def check(
+        self,
+        method: str = "data",
+        percentile: float = 99.9,
+        per: str | None = None,
+        n_steps: int | None = None,
+        input_range: tuple[float, float] | None = None,
+    ) -> None:
+        """Validate arguments of :func:`normalize`."""
+        _check_arguments(self.network, self.x, method, percentile, per, n_steps, input_range)
 
-    def normalized(
-        self, method="data", *, percentile=99.9, per=None, n_steps=None, bound_weights=False, input_range=None
-    ):
-        """The network that :func:`normalize` returns."""
+    def normalize(
+        self,
+        method: str = "data",
+        *,
+        percentile: float = 99.9,
+        per: str | None = None,
+        n_steps: int | None = None,
+        bound_weights: bool = False,
+        input_range: tuple[float, float] | None = None,
+    ) -> ConvNetwork:
+        """Return the network that :func:`normalize` returns for these arguments."""
         self.check(method, percentile, per, n_steps, input_range)
         check_flags(bound_weights=bound_weights)
         per = per or ("channel" if method == "balance" else "layer")
         (model, units), n_images = self._units(per), None
         if method == "model":
-            bounds = upper_bounds(model, *needed_range(model, input_range))
-            scales = np.zeros(units.n_units)
-            for name in sites(model):
-                labels = units.labels[name]
-                if not np.isfinite(bounds[name]).all():
-                    raise SettingsError(
-                        f"the largest activation that the weights allow is beyond float32 in {name!r}: "
-                        "use method='data' or 'balance' with images (of to_ttfs, threshold='search')"
-                    )
-                np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
+            scales = _largest_possible(model, units, *needed_range(model, input_range))
         else:
             histogram = self._histogram(per)
             n_images = histogram.n_images
             scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
         if bound_weights:
-            scales = _at_least_the_weights(model, units, scales)
-        scaled = rescale(model, units, _alive(model, units, scales))
-        how = {"method": method, "per": per, "n_steps": n_steps, "percentile": percentile if method == "data" else None}
-        how |= {"bound_weights": bound_weights or None, "images": n_images}
+            scales = _at_least_weights(model, units, scales)
+        scaled = rescale(model, units, _with_scales_of_silent_units(model, units, scales))
+        description: dict[str, typing.Any] = {
+            "method": method,
+            "per": per,
+            "n_steps": n_steps,
+            "percentile": percentile if method == "data" else None,
+            "bound_weights": bound_weights or None,
+            "images": n_images,
+        }
         if method == "model" and input_range is not None:
-            how["input_range"] = [float(value) for value in input_range]
-        how = {name: value for name, value in how.items() if value is not None}
-        return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": how}))
+            description["input_range"] = [float(value) for value in input_range]
+        description = {name: value for name, value in description.items() if value is not None}
+        return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": description}))
 
     def _units(self, per):
-        """The model, whose input can be scaled where it must be, and its units."""
+        """Return the model and its units, after adding a layer that scales the input if the units need one."""
         model = self.network.model
         units = find_units(model, per)
-        if any((units.labels[name] == units.fixed).any() for name in sites(model)):
+        if any((units.labels[name] == units.fixed).any() for name in signaling_layers(model)):
             model = _with_scalable_input(model)
             units = find_units(model, per)
         return model, units
 
     def _histogram(self, per):
-        if per not in self.measured:
+        """Return the histogram of activations, from one pass over the calibration data."""
+        if per not in self._histograms:
             warn_of_range(self.network.model, self.x)
             model, units = self._units(per)
-            self.measured[per] = measure(self.network.rebuild(model), self.x, units, **self.measuring)
-        return self.measured[per]
+            self._histograms[per] = activation_histogram(self.network.rebuild(model), self.x, units, **self._reading)
+        return self._histograms[per]
 
 
-def _check(network, x, method, percentile, per, n_steps, input_range):
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise SettingsError(
-            f"normalize takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
+def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
+    """Raise SettingsError for invalid arguments of :func:`normalize`."""
+    check_converted(network, "normalize", error=SettingsError)
     check_choice(METHODS, method=method)
     if x is None and method != "model":
-        raise SettingsError(f"method={method!r} needs calibration data: normalize(network, x), x some training images")
+        raise SettingsError(
+            f"method={method!r} needs calibration data: normalize(network, x), where x holds some training images",
+            argument="x",
+        )
     if x is not None and (isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__")):
-        raise SettingsError(f"x must be an array of images, or an iterable of batches of them; got {shown(x)}")
+        raise SettingsError(
+            f"x must be an array of images, or an iterable of batches of them; got {shown(x)}", argument="x"
+        )
     check_percentile(percentile=percentile)
     check_choice((None, "layer", "channel"), per=per)
     if method == "balance":
         if n_steps is None:
-            raise SettingsError("method='balance' needs n_steps, the number of steps that will be run")
+            raise SettingsError(
+                "method='balance' needs n_steps, the number of steps that the network will run for", argument="n_steps"
+            )
         check_counts(n_steps=n_steps)
     check_input_range(input_range)
     if method == "model":
         needed_range(network.model, input_range)
 
 
-def _with_scalable_input(model):
-    """The model with a layer behind its input that can change the unit, where the image itself meets activations."""
+def _with_scalable_input(model: Model) -> Model:
+    """Return the model with a layer after its input that can scale images, for models that add them to activations."""
     name = f"{model.input}_scaled"
     while name in model.layers:
         name += "_"
@@ -213,7 +259,23 @@ def _with_scalable_input(model):
     return type(model)([image, scaled, *rest], arrays, model.output, model.metadata)
 
 
-def _at_least_the_weights(model, units, scales):
+def _largest_possible(model, units, low, high):
+    """Return the largest activation of each unit for inputs between ``low`` and ``high``, (units,)."""
+    bounds = upper_bounds(model, low, high)
+    scales = np.zeros(units.n_units)
+    for name in signaling_layers(model):
+        labels = units.labels[name]
+        if not np.isfinite(bounds[name]).all():
+            raise SettingsError(
+                f"the weights allow activations of layer {name!r} that are too large for float32: use method='data' or "
+                "'balance' with images (in to_ttfs, threshold='search')"
+            )
+        np.maximum.at(scales, labels[labels >= 0], bounds[name][labels >= 0])
+    return scales
+
+
+def _at_least_weights(model, units, scales):
+    """Return the scales, raised to the largest weight of each unit if that is larger."""
     scales = scales.copy()
     for name in model.layers:
         kernel = model.arrays.get(f"{name}/kernel")
@@ -223,13 +285,13 @@ def _at_least_the_weights(model, units, scales):
     return scales
 
 
-def _alive(model, units, scales):
-    """The scales, where those that are zero are replaced: by the largest one of the layer, or 1."""
-    alive = scales.copy()
-    for name in sites(model):
+def _with_scales_of_silent_units(model, units, scales):
+    """Return the scales with those of zero replaced by the largest one of the layer, or by 1 if all are zero."""
+    positive = scales.copy()
+    for name in signaling_layers(model):
         own = np.unique(distinct(units.labels[name]))
         own = own[own >= 0]
-        alive[own] = np.where(alive[own] > 0, alive[own], scales[own].max(initial=0))
-    alive[~(alive > 0)] = 1
-    alive[units.fixed] = 1
-    return alive
+        positive[own] = np.where(positive[own] > 0, positive[own], scales[own].max(initial=0))
+    positive[~(positive > 0)] = 1
+    positive[units.fixed] = 1
+    return positive

@@ -1,4 +1,8 @@
-"""to_ttfs: from an ANN to a network in which each neuron spikes once at most, and sooner the more it has to say."""
+"""to_ttfs: from an ANN to a network with time-to-first-spike coding, in which larger activations spike earlier."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 
@@ -13,89 +17,101 @@ from .._util.validation import (
     is_number,
     shown,
 )
-from ..errors import ConversionError, SettingsError, listed
+from ..errors import SettingsError, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB
-from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
-from ..networks.network import ConvNetwork, described
+from ..networks.network import ConvNetwork
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.ttfs import FirstSpikeSettings, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
 from ..passes import find_units, rectify_sums_before_max, rescale
+from .convert import check_converted, check_has_rates
 from .normalization import normalize
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 THRESHOLDS = ("search", "max", "percentile")
 
 
 def to_ttfs(
-    network,
-    x_calibration=None,
-    n_steps=16,
+    network: ConvNetwork,
+    x_calibration: np.ndarray | None = None,
+    n_steps: int = 16,
     *,
-    threshold="search",
-    percentile=None,
-    per=None,
-    x_max=None,
-    seed=None,
-    memory_mb=MEMORY_MB,
-    progress=None,
-):
-    """A network of time to first spike: two-stage neurons that spike once at most (Lopez-Randulfe et al. 2022).
+    threshold: str | float | Mapping[str, float | np.ndarray] = "search",
+    percentile: float | None = None,
+    per: str | None = None,
+    x_max: float | None = None,
+    seed: int | None = None,
+    memory_mb: float = MEMORY_MB,
+    progress: bool | None = None,
+) -> ConvNetwork:
+    """Convert a network to time to first spike, with two-stage neurons that spike once at most.
 
-    Each layer of neurons listens for a stage of ``n_steps`` steps and spikes in the next one, in which the layer
-    behind it listens.  A value x in [0, x_max] is a spike at t = t_max (1 - x / x_max), so large values come first, a
-    maximum is the earliest spike of its window, and zero is silence.  Biases are currents from the first step of a
-    stage on.  Where branches meet, spikes of the shorter one are sent again, stage after stage.  Maxima over anything
-    but neurons or the image get neurons in front of them.
+    Each layer of neurons integrates its input during a stage of ``n_steps`` steps and spikes during the next stage, in
+    which the next layer integrates (Lopez-Randulfe et al. 2022).  A value x in [0, x_max] is represented by a spike at
+    t = t_max (1 - x / x_max), so large values spike early, a maximum is the earliest spike of its window, and zero does
+    not spike.  Biases are constant currents from the first step of a stage.  If branches of different length meet,
+    relay neurons repeat the spikes of the shorter one in later stages.  Neurons are added in front of maxima, unless
+    these are over neurons or the image.
 
-    A run takes ``n_steps`` times the number of stages, which is that of layers of neurons in a row and one more;
-    ``evaluate`` and ``record`` know it.
+    A run takes ``n_steps`` times the number of stages, which is one more than the number of layers of neurons in a row.
+    ``evaluate`` and ``record`` choose it themselves.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``convert``.
-    x_calibration : ndarray, (images, height, width, channel)
-        Some hundred training images; ``threshold="max"`` needs none if ``x_max`` is given.
+        Network made by ``convert``.
+    x_calibration : ndarray, (images, height, width, channel), optional
+        Some hundred training images.  Not needed for ``threshold="max"`` and given thresholds if ``x_max`` is given or
+        the model tells the range of its input.
     n_steps : int
-        Steps of a stage, t_max: activations become multiples of 1 / n_steps of the threshold.
+        Number of steps of a stage, t_max; activations become multiples of threshold / n_steps.
     threshold : "search", "max", "percentile", float, or dict of str to float or ndarray (channels,)
-        u_th / t_max, the activation for which a neuron spikes in the first step; larger ones are clipped.
+        u_th / t_max, the activation for which a neuron spikes in the first step; larger activations are clipped.
 
-        "search": the one with the least mean squared error of the activations, rounding and clipping weighed against
-        each other, for each channel, on the calibration data.
+        "search": the threshold of each channel with the least mean squared error, from rounding and clipping, of the
+        activations on the calibration images.
 
-        "max": the largest potential that the weights allow, for each layer, as in the paper; nothing is ever clipped.
+        "max": the largest potential that the weights allow in each layer, as in the paper; never clips.
 
-        "percentile": of the positive activations on the calibration data.
+        "percentile": a percentile of the positive activations on the calibration images.
 
-        Numbers are in units of the activations of ``network``: one for all layers of neurons, or for each by name.
+        Numbers are in units of the activations of ``network``: one for all layers of neurons, or a dict with one, or
+        one for each channel, for each layer of neurons.
     percentile : float, optional
-        For "percentile", 99.9 by default.
+        Percentile for ``threshold="percentile"``; by default 99.9.
     per : "layer" or "channel", optional
-        What shares a threshold, unless thresholds are given; by default channels for "search", layers else.
+        Outputs that share a threshold, unless thresholds are given; by default "channel" for "search", else "layer".
     x_max : float, optional
-        The largest input; by default the largest magnitude in ``x_calibration``, or what the model's first layer asks
-        for, such as 255 for ``Rescaling(1 / 255)``.
+        Largest input; by default the largest magnitude in ``x_calibration``, or the one that the model's first layer
+        expects, such as 255 for ``Rescaling(1 / 255)``.
     seed : int, optional
-        Of the network; by default that of ``network``.
+        Seed of the network; by default that of ``network``.
     memory_mb : float
-        Roughly how much memory the activity of calibration images may take; sets how many are computed together.
+        Approximate memory for the activations of calibration images, in megabytes.  Sets the number of images that are
+        computed together.
     progress : bool, optional
-        Show a progress bar; by default where standard error is a terminal.
+        Show a progress bar; by default if standard error is a terminal.
 
     Returns
     -------
     ConvNetwork
-        ``network.model.metadata["scales"]`` holds the thresholds.  If ``x_calibration`` has values below zero, the
-        input has negative spikes for them, which the paper has not.
+        ``network.model.metadata["scales"]`` holds the thresholds.  If ``x_calibration`` has negative values, the input
+        has negative spikes for them, which is an extension of the paper.
 
     Raises
     ------
-    ConversionError, SettingsError
-        If the network was not made by ``convert``; if an argument cannot work, or the data do not fit the network.
+    ConversionError
+        If the network was not made by ``convert``.
+    SettingsError
+        If an argument has an invalid value, or the data do not fit the network.
+
+    Examples
+    --------
+    >>> snn = nengo_snnconv.to_ttfs(nengo_snnconv.convert(keras_model), x_calibration, n_steps=16)
 
     References
     ----------
@@ -104,16 +120,16 @@ def to_ttfs(
     """
     check_seed(seed, optional=True)
     check_progress(progress)
-    x = _check(network, x_calibration, n_steps, threshold, percentile, per, x_max)
+    x = _check_arguments(network, x_calibration, n_steps, threshold, percentile, per, x_max)
     if x is None:
         low, high = needed_range(network.model, None if x_max is None else (0.0, x_max))
         x_max, signed = float(max(high, -low)), low < 0
     else:
-        if threshold not in ("search", "percentile"):  # normalize warns of it
+        if threshold not in ("search", "percentile"):  # else normalize warns
             warn_of_range(network.model, x)
-        x_max, signed = _largest(x) if x_max is None else float(x_max), bool((x < 0).any())
-    network = network.rebuild(rectify_sums_before_max(network.model, _floors(network, x, memory_mb)))
-    options = {"per": per, "memory_mb": memory_mb, "progress": progress}
+        x_max, signed = _largest_magnitude(x) if x_max is None else float(x_max), bool((x < 0).any())
+    network = network.rebuild(rectify_sums_before_max(network.model, _smallest_maxima(network, x, memory_mb)))
+    options: dict[str, typing.Any] = {"per": per, "memory_mb": memory_mb, "progress": progress}
     if not isinstance(threshold, str):
         network = network.rebuild(_with_thresholds(network.model, threshold))
     elif threshold == "search":
@@ -127,52 +143,57 @@ def to_ttfs(
     return ConvNetwork(network.model, settings, network.label)
 
 
-def _check(network, x, n_steps, threshold, percentile, per, x_max):
-    """The calibration images, checked; None if there are none."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise ConversionError(
-            f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
-    if network.settings.neuron_type.spiking:
-        raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
+def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
+    """Raise an error for invalid arguments; return the calibration images, or None if there are none."""
+    check_converted(network, "to_ttfs")
+    check_has_rates(network, "to_ttfs")
     check_counts(n_steps=n_steps)
-    known = isinstance(threshold, str) and threshold in THRESHOLDS
-    if not (known or is_number(threshold) or isinstance(threshold, bool | dict)):
+    is_method = isinstance(threshold, str) and threshold in THRESHOLDS
+    if not (is_method or is_number(threshold) or isinstance(threshold, bool | dict)):
         raise SettingsError(
-            f"threshold must be one of {THRESHOLDS}, a number, or numbers by layer; got {shown(threshold)}"
+            f"threshold must be one of {THRESHOLDS}, a number, or a dict of numbers by layer; got {shown(threshold)}",
+            argument="threshold",
         )
     if percentile is not None:
-        if not known or threshold != "percentile":
-            raise SettingsError(f"percentile goes with threshold='percentile', not with threshold={shown(threshold)}")
+        if not is_method or threshold != "percentile":
+            raise SettingsError(
+                f"percentile is for threshold='percentile' only, got threshold={shown(threshold)}",
+                argument="percentile",
+            )
         check_percentile(percentile=percentile)
     check_choice((None, "layer", "channel"), per=per)
     if per is not None and not isinstance(threshold, str):
         raise SettingsError(
-            "per is for thresholds that are found; where they are given, numbers by channel do the same"
+            "per is for threshold='search', 'max' or 'percentile' only: leave it out, and give one number or one for "
+            "each channel",
+            argument="per",
         )
     if x_max is not None:
         check_positive(x_max=x_max)
     if isinstance(x, tuple) or (x is not None and not hasattr(x, "__len__")):
-        raise SettingsError("x_calibration must be an array of images, (images, height, width, channel)")
+        raise SettingsError(
+            f"x_calibration must be an array of images, (images, height, width, channel), got {type(x).__name__}",
+            argument="x_calibration",
+        )
     if x is not None:
         return check_images(network.model, x)
     has_range = x_max is not None or network.model.metadata.get("input_range")
-    if (known and threshold != "max") or not has_range:
+    if (is_method and threshold != "max") or not has_range:
         raise SettingsError(
-            "to_ttfs needs calibration data: to_ttfs(network, x), x some hundred training images; only threshold='max' "
-            "and given thresholds do without, if x_max is given too"
+            "to_ttfs needs calibration data: to_ttfs(network, x), where x holds some hundred training images; "
+            "threshold='max' and given thresholds need none if x_max is given",
+            argument="x_calibration",
         )
     return None
 
 
-def _largest(x):
-    """The largest magnitude in the images, or 1 if they are all zero."""
+def _largest_magnitude(x):
+    """Return the largest magnitude in the images, or 1 if they are all zero."""
     return float(np.abs(x).max()) or 1.0
 
 
-def _floors(network, x, memory_mb):
-    """What maxima that are taken over sums do not fall below, {name: (channels,)}."""
+def _smallest_maxima(network, x, memory_mb):
+    """Return the smallest value of each maximum over sums on calibration images, {name: (channels,)}."""
     model, sources = network.model, spike_sources(network.model)
     names = [
         name
@@ -182,50 +203,59 @@ def _floors(network, x, memory_mb):
     if not names:
         return {}
     if x is None:
-        raise SettingsError(f"the maxima of layer {names[0]!r} need calibration data: give x_calibration")
-    rates, floors = rate_model(network, names), {name: np.zeros(model.shapes[name][-1:], np.float32) for name in names}
+        raise SettingsError(
+            f"layer {names[0]!r} takes maxima of sums, which needs calibration data: give x_calibration",
+            argument="x_calibration",
+        )
+    ann, smallest = rate_model(network, names), {name: np.zeros(model.shapes[name][-1:], np.float32) for name in names}
     batch_size = prediction_batch(model, memory_mb, kept=names)
     for first in range(0, len(x), batch_size):
-        found = outputs_of(rates, x[first : first + batch_size], batch_size)
-        for name, values in zip(names, found if isinstance(found, list) else [found], strict=True):
-            floors[name] = np.minimum(floors[name], values.min(axis=tuple(range(values.ndim - 1))))
-    return floors
+        outputs = outputs_of(ann, x[first : first + batch_size], batch_size)
+        for name, values in zip(names, outputs if isinstance(outputs, list) else [outputs], strict=True):
+            smallest[name] = np.minimum(smallest[name], values.min(axis=tuple(range(values.ndim - 1))))
+    return smallest
 
 
-def _numbers(values):
-    """An array of floats; NaN where there are no numbers."""
+def _as_floats(values):
+    """Return an array of floats; NaN for values that are not numbers."""
     values = np.asarray(values)
     return values.astype(float) if np.issubdtype(values.dtype, np.number) else np.array(np.nan)
 
 
 def _with_thresholds(model, threshold):
-    """The model rescaled to given thresholds: a number, or numbers by layer."""
+    """Return the model rescaled to given thresholds: a number, or a dict of numbers by layer."""
     neurons = model.neurons
     if not isinstance(threshold, dict):
         threshold = dict.fromkeys(neurons, threshold)
     if set(threshold) != set(neurons):
         given = listed(sorted(threshold, key=str), 8)
-        raise SettingsError(f"threshold must name each layer of neurons, {listed(neurons, 8)}; got {given}")
+        raise SettingsError(
+            f"threshold must name each layer of neurons, {listed(neurons, 8)}; got {given}", argument="threshold"
+        )
     per = "channel" if any(np.ndim(value) for value in threshold.values()) else "layer"
     units = find_units(model, per)
     scales = np.full(units.n_units, np.nan)
     for name in neurons:
-        values, channels = _numbers(threshold[name]), model.shapes[name][-1:]
+        values, channels = _as_floats(threshold[name]), model.shapes[name][-1:]
         if values.shape not in ((), channels) or not (np.isfinite(values) & (values > 0)).all():
             raise SettingsError(
-                f"the threshold of {name!r} must be above 0, one number or {channels[0]}; got {threshold[name]!r}"
+                f"threshold of {name!r} must be above 0, one number or {channels[0]}; got {shown(threshold[name])}",
+                argument="threshold",
             )
-        labels, wanted = units.labels[name], np.broadcast_to(values, model.shapes[name])
+        labels, thresholds = units.labels[name], np.broadcast_to(values, model.shapes[name])
         inside = labels >= 0
         highest = scales.copy()
-        np.fmin.at(scales, labels[inside], wanted[inside])
-        np.fmax.at(highest, labels[inside], wanted[inside])
-        if (apart := np.flatnonzero(scales < highest)).size:
+        np.fmin.at(scales, labels[inside], thresholds[inside])
+        np.fmax.at(highest, labels[inside], thresholds[inside])
+        if (different := np.flatnonzero(scales < highest)).size:
             raise SettingsError(
                 f"the activations of {name!r} are added to others, or share weights with them, and need the same "
-                f"threshold; got {scales[apart[0]]:g} and {highest[apart[0]]:g}"
+                f"threshold; got {scales[different[0]]:g} and {highest[different[0]]:g}",
+                argument="threshold",
             )
     scales[np.isnan(scales)] = 1
     if scales[units.fixed] != 1:
-        raise SettingsError("the image itself is added to activations: leave the thresholds to 'search' or 'max'")
+        raise SettingsError(
+            "the image itself is added to activations: use threshold='search' or 'max'", argument="threshold"
+        )
     return rescale(model, units, scales)

@@ -1,1 +1,1 @@
-"""Running networks on images or recordings, and measuring what they do."""
+"""Evaluation of networks on images or recordings, and the back ends that run them."""

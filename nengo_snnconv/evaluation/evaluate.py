@@ -1,290 +1,99 @@
-"""evaluate: a network's accuracy after every time step, its spikes and its operations."""
+"""evaluate: accuracy of a network after every time step, its spikes and its synaptic operations."""
 
-import dataclasses
+from __future__ import annotations
 
-import numpy as np
+import typing
+
 from nengo.params import Default
 
-from .._util.validation import check_classes, check_progress, check_whole
-from ..evaluation.inputs import Images, as_inputs
-from ..model import connectivity
+from .._util.validation import check_classes, check_progress
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB
 from ..networks.network import check_network
-from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from . import metrics
-from .counts import tally_of
-from .runner import check_running, run_length
-from .synaptic_operations import operations_of, passed_operations
+from .ann import ann_predictions
+from .inputs import as_inputs
+from .result import Evaluation, evaluation_from_counts
+from .run_counts import count_run
+from .run_options import RunOptions, run_length
 
+if typing.TYPE_CHECKING:
+    import nengo
+    import numpy as np
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LayerActivity:
-    """What the neurons of one layer did, over all images of an evaluation.
-
-    Attributes
-    ----------
-    name : str
-    n_neurons : int
-    spikes_per_neuron : float
-        Spikes of a neuron per image, over the whole run.
-    rates_hz : ndarray, (neurons,)
-        Mean firing rate of each neuron.
-    spikes_per_step : ndarray, (steps,)
-        Spikes of the whole layer per image in each step.
-    synaptic_operations : float
-        Additions that the layer's spikes cause in the next layers, per image.
-    """
-
-    name: str
-    n_neurons: int
-    spikes_per_neuron: float
-    rates_hz: np.ndarray
-    spikes_per_step: np.ndarray
-    synaptic_operations: float
-
-    @property
-    def rate_hz(self):
-        """Mean firing rate of the layer's neurons."""
-        return float(self.rates_hz.mean())
-
-    @property
-    def silent(self):
-        """Share of the neurons that never spiked for any image."""
-        return float((self.rates_hz == 0).mean())
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What :func:`evaluate` found.
-
-    Attributes
-    ----------
-    accuracy : ndarray, (steps,)
-        Share of right predictions after each step.
-    ann_accuracy : float or None
-        That of the rate network in one step: the ANN, which sees the mean of what moves.  None for networks without
-        rates, which were trained through time.
-    step_predictions : ndarray, (steps, images)
-        Class with the largest score after each step; of equal scores the first.
-    ann_predictions : ndarray, (images,), or None
-    scores : ndarray, (images, classes)
-        Class scores after the last step, or outputs of a regression, in the units of the model that was converted.
-    y : ndarray, (images,)
-    layers : dict of str to LayerActivity
-        Of the spiking layers, in order; empty for a network of rates.
-    input_layer : LayerActivity or None
-        Of an input that spikes, or of frames, whose pixels count in each step in which they are not zero; None for
-        constant current.
-    passed_operations : dict of str to float
-        Additions per image of what is passed on: by maxima, where each output but zero counts, in each step, and by
-        neurons whose spikes are sent again in later stages of time to first spike ("<name> again").
-    ann_operations : int
-        Multiply-accumulate operations of the ANN for one image.
-    input_operations : int
-        Those of them that the image itself causes.  As constant current it is no spike, so they are needed with
-        spikes too, once; 0 for an input of spikes or frames, whose additions are synaptic operations.
-    seconds, build_seconds : float
-        Wall time of the simulation, and of building it.
-    dt : float
-        Seconds per step.
-    backend : str
-    moving : bool
-        Whether what was shown changed from step to step.
-    arguments : dict
-        Those of :func:`evaluate` that had a say in the figures, but for network, x and y, as they were used.
-    """
-
-    accuracy: np.ndarray
-    ann_accuracy: float
-    step_predictions: np.ndarray
-    ann_predictions: np.ndarray
-    scores: np.ndarray
-    y: np.ndarray
-    layers: dict
-    input_layer: LayerActivity
-    passed_operations: dict
-    ann_operations: int
-    input_operations: int
-    seconds: float
-    build_seconds: float
-    dt: float
-    backend: str
-    moving: bool = False
-    arguments: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def n_steps(self):
-        return len(self.accuracy)
-
-    @property
-    def predictions(self):
-        """Class after the last step, (images,)."""
-        return self.step_predictions[-1]
-
-    @property
-    def loss_points(self):
-        """Accuracy lost by spiking, in percentage points: that of the ANN less that after the last step; or None."""
-        if self.ann_accuracy is None:
-            return None
-        return 100 * float(self.ann_accuracy - self.accuracy[-1])
-
-    @property
-    def spikes_per_neuron(self):
-        """Spikes of a neuron per image over the whole run, mean over all neurons; None for a network of rates.
-
-        The input and output neurons are not among them.
-        """
-        n_neurons = sum(layer.n_neurons for layer in self.layers.values())
-        spikes = sum(layer.spikes_per_neuron * layer.n_neurons for layer in self.layers.values())
-        return spikes / n_neurons if n_neurons else None
-
-    @property
-    def other_operations(self):
-        """Additions per image that are not those of spikes where they arise: the sum of ``passed_operations``."""
-        return sum(self.passed_operations.values())
-
-    @property
-    def synaptic_operations(self):
-        """Additions that spikes cause, per image; None for a network of rates."""
-        if not self.layers:
-            return None
-        layers = [*self.layers.values(), *([self.input_layer] if self.input_layer else [])]
-        return self.other_operations + sum(layer.synaptic_operations for layer in layers)
-
-    def confusion(self, step=-1):
-        """Confusion matrix after a step (-1: the last): (classes, classes), rows true, columns predicted."""
-        check_whole(-self.n_steps, self.n_steps - 1, step=step)
-        return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
-
-    def to_dict(self):
-        """The figures as JSON-serialisable values."""
-        layers = {
-            name: {
-                "neurons": layer.n_neurons,
-                "spikes_per_neuron": layer.spikes_per_neuron,
-                "rate_hz": layer.rate_hz,
-                "silent": layer.silent,
-                "synaptic_operations": layer.synaptic_operations,
-            }
-            for name, layer in self.layers.items()
-        }
-        return {
-            "images": len(self.y),
-            "moving": self.moving,
-            "n_steps": self.n_steps,
-            "dt": self.dt,
-            "backend": self.backend,
-            "accuracy": [float(value) for value in self.accuracy],
-            "ann_accuracy": self.ann_accuracy,
-            "loss_points": self.loss_points,
-            "confusion": self.confusion().tolist(),
-            "spikes_per_neuron": self.spikes_per_neuron,
-            "synaptic_operations": self.synaptic_operations,
-            "ann_operations": self.ann_operations,
-            "input_operations": self.input_operations,
-            "input_spikes_per_neuron": self.input_layer.spikes_per_neuron if self.input_layer else None,
-            "seconds": self.seconds,
-            "build_seconds": self.build_seconds,
-            "layers": layers,
-        }
-
-    def summary(self):
-        """The figures as text, a line each."""
-        item, picture = ("recording", "frame") if self.moving else ("image", "image")
-        rows = [
-            (f"{item}s", f"{len(self.y):,}"),
-            (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
-        ]
-        if self.ann_accuracy is not None:
-            rows.insert(1, ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"))
-            rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
-        if self.layers:
-            rows += [
-                ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
-                ("synaptic operations", f"{self.synaptic_operations:,.0f} per {item}"),
-                (
-                    "multiply-accumulates, ANN",
-                    f"{self.ann_operations:,} per {picture}, {self.input_operations:,} for its input",
-                ),
-            ]
-        else:
-            rows.append(("neurons", "give rates: to_spiking makes networks that spike"))
-        if self.input_layer:
-            rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
-        rows.append(("simulation", f"{self.seconds:.1f} s on {self.backend}"))
-        return "\n".join(f"{name:<26} {value}" for name, value in rows)
-
-    def plot(self, axes=None):
-        """Draw accuracy after each step beside the ANN's; returns the matplotlib axes."""
-        from ..plots import plot_accuracy
-
-        return plot_accuracy(self, axes)
+    from ..events import Recordings
+    from ..networks.network import ConvNetwork
+    from .inputs import Inputs
+    from .run_counts import Observer
 
 
 def evaluate(
-    network,
-    x,
-    y,
+    network: ConvNetwork,
+    x: np.ndarray | Recordings | Inputs,
+    y: np.ndarray,
     *,
-    n_steps=None,
-    backend=None,
-    synapse=Default,
-    skip_steps=0,
-    minibatch_size=None,
-    memory_mb=MEMORY_MB,
-    dt=0.001,
-    precision="float32",
-    threads=None,
-    progress=None,
-    watch=None,
-):
-    """Run a network on images and see how it did, after every step and beside its rate network (the ANN).
+    n_steps: int | None = None,
+    backend: str | None = None,
+    synapse: float | nengo.synapses.Synapse | None = Default,
+    skip_steps: int = 0,
+    minibatch_size: int | None = None,
+    memory_mb: float = MEMORY_MB,
+    dt: float = 0.001,
+    precision: str = "float32",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> Evaluation:
+    """Run a network on images and measure its accuracy after every step, beside that of its ANN.
 
-    Time is streamed in chunks, so memory does not grow with ``n_steps``.
+    The ANN is the same network with firing rates instead of spikes, computed in one pass.  Time is streamed in chunks,
+    so memory does not grow with ``n_steps``.
 
     Parameters
     ----------
     network : ConvNetwork
     x : ndarray, (images, height, width, channel), or Recordings or Inputs
-        Also frames, (items, steps, height, width, channel); recordings, which become ``n_steps`` frames of equally many
-        events; or Inputs, such as ``EventFrames`` or your own.
-    y : ndarray, (images,)
-        Class numbers.
+        Images; or frames, (items, steps, height, width, channel); or recordings of an event camera, which are split
+        into ``n_steps`` frames with equal numbers of events; or ``Inputs``, such as ``EventFrames`` or your own
+        subclass.
+    y : ndarray of int, (images,)
+        True classes.
     n_steps : int, optional
-        Time steps for which each image is shown: by default as many as ``x`` has, as the network was trained through,
-        or 30.  Networks made by ``to_ttfs`` know how many they take.
+        Number of time steps for which each image is shown.  By default the number of frames in ``x``, or the number
+        with which the network was trained through time, or 30.  Networks made by ``to_ttfs`` define it themselves.
     backend : "fast", "nengo_dl", "nengo" or "loihi", optional
-        The simulator.  "fast" is our own, ``nengo_snnconv.Simulator``: the same spikes, many times faster; it computes
-        networks made by ``to_ttfs`` in closed form.  nengo, the reference, shows one image after another; it cannot run
-        the TensorNodes of networks made by ``build_trainable``.  "loihi" is the emulator of the Loihi chip in
-        nengo_loihi, an optional package: ``to_loihi`` says which networks it takes.  By default "fast" where it covers
-        the network, else "nengo_dl".
+        Simulator; by default "fast" if it supports the network, else "nengo_dl".
+
+        "fast": ``nengo_snnconv.Simulator``, which gives the same spikes, many times faster.  Networks made by
+        ``to_ttfs`` are computed in closed form.
+
+        "nengo": the reference, one image after another.  It cannot run the TensorNodes of networks made by
+        ``build_trainable``.
+
+        "loihi": the emulator of the Loihi chip in nengo-loihi, an optional package.  See ``to_loihi`` for the networks
+        that it supports.
     synapse : float, nengo.synapses.Synapse or None
-        Filter through which the class scores are read; None reads each step for itself.  By default, for networks
-        made by ``convert``, scores are averaged from the first step on, which is the membrane potential or the number
-        of spikes of the output; for others that of the probe "output_filtered".  The filtered value after a step
-        contains that step; Nengo's own probes show it one step later.
+        Filter on the class scores; None for no filter.  By default, scores of networks made by ``convert`` are averaged
+        from the first step on, which gives the membrane potential or the number of spikes of the output; scores of
+        other networks are filtered like the probe "output_filtered".  The filtered value after a step includes that
+        step; Nengo's own probes show it one step later.
     skip_steps : int
-        Begin the average anew after so many steps, whose spikes come before those of other layers have settled (delayed
-        evaluation, Bu, Li & Yu 2025, arXiv 2409.03368).  Helps deep networks.
+        Number of first steps that are left out of the average, because the spikes in them come before earlier layers
+        have settled (delayed evaluation, Bu, Li & Yu 2025, arXiv 2409.03368).  Helps deep networks.
     minibatch_size : int, optional
-        Images that are simulated together; by default as many as fit into ``memory_mb``, and at most 200.  Poisson
-        input spikes depend on an image's place among them, by default on its place among 200, however many fit.
+        Number of images that are simulated together; by default as many as fit into ``memory_mb``, and at most 200.
+        Poisson input spikes depend on an image's place in its minibatch; by default, on its place among 200,
+        however many fit.
     memory_mb : float
-        Roughly how much memory activity may take; sets how many images are simulated together, and how many steps are
-        a chunk.
+        Approximate memory for activity, in megabytes.  Sets the number of images that are simulated together and the
+        number of steps in a chunk.
     dt : float
         Seconds per step.
     precision : "float32" or "bfloat16"
-        Of weights, on the back end "fast"; see :class:`Simulator`.
+        Precision of weights, for the back end "fast"; see :class:`Simulator`.
     threads : int, optional
-        Of the back end "fast"; by default as many as the process may use cores.  Networks made by ``to_ttfs`` are then
-        simulated step by step.  Other back ends refuse it, as they do a ``precision`` of their own.
+        Number of threads, for the back end "fast"; by default the number of available cores.  If given, networks made
+        by ``to_ttfs`` are simulated step by step.
     progress : bool, optional
-        Show a progress bar; by default where standard error is a terminal.
-    watch : object, optional
-        Looks on, with the methods ``begin(runner)`` and ``see(*chunk)``, a chunk as ``Runner.run`` yields it.
+        Show a progress bar; by default if standard error is a terminal.
 
     Returns
     -------
@@ -293,33 +102,21 @@ def evaluate(
     Raises
     ------
     SettingsError
-        If an argument cannot work, or the data do not fit the network.
+        If an argument has an invalid value, the data do not fit the network, or the back end does not support
+        ``precision`` or ``threads``.
     ConversionError
         If the back end cannot run the network.
     CompatibilityError
         If the back end is "loihi" and nengo-loihi is not installed.
+
+    Examples
+    --------
+    >>> evaluation = nengo_snnconv.evaluate(network, x, y, n_steps=32)
+    >>> print(evaluation.accuracy[-1], evaluation.spikes_per_neuron)
     """
     check_network(network)
     check_progress(progress)
-    check_running(
-        backend=backend,
-        minibatch_size=minibatch_size,
-        synapse=synapse,
-        memory_mb=memory_mb,
-        precision=precision,
-        threads=threads,
-        dt=dt,
-    )
-    inputs = as_inputs(network.model, x, n_steps)
-    y = check_classes(network.model, len(inputs), y)
-    n_steps = run_length(network, n_steps, inputs)
-    warn_of_range(network.model, x)
-    tally = tally_of(
-        network,
-        inputs,
-        n_steps,
-        progress=progress,
-        watch=watch,
+    options = RunOptions(
         backend=backend,
         synapse=synapse,
         skip_steps=skip_steps,
@@ -329,81 +126,44 @@ def evaluate(
         precision=precision,
         threads=threads,
     )
-    arguments = {"skip_steps": skip_steps, "precision": precision}
-    if minibatch_size is not None:
-        arguments["minibatch_size"] = minibatch_size
-    if synapse is not Default:
-        arguments["synapse"] = synapse
-    ann_predictions, moving = predictions_of_ann(network, inputs, memory_mb=memory_mb), inputs.n_steps is not None
-    return evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving)
+    return evaluate_observed(network, x, y, n_steps, options, progress=progress)
 
 
-def evaluation_of(network, tally, y, ann_predictions, dt, arguments, moving=False):
-    """The Evaluation that a tally of all images gives; sums of integers, so that it is the same for merged tallies.
+def evaluate_observed(
+    network: ConvNetwork,
+    x: np.ndarray | Recordings | Inputs,
+    y: np.ndarray,
+    n_steps: int | None,
+    options: RunOptions,
+    *,
+    progress: bool | None = None,
+    observer: Observer | None = None,
+) -> Evaluation:
+    """Evaluate a network while an observer sees all that is recorded.
 
     Parameters
     ----------
-    network : ConvNetwork
-        Or anything with a model, whose weights do not matter, and settings.
-    tally : Tally
-    y : ndarray of int, (images,)
-    ann_predictions : ndarray, (images,), or None
-    dt : float
-    arguments : dict
-        Those of ``evaluate`` that say more about how it was run, for reports.
-    moving : bool
+    network, x, y, n_steps, progress
+        As for :func:`evaluate`.
+    options : RunOptions
+    observer : Observer, optional
     """
-    model, n_images, n_steps = network.model, len(y), len(tally.step_predictions)
-    operations = operations_of(model, tally)
-    layers = {
-        name: LayerActivity(
-            name,
-            model.size(name),
-            float(counts.mean()) / n_images,
-            counts / (n_images * n_steps * dt),
-            tally.per_step[name] / n_images,
-            operations[name],
-        )
-        for name, counts in tally.totals.items()
-    }
-    return Evaluation(
-        accuracy=metrics.accuracy(tally.step_predictions, y),
-        ann_accuracy=None if ann_predictions is None else float(metrics.accuracy(ann_predictions, y)),
-        step_predictions=tally.step_predictions,
-        ann_predictions=ann_predictions,
-        scores=tally.scores,
-        y=y,
-        layers={name: layers[name] for name in model.neurons if name in layers},
-        input_layer=layers.get(model.input),
-        passed_operations=passed_operations(network, tally, operations),
-        ann_operations=sum(connectivity.multiply_accumulates(model).values()),
-        input_operations=0 if model.input in layers else connectivity.total(connectivity.fan_out(model, model.input)),
-        seconds=tally.seconds,
-        build_seconds=tally.build_seconds,
-        dt=dt,
-        backend=tally.backend,
-        moving=moving,
-        arguments={"n_steps": n_steps, "backend": tally.backend, **arguments, "dt": dt},
+    inputs = as_inputs(network.model, x, n_steps)
+    y = check_classes(network.model, len(inputs), y)
+    n_steps = run_length(network, n_steps, inputs)
+    warn_of_range(network.model, x)
+    counts = count_run(network, inputs, n_steps, options, progress=progress, observer=observer)
+    arguments: dict[str, typing.Any] = {"skip_steps": options.skip_steps, "precision": options.precision}
+    if options.minibatch_size is not None:
+        arguments["minibatch_size"] = options.minibatch_size
+    if options.synapse is not Default:
+        arguments["synapse"] = options.synapse
+    return evaluation_from_counts(
+        network,
+        counts,
+        y,
+        ann_predictions(network, inputs, memory_mb=options.memory_mb),
+        dt=options.dt,
+        arguments=arguments,
+        moving=inputs.n_steps is not None,
     )
-
-
-def predictions_of_ann(network, inputs, batch_size=None, memory_mb=MEMORY_MB):
-    """The classes that the ANN predicts for images, or for the mean of frames over time; None where there is none.
-
-    ``batch_size`` images or recordings go through it together: by default 500, or fewer, as fit into ``memory_mb``.
-    """
-    if not network.settings.has_rates:
-        return None
-    if isinstance(inputs, Images) and inputs.n_steps is None:
-        return rate_predictions(network, inputs.batch(slice(None)), batch_size, memory_mb)
-    batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    rates, starts = rate_model(network), range(0, len(inputs), batch_size)
-    batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
-    shown = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([outputs_of(rates, images, batch_size).argmax(axis=-1) for images in shown])
-
-
-def rate_predictions(network, x, batch_size=None, memory_mb=MEMORY_MB):
-    """The classes that the rate network, the ANN, predicts in one step: (images,)."""
-    batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)

@@ -1,6 +1,10 @@
-"""Inputs: what a network is shown, as batches: images that stand still, frames, or recordings that become frames."""
+"""Inputs of a network, read in batches: images, frames, or recordings of event cameras that are split into frames."""
+
+from __future__ import annotations
 
 import abc
+import typing
+import warnings
 import zlib
 
 import numpy as np
@@ -16,111 +20,156 @@ from .._util.validation import (
     is_whole,
     shown,
 )
-from ..errors import SettingsError
+from ..errors import SettingsError, SnnConvWarning
 from ..events import Recordings
 from ..events.frames import check_split
 
+if typing.TYPE_CHECKING:
+    from ..model import Model
+
 
 class Inputs(abc.ABC):
-    """Base class of what a network can be shown; a subclass of your own can read it from wherever it is.
+    """Base class of inputs; a subclass of your own can read them from any source.
 
     Attributes
     ----------
     n_steps : int or None
-        Steps of an item; None for images that stand still, for any number of steps.
+        Number of steps of an item; None for images, which can be shown for any number of steps.
     shape : tuple of int
         (height, width, channel) of a step.
     """
 
-    n_steps = None
+    n_steps: int | None = None
+    shape: tuple[int, ...]
 
     @abc.abstractmethod
-    def __len__(self):
-        """Number of items."""
+    def __len__(self) -> int:
+        """Return the number of items."""
 
     @abc.abstractmethod
-    def batch(self, indices):
-        """Items, by slice or numbers: float32 (items, steps, height, width, channel), without steps if still."""
+    def batch(self, indices: slice | np.ndarray) -> np.ndarray:
+        """Return items as an array.
+
+        Parameters
+        ----------
+        indices : slice or ndarray of int
+
+        Returns
+        -------
+        ndarray of float32, (items, steps, height, width, channel)
+            Without the axis of steps if ``n_steps`` is None.
+        """
 
     @abc.abstractmethod
-    def take(self, indices):
-        """Inputs of these items only."""
+    def take(self, indices: slice | np.ndarray) -> Inputs:
+        """Return Inputs of the given items only."""
 
     @abc.abstractmethod
-    def checksum(self):
-        """A number that tells these inputs from others, so that a checkpoint knows its training."""
+    def checksum(self) -> int:
+        """Return a number that differs for other inputs; checkpoints use it to recognize the training data."""
 
 
 class Images(Inputs):
-    """Images that stand still (images, height, width, channel), or frames (items, steps, height, width, channel)."""
+    """Inputs from an array.
 
-    def __init__(self, x, moving=False):
+    Parameters
+    ----------
+    x : ndarray
+        Images (images, height, width, channel), or frames (items, steps, height, width, channel).
+    moving : bool
+        True for frames.
+    """
+
+    def __init__(self, x: np.ndarray, moving: bool = False):
         self.x = x
         self.n_steps = x.shape[1] if moving else None
         self.shape = x.shape[1 + moving :]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, indices):
+    def batch(self, indices: slice | np.ndarray) -> np.ndarray:
         return np.asarray(self.x[indices], np.float32)
 
-    def take(self, indices):
+    def take(self, indices: slice | np.ndarray) -> Images:
         return Images(self.x[indices], self.n_steps is not None)
 
-    def checksum(self):
-        return zlib.crc32(np.ascontiguousarray(self.x))
+    def checksum(self) -> int:
+        return zlib.crc32(np.ascontiguousarray(self.x).data)
 
 
 class EventFrames(Inputs):
-    """Recordings of an event camera that become frames when they are needed, a batch at a time.
+    """Recordings of an event camera, split into frames a batch at a time, when they are needed.
 
     Parameters
     ----------
     recordings : Recordings
     n_steps : int
-        Frames of each recording.
+        Number of frames of each recording.
     split, window_us, merge_polarities
         As for :func:`event_frames`.
+
+    Raises
+    ------
+    SettingsError
+        If an argument has an invalid value.
     """
 
-    def __init__(self, recordings, n_steps, *, split="count", window_us=None, merge_polarities=False):
+    n_steps: int
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        n_steps: int,
+        *,
+        split: str = "count",
+        window_us: float | None = None,
+        merge_polarities: bool = False,
+    ):
         if not isinstance(recordings, Recordings):
-            raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}")
+            raise SettingsError(
+                f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings"
+            )
         check_split(n_steps, split, window_us)
         check_flags(merge_polarities=merge_polarities)
         self.recordings, self.n_steps = recordings, n_steps
-        self.options = {"split": split, "window_us": window_us, "merge_polarities": merge_polarities}
+        self.options: dict[str, typing.Any] = {
+            "split": split,
+            "window_us": window_us,
+            "merge_polarities": merge_polarities,
+        }
         self.shape = (*recordings.sensor, 1 if merge_polarities else 2)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.recordings)
 
-    def batch(self, indices):
+    def batch(self, indices: slice | np.ndarray) -> np.ndarray:
         return self.recordings[indices].frames(self.n_steps, **self.options)
 
-    def take(self, indices):
+    def take(self, indices: slice | np.ndarray) -> EventFrames:
         return EventFrames(self.recordings[indices], self.n_steps, **self.options)
 
-    def checksum(self):
+    def checksum(self) -> int:
         return zlib.crc32(repr((self.n_steps, self.options)).encode(), self.recordings.checksum())
 
 
-class _Checked(Inputs):
-    """Inputs of a user's own, of which all that they give is checked: simulators compute on it as it is."""
+class _CheckedInputs(Inputs):
+    """Inputs of a user's own subclass, whose results are checked before simulators compute with them."""
 
     def __init__(self, inputs):
         name = type(inputs).__name__
         n_steps, shape = getattr(inputs, "n_steps", None), getattr(inputs, "shape", None)
         check_optional_counts(**{f"{name}.n_steps": n_steps})
         if not isinstance(shape, tuple | list) or not shape:
-            raise SettingsError(f"{name}.shape must be (height, width, channel) of a step, got {shown(shape)}")
+            raise SettingsError(
+                f"{name}.shape must be (height, width, channel) of a step, got {shown(shape)}", argument="x"
+            )
         check_counts(**{f"{name}.shape[{axis}]": size for axis, size in enumerate(shape)})
         self.inputs, self.n_steps, self.shape, self.name = inputs, n_steps, tuple(map(int, shape)), name
         try:
             self.length = len(inputs)
         except (TypeError, ValueError) as error:
-            raise SettingsError(f"len({name}) must be the number of items: {error}") from error
+            raise SettingsError(f"len({name}) must be the number of items: {error}", argument="x") from error
 
     def __len__(self):
         return self.length
@@ -128,49 +177,51 @@ class _Checked(Inputs):
     def batch(self, indices):
         batch = as_float32(self.inputs.batch(indices), f"{self.name}.batch")
         steps = () if self.n_steps is None else (self.n_steps,)
-        wanted = (_number_of(indices, self.length), *steps, *self.shape)
-        if batch.shape != wanted:
+        expected = (_n_selected(indices, self.length), *steps, *self.shape)
+        if batch.shape != expected:
             raise SettingsError(
-                f"{self.name}.batch must give finite numbers (items, {', '.join(map(str, wanted[1:]))}), {wanted[0]} "
-                f"items for the {wanted[0]} that it is asked for; it gave {batch.shape}"
+                f"{self.name}.batch must return an array of shape {expected} for {expected[0]} items, got shape "
+                f"{batch.shape}",
+                argument="x",
             )
         return batch
 
     def take(self, indices):
-        taken, wanted = self.inputs.take(indices), _number_of(indices, self.length)
+        taken, n_items = self.inputs.take(indices), _n_selected(indices, self.length)
         if not isinstance(taken, Inputs):
-            raise SettingsError(f"{self.name}.take must give Inputs, it gave {type(taken).__name__}")
-        taken = _Checked(taken)
-        if (len(taken), taken.n_steps, taken.shape) != (wanted, self.n_steps, self.shape):
+            raise SettingsError(f"{self.name}.take must return Inputs, got {type(taken).__name__}", argument="x")
+        taken = _CheckedInputs(taken)
+        if (len(taken), taken.n_steps, taken.shape) != (n_items, self.n_steps, self.shape):
             raise SettingsError(
-                f"{self.name}.take must give Inputs of the {wanted} items that it is asked for, with the same n_steps "
-                f"and shape; it gave {len(taken)} items, n_steps={taken.n_steps}, shape={taken.shape}"
+                f"{self.name}.take must return Inputs with {n_items} items, n_steps={self.n_steps} and "
+                f"shape={self.shape}; got {len(taken)} items, n_steps={taken.n_steps}, shape={taken.shape}",
+                argument="x",
             )
         return taken
 
     def checksum(self):
         checksum = self.inputs.checksum()
         if not is_whole(checksum):
-            raise SettingsError(f"{self.name}.checksum must give a whole number, it gave {shown(checksum)}")
+            raise SettingsError(f"{self.name}.checksum must return an integer, got {shown(checksum)}", argument="x")
         return int(checksum) & 0xFFFFFFFF
 
 
-def _number_of(indices, length):
-    """Return how many of ``length`` items a slice, numbers or a mask name."""
+def _n_selected(indices, length):
+    """Return how many of ``length`` items a slice, an array of indices or a mask selects."""
     return len(range(length)[indices]) if isinstance(indices, slice) else len(np.arange(length)[indices])
 
 
-def as_inputs(model, x, n_steps=None):
-    """``x`` as Inputs that fit ``model``.
+def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | None = None) -> Inputs:
+    """Return ``x`` as Inputs that fit ``model``.
 
     Parameters
     ----------
     model : Model
     x : ndarray, Recordings or Inputs
         Images (images, height, width, channel), frames (items, steps, height, width, channel), or recordings, which
-        are split into ``n_steps`` frames of equally many events.
+        are split into ``n_steps`` frames with equal numbers of events.
     n_steps : int, optional
-        For recordings by default as many as the model was trained through.
+        Number of steps; by default, recordings are split into as many frames as the model was trained with.
 
     Returns
     -------
@@ -187,22 +238,52 @@ def as_inputs(model, x, n_steps=None):
     if isinstance(x, Recordings):
         n_steps = model.metadata.get("n_steps") if n_steps is None else n_steps
         if n_steps is None:
-            raise SettingsError("recordings become frames: say into how many they are split, for example n_steps=16")
-        x = EventFrames(x, n_steps)
+            raise SettingsError(
+                "n_steps must be given for recordings, as the number of frames into which each is split, for example "
+                "n_steps=16",
+                argument="n_steps",
+            )
+        inputs: Inputs = EventFrames(x, n_steps)
     elif isinstance(x, Inputs):
-        # of these classes themselves: a subclass may have a batch of its own
-        x = x if type(x) in (Images, EventFrames, _Checked) else _Checked(x)
+        # exact types, because a subclass may override batch
+        inputs = x if type(x) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(x)
     else:
-        x = as_array(x, "x", "an array of images")
-        if x.ndim != len(shape) + 2:
-            return Images(check_images(model, x))
-        check_range(x, "x", exact=True)  # whole numbers become float32 a batch at a time
-        x = Images(x, moving=True)
-    if x.shape != shape or not len(x) or x.n_steps == 0:
+        array = as_array(x, "x", "an array of images")
+        if array.ndim != len(shape) + 2:
+            return Images(check_images(model, array))
+        check_range(array, "x", exact=True)  # whole numbers become float32 a batch at a time
+        inputs = Images(array, moving=True)
+    if inputs.shape != shape or not len(inputs) or inputs.n_steps == 0:
         raise SettingsError(
-            f"each step of x must have shape ({', '.join(map(str, shape))}), and there must be some; got {len(x)} "
-            f"items of {x.shape}" + (" without any step" if x.n_steps == 0 else "")
+            f"x must hold one or more items, whose steps have shape ({', '.join(map(str, shape))}); got "
+            f"{len(inputs)} items with steps of shape {inputs.shape}"
+            + (" but no steps" if inputs.n_steps == 0 else ""),
+            argument="x",
         )
-    if None not in (x.n_steps, n_steps) and x.n_steps != n_steps:
-        raise SettingsError(f"x has {x.n_steps} steps, n_steps is {n_steps}: leave n_steps out, or make other frames")
-    return x
+    if None not in (inputs.n_steps, n_steps) and inputs.n_steps != n_steps:
+        raise SettingsError(
+            f"n_steps={n_steps}, but x has {inputs.n_steps} steps: leave n_steps out, or split into {n_steps} frames",
+            argument="n_steps",
+        )
+    return inputs
+
+
+def warn_of_clipped_input(x, settings):
+    """Warn if values of the input are outside the range that input spikes can represent; return True if so.
+
+    Parameters
+    ----------
+    x : ndarray
+    settings : Settings
+        Settings of a network whose input spikes.
+    """
+    lowest, highest = settings.input_range
+    share = np.mean((x < lowest) | (x > highest))
+    if share > 0:
+        warnings.warn(
+            f"{100 * share:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that spikes can "
+            f"represent, and is clipped: use {settings.wider_input(x)}",
+            SnnConvWarning,
+            stacklevel=4,
+        )
+    return bool(share > 0)

@@ -1,42 +1,51 @@
-"""Figures of merit from arrays: accuracy, confusion, intervals, spike counts."""
+"""Metrics computed from arrays: accuracy, confusion matrix, confidence interval, spike counts."""
+
+from __future__ import annotations
 
 import numpy as np
 
 
-def accuracy(predictions, y):
-    """Share of right predictions along the last axis: (..., n) and (n,) give (...)."""
+def accuracy(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the fraction of correct predictions along the last axis: (..., n) and (n,) give (...)."""
     return (np.asarray(predictions) == np.asarray(y)).mean(axis=-1)
 
 
-def first_lasting(holds):
-    """The number, from 1, of the first step from which on something holds in all steps; None if not in the last."""
+def first_lasting(holds: np.ndarray) -> int | None:
+    """Return the first step (1-based) from which the condition always holds; None if it fails in the last step.
+
+    Parameters
+    ----------
+    holds : ndarray of bool, (steps,)
+    """
     failing = np.flatnonzero(~np.asarray(holds))
     first = failing[-1] + 2 if len(failing) else 1
     return int(first) if first <= len(holds) else None
 
 
-def paired_interval(lost, gained, n, z=1.96):
-    """Limits within which a change of accuracy lies in general, if it was seen on ``n`` images (95 % by default).
+def paired_interval(lost: int, gained: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the confidence interval of a change of accuracy that was measured on ``n`` images.
 
     The score interval of Tango 1998 (Statistics in Medicine 17, 891) for the difference of matched proportions: the
-    changes D at which that of the images is z standard deviations away,
+    changes D from which the measured one is z standard deviations away,
 
         lost - gained - n D = +-z sqrt(n (2 q + D (1 - D))),
 
-    with q the most likely share of images that are gained, given D.  It is not empty where no prediction changed.
+    where q is the maximum-likelihood fraction of images that are gained, given D.  The interval is not empty if no
+    prediction changed.
 
     Parameters
     ----------
     lost, gained : int
-        Images that were right before and wrong after, and the other way round.
+        Number of images that were predicted correctly before but not after, and after but not before.
     n : int
+        Number of images.
     z : float
-        Quantile of the normal distribution.
+        Quantile of the normal distribution; the default is that of 95 %.
 
     Returns
     -------
     (float, float)
-        Of (lost - gained) / n.
+        Limits of (lost - gained) / n.
     """
 
     def deviation(change):
@@ -44,35 +53,37 @@ def paired_interval(lost, gained, n, z=1.96):
         share = half + np.sqrt(half**2 + gained * change * (1 - change) / (2 * n))
         return (lost - gained - n * change) / np.sqrt(max(n * (2 * share + change * (1 - change)), 1e-30))
 
-    def limit(wanted):
+    def limit(target):
         low, high = -1.0, 1.0
-        for _ in range(60):  # the deviation falls with the change
+        for _ in range(60):  # bisection, as the deviation decreases with the change
             middle = (low + high) / 2
-            low, high = (middle, high) if deviation(middle) > wanted else (low, middle)
+            low, high = (middle, high) if deviation(middle) > target else (low, middle)
         return (low + high) / 2
 
     return limit(z), limit(-z)
 
 
-def confusion_matrix(y, predictions, n_classes):
-    """How often class i was predicted as class j: an int array (classes, classes), rows true, columns predicted."""
+def confusion_matrix(y: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the confusion matrix, int (classes, classes): rows are true classes, columns predicted ones."""
     counts = np.bincount(np.asarray(y) * n_classes + np.asarray(predictions), minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
 
 
-def spike_counts(output, amplitude, dt):
-    """Number of spikes per step from a spiking neuron's output, in which a spike has the height amplitude / dt.
+def spike_counts(output: np.ndarray, amplitude: float, dt: float) -> np.ndarray:
+    """Return the number of spikes in each step from the output of spiking neurons.
+
+    A spike is an impulse of height amplitude / dt; a negative one counts like a positive one.
 
     Parameters
     ----------
     output : ndarray
     amplitude : float
     dt : float
-        In seconds.
+        Seconds per step.
 
     Returns
     -------
     ndarray of the same shape
-        Whole numbers; a negative spike counts as a spike.
+        Whole numbers.
     """
     return np.rint(np.abs(output) * (dt / amplitude))

@@ -1,77 +1,98 @@
-"""record: everything that a network did for a few images."""
+"""record: all spikes, scores and membrane potentials of a network for a few images."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
 from nengo.params import Default
 
 from .._util.validation import check_counts, check_flags, check_memory
-from ..evaluation.inputs import as_inputs
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
 from ..model.pictures import picture_axes
 from ..networks.network import check_network
-from .runner import Runner, check_running, run_length
+from .inputs import as_inputs
+from .run_options import RunOptions, run_length
+from .runner import Runner
+
+if typing.TYPE_CHECKING:
+    import nengo
+
+    from ..events import Recordings
+    from ..networks.network import ConvNetwork
+    from .inputs import Inputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """Everything that a network did for a few images.
+    """Spikes, scores and membrane potentials of a network for a few images, step by step.
 
     Attributes
     ----------
     images : ndarray, (images, height, width, channel)
-        Of frames, their mean over time.
+        Images; of frames, the mean over time.
     spikes : dict of str to ndarray, (images, steps, neurons)
-        Number of spikes of each neuron of each spiking layer in each step; of the input too, if it spikes.
+        Number of spikes of each neuron of each spiking layer in each step, and of the input if it spikes.
     output, filtered : ndarray, (images, steps, classes)
-        Class scores, and the same read out over time, in the units of the model that was converted.
+        Class scores, and the same averaged or filtered over time, in the units of the model that was converted.
     dt : float
         Seconds per step.
     shapes : dict of str to tuple of int
         (height, width, channel) of the input, which comes first, and of each spiking layer, in order.  Neurons are
-        flattened row by row, channel last.  ``axes`` says where that is another order.
+        flattened row by row, channel last; see ``axes`` for layers with another order.
     input : ndarray, (images, steps, height, width, channel)
-        What the input layer emitted in each step: the image, or its Poisson spikes, with their sign and the height of
+        Output of the input layer in each step: the image, or its Poisson spikes, with their sign and the height of
         ``input_threshold``.
     potentials : dict of str to ndarray, (images, steps, neurons)
-        Membrane potential of each neuron of each spiking layer after each step, in thresholds: a neuron that spiked is
-        reset already.  Empty if they were not asked for.
+        Membrane potential of each neuron of each spiking layer after each step, in units of the threshold and after the
+        reset.  Empty unless requested.
     axes : dict of str to tuple of int
-        For the input and for each spiking layer, which of its axes are height, width and channel: (1, 2, 0) where the
+        Positions of height, width and channel among the axes of the input and of each spiking layer: (1, 2, 0) if the
         channel comes first.
     """
 
     images: np.ndarray
-    spikes: dict
+    spikes: dict[str, np.ndarray]
     output: np.ndarray
     filtered: np.ndarray
     dt: float
-    shapes: dict
+    shapes: dict[str, tuple[int, ...]]
     input: np.ndarray
-    potentials: dict
-    axes: dict = dataclasses.field(default_factory=dict)
+    potentials: dict[str, np.ndarray]
+    axes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
-    def axes_of(self, name):
-        """The axes of a layer in the order of a picture, its channel last."""
+    def axes_of(self, name: str) -> tuple[int, ...]:
+        """Return the axes of a layer in the order of an image, channel last."""
         return self.axes.get(name, tuple(range(len(self.shapes[name]))))
 
 
-def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001, potentials=False, memory_mb=MEMORY_MB):
-    """Run a network on a few images and keep all that it did.
+def record(
+    network: ConvNetwork,
+    x: np.ndarray | Recordings | Inputs,
+    *,
+    n_steps: int | None = None,
+    backend: str | None = None,
+    synapse: float | nengo.synapses.Synapse | None = Default,
+    dt: float = 0.001,
+    potentials: bool = False,
+    memory_mb: float = MEMORY_MB,
+) -> Recording:
+    """Run a network on a few images and return all spikes and scores, step by step.
 
     Parameters
     ----------
     network : ConvNetwork
     x : ndarray, (images, height, width, channel), or Recordings or Inputs
-        As for :func:`evaluate`.  A few: all spikes of all steps are kept in memory.
+        As for :func:`evaluate`, but only a few, since all spikes of all steps are kept in memory.
     n_steps, backend, synapse, dt
         As for :func:`evaluate`.
     potentials : bool
         Record membrane potentials too.
     memory_mb : float
-        Roughly how much memory the simulation of images may take, beside what is kept; sets how many are simulated
-        together.
+        Approximate memory of the simulation in megabytes, apart from the recording.  Sets the number of images that
+        are simulated together.
 
     Returns
     -------
@@ -80,50 +101,55 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
     Raises
     ------
     SettingsError
-        If an argument cannot work, if the images do not fit the network, or if its neurons have no membrane potential.
+        If an argument has an invalid value, the images do not fit the network, or its neurons have no membrane
+        potential.
     ConversionError
         If the back end cannot run the network.
     """
     check_network(network)
-    check_running(backend=backend, synapse=synapse, dt=dt)
+    options = RunOptions(backend=backend, synapse=synapse, dt=dt)
     check_flags(potentials=potentials)
     inputs = as_inputs(network.model, x, n_steps)
     n_steps = run_length(network, n_steps, inputs)
     check_counts(n_steps=n_steps)
-    kept = sum(map(network.model.size, [*network.model.neurons, network.model.input, network.model.output]))
-    everything = f"all that the network does for {len(inputs)} images in n_steps={n_steps} steps"
-    check_memory(4 * kept * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
-    warn_of_range(network.model, x)
-    at_once = images_together(n_steps * bytes_of_step(network.model), memory_mb, most=len(inputs))
-    options = {"potentials": potentials, "at_once": at_once}
-    runner = Runner(network, n_steps, backend, synapse, len(inputs), None, dt, len(inputs), **options)
-    with runner:
-        _, _, outputs, read_outs, activities = zip(*runner.run(inputs), strict=True)
-    shown = inputs.batch(slice(None))
-    shown = shown[:, None] if inputs.n_steps is None else shown
-    output, filtered = np.concatenate(outputs), np.concatenate(read_outs)
-    activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     model = network.model
+    size = sum(map(model.size, [*model.neurons, model.input, model.output]))
+    everything = f"a recording of {len(inputs)} images in n_steps={n_steps} steps"
+    check_memory(4 * size * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
+    warn_of_range(model, x)
+    together = images_together(n_steps * bytes_of_step(model), memory_mb, most=len(inputs))
+    # no limit of memory, so that all steps are one chunk
+    options = dataclasses.replace(options, minibatch_size=len(inputs), memory_mb=None)
+    runner = Runner(network, n_steps, len(inputs), options, potentials=potentials, minibatch_size=together)
+    with runner:
+        _, _, outputs, readouts, activities = zip(*runner.run(inputs), strict=True)
+    images = inputs.batch(slice(None))
+    images = images[:, None] if inputs.n_steps is None else images
+    activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
     return Recording(
-        images=shown.mean(axis=1),
+        images=images.mean(axis=1),
         spikes=spikes,
-        output=output,
-        filtered=filtered,
+        output=np.concatenate(outputs),
+        filtered=np.concatenate(readouts),
         dt=dt,
         shapes=shapes,
-        input=_emitted_input(network, shown, spikes.get(model.input), n_steps),
+        input=_output_of_input_layer(network, images, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
         axes={name: picture_axes(model, name) for name in shapes},
     )
 
 
-def _emitted_input(network, shown, counts, n_steps):
-    """What the input layer emitted: what it was shown in each step, or spikes of its sign, ``counts`` of them."""
-    shown = np.broadcast_to(shown, (len(shown), n_steps, *shown.shape[2:]))
+def _output_of_input_layer(network, images, counts, n_steps):
+    """Return the output of the input layer in each step: pixels, or spikes with the sign of the pixels.
+
+    ``images`` are (images, 1 or steps, height, width, channel); ``counts`` are numbers of spikes, None for constant
+    current.
+    """
+    images = np.broadcast_to(images, (len(images), n_steps, *images.shape[2:]))
     if counts is None:
-        return shown
+        return images
     height = np.float32(network.settings.input_height)
-    return height * np.sign(shown) * counts.reshape(shown.shape).astype(np.float32)
+    return height * np.sign(images) * counts.reshape(images.shape).astype(np.float32)

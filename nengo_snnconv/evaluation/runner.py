@@ -1,147 +1,187 @@
-"""Runner: shows images to a network in minibatches, streams time in chunks, and reads out class scores."""
+"""Runner: runs a network on inputs, minibatch by minibatch and, within each, chunk of time by chunk of time."""
 
+from __future__ import annotations
+
+import typing
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from nengo.params import Default
 
-from .._util.validation import (
-    check_choice,
-    check_dt,
-    check_flags,
-    check_optional_counts,
-    check_positive,
-    check_run,
-    check_workers_count,
-)
+from .._util.validation import check_flags, check_run
 from ..errors import SettingsError, SnnConvWarning
-from ..evaluation.inputs import Images
 from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
-from ..neurons.arguments import as_synapse, check_synapse
-from ..simulator.program_runner import PRECISIONS
+from ..neurons.arguments import as_synapse
 from . import metrics
-from .backends import FastBackend, check_backend, opened
+from .backends import FastBackend, open_backend
+from .inputs import Images, Inputs, warn_of_clipped_input
+from .readout import averaging_readout, filtering_readout
 
-DEFAULT_STEPS = 30
-# steps between which counts are collected, which then take no more memory in longer runs
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
+    from .run_options import RunOptions
+
+# a back end that counts events itself returns its counts after this many steps, so that a long run takes no more memory
 LONGEST_CHUNK = 128
 
 
+class Chunk(typing.NamedTuple):
+    """Results of one minibatch in one chunk of time.
+
+    Attributes
+    ----------
+    images, steps : slice
+        Positions among all images and all steps.
+    output : ndarray, (images, steps, classes)
+        Class scores.
+    readout : ndarray, (images, steps, classes)
+        Class scores, averaged or filtered over time.
+    activity : dict of str to ndarray, (images, steps, neurons)
+        Magnitude of the output of each recorded layer, and of frames at the input.  "potential/<name>" holds the
+        membrane potentials of a layer in units of the threshold, if they are recorded.
+    """
+
+    images: slice
+    steps: slice
+    output: np.ndarray
+    readout: np.ndarray
+    activity: dict[str, np.ndarray]
+
+
 class Runner:
-    """Runs a network over images in minibatches and over time in chunks.
+    """Run a network on images in minibatches and in chunks of time.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+    n_steps : int
+    n_images : int
+        Number of images, or of items, to be shown.
+    options : RunOptions
+    potentials : bool
+        Record membrane potentials.
+    with_activity : bool
+        Yield the activity of layers.  Otherwise a back end that can counts events itself, which is faster.
+    minibatch_size : int, optional
+        Number of images that are simulated together; by default that of ``options``, or as many as fit into memory.
 
     Attributes
     ----------
     spiking : list of str
         Layers of spiking neurons.
     recorded : list of str
-        Those, the layers that pass spikes on as events of their own, and an input that spikes.
+        Layers whose events are counted: ``spiking``, maxima of spikes, and the input if it spikes.
     potentials : list of str
-        The layers of spiking neurons again, if their membrane potentials are asked for; else none.
-    minibatch_size : int
-        Images among which an image has its place, which Poisson spikes depend on; not more of them are simulated
-        together, and fewer where none are asked for and the network is too large for ``memory_mb``.
+        Layers whose membrane potentials are recorded.
+    n_places : int
+        Number of places in a minibatch.  Poisson input spikes of an image depend on its place, and places do not depend
+        on how many images fit into memory.
     counts_itself : bool
-        Whether the simulator counts events, which then are not among what is yielded.
+        True if the back end counts events, which are then missing in the chunks.
     """
 
     def __init__(
         self,
-        network,
-        n_steps,
-        backend,
-        synapse,
-        minibatch_size,
-        memory_mb,
-        dt,
-        n_images,
-        skip_steps=0,
-        potentials=False,
-        activity=True,
-        precision="float32",
-        threads=None,
-        threads_of_job=None,
-        at_once=None,
+        network: ConvNetwork,
+        n_steps: int,
+        n_images: int,
+        options: RunOptions,
+        *,
+        potentials: bool = False,
+        with_activity: bool = True,
+        minibatch_size: int | None = None,
     ):
-        check_run(n_steps, skip_steps, dt)
+        check_run(n_steps, options.skip_steps, options.dt)
         check_flags(potentials=potentials)
-        check_running(
-            backend=backend,
-            minibatch_size=minibatch_size,
-            synapse=synapse,
-            memory_mb=memory_mb,
-            precision=precision,
-            threads=threads,
-        )
         check_collected(network)
         model, settings = network.model, network.settings
-        _check_rates(settings, dt)
-        spikes = settings.neuron_type.spiking
-        self.recorded = [
-            name for name, layer in model.layers.items() if (spikes and connectivity.is_event_source(layer))
-        ]
+        _check_dt(settings, options.dt)
+        self.n_steps, self.skip_steps, self.dt = n_steps, options.skip_steps, options.dt
+        self.accumulates = settings.accumulates and options.synapse is Default
+        if self.skip_steps and not self.accumulates:
+            raise SettingsError(
+                "skip_steps is for averaged scores only: filtered ones forget the first steps by themselves",
+                argument="skip_steps",
+            )
+        self.synapse = as_synapse(settings.output_synapse if options.synapse is Default else options.synapse)
+        self._describe_layers(model, settings, potentials)
+        self._open(network, options, n_images, with_activity, minibatch_size)
+
+    def _describe_layers(self, model, settings, potentials):
+        """Set which layers are recorded, and how their output becomes spike counts and membrane potentials."""
+        neuron_type = settings.neuron_type
+        spikes = neuron_type.spiking
         self.spiking = model.neurons if spikes else []
+        self.recorded = [name for name, layer in model.layers.items() if spikes and connectivity.is_event_source(layer)]
         self.input_spikes = settings.input_spikes
         if self.input_spikes:
             self.recorded.insert(0, model.input)
-        self.n_steps, self.skip_steps, self.dt = n_steps, skip_steps, dt
-        self.accumulates = settings.accumulates and synapse is Default
-        if skip_steps and not self.accumulates:
-            raise SettingsError("skip_steps is for averaged scores; filtered ones forget the first steps by themselves")
-        self.synapse = as_synapse(settings.output_synapse if synapse is Default else synapse)
-        self.amplitude, self.negative = settings.spike_amplitude, settings.neuron_type.negative
+        self.amplitude, self.negative = settings.spike_amplitude, neuron_type.negative
         self.potentials = self.spiking if potentials else []
         if potentials:
-            _check_potentials(settings.neuron_type)
-        threshold = getattr(settings.neuron_type, "threshold", 1.0)
-        self.rest = getattr(settings.neuron_type, "reset_potential", 0.0)
-        self.threshold = getattr(settings.neuron_type, "firing_potential", threshold) - self.rest
-        if at_once is None:
-            at_once = images_together(bytes_of_step(model), memory_mb) if minibatch_size is None else minibatch_size
-        at_once = min(at_once, n_images)
-        self.minibatch_size = min(MOST_TOGETHER if minibatch_size is None else minibatch_size, n_images)
-        weights = {name: dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
-        hints = {"counted": None if activity else weights, "memory_mb": memory_mb, "threads": threads_of_job}
-        asked = _asked(precision, threads)
-        self.simulator = opened(backend, network, self.recorded, at_once, dt, self.potentials, hints=hints, **asked)
-        self.counts_itself = not activity and isinstance(self.simulator, FastBackend)
+            _check_potentials(neuron_type)
+        threshold = getattr(neuron_type, "threshold", 1.0)
+        self.rest = getattr(neuron_type, "reset_potential", 0.0)
+        self.threshold = getattr(neuron_type, "firing_potential", threshold) - self.rest
+
+    def _open(self, network, options, n_images, with_activity, minibatch_size):
+        """Open the back end, and choose sizes of minibatches and chunks that fit into memory."""
+        model, memory_mb = network.model, options.memory_mb
+        if minibatch_size is None:
+            minibatch_size = options.minibatch_size
+        if minibatch_size is None:
+            minibatch_size = images_together(bytes_of_step(model), memory_mb)
+        self.n_places = min(MOST_TOGETHER if options.minibatch_size is None else options.minibatch_size, n_images)
+        weights = {name: self.dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
+        self.simulator = open_backend(
+            options.backend,
+            network,
+            self.recorded,
+            min(minibatch_size, n_images),
+            self.dt,
+            self.potentials,
+            hints={
+                "counted": None if with_activity else weights,
+                "memory_mb": memory_mb,
+                "threads": options.threads_of_job,
+            },
+            **options.backend_options,
+        )
+        self.counts_itself = not with_activity and isinstance(self.simulator, FastBackend)
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
-        bytes_per_step = 3 * 4 * self.simulator.at_once * (recorded + model.size(model.input))
+        bytes_per_step = 3 * 4 * self.simulator.minibatch_size * (recorded + model.size(model.input))
+        n_steps = self.n_steps
         self.chunk = n_steps if memory_mb is None else min(n_steps, max(1, int(memory_mb * 1e6 / bytes_per_step)))
         if self.counts_itself:
             self.chunk = min(self.chunk, LONGEST_CHUNK)
 
-    def __enter__(self):
+    def __enter__(self) -> Runner:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.simulator.close()
 
-    def counts_frames(self, inputs):
-        """Whether frames are counted as events: the network spikes, and does not make spikes of its own of them."""
+    def counts_frames(self, inputs: Inputs) -> bool:
+        """Return whether pixels of frames count as events: if the network spikes, but its input layer does not."""
         return bool(self.spiking) and inputs.n_steps is not None and not self.input_spikes
 
-    def run(self, inputs):
-        """Show all inputs for all steps: yields, for a minibatch and a chunk of time after another,
-
-        the slice of images, the slice of steps, the class scores and those read out over time (images, steps, classes),
-        and the magnitude of what each recorded layer emitted, {name: (images, steps, neurons)}, with that of an input
-        that moves, and the membrane potentials in thresholds among them, if they are asked for, as "potential/<name>".
-        """
-        name_of_input = self.simulator.network.model.input
+    def run(self, inputs: Inputs) -> Iterator[Chunk]:
+        """Run the network on all inputs for all steps; yield a :class:`Chunk` at a time."""
+        input_name = self.simulator.network.model.input
         settings, unchecked = self.simulator.network.settings, self.input_spikes
         if unchecked and isinstance(inputs, Images):
-            check_input(inputs.batch(slice(None)), settings)
+            warn_of_clipped_input(inputs.batch(slice(None)), settings)
             unchecked = False
-        for first, stop in self._parts(len(inputs)):
+        for first, stop in self._minibatches(len(inputs)):
             images = inputs.batch(slice(first, stop))
-            unchecked = unchecked and not check_input(images, settings)
+            unchecked = unchecked and not warn_of_clipped_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
-            read_out = averaged(self.skip_steps) if self.accumulates else None
-            self.simulator.show(images, first % self.minibatch_size)
+            readout = averaging_readout(self.skip_steps) if self.accumulates else None
+            self.simulator.start(images, first % self.n_places)
             for start in range(0, self.n_steps, self.chunk):
                 n_steps = min(self.chunk, self.n_steps - start)
                 values = self.simulator.run(n_steps)
@@ -149,136 +189,63 @@ class Runner:
                 if not self.counts_itself:
                     activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
                 if self.counts_frames(inputs):
-                    activity[name_of_input] = self._magnitude(name_of_input, images[:, start : start + n_steps])
+                    activity[input_name] = self._magnitude(input_name, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):
                     activity[label] = (values[label] - self.rest) / self.threshold
                 output = values["output"]
-                read_out = read_out or filtered(self.synapse, output[:, 0].shape, self.dt)
-                yield (
+                readout = readout or filtering_readout(self.synapse, output[:, 0].shape, self.dt)
+                yield Chunk(
                     slice(first, first + len(images)),
                     slice(start, start + n_steps),
                     output,
-                    read_out(output),
+                    readout(output),
                     activity,
                 )
 
-    def _parts(self, n_images):
-        """(first, end) of the images that are simulated together, each within a minibatch."""
-        for begin in range(0, n_images, self.minibatch_size):
-            end = min(begin + self.minibatch_size, n_images)
-            for first in range(begin, end, self.simulator.at_once):
-                yield first, min(first + self.simulator.at_once, end)
+    def _minibatches(self, n_images):
+        """Yield (first, stop) of images that are simulated together; none crosses the end of a block of places."""
+        for begin in range(0, n_images, self.n_places):
+            end = min(begin + self.n_places, n_images)
+            for first in range(begin, end, self.simulator.minibatch_size):
+                yield first, min(first + self.simulator.minibatch_size, end)
 
-    def _magnitude(self, name, emitted):
-        """What a layer emitted, so that :meth:`counts` of it counts events.
+    def _magnitude(self, name, output):
+        """Return the magnitude of a layer's output, from which :meth:`counts` counts events.
 
-        What a maximum passes on may be an average or filtered, not a spike, and a frame counts events: any output but
-        zero is one.
+        Maxima pass on averages or filtered values, and frames hold numbers of events, so any value but zero counts as
+        one event there.
         """
         if name not in self.spiking:
-            return (emitted != 0) * np.float32(self.amplitude / self.dt)
-        return np.abs(emitted) if self.negative else emitted
+            return (output != 0) * np.float32(self.amplitude / self.dt)
+        return np.abs(output) if self.negative else output
 
-    def counts(self, emitted):
-        """Numbers of spikes from what neurons emitted, or from sums of it."""
-        return metrics.spike_counts(emitted, self.amplitude, self.dt)
-
-
-def check_running(
-    *, backend=None, minibatch_size=1, synapse=Default, memory_mb=None, precision="float32", threads=None, dt=0.001
-):
-    """Raise an error for arguments of a run, apart from those of its length, that cannot work."""
-    check_optional_counts(minibatch_size=minibatch_size)
-    if memory_mb is not None:
-        check_positive(memory_mb=memory_mb)
-    check_dt(dt)
-    check_choice(PRECISIONS, precision=precision)
-    check_workers_count(threads=threads)
-    if synapse is not Default:
-        check_synapse(synapse=synapse)
-    check_backend(backend, **_asked(precision, threads))
+    def counts(self, output: np.ndarray) -> np.ndarray:
+        """Return numbers of spikes from the output of neurons, or from sums of it."""
+        return metrics.spike_counts(output, self.amplitude, self.dt)
 
 
-def _asked(precision, threads):
-    """Return the options of a back end that differ from what every back end does."""
-    asked = {} if precision == "float32" else {"precision": precision}
-    return asked if threads is None else {**asked, "threads": threads}
-
-
-def run_length(network, n_steps, inputs):
-    """The number of steps of a run, from what a user asks for: None for that of the inputs, or the default."""
-    needed = network.settings.total_steps(network.model)
-    if needed is not None and inputs.n_steps is not None:
-        raise SettingsError("time to first spike is of images that stand still: show it images, not frames")
-    if None not in (n_steps, needed) and n_steps != needed:
-        raise SettingsError(f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out")
-    known = (n_steps, needed, inputs.n_steps, network.model.metadata.get("n_steps"), DEFAULT_STEPS)
-    return next(steps for steps in known if steps is not None)
-
-
-def _check_rates(settings, dt):
-    """Warn where a neuron that spikes once a step at most cannot reach an activation of 1."""
+def _check_dt(settings, dt):
+    """Raise or warn if steps of ``dt`` seconds do not go with the spike amplitude of the neurons."""
     if not settings.has_rates and not np.isclose(dt, settings.spike_amplitude, rtol=1e-6, atol=0):
         raise SettingsError(
-            f"SurrogateLIF(amplitude={settings.spike_amplitude:g}) was trained with spikes of height 1, which it has "
-            f"in steps of as many seconds: use dt={settings.spike_amplitude:g}, got {dt!r}"
+            f"dt must be {settings.spike_amplitude:g}, got {dt!r}: neurons SurrogateLIF(amplitude="
+            f"{settings.spike_amplitude:g}) were trained with spikes of height amplitude / dt = 1",
+            argument="dt",
         )
     longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
     if dt > longest * (1 + 1e-6):
         warnings.warn(
-            f"with steps of {dt:g} s neurons reach an activation of {longest / dt:g} at most: use dt={longest:g}",
+            f"in steps of dt={dt:g} neurons cannot reach an activation above {longest / dt:g}: use dt={longest:g}",
             SnnConvWarning,
             stacklevel=4,
         )
 
 
 def _check_potentials(neuron_type):
+    """Raise SettingsError if neurons have no membrane potential."""
     if "voltage" not in neuron_type.state:
         raise SettingsError(
             f"potentials=True needs neurons with a membrane potential, {neuron_type} has none: use IntegrateAndFire, "
-            "nengo.LIF or nengo.SpikingRectifiedLinear, or leave potentials out"
+            "nengo.LIF or nengo.SpikingRectifiedLinear, or leave potentials out",
+            argument="potentials",
         )
-
-
-def check_input(x, settings):
-    """Warn where spikes cannot carry the input; returns whether it did."""
-    lowest, highest = settings.input_range
-    share = np.mean((x < lowest) | (x > highest))
-    if share > 0:
-        warnings.warn(
-            f"{100 * share:.2g} % of the input is not in the range from {lowest:g} to {highest:g} that spikes carry, "
-            f"and is clipped: use {settings.wider_input(x)}",
-            SnnConvWarning,
-            stacklevel=4,
-        )
-    return share > 0
-
-
-def averaged(skip_steps=0):
-    """A function that averages (images, steps, classes) from the first step to each, and continues where it ended.
-
-    After ``skip_steps`` steps the average begins anew.
-    """
-    total, n_steps, skipped = 0.0, 0, 0.0
-
-    def read_out(output):
-        nonlocal total, n_steps, skipped
-        sums = total + np.cumsum(output, axis=1, dtype=np.float64)
-        numbers = n_steps + np.arange(1, output.shape[1] + 1)
-        if n_steps < skip_steps <= numbers[-1]:
-            skipped = sums[:, [skip_steps - n_steps - 1]]
-        total, n_steps = sums[:, -1:], numbers[-1]
-        late = (numbers > skip_steps)[:, None]
-        return ((sums - late * skipped) / (numbers[:, None] - late * skip_steps)).astype(np.float32)
-
-    return read_out
-
-
-def filtered(synapse, shape, dt):
-    """A function that filters (images, steps, classes) and continues where its last call ended."""
-    if synapse is None:
-        return lambda output: output
-    state = synapse.make_state(shape, shape, dt)
-    step = synapse.make_step(shape, shape, dt, rng=None, state=state)
-    # a linear filter does not depend on the time, which is the first argument
-    return lambda output: np.stack([step(0, output[:, i]) + 0.0 for i in range(output.shape[1])], axis=1)

@@ -1,42 +1,62 @@
-"""Synaptic operations: the additions that events cause, from how often each unit sent one."""
+"""Synaptic operations: additions that spikes cause, from the number of spikes of each neuron and its fan-out."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 
 from ..model import connectivity
 from ..model import layers as specs
 
-
-def operations_of(model, tally):
-    """Additions per image that the events of each layer cause, by name."""
-    n_images = tally.step_predictions.shape[1]
-    reached = connectivity.fan_outs(model, tally.totals)
-    with np.errstate(over="ignore"):  # more ways through branches than a float can count
-        return {name: float(counts @ reached[name].ravel()) / n_images for name, counts in tally.totals.items()}
+if typing.TYPE_CHECKING:
+    from ..model import Model
+    from ..networks.network import ConvNetwork
+    from .run_counts import RunCounts
 
 
-def passed_operations(network, tally, operations):
-    """The additions of maxima, and of spikes that are sent again, by name, in order."""
-    n_images = tally.step_predictions.shape[1]
-    layers, again = network.model.layers, network.settings.sent_again(network.model)
-    passed = {}
+def operations_by_layer(model: Model, counts: RunCounts) -> dict[str, float]:
+    """Return the additions per image that the events of each layer cause in the next layers."""
+    n_images = counts.step_predictions.shape[1]
+    fan_outs = connectivity.fan_outs(model, counts.totals)
+    with np.errstate(over="ignore"):  # branches in a row can have more paths than a float can count
+        return {name: float(total @ fan_outs[name].ravel()) / n_images for name, total in counts.totals.items()}
+
+
+def relay_operations(network: ConvNetwork, counts: RunCounts, operations: dict[str, float]) -> dict[str, float]:
+    """Return the additions per image of events that are passed on, not generated.
+
+    Maxima pass on events of their inputs, under the name of the layer.  In networks with time to first spike, relay
+    neurons repeat spikes in later stages, under "<name> again".
+
+    Parameters
+    ----------
+    network : ConvNetwork
+    counts : RunCounts
+    operations : dict of str to float
+        Result of :func:`operations_by_layer`.
+    """
+    n_images = counts.step_predictions.shape[1]
+    layers, relay_stages = network.model.layers, network.settings.relay_stages(network.model)
+    relayed = {}
     for name, count in operations.items():
         if isinstance(layers[name], specs.MaxPool | specs.GlobalMaxPool):
-            passed[name] = count
-        if again.get(name):
-            passed[f"{name} again"] = again[name] * float(tally.totals[name].sum()) / n_images
-    return passed
+            relayed[name] = count
+        if relay_stages.get(name):
+            relayed[f"{name} again"] = relay_stages[name] * float(counts.totals[name].sum()) / n_images
+    return relayed
 
 
-def operations_by_step(network, tally):
-    """Additions per image from the first step to each, (steps,): the last is ``Evaluation.synaptic_operations``.
+def operations_by_step(network: ConvNetwork, counts: RunCounts) -> np.ndarray:
+    """Return the additions per image from the first step to each step, (steps,).
 
-    Those before are estimates, because spikes are counted by neuron over the whole run, and by step over all neurons:
-    a layer's additions are taken to come when its spikes do.
+    The last value is ``Evaluation.synaptic_operations``.  Those before it are estimates: spikes are counted by neuron
+    over the whole run and by step over the whole layer, so a layer's additions are assumed to follow its spikes.
     """
-    operations = operations_of(network.model, tally)
-    again = passed_operations(network, tally, operations)
-    total = np.zeros(len(tally.step_predictions))
-    for name, per_step in tally.per_step.items():
+    operations = operations_by_layer(network.model, counts)
+    relayed = relay_operations(network, counts, operations)
+    total = np.zeros(len(counts.step_predictions))
+    for name, per_step in counts.per_step.items():
         if spikes := per_step.sum():
-            total += np.cumsum(per_step) / spikes * (operations[name] + again.get(f"{name} again", 0.0))
+            total += np.cumsum(per_step) / spikes * (operations[name] + relayed.get(f"{name} again", 0.0))
     return total

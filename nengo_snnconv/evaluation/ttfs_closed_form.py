@@ -1,6 +1,9 @@
-"""The closed form of time to first spike: one forward pass instead of a simulation step by step."""
+"""ClosedForm: a network with time to first spike, computed in one forward pass instead of step by step."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -12,50 +15,61 @@ from ..networks.native import driving_neurons
 from ..networks.ttfs import spike_sources
 from ..neurons.time_to_first_spike import nearest_level
 
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
+
 
 class ClosedForm:
-    """What a network of time to first spike does, computed at once.
+    """Closed form of a network with time to first spike.
 
-    A neuron of two stages with t_max steps spikes in step t_max - level of its spiking stage, and not at all at level
-    0, where
+    The level of a neuron is the number of steps from its spike to the end of its spiking stage, which has t_max steps:
 
-        level = clip(floor(u / threshold + offset), 0, t_max),    u = sum of w level_j + t_max b:
+        level = clip(floor(u / threshold + offset), 0, t_max),    u = sum_j w_j level_j + t_max b,
 
-    a rectifier that is quantised and clipped.  All is counted in steps, so that sums are those of the simulation.
+    a quantized and clipped rectifier.  At level 0 there is no spike.  Levels are in steps, so sums are the same as in
+    the simulation.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``to_ttfs``.
+        Network made by ``to_ttfs``.
 
     Attributes
     ----------
     emitters : list of str
-        The input, layers of neurons, and maxima of their spikes, in order.
+        Names of the layers that emit spikes, in order: the input, layers of neurons, and maxima of their spikes.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: ConvNetwork):
         self.model, self.settings = network.model, network.settings
         self.n_steps, self.neurons = self.settings.stage_steps, self.settings.neuron_type
         layers = self.model.layers
         self.emitters = [name for name in layers if is_event_source(layers[name]) or name == self.model.input]
-        # what is counted in levels of the image, not in levels times its height
-        self._of_image = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
-        # layers whose bias takes the offset of the neurons that they drive, which is quicker
-        self._ahead = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
-        self.read_last, behind = self._find_last()
-        self._all = {name: self._layer(name, self.n_steps) for name in layers if name != self.model.input}
-        self._last = {name: self._layer(name, 0) for name in behind}
+        # layers in units of levels of the image, which are not yet multiplied by the height of its spikes
+        self._image_levels = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
+        # layers whose bias includes the offset of the neurons that they drive, which saves an operation
+        self._with_offset = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
+        self._output_sources, output_layers = self._find_last_stage()
+        self._layers = {name: self._keras_layer(name, self.n_steps) for name in layers if name != self.model.input}
+        self._output_layers = {name: self._keras_layer(name, 0) for name in output_layers}
         shapes = {
             name: tf.TensorSpec((None, *shape), name=keras_name(name)) for name, shape in self.model.shapes.items()
         }
-        self._levels = _traced(self._compute_levels, shapes[self.model.input])
-        self._outputs = _traced(self._compute_outputs, {name: shapes[name] for name in self.read_last})
+        self._levels = _trace(self._compute_levels, shapes[self.model.input])
+        self._outputs = _trace(self._compute_outputs, {name: shapes[name] for name in self._output_sources})
 
-    def levels(self, images):
-        """The levels of all spikes, steps before the end of their stage: {name of an emitter: tensor (images, ...)}.
+    def levels(self, images: np.ndarray) -> dict[str, tf.Tensor]:
+        """Return the levels of all spikes.
 
-        They are whole numbers from 0 to ``n_steps``, of the image also negative ones; 0 is no spike.
+        Parameters
+        ----------
+        images : ndarray of float32, (images, height, width, channel)
+
+        Returns
+        -------
+        dict of str to tensor, (images, ...)
+            For each of ``emitters``, whole numbers from 0, which is no spike, to the number of steps of a stage;
+            negative for negative spikes of the image.
         """
         return self._levels(tf.constant(images))
 
@@ -63,80 +77,101 @@ class ClosedForm:
         x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
         level = nearest_level(images, self.n_steps / x_max, self.n_steps)
         known = {self.model.input: level * tf.maximum(tf.sign(images), lowest)}
-        values = self._forward(known, self._all, {})
-        # what else were returned would have to be kept, and could not be computed together with what follows it
+        values = self._forward(known, self._layers, {})
+        # only these: other layers would have to be kept in memory, and could not be fused with the next operation
         return {name: values[name] for name in self.emitters}
 
-    def outputs(self, levels):
-        """The scores after each step of the last stage, (steps, images, classes), from the levels of all layers."""
-        return self._outputs({name: levels[name] for name in self.read_last})
+    def outputs(self, levels: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Return the class scores after each step of the last stage, (steps, images, classes)."""
+        return self._outputs({name: levels[name] for name in self._output_sources})
 
     def _compute_outputs(self, levels):
         return tf.map_fn(lambda step: self._output(levels, step), tf.range(1.0, self.n_steps + 1))
 
     def _output(self, levels, step):
-        # a spike that comes k steps before the end of the stage came k - (n_steps - step) before this step
-        late = self.n_steps - step
-        known = {name: tf.sign(level) * tf.nn.relu(abs(level) - late) for name, level in levels.items()}
-        # biases are currents from the first step of the stage on
-        biases = {name: step * self.model.arrays[f"{name}/bias"] for name in self._last if self._has_bias(name)}
-        output = self._forward(known, self._last, biases)[self.model.output] / self.n_steps
+        """Return the class scores after a step of the last stage, (images, classes)."""
+        # a spike k steps before the end of the stage is k - remaining steps before the end of this step
+        remaining = self.n_steps - step
+        known = {name: tf.sign(level) * tf.nn.relu(abs(level) - remaining) for name, level in levels.items()}
+        # biases are currents from the first step of the stage
+        biases = {
+            name: step * self.model.arrays[f"{name}/bias"] for name in self._output_layers if self._has_bias(name)
+        }
+        output = self._forward(known, self._output_layers, biases)[self.model.output] / self.n_steps
         return output if self.model.output_scale == 1 else output * self.model.output_scale
 
-    def _find_last(self):
-        """What is read in the last stage, the input or neurons, and the layers behind that, both in order."""
-        read, behind, open_ends = set(), set(), [self.model.output]
-        while open_ends:
-            layer = self.model.layers[open_ends.pop()]
+    def _find_last_stage(self):
+        """Return the layers whose spikes are read in the last stage, and the layers after them, both in order."""
+        sources, layers, waiting = set(), set(), [self.model.output]
+        while waiting:
+            layer = self.model.layers[waiting.pop()]
             if isinstance(layer, specs.Input | specs.Rectifier):
-                read.add(layer.name)
+                sources.add(layer.name)
             else:
-                behind.add(layer.name)
-                open_ends.extend(layer.inputs)
-        return tuple([name for name in self.model.layers if name in names] for names in (read, behind))
+                layers.add(layer.name)
+                waiting.extend(layer.inputs)
+        return tuple([name for name in self.model.layers if name in names] for names in (sources, layers))
 
     def _forward(self, known, layers, biases):
-        """The values that are ``known`` and those of ``layers``, plus ``biases``, where those have none."""
+        """Return the values of layers in one forward pass.
+
+        Parameters
+        ----------
+        known : dict of str to tensor
+            Given values.
+        layers : dict of str to Keras layer or None
+            Layers to be computed; None for neurons.
+        biases : dict of str to tensor
+            Values that are added to the output of layers.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``known`` and the values of ``layers``.
+        """
         values = dict(known)
         for name, layer in layers.items():
             sources = self.model.layers[name].inputs
-            inputs = [self._arriving(source, name, values) for source in sources]
+            inputs = [self._input_from(source, name, values) for source in sources]
             if layer is None:
-                steps = inputs[0] if sources[0] in self._ahead else self._in_thresholds(inputs[0])
-                # in this order the rectifier is computed together with the convolution in front of it
-                values[name] = tf.minimum(tf.floor(tf.nn.relu(steps)), self.n_steps)
+                level = inputs[0] if sources[0] in self._with_offset else self._unrounded_level(inputs[0])
+                # the rectifier comes first, so that TensorFlow fuses it with the convolution before it
+                values[name] = tf.minimum(tf.floor(tf.nn.relu(level)), self.n_steps)
             else:
                 value = layer(inputs if len(inputs) > 1 else inputs[0])
                 values[name] = value + biases[name] if name in biases else value
         return values
 
-    def _in_thresholds(self, potential):
+    def _unrounded_level(self, potential):
         return potential / self.neurons.threshold + self.neurons.offset
 
     def _has_bias(self, name):
         return f"{name}/bias" in self.model.arrays
 
-    def _layer(self, name, times):
-        """The Keras layer ``name`` whose bias is added so many times; None for neurons."""
+    def _keras_layer(self, name, n_bias_steps):
+        """Return the Keras layer ``name``, with its bias summed over ``n_bias_steps`` steps; None for neurons."""
         layer, arrays = self.model.layers[name], self.model.arrays_of(name)
         if isinstance(layer, specs.Rectifier):
             return None
         if self._has_bias(name):
-            arrays = {**arrays, "bias": times * arrays["bias"]}
-        if name in self._ahead:
+            arrays = {**arrays, "bias": n_bias_steps * arrays["bias"]}
+        if name in self._with_offset:
             layer = dataclasses.replace(layer, use_bias=True)
             offset = np.full(arrays["kernel"].shape[-1], self.neurons.offset, np.float32)
             arrays = {**arrays, "bias": arrays.get("bias", 0) + offset}
         return keras_layer(layer, arrays)
 
-    def _arriving(self, name, reader, values):
-        """What a layer sends, as ``reader`` weighs it: spikes of the image have its height, but for maxima of it."""
-        weighed = name in self._of_image and reader not in self._of_image
-        return values[name] * self.settings.x_max if weighed else values[name]
+    def _input_from(self, name, reader, values):
+        """Return the values of layer ``name`` as input of layer ``reader``.
+
+        Levels of the image are multiplied by the height of its spikes, unless the reader passes them on as levels.
+        """
+        scaled = name in self._image_levels and reader not in self._image_levels
+        return values[name] * self.settings.x_max if scaled else values[name]
 
 
-def _traced(function, signature):
-    """A function of tensors as a graph that is made now, not in the first call."""
+def _trace(function, signature):
+    """Return a function of tensors as a graph that is built now instead of in the first call."""
     traced = tf.function(function, input_signature=[signature], autograph=False)
     traced.get_concrete_function()
     return traced

@@ -46,7 +46,7 @@ class Settings(abc.ABC):
         """How many steps pass before there are any class scores."""
         return 0
 
-    def sent_again(self, model):
+    def relay_stages(self, model):
         """How many times the spikes of layers are sent again, for layers that read them later: {name: int}."""
         return {}
 

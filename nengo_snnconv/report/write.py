@@ -29,7 +29,7 @@ from .tables import Table, origin_rows
 if TYPE_CHECKING:
     from ..analysis.diagnosis import Diagnosis
     from ..data.datasets import Dataset
-    from ..evaluation.evaluate import Evaluation
+    from ..evaluation.result import Evaluation
     from ..evaluation.record import Recording
     from ..events import EventDataset
     from ..networks.network import ConvNetwork

@@ -1,4 +1,4 @@
-"""Law 1: what convert builds computes what Keras does, layer by layer, on nengo and nengo_dl."""
+"""Converted networks have the outputs of Keras, layer by layer, on nengo and nengo_dl."""
 
 import nengo
 import numpy as np
@@ -14,7 +14,7 @@ from nengo_snnconv.model import layers as specs
 
 
 def activity(network, x, names, backend="nengo_dl", n_steps=1):
-    """What the objects of the named layers, and the output, carry in the last step, (images, size) each."""
+    """Return the values of the named layers and of the output in the last step, (images, size) each."""
     with network:
         probes = [nengo.Probe(network.layers[name]) for name in names] + [network.probes["output"]]
     if backend == "nengo_dl":
@@ -31,7 +31,7 @@ def activity(network, x, names, backend="nengo_dl", n_steps=1):
 def assert_equal_to_keras(keras, x, backend):
     network = snc.convert(keras)
     rows = [row for row in network.model.metadata["reading"] if row["became"]]
-    moved = ("taken after", "folded forward")  # no object carries what these layers gave
+    moved = ("taken after", "folded forward")  # no object holds the output of these layers
     last = {row["became"][-1]: row["layer"] for row in rows if not any(word in row["remark"] for word in moved)}
     expected = tf.keras.Model(keras.inputs, [*(keras.get_layer(name).output for name in last.values()), keras.output])(
         x
@@ -40,7 +40,7 @@ def assert_equal_to_keras(keras, x, backend):
     assert len(found) > 2
     for name, one, other in zip([*last.values(), "output"], found, expected, strict=True):
         other = np.asarray(other).reshape(len(x), -1)[: len(one)]
-        scale = max(np.abs(other).max(), 1e-3)  # of what is zero, rounding is all that there is
+        scale = max(np.abs(other).max(), 1e-3)  # values that should be zero differ by rounding
         assert np.abs(one - other).max() <= 1e-5 * scale, name
 
 
@@ -83,7 +83,7 @@ def test_convolutions(dimensions, padding, strides, dilation, groups, backend, r
 
 
 def reference_convolution(model, x):
-    """The definition, as loops: TensorFlow itself cannot do every combination."""
+    """Return the convolution by its definition, in loops: TensorFlow does not support every combination."""
     layer, shape = model.layers["conv"], model.shapes["conv"]
     kernel, bias = np.float64(model.arrays["conv/kernel"]), model.arrays["conv/bias"]
     out = np.zeros((len(x), *shape))
@@ -117,7 +117,7 @@ def test_pooling(size, strides, padding, backend, rng):
         specs.MaxPool("max", "average", **window),
         specs.Flatten("flat", "max"),
     )
-    x = -rng.random((2, *shape), dtype=np.float32)  # below zero, where padding must not win
+    x = -rng.random((2, *shape), dtype=np.float32)  # below zero, where zeros of the padding would be the maximum
     found = activity(snc.convert(model), x, ["average", "max"], backend)
     average = tf.nn.avg_pool2d(x, size, strides, padding.upper())
     largest = tf.nn.max_pool2d(average, size, strides, padding.upper())
@@ -134,7 +134,7 @@ def test_stays_equal_in_later_steps(rng):
     assert np.allclose(first, snc.rate_model(network).predict(x, verbose=0), rtol=1e-5)
 
 
-def test_only_nengos_own_objects():
+def test_networks_are_native():
     for network in (snc.convert(branched()), snc.to_spiking(snc.normalize(snc.convert(branched()), method="model"))):
         assert not [node for node in network.all_nodes if isinstance(node, nengo_dl.TensorNode)]
         assert not [node for node in network.all_nodes if callable(node.output)]
@@ -151,7 +151,7 @@ class TestSources:
 
     def test_a_network_trained_with_another_response_is_refused(self):
         network = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
-        with pytest.raises(snc.ConversionError, match="trained with the response of LIF.*is not the rectifier"):
+        with pytest.raises(snc.ConversionError, match="response of LIF.*not the rectifier"):
             snc.convert(network)
 
     def test_files(self, tmp_path, rng):
@@ -167,14 +167,14 @@ class TestSources:
 
 
 class TestReport:
-    def test_says_what_became_of_each_keras_layer(self):
+    def test_how_each_keras_layer_was_converted(self):
         report = snc.convert(snc.preset("resnet-cifar10", (32, 32, 3))).report()
         lines = {line.split()[0]: line for line in report.splitlines() if line}
         assert "BatchNormalization" in lines["norm1"]
         assert "folded back into conv1" in lines["norm1"]
         assert "norm1" not in report.split("\n\n")[1]
 
-    def test_says_what_is_approximated(self):
+    def test_approximations(self):
         network = snc.normalize(snc.convert(branched()), method="model")
         assert "approximated" not in network.report()
         lif = snc.to_spiking(network, nengo.LIF(min_voltage=-5), input_coding="poisson").report()

@@ -1,4 +1,4 @@
-"""Law 9: outputs are in the units of the model that was converted, whatever was scaled inside."""
+"""Outputs stay in the units of the model that was converted, however its layers are scaled."""
 
 import dataclasses
 
@@ -14,11 +14,11 @@ from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import find_units, rescale
 
-FACTOR = 37.0  # activations and outputs are about this large
+FACTOR = 37.0  # order of magnitude of activations and outputs
 
 
 def _regression(*head):
-    """A small CNN whose outputs are far from 1."""
+    """Return a small CNN whose outputs are far from 1."""
     model = make(
         specs.Input("image", shape=(6, 6, 2)),
         specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
@@ -27,7 +27,7 @@ def _regression(*head):
     )
     arrays = {name: FACTOR * array for name, array in model.arrays.items() if "conv" in name}
     if model.shapes["y"] == (1,):
-        arrays["y/bias"] = [30 * FACTOR]  # above 0, so that it has a scale
+        arrays["y/bias"] = [30 * FACTOR]  # positive, so that the output has a scale
     return model.replace(arrays=arrays)
 
 
@@ -85,7 +85,7 @@ def outputs(network, x):
 
 def normalized(network, x, **options):
     result = snc.normalize(network, x, **({"percentile": 100} | options))
-    assert result.model.output_scale != 1  # or the tests would show nothing
+    assert result.model.output_scale != 1  # otherwise the tests would show nothing
     return result
 
 
@@ -103,7 +103,7 @@ class TestRates:
         again = normalized(scaled, x, **METHODS["balance"])
         assert_close(outputs(again, x), expected, 1e-5)
 
-    def test_layers_are_told_in_units_of_their_scale(self, network, x):
+    def test_activations_are_in_units_of_their_scale(self, network, x):
         scaled = normalized(network, x)
         names = [name for name, layer in scaled.model.layers.items() if isinstance(layer, specs.Rectifier)]
         before, after = (tf.nest.flatten(snc.rate_model(each, names)(x)) for each in (network, scaled))
@@ -121,7 +121,6 @@ class TestRates:
             assert np.array_equal(outputs(scaled, x).argmax(axis=-1), expected.argmax(axis=-1))
 
     def test_of_a_keras_model(self, rng):
-        """What a user compares with: Keras itself."""
         layers = tf.keras.layers
         keras = tf.keras.Sequential(
             [
@@ -145,7 +144,7 @@ class TestSpikes:
         expected = outputs(network, x)
         spiking = snc.to_spiking(normalized(network, x, **METHODS[how]))
         evaluation = snc.evaluate(spiking, x, np.zeros(len(x), int), n_steps=1000)
-        bound = {"balance": 0.2}.get(how, 0.03)  # what is clipped and rounded
+        bound = {"balance": 0.2}.get(how, 0.03)  # from clipping and rounding
         assert_close(evaluation.scores, expected, bound)
         assert_close(snc.record(spiking, x[:3], n_steps=1000).filtered[:, -1], expected[:3], bound)
 
@@ -177,7 +176,7 @@ class TestSpikes:
             expected = outputs(network, x[:3])
             assert_close(chip.scores, np.maximum(expected, 0) if readout == "spikes" else expected, 0.4)
 
-    def test_a_users_own_probe_and_node(self, x):
+    def test_additional_probes_and_nodes(self, x):
         network = snc.convert(_regression(*HEADS["linear"]))
         expected = outputs(network, x[:1])[0]
         spiking = snc.to_spiking(normalized(network, x))
@@ -214,7 +213,7 @@ class TestTimeToFirstSpike:
 class TestExactness:
     @pytest.mark.parametrize("seed", range(3))
     def test_scores_agree_to_the_last_bit(self, seed):
-        """A scale that is a power of two keeps every sum exact, so all back ends give the same scores."""
+        """With a scale that is a power of two every sum is exact, so all back ends give the same scores."""
         model = next(m for m in (dyadic_model(seed + 100 * i, 4) for i in range(50)) if averages_are_dyadic(m))
         units = find_units(model)
         scales = np.ones(units.n_units)
@@ -229,7 +228,7 @@ class TestExactness:
             for name, spikes in runs[0].spikes.items():
                 assert np.array_equal(run.spikes[name], spikes)
 
-    def test_the_factor_does_not_change_a_spike(self, rng):
+    def test_the_output_scale_changes_no_spike(self, rng):
         images = rng.random((4, 8, 8, 2), dtype=np.float32)
         spiking = snc.to_spiking(normalized(snc.convert(branched()), images))
         other = spiking.rebuild(spiking.model.replace(metadata={}))
@@ -248,7 +247,7 @@ class TestModels:
         one, two = (snc.evaluate(each, x, np.zeros(len(x), int), n_steps=20).scores for each in (spiking, loaded))
         assert np.array_equal(one, two)
 
-    def test_files_of_earlier_versions_declare_1_for_entries_that_are_zero(self, x):
+    def test_files_of_earlier_versions_have_scale_1_for_entries_that_are_zero(self, x):
         model = make(
             specs.Input("image", shape=(6, 6, 2)),
             specs.Dense("dense", "image", units=1),
@@ -259,26 +258,26 @@ class TestModels:
         assert normalized(snc.convert(model), x).model.metadata["scales"]["y"][1] != 1
 
     @pytest.mark.parametrize("scale", [[0.0, 0.0, 0.0], [-1.0] * 3, [2.0, 3.0, 4.0], [float("inf")] * 3])
-    def test_scales_that_cannot_be(self, scale):
+    def test_invalid_scales(self, scale):
         model = _regression(*HEADS["linear"]).replace(metadata={"scales": {"y": scale}})
         with pytest.raises(snc.ModelError, match="one scale"):
             snc.convert(model)
 
     @pytest.mark.parametrize("scales", [[1, 2], {"y": "two"}, {"y": [[1], [1, 2]]}, 3])
-    def test_scales_that_are_none(self, scales):
+    def test_scales_that_are_not_numbers(self, scales):
         with pytest.raises(snc.ModelError, match="scales must be numbers"):
             snc.convert(_regression(*HEADS["linear"]).replace(metadata={"scales": scales}))
 
     @pytest.mark.parametrize("neurons", [False, True])
-    def test_training_begins_in_the_units_of_the_model(self, one_of_few, x, neurons):
+    def test_training_starts_in_the_units_of_the_model(self, one_of_few, x, neurons):
         model = normalized(one_of_few, x).model
         trainable = snc.build_trainable(model, nengo.RectifiedLinear(), output_neurons=neurons)
         expected = outputs(one_of_few, x)
         assert_close(outputs(trainable, x), np.maximum(expected, 0) if neurons else expected, 1e-5)
         assert trainable.model.output_scale == 1
 
-    def test_other_builders_read_the_scale_too(self, one_of_few, x):
-        """Networks that get a rescaled model by ``rebuild``."""
+    def test_other_builders_use_the_scale(self, one_of_few, x):
+        """Networks that are rebuilt with a rescaled model."""
         model = normalized(one_of_few, x).model
         expected = outputs(one_of_few, x)
         trainable = snc.build_trainable(one_of_few.model, nengo.RectifiedLinear()).rebuild(model)
@@ -290,7 +289,7 @@ class TestModels:
             assert_close(simulator.data[trainable.probes["output"]][0, -1], expected[:1], 1e-5)
 
     def test_a_pass_that_changes_the_output_keeps_its_scale(self, x):
-        """Converting a rescaled model again folds what comes last."""
+        """Converting a rescaled model again removes its last layer."""
         model = _regression(*HEADS["linear"])
         layers = [*model.layers.values(), specs.Dropout("dropped", "y")]
         doubled = Model(layers, model.arrays, metadata={"scales": {"dropped": [2.0] * 3}})
@@ -315,7 +314,7 @@ class TestModels:
         assert (error <= bound).all()
         assert (bound < 1000 * error).all()
 
-    def test_diagnosis_is_not_led_astray(self, x):
+    def test_a_normalized_network_is_diagnosed_as_healthy(self, x):
         network = snc.convert(_regression(*HEADS["linear"]))
         y = outputs(network, x).argmax(axis=1)
         diagnosis = snc.diagnose(snc.to_spiking(normalized(network, x)), x, y, n_steps=200, progress=False)
@@ -324,7 +323,7 @@ class TestModels:
 
 
 def test_settings_are_frozen(x):
-    """What the scale depends on cannot be changed behind a network's back."""
+    """Settings, on which the scale depends, cannot be changed after a network is built."""
     network = normalized(snc.convert(_regression(*HEADS["linear"])), x)
     with pytest.raises(dataclasses.FrozenInstanceError):
         network.settings.readout = "spikes"

@@ -1,4 +1,4 @@
-"""Spiking networks: the same spikes on every back end, rates that approach the ANN's, and their figures."""
+"""Spiking networks: the same spikes on every back end, and rates that approach those of the ANN."""
 
 import warnings
 
@@ -15,8 +15,8 @@ from nengo_snnconv.model import layers as specs
 
 
 def quiet(model, **options):
-    """A spiking network of a model that nothing has normalised."""
-    with pytest.warns(UserWarning, match="was not normalised"):
+    """Return a spiking network of a model that was not normalized."""
+    with pytest.warns(UserWarning, match="was not normalized"):
         return snc.to_spiking(snc.convert(model), **options)
 
 
@@ -36,7 +36,6 @@ def assert_same_spikes(network, x):
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.booleans(), st.sampled_from(["potential", "spikes"]))
 @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
 def test_back_ends_agree_spike_for_spike_on_random_graphs(seed, n_layers, poisson, readout):
-    """Law 4."""
     model = dyadic_model(seed, n_layers)
     if not averages_are_dyadic(model):
         return
@@ -75,7 +74,7 @@ class TestRates:
             expected = np.maximum(expected, 0)
         spiking = snc.to_spiking(network, input_coding=input_coding, readout=readout)
         errors = [np.abs(snc.record(spiking, x, n_steps=n).filtered[:, -1] - expected).max() for n in (10, 640)]
-        # constant input: errors fall with 1 / n; Poisson input: with its square root
+        # errors are proportional to 1 / n for constant input, to its square root for Poisson input
         assert errors[1] < (0.02 if input_coding == "constant" else 0.15)
         assert errors[1] < errors[0]
 
@@ -113,7 +112,7 @@ class TestRates:
 
 
 class TestReadOut:
-    def test_spikes_are_counted_and_the_first_of_equals_wins(self, rng):
+    def test_the_first_class_with_the_most_spikes_is_predicted(self, rng):
         model = make(specs.Input("image", shape=(3,)), specs.Dense("scores", "image", units=3, use_bias=False))
         network = quiet(model.replace(arrays={"scores/kernel": np.eye(3)}), readout="spikes")
         x = np.array([[0.0, 0.0, 0.0], [0.0, 0.75, 0.75], [0.25, 0.5, 1.0]], np.float32)
@@ -140,10 +139,11 @@ class TestReadOut:
         predictions = [part.sum(axis=1).argmax(axis=1) for part in expected]
         assert np.array_equal(evaluation.step_predictions, predictions)
         assert np.allclose(evaluation.scores, output[:, 5:].mean(axis=1), rtol=1e-5)
-        with pytest.raises(snc.SettingsError, match="skip_steps must be a whole number from 0"):
+        with pytest.raises(snc.SettingsError, match="skip_steps must be"):
             snc.evaluate(network, x, y, n_steps=5, skip_steps=5)
-        with pytest.raises(snc.SettingsError, match="skip_steps is for averaged scores"):
+        with pytest.raises(snc.SettingsError, match="for averaged scores") as caught:
             snc.evaluate(network, x, y, n_steps=5, skip_steps=1, synapse=0.1)
+        assert caught.value.argument == "skip_steps"
 
     def test_chunks_of_time_change_nothing(self, rng):
         x, y = rng.random((5, 6, 6, 2), dtype=np.float32), np.arange(5) % 4
@@ -172,7 +172,7 @@ class TestInput:
         evaluation = snc.evaluate(spiking, x, y, n_steps=10)
         spikes = snc.poisson_spikes(x, 10)
         assert evaluation.input_layer.spikes_per_neuron == pytest.approx(spikes.mean(axis=(0, 2, 3, 4)).sum())
-        # a pixel reaches 3 filters at each of the positions of a 3 x 3 kernel that cover it
+        # a pixel reaches 3 filters at each position of the 3 x 3 kernel that covers it
         cover = np.outer([1, 2, 3, 3, 2, 1], [1, 2, 3, 3, 2, 1])[..., None] * 3
         expected = (spikes.sum(axis=(0, 1)) * cover).sum() / 5
         assert evaluation.input_layer.synaptic_operations == pytest.approx(expected)
@@ -184,11 +184,11 @@ class TestInput:
 
 class TestRefused:
     def test_rates(self):
-        with pytest.raises(snc.ConversionError, match="does not spike: use IntegrateAndFire"):
+        with pytest.raises(snc.ConversionError, match="does not spike"):
             snc.to_spiking(snc.convert(small_cnn()), nengo.RectifiedLinear())
 
     def test_trainable_networks(self):
-        with pytest.raises(snc.ConversionError, match="takes a network that convert made"):
+        with pytest.raises(snc.ConversionError, match="takes a network made by convert"):
             snc.to_spiking(snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01)))
 
     @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ class TestRefused:
             ({"input_coding": "rate"}, "input_coding must be one of"),
             ({"readout": "votes"}, "readout must be one of"),
             ({"input_threshold": 0}, "input_threshold must be above 0"),
-            ({"input_threshold": np.inf}, "input_threshold must be above 0 and finite"),
-            ({"seed": -1}, "seed must be a whole number from 0"),
+            ({"input_threshold": np.inf}, "input_threshold must be above 0"),
+            ({"seed": -1}, "seed must be"),
             ({"neuron_type": nengo.LIF}, "must be an instance"),
             ({"neuron_type": nengo.LIF(min_voltage=-5), "max_rate": 700}, "below 500 Hz"),
         ],
@@ -213,23 +213,17 @@ class TestRefused:
         with pytest.warns(UserWarning, match="forgets negative input.*min_voltage=-5"):
             snc.to_spiking(network, nengo.LIF())
         x = rng.random((2, 6, 6, 2), dtype=np.float32)
-        with pytest.warns(UserWarning, match="reach an activation of 0.5 at most: use dt=0.001"):
+        with pytest.warns(UserWarning, match="activation above 0.5: use dt=0.001"):
             snc.evaluate(snc.to_spiking(network), x, np.zeros(2, int), n_steps=2, dt=0.002)
 
-    def test_input_that_poisson_spikes_cannot_carry(self, rng):
+    def test_input_outside_the_range_of_poisson_spikes(self, rng):
         x = 2 * rng.random((2, 6, 6, 2), dtype=np.float32)
         network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x), input_coding="poisson")
-        with pytest.warns(UserWarning, match="% of the input is not in the range from -1 to 1 .*input_threshold="):
+        with pytest.warns(UserWarning, match="range from -1 to 1 .*input_threshold="):
             snc.record(network, x, n_steps=2)
 
-    def test_unknown_back_end(self, rng):
-        network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), method="model"))
-        with pytest.raises(snc.ConversionError, match="no back end 'brian'; there are fast, nengo_dl, nengo"):
-            snc.evaluate(network, rng.random((2, 6, 6, 2)), np.zeros(2, int), backend="brian")
 
-
-def test_layers_and_output_of_a_session(rng):
-    """A network in a nengo.Simulator of one's own: nothing but Nengo is needed to run it."""
+def test_networks_run_in_a_plain_nengo_simulator(rng):
     x = rng.random((1, 6, 6, 2), dtype=np.float32)
     network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x))
     network.input.output = x.ravel()
@@ -251,8 +245,8 @@ def test_layers_and_output_of_a_session(rng):
     st.sampled_from(["potential", "spikes"]),
 )
 @settings(max_examples=10, deadline=None, derandomize=True)
-def test_thresholds_and_rates_of_any_kind_spike_alike_on_all_back_ends(seed, threshold, max_rate, max_spikes, readout):
-    """Law 4, also where threshold and height of a spike are not 1."""
+def test_back_ends_agree_for_any_threshold_and_rate(seed, threshold, max_rate, max_spikes, readout):
+    """Also if the threshold and the height of a spike are not 1."""
     model = next(m for m in (dyadic_model(seed + i, 4) for i in range(200)) if averages_are_dyadic(m))
     neuron_type = snc.IntegrateAndFire(threshold, max_spikes=max_spikes)
     with warnings.catch_warnings():

@@ -1,3 +1,5 @@
+"""Evaluations: the scores of NengoDL, streamed in chunks, and counts of spikes and operations."""
+
 import json
 
 import nengo
@@ -9,7 +11,6 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.model import connectivity
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.neurons.arguments import replaced
 
 LIF = nengo.LIF(amplitude=0.01)
 
@@ -27,7 +28,7 @@ class TestAgainstNengoDL:
     )
     @pytest.mark.parametrize("output_synapse", [None, 0.1, nengo.Alpha(0.01)])
     def test_scores_are_those_of_the_filtered_probe(self, images, neuron_type, synapse, output_synapse):
-        # multiples of 1/64, whose sums are exact in any order, so that no spike depends on rounding
+        # sums of multiples of 1/64 are exact in any order, so no spike depends on rounding
         x, y = np.round(64 * images[0]) / 64, images[1]
         model = small_cnn()
         model = model.replace(arrays={name: np.round(64 * array) / 64 for name, array in model.arrays.items()})
@@ -36,7 +37,7 @@ class TestAgainstNengoDL:
             simulator.run_steps(12, data={network.input: np.repeat(x.reshape(7, 1, -1), 12, axis=1)})
             expected = simulator.data[network.probes["output_filtered"]]
         recording = snc.record(network, x, n_steps=12)
-        if output_synapse is not None:  # Nengo's probes show it one step later
+        if output_synapse is not None:  # Nengo's probes show the filtered value one step later
             expected, recorded = expected[:, 1:], recording.filtered[:, :-1]
         else:
             recorded = recording.filtered
@@ -44,20 +45,6 @@ class TestAgainstNengoDL:
         evaluation = snc.evaluate(network, x, y, n_steps=12)
         assert np.array_equal(evaluation.step_predictions.T, recording.filtered.argmax(axis=-1))
         assert np.allclose(evaluation.scores, recording.filtered[:, -1])
-
-    @pytest.mark.parametrize("synapse", [nengo.Lowpass(0.1), nengo.Alpha(0.01), nengo.Lowpass(0)], ids=str)
-    def test_filter_is_that_of_a_probe_in_nengo_one_step_later(self, synapse, rng):
-        from nengo_snnconv.evaluation.runner import filtered
-
-        values = rng.normal(size=(2, 20, 3))
-        with nengo.Network() as network:
-            source = nengo.Node(nengo.processes.PresentInput(values[0], 0.001))
-            probe = nengo.Probe(source, synapse=synapse)
-        with nengo.Simulator(network, progress_bar=False) as simulator:
-            simulator.run_steps(20)
-        read_out = filtered(synapse, (2, 3), 0.001)
-        parts = [read_out(values[:, :7]), read_out(values[:, 7:8]), read_out(values[:, 8:])]
-        assert np.allclose(np.concatenate(parts, axis=1)[0, :-1], simulator.data[probe][1:])
 
     def test_a_given_synapse_replaces_the_networks(self, images):
         x, y = images
@@ -80,19 +67,9 @@ class TestStreaming:
         for name, layer in whole.layers.items():
             assert np.allclose(parts.layers[name].spikes_per_step, layer.spikes_per_step, rtol=1e-3)
 
-    def test_memory_sets_the_chunk(self):
-        from nengo_snnconv.evaluation.runner import Runner
-
-        network = snc.build_trainable(small_cnn(), LIF)
-        chunks = []
-        for memory_mb in (0.001, 1, 1e6):
-            with Runner(network, 1000, "nengo_dl", None, 10, memory_mb, 0.001, 10) as runner:
-                chunks.append(runner.chunk)
-        assert chunks == [1, 1_000_000 // (12 * 10 * (48 + 72)), 1000]
-
 
 def branched_for(x):
-    """The branched model for images of another size."""
+    """Return the branched model for the size of images ``x``."""
     model = branched()
     layers = [specs.Input("image", shape=x.shape[1:]), *list(model.layers.values())[1:]]
     return model.replace(layers=layers, arrays=dict(model.arrays))
@@ -100,7 +77,7 @@ def branched_for(x):
 
 class TestCounts:
     def test_spikes_follow_the_analytic_rate(self):
-        """An integrating neuron with input J fires J times a second, give or take the one under way."""
+        """An integrating neuron with input J spikes J times per second, to within one spike."""
         drive = np.linspace(-1, 2, 31, dtype=np.float32)
         model = make(
             specs.Input("image", shape=(31,)), specs.Rectifier("neurons", "image"), specs.Flatten("out", "neurons")
@@ -110,7 +87,7 @@ class TestCounts:
         counts = recording.spikes["neurons"][0].sum(axis=0)
         assert np.abs(counts - 100 * np.maximum(drive, 0) * 0.1).max() <= 1
 
-    def test_per_layer_figures_are_those_of_the_recorded_spikes(self, images):
+    def test_results_by_layer_are_those_of_recorded_spikes(self, images):
         x, y = images
         network = snc.build_trainable(small_cnn(), LIF)
         recording = snc.record(network, x, n_steps=15)
@@ -122,7 +99,7 @@ class TestCounts:
         assert np.allclose(layer.rates_hz, spikes.mean(axis=(0, 1)) / 0.001)
         assert np.allclose(layer.spikes_per_step, spikes.sum(axis=(0, 2)) / 7)
         assert layer.silent == (spikes.sum(axis=(0, 1)) == 0).mean()
-        # each neuron lies in one pooling window, which feeds four dense units
+        # each neuron is in one pooling window, which feeds four dense units
         assert layer.synaptic_operations == pytest.approx(4 * spikes.sum() / 7)
         assert evaluation.input_operations == connectivity.multiply_accumulates(network.model)["conv"]
         assert evaluation.ann_operations == sum(connectivity.multiply_accumulates(network.model).values())
@@ -167,108 +144,6 @@ class TestCounts:
         assert evaluation.synaptic_operations == pytest.approx(parts + evaluation.other_operations)
 
 
-class TestRecording:
-    @pytest.fixture
-    def dense(self):
-        """Two dense layers of neurons with small multiples of 1/16 as weights and biases, whose sums are exact."""
-        model = make(
-            specs.Input("image", shape=(4, 4, 2)),
-            specs.Flatten("flat", "image"),
-            specs.Dense("dense1", "flat", units=12),
-            specs.Rectifier("relu1", "dense1"),
-            specs.Dense("dense2", "relu1", units=9),
-            specs.Rectifier("relu2", "dense2"),
-            specs.Dense("scores", "relu2", units=3),
-        )
-        return model.replace(arrays={name: np.round(16 * array) / 16 for name, array in model.arrays.items()})
-
-    @pytest.fixture
-    def dyadic_images(self, rng):
-        return (rng.integers(-8, 17, (3, 4, 4, 2)) / 16).astype(np.float32)
-
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
-    @pytest.mark.parametrize("input_coding", ["constant", "poisson"])
-    @pytest.mark.parametrize("threshold", [1.0, 0.5])
-    @pytest.mark.parametrize("backend", ["nengo_dl", "nengo"])
-    def test_charge_is_conserved(self, dense, dyadic_images, input_coding, threshold, backend):
-        """Law 5, in every step: current = spikes + what the potential grew by, in thresholds."""
-        network = snc.to_spiking(snc.convert(dense), snc.IntegrateAndFire(threshold), input_coding=input_coding)
-        recording = snc.record(network, dyadic_images, n_steps=20, backend=backend, potentials=True)
-        sent = recording.input.reshape(3, 20, -1)
-        for layer in ("1", "2"):
-            kernel, bias = dense.arrays[f"dense{layer}/kernel"], dense.arrays[f"dense{layer}/bias"]
-            spikes, potentials = recording.spikes[f"relu{layer}"], recording.potentials[f"relu{layer}"]
-            assert potentials.shape == spikes.shape
-            grown = np.diff(potentials, axis=1, prepend=0.5)
-            assert spikes.any()
-            assert np.array_equal(sent @ kernel + bias, spikes + grown)
-            sent = spikes
-
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
-    @pytest.mark.parametrize(
-        "neuron_type",
-        [snc.IntegrateAndFire(), snc.IntegrateAndFire(reset="zero"), nengo.SpikingRectifiedLinear(amplitude=2**-10)],
-        ids=str,
-    )
-    def test_back_ends_agree_on_potentials(self, neuron_type, rng):
-        model = branched()
-        model = model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
-        dt = 2**-10 if isinstance(neuron_type, nengo.SpikingRectifiedLinear) else 0.001
-        start = {"voltage": nengo.dists.Choice([0.25])}
-        network = snc.to_spiking(snc.convert(model), replaced(neuron_type, initial_state=start))
-        x = (rng.integers(0, 17, (2, 8, 8, 2)) / 16).astype(np.float32)
-        one, other = (
-            snc.record(network, x, n_steps=6, dt=dt, backend=backend, potentials=True)
-            for backend in ("nengo_dl", "nengo")
-        )
-        assert list(one.potentials) == ["a_neurons", "b_neurons", "c_neurons"]
-        for name, potentials in one.potentials.items():
-            assert potentials.any()
-            assert np.array_equal(potentials, other.potentials[name])
-
-    @pytest.mark.parametrize("neuron_type", [LIF, nengo.SpikingRectifiedLinear(amplitude=0.01)], ids=str)
-    def test_potentials_change_nothing_else(self, images, neuron_type):
-        network = snc.build_trainable(small_cnn(), neuron_type)
-        without = snc.record(network, images[0], n_steps=8)
-        recording = snc.record(network, images[0], n_steps=8, potentials=True)
-        assert without.potentials == {}
-        assert np.array_equal(recording.spikes["neurons"], without.spikes["neurons"])
-        assert np.array_equal(recording.output, without.output)
-        # after a step, a neuron that spiked is reset below the threshold of 1
-        assert 0 < recording.potentials["neurons"].max() < 1
-
-    def test_a_leaky_membrane_nears_its_current(self):
-        """Without a spike, dv/dt = (J - v) / tau_rc."""
-        model = make(specs.Input("image", shape=(1,)), specs.Rectifier("neurons", "image"))
-        neuron_type = nengo.LIF(amplitude=0.01, initial_state={"voltage": nengo.dists.Choice([0])})
-        network = snc.build_trainable(model, neuron_type)
-        gain, bias = network.settings.gain_bias(model, "neurons")
-        x = np.array([[0.5 * (1 - bias[0]) / gain[0] - 0.5 * bias[0] / gain[0]]], np.float32)  # a current of 1/2
-        potentials = snc.record(network, x, n_steps=40, potentials=True).potentials["neurons"][0, :, 0]
-        assert np.allclose(potentials, 0.5 * (1 - np.exp(-np.arange(1, 41) / 20)), atol=1e-5)
-
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
-    def test_input_and_shapes(self, rng):
-        model = small_cnn()
-        x = rng.uniform(-0.5, 0.5, (3, 6, 6, 2)).astype(np.float32)
-        constant = snc.record(snc.to_spiking(snc.convert(model)), x, n_steps=5)
-        assert constant.shapes == {"image": (6, 6, 2), "neurons": (4, 4, 3)}
-        assert list(constant.shapes) == ["image", "neurons"]
-        assert constant.input.shape == (3, 5, 6, 6, 2)
-        assert (constant.input == x[:, None]).all()
-        network = snc.to_spiking(snc.convert(model), input_coding="poisson", input_threshold=0.5)
-        poisson = snc.record(network, x, n_steps=7)
-        assert np.array_equal(poisson.input, 0.5 * snc.poisson_spikes(x, 7, 0.5))
-
-    @pytest.mark.parametrize(
-        "neuron_type", [nengo.RectifiedLinear(), nengo.PoissonSpiking(nengo.RectifiedLinear(), amplitude=0.01)], ids=str
-    )
-    def test_neurons_without_a_potential(self, images, neuron_type):
-        network = snc.build_trainable(small_cnn(), neuron_type, max_rates=100)
-        with pytest.raises(snc.SettingsError, match="needs neurons with a membrane potential, .*Rectified.* has none"):
-            snc.record(network, images[0], potentials=True)
-
-
 class TestEvaluation:
     def test_accuracy_and_confusion_after_every_step(self, evaluation, digits):
         y = digits.y_test[:100]
@@ -293,16 +168,16 @@ class TestEvaluation:
     def test_same_seed_same_spikes(self, trained, digits):
         networks = (trained, trained.rebuild(), trained.rebuild(seed=5))
         first, again, other = (snc.record(n, digits.x_test[:3], n_steps=8).spikes["conv1_relu"] for n in networks)
-        # on a threshold, rounding may decide
+        # potentials close to the threshold depend on rounding
         assert (first != again).mean() < 1e-4 < 1e-3 < (first != other).mean()
 
     def test_to_dict_is_json(self, evaluation):
-        figures = json.loads(json.dumps(evaluation.to_dict()))
-        assert figures["n_steps"] == 20
-        assert figures["accuracy"][-1] == evaluation.accuracy[-1]
-        assert figures["layers"]["conv1_relu"]["neurons"] == 26 * 26 * 32
+        result = json.loads(json.dumps(evaluation.to_dict()))
+        assert result["n_steps"] == 20
+        assert result["accuracy"][-1] == evaluation.accuracy[-1]
+        assert result["layers"]["conv1_relu"]["neurons"] == 26 * 26 * 32
 
-    def test_summary_has_a_line_per_figure(self, evaluation):
+    def test_summary_has_a_line_per_result(self, evaluation):
         summary = evaluation.summary()
         assert f"accuracy after 20 steps    {100 * evaluation.accuracy[-1]:.2f} %" in summary
         assert f"accuracy with rates (ANN)  {100 * evaluation.ann_accuracy:.2f} %" in summary
@@ -339,19 +214,13 @@ class TestRefused:
         with pytest.raises(snc.SettingsError, match=message):
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, **options)
 
-    def test_backends_that_cannot_run_it(self, images):
-        with pytest.raises(snc.ConversionError, match="the back end 'nengo' cannot run.*use backend='nengo_dl'"):
+    def test_back_ends_that_cannot_run_a_network(self, images):
+        with pytest.raises(snc.ConversionError, match="'nengo' cannot run.*use backend='nengo_dl'"):
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, backend="nengo")
 
-    def test_what_is_no_network(self, images):
-        with pytest.raises(snc.SettingsError, match="expected a network, got Model: build one first"):
+    def test_a_model_is_no_network(self, images):
+        with pytest.raises(snc.SettingsError, match="expected a network, got Model"):
             snc.evaluate(small_cnn(), *images)
-
-    def test_recording(self, images):
-        network = snc.build_trainable(small_cnn(), LIF)
-        for x in (images[0][0], images[0][:0], images[0][..., :1]):
-            with pytest.raises(snc.SettingsError, match="x must have shape"):
-                snc.record(network, x)
 
     def test_data(self, images):
         x, y = images

@@ -29,7 +29,7 @@ def assert_same(one, other):
     """Check that two evaluations are equal to the last bit, except for times."""
     for name in ("accuracy", "step_predictions", "scores", "y", "ann_predictions"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    for name in ("ann_accuracy", "passed_operations", "synaptic_operations", "input_operations", "dt", "backend"):
+    for name in ("ann_accuracy", "relay_operations", "synaptic_operations", "input_operations", "dt", "backend"):
         assert getattr(one, name) == getattr(other, name), name
     assert np.array_equal(one.confusion(), other.confusion())
     assert list(one.layers) == list(other.layers)
@@ -183,15 +183,17 @@ class TestResults:
         assert one.trials[0].evaluation.accuracy[-1] != other.trials[0].evaluation.accuracy[-1]
 
     def test_weights_are_scaled_once_for_each_way(self, network, x, y, monkeypatch):
-        ways, normalized = [], sweep_runner.Normalizer.normalized
-        measured, measure = [], normalization.measure
+        ways, normalized = [], sweep_runner.Normalizer.normalize
+        measured, measure = [], normalization.activation_histogram
 
         def counting(self, **options):
             ways.append(tuple(options.values()))
             return normalized(self, **options)
 
-        monkeypatch.setattr(sweep_runner.Normalizer, "normalized", counting)
-        monkeypatch.setattr(normalization, "measure", lambda *a, **k: measured.append(1) or measure(*a, **k))
+        monkeypatch.setattr(sweep_runner.Normalizer, "normalize", counting)
+        monkeypatch.setattr(
+            normalization, "activation_histogram", lambda *a, **k: measured.append(1) or measure(*a, **k)
+        )
         snc.sweep(network, x, y, GRID, x_calibration=x, n_steps=3, minibatch_size=5, shards=4, n_jobs=1)
         assert sorted(ways) == [(99, "data"), (100, "data")]
         assert len(measured) == 1

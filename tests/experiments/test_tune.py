@@ -246,7 +246,7 @@ class TestOtherNetworks:
             "initial_potential",
             "synapse",
         }
-        with pytest.warns(UserWarning, match="not normalised"):
+        with pytest.warns(UserWarning, match="not normalized"):
             lif = snc.to_spiking(native, nengo.LIF(min_voltage=-5, amplitude=0.0025))
         assert "initial_potential" not in default_space(lif, 8)[0]
 

@@ -12,6 +12,7 @@ from nengo_snnconv.analysis import efficiency as costs
 from nengo_snnconv.conversion import calibration
 from nengo_snnconv.conversion.histograms import EDGES, Histogram
 from nengo_snnconv.errors import SettingsError
+from nengo_snnconv.evaluation.run_options import RunOptions
 from nengo_snnconv.evaluation.runner import Runner
 from nengo_snnconv.model import connectivity
 from nengo_snnconv.model import layers as specs
@@ -226,7 +227,7 @@ class TestBatches:
     def test_presets_keep_theirs(self, name, shape):
         model = snc.as_model(snc.preset(name, shape))
         assert images_together(bytes_of_step(model)) == 200
-        assert images_together(bytes_of_pass(model, calibration.sites(model))) == 200
+        assert images_together(bytes_of_pass(model, calibration.signaling_layers(model))) == 200
         assert prediction_batch(model) == 500
         assert images_together(3 * bytes_of_all(model), most=100) == 100
 
@@ -254,8 +255,8 @@ class TestBatches:
         run = {"n_steps": 5, "backend": backend, "progress": False}
         whole = snc.evaluate(network, x, y, **run)
         memory_mb = 4.5 * bytes_of_step(network.model) / 1e6
-        with Runner(network, 5, backend, None, None, memory_mb, 0.001, 9) as runner:
-            assert runner.simulator.at_once == (1 if backend == "nengo" else 4)
+        with Runner(network, 5, 9, RunOptions(backend=backend, synapse=None, memory_mb=memory_mb)) as runner:
+            assert runner.simulator.minibatch_size == (1 if backend == "nengo" else 4)
         parts = snc.evaluate(network, x, y, memory_mb=memory_mb, **run)
         assert np.array_equal(parts.scores, whole.scores)
         assert parts.input_layer.spikes_per_neuron == whole.input_layer.spikes_per_neuron
@@ -271,13 +272,15 @@ class TestBatches:
 
     def test_sizes_that_are_asked_for_are_kept(self):
         network = snc.to_spiking(scaled_cnn())
-        with Runner(network, 5, "fast", None, 150, 1e-6, 0.001, 400) as runner:
-            assert runner.simulator.at_once == 150
+        with Runner(
+            network, 5, 400, RunOptions(backend="fast", synapse=None, minibatch_size=150, memory_mb=1e-6)
+        ) as runner:
+            assert runner.simulator.minibatch_size == 150
 
     def test_parts_of_batches_give_the_same_scales(self, rng):
         network, x = snc.convert(branched()), rng.random((12, 8, 8, 2)).astype(np.float32)
         whole = snc.normalize(network, x).model.metadata["scales"]
-        little = {"memory_mb": 3.5 * bytes_of_pass(network.model, calibration.sites(network.model)) / 1e6}
+        little = {"memory_mb": 3.5 * bytes_of_pass(network.model, calibration.signaling_layers(network.model)) / 1e6}
         for other in (snc.normalize(network, x, **little), snc.normalize(network, iter([x[:7], x[7:]]), **little)):
             for name, scales in other.model.metadata["scales"].items():
                 assert np.allclose(scales, whole[name], rtol=1e-5)

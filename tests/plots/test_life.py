@@ -207,7 +207,7 @@ class TestPicture:
         assert ticks
         assert all(tick == int(tick) for tick in ticks)
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     def test_a_silent_network(self):
         silent = small_cnn().replace(arrays={name: 0 * array for name, array in small_cnn().arrays.items()})
         network = snc.to_spiking(snc.convert(silent), input_coding="poisson")

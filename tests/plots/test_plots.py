@@ -160,7 +160,7 @@ class TestImageResponse:
             specs.Dense("scores", "flat", units=4),
         )
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     @pytest.mark.parametrize("n_steps", [1, 12])
     @pytest.mark.parametrize("readout", ["potential", "spikes"])
     def test_poisson_network_shows_its_input_as_a_layer(self, model, rng, readout, n_steps):

@@ -123,7 +123,7 @@ class TestOperations:
         boxes = [label.get_window_extent() for label in ax.get_yticklabels()]
         assert all(upper.y0 > lower.y1 for upper, lower in zip(boxes, boxes[1:], strict=False))
 
-    @pytest.mark.filterwarnings("ignore:the network was not normalised")
+    @pytest.mark.filterwarnings("ignore:the network was not normalized")
     def test_networks_of_any_spikes_on_given_axes(self):
         model = branched()
         _, x, y = network_of(model)

@@ -10,8 +10,9 @@ import numpy as np
 from ..._util.text_tables import text_table
 from ..._util.validation import check_data, check_progress, check_run, is_number, shown
 from ...errors import ConversionError, SettingsError
-from ...evaluation.evaluate import Evaluation, evaluate
-from ...evaluation.runner import check_running
+from ...evaluation.evaluate import evaluate_observed
+from ...evaluation.result import Evaluation
+from ...evaluation.run_options import RunOptions
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.edits import check_unedited
@@ -371,23 +372,13 @@ def diagnose(
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):
         raise ConversionError("the network has no rectifier, so no neurons: there is nothing to diagnose")
     check_run(n_steps, skip_steps, dt)
-    check_running(backend=backend, minibatch_size=minibatch_size, memory_mb=memory_mb)
+    options = RunOptions(
+        backend=backend, skip_steps=skip_steps, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt
+    )
     check_progress(progress)
     x, y = check_data(network.model, x, y)
     watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
-    evaluation = evaluate(
-        network,
-        x,
-        y,
-        n_steps=n_steps,
-        backend=backend,
-        skip_steps=skip_steps,
-        minibatch_size=minibatch_size,
-        memory_mb=memory_mb,
-        dt=dt,
-        progress=progress,
-        watch=watch,
-    )
+    evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=watch)
     watch.finish()
     return _diagnosis(network, evaluation, watch, max_loss)
 

@@ -1,67 +1,94 @@
-"""The simulators that networks run on, behind one interface: images in, what probes saw out, chunk by chunk."""
+"""Back ends: the simulators that run networks, behind one interface (:class:`~.base.Backend`)."""
+
+from __future__ import annotations
+
+import typing
 
 from ..._util.validation import shown
 from ...errors import ConversionError, SettingsError
+from .base import Backend
 from .fast import FastBackend
 from .loihi import LoihiBackend
 from .nengo import NengoBackend
 from .nengo_dl import NengoDLBackend
 
-BACKENDS = {"fast": FastBackend, "nengo_dl": NengoDLBackend, "nengo": NengoBackend, "loihi": LoihiBackend}
+BACKENDS: dict[str, type[Backend]] = {
+    "fast": FastBackend,
+    "nengo_dl": NengoDLBackend,
+    "nengo": NengoBackend,
+    "loihi": LoihiBackend,
+}
 
 
-def check_backend(backend, **options):
-    """Raise an error where there is no such back end, or it does not take the ``options`` that a user asked for."""
+def check_backend(backend: str | None, **options: typing.Any) -> None:
+    """Check that a back end exists and takes ``options``.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such back end.
+    SettingsError
+        If it does not take an option.
+    """
     if backend is None:
         return
     if not isinstance(backend, str) or backend not in BACKENDS:
-        raise ConversionError(f"there is no back end {shown(backend)}; there are {', '.join(BACKENDS)}")
+        raise ConversionError(f"backend must be one of {', '.join(BACKENDS)}; got {shown(backend)}")
     for name, value in options.items():
         if name not in BACKENDS[backend].options:
             able = " and ".join(repr(other) for other, kind in BACKENDS.items() if name in kind.options)
-            only = f"is of the back end {able} only" if able else "is an option of no back end"
-            raise SettingsError(f"{name}={shown(value)} {only}, and backend={backend!r} would ignore it: leave it out")
+            supported = f"is supported by the back end {able} only" if able else "is supported by no back end"
+            raise SettingsError(
+                f"{name}={shown(value)} {supported}, and backend={backend!r} would ignore it: leave {name} out",
+                argument=name,
+            )
 
 
-def opened(backend, *arguments, hints=None, **options):
-    """Return a simulator by name; for None the fast one where it covers the network, or else NengoDL's.
+def open_backend(
+    backend: str | None, *arguments: typing.Any, hints: dict[str, typing.Any] | None = None, **options: typing.Any
+) -> Backend:
+    """Return the simulator of a network.
 
     Parameters
     ----------
     backend : str or None
-    arguments
-        Those of every :class:`Backend`.
+        Name of the back end; None for "fast" if it supports the network, else "nengo_dl".
+    *arguments
+        Arguments of :class:`Backend`.
     hints : dict of str, optional
-        Options that change no result, such as how much memory to use: left out where a back end does not have them.
-    options
-        Options that were asked for: refused where a back end does not have them.
+        Options that do not change results, such as ``memory_mb``; back ends that do not take them ignore them.
+    **options
+        Options that change results; back ends that do not take them refuse them.
 
     Raises
     ------
     SettingsError
-        If the back end that was named does not have one of ``options``; the message names it.
+        If the named back end does not take one of ``options``.
     ConversionError
-        If there is no such back end, or it cannot run the network, or only one without an option can.
+        If there is no such back end, it cannot run the network, or no back end that takes ``options`` can.
     """
     check_backend(backend, **options)
     try:
-        return _made(BACKENDS[backend or "fast"], arguments, options, hints or {})
+        return _open(BACKENDS[backend or "fast"], arguments, options, hints or {})
     except ConversionError as error:
         if backend is not None:
             raise
         if options:
-            asked = ", ".join(f"{name}={shown(value)}" for name, value in options.items())
+            names = ", ".join(f"{name}={shown(value)}" for name, value in options.items())
             raise ConversionError(
-                f"{asked} is of the back end 'fast', which cannot run this network: leave it out ({error})"
+                f"{names} needs the back end 'fast', which cannot run this network: leave {', '.join(options)} out "
+                f"({error})",
+                layer=error.layer,
             ) from error
-    return _made(NengoDLBackend, arguments, {}, hints or {})
+    return _open(NengoDLBackend, arguments, {}, hints or {})
 
 
-def _made(kind, arguments, options, hints):
-    known = {name: value for name, value in hints.items() if name in kind.options}
-    return kind(*arguments, **{**known, **options})
+def _open(backend_type, arguments, options, hints):
+    """Return a simulator of one type, with those hints that it takes."""
+    hints = {name: value for name, value in hints.items() if name in backend_type.options}
+    return backend_type(*arguments, **{**hints, **options})
 
 
-def name_of(simulator):
-    """The name of a simulator among BACKENDS."""
-    return next(name for name, kind in BACKENDS.items() if type(simulator) is kind)
+def backend_name(simulator: Backend) -> str:
+    """Return the name of the back end that a simulator belongs to."""
+    return next(name for name, backend_type in BACKENDS.items() if type(simulator) is backend_type)

@@ -1,71 +1,81 @@
-"""The back end "fast": nengo_snnconv's own simulator."""
+"""The back end "fast": the simulator of this package."""
 
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...networks.network import ConvNetwork
 from ...simulator.program_runner import ProgramRunner
 from .base import Backend
 
 
 class FastBackend(Backend):
-    """Our own simulator.
+    """Run networks on the simulator of this package.
 
     Parameters
     ----------
+    network, probed, minibatch_size, dt, potentials
+        As for :class:`Backend`.
     counted : dict of str to float, optional
-        Count the events of these layers, in the place of probing those ``probed``, and by what their output is
-        multiplied to give a number of them; 0 to count any output but zero as one.
+        Layers whose events are counted, instead of probing the layers ``probed``.  The value times the output of a unit
+        gives its number of events; 0 counts any non-zero output as one event.
     memory_mb, threads, precision
         As for ``ProgramRunner``.
 
     Attributes
     ----------
     totals : dict of str to ndarray, (units,)
-        Counts of all runs.
+        Number of events of each unit, over all runs.
     per_step : dict of str to ndarray, (steps,)
-        Counts of the last run.
+        Number of events in each step of the last run.
     """
 
     options = frozenset(("counted", "memory_mb", "threads", "precision"))
 
     def __init__(
         self,
-        network,
-        probed,
-        minibatch_size,
-        dt,
-        potentials=(),
-        *,
-        counted=None,
-        memory_mb=None,
-        threads=None,
-        precision="float32",
+        network: ConvNetwork,
+        probed: Iterable[str],
+        *arguments: typing.Any,
+        counted: dict[str, float] | None = None,
+        memory_mb: float | None = None,
+        threads: int | None = None,
+        precision: str = "float32",
     ):
-        super().__init__(network, probed if counted is None else (), minibatch_size, dt, potentials)
-        self.at_once = minibatch_size
-        objects = {name: (self.network.layers[name], weight) for name, weight in (counted or {}).items()}
+        self.counted = counted or {}
         memory = {} if memory_mb is None else {"memory_mb": memory_mb}
-        options = {"threads": threads, "precision": precision, **memory}
-        self.simulator = ProgramRunner(self.network, dt, minibatch_size, self.probes.values(), objects, **options)
+        self.runner_options: dict[str, typing.Any] = {"threads": threads, "precision": precision, **memory}
+        super().__init__(network, probed if counted is None else (), *arguments)
 
-    def initial_potential(self, name):
+    def open_simulator(self) -> ProgramRunner:
+        objects = {name: (self.network.layers[name], weight) for name, weight in self.counted.items()}
+        probes = self.probes.values()
+        return ProgramRunner(self.network, self.dt, self.minibatch_size, probes, objects, **self.runner_options)
+
+    def initial_potential(self, name: str) -> np.ndarray | None:
         return self.simulator.initial_state(self.network.layers[name], "voltage")
 
-    def show(self, images, place):
-        self.images, self.done = images, 0
+    def start(self, images: np.ndarray, place: int) -> None:
+        self.images, self.n_done = images, 0
         self.simulator.reset(place)
 
-    def run(self, n_steps):
+    def run(self, n_steps: int) -> dict[str, np.ndarray]:
         still = self.images.shape[1] == 1
-        shown = self.images if still else self.images[:, self.done : self.done + n_steps]
-        self.done += n_steps
-        values = self.simulator.run(n_steps, {self.network.input: shown}, len(self.images))
+        images = self.images if still else self.images[:, self.n_done : self.n_done + n_steps]
+        self.n_done += n_steps
+        values = self.simulator.run(n_steps, {self.network.input: images}, len(self.images))
         return dict(zip(self.probes, values, strict=True))
 
     @property
-    def totals(self):
+    def totals(self) -> dict[str, np.ndarray]:
         return self.simulator.totals
 
     @property
-    def per_step(self):
+    def per_step(self) -> dict[str, np.ndarray]:
         return self.simulator.per_step
 
-    def close(self):
-        """Nothing is held but memory."""
+    def close(self) -> None:
+        """Do nothing: only memory is held."""

@@ -1,44 +1,56 @@
-"""The back end "loihi": nengo_loihi's emulator of the chip."""
+"""The back end "loihi": the emulator of the Loihi chip in nengo-loihi."""
 
+from __future__ import annotations
+
+import typing
 import warnings
+
+import numpy as np
 
 from ...errors import SnnConvWarning
 from ...networks.loihi.builder import loihi_form
-from .base import Backend, Frames
+from ...networks.network import ConvNetwork
+from .base import Backend, InputFrames
+
+if typing.TYPE_CHECKING:
+    from .loihi_emulator import LoihiEmulator
 
 
 class LoihiBackend(Backend):
-    """nengo_loihi's emulator of the Loihi chip, in the chip's own integers: one image after another."""
+    """Run networks on the emulator of the Loihi chip, in the chip's integers, one image after another."""
 
-    at_once = 1
-    target = "sim"
+    one_by_one = True
+    target: typing.ClassVar[str] = "sim"
 
-    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
-        from .emulator import Emulator  # an optional package
+    def __init__(self, *arguments: typing.Any):
+        from .loihi_emulator import LoihiEmulator  # needs nengo-loihi, an optional package
 
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        steps = self.network.settings.spike_amplitude / dt
-        if steps < 1 - 1e-6:
-            warnings.warn(
-                f"Loihi's neurons spike once in a step at most, and so reach an activation of {steps:.2g}: use "
-                f"to_spiking(..., max_rate={1 / dt:g}) or less",
-                SnnConvWarning,
-                stacklevel=6,
-            )
-        self.frames = Frames(self.network.input, dt)
-        self.simulator = Emulator(self.network, dt, self.target)
+        self.emulator_type = LoihiEmulator
+        super().__init__(*arguments)
 
-    def prepared(self, network, probed):
+    def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         return loihi_form(network, probe_layers=probed)
 
-    def initial_potential(self, name):
+    def open_simulator(self) -> LoihiEmulator:
+        highest = self.network.settings.spike_amplitude / self.dt
+        if highest < 1 - 1e-6:
+            warnings.warn(
+                f"Loihi's neurons spike once per step at most, and so cannot reach an activation above {highest:.2g}: "
+                f"use to_spiking(..., max_rate={1 / self.dt:g}) or less",
+                SnnConvWarning,
+                stacklevel=9,
+            )
+        self.input = InputFrames(self.network.input, self.dt)
+        return self.emulator_type(self.network, self.dt, self.target)
+
+    def initial_potential(self, name: str) -> np.ndarray | None:
         return self.simulator.initial_potential(self.network.layers[name])
 
-    def show(self, images, place):
-        self.frames.shown = images[0].astype(float)
+    def start(self, images: np.ndarray, place: int) -> None:
+        self.input.frames = images[0].astype(float)
         self.simulator.restart()
 
-    def run(self, n_steps):
+    def run(self, n_steps: int) -> dict[str, np.ndarray]:
         probes = self.probes
         values = dict(zip(probes, self.simulator.run(n_steps, probes.values()), strict=True))
         for label in values:
@@ -46,5 +58,5 @@ class LoihiBackend(Backend):
                 values[label] = values[label] / self.simulator.thresholds(probes[label])
         return {label: value[None] for label, value in values.items()}
 
-    def close(self):
+    def close(self) -> None:
         self.simulator.close()

@@ -1,41 +1,46 @@
 """The back end "nengo": ``nengo.Simulator``, the reference."""
 
+from __future__ import annotations
+
 import nengo
+import numpy as np
 
 from ...errors import ConversionError
-from ...networks.network import NativeBase
-from .base import Backend, Frames
+from ...networks.network import ConvNetwork, NativeBase
+from .base import Backend, InputFrames
 
 
 class NengoBackend(Backend):
-    """``nengo.Simulator``, the reference: one image after another, in double precision."""
+    """Run networks on ``nengo.Simulator``, the reference, in double precision, one image after another."""
 
-    at_once = 1
+    one_by_one = True
 
-    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
+    def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         if not isinstance(network.settings, NativeBase):
             raise ConversionError(
                 "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
                 "runs: use backend='nengo_dl', or a network made by convert"
             )
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.frames = Frames(self.network.input, dt)
-        # without the cache of decoders, which processes share and lock: there are none to solve for
-        model = nengo.builder.Model(dt=dt)
-        self.simulator = nengo.Simulator(self.network, dt=dt, model=model, progress_bar=False)
+        return super().with_probes(network, probed)
 
-    def show(self, images, place):
-        self.frames.shown = images[0].astype(float)
+    def open_simulator(self) -> nengo.Simulator:
+        self.input = InputFrames(self.network.input, self.dt)
+        # a model without Nengo's cache of decoders, which processes share and lock: there are no decoders to solve for
+        model = nengo.builder.Model(dt=self.dt)
+        return nengo.Simulator(self.network, dt=self.dt, model=model, progress_bar=False)
+
+    def start(self, images: np.ndarray, place: int) -> None:
+        self.input.frames = images[0].astype(float)
         self.simulator.reset()
         source = self.poisson_source()
         if source is not None:
             self.simulator.signals[self.simulator.model.sig[source]["item"]][...] = place
 
-    def run(self, n_steps):
+    def run(self, n_steps: int) -> dict[str, np.ndarray]:
         self.simulator.run_steps(n_steps, progress_bar=False)
         values = {label: self.simulator.data[probe][None].copy() for label, probe in self.probes.items()}
         self.simulator.clear_probes()
         return values
 
-    def close(self):
+    def close(self) -> None:
         self.simulator.close()

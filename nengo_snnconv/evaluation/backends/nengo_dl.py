@@ -1,26 +1,26 @@
 """The back end "nengo_dl": ``nengo_dl.Simulator``."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ...compat import nengo_dl
-from ...networks.network import NativeBase
+from ...networks.network import ConvNetwork, NativeBase
 from .base import Backend
 
 
 class NengoDLBackend(Backend):
-    """``nengo_dl.Simulator``, which runs every network."""
+    """Run networks on ``nengo_dl.Simulator``, which supports every network."""
 
-    def __init__(self, network, probed, minibatch_size, dt, potentials=()):
-        super().__init__(network, probed, minibatch_size, dt, potentials)
-        self.at_once = minibatch_size
-        self.simulator = nengo_dl.Simulator(self.network, minibatch_size=minibatch_size, dt=dt, progress_bar=False)
-
-    def prepared(self, network, probed):
+    def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
         changes = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
         return network.rebuild(probe_layers=probed, **changes)
 
-    def show(self, images, place):
-        self.n_images, self.done = len(images), 0
+    def open_simulator(self) -> nengo_dl.Simulator:
+        return nengo_dl.Simulator(self.network, minibatch_size=self.minibatch_size, dt=self.dt, progress_bar=False)
+
+    def start(self, images: np.ndarray, place: int) -> None:
+        self.n_images, self.n_done = len(images), 0
         self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0), (0, 0)], mode="edge")
         self.simulator.reset(include_trainable=False)
         source = self.poisson_source()
@@ -32,12 +32,13 @@ class NengoDLBackend(Backend):
                 values[:, begin:end] = place
             graph.saved_state[item.key].assign(values)
 
-    def run(self, n_steps):
+    def run(self, n_steps: int) -> dict[str, np.ndarray]:
         still = self.images.shape[1] == 1
-        shown = np.repeat(self.images, n_steps, axis=1) if still else self.images[:, self.done : self.done + n_steps]
-        self.done += n_steps
-        values = self.simulator.predict_on_batch({self.network.input: shown}, n_steps=n_steps, stateful=True)
+        end = self.n_done + n_steps
+        images = np.repeat(self.images, n_steps, axis=1) if still else self.images[:, self.n_done : end]
+        self.n_done = end
+        values = self.simulator.predict_on_batch({self.network.input: images}, n_steps=n_steps, stateful=True)
         return {label: values[probe][: self.n_images] for label, probe in self.probes.items()}
 
-    def close(self):
+    def close(self) -> None:
         self.simulator.close()

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from ..._util.validation import check_paths, check_progress
-from ...evaluation.runner import check_running
+from ...evaluation.run_options import check_run_options
 from ...model.memory import MEMORY_MB
 from ..jobs import check_workers
 
@@ -30,7 +30,9 @@ class SweepOptions:
         check_progress(self.progress)
         if self.folder is not None:
             check_paths(folder=self.folder)
-        check_running(backend=self.backend, minibatch_size=self.minibatch_size, memory_mb=self.memory_mb, dt=self.dt)
+        check_run_options(
+            backend=self.backend, minibatch_size=self.minibatch_size, memory_mb=self.memory_mb, dt=self.dt
+        )
 
     @property
     def job_options(self):

@@ -1,9 +1,9 @@
 """Shards: parts of the images that workers run one by one, and the sum of their counts."""
 
 import numpy as np
-from nengo.params import Default
 
-from ...evaluation.counts import Tally, tally_of
+from ...evaluation.run_counts import RunCounts, count_run
+from ...evaluation.run_options import RunOptions
 from ...networks.network import ConvNetwork
 
 # size of a shard if the number of shards is not given
@@ -24,7 +24,7 @@ def split_images(n_images, minibatch_size, n_shards=None):
     return [slice(int(first), int(last)) for first, last in zip(borders[:-1], borders[1:], strict=True)]
 
 
-def run_shard(model, inputs, *, settings, threads, **run):
+def run_shard(model, inputs, *, settings, threads, n_steps, **run):
     """Run a network on some images, and return the counts as the result of a job: values and arrays.
 
     Parameters
@@ -36,17 +36,19 @@ def run_shard(model, inputs, *, settings, threads, **run):
         Settings of the network.
     threads : int or None
         Number of threads.
+    n_steps : int
+        Number of time steps.
     run : dict
-        Options of ``tally_of``.
+        Fields of ``RunOptions``.
     """
     network = ConvNetwork(model, settings)
-    tally = tally_of(network, inputs, threads_of_job=threads, progress=False, **{"synapse": Default, **run})
-    arrays = {f"totals/{name}": counts for name, counts in tally.totals.items()}
-    arrays |= {f"per_step/{name}": counts for name, counts in tally.per_step.items()}
+    counts = count_run(network, inputs, n_steps, RunOptions(threads_of_job=threads, **run), progress=False)
+    arrays = {f"totals/{name}": values for name, values in counts.totals.items()}
+    arrays |= {f"per_step/{name}": values for name, values in counts.per_step.items()}
     # the smallest type that holds the number of classes
-    classes = np.min_scalar_type(tally.scores.shape[1] - 1)
-    arrays |= {"step_predictions": tally.step_predictions.astype(classes), "scores": tally.scores}
-    return {"seconds": tally.seconds, "build_seconds": tally.build_seconds, "backend": tally.backend}, arrays
+    classes = np.min_scalar_type(counts.scores.shape[1] - 1)
+    arrays |= {"step_predictions": counts.step_predictions.astype(classes), "scores": counts.scores}
+    return {"seconds": counts.seconds, "build_seconds": counts.build_seconds, "backend": counts.backend}, arrays
 
 
 def check_result(result, model, n_steps, n_images):
@@ -85,13 +87,13 @@ def counts_from_result(result):
         kind, _, layer = name.partition("/")
         if layer:
             counts[kind][layer] = array
-    return Tally(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **values)
+    return RunCounts(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **values)
 
 
 def merge_counts(parts):
     """Return the counts of all images from those of shards, in order; exact, because spike counts are integers."""
     first = parts[0]
-    return Tally(
+    return RunCounts(
         step_predictions=np.concatenate([part.step_predictions for part in parts], axis=1),
         scores=np.concatenate([part.scores for part in parts]),
         totals={name: sum(part.totals[name] for part in parts) for name in first.totals},

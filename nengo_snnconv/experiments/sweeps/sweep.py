@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import distributed
     import numpy as np
 
-    from ...evaluation.evaluate import Evaluation
+    from ...evaluation.result import Evaluation
     from ...evaluation.inputs import Inputs
     from ...events import Recordings
     from ...networks.network import ConvNetwork

@@ -8,9 +8,10 @@ import numpy as np
 from ..._util.validation import check_classes, check_images, check_optional_counts
 from ..._version import __version__
 from ...conversion.normalization import Normalizer
-from ...evaluation.evaluate import evaluation_of, predictions_of_ann
+from ...evaluation.ann import ann_predictions
 from ...evaluation.inputs import Images, as_inputs
-from ...evaluation.runner import check_running, run_length
+from ...evaluation.result import evaluation_from_counts
+from ...evaluation.run_options import check_run_options, run_length
 from ...evaluation.synaptic_operations import operations_by_step
 from ...model.files import model_to_json
 from ...model.input_range import warn_of_range
@@ -89,13 +90,13 @@ class SweepRunner:
                 for name in ("precision", "synapse")
                 if name in point.evaluate_options
             }
-            check_running(backend=self.options.backend, **options)
+            check_run_options(backend=self.options.backend, **options)
         return points
 
     @functools.cached_property
     def ann_predictions(self):
         """Classes predicted by the network with rates, (images,); None if the network has no rates."""
-        return predictions_of_ann(self.network, self.inputs, memory_mb=self.options.memory_mb)
+        return ann_predictions(self.network, self.inputs, memory_mb=self.options.memory_mb)
 
     def run(self, pairs, n_steps, on_counts, description):
         """Run grid points on shards, and pass on their counts as soon as they are there.
@@ -143,7 +144,9 @@ class SweepRunner:
         arguments = dict(point.evaluate_options)
         if not self.automatic_minibatch:
             arguments["minibatch_size"] = self.run_options["minibatch_size"]
-        evaluation = evaluation_of(network, counts, self.y[images], ann, self.options.dt, arguments, moving)
+        evaluation = evaluation_from_counts(
+            network, counts, self.y[images], ann, dt=self.options.dt, arguments=arguments, moving=moving
+        )
         return Trial(point, evaluation, operations_by_step(network, counts), self.build_network)
 
     def build_network(self, point):
@@ -179,7 +182,7 @@ class SweepRunner:
     def _model(self, point):
         if point.normalization is None:
             return self.network.model
-        return self.normalizer.normalized(**point.normalization).model
+        return self.normalizer.normalize(**point.normalization).model
 
     def _job(self, point, shard, n_steps):
         run = {"n_steps": n_steps, **point.evaluate_options, **self.run_options}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.evaluate import Evaluation
 from ...evaluation.metrics import first_lasting
+from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from .grid import GridPoint, format_value
 

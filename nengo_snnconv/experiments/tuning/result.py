@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text_tables import text_table
-from ...evaluation.evaluate import Evaluation
+from ...evaluation.result import Evaluation
 from ...evaluation.metrics import paired_interval
 from ...networks.network import ConvNetwork
 from ..sweeps.grid import format_value

@@ -228,7 +228,7 @@ def test_both_back_ends_give_the_same_diagnosis():
     """Dyadic weights and images: all sums are exact in both precisions."""
     model = branched()
     model = model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
-    with pytest.warns(UserWarning, match="was not normalised"):
+    with pytest.warns(UserWarning, match="was not normalized"):
         network = snc.to_spiking(snc.convert(model))
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 17, (5, 8, 8, 2)) / 16, rng.integers(0, 3, 5)

@@ -189,7 +189,7 @@ class TestEmulator:
         )
         model = model.replace(arrays={"dense/kernel": np.ones((144, 2))})
         network = snc.to_spiking(snc.convert(model), **zero_start(max_rate=400))
-        with pytest.warns(UserWarning, match="more than .* lower max_rate") as caught:
+        with pytest.warns(UserWarning, match="overflows the 23 bits") as caught:
             snc.record(network, np.ones((2, 144), np.float32), n_steps=9, backend="loihi")
         assert len(caught) == 1
 
@@ -267,5 +267,5 @@ class TestRefused:
 @needs_loihi
 def test_neurons_that_are_to_spike_more_than_once_a_step(x):
     network = spiking(two_layers(), x, neuron_type=nengo.SpikingRectifiedLinear(), max_rate=2000)
-    with pytest.warns(UserWarning, match="reach an activation of 0.5: use .*max_rate=1000"):
+    with pytest.warns(UserWarning, match="activation above 0.5: use .*max_rate=1000"):
         snc.record(network, x[:1], n_steps=2, backend="loihi")

@@ -1,34 +1,41 @@
-"""Emulator: nengo_loihi's emulator of the chip, which begins anew for each image without being built again."""
+"""LoihiEmulator: nengo-loihi's emulator of the chip, which starts again for each image without being rebuilt."""
 
+from __future__ import annotations
+
+import typing
 import warnings
+from collections.abc import Iterable
 
 import nengo
 import numpy as np
 
 from ...compat import nengo_loihi
 from ...errors import ConversionError, SnnConvWarning
-from .emulator_synapses import CompiledSynapses
+from .loihi_synapses import CompiledSynapses
+
+if typing.TYPE_CHECKING:
+    from ...networks.network import ConvNetwork
 
 
-class Emulator:
-    """The emulator of nengo_loihi, with its host.
+class LoihiEmulator:
+    """The emulator of nengo-loihi, with its host.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``to_loihi``.
+        Network made by ``to_loihi``.
     dt : float
         Seconds per step.
     target : "sim" or "simreal"
-        The chip's integers, or its neurons in floating point, with weights that are not rounded.
+        "sim" computes in the chip's integers; "simreal" in floating point, with weights that are not rounded.
 
     Raises
     ------
     ConversionError
-        If nengo_loihi cannot build the network.
+        If nengo-loihi cannot build the network.
     """
 
-    def __init__(self, network, dt, target="sim"):
+    def __init__(self, network: ConvNetwork, dt: float, target: str = "sim"):
         try:
             self.simulator = nengo_loihi.Simulator(network, dt=dt, target=target, progress_bar=False)
         except nengo.exceptions.BuildError as error:
@@ -36,8 +43,8 @@ class Emulator:
         self.synapses = CompiledSynapses(self.simulator.model.blocks)
         self.overflowed = False
 
-    def restart(self):
-        """Begin anew: what nengo_loihi's own ``reset`` does not do yet."""
+    def restart(self) -> None:
+        """Reset chip and host to time 0, which nengo-loihi's own ``reset`` does not support yet."""
         simulator = self.simulator
         for name, part in simulator.sims.items():
             if name == "emulator":
@@ -48,28 +55,28 @@ class Emulator:
                 part.reset()
         for received in simulator.model.inputs:
             received.spikes.clear()
-        # it holds the queues between host and chip, which are new
+        # the runner holds the queues between host and chip, so it is replaced together with them
         runner = simulator._runner
         simulator._runner = type(runner)(simulator.model, simulator.sims, simulator.precompute, simulator.timers)
         simulator.clear_probes()
 
-    def run(self, n_steps, probes):
-        """Go on for ``n_steps``; what each of ``probes`` saw, (steps, size)."""
+    def run(self, n_steps: int, probes: Iterable[nengo.Probe]) -> list[np.ndarray]:
+        """Simulate ``n_steps`` further steps; return the values of each of ``probes``, (steps, size)."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self.simulator.run_steps(n_steps)
-        self._pass_on(caught)
+        self._repeat_warnings(caught)
         values = [self.simulator.data[probe].copy() for probe in probes]
         self.simulator.clear_probes()
         return values
 
-    def _pass_on(self, caught):
-        """Give the warnings of a run to the user, those of overflows once and in plain words."""
+    def _repeat_warnings(self, caught):
+        """Issue the warnings of a run again; a single warning with a remedy replaces those about overflows."""
         overflows = [warning for warning in caught if str(warning.message).startswith("Overflow")]
         if overflows and not self.overflowed:
             self.overflowed = True
             warnings.warn(
-                "input to neurons is more than the 23 bits that Loihi adds it up with, and changes its sign: lower "
+                "the input of neurons overflows the 23 bits in which Loihi sums it, and changes its sign: lower "
                 "max_rate, or normalize with a higher percentile",
                 SnnConvWarning,
                 stacklevel=7,
@@ -78,20 +85,21 @@ class Emulator:
             if warning not in overflows:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
-    def thresholds(self, probe):
-        """Membrane potential at which each probed neuron of the chip spikes, (neurons,); 1 off the chip."""
+    def thresholds(self, probe: nengo.Probe) -> np.ndarray | float:
+        """Return the threshold of each probed neuron on the chip, (neurons,); 1 for neurons off the chip."""
         on_chip = self.simulator.model.objs.get(probe, {}).get("out")
         if on_chip is None:
             return 1.0
         thresholds = np.concatenate([block.compartment.vth for block in on_chip.target])
         return thresholds if on_chip.reindexing is None else thresholds[on_chip.reindexing]
 
-    def initial_potential(self, neurons):
-        """Membrane potential of each neuron at the start; zero on the chip."""
+    def initial_potential(self, neurons: nengo.ensemble.Neurons) -> np.ndarray:
+        """Return the initial membrane potential of each neuron, which is zero on the chip."""
         for host in (self.simulator.model.host_pre, self.simulator.model.host):
             if neurons in host.sig:
                 return host.sig[neurons]["voltage"].initial_value
         return np.zeros(neurons.size_out)
 
-    def close(self):
+    def close(self) -> None:
+        """Free the simulator."""
         self.simulator.close()

@@ -1,4 +1,7 @@
-"""What spikes add to the neurons of the chip, as nengo_loihi's emulator adds it, but compiled: it loops over spikes."""
+"""CompiledSynapses: the input that spikes cause on the emulated Loihi chip, in compiled code.
+
+nengo-loihi's emulator loops over spikes in Python; the sums here are the same.
+"""
 
 import dataclasses
 
@@ -8,7 +11,7 @@ import numpy as np
 
 @numba.njit(nogil=True)
 def _add(sums, axons, atoms, bases, rows, first, targets, weights):
-    """Add the weights of spikes, which come on ``axons`` and are of the kinds ``atoms``, to ``sums``, one by one."""
+    """Add the weights of spikes, given by their axon and atom, to ``sums``, spike by spike."""
     for spike in range(len(axons)):
         base = bases[axons[spike]]
         if base >= 0:
@@ -19,17 +22,18 @@ def _add(sums, axons, atoms, bases, rows, first, targets, weights):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Weights:
-    """The weights of one Synapse of nengo_loihi in flat arrays.
+    """Weights of one Synapse of nengo-loihi in flat arrays.
 
     Attributes
     ----------
     bases : ndarray of int64, (axons,)
-        What is added to the targets of an axon; -1 for an axon that has none.
+        Offset that is added to the targets of an axon; -1 for an axon without targets.
     rows : ndarray of int64, (axons,)
-        The first row of weights of an axon, that of atom 0.
+        First row of weights of an axon, which belongs to atom 0.
     first : ndarray of int64, (rows + 1,)
-        Where each row begins.
+        Start of each row in ``targets`` and ``weights``.
     targets, weights : ndarray
+        Target neuron, and weight, of each synapse.
     """
 
     bases: np.ndarray
@@ -40,13 +44,14 @@ class _Weights:
 
     @classmethod
     def of(cls, synapse):
-        n_axons = range(synapse.n_axons)
+        """Return the weights of a Synapse."""
+        axons = range(synapse.n_axons)
         begins = np.cumsum([0, *(len(weights) for weights in synapse.weights)])
         lengths = [len(row) for weights in synapse.weights for row in weights]
-        bases = [synapse.axon_compartment_base(axon) for axon in n_axons]
+        bases = [synapse.axon_compartment_base(axon) for axon in axons]
         return cls(
             np.array([-1 if base is None else base for base in bases], np.int64),
-            np.array([begins[synapse.axon_weight_idx(axon)] for axon in n_axons], np.int64),
+            np.array([begins[synapse.axon_weight_idx(axon)] for axon in axons], np.int64),
             np.cumsum([0, *lengths], dtype=np.int64),
             np.concatenate([indices.ravel() for indices in synapse.indices]),
             np.concatenate([weights.ravel() for weights in synapse.weights]),
@@ -54,32 +59,33 @@ class _Weights:
 
 
 class CompiledSynapses:
-    """Takes the place of two methods of ``nengo_loihi.emulator``'s SynapseState, with the same results.
+    """Replacement of two methods of ``SynapseState`` in nengo-loihi's emulator, with the same results.
 
     Parameters
     ----------
     blocks : iterable of LoihiBlock
-        Of a model without learning.
+        Blocks of a model without learning.
     """
 
     def __init__(self, blocks):
         self.weights = {synapse: _Weights.of(synapse) for block in blocks for synapse in block.synapses}
 
     def attach(self, emulator):
-        """Let an EmulatorInterface, which has just been made, use them."""
+        """Replace the methods of a new EmulatorInterface."""
         self.slices, self.spikes = emulator.synapses.slices, []
         emulator.synapses.inject_current, emulator.synapses.update_input = self.inject_current, self.update_input
 
     def inject_current(self, t, spike_inputs, all_axons, spiked):
-        """Note which spikes arrive, those of the host first."""
+        """Collect the spikes that arrive in step ``t``, those of the host first."""
         self.spikes = []
-        if t >= 2:  # those of the host take a step to arrive
+        if t >= 2:  # spikes of the host take a step to arrive
             for spike_input in spike_inputs:
-                self._note(spike_input.axons, spike_input.spike_idxs(t - 1))
+                self._collect(spike_input.axons, spike_input.spike_idxs(t - 1))
         for axon, place in all_axons.items():
-            self._note([axon], np.flatnonzero(spiked[place]))
+            self._collect([axon], np.flatnonzero(spiked[place]))
 
-    def _note(self, group, neurons):
+    def _collect(self, group, neurons):
+        """Collect the spikes of ``neurons`` on each of a group of axons."""
         neurons = np.asarray(neurons, np.int64)
         for axon in group if len(neurons) else ():
             axons, atoms = np.asarray(axon.map_axon(neurons)), np.asarray(axon.map_atoms(neurons))
@@ -87,7 +93,7 @@ class CompiledSynapses:
             self.spikes.append((axon.target, axons[used], atoms[used]))
 
     def update_input(self, sums):
-        """Add the weights of all spikes to ``sums``, (1, neurons)."""
+        """Add the weights of all collected spikes to ``sums``, (1, neurons)."""
         for synapse, axons, atoms in self.spikes:
             weights = self.weights[synapse]
             arrays = weights.bases, weights.rows, weights.first, weights.targets, weights.weights

@@ -1,0 +1,165 @@
+"""RunCounts: predictions, scores and numbers of spikes of a run, from a simulation or from the closed form."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing
+
+import numpy as np
+from nengo.params import Default
+
+from .._util.progress import progress_bar
+from .._util.validation import check_counts, check_memory, check_run
+from ..model.memory import bytes_of_all, images_together
+from ..networks.ttfs import FirstSpikeSettings, stages
+from .backends import backend_name
+from .inputs import warn_of_clipped_input
+from .runner import Runner
+from .ttfs_closed_form import ClosedForm
+
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
+    from .inputs import Inputs
+    from .run_options import RunOptions
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RunCounts:
+    """Predictions and scores of a network for each image, and its spikes summed over images.
+
+    Attributes
+    ----------
+    step_predictions : ndarray of int, (steps, images)
+    scores : ndarray, (images, classes)
+        Class scores after the last step.
+    totals : dict of str to ndarray, (neurons,)
+        Number of events of each unit over all images and steps, for each layer that emits events.
+    per_step : dict of str to ndarray, (steps,)
+        Number of events of each such layer in each step, over all images.
+    seconds, build_seconds : float
+        Wall time of the run, and of building the simulation.
+    backend : str
+        Name of the back end that was used.
+    """
+
+    step_predictions: np.ndarray
+    scores: np.ndarray
+    totals: dict[str, np.ndarray]
+    per_step: dict[str, np.ndarray]
+    seconds: float
+    build_seconds: float
+    backend: str = "fast"
+
+
+class Observer(typing.Protocol):
+    """An object that sees everything that a simulation records, while it runs."""
+
+    def begin(self, runner: Runner) -> None:
+        """Receive the runner before the first chunk."""
+
+    def see(self, images, steps, output, readout, activity) -> None:
+        """Receive the fields of a :class:`~.runner.Chunk`."""
+
+
+def count_run(
+    network: ConvNetwork,
+    inputs: Inputs,
+    n_steps: int,
+    options: RunOptions,
+    *,
+    progress: bool | None = None,
+    observer: Observer | None = None,
+) -> RunCounts:
+    """Run a network and count its spikes; in closed form if there is one and the options allow it."""
+    if observer is None and _allows_closed_form(network, options):
+        x, minibatch_size = inputs.batch(slice(None)), options.minibatch_size
+        if minibatch_size is None:  # memory holds the levels of all layers, and the scores after each step of a stage
+            scores = 4 * network.model.size(network.model.output) * network.settings.stage_steps
+            minibatch_size = images_together(2 * bytes_of_all(network.model) + scores, options.memory_mb)
+        return _count_closed_form(network, x, n_steps, minibatch_size, options.dt, progress)
+    return _count_simulation(network, inputs, n_steps, options, progress, observer)
+
+
+def _allows_closed_form(network, options):
+    """Return whether the closed form of time to first spike gives the results that the options ask for."""
+    return (
+        isinstance(network.settings, FirstSpikeSettings)
+        and options.backend in (None, "fast")
+        and (options.synapse is Default or options.synapse is None)
+        and not options.skip_steps
+        and options.precision == "float32"
+        and options.threads is None  # only the simulator observes it
+    )
+
+
+def _count_simulation(network, inputs, n_steps, options, progress, observer):
+    """Return the RunCounts of a simulation, step by step."""
+    model, started = network.model, time.perf_counter()
+    n_items = len(inputs)
+    check_counts(n_steps=n_steps)
+    predictions = f"the predictions for {n_items:,} images after each of n_steps={n_steps} steps"
+    check_memory(4 * n_items * n_steps, predictions, "take fewer steps or fewer images")
+    runner = Runner(network, n_steps, n_items, options, with_activity=observer is not None)
+    build_seconds = time.perf_counter() - started
+    if observer is not None:
+        observer.begin(runner)
+    step_predictions = np.empty((n_steps, n_items), np.int32)
+    scores = np.empty((n_items, model.size(model.output)), np.float32)
+    counted = [*runner.recorded, *([model.input] if runner.counts_frames(inputs) else [])]
+    totals = {name: np.zeros(model.size(name)) for name in counted}
+    per_step = {name: np.zeros(n_steps) for name in counted}
+    started = time.perf_counter()
+    with runner, progress_bar(n_items * n_steps, "simulating", "image-step", progress) as bar:
+        for chunk in runner.run(inputs):
+            images, steps, _, readout, activity = chunk
+            if observer is not None:
+                observer.see(*chunk)
+            step_predictions[steps, images] = readout.argmax(axis=-1).T
+            scores[images] = readout[:, -1]
+            for name, values in activity.items():
+                by_step = runner.counts(values.sum(axis=0))
+                totals[name] += by_step.sum(axis=0)
+                per_step[name][steps] += by_step.sum(axis=1)
+            if runner.counts_itself:
+                for name, by_step in runner.simulator.per_step.items():
+                    per_step[name][steps] += by_step
+            bar.update(readout.shape[0] * readout.shape[1])
+    if runner.counts_itself:
+        totals |= runner.simulator.totals
+    seconds, backend = time.perf_counter() - started, backend_name(runner.simulator)
+    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, backend)
+
+
+def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
+    """Return the same RunCounts from the closed form of time to first spike, all steps at once."""
+    check_counts(minibatch_size=minibatch_size)
+    check_run(n_steps, 0, dt)
+    warn_of_clipped_input(x, network.settings)
+    from .ttfs_spike_counter import SpikeCounter  # loads Numba, which simulations may not need
+
+    model, started = network.model, time.perf_counter()
+    form, stage_steps, stage_of = ClosedForm(network), network.settings.stage_steps, stages(model)
+    build_seconds = time.perf_counter() - started
+    step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
+    scores = np.empty((len(x), model.size(model.output)), np.float32)
+    counters = {name: SpikeCounter(model.size(name), stage_steps) for name in form.emitters}
+    started = time.perf_counter()
+    with progress_bar(len(x), "computing", "image", progress) as bar:
+        for first in range(0, len(x), minibatch_size):
+            images = slice(first, first + minibatch_size)
+            levels = form.levels(x[images])
+            outputs = form.outputs(levels).numpy()
+            step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
+            scores[images] = outputs[-1]
+            for name, counter in counters.items():
+                # a view of the tensor's memory, which numpy() would copy
+                counter.add(np.asarray(memoryview(levels[name])))
+            bar.update(outputs.shape[1])
+    per_step = {}
+    for name, counter in counters.items():
+        per_step[name] = np.zeros(n_steps)
+        begin = stage_of[name] * stage_steps
+        per_step[name][begin : begin + stage_steps] = counter.histogram[:0:-1]
+    totals = {name: counter.spikes.astype(float) for name, counter in counters.items()}
+    return RunCounts(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
