@@ -8,7 +8,7 @@ from ..errors import SettingsError
 from ..model import connectivity
 from ..model import layers as specs
 from ..networks.network import check_network
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,9 +308,9 @@ def _check(network, evaluation):
 def _updates(network, evaluation):
     """Steps in which neurons integrate, and those in which they wait, over all neurons."""
     settings = network.settings
-    again = settings.sent_again(network.model)
+    again = settings.relay_stages(network.model)
     neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
-    steps = 2 * settings.stage_steps if isinstance(settings, FirstSpikeSettings) else evaluation.n_steps
+    steps = 2 * settings.stage_steps if isinstance(settings, TTFSConfig) else evaluation.n_steps
     return neurons * steps, neurons * (evaluation.n_steps - steps)
 
 

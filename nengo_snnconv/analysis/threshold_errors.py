@@ -10,7 +10,7 @@ from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
 from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
+from ..networks.native import NativeConfig
 from ..networks.network import ConvNetwork, described
 from ..passes import Units
 
@@ -160,7 +160,7 @@ def _samples(counts, largest):
 
 def _check(network, x, layer, n_steps, thresholds):
     """The images, the layer and the numbers of steps, checked."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise ConversionError(
             f"threshold_errors takes a network that convert made, got {described(network)}: call convert first"
         )

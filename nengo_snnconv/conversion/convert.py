@@ -11,11 +11,11 @@ from ..formats.keras import as_model
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import NativeSettings
+from ..networks.native import NativeConfig
 from ..networks.network import ConvNetwork, described
-from ..networks.surrogate import SurrogateSettings
-from ..networks.trainable import TrainableSettings, check_collected
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.surrogate import SurrogateConfig
+from ..networks.trainable import TrainableConfig, check_collected
+from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
@@ -57,24 +57,24 @@ def convert(source, *, seed=0):
     if isinstance(source, ConvNetwork):
         source = _rectified_model(source)
     model = with_input_range(as_model(source))
-    return ConvNetwork(simplify(model), NativeSettings(nengo.RectifiedLinear(), seed))
+    return ConvNetwork(simplify(model), NativeConfig(nengo.RectifiedLinear(), seed))
 
 
 def _with_surrogates(network, seed):
     """The network of Nengo's own objects with the neurons of one that was trained through time."""
-    if isinstance(network.settings, TrainableSettings):
+    if isinstance(network.settings, TrainableConfig):
         check_collected(network)
         if network.settings.synapse is not None:
             raise ConversionError("convert takes SurrogateLIF networks without synapses: rebuild(synapse=None)")
-    return ConvNetwork(simplify(network.model, FOLDING), SurrogateSettings(network.settings.neuron_type, seed))
+    return ConvNetwork(simplify(network.model, FOLDING), SurrogateConfig(network.settings.neuron_type, seed))
 
 
 def _rectified_model(network):
     """The model of a network whose neurons compute the rectifier."""
     settings = network.settings
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         raise ConversionError("this network has time to first spike already: convert the Keras model that it came from")
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         check_collected(network)
         if not settings.rectifies:
             raise ConversionError(
@@ -134,12 +134,12 @@ def to_spiking(
     ConversionError, SettingsError
         If the network was not made by ``convert``; if the neuron type or another argument does not do.
     """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise ConversionError(
             f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
         )
     check_unedited(network)
-    settings = NativeSettings(
+    settings = NativeConfig(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,
         max_rate=max_rate,

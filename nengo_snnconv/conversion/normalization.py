@@ -18,7 +18,7 @@ from ..model import layers as specs
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
+from ..networks.native import NativeConfig
 from ..networks.network import ConvNetwork, described
 from ..passes import find_units, rescale
 from ..passes.rescale import distinct
@@ -177,7 +177,7 @@ class Normalizer:
 
 
 def _check(network, x, method, percentile, per, n_steps, input_range):
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise SettingsError(
             f"normalize takes a network that convert made, got {described(network)}: call convert first"
         )

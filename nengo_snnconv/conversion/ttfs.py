@@ -18,10 +18,10 @@ from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB
 from ..networks.edits import check_unedited
-from ..networks.native import NativeSettings
+from ..networks.native import NativeConfig
 from ..networks.network import ConvNetwork, described
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from ..networks.ttfs import FirstSpikeSettings, spike_sources
+from ..networks.ttfs import TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
 from ..passes import find_units, rectify_sums_before_max, rescale
 from .normalization import normalize
@@ -123,13 +123,13 @@ def to_ttfs(
     else:
         network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
     seed = network.settings.seed if seed is None else seed
-    settings = FirstSpikeSettings(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
+    settings = TTFSConfig(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
     return ConvNetwork(network.model, settings, network.label)
 
 
 def _check(network, x, n_steps, threshold, percentile, per, x_max):
     """The calibration images, checked; None if there are none."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise ConversionError(
             f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
         )

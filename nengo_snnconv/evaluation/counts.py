@@ -9,7 +9,7 @@ from nengo.params import Default
 from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
 from ..model.memory import bytes_of_all, images_together
-from ..networks.ttfs import FirstSpikeSettings, stages
+from ..networks.ttfs import TTFSConfig, stages
 from .backends import name_of
 from .runner import Runner, check_input
 from .ttfs_closed_form import ClosedForm
@@ -130,4 +130,4 @@ def has_closed_form(network, options, watch):
     as_it_is = unfiltered and not options["skip_steps"] and options["precision"] == "float32"
     # a number of threads is heeded by the simulator only
     as_it_is = as_it_is and options.get("threads") is None
-    return as_it_is and not watch and isinstance(network.settings, FirstSpikeSettings)
+    return as_it_is and not watch and isinstance(network.settings, TTFSConfig)

@@ -17,7 +17,7 @@ def operations_of(model, tally):
 def passed_operations(network, tally, operations):
     """The additions of maxima, and of spikes that are sent again, by name, in order."""
     n_images = tally.step_predictions.shape[1]
-    layers, again = network.model.layers, network.settings.sent_again(network.model)
+    layers, again = network.model.layers, network.settings.relay_stages(network.model)
     passed = {}
     for name, count in operations.items():
         if isinstance(layers[name], specs.MaxPool | specs.GlobalMaxPool):

@@ -24,7 +24,7 @@ READOUTS = ("potential", "spikes")
 
 
 @dataclasses.dataclass(frozen=True)
-class NativeSettings(NativeBase):
+class NativeConfig(NativeBase):
     """How ``convert`` and ``to_spiking`` make a network; the parameters are explained there."""
 
     max_rate: float = None
@@ -36,7 +36,7 @@ class NativeSettings(NativeBase):
     output_synapse: object = 0.1
     probe_layers: tuple = ()
 
-    made_by: typing.ClassVar = "convert"
+    builder_name: typing.ClassVar = "convert"
     accumulates: typing.ClassVar = True
 
     def __post_init__(self):

@@ -25,7 +25,7 @@ def biased_node(layer, model, sources, synapses):
 
 
 def linear_row(layer):
-    """What a linear layer becomes, as ``Settings.report_row`` says it; Nengo's signals are flat, so some stay."""
+    """What a linear layer becomes, as ``BuildConfig.report_row`` says it; Nengo's signals are flat, so some stay."""
     return "same object" if isinstance(layer, specs.Flatten | specs.Reshape) else "Node", "exact", ""
 
 

@@ -16,14 +16,14 @@ from .keras_layers import keras_name
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(abc.ABC):
+class BuildConfig(abc.ABC):
     """How a network is built from a model.  A subclass per builder."""
 
     neuron_type: nengo.neurons.NeuronType
     seed: int = 0
 
     # the function that makes such networks
-    made_by: typing.ClassVar = ""
+    builder_name: typing.ClassVar = ""
     # whether class scores are sums over time; else they are read through the output synapse
     accumulates: typing.ClassVar = False
     # whether the neurons have a rate form, and so the network an ANN; others are trained through time
@@ -45,7 +45,7 @@ class Settings(abc.ABC):
         """How many steps pass before there are any class scores."""
         return 0
 
-    def sent_again(self, model):
+    def relay_stages(self, model):
         """How many times the spikes of layers are sent again, for layers that read them later: {name: int}."""
         return {}
 
@@ -67,7 +67,7 @@ class Settings(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class NativeBase(Settings):
+class NativeBase(BuildConfig):
     """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
 
     def __post_init__(self):
@@ -100,14 +100,14 @@ class ConvNetwork(nengo.Network):
     Parameters
     ----------
     model : Model
-    settings : Settings
+    settings : BuildConfig
         Of the builder that makes the network.
 
     Attributes
     ----------
     model : Model
         Layer specs and arrays that the network was built from.
-    settings : Settings
+    settings : BuildConfig
     input : nengo.Node
         Of size height * width * channel, row-major, channel last.
     output : nengo.Node
@@ -123,7 +123,7 @@ class ConvNetwork(nengo.Network):
     """
 
     def __init__(self, model, settings, label=None):
-        for name, value, kind in (("model", model, Model), ("settings", settings, Settings)):
+        for name, value, kind in (("model", model, Model), ("settings", settings, BuildConfig)):
             if not isinstance(value, kind):
                 raise SettingsError(f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)")
         super().__init__(label=label, seed=settings.seed)
@@ -172,7 +172,7 @@ def described(network):
     check_unedited(network)
     if not network.settings.has_rates:
         return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
-    return f"one that {network.settings.made_by} made"
+    return f"one that {network.settings.builder_name} made"
 
 
 def check_network(network):

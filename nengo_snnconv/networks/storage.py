@@ -17,19 +17,19 @@ from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .edits import warn_of_intruders
-from .loihi.builder import LoihiSettings
-from .native import NativeSettings
+from .loihi.builder import LoihiConfig
+from .native import NativeConfig
 from .network import ConvNetwork
-from .surrogate import SurrogateSettings
-from .trainable import TrainableSettings, check_collected
-from .ttfs import FirstSpikeSettings
+from .surrogate import SurrogateConfig
+from .trainable import TrainableConfig, check_collected
+from .ttfs import TTFSConfig
 
 BUILDERS = {
-    "trainable": TrainableSettings,
-    "native": NativeSettings,
-    "first spike": FirstSpikeSettings,
-    "surrogate": SurrogateSettings,
-    "loihi": LoihiSettings,
+    "trainable": TrainableConfig,
+    "native": NativeConfig,
+    "first spike": TTFSConfig,
+    "surrogate": SurrogateConfig,
+    "loihi": LoihiConfig,
 }
 # the only modules whose classes a file can name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}

@@ -13,13 +13,13 @@ from .network import NativeBase
 
 
 @dataclasses.dataclass(frozen=True)
-class SurrogateSettings(NativeBase):
+class SurrogateConfig(NativeBase):
     """How ``convert`` makes a network of one with ``SurrogateLIF`` neurons: with the same neurons."""
 
     output_synapse: object = 0.1
     probe_layers: tuple = ()
 
-    made_by: typing.ClassVar = "convert"
+    builder_name: typing.ClassVar = "convert"
     accumulates: typing.ClassVar = True
     has_rates: typing.ClassVar = False
 

@@ -20,7 +20,7 @@ from ..passes import with_own_output
 from .edits import check_unedited
 from .keras_layers import keras_layer, keras_name
 from .nengo_objects import connect_output
-from .network import ConvNetwork, Settings, check_network
+from .network import BuildConfig, ConvNetwork, check_network
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
 # go below zero averages over inputs that arrive as spikes, positive and negative ones; one that stops at zero
@@ -48,7 +48,7 @@ class _Rate(tf.keras.layers.Layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainableSettings(Settings):
+class TrainableConfig(BuildConfig):
     """How :func:`build_trainable` makes a network; its parameters are explained there."""
 
     max_rates: object = None
@@ -60,7 +60,7 @@ class TrainableSettings(Settings):
     planner: str = "noop"
     probe_layers: tuple = ()
 
-    made_by: typing.ClassVar = "build_trainable"
+    builder_name: typing.ClassVar = "build_trainable"
 
     def __post_init__(self):
         if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
@@ -295,7 +295,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
     """
     check_flags(output_neurons=output_neurons)
     neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
-    settings = TrainableSettings(neuron_type=neuron_type, **settings)
+    settings = TrainableConfig(neuron_type=neuron_type, **settings)
     rates = settings.rates_at_one
     known = settings.has_rates and not isinstance(rates, nengo.dists.Distribution)
     if neuron_type.spiking and known and np.max(rates) < 10:
@@ -347,7 +347,7 @@ def collect_trained(network):
     ConvNetwork
     """
     check_network(network)
-    if not isinstance(network.settings, TrainableSettings):
+    if not isinstance(network.settings, TrainableConfig):
         raise ConversionError("only networks made by build_trainable hold arrays that a Simulator trains")
     return network.rebuild(network.model.replace(arrays=live_arrays(network)))
 
@@ -355,7 +355,7 @@ def collect_trained(network):
 def check_collected(network):
     """Raise where a Simulator session has trained the network since it was built, or it was changed by hand."""
     check_unedited(network)
-    if isinstance(network.settings, TrainableSettings):
+    if isinstance(network.settings, TrainableConfig):
         for name, array in live_arrays(network).items():
             if not np.array_equal(array, network.model.arrays[name]):
                 raise SettingsError(

@@ -21,7 +21,7 @@ from .network import NativeBase
 
 
 @dataclasses.dataclass(frozen=True)
-class FirstSpikeSettings(NativeBase):
+class TTFSConfig(NativeBase):
     """How ``to_ttfs`` makes a network; the parameters are explained there."""
 
     x_max: float = 1.0
@@ -29,7 +29,7 @@ class FirstSpikeSettings(NativeBase):
     output_synapse: object = None
     probe_layers: tuple = ()
 
-    made_by: typing.ClassVar = "to_ttfs"
+    builder_name: typing.ClassVar = "to_ttfs"
     input_spikes: typing.ClassVar = True
 
     def __post_init__(self):
@@ -60,7 +60,7 @@ class FirstSpikeSettings(NativeBase):
         """Steps from the first spike of the input until the scores are complete."""
         return self.stage_steps * (stages(model)[model.output] + 1)
 
-    def sent_again(self, model):
+    def relay_stages(self, model):
         sent = stages(model)
         latest = dict(sent)
         for name, layer in reversed(model.layers.items()):
@@ -96,7 +96,7 @@ class FirstSpikeSettings(NativeBase):
 
     def report_row(self, layer, model):
         became, how, remark = _report(layer, self)
-        if times := self.sent_again(model).get(layer.name):
+        if times := self.relay_stages(model).get(layer.name):
             remark += f"; sent again in {times} more stage{'s' if times > 1 else ''}"
         if layer.name in model.metadata.get("neurons before maxima", ()):
             floor = "it does not fall below the smallest one on the calibration data"

@@ -41,11 +41,11 @@ def plot_spike_times(network, evaluation, axes=None):
     """
     # TensorFlow comes with them, which other pictures do not need
     from ..networks.network import check_network
-    from ..networks.ttfs import FirstSpikeSettings, stages
+    from ..networks.ttfs import TTFSConfig, stages
 
     check_network(network)
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
-    if not isinstance(network.settings, FirstSpikeSettings):
+    if not isinstance(network.settings, TTFSConfig):
         raise SettingsError("spike times are those of networks of time to first spike: make one with to_ttfs")
     model, stage_steps = network.model, network.settings.stage_steps
     sent, panels = stages(model), {model.input: evaluation.input_layer, **evaluation.layers}

@@ -14,10 +14,10 @@ from ..conversion.ttfs import to_ttfs
 from ..errors import ConversionError
 from ..evaluation.evaluate import evaluate
 from ..model.files import model_to_json
-from ..networks.native import NativeSettings
+from ..networks.native import NativeConfig
 from ..networks.storage import settings_to_json
-from ..networks.trainable import TrainableSettings, build_trainable
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.trainable import TrainableConfig, build_trainable
+from ..networks.ttfs import TTFSConfig
 from ..training import train
 
 # the thresholds of to_ttfs that these methods of normalize find
@@ -37,29 +37,29 @@ def _making(network):
     own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     trainings = metadata.get("training", [])
     lines = []
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         lines.append(_building(network, own))
     elif trainings:
         lines.append("network = snc.build_trainable(model, ...)")
     lines += [_training(how) for how in trainings]
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         return lines
     lines.append(_line("network", convert, "network" if trainings else "model", {"seed": settings.seed}))
     how = metadata.get("normalization")
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         arguments = {**own, **_thresholds(how), "n_steps": settings.stage_steps}
         return [*lines, _line("network", to_ttfs, "network, x_calibration", arguments) + _images(how)]
     if how:
         data = "network" if how["method"] == "model" else "network, x_calibration"
         lines.append(_line("network", normalize, data, how) + _images(how))
-    if isinstance(settings, NativeSettings) and settings.neuron_type.spiking:
+    if isinstance(settings, NativeConfig) and settings.neuron_type.spiking:
         lines.append(_line("network", to_spiking, "network", own))
     return lines
 
 
 def _building(network, own):
     """The line that builds a network that can be trained."""
-    fields = {field.name: field.default for field in dataclasses.fields(TrainableSettings)}
+    fields = {field.name: field.default for field in dataclasses.fields(TrainableConfig)}
     line = _line("network", build_trainable, "model", own, fields)
     return f"{line[:-1]}, output_neurons=True)" if network.model.output == "output_neurons" else line
 

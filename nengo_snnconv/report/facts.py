@@ -5,7 +5,7 @@ import functools
 import math
 
 from ..analysis.efficiency import Efficiency, efficiency
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 from ..plots.evaluation import item_of
 from .calls import calls, checksum
 
@@ -158,7 +158,7 @@ def figures(run, title, origin):
         field.name: str(getattr(network.settings, field.name)) for field in dataclasses.fields(network.settings)
     }
     metadata = network.model.metadata
-    first_spike = isinstance(network.settings, FirstSpikeSettings)
+    first_spike = isinstance(network.settings, TTFSConfig)
     return _plain(
         {
             "report": 1,
@@ -170,7 +170,7 @@ def figures(run, title, origin):
             "calls": calls(network, evaluation),
             "network": {
                 "checksum": checksum(network),
-                "made_by": network.settings.made_by,
+                "made_by": network.settings.builder_name,
                 "coding": "time to first spike" if first_spike else "rate" if network.settings.has_rates else "spikes",
                 "settings": settings,
                 "layers": {name: list(shape) for name, shape in network.model.shapes.items()},

@@ -7,7 +7,7 @@ import numpy as np
 from .._util.text_tables import reading_table
 from ..errors import SettingsError
 from ..model.layers import Rectifier
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 from ..plots import (
     plot_accuracy,
     plot_confusion,
@@ -167,7 +167,7 @@ def _spikes(run):
     pictures = [Picture(ax.figure, f"{alt}.") for ax, alt in zip(axes, alts, strict=True)]
     text = f"How often a neuron spikes for {'an' if run.item == 'image' else 'a'} {run.item}, and how many never do."
     blocks = [("text", text), ("pictures", pictures)]
-    if isinstance(network.settings, FirstSpikeSettings):
+    if isinstance(network.settings, TTFSConfig):
         text = (
             "When neurons spike: each layer listens for a stage (grey) and spikes in the next one (blue), once at "
             "most, and the sooner the larger the activation for which the spike stands."
@@ -252,7 +252,7 @@ def _scores(run):
     model, settings = run.network.model, run.network.settings
     if isinstance(model.layers[model.output], Rectifier) and settings.accumulates:
         return "firing rates of the output neurons from the first step on"
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         return "membrane potentials, which are zero before the last stage"
     return "averaged from the first step on" if settings.accumulates else "filtered"
 

@@ -130,7 +130,7 @@ def test_branches_that_meet_late_are_aligned_and_counted():
     assert stages(network.model)["scores"] == 3
     recording = assert_same(network, x)
     assert "sent again in 2 more stages" in network.report()
-    assert network.settings.sent_again(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
+    assert network.settings.relay_stages(network.model) == {"a_neurons": 2, "b_neurons": 0, "c_neurons": 0}
     evaluation = snc.evaluate(network, x, np.zeros(5, int))
     assert evaluation.n_steps == 4 * T
     # a_neurons are sent again in two stages, an addition for each spike

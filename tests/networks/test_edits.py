@@ -11,7 +11,7 @@ from models import branched, small_cnn
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.networks.edits import check_unedited
-from nengo_snnconv.networks.trainable import TrainableSettings
+from nengo_snnconv.networks.trainable import TrainableConfig
 
 LIF = nengo.LIF(amplitude=0.005)
 
@@ -114,7 +114,7 @@ class TestWaysOut:
             gain = ensemble(network).gain
             ensemble(network).gain = gain / 2
             assert f"network.rebuild({name}=...)" in self.message(network)
-            rate = network.settings.rates_at_one if isinstance(network.settings, TrainableSettings) else 1000
+            rate = network.settings.rates_at_one if isinstance(network.settings, TrainableConfig) else 1000
             slower = ensemble(network.rebuild(**{name: rate / 2})).gain
             assert (slower < gain).all()
 

@@ -13,7 +13,7 @@ from models import make
 import nengo_snnconv as snc
 from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.native import NativeSettings
+from nengo_snnconv.networks.native import NativeConfig
 from nengo_snnconv.passes import (
     CONVERSION,
     drop_dropout,
@@ -30,7 +30,7 @@ EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True)
 def activity(model, x, names=None):
     """Every layer's activity, {name: array}."""
     names = list(model.layers) if names is None else names
-    network = types.SimpleNamespace(model=model, settings=NativeSettings(nengo.RectifiedLinear()))
+    network = types.SimpleNamespace(model=model, settings=NativeConfig(nengo.RectifiedLinear()))
     values = snc.rate_model(network, names)(x)
     return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 

@@ -15,7 +15,7 @@ from ...evaluation.runner import check_running
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.edits import check_unedited
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork, described
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ..error_bounds import activity_bounds, quantisation_bound, why_unbounded
@@ -359,7 +359,7 @@ def diagnose(
     SettingsError
         If an argument cannot work, or the data do not fit the network.
     """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise ConversionError(
             f"diagnose takes a network that to_spiking made of one from convert, got {described(network)}"
         )

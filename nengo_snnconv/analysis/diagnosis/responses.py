@@ -22,7 +22,7 @@ def response_of(settings, dt, start, lowest, highest):
 
     Parameters
     ----------
-    settings : NativeSettings
+    settings : NativeConfig
     dt : float
         Seconds per step.
     start : ndarray, the layer's shape

@@ -14,7 +14,7 @@ from ...evaluation.runner import check_running
 from ...evaluation.synaptic_operations import operations_by_step
 from ...model.files import model_to_json
 from ...model.memory import MOST_TOGETHER
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork
 from ...networks.storage import settings_to_json, value_to_json
 from ...networks.trainable import check_collected
@@ -56,7 +56,7 @@ class Bench:
         check_collected(network)
         self.network, self.inputs, self.y, self.dt, self.workers = network, inputs, y, dt, workers
         self.normalizer = self.calibration = None
-        if isinstance(network.settings, NativeSettings):
+        if isinstance(network.settings, NativeConfig):
             if x_calibration is not None:
                 x_calibration = check_images(network.model, x_calibration)
                 self.calibration = digest(x_calibration)

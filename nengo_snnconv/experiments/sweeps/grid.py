@@ -9,9 +9,9 @@ from ..._util.validation import check_run
 from ...conversion.convert import warn_of_clipping
 from ...conversion.normalization import METHODS
 from ...errors import SettingsError
-from ...networks.native import NativeSettings
-from ...networks.network import Settings
-from ...networks.trainable import TrainableSettings
+from ...networks.native import NativeConfig
+from ...networks.network import BuildConfig
+from ...networks.trainable import TrainableConfig
 from ...neurons.arguments import replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
@@ -38,7 +38,7 @@ class Setting:
         Those that a user varies, by name.
     normalization : dict or None
         Arguments for ``normalize``; None to leave weights as they are.
-    settings : Settings
+    settings : BuildConfig
         Of the network.
     reading : dict
         Arguments for ``evaluate``.
@@ -46,7 +46,7 @@ class Setting:
 
     values: dict
     normalization: dict
-    settings: Settings
+    settings: BuildConfig
     reading: dict
 
     @property
@@ -67,11 +67,11 @@ def text_of(value):
 def names_of(network):
     """The names that can be varied in a network."""
     settings = network.settings
-    if isinstance(settings, NativeSettings):
+    if isinstance(settings, NativeConfig):
         neuron_type = settings.neuron_type
         neuron = NEURON if isinstance(neuron_type, IntegrateAndFire) or not neuron_type.spiking else ()
         return (*NORMALIZATION, *neuron, *SPIKING, *READING)
-    synapse = ("synapse",) if isinstance(settings, TrainableSettings) and settings.has_rates else ()
+    synapse = ("synapse",) if isinstance(settings, TrainableConfig) and settings.has_rates else ()
     read = READING if settings.total_steps(network.model) is None else ()  # time to first spike is read in one way
     # a filter forgets the first steps by itself
     return (*synapse, *(name for name in read if name != "skip_steps" or settings.accumulates))
@@ -123,7 +123,8 @@ def _checked(network, grid):
     for name, values in (item for part in parts for item in part.items()):
         if name not in known:
             raise SettingsError(
-                f"grid: {name!r} is nothing that can be varied in this network, which {network.settings.made_by} made; "
+                f"grid: {name!r} is nothing that can be varied in this network, "
+                f"which {network.settings.builder_name} made; "
                 + (f"there are {', '.join(known)}" if known else "leave the grid out")
             )
         if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
@@ -151,7 +152,7 @@ def _setting(network, values, n_steps, normalizer, dt):
     """The Setting of some values, checked."""
     normalization = _normalization(_named(values, NORMALIZATION), n_steps, normalizer)
     settings = _settings(network.settings, _named(values, NEURON), _named(values, SPIKING))
-    if isinstance(settings, NativeSettings) and normalization is None:
+    if isinstance(settings, NativeConfig) and normalization is None:
         warn_of_clipping(network.model, settings.neuron_type)
     reading = _named(values, READING)
     check_run(n_steps, reading.get("skip_steps", 0), dt)
@@ -183,7 +184,7 @@ def _normalization(values, n_steps, normalizer):
 
 def _settings(settings, neuron, spiking):
     """The settings of a network with other values for neurons and for spiking."""
-    if isinstance(settings, NativeSettings) and not settings.neuron_type.spiking:
+    if isinstance(settings, NativeConfig) and not settings.neuron_type.spiking:
         spiking["neuron_type"] = IntegrateAndFire(**neuron)
     elif neuron:
         spiking["neuron_type"] = replaced(settings.neuron_type, **neuron)

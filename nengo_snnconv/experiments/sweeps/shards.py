@@ -30,7 +30,7 @@ def run_shard(model, inputs, *, settings, threads, **run):
     ----------
     model : Model
     inputs : Inputs
-    settings : Settings
+    settings : BuildConfig
         Of the network.
     threads : int or None
     run : dict

@@ -1,6 +1,6 @@
 """Space: the settings that tune tries where a user does not say."""
 
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
 # thresholds that are balanced for more steps are much the same
@@ -14,7 +14,7 @@ def default_space(network, max_steps):
     start; a synapse, or none.  Networks that ``build_trainable`` made: the synapse between their layers.
     """
     settings = network.settings
-    if not isinstance(settings, NativeSettings):
+    if not isinstance(settings, NativeConfig):
         return [{"synapse": [None, 0.001, 0.002, 0.005]}]
     starts, usual = {}, {}
     if isinstance(settings.neuron_type, IntegrateAndFire) or not settings.neuron_type.spiking:

@@ -11,9 +11,9 @@ from ...errors import ConversionError, SettingsError, TuningError
 from ...evaluation.evaluate import Evaluation
 from ...evaluation.metrics import paired_interval
 from ...model.memory import MEMORY_MB
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork, check_network
-from ...networks.ttfs import FirstSpikeSettings
+from ...networks.ttfs import TTFSConfig
 from ..sweeps.grid import settings_of, text_of
 from ..sweeps.sweep import check_bench, checked_bench
 from ..sweeps.trial import Trial
@@ -243,7 +243,7 @@ def tune(
     """
     _check(network, max_loss, max_steps)
     check_bench(n_jobs, dask, folder, progress, backend, minibatch_size, memory_mb, dt)
-    x, native = check_images(network.model, x), isinstance(network.settings, NativeSettings)
+    x, native = check_images(network.model, x), isinstance(network.settings, NativeConfig)
     own = native and x_calibration is None
     bench, n_steps = checked_bench(
         network,
@@ -273,7 +273,7 @@ def tune(
 def _check(network, max_loss, max_steps):
     check_network(network)
     settings = network.settings
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         raise ConversionError(
             "time to first spike takes the steps that it was made for: to_ttfs(..., n_steps=...) sets them, and "
             "threshold_errors shows what they cost"
@@ -283,7 +283,7 @@ def _check(network, max_loss, max_steps):
             "tune compares with the network's rates, and SurrogateLIF has none: it was trained for its steps; compare "
             "trains networks with several numbers of steps"
         )
-    if not settings.neuron_type.spiking and not isinstance(settings, NativeSettings):
+    if not settings.neuron_type.spiking and not isinstance(settings, NativeConfig):
         raise ConversionError(f"{settings.neuron_type} does not spike: tune(convert(network), ...)")
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
         raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {shown(max_loss)}")

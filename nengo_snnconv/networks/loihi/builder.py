@@ -16,7 +16,7 @@ from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
 from ..edits import check_unedited
-from ..native import NativeSettings
+from ..native import NativeConfig
 from ..nengo_objects import add_output
 from ..network import ConvNetwork, described
 from .cores import ChipLayer, as_image, cores, spread
@@ -28,10 +28,10 @@ OUTPUT_NEURONS = "output/neurons"  # no layer's name has a slash
 
 
 @dataclasses.dataclass(frozen=True)
-class LoihiSettings(NativeSettings):
+class LoihiConfig(NativeConfig):
     """How ``to_loihi`` makes a network; the parameters are those of ``to_spiking``."""
 
-    made_by: typing.ClassVar = "to_loihi"
+    builder_name: typing.ClassVar = "to_loihi"
 
     def __post_init__(self):
         super().__post_init__()
@@ -222,11 +222,11 @@ def _transform(reached):
 
 def loihi_form(network, **changes):
     """A spiking network in the form that nengo_loihi takes; see ``to_loihi``.  ``changes`` are to its settings."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
         raise ConversionError(
             f"Loihi takes a network that to_spiking made, got {described(network)}: convert a Keras model, or a "
             f"network that was trained with nengo.RectifiedLinear(), normalize it, and call {ADVICE}"
         )
     check_unedited(network)
     fields = {field.name: getattr(network.settings, field.name) for field in dataclasses.fields(network.settings)}
-    return ConvNetwork(network.model, LoihiSettings(**{**fields, **changes}), network.label)
+    return ConvNetwork(network.model, LoihiConfig(**{**fields, **changes}), network.label)

@@ -4,7 +4,7 @@ import nengo
 
 from ...model import layers as specs
 from ...networks.nengo_objects import biased_node, connect_output, maximum_node
-from ...networks.trainable import TrainableSettings, check_collected
+from ...networks.trainable import TrainableConfig, check_collected
 
 
 def native_form(network):
@@ -27,7 +27,7 @@ def native_form(network):
         If a Simulator has trained the network since it was built.
     """
     settings, model = network.settings, network.model
-    if not isinstance(settings, TrainableSettings):
+    if not isinstance(settings, TrainableConfig):
         return None
     check_collected(network)
     stand_ins = {}
