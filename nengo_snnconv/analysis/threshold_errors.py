@@ -9,9 +9,7 @@ from ..conversion.calibration import measure, sites, upper_bounds
 from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
-from ..networks.edits import check_unedited
-from ..networks.native import NativeConfig
-from ..networks.network import ConvNetwork, described
+from ..networks.native import require_native_network
 from ..passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
@@ -160,13 +158,7 @@ def _samples(counts, largest):
 
 def _check(network, x, layer, n_steps, thresholds):
     """The images, the layer and the numbers of steps, checked."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
-        raise ConversionError(
-            f"threshold_errors takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
-    if network.settings.neuron_type.spiking:
-        raise ConversionError("threshold_errors takes the network of rates that convert made, this one has spikes")
+    require_native_network(network, "threshold_errors", spiking=False)
     names = network.model.neurons
     if not names:
         raise ConversionError("the network has no rectifier, so no neurons that have thresholds")

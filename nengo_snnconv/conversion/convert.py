@@ -11,8 +11,8 @@ from ..formats.keras import as_model
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import NativeConfig
-from ..networks.network import ConvNetwork, described
+from ..networks.native import NativeConfig, require_native_network
+from ..networks.network import ConvNetwork
 from ..networks.surrogate import SurrogateConfig
 from ..networks.trainable import TrainableConfig, check_collected
 from ..networks.ttfs import TTFSConfig
@@ -134,11 +134,7 @@ def to_spiking(
     ConversionError, SettingsError
         If the network was not made by ``convert``; if the neuron type or another argument does not do.
     """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
-        raise ConversionError(
-            f"to_spiking takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
+    require_native_network(network, "to_spiking")
     settings = NativeConfig(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,

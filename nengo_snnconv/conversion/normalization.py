@@ -1,6 +1,7 @@
 """normalize: scales weights and biases so that activations fit the firing rates of neurons."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -17,9 +18,7 @@ from ..errors import SettingsError
 from ..model import layers as specs
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
-from ..networks.edits import check_unedited
-from ..networks.native import NativeConfig
-from ..networks.network import ConvNetwork, described
+from ..networks.native import require_native_network
 from ..passes import find_units, rescale
 from ..passes.rescale import distinct
 from .calibration import measure, sites, upper_bounds
@@ -177,11 +176,7 @@ class Normalizer:
 
 
 def _check(network, x, method, percentile, per, n_steps, input_range):
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
-        raise SettingsError(
-            f"normalize takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
+    require_native_network(network, "normalize", error=functools.partial(SettingsError, argument="network"))
     check_choice(METHODS, method=method)
     if x is None and method != "model":
         raise SettingsError(f"method={method!r} needs calibration data: normalize(network, x), x some training images")

@@ -13,13 +13,12 @@ from .._util.validation import (
     is_number,
     shown,
 )
-from ..errors import ConversionError, SettingsError, listed
+from ..errors import SettingsError, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB
-from ..networks.edits import check_unedited
-from ..networks.native import NativeConfig
-from ..networks.network import ConvNetwork, described
+from ..networks.native import require_native_network
+from ..networks.network import ConvNetwork
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.ttfs import TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
@@ -129,13 +128,7 @@ def to_ttfs(
 
 def _check(network, x, n_steps, threshold, percentile, per, x_max):
     """The calibration images, checked; None if there are none."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)):
-        raise ConversionError(
-            f"to_ttfs takes a network that convert made, got {described(network)}: call convert first"
-        )
-    check_unedited(network)
-    if network.settings.neuron_type.spiking:
-        raise ConversionError("to_ttfs takes the network of rates that convert made, this one has spikes already")
+    require_native_network(network, "to_ttfs", spiking=False)
     check_counts(n_steps=n_steps)
     known = isinstance(threshold, str) and threshold in THRESHOLDS
     if not (known or is_number(threshold) or isinstance(threshold, bool | dict)):

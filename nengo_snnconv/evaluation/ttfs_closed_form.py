@@ -8,7 +8,7 @@ from ..compat import tf
 from ..model import layers as specs
 from ..model.connectivity import is_event_source
 from ..networks.keras_layers import keras_layer, keras_name
-from ..networks.native import driving_neurons
+from ..networks.native import driving_layers
 from ..networks.ttfs import spike_sources
 from ..neurons.time_to_first_spike import nearest_level
 
@@ -42,7 +42,7 @@ class ClosedForm:
         # what is counted in levels of the image, not in levels times its height
         self._of_image = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
         # layers whose bias takes the offset of the neurons that they drive, which is quicker
-        self._ahead = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
+        self._ahead = driving_layers(self.model) if self.neurons.threshold == 1 else set()
         self.read_last, behind = self._find_last()
         self._all = {name: self._layer(name, self.n_steps) for name in layers if name != self.model.input}
         self._last = {name: self._layer(name, 0) for name in behind}

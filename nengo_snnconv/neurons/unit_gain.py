@@ -1,11 +1,11 @@
-"""UnitGain: what neuron types share that take their input as it is."""
+"""UnitGain, the base class of neuron types without gain and bias."""
 
 import numpy as np
 from nengo.neurons import NeuronType
 
 
 class UnitGain(NeuronType):
-    """Base class of neuron types whose gains are 1 and whose biases are 0."""
+    """Neuron type with gains of 1 and biases of 0."""
 
     def gain_bias(self, max_rates, intercepts):
         ones = np.ones(np.shape(np.atleast_1d(max_rates)))

@@ -119,7 +119,7 @@ class TestConvNetwork:
         assert network.probes["output"].synapse is None
         assert network.probes["output_filtered"].synapse == nengo.Lowpass(0.05)
         assert network.all_probes == list(network.probes)
-        with pytest.raises(KeyError, match="there are 'output', 'output_filtered'"):
+        with pytest.raises(KeyError, match="labels are 'output', 'output_filtered'"):
             network.probes["scores"]
 
     def test_output_is_a_node_after_a_rectifier_too(self):

@@ -72,7 +72,7 @@ EDITS = {
     "network.seed": lambda network: setattr(network, "seed", 11),
     "network.output": lambda network: setattr(network, "output", network.all_nodes[1]),
     "network.layers": lambda network: network.layers.pop("neurons"),
-    "which is gone": lambda network: network.all_connections and network.connections.pop(0),
+    "which was removed": lambda network: network.all_connections and network.connections.pop(0),
 }
 
 

@@ -100,7 +100,10 @@ INTEGRATE_AND_FIRE = "nengo_snnconv.neurons.integrate_and_fire.IntegrateAndFire"
         ({"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"threshold": 0}}}, "threshold"),
         ({"neuron_type": {"class": INTEGRATE_AND_FIRE, "arguments": {"treshold": 1}}}, "treshold"),
         ({"neuron_type": {"class": INTEGRATE_AND_FIRE}}, "arguments"),
-        ({"neuron_type": {"class": "nengo_snnconv.neurons.integrate_and_fire.tf", "arguments": {}}}, "no Nengo object"),
+        (
+            {"neuron_type": {"class": "nengo_snnconv.neurons.integrate_and_fire.tf", "arguments": {}}},
+            "not a class",
+        ),
         ({"neuron_type": {"class": "nengo.neurons.Izhikevich", "arguments": {}}}, "Izhikevich has no amplitude"),
         ({"input_coding": "rate"}, "input_coding must be one of"),
         ({"input_threshold": {"float": "nan"}}, "input_threshold must be above 0"),

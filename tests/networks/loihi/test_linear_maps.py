@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_graphs import random_model
-from models import make
-from test_passes import activity
+from models import activity, make
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
@@ -16,14 +15,11 @@ from nengo_snnconv.passes import simplify
 
 
 def applied(reached, source):
-    if reached.window is None:
+    if reached.convolution is None:
         return reached.matrix @ source
-    window = reached.window
-    *size, _, filters = window.kernel.shape
-    options = {"kernel_size": size, "strides": window.strides, "padding": window.padding, "init": window.kernel}
     with nengo.Network() as network:
         node = nengo.Node(source)
-        transform = nengo.Convolution(filters, window.shape, **options)
+        transform = reached.transform()
         target = nengo.Node(size_in=transform.size_out)
         nengo.Connection(node, target, transform=transform, synapse=None)
         probe = nengo.Probe(target)
@@ -39,7 +35,7 @@ def assert_equal_keras(model, name, x):
     total = constant + sum(applied(reached, values[reached.source].ravel().astype(float)) for reached in maps)
     expected = values[name].ravel()
     assert np.abs(total - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-3), name
-    return [reached.window is not None for reached in maps]
+    return [reached.convolution is not None for reached in maps]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 8))
@@ -68,7 +64,7 @@ def conv(size=3, **options):
 
 
 @pytest.mark.parametrize(
-    ("layers", "as_windows"),
+    ("layers", "as_convolutions"),
     [
         ([POOL, conv()], (10, 11)),
         ([POOL, conv(strides=2)], (10, 11)),
@@ -88,11 +84,11 @@ def conv(size=3, **options):
     ids=str,
 )
 @pytest.mark.parametrize("size", [10, 11])
-def test_chains(layers, as_windows, size, rng):
+def test_chains(layers, as_convolutions, size, rng):
     """Equal in any case, and one convolution where the borders allow it."""
     model = stacked((size, size, 2), *layers)
     x = rng.normal(size=(1, size, size, 2)).astype(np.float32)
-    assert assert_equal_keras(model, model.output, x) == [size in as_windows]
+    assert assert_equal_keras(model, model.output, x) == [size in as_convolutions]
 
 
 def test_ways_that_meet_are_one_map(rng):

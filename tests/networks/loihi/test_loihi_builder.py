@@ -13,9 +13,9 @@ import nengo_snnconv as snc
 from nengo_snnconv import compat
 from nengo_snnconv.evaluation.backends import LoihiBackend
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.loihi.builder import plan_of
-from nengo_snnconv.networks.loihi.cores import ChipLayer, needs
+from nengo_snnconv.networks.loihi.cores import ChipLayer, Reader, core_usage
 from nengo_snnconv.networks.loihi.linear_maps import linear_maps
+from nengo_snnconv.networks.loihi.plan import plan_of
 
 needs_loihi = pytest.mark.skipif(
     importlib.util.find_spec("nengo_loihi") is None,
@@ -119,12 +119,13 @@ class TestForm:
         shape = (34, 34, 2) if "nmnist" in preset else (28, 28, 1)
         network = snc.to_loihi(snc.to_spiking(snc.convert(snc.preset(preset, shape)), **zero_start()))
         plan = plan_of(network.model, "potential")
-        layers = [ChipLayer(name, part.shape, part.maps) for name, part in plan.items() if part.share]
+        layers = [ChipLayer(name, planned.shape, planned.maps) for name, planned in plan.items() if planned.on_chip]
         counted = []
         for layer in layers:
-            readers = [(each, reached) for each in layers for reached in each.maps if reached.source == layer.name]
-            readers = [(each.shape, plan[each.name].share, reached) for each, reached in readers]
-            counted += [list(need.values()) for need in needs(layer, plan[layer.name].share, readers)]
+            maps = [(each, reached) for each in layers for reached in each.maps if reached.source == layer.name]
+            readers = [Reader(each.shape, plan[each.name].block_shape, reached) for each, reached in maps]
+            usage = core_usage(layer, plan[layer.name].block_shape, readers)
+            counted += [list(used.values()) for used in usage]
         simulator = compat.nengo_loihi.Simulator(network, target="sim", progress_bar=False)
         taken = [[used for used, _ in block.utilization().values()] for block in simulator.model.blocks]
         simulator.close()
@@ -142,7 +143,7 @@ class TestEmulator:
         monkeypatch.setattr(LoihiBackend, "target", "simreal")
         network = snc.to_spiking(snc.convert(model), **zero_start())
         recording = snc.record(network, x, n_steps=40, backend="loihi", potentials=True)
-        (reached,), constant = linear_maps(model, "conv2", windows=False)
+        (reached,), constant = linear_maps(model, "conv2", convolutions=False)
         potential = np.zeros((2, len(constant)))
         for step in range(40):
             before = recording.spikes["neurons1"][:, step - 1] if step else np.zeros((2, 144))
