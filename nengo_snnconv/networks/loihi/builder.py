@@ -16,7 +16,6 @@ from nengo.synapses import SynapseParam
 from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
-from ..layer_visitor import layer_kind
 from ..native import NativeConfig, NativeRows, require_native_network
 from ..nengo_objects import add_constant, add_output, spike_synapse
 from ..network import ConvNetwork
@@ -97,13 +96,14 @@ class LoihiRows(NativeRows):
         self.model = model
         self.plan = plan_of(model, config.readout)
 
-    def visit(self, layer):
-        if layer_kind(layer) in ("input", "neurons"):
-            return super().visit(layer)
+    def visit_linear(self, layer):
         reached = layers_reached(self.model, layer.name)
         if any(self.plan[name].on_chip for name in reached if name in self.plan):
             return "weights", "approximated", f"merged into those of {', '.join(reached)}, 8 bits"
         return "weights", "exact", "off-chip"
+
+    visit_reshape = visit_linear
+    visit_maximum = visit_linear
 
     def visit_neurons(self, layer):
         became, exactness, remark = super().visit_neurons(layer)
