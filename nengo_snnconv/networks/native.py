@@ -107,7 +107,7 @@ class NativeConfig(NativeBase):
         add_output(network, scores, self.output_synapse, self.probe_layers)
 
     def make_neurons(self, size, label, bias=0.0, **changes):
-        """Make the neurons of an ensemble that stands for rectifiers.
+        """Make an ensemble in place of rectifiers, and return its neurons.
 
         Parameters
         ----------

@@ -68,7 +68,7 @@ class BuildConfig(abc.ABC):
 
     @abc.abstractmethod
     def rate_layer(self, model: Model, name: str) -> tf.keras.layers.Layer:
-        """Return the Keras layer that stands for the neurons of rectifier ``name`` in the ANN."""
+        """Return the Keras layer of rectifier ``name`` in the ANN: the rate form of its neurons."""
 
     def read_out_row(self) -> tuple[str, ...]:
         """Return the row of the read-out, as :meth:`report_row` does; empty if scores are the output layer's."""
@@ -133,7 +133,7 @@ class ConvNetwork(nengo.Network):
     probes : list of nengo.Probe
         Probes, by index or label: ``probes["output"]`` (unfiltered) and ``probes["output_filtered"]``.
     built : frozenset of Nengo objects
-        Nodes, ensembles and connections that the network was built with, without those that a user added.
+        Nodes, ensembles and connections of the builder, without objects that a user added.
     snapshot : Snapshot
         Attributes of these objects when the network was built, to detect edits.
     """

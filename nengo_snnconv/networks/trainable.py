@@ -274,7 +274,7 @@ def _warn_of_low_rates(config):
 
 
 def live_arrays(network):
-    """Return the arrays that the network's Keras layers hold now: the model's, or those that a Simulator trained.
+    """Return the current weights of the network's Keras layers, which a Simulator may have trained.
 
     Returns
     -------

@@ -232,7 +232,7 @@ class TTFSLayers(NengoLayers):
         return f"{layer.name}.again{relays}" if relays else layer.name
 
     def _one(self):
-        """Return a neuron that spikes in the first step of the stage, which stands for 1: biases are its weights."""
+        """Return a neuron that spikes in the first step of the stage, which encodes 1; biases are its weights."""
         if self.one is None:
             self.one = self._encode(nengo.Node([1.0], label="one"), f"bias{self.stage}")
         return self.one

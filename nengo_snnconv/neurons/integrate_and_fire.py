@@ -15,6 +15,9 @@ from ..errors import SettingsError
 from .rates import rate_function_of
 from .tensorflow_builder import NeuronBuilder, builds
 
+if typing.TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 class IntegrateAndFire(NeuronType):
     """Integrate-and-fire neuron without leak, driven by signed current.
@@ -112,27 +115,29 @@ class IntegrateAndFire(NeuronType):
         """Share of the potential above the threshold that remains after a spike: 1 or 0."""
         return 1.0 if self.reset == "subtract" else 0.0
 
-    def make_state(self, n_neurons, rng=np.random, dtype=None):
+    def make_state(
+        self, n_neurons: int, rng: typing.Any = np.random, dtype: typing.Any = None
+    ) -> dict[str, np.ndarray]:
         state = super().make_state(n_neurons, rng=rng, dtype=dtype)
         if "voltage" not in (self.initial_state or {}):
             state["voltage"][...] = self.initial_potential * self.threshold
         return state
 
-    def gain_bias(self, max_rates, intercepts):
+    def gain_bias(self, max_rates: npt.ArrayLike, intercepts: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return gain and bias for rates of ``max_rates`` in Hz at an input of 1, and rates of 0 at ``intercepts``."""
-        max_rates, intercepts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
+        rates, starts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
         # in this order of operations the gain for a rate of 1 / tau is exactly the threshold
-        gain = self.threshold * (self.tau * max_rates) / (1 - intercepts)
-        return gain, -intercepts * gain
+        gain = self.threshold * (self.tau * rates) / (1 - starts)
+        return gain, -starts * gain
 
-    def max_rates_intercepts(self, gain, bias):
+    def max_rates_intercepts(self, gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return (gain + bias) / (self.threshold * self.tau), -bias / gain
 
-    def rates(self, x, gain, bias):
+    def rates(self, x: npt.ArrayLike, gain: npt.ArrayLike, bias: npt.ArrayLike) -> np.ndarray:
         """Return the firing rate in Hz times the amplitude, without the limit of ``max_spikes`` per step."""
         return np.maximum(self.current(x, gain, bias), 0) * (self.amplitude / (self.threshold * self.tau))
 
-    def step(self, dt, J, output, voltage):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:
         voltage += J * (dt / self.tau)
         n_spikes = np.clip(np.floor(voltage / self.threshold), 0, self.max_spikes)
         output[...] = n_spikes * (self.amplitude / dt)

@@ -124,13 +124,15 @@ class SurrogateLIF(UnitGain):
         """Amount that reset by subtraction takes from the potential."""
         return self.threshold - self.reset_potential
 
-    def make_state(self, n_neurons, rng=np.random, dtype=None):
+    def make_state(
+        self, n_neurons: int, rng: typing.Any = np.random, dtype: typing.Any = None
+    ) -> dict[str, np.ndarray]:
         state = super().make_state(n_neurons, rng=rng, dtype=dtype)
         if "voltage" not in (self.initial_state or {}):
             state["voltage"][...] = self.reset_potential
         return state
 
-    def step(self, dt, J, output, voltage):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:
         voltage += (J - (voltage - self.reset_potential)) * self.decay
         fires = voltage >= self.threshold
         output[...] = fires * (self.amplitude / dt)

@@ -125,7 +125,16 @@ class TimeToFirstSpike(StagedNeuron):
         """Membrane potential at which the neuron spikes, u_th."""
         return self.threshold * self.n_steps
 
-    def step(self, dt, J, output, current, voltage, spiked, step):
+    def step(
+        self,
+        dt: float,
+        J: np.ndarray,
+        output: np.ndarray,
+        current: np.ndarray,
+        voltage: np.ndarray,
+        spiked: np.ndarray,
+        step: np.ndarray,
+    ) -> None:
         place = step[0] - self.first_step
         output[...] = 0
         if 0 <= place < self.n_steps:
@@ -196,11 +205,11 @@ class FirstSpikeInput(StagedNeuron):
         self.signed = signed
 
     @property
-    def lowest(self):
+    def lowest(self) -> int:
         """Lowest sign of a spike: -1 or 0."""
         return -1 if self.signed else 0
 
-    def step(self, dt, J, output, step):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, step: np.ndarray) -> None:
         place = step[0] - self.first_step
         level = np.minimum(np.floor(np.abs(J) * (self.n_steps / self.x_max) + 0.5), self.n_steps)
         fires = (level > 0) & (level == self.n_steps - place)
@@ -248,7 +257,9 @@ class FirstSpikeReadout(StagedNeuron):
     spiking = False
     negative = True
 
-    def step(self, dt, J, output, current, voltage, step):
+    def step(
+        self, dt: float, J: np.ndarray, output: np.ndarray, current: np.ndarray, voltage: np.ndarray, step: np.ndarray
+    ) -> None:
         if self.first_step <= step[0] < self.first_step + self.n_steps:
             current += J * (dt / self.amplitude)
             voltage += current

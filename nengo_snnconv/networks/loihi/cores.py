@@ -116,8 +116,9 @@ def _block_shape(layer, readers):
     needed = {name: max(usage[name] for usage in single) for name in limits}
     excess = ", ".join(f"{needed[name]:,} {name} of {limits[name]:,}" for name in limits if needed[name] > limits[name])
     raise ConversionError(
-        f"{layer.name}: a core of Loihi cannot hold even one of its neurons, which needs {excess}: let it read fewer "
-        "neurons, by strides, by average pooling behind a convolution instead of a dense layer, or by fewer channels",
+        f"{layer.name}: a core of Loihi cannot hold even one neuron of this layer, which needs {excess}: let it read "
+        "fewer neurons, with strides, with average pooling after a convolution instead of a dense layer, or with fewer "
+        "channels",
         layer=layer.name,
     )
 

@@ -76,8 +76,8 @@ def plan_of(model, readout):
             plan[name] = _planned(model, model.output, model.output, convolutions=False)
     if not on_chip:
         raise ConversionError(
-            "no neurons would be on the chip, because those that see the image are not: take a network with two layers "
-            "of neurons at least, or readout='spikes'"
+            "no neurons would be on the chip, because neurons that read the image are not: use a network with at least "
+            "two layers of neurons, or readout='spikes'"
         )
     shapes = block_shapes([ChipLayer(name, plan[name].shape, plan[name].maps) for name in on_chip])
     return {name: dataclasses.replace(planned, block_shape=shapes.get(name)) for name, planned in plan.items()}
@@ -95,8 +95,8 @@ def _reads_only_neurons(model, name, maps, on_chip):
         layer = model.layers[source]
         if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
             raise ConversionError(
-                f"{source} ({type(layer).__name__}): Loihi has no neurons that take maxima of spikes: train the model "
-                "with average pooling or strides in its place",
+                f"{source} ({type(layer).__name__}): Loihi has no neurons for maxima of spikes: train the model with "
+                "average pooling or strides instead",
                 layer=source,
             )
     if model.input not in sources:
@@ -104,8 +104,8 @@ def _reads_only_neurons(model, name, maps, on_chip):
     both = [source for source in sources if source in on_chip]
     if both and name in model.neurons:
         raise ConversionError(
-            f"{name} reads the image beside {', '.join(both)}, which are on the chip, where the image is not: let it "
-            "read neurons that see the image instead",
+            f"{name} reads the image and neurons on the chip ({', '.join(both)}), but the image is not on the chip: "
+            "let it read neurons that read the image instead",
             layer=name,
         )
     return False
