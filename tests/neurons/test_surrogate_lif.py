@@ -80,8 +80,8 @@ class TestNeuron:
             ({"reset": "never"}, "reset"),
             ({"surrogate": "step"}, "surrogate"),
             ({"reset_potential": 1.0}, "reset_potential must be below the threshold 1"),
-            ({"tau": np.nan}, "tau must be finite"),
-            ({"threshold": np.inf}, "threshold must be finite"),
+            ({"tau": np.nan}, "tau"),
+            ({"threshold": np.inf}, "threshold"),
         ],
     )
     def test_invalid_arguments(self, options, message):
