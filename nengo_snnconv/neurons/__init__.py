@@ -17,14 +17,14 @@ A neuron type of your own needs no change here: docs/how-to/bring-my-own-neuron-
    - For NengoDL: ``@builds(ResonateAndFire)`` on a subclass of ``NeuronBuilder`` with the same ``step`` in TensorFlow,
      in the same order of operations, so that spikes are equal.
 
-2. For the fast simulator: an operation in ``simulator/kernels/``, and a ``@exactly(ResonateAndFire)`` function in
-   ``simulator/compile/neuron_kinds.py``.  Until then the simulator refuses the type by name.
+2. For the fast simulator: an operation in ``simulator/kernels/``, and a function for the type in
+   ``simulator/compile/neuron_kinds.py``.  Without them the simulator raises an error that names the type.
 3. For files: the module, in ``MODULES`` of ``networks/storage.py``.  The names of module and class stay valid forever.
 4. Tests, each against an independent truth:
 
    - ``tests/neurons/test_resonate_and_fire.py``: spike counts against the equation, ``rates`` against spike counts,
      ``gain_bias`` against ``rates``, errors for each invalid argument.
-   - ``tests/simulator/test_simulator.py`` (list of neuron types): equal spikes on all back ends.
+   - ``tests/simulator/``, in the list of neuron types: equal spikes on all back ends.
    - ``tests/networks/test_storage.py``: the same settings after ``save`` and ``load``.
    - Charge conservation, if reset is by subtraction: sum of the input = threshold * spikes + change of the potential.
 
