@@ -17,7 +17,7 @@ from nengo_snnconv.gui.layout import layout
 from nengo_snnconv.gui.views import picture_svg, scores_svg
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.network import ConvNetwork
-from nengo_snnconv.networks.surrogate import SurrogateSettings
+from nengo_snnconv.networks.surrogate import SurrogateConfig
 
 HTML = "<img onload=a>&\"'<!--"
 FORMULA = r"$\nonsense{"
@@ -38,7 +38,7 @@ def network():
         specs.Dense(fifth, FORMULA + "$ _", units=10),
     )
     # neurons without rates, for which no model of Keras is made, whose names are not free
-    return ConvNetwork(model, SurrogateSettings(snc.SurrogateLIF()))
+    return ConvNetwork(model, SurrogateConfig(snc.SurrogateLIF()))
 
 
 @pytest.fixture(scope="module")

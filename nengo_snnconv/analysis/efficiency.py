@@ -8,7 +8,7 @@ from ..errors import SettingsError
 from ..model import connectivity
 from ..model import layers as specs
 from ..networks.network import check_network
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,7 +310,7 @@ def _updates(network, evaluation):
     settings = network.settings
     again = settings.relay_stages(network.model)
     neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
-    steps = 2 * settings.stage_steps if isinstance(settings, FirstSpikeSettings) else evaluation.n_steps
+    steps = 2 * settings.stage_steps if isinstance(settings, TTFSConfig) else evaluation.n_steps
     return neurons * steps, neurons * (evaluation.n_steps - steps)
 
 

@@ -8,7 +8,7 @@ from ..errors import ConversionError
 from ..model import layers as specs
 from ..networks.edits import check_unedited
 from ..networks.keras_layers import keras_layer
-from ..networks.native import NativeSettings
+from ..networks.native import is_native_network
 from ..networks.network import ConvNetwork
 from ..neurons.integrate_and_fire import IntegrateAndFire
 
@@ -106,7 +106,7 @@ def _share(n_steps, skip_steps):
 
 def why_unbounded(network):
     """Why :func:`error_bounds` has nothing to say about a network, and what would help; empty where it has."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
+    if not is_native_network(network):
         return "to_spiking makes networks that have one"
     settings, neuron_type = network.settings, network.settings.match.neuron_type
     if not isinstance(neuron_type, IntegrateAndFire):

@@ -6,10 +6,10 @@ import numpy as np
 
 from .._util.validation import as_array, check_counts, check_images, check_progress, shown
 from ..conversion.calibration import activation_histogram, signaling_layers, upper_bounds
-from ..conversion.convert import check_converted, check_has_rates
 from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
+from ..networks.native import require_native_network
 from ..passes import Units
 
 # values that stand for one bin of the histogram, in which they lie evenly
@@ -159,8 +159,7 @@ def _samples(counts, largest):
 
 def _check(network, x, layer, n_steps, thresholds):
     """The images, the layer and the numbers of steps, checked."""
-    check_converted(network, "threshold_errors")
-    check_has_rates(network, "threshold_errors")
+    require_native_network(network, "threshold_errors", spiking=False)
     names = network.model.neurons
     if not names:
         raise ConversionError("the network has no rectifier, so no neurons that have thresholds")

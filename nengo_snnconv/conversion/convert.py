@@ -14,11 +14,11 @@ from ..formats.keras import as_model
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import NativeSettings
-from ..networks.network import ConvNetwork, described
-from ..networks.surrogate import SurrogateSettings
-from ..networks.trainable import TrainableSettings, check_collected
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.native import NativeConfig, require_native_network
+from ..networks.network import ConvNetwork
+from ..networks.surrogate import SurrogateConfig
+from ..networks.trainable import TrainableConfig, check_collected
+from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
@@ -68,26 +68,26 @@ def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
     if isinstance(source, ConvNetwork):
         source = _rectified_model(source)
     model = with_input_range(as_model(source))
-    return ConvNetwork(simplify(model), NativeSettings(nengo.RectifiedLinear(), seed))
+    return ConvNetwork(simplify(model), NativeConfig(nengo.RectifiedLinear(), seed))
 
 
 def _with_surrogates(network, seed):
     """Return the native network with the SurrogateLIF neurons of a network that was trained through time."""
-    if isinstance(network.settings, TrainableSettings):
+    if isinstance(network.settings, TrainableConfig):
         check_collected(network)
         if network.settings.synapse is not None:
             raise ConversionError(
                 "convert takes SurrogateLIF networks without synapses only: call rebuild(synapse=None) first"
             )
-    return ConvNetwork(simplify(network.model, FOLDING), SurrogateSettings(network.settings.neuron_type, seed))
+    return ConvNetwork(simplify(network.model, FOLDING), SurrogateConfig(network.settings.neuron_type, seed))
 
 
 def _rectified_model(network):
     """Return the model of a network whose neurons compute the rectifier."""
     settings = network.settings
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         raise ConversionError("this network has time to first spike already: convert the Keras model it was made from")
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         check_collected(network)
         if not settings.rectifies:
             raise ConversionError(
@@ -96,31 +96,6 @@ def _rectified_model(network):
                 "nengo.RectifiedLinear())"
             )
     return network.model
-
-
-def check_converted(network: typing.Any, function: str, *, error: type[Exception] = ConversionError) -> None:
-    """Raise an error unless ``convert`` made a network and nobody edited it.
-
-    Parameters
-    ----------
-    network : object
-    function : str
-        Name of the function that takes the network, for the message.
-    error : type
-        Type of the exception.
-    """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise error(f"{function} takes a network made by convert, got {described(network)}: call convert first")
-    check_unedited(network)
-
-
-def check_has_rates(network: ConvNetwork, function: str) -> None:
-    """Raise ConversionError if a network has spikes already, that is, if :func:`to_spiking` made it."""
-    if network.settings.neuron_type.spiking:
-        raise ConversionError(
-            f"{function} takes a network of rates, got one with spikes: call it before to_spiking, with the network "
-            "made by convert"
-        )
 
 
 def to_spiking(
@@ -188,8 +163,8 @@ def to_spiking(
     --------
     >>> snn = nengo_snnconv.to_spiking(network, nengo_snnconv.IntegrateAndFire())
     """
-    check_converted(network, "to_spiking")
-    settings = NativeSettings(
+    require_native_network(network, "to_spiking")
+    settings = NativeConfig(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,
         max_rate=max_rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 
 import numpy as np
@@ -20,10 +21,10 @@ from ..errors import SettingsError
 from ..model import layers as specs
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
+from ..networks.native import require_native_network
 from ..passes import find_units, rescale
 from ..passes.rescale import distinct
 from .calibration import activation_histogram, signaling_layers, upper_bounds
-from .convert import check_converted
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -220,7 +221,7 @@ class Normalizer:
 
 def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
     """Raise SettingsError for invalid arguments of :func:`normalize`."""
-    check_converted(network, "normalize", error=SettingsError)
+    require_native_network(network, "normalize", error=functools.partial(SettingsError, argument="network"))
     check_choice(METHODS, method=method)
     if x is None and method != "model":
         raise SettingsError(

@@ -21,12 +21,12 @@ from ..errors import SettingsError, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB
+from ..networks.native import require_native_network
 from ..networks.network import ConvNetwork
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from ..networks.ttfs import FirstSpikeSettings, spike_sources
+from ..networks.ttfs import TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
 from ..passes import find_units, rectify_sums_before_max, rescale
-from .convert import check_converted, check_has_rates
 from .normalization import normalize
 
 if typing.TYPE_CHECKING:
@@ -139,14 +139,13 @@ def to_ttfs(
     else:
         network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
     seed = network.settings.seed if seed is None else seed
-    settings = FirstSpikeSettings(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
+    settings = TTFSConfig(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
     return ConvNetwork(network.model, settings, network.label)
 
 
 def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
     """Raise an error for invalid arguments; return the calibration images, or None if there are none."""
-    check_converted(network, "to_ttfs")
-    check_has_rates(network, "to_ttfs")
+    require_native_network(network, "to_ttfs", spiking=False)
     check_counts(n_steps=n_steps)
     is_method = isinstance(threshold, str) and threshold in THRESHOLDS
     if not (is_method or is_number(threshold) or isinstance(threshold, bool | dict)):

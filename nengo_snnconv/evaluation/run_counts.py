@@ -12,7 +12,7 @@ from nengo.params import Default
 from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
 from ..model.memory import bytes_of_all, images_together
-from ..networks.ttfs import FirstSpikeSettings, stages
+from ..networks.ttfs import TTFSConfig, stages
 from .backends import backend_name
 from .inputs import warn_of_clipped_input
 from .runner import Runner
@@ -84,7 +84,7 @@ def count_run(
 def _allows_closed_form(network, options):
     """Return whether the closed form of time to first spike gives the results that the options ask for."""
     return (
-        isinstance(network.settings, FirstSpikeSettings)
+        isinstance(network.settings, TTFSConfig)
         and options.backend in (None, "fast")
         and (options.synapse is Default or options.synapse is None)
         and not options.skip_steps

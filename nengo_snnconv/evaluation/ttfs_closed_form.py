@@ -11,7 +11,7 @@ from ..compat import tf
 from ..model import layers as specs
 from ..model.connectivity import is_event_source
 from ..networks.keras_layers import keras_layer, keras_name
-from ..networks.native import driving_neurons
+from ..networks.native import driving_layers
 from ..networks.ttfs import spike_sources
 from ..neurons.time_to_first_spike import nearest_level
 
@@ -48,7 +48,7 @@ class ClosedForm:
         # layers in units of levels of the image, which are not yet multiplied by the height of its spikes
         self._image_levels = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
         # layers whose bias includes the offset of the neurons that they drive, which saves an operation
-        self._with_offset = driving_neurons(self.model) if self.neurons.threshold == 1 else set()
+        self._with_offset = driving_layers(self.model) if self.neurons.threshold == 1 else set()
         self._output_sources, output_layers = self._find_last_stage()
         self._layers = {name: self._keras_layer(name, self.n_steps) for name in layers if name != self.model.input}
         self._output_layers = {name: self._keras_layer(name, 0) for name in output_layers}

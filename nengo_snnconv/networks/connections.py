@@ -1,4 +1,4 @@
-"""The connections of linear layers: convolutions, matrix products, averages and selections as Nengo transforms."""
+"""Connections of linear layers: convolutions, matrix products, averages and selections as Nengo transforms."""
 
 import functools
 import itertools
@@ -14,24 +14,25 @@ from ..model.layers import window_offset, window_output
 
 @functools.singledispatch
 def connect(layer, model, sources, node, synapses):
-    """Make the connections that let ``node`` carry what a linear layer computes, but for its bias.
+    """Connect ``sources`` to ``node`` with the weights of a linear layer, without its bias.
 
     Parameters
     ----------
     layer : Layer
     model : Model
     sources : list of Nengo objects
-        That carry the layer's inputs.
+        Objects that carry the layer's inputs.
     node : nengo.Node or nengo.ensemble.Neurons
-        With the size of the layer's output.
+        Target, of the size of the layer's output.
     synapses : list of nengo.synapses.Synapse or None
-        For each source.
+        Synapse of the connections from each source.
     """
     raise NotImplementedError(f"{layer} has no native connection")
 
 
-@connect.register
-def _(layer: specs.Add, model, sources, node, synapses):
+@connect.register(specs.Add)
+@connect.register(specs.Dropout)
+def _(layer, model, sources, node, synapses):
     for source, synapse in zip(sources, synapses, strict=True):
         nengo.Connection(source, node, synapse=synapse)
 
@@ -79,7 +80,7 @@ def _(layer, model, sources, node, synapses):
         kernel = np.full((*size, 1, shape[-1]), 1 / math.prod(size), np.float32)
         _connect_window(layer, kernel, shape[-1], model, sources[0], node, synapses[0])
         return
-    # entries outside the input do not count: sums first, then divided by the entries inside
+    # a mean over the entries inside the input only: a sum, divided by their number
     windows = zip(shape, size, layer.strides, strict=False)
     covered = functools.reduce(np.multiply.outer, [cover(n, k, s, "same").sum(axis=1) for n, k, s in windows])
     sums = nengo.Node(size_in=node.size_in, label=f"{layer.name}.sums")
@@ -90,13 +91,13 @@ def _(layer, model, sources, node, synapses):
 
 
 def bias_of(layer, model):
-    """The bias of each entry of a layer's output, (size,); zeros where it has none."""
+    """Return the bias of each unit of a layer, (size,); zeros for layers without bias."""
     bias = model.arrays.get(f"{layer.name}/bias", 0)
     return np.broadcast_to(bias, model.shapes[layer.name]).ravel().astype(float)
 
 
 def dilated(kernel, dilation):
-    """A kernel with zeros between its entries, which is what dilation does."""
+    """Return a kernel with zeros inserted between its entries, which has the effect of dilation."""
     size = [(n - 1) * d + 1 for n, d in zip(kernel.shape, dilation, strict=False)]
     sparse = np.zeros((*size, *kernel.shape[-2:]), kernel.dtype)
     sparse[tuple(slice(None, None, d) for d in dilation)] = kernel
@@ -104,7 +105,7 @@ def dilated(kernel, dilation):
 
 
 def _connect_window(layer, kernel, groups, model, source, node, synapse):
-    """Convolve ``source`` into ``node``; in three dimensions, where Nengo itself has none, slice by slice."""
+    """Convolve ``source`` into ``node``; 3-D convolutions, which Nengo does not have, slice by slice."""
     shape = model.shapes[layer.inputs[0]]
     if len(shape) < 4:
         transform = _convolution(kernel, shape, layer.strides, layer.padding, groups)
@@ -118,7 +119,7 @@ def _connect_window(layer, kernel, groups, model, source, node, synapse):
     before = window_offset(depth, len(kernel), stride, layer.padding)
     for target, first in zip(targets, itertools.count(-before, stride), strict=False):
         inside = [d for d in range(first, first + len(kernel)) if 0 <= d < depth]
-        # what lies on top of one another becomes channels of a plane, group by group
+        # a 2-D convolution whose channels are those of all slices under the kernel, group by group
         stack = np.stack([entries[d] for d in inside], axis=-2)
         flat_kernel = np.moveaxis(kernel[[d - first for d in inside]], 0, -3).reshape(*kernel.shape[1:3], -1, filters)
         transform = _convolution(

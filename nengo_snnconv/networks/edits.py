@@ -1,5 +1,8 @@
-"""Edits: changes that were made to a network's objects by hand, which its model and settings do not know."""
+"""Edits: changes by hand to the objects of a network, which its model and settings do not reflect."""
 
+from __future__ import annotations
+
+import typing
 import warnings
 
 import nengo
@@ -7,10 +10,10 @@ import numpy as np
 
 from ..errors import SettingsError, SnnConvWarning
 
-# attributes without effect on neurons that are driven directly, or on anything at all
+# attributes without effect, or without effect on neurons that are driven directly
 WITHOUT_EFFECT = {"label", "encoders", "eval_points", "n_eval_points", "normalize_encoders"}
-# the settings, by their names, that do what an attribute of a Nengo object would
-SETTINGS = {
+# settings to rebuild a network with instead of changing an attribute of a Nengo object
+SETTINGS_OF = {
     "neuron_type": ("neuron_type",),
     "gain": ("max_rates", "max_rate"),
     "max_rates": ("max_rates", "max_rate"),
@@ -18,24 +21,42 @@ SETTINGS = {
     "synapse": ("synapse",),
     "seed": ("seed",),
 }
-PARTS = ("model", "settings", "input", "output", "seed")
-NAMED = 3  # that a message tells of
-ROUNDING = 1e-5  # NengoDL hands parameters back in single precision
+NETWORK_ATTRIBUTES = ("model", "settings", "input", "output", "seed")
+MOST_LISTED = 3  # number of edits that a message lists
+ROUNDING = 1e-5  # NengoDL returns parameters in single precision
+
+
+class Edit(typing.NamedTuple):
+    """A change by hand.
+
+    Attributes
+    ----------
+    text : str
+        Description for messages.
+    attribute : str or None
+        Name of the changed attribute; None if an object was removed.
+    obj : Nengo object or None
+        Object of the attribute; None if it is the network itself.
+    """
+
+    text: str
+    attribute: str | None
+    obj: typing.Any
 
 
 class Snapshot:
-    """The parts of a network and the attributes of all of its objects, as they were built.
+    """Attributes of a network and of all its objects at the time when it was built.
 
-    It holds references, no copies: arrays are made read-only, and Nengo's own parameters are immutable.
+    It holds references, not copies: arrays are made read-only, and Nengo's own parameters are immutable.
 
     Parameters
     ----------
     network : ConvNetwork
-        Just built.
+        Network that was just built.
     """
 
     def __init__(self, network):
-        self.parts = {name: getattr(network, name) for name in PARTS}
+        self.of_network = {name: getattr(network, name) for name in NETWORK_ATTRIBUTES}
         self.layers = dict(network.layers)
         self.attributes = {obj: self._attributes_of(obj, network) for obj in _objects(network)}
         for attributes in self.attributes.values():
@@ -45,59 +66,60 @@ class Snapshot:
 
     @staticmethod
     def _attributes_of(obj, network):
-        # users show the input whatever they like in simulators of their own
+        # users change the output of the input node in simulators of their own, to present images
         ignored = {*WITHOUT_EFFECT, "output", "size_in"} if obj is network.input else WITHOUT_EFFECT
         return {name: getattr(obj, name) for name in obj.params if name not in ignored}
 
     def edits(self, network):
-        """Return what differs now: a list of (what, name of the attribute or None, object or None)."""
-        found = [
-            (f"network.{name}", name, None)
-            for name, value in self.parts.items()
+        """Return the changes since the snapshot, as a list of Edit."""
+        edits = [
+            Edit(f"network.{name}", name, None)
+            for name, value in self.of_network.items()
             if getattr(network, name) is not value and not _same(value, getattr(network, name))
         ]
         if network.layers.keys() != self.layers.keys() or any(
             network.layers[name] is not obj for name, obj in self.layers.items()
         ):
-            found.append(("network.layers", "layers", None))
+            edits.append(Edit("network.layers", "layers", None))
         present = set(_objects(network))
         for obj, attributes in self.attributes.items():
             if obj not in present:
-                if not isinstance(obj, nengo.Probe):  # whoever evaluates a network has probes of their own
-                    found.append((f"{_described(obj)}, which is gone", None, obj))
+                if not isinstance(obj, nengo.Probe):  # evaluation uses probes of its own
+                    edits.append(Edit(f"{_describe(obj)}, which was removed", None, obj))
                 continue
             for name, value in attributes.items():
                 now = getattr(obj, name)
                 if now is not value and not _same(value, now):
-                    found.append((f"{name} of {_described(obj)}", name, obj))
-        return found
+                    edits.append(Edit(f"{name} of {_describe(obj)}", name, obj))
+        return edits
 
-    def intruders(self, network):
-        """Return the user's own connections that end in objects of the network."""
+    def added_connections(self, network):
+        """Return the connections that a user added and that end in objects of the network."""
         own = {obj for obj in self.attributes if not isinstance(obj, nengo.Connection | nengo.Probe)}
         connections = (c for c in network.all_connections if c not in self.attributes)
         return [c for c in connections if getattr(c.post_obj, "ensemble", c.post_obj) in own]
 
 
 def check_unedited(network):
-    """Raise SettingsError if objects of a network were changed by hand since it was built; added ones are fine."""
+    """Check that the objects of a network were not changed by hand since it was built; objects may be added."""
     edits = network.snapshot.edits(network)
     if edits:
-        names = ", ".join(what for what, _, _ in edits[:NAMED])
-        more = f" and {len(edits) - NAMED} more" if len(edits) > NAMED else ""
+        names = ", ".join(edit.text for edit in edits[:MOST_LISTED])
+        more = f" and {len(edits) - MOST_LISTED} more" if len(edits) > MOST_LISTED else ""
         raise SettingsError(
-            f"this network was changed by hand after it was built: {names}{more}. What evaluates, converts or saves it "
-            f"goes by its model and settings, and would ignore that: take {_way_out(network, edits)}"
+            f"this network was changed by hand after it was built: {names}{more}. Functions that evaluate, convert or "
+            f"save it use its model and settings and would ignore the change: take {_alternative(network, edits[0])}",
+            argument="network",
         )
 
 
-def warn_of_intruders(network):
-    """Warn of connections that were added by hand and end in objects of the network."""
-    intruders = network.snapshot.intruders(network)
-    if intruders:
+def warn_of_added_connections(network):
+    """Warn of connections that a user added and that end in objects of the network."""
+    added = network.snapshot.added_connections(network)
+    if added:
         warnings.warn(
-            f"{_described(intruders[0])} was added by hand and ends in an object of the network: it works in "
-            "simulators of your own, but what evaluates, converts or saves the network leaves it out",
+            f"{_describe(added[0])} was added by hand and ends in an object of the network: it works in simulators of "
+            "your own, but functions that evaluate, convert or save the network leave it out",
             SnnConvWarning,
             stacklevel=4,
         )
@@ -107,14 +129,14 @@ def _objects(network):
     return [*network.all_nodes, *network.all_ensembles, *network.all_connections, *network.all_probes]
 
 
-def _way_out(network, edits):
-    """Return what does the same in a way that counts."""
-    _, name, obj = edits[0]
-    fields = vars(network.snapshot.parts["settings"])
-    names = ("output_synapse",) if isinstance(obj, nengo.Probe) else SETTINGS.get(name, ())
+def _alternative(network, edit):
+    """Return advice on how to get the effect of an edit in a new network, for the message."""
+    _, name, obj = edit
+    fields = vars(network.snapshot.of_network["settings"])
+    names = ("output_synapse",) if isinstance(obj, nengo.Probe) else SETTINGS_OF.get(name, ())
     setting = next((each for each in names if each in fields), None)
     if name in ("model", "settings"):
-        return "network.rebuild(), which builds a network from what they are now"
+        return "network.rebuild(), which builds a network from the new ones"
     if setting and (obj is not None or name == "seed"):
         return f"network.rebuild({setting}=...), which returns a new network"
     if isinstance(obj, nengo.Connection | nengo.Node) or name == "bias":
@@ -122,10 +144,10 @@ def _way_out(network, edits):
             'network.rebuild(network.model.replace(arrays={"conv/kernel": ...})), which returns a network with other '
             "weights or biases"
         )
-    return "network.rebuild(), which returns it as it was, and leave its own objects as they are"
+    return "network.rebuild(), which returns it as it was, and do not change its objects"
 
 
-def _described(obj):
+def _describe(obj):
     if isinstance(obj, nengo.Connection):
         ends = [getattr(end, "ensemble", end) for end in (obj.pre_obj, obj.post_obj)]
         return f"the connection from {' to '.join(repr(end.label or type(end).__name__) for end in ends)}"
@@ -133,14 +155,14 @@ def _described(obj):
 
 
 def _same(before, now):
-    """Whether two values of an attribute are the same, up to rounding in single precision."""
+    """Return True if two values of an attribute are equal, up to rounding in single precision."""
     if isinstance(before, nengo.transforms.Transform) and isinstance(now, nengo.transforms.Transform):
         return _same_transform(before, now)
     if isinstance(before, np.ndarray) or isinstance(now, np.ndarray):
         return _close(before, now)
     try:
         return bool(before == now)
-    except ValueError:  # of arrays somewhere inside
+    except ValueError:  # a container of arrays
         return False
 
 
@@ -159,7 +181,7 @@ def _same_transform(before, now):
 
 
 def _entries(matrix):
-    """Rows, columns and values of a sparse matrix of either kind, in one order."""
+    """Return rows, columns and values of a sparse matrix of Nengo or SciPy, sorted by row, then column."""
     if isinstance(matrix, nengo.transforms.SparseMatrix):
         (rows, columns), values = np.transpose(matrix.indices), matrix.data
     else:

@@ -1,4 +1,4 @@
-"""Keras layers from layer specs, holding the model's arrays."""
+"""Keras layers for layer specs, with the model's arrays as weights."""
 
 import dataclasses
 import functools
@@ -11,25 +11,25 @@ from ..model import layers as specs
 
 
 def keras_layer(layer, arrays):
-    """The ``tf.keras`` layer that computes what a layer spec says.
+    """Return the ``tf.keras`` layer for a layer spec.
 
     Parameters
     ----------
     layer : Layer
-        The Keras layer is called by its name, as :func:`keras_name` writes it.
+        Any layer but the input.  The Keras layer has its name, in the form of :func:`keras_name`.
     arrays : dict of str to ndarray
-        The layer's own arrays, which become the initial values of its weights, in Keras' order.
+        Arrays of the layer, in Keras' order: the initial values of the weights.
     """
     return _layer(dataclasses.replace(layer, name=keras_name(layer.name)), arrays)
 
 
 def keras_name(name):
-    """Return the name of a layer as tf.keras accepts it: "conv 1" becomes "conv-x20-1".
+    """Return the name of a layer in a form that tf.keras accepts: "conv 1" becomes "conv-x20-1".
 
-    Keras 3 allows any name, TensorFlow only some characters.  A name of those stays as it is, and no two names become
-    the same: "-x" begins the hexadecimal number of a character, and nothing else.
+    Keras 3 allows any name, TensorFlow only some characters.  Valid names are returned unchanged.  Different names stay
+    different, because "-x" is used for escapes only.
     """
-    valid = re.sub(r"[^A-Za-z0-9_.-]|-(?=x)", lambda found: f"-x{ord(found[0]):x}-", name)
+    valid = re.sub(r"[^A-Za-z0-9_.-]|-(?=x)", lambda match: f"-x{ord(match[0]):x}-", name)
     return valid if re.match(r"[A-Za-z0-9.]", valid) else f"0-x-{valid}"
 
 
@@ -39,14 +39,14 @@ def _layer(layer, arrays):
 
 
 def _weights(layer, arrays):
-    """The arguments that make a layer start from ``arrays``."""
+    """Return the arguments of a Keras layer whose initial weights are ``arrays``."""
     constant = tf.keras.initializers.Constant
     bias = {"bias_initializer": constant(arrays["bias"])} if layer.use_bias else {}
     return {"name": layer.name, "use_bias": layer.use_bias, "kernel_initializer": constant(arrays["kernel"]), **bias}
 
 
 def _of_rank(family, size):
-    """The Keras class of ``family`` ("Conv", "MaxPooling", ...) for as many axes as ``size`` has entries."""
+    """Return the Keras class of ``family`` ("Conv", "MaxPooling", ...) with one spatial axis per entry of ``size``."""
     return getattr(tf.keras.layers, f"{family}{len(size)}D")
 
 
@@ -77,7 +77,7 @@ def _(layer, arrays):
 
 
 class _GlobalPool(tf.keras.layers.Layer):
-    """Global pooling over however many axes there are."""
+    """Global pooling over any number of spatial axes."""
 
     def __init__(self, reduce, keepdims, name):
         super().__init__(name=name)
@@ -135,7 +135,7 @@ def _(layer: specs.Affine, arrays):
 
 
 class _Select(tf.keras.layers.Layer):
-    """Any layer that only selects entries, as a gather from the flat input with a zero behind its end."""
+    """Any layer that only selects entries: a gather from the flat input, with a zero appended for padding."""
 
     def __init__(self, layer):
         super().__init__(name=layer.name)

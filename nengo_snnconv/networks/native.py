@@ -1,5 +1,7 @@
 """The native builder: networks of Nengo's own objects, which every back end runs."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import typing
@@ -9,42 +11,45 @@ import numpy as np
 
 from .._util.validation import check_choice, check_flags, check_positive
 from ..compat import nengo_dl
-from ..errors import SettingsError
+from ..errors import ConversionError, SettingsError
 from ..model import layers as specs
 from ..neurons.arguments import check_synapse, replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
 from .connections import bias_of, connect
-from .nengo_objects import add_output, biased_node, linear_row, maximum_node, placed_neurons
-from .network import NativeBase
+from .edits import check_unedited
+from .layer_visitor import ReportRows
+from .nengo_objects import NengoLayers, add_output, direct_neurons
+from .network import ConvNetwork, NativeBase, describe_network
 
 INPUT_CODINGS = ("constant", "poisson")
 READOUTS = ("potential", "spikes")
 
 
 @dataclasses.dataclass(frozen=True)
-class NativeSettings(NativeBase):
-    """How ``convert`` and ``to_spiking`` make a network; the parameters are explained there."""
+class NativeConfig(NativeBase):
+    """Settings with which ``convert`` and ``to_spiking`` build a network; ``to_spiking`` explains them."""
 
-    max_rate: float = None
+    max_rate: float | None = None
     input_coding: str = "constant"
     input_threshold: float = 1.0
     readout: str = "potential"
-    synapse: object = None
+    synapse: typing.Any = None
     direct: bool = False
-    output_synapse: object = 0.1
-    probe_layers: tuple = ()
+    output_synapse: typing.Any = 0.1
+    probe_layers: tuple[str, ...] = ()
 
-    made_by: typing.ClassVar = "convert"
-    accumulates: typing.ClassVar = True
+    builder_name = "convert"
+    accumulates = True
 
     def __post_init__(self):
         super().__post_init__()
         if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
             raise SettingsError(
                 "neuron_type must be an instance of a Nengo neuron type, such as "
-                f"nengo_snnconv.IntegrateAndFire(); got {self.neuron_type!r}"
+                f"nengo_snnconv.IntegrateAndFire(); got {self.neuron_type!r}",
+                argument="neuron_type",
             )
         check_choice(INPUT_CODINGS, input_coding=self.input_coding)
         check_choice(READOUTS, readout=self.readout)
@@ -54,12 +59,14 @@ class NativeSettings(NativeBase):
         check_synapse(synapse=self.synapse, output_synapse=self.output_synapse)
         check_flags(direct=self.direct)
         if self.readout == "spikes" and not self.neuron_type.spiking:
-            raise SettingsError(f"readout='spikes' needs neurons that spike, {self.neuron_type} does not")
-        self.match  # noqa: B018 -- raises where the type does not do
+            raise SettingsError(
+                f"readout='spikes' needs neurons that spike, {self.neuron_type} does not", argument="readout"
+            )
+        self.match  # noqa: B018 -- raises if the neuron type cannot stand in for the rectifier
 
     @functools.cached_property
     def match(self):
-        """How the neuron type stands in for the rectifier."""
+        """Gain, bias and amplitude with which the neuron type approximates the rectifier: a ``Match``."""
         return match_rectifier(self.neuron_type, self.max_rate)
 
     @property
@@ -68,13 +75,16 @@ class NativeSettings(NativeBase):
 
     @property
     def input_height(self):
+        """Height of an input spike."""
         return self.input_threshold
 
     @property
     def input_range(self):
+        """Lowest and highest input that input spikes can encode."""
         return -self.input_threshold, self.input_threshold
 
     def wider_input(self, x):
+        """Return advice on how to encode ``x`` without clipping."""
         return f"to_spiking(..., input_threshold={np.abs(x).max():g})"
 
     @property
@@ -84,48 +94,37 @@ class NativeSettings(NativeBase):
     def construct(self, network):
         model = network.model
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
-        driving = driving_neurons(model) if self.direct else set()
-        for name, layer in model.layers.items():
-            if name in driving:
-                continue  # its neurons are placed with it
-            if driving.intersection(layer.inputs):
-                network.layers[name] = self._driven_neurons(model, layer, network.layers)
-            else:
-                network.layers[name] = _place(layer, self, model, network.layers)
+        network.layers = NativeLayers(self, model).build()
         network.input = network.layers[model.input]
         if self.input_coding == "poisson":
             network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
             nengo.Connection(network.input, network.layers[model.input], synapse=None)
         scores = network.layers[model.output]
         if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
-            neurons = self.neurons(model.size(model.output), "output_neurons")
+            neurons = self.make_neurons(model.size(model.output), "output_neurons")
             nengo.Connection(scores, neurons, synapse=None)
             scores = neurons
         add_output(network, scores, self.output_synapse, self.probe_layers)
 
-    def neurons(self, size, label, bias=0.0, **changes):
-        """The neurons of an ensemble that stands for rectifiers, with a constant input ``bias``.
+    def make_neurons(self, size, label, bias=0.0, **changes):
+        """Make an ensemble in place of rectifiers, and return its neurons.
 
-        ``changes`` are to arguments of the neuron type.
+        Parameters
+        ----------
+        size : int
+            Number of neurons.
+        label : str
+        bias : float or ndarray, (size,)
+            Constant input, in units of the rectifier's input.
+        **changes
+            Arguments of the neuron type to change.
         """
-        gain = np.full(size, self.match.gain)
-        neuron_type = replaced(self.match.neuron_type, **changes) if changes else self.match.neuron_type
-        return placed_neurons(neuron_type, gain, self.match.gain * bias + np.full(size, self.match.bias), label)
-
-    def _driven_neurons(self, model, rectifier, objects):
-        """Neurons into which a weighted layer is connected without a node in between."""
-        layer = model.layers[rectifier.inputs[0]]
-        neurons = self.neurons(model.size(rectifier.name), rectifier.name, bias_of(layer, model))
-        source = objects[layer.inputs[0]]
-        connect(layer, model, [source], neurons, [self.synapse_from(source)])
-        return neurons
-
-    def synapse_from(self, source):
-        """The filter on what ``source`` sends: spikes are filtered, everything else is not."""
-        return self.synapse if isinstance(source, nengo.ensemble.Neurons) else None
+        match = self.match
+        neuron_type = replaced(match.neuron_type, **changes) if changes else match.neuron_type
+        return direct_neurons(neuron_type, size, label, match.gain, match.gain * bias + match.bias)
 
     def report_row(self, layer, model):
-        return _report(layer, self)
+        return NativeRows(self).visit(layer)
 
     def read_out_row(self):
         if self.readout == "potential":
@@ -134,18 +133,49 @@ class NativeSettings(NativeBase):
         return f"Ensemble ({type(self.neuron_type).__name__})", "approximated", remark
 
 
-@functools.singledispatch
-def _place(layer, settings, model, objects):
-    """The Nengo object of one layer, connected to those of the layers that it reads.
+class NativeLayers(NengoLayers):
+    """Nengo objects of the layers.
 
-    A linear layer is a Node that sums what its connections bring.
+    With ``direct=True``, weighted layers that only one rectifier reads have no node: their connections end in the
+    neurons, whose bias currents include the layer's bias.
     """
-    sources = [objects[name] for name in layer.inputs]
-    return biased_node(layer, model, sources, [settings.synapse_from(source) for source in sources])
+
+    def __init__(self, config, model):
+        cumulative = config.neuron_type.spiking or config.input_coding == "poisson"
+        super().__init__(model, config.synapse, cumulative)
+        self.config = config
+
+    def build(self):
+        objects, driving = {}, driving_layers(self.model) if self.config.direct else set()
+        for name, layer in self.model.layers.items():
+            if name in driving:
+                continue  # connected when its neurons are made
+            if driving.intersection(layer.inputs):
+                driver = self.model.layers[layer.inputs[0]]
+                objects[name] = self.make_driven_neurons(layer, driver, objects[driver.inputs[0]])
+            else:
+                objects[name] = self.visit(layer, [objects[source] for source in layer.inputs])
+        return objects
+
+    def visit_input(self, layer, sources):
+        if self.config.input_coding == "constant":
+            return super().visit_input(layer, sources)
+        neuron_type = PoissonInput(self.config.input_threshold, self.config.seed or 0)
+        return direct_neurons(neuron_type, self.model.size(layer.name), layer.name)
+
+    def make_neurons(self, layer):
+        return self.config.make_neurons(self.model.size(layer.name), layer.name)
+
+    def make_driven_neurons(self, rectifier, driver, source):
+        """Make the neurons of a rectifier, and connect its weighted layer ``driver`` to them without a node."""
+        bias = bias_of(driver, self.model)
+        neurons = self.config.make_neurons(self.model.size(rectifier.name), rectifier.name, bias)
+        connect(driver, self.model, [source], neurons, [self.synapse_from(source)])
+        return neurons
 
 
-def driving_neurons(model):
-    """Names of the weighted layers that nothing but one rectifier reads."""
+def driving_layers(model):
+    """Return the names of the convolutions and dense layers whose only reader is a rectifier."""
     driving = set()
     for name, layer in model.layers.items():
         consumers = model.consumers(name)
@@ -155,69 +185,70 @@ def driving_neurons(model):
     return driving
 
 
-@_place.register
-def _(layer: specs.Input, settings, model, objects):
-    size = model.size(layer.name)
-    if settings.input_coding == "constant":
-        return nengo.Node(np.zeros(size), label=layer.name)
-    neuron_type = PoissonInput(settings.input_threshold, settings.seed or 0)
-    return placed_neurons(neuron_type, np.ones(size), np.zeros(size), layer.name)
+class NativeRows(ReportRows):
+    """Report of the layers."""
+
+    def visit_input(self, layer):
+        if self.config.input_coding == "constant":
+            return "Node", "exact", "constant current"
+        remark = f"random spikes, in each step with probability |x| / {self.config.input_threshold:g}"
+        return "Ensemble (PoissonInput)", "approximated", f"{remark}; larger values are clipped"
+
+    def visit_neurons(self, layer):
+        neuron_type, deviation = self.config.neuron_type, self.config.match.deviation
+        became = f"Ensemble ({type(neuron_type).__name__})"
+        if isinstance(neuron_type, nengo.RectifiedLinear) and not neuron_type.spiking:
+            return became, "exact", "rates"
+        remark = "spikes: activations in whole numbers per run"
+        if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
+            remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"
+        if isinstance(neuron_type, nengo.RectifiedLinear | nengo.neurons.RatesToSpikesNeuronType):
+            remark = f"drops negative current in each step, so it fires too much; {remark}"
+        if deviation > 1e-6:
+            remark = f"response within {deviation:.3f} of the rectifier's, up to 1; {remark}"
+        return became, "approximated", remark
+
+    def visit_maximum(self, layer):
+        remark = "as many spikes as the unit with the most so far" if self.config.neuron_type.spiking else ""
+        return "Ensemble (MaxGate)", "exact", remark
 
 
-@_place.register(specs.Flatten)
-@_place.register(specs.Reshape)
-def _(layer, settings, model, objects):
-    return objects[layer.inputs[0]]  # the same signal: Nengo's are flat
+def is_native_network(network):
+    """Return True for networks that ``convert``, ``normalize``, ``to_spiking`` or ``to_loihi`` made."""
+    return isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)
 
 
-@_place.register
-def _(layer: specs.Rectifier, settings, model, objects):
-    neurons, source = settings.neurons(model.size(layer.name), layer.name), objects[layer.inputs[0]]
-    nengo.Connection(source, neurons, synapse=settings.synapse_from(source))
-    return neurons
+def require_native_network(network, function, *, origin="convert", advice="", spiking=None, error=ConversionError):
+    """Check that the argument of a function is a native network that was not changed by hand.
 
+    Parameters
+    ----------
+    network : object
+        Argument to check.
+    function : str
+        Name of the function that was called, for the message.
+    origin : str
+        Name of the function that makes suitable networks, for the message.
+    advice : str, optional
+        Way out, for the message; by default to call ``origin`` first.
+    spiking : bool, optional
+        Require neurons that spike (True), or rates (False); None accepts both.
+    error : callable
+        Makes the exception, from its message, for any object but a native network.
 
-@_place.register(specs.MaxPool)
-@_place.register(specs.GlobalMaxPool)
-def _(layer, settings, model, objects):
-    source = objects[layer.inputs[0]]
-    cumulative = settings.neuron_type.spiking or settings.input_coding == "poisson"
-    return maximum_node(layer, model, source, settings.synapse_from(source), cumulative)
-
-
-@functools.singledispatch
-def _report(layer, settings):
-    """(Nengo object, "exact" or "approximated", remark)."""
-    return linear_row(layer)
-
-
-@_report.register
-def _(layer: specs.Input, settings):
-    if settings.input_coding == "constant":
-        return "Node", "exact", "constant current"
-    remark = f"random spikes, in each step with probability |x| / {settings.input_threshold:g}"
-    return "Ensemble (PoissonInput)", "approximated", f"{remark}; what is above is clipped"
-
-
-@_report.register
-def _(layer: specs.Rectifier, settings):
-    neuron_type = settings.neuron_type
-    became = f"Ensemble ({type(neuron_type).__name__})"
-    if isinstance(neuron_type, nengo.RectifiedLinear) and not neuron_type.spiking:
-        return became, "exact", "rates"
-    remark = "spikes: activations in whole numbers per run"
-    if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
-        remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"
-    if isinstance(neuron_type, nengo.RectifiedLinear | nengo.neurons.RatesToSpikesNeuronType):
-        remark = f"drops negative current in each step, so it fires too much; {remark}"
-    if settings.match.deviation > 1e-6:
-        remark = f"response within {settings.match.deviation:.3f} of the rectifier's, up to 1; {remark}"
-    return became, "approximated", remark
-
-
-@_report.register(specs.MaxPool)
-@_report.register(specs.GlobalMaxPool)
-def _(layer, settings):
-    if not settings.neuron_type.spiking:
-        return "Ensemble (MaxGate)", "exact", ""
-    return "Ensemble (MaxGate)", "exact", "as many spikes as the unit with the most so far"
+    Raises
+    ------
+    ConversionError, or the class that ``error`` makes
+    SettingsError
+        If the network was changed by hand.
+    """
+    if not is_native_network(network):
+        advice = advice or f"call {origin} first"
+        raise error(f"{function} takes a network that {origin} made, got {describe_network(network)}: {advice}")
+    check_unedited(network)
+    if spiking is False and network.settings.neuron_type.spiking:
+        raise ConversionError(
+            f"{function} takes a network of rates, as convert makes it; this one has spikes: leave to_spiking out"
+        )
+    if spiking and not network.settings.neuron_type.spiking:
+        raise ConversionError(f"{function} takes a network that spikes, this one has rates: call to_spiking first")

@@ -1,63 +1,135 @@
-"""The Nengo objects that networks without TensorNodes are made of."""
+"""The Nengo objects of layers in networks without TensorNodes: nodes, ensembles, connections, output and probes."""
 
 import nengo
 import numpy as np
 
-from ..model import layers as specs
 from ..neurons.max_gate import MaxGate
 from .connections import bias_of, connect
+from .layer_visitor import LayerVisitor
+
+
+class NengoLayers(LayerVisitor):
+    """Makes the Nengo objects of layers: ``visit(layer, sources)`` returns the object that carries the layer's output.
+
+    Builders override the methods for kinds of layers that they build in another way.
+
+    Parameters
+    ----------
+    model : Model
+    synapse : float or nengo.synapses.Synapse, optional
+        Filter on spikes that leave a layer.
+    cumulative : bool
+        Take maxima of sums over time, as spikes need it, instead of those of each step.
+    """
+
+    def __init__(self, model, synapse=None, cumulative=False):
+        self.model = model
+        self.synapse = synapse
+        self.cumulative = cumulative
+
+    def build(self):
+        """Make the objects of all layers, and return them by name, in order."""
+        objects = {}
+        for name, layer in self.model.layers.items():
+            objects[name] = self.visit(layer, [objects[source] for source in layer.inputs])
+        return objects
+
+    def synapse_from(self, source):
+        """Return the synapse of connections from ``source``: spikes are filtered, other signals are not."""
+        return spike_synapse(source, self.synapse)
+
+    def make_neurons(self, layer):
+        """Make the neurons of a rectifier."""
+        raise NotImplementedError
+
+    def visit_input(self, layer, sources):
+        return nengo.Node(np.zeros(self.model.size(layer.name)), label=layer.name)
+
+    def visit_reshape(self, layer, sources):
+        return sources[0]  # the same signal: signals of Nengo are flat
+
+    def visit_neurons(self, layer, sources):
+        neurons = self.make_neurons(layer)
+        nengo.Connection(sources[0], neurons, synapse=self.synapse_from(sources[0]))
+        return neurons
+
+    def visit_maximum(self, layer, sources):
+        return maximum_node(layer, self.model, sources[0], self.synapse_from(sources[0]), self.cumulative)
+
+    def visit_linear(self, layer, sources):
+        return biased_node(layer, self.model, sources, [self.synapse_from(source) for source in sources])
+
+
+def spike_synapse(source, synapse):
+    """Return ``synapse`` if ``source`` are neurons, whose spikes are filtered; None for all other objects."""
+    return synapse if isinstance(source, nengo.ensemble.Neurons) else None
 
 
 def linear_node(layer, model, sources, synapses):
-    """A Node that sums what a linear layer makes of its sources, but for its bias."""
+    """Make a Node that carries the output of a linear layer without its bias."""
     node = nengo.Node(size_in=model.size(layer.name), label=layer.name)
     connect(layer, model, sources, node, synapses)
     return node
 
 
 def biased_node(layer, model, sources, synapses):
-    """A Node that sums what a linear layer makes of its sources, and its bias as constant current."""
+    """Make a Node that carries the output of a linear layer, with its bias as constant current."""
     node = linear_node(layer, model, sources, synapses)
-    bias = bias_of(layer, model)
-    if bias.any():
-        nengo.Connection(nengo.Node(bias, label=f"{layer.name}.bias"), node, synapse=None)
+    add_constant(bias_of(layer, model), node, layer.name)
     return node
 
 
-def linear_row(layer):
-    """What a linear layer becomes, as ``Settings.report_row`` says it; Nengo's signals are flat, so some stay."""
-    return "same object" if isinstance(layer, specs.Flatten | specs.Reshape) else "Node", "exact", ""
+def add_constant(values, target, name):
+    """Connect a Node with constant ``values``, the bias of layer ``name``, to ``target``, unless all values are 0."""
+    if values.any():
+        nengo.Connection(nengo.Node(values, label=f"{name}.bias"), target, synapse=None)
 
 
 def maximum_node(layer, model, source, synapse, cumulative):
-    """A Node with the largest entry of each window: of sums over time if ``cumulative``, else of each step."""
+    """Make a Node with the maximum of each pooling window: of sums over time if ``cumulative``, else of each step."""
     entries = layer.windows(model.shapes[layer.inputs[0]])
     gate = MaxGate(entries.shape[1], cumulative=cumulative)
-    neurons = placed_neurons(gate, np.ones(entries.size), np.zeros(entries.size), f"{layer.name}.gate")
+    neurons = direct_neurons(gate, entries.size, f"{layer.name}.gate")
     nengo.Connection(source[entries.ravel()], neurons, synapse=synapse)
     node = nengo.Node(size_in=len(entries), label=layer.name)
     nengo.Connection(neurons[:: entries.shape[1]], node, synapse=None)
     return node
 
 
-def placed_neurons(neuron_type, gain, bias, label):
-    """The neurons of an ensemble that is driven and read directly; what Nengo draws at random is never used."""
-    size = len(gain)
+def direct_neurons(neuron_type, size, label, gain=1.0, bias=0.0):
+    """Make an ensemble whose neurons are driven and read directly, and return its neurons.
+
+    Encoders and evaluation points are fixed: they are never used, and Nengo would draw them at random.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+    size : int
+        Number of neurons.
+    label : str
+    gain, bias : float or ndarray, (size,)
+    """
     unused = {"encoders": np.ones((size, 1)), "eval_points": np.zeros((1, 1))}
+    gain, bias = (np.broadcast_to(value, size).astype(float) for value in (gain, bias))
     return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
 
 
 def connect_output(model, scores, output):
-    """Connect the object that carries the activity of a model's output layer to the node of the network's output."""
+    """Connect the object that carries the output layer to the network's output node, in the units of the model."""
     scale = model.output_scale
     nengo.Connection(scores, output, transform=None if scale == 1 else scale, synapse=None)
 
 
 def add_output(network, scores, synapse, probe_layers):
-    """The network's output, which carries ``scores`` in the units of the original model, and its probes."""
+    """Add the network's output node, which carries ``scores`` in the units of the original model, and the probes."""
     network.output = nengo.Node(size_in=scores.size_out, label="output")
     connect_output(network.model, scores, network.output)
+    add_probes(network, synapse, probe_layers)
+
+
+def add_probes(network, synapse, probe_layers):
+    """Add probes of the output, with and without filter, and of the layers ``probe_layers``."""
     nengo.Probe(network.output, label="output")
     nengo.Probe(network.output, synapse=synapse, label="output_filtered")
     for name in probe_layers:
-        nengo.Probe(network.layers[name], label=f"layer/{name}")  # no layer's name has a slash
+        nengo.Probe(network.layers[name], label=f"layer/{name}")  # names of layers have no slash

@@ -1,4 +1,6 @@
-"""ConvNetwork: a ``nengo.Network`` that remembers the model and the settings that it was built from."""
+"""ConvNetwork, a ``nengo.Network`` that keeps the model and the settings that it was built from."""
+
+from __future__ import annotations
 
 import abc
 import dataclasses
@@ -9,78 +11,88 @@ import nengo
 
 from .._util.text_tables import reading_table, text_table
 from .._util.validation import check_seed, shown
-from ..compat import tf
 from ..errors import SettingsError, listed
 from ..model import Model
-from .edits import Snapshot, check_unedited, warn_of_intruders
-from .keras_layers import keras_name
+from .edits import Snapshot, check_unedited, warn_of_added_connections
+from .keras_layers import keras_layer
+
+if typing.TYPE_CHECKING:
+    from ..compat import tf
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(abc.ABC):
-    """How a network is built from a model.  A subclass per builder."""
+class BuildConfig(abc.ABC):
+    """Settings with which a network is built from a model; each builder has a subclass.
+
+    Attributes
+    ----------
+    builder_name : str
+        Name of the function that makes such networks, for messages.
+    accumulates : bool
+        True if class scores are sums over time; False if they are read through the output synapse.
+    has_rates : bool
+        True if the neurons have a rate form, so that the network has an ANN.  Other networks are trained through time.
+    input_spikes : bool
+        True if the input layer spikes.  Such a class also has ``input_height`` (height of these spikes),
+        ``input_range`` (lowest and highest input that spikes can encode) and ``wider_input(x)`` (advice on how to
+        encode ``x``).
+    """
 
     neuron_type: nengo.neurons.NeuronType
-    seed: int = 0
+    seed: int | None = 0
 
-    # the function that makes such networks
-    made_by: typing.ClassVar = ""
-    # whether class scores are sums over time; else they are read through the output synapse
-    accumulates: typing.ClassVar = False
-    # whether the neurons have a rate form, and so the network an ANN; others are trained through time
-    has_rates: typing.ClassVar = True
-    # whether the input layer spikes; then input_height is the height of its spikes, input_range what they can carry,
-    # and wider_input(x) tells a user how to have them carry x
-    input_spikes: typing.ClassVar = False
+    builder_name: typing.ClassVar[str] = ""
+    accumulates: typing.ClassVar[bool] = False
+    has_rates: typing.ClassVar[bool] = True
+    input_spikes: typing.ClassVar[bool] = False
 
     @property
-    def spike_amplitude(self):
-        """A spike has the height of this divided by dt."""
+    def spike_amplitude(self) -> float:
+        """Height of a spike times dt."""
         return getattr(self.neuron_type, "amplitude", 1)
 
-    def total_steps(self, model):
-        """How many steps a run takes; None where that is up to the user."""
-        return
+    def total_steps(self, model: Model) -> int | None:
+        """Return the number of steps of a run; None if the user chooses it."""
+        return None
 
-    def steps_without_scores(self, model):
-        """How many steps pass before there are any class scores."""
+    def steps_without_scores(self, model: Model) -> int:
+        """Return the number of steps before the first class scores."""
         return 0
 
-    def relay_stages(self, model):
-        """How many times the spikes of layers are sent again, for layers that read them later: {name: int}."""
+    def relay_stages(self, model: Model) -> dict[str, int]:
+        """Return how many times the spikes of each layer are repeated for layers that read them later, by layer."""
         return {}
 
     @abc.abstractmethod
-    def construct(self, network):
-        """Fill ``network``, whose context is open: set its input, output and layers, and add its probes."""
+    def construct(self, network: ConvNetwork) -> None:
+        """Set the input, output and layers of ``network``, whose context is open, and add its probes."""
 
     @abc.abstractmethod
-    def rate(self, model, name):
-        """What the neurons of rectifier ``name`` stand for, as a Keras layer: that of the ANN."""
+    def rate_layer(self, model: Model, name: str) -> tf.keras.layers.Layer:
+        """Return the Keras layer of rectifier ``name`` in the ANN: the rate form of its neurons."""
 
-    def read_out_row(self):
-        """How the output is read, as :meth:`report_row` says it; empty where it is the output layer itself."""
+    def read_out_row(self) -> tuple[str, ...]:
+        """Return the row of the read-out, as :meth:`report_row` does; empty if scores are the output layer's."""
         return ()
 
     @abc.abstractmethod
-    def report_row(self, layer, model):
-        """How a layer is built: (Nengo object, "exact" or "approximated", remark), each a str."""
+    def report_row(self, layer: typing.Any, model: Model) -> tuple[str, str, str]:
+        """Return what a layer becomes: (Nengo object, "exact" or "approximated", remark)."""
 
 
 @dataclasses.dataclass(frozen=True)
-class NativeBase(Settings):
-    """Settings of the builders that use Nengo's own objects only, so that every back end runs their networks."""
+class NativeBase(BuildConfig):
+    """Base of the settings for networks of Nengo's own objects, which every back end runs."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_seed(self.seed, optional=True)
 
-    def rate(self, model, name):
-        """The rectifier as a Keras layer: what the neurons stand for."""
-        return tf.keras.layers.ReLU(name=keras_name(name))
+    def rate_layer(self, model, name):
+        return keras_layer(model.layers[name], {})
 
 
 class ProbeList(list):
-    """A list of probes in which a probe is also found by its label: ``probes["output"]``."""
+    """List of probes that also takes labels as keys: ``probes["output"]``."""
 
     def __getitem__(self, key):
         if not isinstance(key, str):
@@ -88,45 +100,57 @@ class ProbeList(list):
         for probe in self:
             if probe.label == key:
                 return probe
-        raise KeyError(f"no probe is labelled {key!r}; there are {listed((probe.label for probe in self), 8)}")
+        raise KeyError(f"no probe has the label {key!r}; labels are {listed((probe.label for probe in self), 8)}")
 
 
 class ConvNetwork(nengo.Network):
-    """A convolutional network in Nengo.  It is never edited: what changes it returns a new one.
+    """Convolutional network in Nengo.
 
-    Nodes, probes and connections may be added to it.  The attributes of the objects that it was built with stay as they
-    are: ``rebuild`` returns a network with other settings, or with another model.  What evaluates, converts or saves a
-    network raises SettingsError if they were changed by hand.
+    Networks are made by ``build_trainable``, ``convert``, ``to_spiking``, ``to_ttfs`` and ``to_loihi``.  They are not
+    edited: functions that change a network return a new one, and ``rebuild`` returns one with another model or other
+    settings.
+
+    You can add nodes, probes and connections of your own.  Do not change attributes of the objects that the network was
+    built with: functions that evaluate, convert or save it raise SettingsError then.
 
     Parameters
     ----------
     model : Model
-    settings : Settings
-        Of the builder that makes the network.
+    settings : BuildConfig
+        Settings of the builder.
+    label : str, optional
 
     Attributes
     ----------
     model : Model
         Layer specs and arrays that the network was built from.
-    settings : Settings
+    settings : BuildConfig
     input : nengo.Node
-        Of size height * width * channel, row-major, channel last.
+        Input of size height * width * channel, row-major, channel last.
     output : nengo.Node
-        Carries the class scores, in the units of the model that was converted.
+        Class scores, in the units of the model that was converted.
     layers : dict of str to Nengo object
-        The object that holds each layer's activity, in order.
+        Object that carries the activity of each layer, in order.
     probes : list of nengo.Probe
-        Also by label: ``probes["output"]`` (unfiltered) and ``probes["output_filtered"]``.
+        Probes, by index or label: ``probes["output"]`` (unfiltered) and ``probes["output_filtered"]``.
     built : frozenset of Nengo objects
-        Nodes, ensembles and connections that it was built with, to tell them from what a user adds.
+        Nodes, ensembles and connections of the builder, without objects that a user added.
     snapshot : Snapshot
-        What they were like, to tell whether they were changed by hand.
+        Attributes of these objects when the network was built, to detect edits.
     """
 
-    def __init__(self, model, settings, label=None):
-        for name, value, kind in (("model", model, Model), ("settings", settings, Settings)):
+    model: Model
+    settings: BuildConfig
+    input: nengo.Node
+    output: nengo.Node
+    layers: dict[str, typing.Any]
+
+    def __init__(self, model: Model, settings: BuildConfig, label: str | None = None) -> None:
+        for name, value, kind in (("model", model, Model), ("settings", settings, BuildConfig)):
             if not isinstance(value, kind):
-                raise SettingsError(f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)")
+                raise SettingsError(
+                    f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)", argument=name
+                )
         _check_probe_layers(model, getattr(settings, "probe_layers", ()))
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
@@ -140,14 +164,25 @@ class ConvNetwork(nengo.Network):
         self.snapshot = Snapshot(self)
 
     @property
-    def history(self):
+    def history(self) -> dict[str, list]:
         """Training history, {name: list with an entry per epoch}; empty for an untrained network."""
         return self.model.metadata.get("history", {})
 
-    def rebuild(self, model=None, **changes):
-        """Return a new network of the same kind, with another model or with some settings changed.
+    def rebuild(self, model: Model | None = None, **changes: typing.Any) -> ConvNetwork:
+        """Build a new network of the same kind, with another model or with some settings changed.
 
         Changes that were made to this network's objects by hand are left behind.
+
+        Parameters
+        ----------
+        model : Model, optional
+            Model of the new network; this network's by default.
+        **changes
+            Settings to change, by name, such as ``synapse=0.002``.
+
+        Returns
+        -------
+        ConvNetwork
 
         Raises
         ------
@@ -157,17 +192,19 @@ class ConvNetwork(nengo.Network):
         known = [field.name for field in dataclasses.fields(self.settings)]
         for name in changes:
             if name not in known:
-                raise SettingsError(f"there is no setting {shown(name)}; this network has {', '.join(known)}")
+                raise SettingsError(
+                    f"there is no setting {shown(name)}; this network has {', '.join(known)}", argument=name
+                )
         model = self.model if model is None else model
         return ConvNetwork(model, dataclasses.replace(self.settings, **changes), self.label)
 
-    def report(self):
-        """Tables as text: for each layer what it is, what it became, and whether exactly.
+    def report(self) -> str:
+        """Return tables as text: each layer, the Nengo object it became, and whether that is exact.
 
-        For a network that was read from Keras, first for each Keras layer what it became.
+        For a network that was read from Keras, a table of the Keras layers comes first.
         """
         check_unedited(self)
-        rows = [("layer", "type", "output shape", "became", "", "remark")]
+        rows: list[tuple[str, ...]] = [("layer", "type", "output shape", "became", "", "remark")]
         for name, layer in self.model.layers.items():
             rows.append(
                 (name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer, self.model))
@@ -183,28 +220,31 @@ class ConvNetwork(nengo.Network):
 def _check_probe_layers(model, names):
     """Raise SettingsError unless ``names`` are layers of the model."""
     if isinstance(names, str) or not isinstance(names, Iterable):
-        raise SettingsError(f"probe_layers must hold names of layers, got {shown(names)}")
+        raise SettingsError(f"probe_layers must hold names of layers, got {shown(names)}", argument="probe_layers")
     unknown = [name for name in names if name not in model.layers]
     if unknown:
-        raise SettingsError(f"probe_layers has {listed(unknown)}, but the layers are {listed(model.layers, 8)}")
+        raise SettingsError(
+            f"probe_layers has {listed(unknown)}, but the layers are {listed(model.layers, 8)}", argument="probe_layers"
+        )
 
 
-def described(network):
-    """What a user passed in the place of a network, for messages."""
+def describe_network(network):
+    """Describe an object that is not the network that a function needs, for error messages."""
     if not isinstance(network, ConvNetwork):
         return type(network).__name__
     check_unedited(network)
     if not network.settings.has_rates:
         return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
-    return f"one that {network.settings.made_by} made"
+    return f"one that {network.settings.builder_name} made"
 
 
 def check_network(network):
-    """Raise SettingsError for anything but a network, and for one that was changed by hand after it was built."""
+    """Check that an argument is a network whose objects were not changed by hand; raise SettingsError otherwise."""
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
             f"expected a network, got {type(network).__name__}: build one first, with build_trainable, or convert, "
-            "normalize and to_spiking of a Keras model or its file"
+            "normalize and to_spiking of a Keras model or its file",
+            argument="network",
         )
     check_unedited(network)
-    warn_of_intruders(network)
+    warn_of_added_connections(network)

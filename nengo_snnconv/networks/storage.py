@@ -1,7 +1,10 @@
-"""Saving and loading networks: the model, and the settings of the builder, as JSON."""
+"""Files of networks: the model, and the settings of the builder as JSON."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
+import typing
 
 import nengo
 import numpy as np
@@ -16,22 +19,26 @@ from ..model.files import DAMAGE, what
 from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
-from .edits import warn_of_intruders
-from .loihi.builder import LoihiSettings
-from .native import NativeSettings
+from .edits import warn_of_added_connections
+from .loihi.builder import LoihiConfig
+from .native import NativeConfig
 from .network import ConvNetwork
-from .surrogate import SurrogateSettings
-from .trainable import TrainableSettings, check_collected
-from .ttfs import FirstSpikeSettings
+from .surrogate import SurrogateConfig
+from .trainable import TrainableConfig, check_collected
+from .ttfs import TTFSConfig
 
-BUILDERS = {
-    "trainable": TrainableSettings,
-    "native": NativeSettings,
-    "first spike": FirstSpikeSettings,
-    "surrogate": SurrogateSettings,
-    "loihi": LoihiSettings,
+if typing.TYPE_CHECKING:
+    import os
+
+# names of the settings classes in files
+CONFIG_CLASSES = {
+    "trainable": TrainableConfig,
+    "native": NativeConfig,
+    "first spike": TTFSConfig,
+    "surrogate": SurrogateConfig,
+    "loihi": LoihiConfig,
 }
-# the only modules whose classes a file can name
+# the only modules whose classes files may name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
 MODULES["nengo_dl.neurons"] = nengo_dl.neurons
 MODULES["nengo_snnconv.neurons.integrate_and_fire"] = integrate_and_fire
@@ -39,19 +46,25 @@ MODULES["nengo_snnconv.neurons.surrogate_lif"] = surrogate_lif
 MODULES["nengo_snnconv.neurons.time_to_first_spike"] = time_to_first_spike
 
 
-def save(network, path):
+def save(network: ConvNetwork | Model, path: str | os.PathLike) -> None:
     """Save a network or a model as one .npz file.
 
     Parameters
     ----------
     network : ConvNetwork or Model
     path : str or path
-        Written whole or not at all; an existing file is replaced.
+        File to write.  An existing file is replaced; if writing fails, it is kept.
 
     Raises
     ------
     ConversionError
-        If the network's neuron type or another setting is not one of Nengo's, NengoDL's or our own.
+        If the neuron type or another setting is of a class that is not Nengo's, NengoDL's or nengo_snnconv's.
+    SettingsError
+        If the network was changed by hand, or trained in a Simulator session and not collected.
+
+    Examples
+    --------
+    >>> snc.save(network, "digits.snn.npz")
     """
     check_paths(path=path)
     if isinstance(network, Model):
@@ -62,15 +75,15 @@ def save(network, path):
             f"save takes a network or a Model, got {type(network).__name__}: build a network first, or use as_model"
         )
     check_collected(network)
-    warn_of_intruders(network)
+    warn_of_added_connections(network)
     write_model(path, network.model, network=settings_to_json(network.settings))
 
 
-def load(path):
-    """Load what :func:`save` wrote, or the checkpoint of a training.
+def load(path: str | os.PathLike) -> ConvNetwork | Model:
+    """Load a file that :func:`save` wrote, or a training checkpoint.
 
-    A file is data: loading runs nothing that it names, creates only objects of Nengo, NengoDL and this package, and
-    refuses sizes that do not fit the file, or exceed the limits of a model, before memory is taken for them.
+    Loading never runs code from a file.  It creates objects of Nengo, NengoDL and this package only, and checks sizes
+    against the size of the file and the limits of a model before it allocates memory.
 
     Parameters
     ----------
@@ -83,10 +96,14 @@ def load(path):
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     FileFormatError
-        If it is damaged, is not one of ours, was written by a newer version, or describes a network larger than what is
-        built.
+        If the file is damaged, has another format, was written by a newer version, or describes a network that is too
+        large.
+
+    Examples
+    --------
+    >>> network = snc.load("digits.snn.npz")
     """
     check_paths(path=path)
     model, sections = read_model(path)
@@ -94,61 +111,65 @@ def load(path):
         return model
     try:
         settings = settings_from_json(sections["network"])
-        _check(settings, model)
+        _check_runs(settings, model)
         return ConvNetwork(model, settings)
     except DAMAGE as error:
         raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({what(error)})") from error
 
 
-def _check(settings, model):
-    """Raise ModelError or SettingsError for settings that would fail only when the network is run."""
+def _check_runs(settings, model):
+    """Check settings that would otherwise fail only when the network runs; raise ModelError or SettingsError."""
     if not isinstance(settings.neuron_type, nengo.neurons.NeuronType):
-        raise SettingsError(f"neuron_type must be a Nengo neuron type, got {settings.neuron_type!r}")
+        raise SettingsError(
+            f"neuron_type must be a Nengo neuron type, got {settings.neuron_type!r}", argument="neuron_type"
+        )
     check_steps(getattr(settings.neuron_type, "n_steps", 1))
     if not all(isinstance(name, str) for name in settings.probe_layers):
-        raise SettingsError(f"probe_layers must hold names of layers, got {settings.probe_layers!r}")
+        raise SettingsError(
+            f"probe_layers must be names of layers, got {settings.probe_layers!r}", argument="probe_layers"
+        )
     for name in ("synapse", "output_synapse"):
         synapse = SynapseParam(name).coerce(None, getattr(settings, name, None))
         if synapse is not None:
             with np.errstate(all="ignore"):
                 state = synapse.make_state((1,), (1,), 0.001)
             if not all(np.isfinite(values).all() for values in state.values()):
-                raise SettingsError(f"{name}={synapse!r} is no filter that can be computed")
+                raise SettingsError(f"{name}={synapse!r} is a filter without finite coefficients", argument=name)
     rng = np.random.RandomState(0)
     for name in model.neurons:
         settings.neuron_type.make_state(model.size(name), rng)
 
 
 def settings_to_json(settings):
-    """The settings of a network as JSON-serialisable values."""
-    builder = next(name for name, cls in BUILDERS.items() if type(settings) is cls)
+    """Return the settings of a network as JSON-serializable values."""
+    builder = next(name for name, cls in CONFIG_CLASSES.items() if type(settings) is cls)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     written = {"builder": builder, **{name: value_to_json(name, value) for name, value in fields.items()}}
     if builder == "trainable" and _follows_amplitude(settings.neuron_type, written["max_rates"]):
-        # a number that the user gave, which happens to be 1 / amplitude: written so that it is not taken for one that
-        # earlier versions wrote where none was given
+        # the user gave a number that equals 1 / amplitude: as text, to tell it from the same number in files of earlier
+        # versions, which wrote it if the user gave none
         written["max_rates"] = {"float": repr(written["max_rates"])}
     return written
 
 
 def _follows_amplitude(neuron_type, max_rates):
-    """Return whether a written ``max_rates`` is the number that the neuron type has by default."""
+    """Return True if ``max_rates`` from a file is the default for the neuron type."""
     amplitude = getattr(neuron_type, "amplitude", None)
     return bool(amplitude) and isinstance(max_rates, int | float) and max_rates == 1 / amplitude
 
 
 def settings_from_json(fields):
-    """The settings that :func:`settings_to_json` wrote."""
+    """Return the settings from the values that :func:`settings_to_json` returned."""
     written = fields
     fields = {name: _from_json(value) for name, value in fields.items()}
     builder = fields.pop("builder")
     if builder == "trainable" and _follows_amplitude(fields.get("neuron_type"), written.get("max_rates")):
-        fields["max_rates"] = None  # earlier versions wrote the number that follows from the amplitude
-    return BUILDERS[builder](**fields)
+        fields["max_rates"] = None  # earlier versions wrote the default, 1 / amplitude
+    return CONFIG_CLASSES[builder](**fields)
 
 
 def value_to_json(name, value):
-    """A setting as JSON-serialisable values: a number, text, a list, an array or a Nengo object."""
+    """Return a setting as JSON-serializable values; it can be a number, text, a list, an array or a Nengo object."""
     if isinstance(value, FrozenObject):
         module = type(value).__module__
         if module not in MODULES:
@@ -171,7 +192,7 @@ def value_to_json(name, value):
         return {"float": str(value)}  # JSON has no infinity
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise ConversionError(f"{name}={value!r} cannot be saved: it is no number, text, array or Nengo object")
+    raise ConversionError(f"{name}={value!r} cannot be saved: it is not a number, text, an array or a Nengo object")
 
 
 def _from_json(value):
@@ -186,5 +207,5 @@ def _from_json(value):
     module, _, name = value["class"].rpartition(".")
     cls = getattr(MODULES[module], name)
     if not (isinstance(cls, type) and issubclass(cls, FrozenObject)):
-        raise TypeError(f"{value['class']} is no Nengo object")
+        raise TypeError(f"{value['class']} is not a class of Nengo objects")
     return cls(**{key: _from_json(item) for key, item in value["arguments"].items()})

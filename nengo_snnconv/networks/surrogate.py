@@ -1,56 +1,56 @@
-"""The builder for networks that were trained through time: Nengo's own objects, which every back end runs."""
+"""Builder of networks that were trained through time, of Nengo's own objects, which every back end runs."""
+
+from __future__ import annotations
 
 import dataclasses
 import typing
 
-import nengo
-import numpy as np
-
 from ..compat import nengo_dl
-from ..model import layers as specs
-from .nengo_objects import add_output, biased_node, linear_row, maximum_node, placed_neurons
+from .layer_visitor import ReportRows
+from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import NativeBase
 
 
 @dataclasses.dataclass(frozen=True)
-class SurrogateSettings(NativeBase):
-    """How ``convert`` makes a network of one with ``SurrogateLIF`` neurons: with the same neurons."""
+class SurrogateConfig(NativeBase):
+    """Settings with which ``convert`` builds a network of ``SurrogateLIF`` neurons from a trainable one."""
 
-    output_synapse: object = 0.1
-    probe_layers: tuple = ()
+    output_synapse: typing.Any = 0.1
+    probe_layers: tuple[str, ...] = ()
 
-    made_by: typing.ClassVar = "convert"
-    accumulates: typing.ClassVar = True
-    has_rates: typing.ClassVar = False
+    builder_name = "convert"
+    accumulates = True
+    has_rates = False
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
-        for name, layer in network.model.layers.items():
-            network.layers[name] = self._place(network, layer)
+        network.layers = SurrogateLayers(self, network.model).build()
         network.input = network.layers[network.model.input]
         add_output(network, network.layers[network.model.output], self.output_synapse, self.probe_layers)
 
-    def _place(self, network, layer):
-        """The Nengo object of one layer, connected to those that it reads."""
-        model, sources = network.model, [network.layers[name] for name in layer.inputs]
-        size = model.size(layer.name)
-        if isinstance(layer, specs.Input):
-            return nengo.Node(np.zeros(size), label=layer.name)
-        if isinstance(layer, specs.Flatten | specs.Reshape):
-            return sources[0]
-        if isinstance(layer, specs.Rectifier):
-            neurons = placed_neurons(self.neuron_type, np.ones(size), np.zeros(size), layer.name)
-            nengo.Connection(sources[0], neurons, synapse=None)
-            return neurons
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-            return maximum_node(layer, model, sources[0], None, cumulative=False)
-        return biased_node(layer, model, sources, [None] * len(sources))
-
     def report_row(self, layer, model):
-        if isinstance(layer, specs.Input):
-            return "Node", "exact", "constant current, or frames"
-        if isinstance(layer, specs.Rectifier):
-            return "Ensemble (SurrogateLIF)", "exact", "spikes, as trained"
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-            return "Ensemble (MaxGate)", "exact", "the largest entry of each step"
-        return linear_row(layer)
+        return SurrogateRows(self).visit(layer)
+
+
+class SurrogateLayers(NengoLayers):
+    """Nengo objects of the layers; maxima are those of each step, as in training."""
+
+    def __init__(self, config, model):
+        super().__init__(model)
+        self.config = config
+
+    def make_neurons(self, layer):
+        return direct_neurons(self.config.neuron_type, self.model.size(layer.name), layer.name)
+
+
+class SurrogateRows(ReportRows):
+    """Report of the layers."""
+
+    def visit_input(self, layer):
+        return "Node", "exact", "constant current, or frames"
+
+    def visit_neurons(self, layer):
+        return "Ensemble (SurrogateLIF)", "exact", "spikes, as trained"
+
+    def visit_maximum(self, layer):
+        return "Ensemble (MaxGate)", "exact", "the largest entry of each step"

@@ -1,7 +1,8 @@
-"""The builder for time to first spike: layers of two-stage neurons, one stage after another."""
+"""The builder for time to first spike: layers of two-stage neurons that spike one stage after another."""
+
+from __future__ import annotations
 
 import dataclasses
-import functools
 import typing
 
 import nengo
@@ -16,108 +17,120 @@ from ..neurons.arguments import replaced
 from ..neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .connections import bias_of
 from .keras_layers import keras_name
-from .nengo_objects import add_output, linear_node, linear_row, maximum_node, placed_neurons
+from .layer_visitor import ReportRows
+from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
 from .network import NativeBase
 
 
 @dataclasses.dataclass(frozen=True)
-class FirstSpikeSettings(NativeBase):
-    """How ``to_ttfs`` makes a network; the parameters are explained there."""
+class TTFSConfig(NativeBase):
+    """Settings with which ``to_ttfs`` builds a network, which explains them."""
 
     x_max: float = 1.0
     signed: bool = False
-    output_synapse: object = None
-    probe_layers: tuple = ()
+    output_synapse: typing.Any = None
+    probe_layers: tuple[str, ...] = ()
 
-    made_by: typing.ClassVar = "to_ttfs"
-    input_spikes: typing.ClassVar = True
+    builder_name = "to_ttfs"
+    input_spikes = True
 
     def __post_init__(self):
         super().__post_init__()
         if not isinstance(self.neuron_type, TimeToFirstSpike):
-            raise SettingsError(f"neuron_type must be a TimeToFirstSpike, got {self.neuron_type!r}")
+            raise SettingsError(
+                f"neuron_type must be a TimeToFirstSpike, got {self.neuron_type!r}", argument="neuron_type"
+            )
         check_positive(x_max=self.x_max)
         check_flags(signed=self.signed)
 
     @property
     def input_height(self):
+        """Height of an input spike."""
         return self.x_max
 
     @property
     def input_range(self):
+        """Lowest and highest input that input spikes can encode."""
         return -self.x_max if self.signed else 0.0, self.x_max
 
     def wider_input(self, x):
-        wanted = "such images among x_calibration" if x.min() < self.input_range[0] else f"x_max={x.max():g}"
-        return f"to_ttfs(...) with {wanted}"
+        """Return advice on how to encode ``x`` without clipping."""
+        change = "such images among x_calibration" if x.min() < self.input_range[0] else f"x_max={x.max():g}"
+        return f"to_ttfs(...) with {change}"
 
     @property
     def stage_steps(self):
-        """Steps of a stage."""
+        """Number of time steps of a stage."""
         return self.neuron_type.n_steps
 
     def total_steps(self, model):
-        """Steps from the first spike of the input until the scores are complete."""
+        """Return the number of steps from the first input spike until the scores are complete."""
         return self.stage_steps * (stages(model)[model.output] + 1)
 
-    def relay_stages(self, model):
-        sent = stages(model)
-        latest = dict(sent)
-        for name, layer in reversed(model.layers.items()):
-            reads_in = sent[name] - 1 if isinstance(layer, specs.Rectifier) else latest[name]
-            for source in layer.inputs:
-                latest[source] = max(latest[source], reads_in)
-        return {name: latest[name] - sent[name] for name in model.neurons}
+    def steps_without_scores(self, model):
+        return self.total_steps(model) - self.stage_steps
 
-    def rate(self, model, name):
-        # without the neurons that were put before a maximum there is the ANN itself, which has no floor
-        added = name in model.metadata.get("neurons before maxima", {}).values()
-        return tf.keras.layers.Activation("linear", name=keras_name(name)) if added else super().rate(model, name)
+    def relay_stages(self, model):
+        stage_of = stages(model)
+        last_read = dict(stage_of)
+        for name, layer in reversed(model.layers.items()):
+            reads_in = stage_of[name] - 1 if isinstance(layer, specs.Rectifier) else last_read[name]
+            for source in layer.inputs:
+                last_read[source] = max(last_read[source], reads_in)
+        return {name: last_read[name] - stage_of[name] for name in model.neurons}
+
+    def rate_layer(self, model, name):
+        # neurons that were inserted before a maximum are not part of the ANN, whose sums can be negative
+        inserted = name in model.metadata.get("neurons before maxima", {}).values()
+        if inserted:
+            return tf.keras.layers.Activation("linear", name=keras_name(name))
+        return super().rate_layer(model, name)
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
         model = network.model
         network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
-        placement = _Placement(self, model, network.input)
+        placement = Placement(self, model, network.input)
         for name in model.layers:
-            network.layers[name] = placement.at(name, placement.stages[name])
-        stage = placement.stages[model.output]
-        readout = self.place(FirstSpikeReadout, stage, model.size(model.output), "output_neurons")
+            network.layers[name] = placement.place(name, placement.stage_of[name])
+        stage = placement.stage_of[model.output]
+        readout = self.staged_neurons(FirstSpikeReadout, stage, model.size(model.output), "output_neurons")
         nengo.Connection(network.layers[model.output], readout, synapse=None)
         add_output(network, readout, self.output_synapse, self.probe_layers)
 
-    def place(self, cls, stage, size, label, **options):
-        """The neurons of an ensemble of staged neurons."""
+    def staged_neurons(self, cls, stage, size, label, **options):
+        """Make ``size`` neurons of a staged type ``cls``, which take their input in stage ``stage``."""
         neuron_type = cls(n_steps=self.stage_steps, stage=stage, amplitude=self.spike_amplitude, **options)
-        return placed_neurons(neuron_type, np.ones(size), np.zeros(size), label)
-
-    def steps_without_scores(self, model):
-        return self.total_steps(model) - self.stage_steps
+        return direct_neurons(neuron_type, size, label)
 
     def report_row(self, layer, model):
-        became, how, remark = _report(layer, self)
+        became, exactness, remark = TTFSRows(self).visit(layer)
         if times := self.relay_stages(model).get(layer.name):
             remark += f"; sent again in {times} more stage{'s' if times > 1 else ''}"
         if layer.name in model.metadata.get("neurons before maxima", ()):
             floor = "it does not fall below the smallest one on the calibration data"
-            how, remark = "approximated", f"{remark}, of neurons that were put in front: {floor}"
-        return became, how, remark
+            exactness, remark = "approximated", f"{remark}, of neurons that were put in front: {floor}"
+        return became, exactness, remark
 
     def read_out_row(self):
         return "Ensemble (FirstSpikeReadout)", "exact", "membrane potential, after the last stage"
 
 
 def stages(model):
-    """The stage in which each layer sends, {name: int}: that of its latest source, one more for neurons, 0 first."""
-    found = {}
+    """Return the stage in which each layer spikes, {name: int}.
+
+    The input spikes in stage 0, neurons one stage after the latest layer that they read, and all other layers in the
+    stage of the latest layer that they read.
+    """
+    stage_of = {}
     for name, layer in model.layers.items():
-        latest = max((found[source] for source in layer.inputs), default=0)
-        found[name] = latest + isinstance(layer, specs.Rectifier)
-    return found
+        latest = max((stage_of[source] for source in layer.inputs), default=0)
+        stage_of[name] = latest + isinstance(layer, specs.Rectifier)
+    return stage_of
 
 
 def spike_sources(model):
-    """The only class of layer that makes the spikes which each layer passes on; None where it sums or mixes them.
+    """Return, for each layer, the class of the layers whose spikes it passes on unchanged.
 
     Parameters
     ----------
@@ -126,113 +139,122 @@ def spike_sources(model):
     Returns
     -------
     dict of str to type or None
-        ``Input`` or ``Rectifier``, by the name of the layer.
+        ``Input`` or ``Rectifier``, by name of the layer; None for layers that sum spikes, or mix those of both classes.
     """
-    found = {}
+    source_classes = {}
     for name, layer in model.layers.items():
-        kinds = {found[source] for source in layer.inputs}
+        classes = {source_classes[source] for source in layer.inputs}
         if isinstance(layer, specs.Input | specs.Rectifier):
-            found[name] = type(layer)
-        elif (isinstance(layer, specs.Selection) or is_event_source(layer)) and len(kinds) == 1:
-            found[name] = kinds.pop()
+            source_classes[name] = type(layer)
+        elif (isinstance(layer, specs.Selection) or is_event_source(layer)) and len(classes) == 1:
+            source_classes[name] = classes.pop()
         else:
-            found[name] = None
-    return found
+            source_classes[name] = None
+    return source_classes
 
 
-class _Placement:
-    """Places what each layer sends in a stage: early signals are sent again, stage after stage, where they meet others.
+class Placement:
+    """Places the layers of a model in stages.
 
-    The image is there all the time, so it is made into spikes in whichever stage it is read.  Spikes of neurons are
-    sent again by neurons of the same type, each driven by one, whose spikes are the same one stage later.
+    A layer that reads signals of different stages needs all of them in the latest one.  Earlier spikes of neurons are
+    therefore relayed, stage after stage, by neurons of the same type with one input each, which repeat the spikes one
+    stage later.  The image is constant, so it is encoded as spikes in each stage in which it is read.
+
+    Parameters
+    ----------
+    config : TTFSConfig
+    model : Model
+    image : nengo.Node
+
+    Attributes
+    ----------
+    stage_of : dict of str to int
+        Stage in which each layer spikes, without relays.
     """
 
-    def __init__(self, settings, model, image):
-        self.settings, self.model, self.image = settings, model, image
-        self.stages = stages(model)
-        self.placed, self.ones = {}, {}
+    def __init__(self, config, model, image):
+        self.config, self.model, self.image = config, model, image
+        self.stage_of = stages(model)
+        self._objects, self._layers = {}, {}
 
-    def at(self, name, stage):
-        """The object that carries layer ``name`` in ``stage``."""
+    def place(self, name, stage):
+        """Return the object that carries layer ``name`` in ``stage``; make it and those it reads if necessary."""
         waiting = [(name, stage)]
         while waiting:
-            missing = [key for key in self._reads(*waiting[-1]) if key not in self.placed]
+            missing = [key for key in self._sources(*waiting[-1]) if key not in self._objects]
             if missing:
                 waiting.extend(reversed(missing))
-            elif (key := waiting.pop()) not in self.placed:
-                self.placed[key] = self._place(self.model.layers[key[0]], key[1])
-        return self.placed[name, stage]
+            elif (key := waiting.pop()) not in self._objects:
+                sources = [self._objects[source] for source in self._sources(*key)]
+                self._objects[key] = self._layers_of(key[1]).visit(self.model.layers[key[0]], sources)
+        return self._objects[name, stage]
 
-    def _reads(self, name, stage):
-        """What the object that carries layer ``name`` in ``stage`` reads: (layer, stage) each."""
+    def _sources(self, name, stage):
+        """Return the (layer, stage) pairs that layer ``name`` reads in ``stage``."""
         layer = self.model.layers[name]
         if isinstance(layer, specs.Rectifier):
-            return [(name if stage > self.stages[name] else layer.inputs[0], stage - 1)]
+            return [(name if stage > self.stage_of[name] else layer.inputs[0], stage - 1)]
         return [(source, stage) for source in layer.inputs]
 
-    def _place(self, layer, stage):
-        model = self.model
-        if isinstance(layer, specs.Input):
-            options = {"x_max": self.settings.x_max, "signed": self.settings.signed}
-            return self._encoded(self.image, stage, self._label(layer, stage), **options)
-        if isinstance(layer, specs.Rectifier):
-            again = stage > self.stages[layer.name]
-            (read,) = self._reads(layer.name, stage)
-            source = self.placed[read]
-            neuron_type = replaced(self.settings.neuron_type, stage=stage - 1)
-            neuron_type = replaced(neuron_type, threshold=1.0) if again else neuron_type
-            size = model.size(layer.name)
-            neurons = placed_neurons(neuron_type, np.ones(size), np.zeros(size), self._label(layer, stage))
-            nengo.Connection(source, neurons, synapse=None)
-            return neurons
-        sources = [self.placed[read] for read in self._reads(layer.name, stage)]
-        if isinstance(layer, specs.Flatten | specs.Reshape):
-            return sources[0]
-        if is_event_source(layer):
-            return maximum_node(layer, model, sources[0], None, cumulative=True)
-        node = linear_node(layer, model, sources, [None] * len(sources))
-        bias = bias_of(layer, model)
+    def _layers_of(self, stage):
+        if stage not in self._layers:
+            self._layers[stage] = TTFSLayers(self.config, self.model, self.image, stage, self.stage_of)
+        return self._layers[stage]
+
+
+class TTFSLayers(NengoLayers):
+    """Makes the Nengo objects of the layers in one stage."""
+
+    def __init__(self, config, model, image, stage, stage_of):
+        super().__init__(model, cumulative=True)
+        self.config, self.image, self.stage, self.stage_of = config, image, stage, stage_of
+        self.one = None
+
+    def visit_input(self, layer, sources):
+        options = {"x_max": self.config.x_max, "signed": self.config.signed}
+        return self._encode(self.image, self._label(layer), **options)
+
+    def make_neurons(self, layer):
+        neuron_type = replaced(self.config.neuron_type, stage=self.stage - 1)
+        if self.stage > self.stage_of[layer.name]:
+            neuron_type = replaced(neuron_type, threshold=1.0)  # a relay
+        return direct_neurons(neuron_type, self.model.size(layer.name), self._label(layer))
+
+    def visit_linear(self, layer, sources):
+        node = linear_node(layer, self.model, sources, [None] * len(sources))
+        bias = bias_of(layer, self.model)
         if bias.any():
-            nengo.Connection(self._one(stage), node, transform=bias[:, None], synapse=None)
+            nengo.Connection(self._one(), node, transform=bias[:, None], synapse=None)
         return node
 
-    def _label(self, layer, stage):
-        sent = self.stages[layer.name]
-        return layer.name if stage == sent else f"{layer.name}.again{stage - sent}"
+    def _label(self, layer):
+        relays = self.stage - self.stage_of[layer.name]
+        return f"{layer.name}.again{relays}" if relays else layer.name
 
-    def _one(self, stage):
-        """A neuron that spikes in the first step of a stage: biases as current."""
-        if stage not in self.ones:
-            always = nengo.Node([1.0], label="one")
-            self.ones[stage] = self._encoded(always, stage, f"bias{stage}")
-        return self.ones[stage]
+    def _one(self):
+        """Return a neuron that spikes in the first step of the stage, which encodes 1; biases are its weights."""
+        if self.one is None:
+            self.one = self._encode(nengo.Node([1.0], label="one"), f"bias{self.stage}")
+        return self.one
 
-    def _encoded(self, source, stage, label, **options):
-        neurons = self.settings.place(FirstSpikeInput, stage, source.size_out, label, **options)
+    def _encode(self, source, label, **options):
+        neurons = self.config.staged_neurons(FirstSpikeInput, self.stage, source.size_out, label, **options)
         nengo.Connection(source, neurons, synapse=None)
         return neurons
 
 
-@functools.singledispatch
-def _report(layer, settings):
-    """(Nengo object, "exact" or "approximated", remark)."""
-    return linear_row(layer)
+class TTFSRows(ReportRows):
+    """Report of the layers."""
 
+    def visit_input(self, layer):
+        config = self.config
+        remark = f"one spike each at most, in {config.stage_steps} steps; above {config.x_max:g} it is clipped"
+        remark += ", values below 0 are negative spikes" if config.signed else ", below 0 it is silent"
+        return "Ensemble (FirstSpikeInput)", "approximated", remark
 
-@_report.register
-def _(layer: specs.Input, settings):
-    remark = f"one spike each at most, in {settings.stage_steps} steps; above {settings.x_max:g} it is clipped"
-    remark += ", values below 0 are negative spikes" if settings.signed else ", below 0 it is silent"
-    return "Ensemble (FirstSpikeInput)", "approximated", remark
+    def visit_neurons(self, layer):
+        remark = f"one spike each at most: activations in multiples of 1 / {self.config.stage_steps}, up to 1"
+        return "Ensemble (TimeToFirstSpike)", "approximated", remark
 
-
-@_report.register
-def _(layer: specs.Rectifier, settings):
-    remark = f"one spike each at most: activations in multiples of 1 / {settings.stage_steps}, up to 1"
-    return "Ensemble (TimeToFirstSpike)", "approximated", remark
-
-
-@_report.register(specs.MaxPool)
-@_report.register(specs.GlobalMaxPool)
-def _(layer, settings):
-    return "Ensemble (MaxGate)", "exact", "the earliest spike"
+    def visit_maximum(self, layer):
+        return "Ensemble (MaxGate)", "exact", "the earliest spike"

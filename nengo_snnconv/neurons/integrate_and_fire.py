@@ -1,4 +1,8 @@
-"""IntegrateAndFire: the neuron whose firing rate is the rectifier, for nengo and nengo_dl."""
+"""IntegrateAndFire, the neuron type whose firing rate is the rectifier, for Nengo and NengoDL."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 from nengo.dists import Choice
@@ -11,6 +15,9 @@ from ..errors import SettingsError
 from .rates import rate_function_of
 from .tensorflow_builder import NeuronBuilder, builds
 
+if typing.TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 class IntegrateAndFire(NeuronType):
     """Integrate-and-fire neuron without leak, driven by signed current.
@@ -19,14 +26,13 @@ class IntegrateAndFire(NeuronType):
 
         v <- v + J dt / tau,    n = min(floor(v / threshold), max_spikes), at least 0,
 
-    the neuron emits n spikes, and v is reset: by subtraction, v <- v - n threshold, which loses nothing (Rueckauer et
-    al. 2017, doi 10.3389/fnins.2017.00682), or to zero (Diehl et al. 2015, doi 10.1109/IJCNN.2015.7280696), which
-    forgets
-    what was above the threshold.  With reset by subtraction and no floor, charge is conserved:
+    the neuron emits n spikes, and v is reset: by subtraction, v <- v - n threshold (Rueckauer et al. 2017, doi
+    10.3389/fnins.2017.00682), or to zero (Diehl et al. 2015, doi 10.1109/IJCNN.2015.7280696), which loses the charge
+    above the threshold.  With reset by subtraction and no floor, charge is conserved:
     sum of J dt / tau = threshold * spikes + v at the end - v at the start.
 
-    ``nengo.SpikingRectifiedLinear`` drops negative current in each step instead, so that inputs that arrive as positive
-    and negative spikes make it fire too much.
+    ``nengo.SpikingRectifiedLinear`` ignores negative current instead, so it fires too much if its input arrives as
+    positive and negative spikes.
 
     Parameters
     ----------
@@ -34,27 +40,31 @@ class IntegrateAndFire(NeuronType):
         Membrane potential at which a spike is emitted; 1 by default.
     reset : "subtract" or "zero"
     initial_potential : float
-        Membrane potential at the start, in thresholds.  One half, the default, halves the largest error of the spike
-        count against the current (Bu et al. 2022, arXiv 2202.01440): it rounds to the nearest number, not down.
+        Initial membrane potential, in units of the threshold.  With 0.5, the default, spike counts are rounded to the
+        nearest integer instead of down, which halves the largest error (Bu et al. 2022, arXiv 2202.01440).
     min_potential : float
-        The membrane potential is kept from falling below it; by default there is no floor.
+        Lower bound of the membrane potential; none by default.
     max_spikes : int or numpy.inf
-        Most spikes in one step; 1 by default.
+        Maximum number of spikes in a step; 1 by default.
     amplitude : float
-        A spike is an impulse of height amplitude / dt.  With 0.001, the default, and steps of 1 ms, its height is 1,
-        and one spike in each step is an activation of 1.
+        A spike is an impulse of height amplitude / dt.  With 0.001, the default, and steps of 1 ms, the height is 1, so
+        that one spike in each step is an activation of 1.
     tau : float
-        Time in seconds in which a current of 1 raises the potential by 1: with 0.001, the default, the neuron fires at
-        1000 Hz for a current of 1, which is once in each step of 1 ms.
+        Time in seconds in which a current of 1 raises the potential by 1.  With 0.001, the default, the neuron fires at
+        1000 Hz for a current of 1, once in each step of 1 ms.
     initial_state : dict, optional
-        {"voltage": distribution or array} sets the potential at the start for each neuron, not initial_potential.
+        {"voltage": distribution or array}: initial potential of each neuron, instead of ``initial_potential``.
 
     Raises
     ------
     SettingsError
-        If max_spikes is no whole number from 1 up, or is not 1 with reset to zero; if min_potential is above 0.
+        If ``max_spikes`` is not a whole number of at least 1, or not 1 with reset to zero; if a number is not finite.
     nengo.exceptions.ValidationError
-        If another parameter is out of its range.
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> spiking = snc.to_spiking(network, snc.IntegrateAndFire(initial_potential=0.5))
     """
 
     state = {"voltage": Choice([0])}
@@ -71,15 +81,15 @@ class IntegrateAndFire(NeuronType):
 
     def __init__(
         self,
-        threshold=1.0,
-        reset="subtract",
-        initial_potential=0.5,
-        min_potential=-np.inf,
-        max_spikes=1,
-        amplitude=0.001,
-        tau=0.001,
-        initial_state=None,
-    ):
+        threshold: float = 1.0,
+        reset: str = "subtract",
+        initial_potential: float = 0.5,
+        min_potential: float = -np.inf,
+        max_spikes: float = 1,
+        amplitude: float = 0.001,
+        tau: float = 0.001,
+        initial_state: dict[str, typing.Any] | None = None,
+    ) -> None:
         super().__init__(initial_state)
         check_finite(threshold=threshold, initial_potential=initial_potential, amplitude=amplitude, tau=tau)
         check_not_nan(min_potential=min_potential, max_spikes=max_spikes)
@@ -91,38 +101,43 @@ class IntegrateAndFire(NeuronType):
         self.amplitude = amplitude
         self.tau = tau
         if not (max_spikes == np.inf or max_spikes == int(max_spikes)):
-            raise SettingsError(f"max_spikes must be a whole number or numpy.inf, got {max_spikes!r}")
+            raise SettingsError(
+                f"max_spikes must be a whole number or numpy.inf, got {max_spikes!r}", argument="max_spikes"
+            )
         if reset == "zero" and max_spikes != 1:
             raise SettingsError(
-                f"reset='zero' leaves nothing for a second spike: max_spikes must be 1, got {max_spikes}"
+                f"reset='zero' leaves nothing for a second spike: max_spikes must be 1, got {max_spikes}",
+                argument="max_spikes",
             )
 
     @property
-    def residue(self):
-        """What is left of the potential above the threshold after a spike: all of it (1) or none (0)."""
+    def residue(self) -> float:
+        """Share of the potential above the threshold that remains after a spike: 1 or 0."""
         return 1.0 if self.reset == "subtract" else 0.0
 
-    def make_state(self, n_neurons, rng=np.random, dtype=None):
+    def make_state(
+        self, n_neurons: int, rng: typing.Any = np.random, dtype: typing.Any = None
+    ) -> dict[str, np.ndarray]:
         state = super().make_state(n_neurons, rng=rng, dtype=dtype)
         if "voltage" not in (self.initial_state or {}):
             state["voltage"][...] = self.initial_potential * self.threshold
         return state
 
-    def gain_bias(self, max_rates, intercepts):
-        """Gain and bias for rates ``max_rates`` in Hz at an input of 1 that begin at the ``intercepts``."""
-        max_rates, intercepts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
-        # in this order it is the threshold itself, without rounding, where a rate of 1 / tau is asked for
-        gain = self.threshold * (self.tau * max_rates) / (1 - intercepts)
-        return gain, -intercepts * gain
+    def gain_bias(self, max_rates: npt.ArrayLike, intercepts: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return gain and bias for rates of ``max_rates`` in Hz at an input of 1, and rates of 0 at ``intercepts``."""
+        rates, starts = (np.array(value, float, ndmin=1) for value in (max_rates, intercepts))
+        # in this order of operations the gain for a rate of 1 / tau is exactly the threshold
+        gain = self.threshold * (self.tau * rates) / (1 - starts)
+        return gain, -starts * gain
 
-    def max_rates_intercepts(self, gain, bias):
+    def max_rates_intercepts(self, gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return (gain + bias) / (self.threshold * self.tau), -bias / gain
 
-    def rates(self, x, gain, bias):
-        """Firing rate in Hz times amplitude; of any size, as if a step could hold any number of spikes."""
+    def rates(self, x: npt.ArrayLike, gain: npt.ArrayLike, bias: npt.ArrayLike) -> np.ndarray:
+        """Return the firing rate in Hz times the amplitude, without the limit of ``max_spikes`` per step."""
         return np.maximum(self.current(x, gain, bias), 0) * (self.amplitude / (self.threshold * self.tau))
 
-    def step(self, dt, J, output, voltage):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:
         voltage += J * (dt / self.tau)
         n_spikes = np.clip(np.floor(voltage / self.threshold), 0, self.max_spikes)
         output[...] = n_spikes * (self.amplitude / dt)
@@ -137,7 +152,7 @@ def _(neuron_type: IntegrateAndFire, current):
 
 @builds(IntegrateAndFire)
 class IntegrateAndFireBuilder(NeuronBuilder):
-    """The same step in TensorFlow; trained with its rate."""
+    """The same step in TensorFlow; training uses the firing rate."""
 
     spiking = True
 
@@ -147,7 +162,7 @@ class IntegrateAndFireBuilder(NeuronBuilder):
         self.threshold, self.max_spikes, self.min_potential, self.residue, tau, amplitude = (
             self.constant(signals, name) for name in names
         )
-        # quotients of numbers in double precision: dt / tau is exactly 1 by default, so that back ends agree
+        # divide in double precision: dt / tau is exactly 1 by default, so that back ends agree
         self.growth, self.height = signals.dt_val / tau, amplitude / signals.dt_val
         self.slope = amplitude / (self.threshold * tau)
 
@@ -164,7 +179,7 @@ class IntegrateAndFireBuilder(NeuronBuilder):
         if _is(self.max_spikes, 1):
             return tf.cast(voltage >= self.threshold, voltage.dtype)
         n_spikes = tf.floor(voltage / self.threshold)
-        # TensorFlow multiplies by the reciprocal of a constant, which may miss a whole number by one rounding
+        # TensorFlow multiplies by the reciprocal of a constant, and rounding can make the result off by one
         rest = voltage - n_spikes * self.threshold
         n_spikes += tf.cast(rest >= self.threshold, rest.dtype) - tf.cast(rest < 0, rest.dtype)
         return tf.clip_by_value(n_spikes, 0, self.max_spikes)
@@ -174,7 +189,7 @@ class IntegrateAndFireBuilder(NeuronBuilder):
 
 
 def _is(constant, number):
-    """Whether a constant is this number for all neurons, which saves passes over memory."""
+    """Return True if a constant is this number for all neurons, so that an operation can be left out."""
     return np.isscalar(constant) and constant == number
 
 

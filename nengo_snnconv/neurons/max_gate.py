@@ -1,4 +1,4 @@
-"""MaxGate: the largest entry of a window, for rates and for spikes, on nengo and nengo_dl."""
+"""MaxGate, the neuron type of max pooling, for rates and for spikes, for Nengo and NengoDL."""
 
 from nengo.dists import Choice
 from nengo.params import BoolParam, IntParam
@@ -9,27 +9,27 @@ from .unit_gain import UnitGain
 
 
 class MaxGate(UnitGain):
-    """Passes the largest entry of each window: max pooling as a Nengo neuron type.
+    """Max pooling as a Nengo neuron type.
 
-    The neurons of an ensemble are consecutive windows of ``window`` neurons each, which hold the entries of the
-    windows; the first neuron of a window emits its maximum, the others emit nothing.  Gains are 1 and biases 0.
+    Each ``window`` consecutive neurons of an ensemble receive the entries of a pooling window; the first of them emits
+    the maximum, the others emit nothing.  Gains are 1 and biases 0.
 
     For spikes, the gate follows the unit with the most spikes so far (Rueckauer et al. 2017, doi
-    10.3389/fnins.2017.00682): it keeps the sum of each input over time and emits the growth of the largest sum,
+    10.3389/fnins.2017.00682): it sums each input over time and emits the increase of the largest sum,
 
         s_i <- s_i + J_i,    output = max_i s_i - (max_i s_i one step before),
 
-    so that what it has emitted at any time is exactly the maximum of what its inputs have emitted.  Spikes of the
-    leading unit pass; those of a unit that catches up do not, so a change of the leader counts nothing twice.
+    so that at any time its spike count is the maximum of the spike counts of its inputs.  Spikes of the leading unit
+    pass, those of a unit that catches up do not.
 
     Parameters
     ----------
     window : int
-        Entries of a window.
+        Number of entries of a pooling window.
     cumulative : bool
-        Whether sums over time are compared (spikes), or each step for itself (rates).
+        Compare sums over time (for spikes), instead of the values of each step (for rates).
     initial_state : dict, optional
-        {"total": ...}, the sums at the start.
+        {"total": ...}: initial sums.
     """
 
     state = {"total": Choice([0])}
@@ -56,7 +56,7 @@ class MaxGate(UnitGain):
 
 @builds(MaxGate)
 class MaxGateBuilder(NeuronBuilder):
-    """The same step in TensorFlow; merged ensembles are taken apart, their windows may differ."""
+    """The same step in TensorFlow; merged ensembles are split, because their windows may differ."""
 
     def step(self, J, dt, total):
         after = total + J

@@ -1,4 +1,4 @@
-"""PoissonInput: images as random spikes, the same ones on nengo and nengo_dl."""
+"""PoissonInput, the neuron type that encodes images as random spikes, the same ones on Nengo and NengoDL."""
 
 import numpy as np
 from nengo.dists import Choice
@@ -11,19 +11,20 @@ from .unit_gain import UnitGain
 
 
 class PoissonInput(UnitGain):
-    """In each step a spike with probability min(1, |J| / threshold), of the sign of J and the height of the threshold.
+    """Neuron that spikes at random, with probability min(1, |J| / threshold) in each step.
 
-    The mean output is the input J, as long as it does not exceed the threshold (Diehl et al. 2015, doi
-    10.1109/IJCNN.2015.7280696).  The random numbers come from :func:`nengo_snnconv.neurons.encoding.uniform`, so
-    every back end draws the same ones; nengo, which has no minibatch, those of item 0.  Gains are 1 and biases 0.
+    Spikes have the sign of the input J and the height ``threshold``, so the mean output is J, unless |J| is above the
+    threshold (Diehl et al. 2015, doi 10.1109/IJCNN.2015.7280696).  The random numbers come from
+    :func:`nengo_snnconv.neurons.encoding.uniform`, which is the same on every back end; Nengo, which has no minibatch,
+    uses those of item 0.  Gains are 1 and biases 0.
 
     Parameters
     ----------
     threshold : float
-        Input at which a unit spikes in every step.
+        Input at which a neuron spikes in every step.
     seed : int
     initial_state : dict, optional
-        {"item": ..., "step": ...}: the number of the (first) item of the minibatch, and of the first step.
+        {"item": ..., "step": ...}: index of the (first) item of the minibatch, and of the first step.
     """
 
     state = {"item": Choice([0]), "step": Choice([0])}
@@ -73,7 +74,7 @@ class PoissonInputBuilder(NeuronBuilder):
 
 
 def _mix(x):
-    """:func:`nengo_snnconv.neurons.encoding.mix` in TensorFlow."""
+    """Do the same as :func:`nengo_snnconv.neurons.encoding.mix` in TensorFlow."""
     for shift, factor in ROUNDS:
         x = _fold(x, shift) * tf.constant(factor, tf.uint32)
     return _fold(x, LAST_SHIFT)

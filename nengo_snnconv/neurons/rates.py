@@ -1,4 +1,4 @@
-"""The rate form of Nengo's neuron types as TensorFlow functions, which networks are trained with."""
+"""Rate forms of neuron types as TensorFlow functions, for training."""
 
 import functools
 
@@ -9,22 +9,22 @@ from ..errors import ConversionError
 
 
 def rate_function(neuron_type, lif_smoothing=None):
-    """The rate form of a neuron type: a differentiable function from input current to output.
+    """Return the rate form of a neuron type: a differentiable function from input current to output.
 
-    It equals what NengoDL computes while it trains.
+    NengoDL computes the same function in training.
 
     Parameters
     ----------
     neuron_type : nengo.neurons.NeuronType
     lif_smoothing : float, optional
-        For ``nengo.LIF``: sigma of the smoothed response of Hunsberger & Eliasmith 2015
-        (arXiv 1510.08829, equation 4), as NengoDL's setting of the same name.
+        Sigma of the smoothed response of ``nengo.LIF`` (Hunsberger & Eliasmith 2015, arXiv 1510.08829, equation 4), as
+        NengoDL's setting of the same name.
 
     Returns
     -------
     callable
-        Takes a tensor of currents of any shape, gain and bias applied, and returns a tensor of that shape: the
-        firing rate in Hz times the neuron type's amplitude.
+        Function from a tensor of currents, with gain and bias applied, to a tensor of the same shape: firing rates in
+        Hz times the neuron type's amplitude.
 
     Raises
     ------
@@ -39,6 +39,7 @@ def rate_function(neuron_type, lif_smoothing=None):
 
 @functools.singledispatch
 def rate_function_of(neuron_type, current):
+    """Return the output of neurons for a tensor of currents; register a function here for each neuron type."""
     raise ConversionError(
         f"neuron type {type(neuron_type).__name__} has no rate form to train with: use nengo.LIF, "
         "nengo.SpikingRectifiedLinear, or nengo.RegularSpiking around a rate type"
@@ -48,7 +49,7 @@ def rate_function_of(neuron_type, current):
 @rate_function_of.register(nengo.AdaptiveLIF)
 @rate_function_of.register(nengo.AdaptiveLIFRate)
 def _(neuron_type, current):
-    # they inherit from LIF, but their rate changes over time
+    # subclasses of LIF, but their rate changes over time
     return rate_function_of.dispatch(object)(neuron_type, current)
 
 

@@ -1,6 +1,9 @@
-"""Matching: the gain, bias and amplitude with which a neuron type comes closest to the rectifier."""
+"""Gain, bias and amplitude with which the response curve of a neuron type is closest to the rectifier."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 
 import nengo
 import numpy as np
@@ -8,29 +11,38 @@ import numpy as np
 from ..errors import ConversionError, SettingsError
 from .arguments import replaced
 
-# inputs at which responses are compared: below the rectifier's kink, and up to an activation of 1
+# inputs at which responses are compared, from below the rectifier's kink up to an activation of 1
 INPUTS = np.linspace(-0.5, 1, 301)
 INTERCEPTS = np.linspace(-0.3, 0.1, 81)
-# a response that is off by no more than this is the rectifier's, up to the rounding of its own arithmetic
+# deviation of responses that are equal to the rectifier up to rounding
 ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """How a neuron type stands in for the rectifier.
+    """Fit of a neuron type to the rectifier.
 
     Attributes
     ----------
     neuron_type : nengo.neurons.NeuronType
-        With the fitted amplitude.
+        Neuron type with the fitted amplitude.
     gain, bias : float
     deviation : float
         Largest difference between mean output and rectifier, for inputs from -0.5 to 1.
     """
 
-    neuron_type: object
+    neuron_type: nengo.neurons.NeuronType
     gain: float
     bias: float
+    deviation: float
+
+
+class _Fit(typing.NamedTuple):
+    """Gain, bias, factor on the amplitude, and largest deviation of a least-squares fit."""
+
+    gain: float
+    bias: float
+    factor: float
     deviation: float
 
 
@@ -40,10 +52,10 @@ def match_rectifier(neuron_type, max_rate=None):
     Parameters
     ----------
     neuron_type : nengo.neurons.NeuronType
-        With an amplitude and a static response curve.
+        Neuron type with an amplitude and a static response curve.
     max_rate : float, optional
-        Firing rate in Hz at an input of 1.  By default 1 / amplitude, or, where the amplitude is Nengo's default of 1,
-        0.4 / tau_ref (200 Hz for nengo.LIF), or, for types that spike and have no tau_ref, 1000 Hz.
+        Firing rate in Hz at an input of 1.  By default 1 / amplitude, or, if the amplitude is Nengo's default of 1,
+        0.4 / tau_ref (200 Hz for nengo.LIF), or, for spiking types without tau_ref, 1000 Hz.
 
     Returns
     -------
@@ -63,7 +75,7 @@ def match_rectifier(neuron_type, max_rate=None):
             "use IntegrateAndFire or nengo.LIF"
         )
     wraps_rates = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
-    # the rates that such a type tells are those of its base type, without its own amplitude
+    # rates() of such a type are those of its base type, without its own amplitude
     amplitude = neuron_type.amplitude if wraps_rates else 1.0
     tau_ref = getattr(neuron_type.base_type if wraps_rates else neuron_type, "tau_ref", 0)
     by_amplitude = max_rate is None and not (neuron_type.amplitude == 1 and (tau_ref or neuron_type.spiking))
@@ -73,12 +85,32 @@ def match_rectifier(neuron_type, max_rate=None):
         limit = f", the limit of {neuron_type}" if tau_ref else ""
         raise SettingsError(
             f"max_rate must be above 0 and below {1 / tau_ref if tau_ref else np.inf:g} Hz{limit}; got "
-            f"{max_rate!r} (by default it is 1 / amplitude)"
+            f"{max_rate!r} (by default it is 1 / amplitude)",
+            argument="max_rate",
         )
     if isinstance(neuron_type, nengo.AdaptiveLIF | nengo.AdaptiveLIFRate):
         raise ConversionError(f"{name} adapts: its response changes over time, so use IntegrateAndFire or nengo.LIF")
-    best = None
-    for intercept in sorted(INTERCEPTS, key=abs):  # zero first: exact types keep it
+    fit = _best_fit(neuron_type, max_rate, amplitude)
+    highest = amplitude * float(np.squeeze(neuron_type.rates([1.0], [fit.gain], [fit.bias]))) / neuron_type.amplitude
+    if neuron_type.spiking and highest < max_rate / 2:
+        raise ConversionError(
+            f"{neuron_type} fires at {highest:g} Hz instead of {max_rate:g} Hz: leave the amplitude of its base type "
+            "at 1"
+        )
+    if not 0 < fit.factor < np.inf:
+        raise ConversionError(f"{name} gives no output for positive input: use IntegrateAndFire or nengo.LIF")
+    fitted = neuron_type.amplitude * fit.factor
+    if fit.deviation < ROUNDING:
+        # the exact amplitude: rounding of the fit would change spikes
+        of_base = neuron_type.base_type.amplitude if wraps_rates else 1
+        fitted = neuron_type.amplitude if by_amplitude and of_base == 1 else 1 / (max_rate * of_base)
+    return Match(replaced(neuron_type, amplitude=fitted), fit.gain, fit.bias, float(fit.deviation))
+
+
+def _best_fit(neuron_type, max_rate, amplitude):
+    """Return the fit with the best intercept; ``amplitude`` scales the rates of ``neuron_type``."""
+    name, best, smallest = type(neuron_type).__name__, None, None
+    for intercept in sorted(INTERCEPTS, key=abs):  # zero first, because types that fit exactly do so at zero
         try:
             gain, bias = (float(np.squeeze(v)) for v in neuron_type.gain_bias([max_rate], [intercept]))
             output = amplitude * np.squeeze(neuron_type.rates(INPUTS, [gain], [bias]))
@@ -91,21 +123,8 @@ def match_rectifier(neuron_type, max_rate=None):
             raise ConversionError(f"{name} emits negative spikes, which no rectifier does: use IntegrateAndFire")
         target = np.maximum(INPUTS, 0)
         factor = output @ target / max(output @ output, 1e-30)
-        error = np.sum((factor * output - target) ** 2)
-        if best is None or error < best[0] * (1 - 1e-6) - 1e-15:
-            best = error, gain, bias, factor, np.abs(factor * output - target).max()
-    _, gain, bias, factor, deviation = best
-    highest = amplitude * float(np.squeeze(neuron_type.rates([1.0], [gain], [bias]))) / neuron_type.amplitude
-    if neuron_type.spiking and highest < max_rate / 2:
-        raise ConversionError(
-            f"{neuron_type} fires at {highest:g} Hz where {max_rate:g} Hz were asked for: leave the amplitude of its "
-            "base type at 1"
-        )
-    if not 0 < factor < np.inf:
-        raise ConversionError(f"{name} gives no output for positive input: use IntegrateAndFire or nengo.LIF")
-    fitted = neuron_type.amplitude * factor
-    if deviation < ROUNDING:
-        # the fit is off by rounding, which would make spikes other than those of exact sums
-        of_base = neuron_type.base_type.amplitude if wraps_rates else 1
-        fitted = neuron_type.amplitude if by_amplitude and of_base == 1 else 1 / (max_rate * of_base)
-    return Match(replaced(neuron_type, amplitude=fitted), gain, bias, float(deviation))
+        squares = np.sum((factor * output - target) ** 2)
+        if smallest is None or squares < smallest * (1 - 1e-6) - 1e-15:
+            smallest = squares
+            best = _Fit(gain, bias, factor, np.abs(factor * output - target).max())
+    return best

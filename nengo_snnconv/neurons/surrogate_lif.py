@@ -1,4 +1,8 @@
-"""SurrogateLIF: the discrete leaky integrate-and-fire neuron that learns through time, for nengo and nengo_dl."""
+"""SurrogateLIF, a leaky integrate-and-fire neuron type that is trained through time, for Nengo and NengoDL."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 from nengo.dists import Choice
@@ -22,40 +26,46 @@ class SurrogateLIF(UnitGain):
         S[t] = 1 if H[t] >= V_threshold else 0,
         V[t] = H[t] (1 - S[t]) + V_reset S[t],
 
-    or, with reset by subtraction, V[t] = H[t] - (V_threshold - V_reset) S[t].  While it learns, the derivative of the
-    step is replaced by that of a smooth function of x = H - V_threshold (Neftci, Mostafa & Zenke 2019, doi
-    10.1109/MSP.2019.2931595), with the slope k:
+    or, with reset by subtraction, V[t] = H[t] - (V_threshold - V_reset) S[t].  In training, the derivative of the step
+    function is replaced by that of a smooth function of x = H - V_threshold (Neftci, Mostafa & Zenke 2019, doi
+    10.1109/MSP.2019.2931595), with slope k:
 
     - "sigmoid": ``1 / (1 + exp(-k x))``; the derivative is k / 4 at the threshold;
     - "arctan": ``arctan(pi k x / 2) / pi + 1 / 2`` (Fang et al. 2021, arXiv 2007.05785); k / 2 at the threshold;
     - "triangle": the derivative is ``k max(0, 1 - k |x|)`` (Bellec et al. 2018, arXiv 1803.09574); k at the threshold.
 
-    Gains are 1 and biases 0.  A step is a step, however long it is.
+    Gains are 1 and biases 0.  The dynamics do not depend on the length of a step.
 
     Parameters
     ----------
     tau : float
-        Membrane time constant in steps, 1 or more; with 1 nothing is remembered.
+        Membrane time constant in steps, at least 1.  With 1, the potential does not depend on earlier steps.
     threshold : float
-        V_threshold, above reset_potential.
+        V_threshold, above ``reset_potential``.
     reset : "value" or "subtract"
+        Reset to ``reset_potential``, or by subtraction.
     reset_potential : float
-        V_reset, at which it also starts and rests.
+        V_reset, which is also the initial potential and the resting potential.
     surrogate : "sigmoid", "arctan" or "triangle"
     slope : float, optional
         k above; by default 4 for the sigmoid, 2 for the arctan and 1 for the triangle.
     detach_reset : bool
-        Take no gradient through the reset, that is, through S in the equation of V.
+        Ignore the gradient through the reset, that is, through S in the equation of V.
     amplitude : float
-        A spike is an impulse of height amplitude / dt: with 0.001, the default, and steps of 1 ms, its height is 1, as
-        training through time takes it to be; ``evaluate`` and ``record`` want a ``dt`` that is equal to it.
+        A spike is an impulse of height amplitude / dt.  Training through time assumes a height of 1, which is that of
+        0.001, the default, and steps of 1 ms; ``evaluate`` and ``record`` need a ``dt`` equal to it.
     initial_state : dict, optional
-        {"voltage": distribution or array} sets the potential at the start for each neuron.
+        {"voltage": distribution or array}: initial potential of each neuron.
 
     Raises
     ------
     nengo.exceptions.ValidationError, SettingsError
-        If a parameter is out of its range.
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> network = snc.build_trainable(model, snc.SurrogateLIF(tau=2.0))
+    >>> network = snc.train(network, x, y, n_steps=16)
     """
 
     state = {"voltage": Choice([0])}
@@ -73,16 +83,16 @@ class SurrogateLIF(UnitGain):
 
     def __init__(
         self,
-        tau=2.0,
-        threshold=1.0,
-        reset="value",
-        reset_potential=0.0,
-        surrogate="sigmoid",
-        slope=None,
-        detach_reset=False,
-        amplitude=0.001,
-        initial_state=None,
-    ):
+        tau: float = 2.0,
+        threshold: float = 1.0,
+        reset: str = "value",
+        reset_potential: float = 0.0,
+        surrogate: str = "sigmoid",
+        slope: float | None = None,
+        detach_reset: bool = False,
+        amplitude: float = 0.001,
+        initial_state: dict[str, typing.Any] | None = None,
+    ) -> None:
         super().__init__(initial_state)
         check_finite(tau=tau, threshold=threshold, reset_potential=reset_potential, amplitude=amplitude)
         check_choice(SURROGATES, surrogate=surrogate)
@@ -100,26 +110,29 @@ class SurrogateLIF(UnitGain):
         if not reset_potential < threshold:
             raise SettingsError(
                 f"reset_potential must be below the threshold {threshold:g}, where a spike resets it; got "
-                f"{reset_potential!r}"
+                f"{reset_potential!r}",
+                argument="reset_potential",
             )
 
     @property
-    def decay(self):
-        """1 / tau: the share of what drives the potential that it takes in a step."""
+    def decay(self) -> float:
+        """Share of the distance to its target by which the potential changes in a step: 1 / tau."""
         return 1 / self.tau
 
     @property
-    def drop(self):
-        """How far reset by subtraction lowers the potential."""
+    def drop(self) -> float:
+        """Amount that reset by subtraction takes from the potential."""
         return self.threshold - self.reset_potential
 
-    def make_state(self, n_neurons, rng=np.random, dtype=None):
+    def make_state(
+        self, n_neurons: int, rng: typing.Any = np.random, dtype: typing.Any = None
+    ) -> dict[str, np.ndarray]:
         state = super().make_state(n_neurons, rng=rng, dtype=dtype)
         if "voltage" not in (self.initial_state or {}):
             state["voltage"][...] = self.reset_potential
         return state
 
-    def step(self, dt, J, output, voltage):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray) -> None:
         voltage += (J - (voltage - self.reset_potential)) * self.decay
         fires = voltage >= self.threshold
         output[...] = fires * (self.amplitude / dt)
@@ -135,21 +148,21 @@ def _(neuron_type: SurrogateLIF, current):
 
 @builds(SurrogateLIF)
 class SurrogateLIFBuilder(NeuronBuilder):
-    """The same step in TensorFlow, with the surrogate's gradient."""
+    """The same step in TensorFlow, with the gradient of the surrogate."""
 
     def build_pre(self, signals, config):
         super().build_pre(signals, config)
         self.height = self.constant(signals, "amplitude") / signals.dt_val
 
     def step(self, J, dt, voltage):
-        # merged ensembles are taken apart, as their surrogates may differ
+        # merged ensembles are split, because their surrogates may differ
         parts = zip(self.neurons, tf.split(J, self.sizes, axis=1), tf.split(voltage, self.sizes, axis=1), strict=True)
         spikes, voltages = zip(*(step_of(*part) for part in parts), strict=True)
         return tf.concat(spikes, axis=1) * self.height, tf.concat(voltages, axis=1)
 
 
 def step_of(neurons, current, voltage, smooth=False):
-    """A step of :class:`SurrogateLIF` neurons: spikes (0 or 1), and the membrane potential after it."""
+    """Return (spikes, membrane potential) of :class:`SurrogateLIF` neurons after a step; spikes are 0 or 1."""
     charged = voltage + (current - (voltage - neurons.reset_potential)) * neurons.decay
     spikes = spike(charged - neurons.threshold, neurons.surrogate, neurons.slope, smooth)
     resets = tf.stop_gradient(spikes) if neurons.detach_reset else spikes
@@ -159,17 +172,17 @@ def step_of(neurons, current, voltage, smooth=False):
 
 
 def spikes_of(neurons, currents, smooth=False):
-    """The spikes of neurons over time, with gradients through it.
+    """Return the spikes of neurons over time, differentiable with respect to the currents.
 
-    The same as :func:`step_of` step by step, but that gradients are written out, so that nothing is kept but the
-    potentials that spikes were decided on.
+    Equal to :func:`step_of` for each step, but with an explicit gradient, which needs less memory: it keeps the charged
+    potentials and the spikes only.
 
     Parameters
     ----------
     neurons : SurrogateLIF
     currents : tf.Tensor, (steps, ...)
     smooth : bool
-        Emit the surrogate itself, not spikes, so that the gradient is the true one.
+        Return the surrogate function instead of spikes, so that the gradient is exact.
 
     Returns
     -------
@@ -179,15 +192,15 @@ def spikes_of(neurons, currents, smooth=False):
     subtracts, rest, decay = neurons.reset == "subtract", neurons.reset_potential, neurons.decay
 
     def fires(above):
-        """How far neurons emit a spike: all or nothing, or in part where it is smooth."""
+        """Return whether neurons spike, or the value of the surrogate if ``smooth``."""
         return function(above, neurons.slope) if smooth else above >= 0
 
-    def instead(values, fired, others):
-        """``others`` where a spike was emitted, else ``values``."""
+    def where_fired(values, fired, others):
+        """Return ``others`` for neurons that spiked, and ``values`` for the rest."""
         return values * (1 - fired) + others * fired if smooth else tf.where(fired, others, values)
 
     def above_rest(values):
-        return values - rest if rest else values  # spares a pass over memory
+        return values - rest if rest else values  # saves an operation
 
     @tf.custom_gradient
     def run(currents):
@@ -199,19 +212,19 @@ def spikes_of(neurons, currents, smooth=False):
             if subtracts:
                 voltage = charged[-1] - neurons.drop * tf.cast(fired[-1], currents.dtype)
             else:
-                voltage = instead(charged[-1], fired[-1], tf.cast(rest, currents.dtype))
+                voltage = where_fired(charged[-1], fired[-1], tf.cast(rest, currents.dtype))
 
         def gradient(upstream):
-            found, later = [], tf.zeros_like(upstream[0])  # later: the gradient of the potential after the step
+            gradients, later = [], tf.zeros_like(upstream[0])  # later: gradient of the potential after the step
             steps = zip(tf.unstack(upstream), charged, fired, strict=True)
             for from_spikes, potential, emitted in reversed(list(steps)):
                 if not neurons.detach_reset:
                     from_spikes -= later * (neurons.drop if subtracts else above_rest(potential))
-                kept = later if subtracts else instead(later, emitted, tf.zeros((), later.dtype))
+                kept = later if subtracts else where_fired(later, emitted, tf.zeros((), later.dtype))
                 inside = from_spikes * derivative(potential - neurons.threshold, neurons.slope) + kept
-                found.append(inside * decay)
+                gradients.append(inside * decay)
                 later = inside * (1 - decay)
-            return tf.stack(found[::-1])
+            return tf.stack(gradients[::-1])
 
         return tf.stack([tf.cast(emitted, currents.dtype) for emitted in fired]), gradient
 

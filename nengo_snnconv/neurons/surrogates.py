@@ -1,4 +1,4 @@
-"""Surrogates: smooth functions whose derivatives stand for that of a spike's step, so that spiking networks learn."""
+"""Surrogate gradients: smooth functions whose derivatives replace that of the step function of spikes."""
 
 import math
 
@@ -31,7 +31,7 @@ def _triangle_derivative(x, slope):
     return slope * tf.nn.relu(1 - slope * tf.abs(x))
 
 
-# name: (function, derivative, slope by default), of the membrane potential above the threshold
+# name: (function, derivative, default slope), as functions of the membrane potential minus the threshold
 SURROGATES = {
     "sigmoid": (_sigmoid, _sigmoid_derivative, 4.0),
     "arctan": (_arctan, _arctan_derivative, 2.0),
@@ -40,16 +40,17 @@ SURROGATES = {
 
 
 def spike(x, surrogate, slope, smooth=False):
-    """1 where ``x``, the membrane potential above the threshold, is not negative, else 0; differentiable.
+    """Return 1 for neurons that reach the threshold and 0 for others, with the derivative of a surrogate.
 
     Parameters
     ----------
     x : tf.Tensor
+        Membrane potential minus threshold.
     surrogate : str
-        A name in ``SURROGATES``: its derivative takes the place of the step's.
+        Key of ``SURROGATES``.
     slope : float
     smooth : bool
-        Give the surrogate itself, not the step, so that the gradient is the true one.
+        Return the surrogate function instead of the step function, so that the gradient is exact.
 
     Returns
     -------

@@ -1,14 +1,12 @@
-"""What our neuron types share when NengoDL builds them: constants per neuron, and registration."""
+"""Base class and registration of the NengoDL builders of neuron types."""
 
 import numpy as np
 
 from ..compat import nengo_dl, tf
 
-TFNeuronBuilder = nengo_dl.neuron_builders.TFNeuronBuilder
-
 
 def builds(neuron_type):
-    """A class decorator: NengoDL builds neurons of ``neuron_type`` with the decorated class."""
+    """Return a class decorator that registers a builder with NengoDL for ``neuron_type``."""
 
     def register(builder):
         nengo_dl.neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL[neuron_type] = builder
@@ -17,8 +15,8 @@ def builds(neuron_type):
     return register
 
 
-class NeuronBuilder(TFNeuronBuilder):
-    """Base class of our builders, for one ensemble or several that were merged."""
+class NeuronBuilder(nengo_dl.neuron_builders.TFNeuronBuilder):
+    """Base class of builders, for one ensemble or several merged ensembles."""
 
     def build_pre(self, signals, config):
         super().build_pre(signals, config)
@@ -26,7 +24,7 @@ class NeuronBuilder(TFNeuronBuilder):
         self.sizes = [op.J.shape[0] for op in self.ops]
 
     def constant(self, signals, attribute):
-        """An attribute of the neuron type: a number, or an array with one for each neuron where ensembles differ."""
+        """Return an attribute of the neuron type: a number, or an array, (neurons,), if merged ensembles differ."""
         values = [getattr(neurons, attribute) for neurons in self.neurons]
         if all(value == values[0] for value in values):
             return values[0]

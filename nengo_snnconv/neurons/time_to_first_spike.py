@@ -1,8 +1,12 @@
-"""Time to first spike: the two-stage neuron, the spikes of images, and the read-out, for nengo and nengo_dl.
+"""Neuron types for time to first spike: neurons, input and read-out, for Nengo and NengoDL.
 
-All of them count steps.  A stage has ``n_steps`` of them, and stage s begins with step s * n_steps.  A spike in step k
-of a stage stands for the value (n_steps - k) / n_steps; no spike stands for zero.
+Time is divided into stages of ``n_steps`` steps; stage s begins with step s * n_steps.  A spike in step k of a stage
+encodes the value (n_steps - k) / n_steps; no spike encodes zero.
 """
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 from nengo.dists import Choice
@@ -15,16 +19,16 @@ from .unit_gain import UnitGain
 
 
 class StagedNeuron(UnitGain):
-    """Base class of neuron types that live in stages.
+    """Base class of neuron types with stages.
 
     Parameters
     ----------
     n_steps : int
-        Steps of a stage.
+        Number of steps of a stage.
     stage : int
-        The stage in which it takes its input, from 0.
+        Stage in which the neurons take their input, from 0.
     amplitude : float
-        A spike is an impulse of height amplitude / dt, whether it comes or goes.
+        Input and output spikes are impulses of height amplitude / dt.
     initial_state : dict, optional
     """
 
@@ -34,7 +38,13 @@ class StagedNeuron(UnitGain):
     stage = IntParam("stage", low=0)
     amplitude = NumberParam("amplitude", low=0, low_open=True)
 
-    def __init__(self, n_steps=16, stage=0, amplitude=0.001, initial_state=None):
+    def __init__(
+        self,
+        n_steps: int = 16,
+        stage: int = 0,
+        amplitude: float = 0.001,
+        initial_state: dict[str, typing.Any] | None = None,
+    ) -> None:
         super().__init__(initial_state)
         check_finite(n_steps=n_steps, stage=stage, amplitude=amplitude)
         self.n_steps = n_steps
@@ -42,13 +52,13 @@ class StagedNeuron(UnitGain):
         self.amplitude = amplitude
 
     @property
-    def first_step(self):
-        """The step with which its stage begins."""
+    def first_step(self) -> int:
+        """First step of the input stage."""
         return self.stage * self.n_steps
 
 
 class StagedBuilder(NeuronBuilder):
-    """Base class of the builders for staged neurons."""
+    """Base class of the builders of staged neurons."""
 
     def build_pre(self, signals, config):
         super().build_pre(signals, config)
@@ -59,29 +69,35 @@ class StagedBuilder(NeuronBuilder):
 
 
 class TimeToFirstSpike(StagedNeuron):
-    """Two-stage neuron that spikes once at most (Lopez-Randulfe, Reeb & Knoll 2022).
+    """Two-stage neuron with at most one spike (Lopez-Randulfe, Reeb & Knoll 2022).
 
-    In its silent stage each spike of weight w that arrives starts a constant current, which the membrane potential u
-    integrates, so that u ends at the sum of w (t_max - t) = t_max sum of w x, with t_max = ``n_steps`` steps and x the
-    values that the spikes stand for.  In its spiking stage the constant current threshold / t_max charges it, and it
-    spikes where u reaches u_th = threshold t_max: at t = t_max (1 - u / u_th), which stands for
-    relu(sum of w x) / threshold.  Zero and negative potentials stay silent: the rectifier.  Potentials above the
-    threshold spike at once: they are clipped.
+    In the silent stage, each input spike of weight w at time t switches on a constant current w, which the membrane
+    potential u integrates.  At the end, u is the sum of w (t_max - t) = t_max (sum of w x), where t_max is ``n_steps``
+    and x are the values that the spikes encode.  In the spiking stage, each step raises u by ``threshold``, and the
+    neuron spikes when u reaches u_th = threshold * t_max: at t = t_max (1 - u / u_th), which encodes
+    relu(sum of w x) / threshold.  Neurons with zero or negative potential stay silent, as a rectifier.  Values above 1
+    spike in the first step, so they are clipped.
 
     Parameters
     ----------
     n_steps : int
-        Steps of a stage.
+        Number of steps of a stage.
     stage : int
-        Its silent stage; the next one is its spiking stage.
+        Silent stage; the next one is the spiking stage.
     threshold : float
-        The activation for which the neuron spikes in the first step.
+        Activation for which the neuron spikes in the first step.
     offset : float
-        How many steps the spiking stage is ahead.  With one half, the default, values are rounded to the nearest
-        multiple of 1 / n_steps; with 0 they are rounded down.
+        Fraction of a step by which the spiking stage begins early.  With 0.5, the default, values are rounded to the
+        nearest multiple of 1 / n_steps; with 0 they are rounded down.
     amplitude : float
         A spike is an impulse of height amplitude / dt.
     initial_state : dict, optional
+        Initial "current", "voltage", "spiked" and "step".
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError, SettingsError
+        If a parameter is out of range.
     """
 
     state = {"current": Choice([0]), "voltage": Choice([0]), "spiked": Choice([0]), "step": Choice([0])}
@@ -90,18 +106,35 @@ class TimeToFirstSpike(StagedNeuron):
     threshold = NumberParam("threshold", low=0, low_open=True)
     offset = NumberParam("offset", low=0, high=1, high_open=True)
 
-    def __init__(self, n_steps=16, stage=0, threshold=1.0, offset=0.5, amplitude=0.001, initial_state=None):
+    def __init__(
+        self,
+        n_steps: int = 16,
+        stage: int = 0,
+        threshold: float = 1.0,
+        offset: float = 0.5,
+        amplitude: float = 0.001,
+        initial_state: dict[str, typing.Any] | None = None,
+    ) -> None:
         super().__init__(n_steps, stage, amplitude, initial_state)
         check_finite(threshold=threshold, offset=offset)
         self.threshold = threshold
         self.offset = offset
 
     @property
-    def firing_potential(self):
-        """The membrane potential at which it spikes, u_th."""
+    def firing_potential(self) -> float:
+        """Membrane potential at which the neuron spikes, u_th."""
         return self.threshold * self.n_steps
 
-    def step(self, dt, J, output, current, voltage, spiked, step):
+    def step(
+        self,
+        dt: float,
+        J: np.ndarray,
+        output: np.ndarray,
+        current: np.ndarray,
+        voltage: np.ndarray,
+        spiked: np.ndarray,
+        step: np.ndarray,
+    ) -> None:
         place = step[0] - self.first_step
         output[...] = 0
         if 0 <= place < self.n_steps:
@@ -139,20 +172,20 @@ class TimeToFirstSpikeBuilder(StagedBuilder):
 
 
 class FirstSpikeInput(StagedNeuron):
-    """The input as spikes: x becomes one spike at t = t_max / x_max (x_max - x); nothing comes of x <= 0.
+    """Input neuron that encodes x as one spike at t = t_max / x_max (x_max - x), and x <= 0 as no spike.
 
     Values are rounded to the nearest multiple of x_max / n_steps.
 
     Parameters
     ----------
     n_steps : int
-        Steps of a stage, t_max.
+        Number of steps of a stage, t_max.
     stage : int
-        The stage in which it spikes.
+        Stage in which the neuron spikes.
     x_max : float
-        The input that spikes in the first step; what is above does, too.  Weighs the spikes.
+        Input that spikes in the first step, as do all larger ones; also a factor on the height of spikes.
     signed : bool
-        Whether values below zero give negative spikes, at the time of their magnitude.
+        Encode negative values as negative spikes, at the time of their magnitude.
     amplitude : float
         A spike is an impulse of height x_max amplitude / dt.
     initial_state : dict, optional
@@ -172,11 +205,11 @@ class FirstSpikeInput(StagedNeuron):
         self.signed = signed
 
     @property
-    def lowest(self):
-        """The smallest sign of a spike."""
+    def lowest(self) -> int:
+        """Lowest sign of a spike: -1 or 0."""
         return -1 if self.signed else 0
 
-    def step(self, dt, J, output, step):
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, step: np.ndarray) -> None:
         place = step[0] - self.first_step
         level = np.minimum(np.floor(np.abs(J) * (self.n_steps / self.x_max) + 0.5), self.n_steps)
         fires = (level > 0) & (level == self.n_steps - place)
@@ -185,7 +218,7 @@ class FirstSpikeInput(StagedNeuron):
 
 
 def nearest_level(x, per_unit, n_steps):
-    """The level of each input's spike, as a tensor: its magnitude in steps, to the nearest, ``n_steps`` at most."""
+    """Return the magnitude of each input in steps, rounded to the nearest integer and at most ``n_steps``: a tensor."""
     return tf.minimum(tf.floor(tf.abs(x) * per_unit + 0.5), tf.cast(n_steps, x.dtype))
 
 
@@ -205,18 +238,18 @@ class FirstSpikeInputBuilder(StagedBuilder):
 
 
 class FirstSpikeReadout(StagedNeuron):
-    """Neurons of a last layer, which do not spike: they tell their membrane potential, in values, step by step.
+    """Neurons of the last layer, which do not spike: their output is the membrane potential divided by ``n_steps``.
 
-    After their stage it is the sum of w x of all spikes that arrived.
+    After the stage, it is the sum of w x over all input spikes.
 
     Parameters
     ----------
     n_steps : int
-        Steps of a stage.
+        Number of steps of a stage.
     stage : int
-        The stage in which it takes its input.
+        Stage in which the neurons take their input.
     amplitude : float
-        Of the spikes that come.
+        Amplitude of input spikes.
     initial_state : dict, optional
     """
 
@@ -224,7 +257,9 @@ class FirstSpikeReadout(StagedNeuron):
     spiking = False
     negative = True
 
-    def step(self, dt, J, output, current, voltage, step):
+    def step(
+        self, dt: float, J: np.ndarray, output: np.ndarray, current: np.ndarray, voltage: np.ndarray, step: np.ndarray
+    ) -> None:
         if self.first_step <= step[0] < self.first_step + self.n_steps:
             current += J * (dt / self.amplitude)
             voltage += current

@@ -45,11 +45,11 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     """
     # these modules load TensorFlow, which other plots do not need
     from ..networks.network import check_network
-    from ..networks.ttfs import FirstSpikeSettings, stages
+    from ..networks.ttfs import TTFSConfig, stages
 
     check_network(network)
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
-    if not isinstance(network.settings, FirstSpikeSettings):
+    if not isinstance(network.settings, TTFSConfig):
         raise SettingsError("network must be one of time to first spike: make one with to_ttfs", argument="network")
     model, stage_steps = network.model, network.settings.stage_steps
     first_stages, panels = stages(model), {model.input: evaluation.input_layer, **evaluation.layers}

@@ -10,9 +10,9 @@ from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
 from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
-from ..networks.native import NativeSettings
-from ..networks.trainable import TrainableSettings, build_trainable
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.native import NativeConfig
+from ..networks.trainable import TrainableConfig, build_trainable
+from ..networks.ttfs import TTFSConfig
 from ..training import train
 
 # threshold of to_ttfs for each method of normalize
@@ -32,29 +32,29 @@ def _network_lines(network):
     own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     trainings = metadata.get("training", [])
     lines = []
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         lines.append(_build_line(network, own))
     elif trainings:
         lines.append("network = snc.build_trainable(model, ...)")
     lines += [_train_line(how) for how in trainings]
-    if isinstance(settings, TrainableSettings):
+    if isinstance(settings, TrainableConfig):
         return lines
     lines.append(_call("network", convert, "network" if trainings else "model", {"seed": settings.seed}))
     how = metadata.get("normalization")
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         arguments = {**own, **_thresholds(how), "n_steps": settings.stage_steps}
         return [*lines, _call("network", to_ttfs, "network, x_calibration", arguments) + _images_comment(how)]
     if how:
         data = "network" if how["method"] == "model" else "network, x_calibration"
         lines.append(_call("network", normalize, data, how) + _images_comment(how))
-    if isinstance(settings, NativeSettings) and settings.neuron_type.spiking:
+    if isinstance(settings, NativeConfig) and settings.neuron_type.spiking:
         lines.append(_call("network", to_spiking, "network", own))
     return lines
 
 
 def _build_line(network, own):
     """Return the line that builds a trainable network."""
-    fields = {field.name: field.default for field in dataclasses.fields(TrainableSettings)}
+    fields = {field.name: field.default for field in dataclasses.fields(TrainableConfig)}
     line = _call("network", build_trainable, "model", own, fields)
     return f"{line[:-1]}, output_neurons=True)" if network.model.output == "output_neurons" else line
 

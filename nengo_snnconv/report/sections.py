@@ -7,7 +7,7 @@ import numpy as np
 from .._util.text_tables import reading_table
 from ..errors import SettingsError
 from ..model.layers import Rectifier
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 from ..plots import (
     plot_accuracy,
     plot_confusion,
@@ -180,7 +180,7 @@ def _spike_counts_and_times(run):
     pictures = [Picture(ax.figure, f"{alt}.") for ax, alt in zip(axes, alts, strict=True)]
     text = f"Spikes per neuron and {run.item}, and the share of neurons that never spike."
     blocks = [("text", text), ("pictures", pictures)]
-    if isinstance(network.settings, FirstSpikeSettings):
+    if isinstance(network.settings, TTFSConfig):
         text = (
             "When neurons spike: each layer integrates its input in one stage (gray), and its neurons spike at most "
             "once in the next one (blue). Earlier spikes encode larger activations."
@@ -265,7 +265,7 @@ def _score_meaning(run):
     model, settings = run.network.model, run.network.settings
     if isinstance(model.layers[model.output], Rectifier) and settings.accumulates:
         return "firing rates of the output neurons up to the step"
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         return "membrane potentials, which are zero before the last stage"
     return "averages up to the step" if settings.accumulates else "filtered"
 

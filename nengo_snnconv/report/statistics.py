@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ConversionError
 from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
-from ..networks.ttfs import FirstSpikeSettings
+from ..networks.ttfs import TTFSConfig
 from .python_code import python_code
 from .run import summary, wilson_interval
 
@@ -26,7 +26,7 @@ def statistics(run, title, origin):
         field.name: str(getattr(network.settings, field.name)) for field in dataclasses.fields(network.settings)
     }
     metadata = network.model.metadata
-    first_spike = isinstance(network.settings, FirstSpikeSettings)
+    first_spike = isinstance(network.settings, TTFSConfig)
     return _json_value(
         {
             "report": 1,
@@ -38,7 +38,7 @@ def statistics(run, title, origin):
             "calls": python_code(network, evaluation),
             "network": {
                 "checksum": network_checksum(network),
-                "made_by": network.settings.made_by,
+                "made_by": network.settings.builder_name,
                 "coding": "time to first spike" if first_spike else "rate" if network.settings.has_rates else "spikes",
                 "settings": settings,
                 "layers": {name: list(shape) for name, shape in network.model.shapes.items()},

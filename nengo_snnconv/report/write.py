@@ -29,8 +29,8 @@ from .tables import Table, origin_rows
 if TYPE_CHECKING:
     from ..analysis.diagnosis import Diagnosis
     from ..data.datasets import Dataset
-    from ..evaluation.result import Evaluation
     from ..evaluation.record import Recording
+    from ..evaluation.result import Evaluation
     from ..events import EventDataset
     from ..networks.network import ConvNetwork
 

@@ -18,15 +18,15 @@ from .._util.validation import (
 )
 from ..compat import tf
 from ..errors import SettingsError
-from ..networks.network import described
-from ..networks.trainable import TrainableSettings, check_collected
+from ..networks.network import describe_network
+from ..networks.trainable import TrainableConfig, check_collected
 from .engines import ENGINES
 
 
 def check_training(network, epochs, batch_size, early_stopping, engine, seed, progress):
     """Raise SettingsError for a network that cannot be trained, or for numbers of epochs and the like."""
-    if not isinstance(getattr(network, "settings", None), TrainableSettings):
-        raise SettingsError(f"train needs a network made by build_trainable, got {described(network)}")
+    if not isinstance(getattr(network, "settings", None), TrainableConfig):
+        raise SettingsError(f"train needs a network made by build_trainable, got {describe_network(network)}")
     check_collected(network)
     check_counts(epochs=epochs, batch_size=batch_size)
     check_optional_counts(early_stopping=early_stopping)

@@ -1,9 +1,14 @@
-"""Small models for tests, with random arrays and biases that are not zero."""
+"""Small models for tests, with random arrays and biases that are not zero, and the activity of their layers."""
 
+import types
+
+import nengo
 import numpy as np
 
+import nengo_snnconv as snc
 from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.native import NativeConfig
 
 
 def random_arrays(layers, rng, scale=1.0):
@@ -80,3 +85,11 @@ def small_digits_cnn(seed=0):
         specs.Dense("scores", "flat", units=10),
         seed=seed,
     )
+
+
+def activity(model, x, names=None):
+    """Return the activity of each layer of a model's ANN, {name: ndarray}."""
+    names = list(model.layers) if names is None else names
+    network = types.SimpleNamespace(model=model, settings=NativeConfig(nengo.RectifiedLinear()))
+    values = snc.rate_model(network, names)(x)
+    return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}

@@ -10,7 +10,7 @@ from models import make
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.nengo_objects import placed_neurons
+from nengo_snnconv.networks.nengo_objects import direct_neurons
 from nengo_snnconv.neurons.max_gate import MaxGate
 from nengo_snnconv.neurons.poisson_input import PoissonInput
 from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
@@ -55,7 +55,7 @@ def neurons_of(neuron_type, size, gain=1.0, bias=0.0):
     """Create neurons; Nengo's types get the gain at which an input of 1 causes a spike in each step of DT."""
     if isinstance(neuron_type, nengo.SpikingRectifiedLinear):
         gain, bias = gain / DT, bias / DT
-    return placed_neurons(neuron_type, np.full(size, gain), np.full(size, bias), "neurons")
+    return direct_neurons(neuron_type, size, "neurons", gain, bias)
 
 
 def _n_items(data):

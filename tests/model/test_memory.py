@@ -18,7 +18,7 @@ from nengo_snnconv.model import connectivity
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.model.memory import MOST_TOGETHER, bytes_of_all, bytes_of_pass, bytes_of_step, images_together
 from nengo_snnconv.networks.loihi import linear_maps
-from nengo_snnconv.networks.loihi.builder import _ends
+from nengo_snnconv.networks.loihi.plan import layers_reached
 from nengo_snnconv.networks.rate_model import prediction_batch
 from nengo_snnconv.networks.ttfs import spike_sources
 from nengo_snnconv.passes import find_units
@@ -119,7 +119,7 @@ class TestWalks:
         assert connectivity.fan_out(model, "image").shape == (5, 5, 2)
         assert spike_sources(model)["neurons"] is specs.Rectifier
         assert spike_sources(model)["pool3"] is None
-        assert _ends(model, "pool0") == ["neurons"]
+        assert layers_reached(model, "pool0") == ["neurons"]
         assert costs._sources(model)["conv"] == {"image": 1.0}
         assert costs._graded(model) == ()
         assert find_units(model, "channel").n_units == 1 + 3 + 1  # the image, channels of neurons, scores
@@ -127,12 +127,12 @@ class TestWalks:
     def test_of_branches(self):
         model = linear_row(40, branches=True)
         (reached,), constant = linear_maps.linear_maps(model, "conv")
-        assert reached.source == "image" and reached.window is None
+        assert reached.source == "image" and reached.convolution is None
         # the sum of all ways is what Keras computes
         x = np.random.default_rng(0).random((3, 5, 5, 2)).astype(np.float32)
         expected = snc.rate_model(snc.convert(model), ["conv"])(x).numpy().reshape(3, -1)
         np.testing.assert_allclose(x.reshape(3, -1) @ reached.matrix.T + constant, expected, rtol=1e-4)
-        assert _ends(model, "image") == ["neurons"]
+        assert layers_reached(model, "image") == ["neurons"]
         assert costs._sources(model)["conv"] == pytest.approx({"image": 1.0})
 
     def test_a_deep_network_from_end_to_end(self, tmp_path, rng):

@@ -1,9 +1,10 @@
-"""SurrogateLIF: its equations, its gradients, and the same spikes on every back end."""
+"""SurrogateLIF: equations, gradients, and equal spikes on all back ends."""
 
 import nengo
 import numpy as np
 import pytest
 from models import branched, small_cnn
+from neuron_runs import DT, argument_of, dyadic, run_both
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
@@ -19,16 +20,10 @@ VARIANTS = [
     {"tau": 1.0},
     {"amplitude": 0.002},
 ]
-DT = 0.001
-
-
-def dyadic(rng, *shape, low=-256, high=768):
-    """Multiples of 1/256, whose sums over a few steps are exact in float32."""
-    return rng.integers(low, high, shape) / 256
 
 
 def reference(current, tau=2.0, threshold=1.0, reset="value", reset_potential=0.0, amplitude=0.001):
-    """The equations of the issue, one neuron and one step after another: output (steps, neurons)."""
+    """Simulate the equations of the docstring, neuron by neuron and step by step: output (steps, neurons)."""
     output = np.zeros(current.shape)
     for neuron in range(current.shape[1]):
         v = reset_potential
@@ -40,41 +35,24 @@ def reference(current, tau=2.0, threshold=1.0, reset="value", reset_potential=0.
     return output
 
 
-def run(neuron_type, current):
-    """Output over time on nengo and nengo_dl for ``current`` (steps, neurons)."""
-    with nengo.Network(seed=0) as network:
-        source = nengo.Node(nengo.processes.PresentInput(current, DT))
-        size = current.shape[1]
-        ensemble = nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=np.ones(size), bias=np.zeros(size))
-        nengo.Connection(source, ensemble.neurons, synapse=None)
-        probe = nengo.Probe(ensemble.neurons)
-    outputs = []
-    for simulator in (nengo.Simulator, nengo_dl.Simulator):
-        with simulator(network, dt=DT, progress_bar=False) as sim:
-            sim.run_steps(len(current))
-            outputs.append(sim.data[probe].copy())
-    return outputs
-
-
 class TestNeuron:
     @pytest.mark.parametrize("options", VARIANTS, ids=str)
-    def test_follows_its_equations_on_both_back_ends(self, options, rng):
-        """Law 4, and the issue's equations."""
-        current = dyadic(rng, 12, 30)
+    def test_equations_on_both_back_ends(self, options, rng):
+        current = dyadic(rng, 12, 30, high=768)
         expected = reference(current, **options)
         assert 0 < expected.sum() < expected.size * expected.max()
-        for output in run(snc.SurrogateLIF(**options), current):
+        for (output,) in run_both(snc.SurrogateLIF(**options), current):
             assert np.array_equal(output, expected)
 
     @pytest.mark.parametrize("options", VARIANTS[:-1], ids=str)
-    def test_unrolled_is_the_same(self, options, rng):
-        current = dyadic(rng, 12, 30)
+    def test_equations_unrolled(self, options, rng):
+        current = dyadic(rng, 12, 30, high=768)
         spikes = spikes_of(snc.SurrogateLIF(**options), tf.constant(current, tf.float32)).numpy()
         assert np.array_equal(spikes, reference(current, **options))
 
     def test_merged_ensembles_keep_their_own_surrogates(self, rng):
         types = [snc.SurrogateLIF(), snc.SurrogateLIF(tau=4.0, reset="subtract", surrogate="arctan", amplitude=0.002)]
-        current = dyadic(rng, 10, 8)
+        current = dyadic(rng, 10, 8, high=768)
         with nengo.Network() as network:
             nengo_dl.configure_settings(planner=nengo_dl.graph_optimizer.greedy_planner)
             source = nengo.Node(nengo.processes.PresentInput(current, DT))
@@ -88,7 +66,7 @@ class TestNeuron:
             for probe, options in zip(probes, [{}, {"tau": 4.0, "reset": "subtract", "amplitude": 0.002}], strict=True):
                 assert np.array_equal(sim.data[probe], reference(current, **options))
 
-    def test_starts_where_it_is_told(self):
+    def test_initial_potential(self):
         neuron_type = snc.SurrogateLIF(reset_potential=-1.0, threshold=0.5)
         assert np.array_equal(neuron_type.make_state(3)["voltage"], [-1, -1, -1])
         started = snc.SurrogateLIF(initial_state={"voltage": nengo.dists.Choice([0.25])})
@@ -102,13 +80,14 @@ class TestNeuron:
             ({"reset": "never"}, "reset"),
             ({"surrogate": "step"}, "surrogate"),
             ({"reset_potential": 1.0}, "reset_potential must be below the threshold 1"),
-            ({"tau": np.nan}, "tau must be finite"),
-            ({"threshold": np.inf}, "threshold must be finite"),
+            ({"tau": np.nan}, "tau"),
+            ({"threshold": np.inf}, "threshold"),
         ],
     )
-    def test_bad_parameters(self, options, message):
-        with pytest.raises((snc.SettingsError, nengo.exceptions.ValidationError), match=message):
+    def test_invalid_arguments(self, options, message):
+        with pytest.raises((snc.SettingsError, nengo.exceptions.ValidationError), match=message) as caught:
             snc.SurrogateLIF(**options)
+        assert argument_of(caught.value) in options
 
 
 class TestSurrogates:
@@ -121,7 +100,7 @@ class TestSurrogates:
         assert np.allclose(derivative(x, slope), differences, atol=1e-6)
 
     @pytest.mark.parametrize("name", SURROGATES)
-    def test_is_a_step_made_smooth(self, name):
+    def test_function_is_a_smooth_step(self, name):
         x = tf.constant([-1e3, 0.0, 1e3])
         assert np.allclose(spike(x, name, 1.0, smooth=True), [0, 0.5, 1], atol=1e-3)
         assert np.array_equal(spike(x, name, 1.0), [0, 1, 1])
@@ -139,8 +118,8 @@ class TestGradients:
     @pytest.mark.parametrize("detach_reset", [False, True], ids=["", "detached"])
     @pytest.mark.parametrize("surrogate", SURROGATES)
     @pytest.mark.parametrize("options", VARIANTS[:5], ids=str)
-    def test_written_out_as_taken_by_tensorflow(self, options, surrogate, detach_reset, smooth, rng):
-        """The gradient over all steps equals that of the equations step by step, which TensorFlow differentiates."""
+    def test_explicit_gradient_is_that_of_tensorflow(self, options, surrogate, detach_reset, smooth, rng):
+        """The gradient of all steps equals that of the single steps, which TensorFlow differentiates."""
         neurons = snc.SurrogateLIF(surrogate=surrogate, detach_reset=detach_reset, **options)
         currents = tf.constant(rng.normal(0.5, 1.5, (6, 3, 4)))
         weights = tf.constant(rng.normal(0, 1, (6, 3, 4)))
@@ -173,8 +152,8 @@ class TestGradients:
             difference = (total(currents + shift) - total(currents - shift)) / 2e-6
             assert abs(difference - found[place]) < 1e-7
 
-    def test_whole_smooth_network_against_finite_differences(self, rng):
-        """The gradient of every array of a network, in float64."""
+    def test_finite_differences_of_a_smooth_network(self, rng):
+        """Gradients of all arrays of a network, in float64."""
         tf.keras.backend.set_floatx("float64")
         try:
             model = small_cnn()
@@ -204,7 +183,7 @@ class TestGradients:
 
 @pytest.fixture(params=[small_cnn, branched], ids=["chain", "branches"])
 def dyadic_network(request):
-    """A network with SurrogateLIF neurons whose sums are exact in float32."""
+    """Return a network of SurrogateLIF neurons whose sums are exact in float32."""
     model = request.param()
     arrays = {name: np.round(64 * array) / 32 for name, array in model.arrays.items()}
     return snc.build_trainable(model.replace(arrays=arrays), snc.SurrogateLIF(), output_neurons=True)
@@ -218,8 +197,8 @@ class TestNetworks:
         shape = dyadic_network.model.shapes["image"]
         return (rng.integers(-16, 32, (3, self.N_STEPS, *shape)) / 16).astype(np.float32)
 
-    def test_same_output_everywhere(self, dyadic_network, frames):
-        """Law 4: unrolled, NengoDL with Keras layers, NengoDL and nengo with Nengo's own objects."""
+    def test_output_is_equal_on_all_back_ends(self, dyadic_network, frames):
+        """Unrolled, NengoDL with Keras layers, NengoDL and Nengo with Nengo's own objects."""
         expected = unrolled_model(dyadic_network, self.N_STEPS, every_step=True).predict(frames, verbose=0)
         assert expected.any()
         native = snc.convert(dyadic_network)
@@ -228,7 +207,7 @@ class TestNetworks:
             assert np.array_equal(recording.output, expected)
             assert all(spikes.any() for spikes in recording.spikes.values())
 
-    def test_images_that_stand_still_are_frames_that_repeat(self, dyadic_network, frames):
+    def test_constant_images_equal_repeated_frames(self, dyadic_network, frames):
         still = unrolled_model(dyadic_network, self.N_STEPS, still=True, every_step=True)
         repeated = np.repeat(frames[:, :1], self.N_STEPS, axis=1)
         expected = unrolled_model(dyadic_network, self.N_STEPS, every_step=True).predict(repeated, verbose=0)
@@ -248,14 +227,14 @@ class TestNetworks:
             assert loaded.settings == network.settings
             assert list(loaded.layers) == list(network.layers)
 
-    def test_reports_say_what_became(self, dyadic_network):
+    def test_report(self, dyadic_network):
         assert "SurrogateLIF" in dyadic_network.report()
         assert "approximated" not in dyadic_network.report()
         native = snc.convert(dyadic_network).report()
         assert "SurrogateLIF" in native
         assert "TensorNode" not in native
 
-    def test_output_neurons_are_put_behind_logits_only(self):
+    def test_output_neurons_are_added_to_linear_outputs_only(self):
         plain = snc.build_trainable(small_cnn(), snc.SurrogateLIF())
         assert plain.model.output == "scores"
         with_neurons = snc.build_trainable(plain.model, snc.SurrogateLIF(), output_neurons=True)
@@ -263,7 +242,7 @@ class TestNetworks:
         again = snc.build_trainable(with_neurons.model, snc.SurrogateLIF(), output_neurons=True)
         assert list(again.model.layers) == list(with_neurons.model.layers)
 
-    def test_other_ways_say_no(self, dyadic_network):
+    def test_functions_for_rates_raise(self, dyadic_network):
         native = snc.convert(dyadic_network)
         with pytest.raises(snc.ConversionError, match="has no rate form"):
             snc.rate_model(dyadic_network)
@@ -276,11 +255,11 @@ class TestNetworks:
             lambda: snc.normalize(native, x),
             lambda: snc.diagnose(native, x, np.array([0])),
         ):
-            with pytest.raises(snc.SnnConvError, match="SurrogateLIF neurons, which spikes as it was trained"):
+            with pytest.raises(snc.SnnConvError, match="SurrogateLIF neurons"):
                 use()
 
-    def test_amplitude_is_of_the_step(self, dyadic_network, frames):
-        """Spikes have the height 1 that training takes them to have, or there is an error."""
+    def test_amplitude_must_equal_dt(self, dyadic_network, frames):
+        """Spikes must have a height of 1, as in training."""
         other = snc.build_trainable(dyadic_network.model, snc.SurrogateLIF(amplitude=0.002))
         expected = unrolled_model(dyadic_network, self.N_STEPS, every_step=True).predict(frames, verbose=0)
         for network in (other, snc.convert(other)):
@@ -292,11 +271,11 @@ class TestNetworks:
         ("neuron_options", "options", "message"),
         [
             ({"initial_state": {"voltage": nengo.dists.Choice([0.5])}}, {}, "leave initial_state out"),
-            ({}, {"max_rates": 5}, "leave max_rates and intercepts out"),
-            ({}, {"intercepts": 0.5}, "leave max_rates and intercepts out"),
+            ({}, {"max_rates": 5}, "leave max_rates and intercepts"),
+            ({}, {"intercepts": 0.5}, "leave max_rates and intercepts"),
         ],
     )
-    def test_what_training_would_not_heed_is_refused(self, neuron_options, options, message):
+    def test_settings_that_training_would_ignore(self, neuron_options, options, message):
         with pytest.raises(snc.SettingsError, match=message):
             snc.build_trainable(small_cnn(), snc.SurrogateLIF(**neuron_options), **options)
 

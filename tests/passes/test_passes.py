@@ -1,19 +1,15 @@
 """Law 2: a pass keeps the function; law 3: normalisation scales and nothing else."""
 
-import types
-
-import nengo
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_graphs import random_model
-from models import make
+from models import activity, make
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import Model
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.native import NativeSettings
 from nengo_snnconv.passes import (
     CONVERSION,
     drop_dropout,
@@ -25,14 +21,6 @@ from nengo_snnconv.passes import (
 )
 
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True)
-
-
-def activity(model, x, names=None):
-    """Every layer's activity, {name: array}."""
-    names = list(model.layers) if names is None else names
-    network = types.SimpleNamespace(model=model, settings=NativeSettings(nengo.RectifiedLinear()))
-    values = snc.rate_model(network, names)(x)
-    return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
 
 def assert_keeps_the_function(one_pass, model, x, but=()):

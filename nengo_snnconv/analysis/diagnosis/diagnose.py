@@ -15,9 +15,8 @@ from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
-from ...networks.edits import check_unedited
-from ...networks.native import NativeSettings
-from ...networks.network import ConvNetwork, described
+from ...networks.native import require_native_network
+from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ..error_bounds import activity_bounds, quantisation_bound, why_unbounded
 from .decomposition import Decomposition
@@ -360,13 +359,7 @@ def diagnose(
     SettingsError
         If an argument cannot work, or the data do not fit the network.
     """
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise ConversionError(
-            f"diagnose takes a network that to_spiking made of one from convert, got {described(network)}"
-        )
-    check_unedited(network)
-    if not network.settings.neuron_type.spiking:
-        raise ConversionError("the network has rates instead of spikes, which lose nothing: call to_spiking first")
+    require_native_network(network, "diagnose", origin="to_spiking", spiking=True)
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
         raise SettingsError(f"max_loss must be a number of percentage points from 0 up, got {shown(max_loss)}")
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):

@@ -22,7 +22,7 @@ def response_of(settings, dt, start, lowest, highest):
 
     Parameters
     ----------
-    settings : NativeSettings
+    settings : NativeConfig
     dt : float
         Seconds per step.
     start : ndarray, the layer's shape
@@ -145,7 +145,7 @@ class TableResponse(Response):
         shape = (len(inputs),) if starts is None else (len(starts), len(inputs))
         changes = {} if starts is None else {"initial_state": {"voltage": np.repeat(starts, len(inputs))}}
         with nengo.Network(seed=0) as network:
-            neurons = self.settings.neurons(math.prod(shape), "table", **changes)
+            neurons = self.settings.make_neurons(math.prod(shape), "table", **changes)
             nengo.Connection(nengo.Node(np.broadcast_to(inputs, shape).ravel()), neurons, synapse=None)
             probe = nengo.Probe(neurons)
         total = 0.0

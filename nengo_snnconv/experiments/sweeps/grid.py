@@ -9,9 +9,9 @@ from ..._util.validation import check_run
 from ...conversion.convert import warn_of_clipping
 from ...conversion.normalization import METHODS
 from ...errors import SettingsError
-from ...networks.native import NativeSettings
-from ...networks.network import Settings
-from ...networks.trainable import TrainableSettings
+from ...networks.native import NativeConfig
+from ...networks.network import BuildConfig
+from ...networks.trainable import TrainableConfig
 from ...neurons.arguments import replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
@@ -39,7 +39,7 @@ class GridPoint:
         Values of the parameters that are varied, by name.
     normalization : dict or None
         Arguments of ``normalize``; None to leave the weights unchanged.
-    settings : Settings
+    settings : BuildConfig
         Settings of the network.
     evaluate_options : dict
         Arguments of ``evaluate``.
@@ -47,7 +47,7 @@ class GridPoint:
 
     values: dict
     normalization: dict | None
-    settings: Settings
+    settings: BuildConfig
     evaluate_options: dict
 
     @property
@@ -68,11 +68,11 @@ def format_value(value):
 def parameter_names(network):
     """Return the names of the parameters that can be varied in a network."""
     settings = network.settings
-    if isinstance(settings, NativeSettings):
+    if isinstance(settings, NativeConfig):
         neuron_type = settings.neuron_type
         neuron = NEURON if isinstance(neuron_type, IntegrateAndFire) or not neuron_type.spiking else ()
         return (*NORMALIZATION, *neuron, *SPIKING, *EVALUATION)
-    synapse = ("synapse",) if isinstance(settings, TrainableSettings) and settings.has_rates else ()
+    synapse = ("synapse",) if isinstance(settings, TrainableConfig) and settings.has_rates else ()
     # networks of time to first spike have one fixed read-out
     evaluation = EVALUATION if settings.total_steps(network.model) is None else ()
     # skip_steps is for averaged scores: a filter forgets the first steps by itself
@@ -131,7 +131,7 @@ def _check_grid(network, grid):
     for name, values in (item for part in parts for item in part.items()):
         if name not in known:
             raise SettingsError(
-                f"grid: {name!r} cannot be varied in this network, which {network.settings.made_by} made; "
+                f"grid: {name!r} cannot be varied in this network, which {network.settings.builder_name} made; "
                 + (f"valid names are {', '.join(known)}" if known else "leave the grid out"),
                 argument="grid",
             )
@@ -160,7 +160,7 @@ def _grid_point(network, values, n_steps, normalizer, dt):
     """Return the GridPoint of some values, after checking them."""
     normalization = _normalization(_select(values, NORMALIZATION), n_steps, normalizer)
     settings = _network_settings(network.settings, _select(values, NEURON), _select(values, SPIKING))
-    if isinstance(settings, NativeSettings) and normalization is None:
+    if isinstance(settings, NativeConfig) and normalization is None:
         warn_of_clipping(network.model, settings.neuron_type)
     options = _select(values, EVALUATION)
     check_run(n_steps, options.get("skip_steps", 0), dt)
@@ -196,7 +196,7 @@ def _normalization(values, n_steps, normalizer):
 
 def _network_settings(settings, neuron, spiking):
     """Return the settings of a network with other values of its neurons and of ``to_spiking``."""
-    if isinstance(settings, NativeSettings) and not settings.neuron_type.spiking:
+    if isinstance(settings, NativeConfig) and not settings.neuron_type.spiking:
         spiking["neuron_type"] = IntegrateAndFire(**neuron)
     elif neuron:
         spiking["neuron_type"] = replaced(settings.neuron_type, **neuron)

@@ -32,7 +32,7 @@ def run_shard(model, inputs, *, settings, threads, n_steps, **run):
     model : Model
     inputs : Inputs
         Images of the shard.
-    settings : Settings
+    settings : BuildConfig
         Settings of the network.
     threads : int or None
         Number of threads.

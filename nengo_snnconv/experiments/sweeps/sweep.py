@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import distributed
     import numpy as np
 
-    from ...evaluation.result import Evaluation
     from ...evaluation.inputs import Inputs
+    from ...evaluation.result import Evaluation
     from ...events import Recordings
     from ...networks.network import ConvNetwork
     from ...plots.figures import AxesSequence

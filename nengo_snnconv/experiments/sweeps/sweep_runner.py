@@ -16,7 +16,7 @@ from ...evaluation.synaptic_operations import operations_by_step
 from ...model.files import model_to_json
 from ...model.input_range import warn_of_range
 from ...model.memory import MOST_TOGETHER
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork
 from ...networks.storage import settings_to_json, value_to_json
 from ...networks.trainable import check_collected
@@ -68,7 +68,7 @@ class SweepRunner:
         check_collected(network)
         self.network, self.options = network, options
         self.normalizer = self.calibration_digest = None
-        if isinstance(network.settings, NativeSettings):
+        if isinstance(network.settings, NativeConfig):
             if x_calibration is not None:
                 x_calibration = check_images(network.model, x_calibration)
                 self.calibration_digest = digest(x_calibration)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text_tables import text_table
-from ...evaluation.result import Evaluation
 from ...evaluation.metrics import paired_interval
+from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from ..sweeps.grid import format_value
 from ..sweeps.trial import Trial

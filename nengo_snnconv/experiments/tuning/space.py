@@ -1,6 +1,6 @@
 """Default search space of tune."""
 
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
 # largest balance_steps: thresholds balanced for more steps are almost the same
@@ -14,7 +14,7 @@ def default_space(network, max_steps):
     potential, and the synapse.  For networks made by ``build_trainable``: the synapse between layers.
     """
     settings = network.settings
-    if not isinstance(settings, NativeSettings):
+    if not isinstance(settings, NativeConfig):
         return [{"synapse": [None, 0.001, 0.002, 0.005]}]
     potentials, default_potential = {}, {}
     if isinstance(settings.neuron_type, IntegrateAndFire) or not settings.neuron_type.spiking:

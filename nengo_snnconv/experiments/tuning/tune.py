@@ -10,9 +10,9 @@ import numpy as np
 from ..._util.validation import check_counts, check_images, is_number, shown
 from ...errors import ConversionError, SettingsError, TuningError
 from ...model.memory import MEMORY_MB
-from ...networks.native import NativeSettings
+from ...networks.native import NativeConfig
 from ...networks.network import check_network
-from ...networks.ttfs import FirstSpikeSettings
+from ...networks.ttfs import TTFSConfig
 from ..sweeps.options import SweepOptions
 from ..sweeps.sweep_runner import SweepRunner
 from .result import Tuning
@@ -110,7 +110,7 @@ def tune(
         dask=dask,
         progress=progress,
     )
-    x, native = check_images(network.model, x), isinstance(network.settings, NativeSettings)
+    x, native = check_images(network.model, x), isinstance(network.settings, NativeConfig)
     own_calibration = native and x_calibration is None
     calibration = x[:N_CALIBRATION] if own_calibration else x_calibration
     runner = SweepRunner(network, x, y, calibration, max_steps, n_shards=number_of_shards(len(x)), options=options)
@@ -126,7 +126,7 @@ def _check(network, max_loss, max_steps):
     """Raise an error if the network has nothing to tune, or an argument is invalid."""
     check_network(network)
     settings = network.settings
-    if isinstance(settings, FirstSpikeSettings):
+    if isinstance(settings, TTFSConfig):
         raise ConversionError(
             "a network of time to first spike has a fixed number of steps: set it with to_ttfs(..., n_steps=...), and "
             "compare numbers of steps with threshold_errors"
@@ -136,7 +136,7 @@ def _check(network, max_loss, max_steps):
             "tune compares a network with its rates, and a network of SurrogateLIF neurons, trained for its number of "
             "steps, has none: train networks with several numbers of steps with compare"
         )
-    if not settings.neuron_type.spiking and not isinstance(settings, NativeSettings):
+    if not settings.neuron_type.spiking and not isinstance(settings, NativeConfig):
         raise ConversionError(f"{settings.neuron_type} does not spike: use tune(convert(network), ...)")
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
         raise SettingsError(

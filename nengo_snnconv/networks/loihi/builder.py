@@ -1,12 +1,13 @@
-"""The builder for Loihi: neurons with nothing but weights between them, of which those that see the image are off-chip.
+"""The builder for Loihi: ``loihi_form`` and its settings.
 
-nengo_loihi puts neurons on the chip, and nodes on its host.  What lies between neurons is therefore merged into one
-connection for each pair of layers, average pooling and all; the image becomes spikes on the host.
+nengo_loihi runs ensembles on the chip and nodes on the host computer.  All linear layers between two layers of neurons
+are therefore merged into one connection.  Neurons that read the image run on the host and turn it into spikes for
+those on the chip.
 """
 
+from __future__ import annotations
+
 import dataclasses
-import functools
-import typing
 
 import nengo
 import numpy as np
@@ -15,23 +16,21 @@ from nengo.synapses import SynapseParam
 from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
-from ..edits import check_unedited
-from ..native import NativeSettings
-from ..nengo_objects import add_output
-from ..network import ConvNetwork, described
-from .cores import ChipLayer, as_image, cores, spread
-from .linear_maps import linear_maps
+from ..native import NativeConfig, NativeRows, require_native_network
+from ..nengo_objects import add_constant, add_output, spike_synapse
+from ..network import ConvNetwork
+from .cores import n_cores
+from .plan import OUTPUT_NEURONS, layers_reached, plan_of
 
 NEURON_TYPES = (nengo.LIF, nengo.SpikingRectifiedLinear)
 ADVICE = "to_spiking(network, nengo.LIF(min_voltage=-5), max_rate=300)"
-OUTPUT_NEURONS = "output/neurons"  # no layer's name has a slash
 
 
 @dataclasses.dataclass(frozen=True)
-class LoihiSettings(NativeSettings):
-    """How ``to_loihi`` makes a network; the parameters are those of ``to_spiking``."""
+class LoihiConfig(NativeConfig):
+    """Settings with which ``to_loihi`` builds a network; ``to_spiking`` explains them."""
 
-    made_by: typing.ClassVar = "to_loihi"
+    builder_name = "to_loihi"
 
     def __post_init__(self):
         super().__post_init__()
@@ -56,177 +55,85 @@ class LoihiSettings(NativeSettings):
         compat.nengo_dl.configure_settings(trainable=False, planner=compat.nengo_dl.graph_optimizer.noop_planner)
         compat.nengo_loihi.add_params(network)
         network.input = network.layers[model.input] = nengo.Node(np.zeros(model.size(model.input)), label=model.input)
-        for name, part in plan.items():
+        for name, planned in plan.items():
             if name == OUTPUT_NEURONS or isinstance(model.layers[name], specs.Rectifier):
-                placed = self._neurons(network, name, part)
+                target = self._place_neurons(network, name, planned)
             else:
-                placed = nengo.Node(size_in=len(part.constant), label=name)
-                if part.constant.any():
-                    nengo.Connection(nengo.Node(part.constant, label=f"{name}.bias"), placed, synapse=None)
-            for reached in part.maps:
-                source = network.layers[reached.source]
-                leaves_chip = part.share is None and reached.source != model.input and plan[reached.source].share
-                transform = reached.matrix.toarray() if leaves_chip else _transform(reached)
-                nengo.Connection(source, placed, transform=transform, synapse=self.synapse_from(source))
+                target = nengo.Node(size_in=len(planned.constant), label=name)
+                add_constant(planned.constant, target, name)
+            for linear_map in planned.maps:
+                source = network.layers[linear_map.source]
+                leaves_chip = (
+                    not planned.on_chip and linear_map.source != model.input and plan[linear_map.source].on_chip
+                )
+                # nengo_loihi takes only dense matrices for connections that leave the chip
+                transform = linear_map.matrix.toarray() if leaves_chip else linear_map.transform()
+                nengo.Connection(source, target, transform=transform, synapse=spike_synapse(source, self.synapse))
             if name != OUTPUT_NEURONS:
-                network.layers[name] = placed
-        add_output(network, network.layers.get(model.output, placed), self.output_synapse, self.probe_layers)
+                network.layers[name] = target
+        add_output(network, network.layers.get(model.output, target), self.output_synapse, self.probe_layers)
 
-    def _neurons(self, network, name, part):
-        """The neurons of a layer, on the chip or on the host."""
-        # on the chip they all begin at zero
-        changes = {"initial_state": {"voltage": nengo.dists.Choice([0])}} if part.share else {}
-        neurons = self.neurons(len(part.constant), name, part.constant, **changes)
+    def _place_neurons(self, network, name, planned):
+        """Make the neurons of a layer, on the chip or on the host."""
+        # all neurons on the chip start at zero
+        changes = {"initial_state": {"voltage": nengo.dists.Choice([0])}} if planned.on_chip else {}
+        neurons = self.make_neurons(len(planned.constant), name, planned.constant, **changes)
         config = network.config[neurons.ensemble]
-        config.on_chip = part.share is not None
-        if part.share:
-            config.block_shape = compat.nengo_loihi.BlockShape(part.share, part.shape)
+        config.on_chip = planned.on_chip
+        if planned.on_chip:
+            config.block_shape = compat.nengo_loihi.BlockShape(planned.block_shape, planned.shape)
         return neurons
 
     def report_row(self, layer, model):
-        plan = plan_of(model, self.readout)
-        if isinstance(layer, specs.Input):
-            return super().report_row(layer, model)
-        if isinstance(layer, specs.Rectifier):
-            became, status, remark = super().report_row(layer, model)
-            part = plan[layer.name]
-            if part.share is None:
-                return f"{became}, off-chip", status, remark
-            taken = cores(part.shape, part.share)
-            remark = f"starts at zero, forgets what is above the threshold; {remark}"
-            return f"{became} on {taken} core{'s' if taken > 1 else ''}", status, remark
-        ends = _ends(model, layer.name)
-        if any(plan[end].share for end in ends if end in plan):
-            return "weights", "approximated", f"merged into those of {', '.join(ends)}, 8 bits"
+        return LoihiRows(self, model).visit(layer)
+
+
+class LoihiRows(NativeRows):
+    """Report of the layers."""
+
+    def __init__(self, config, model):
+        super().__init__(config)
+        self.model = model
+        self.plan = plan_of(model, config.readout)
+
+    def visit_linear(self, layer):
+        reached = layers_reached(self.model, layer.name)
+        if any(self.plan[name].on_chip for name in reached if name in self.plan):
+            return "weights", "approximated", f"merged into those of {', '.join(reached)}, 8 bits"
         return "weights", "exact", "off-chip"
 
+    visit_reshape = visit_linear
+    visit_maximum = visit_linear
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Part:
-    """What stands for a layer of neurons, or for the output.
-
-    Attributes
-    ----------
-    maps : list of LinearMap
-    constant : ndarray, (size,)
-        What reaches it.
-    shape : tuple of int
-        (rows, columns, channels).
-    share : tuple of int or None
-        What each core takes of it; None off the chip.
-    """
-
-    maps: list
-    constant: np.ndarray
-    shape: tuple
-    share: tuple = None
+    def visit_neurons(self, layer):
+        became, exactness, remark = super().visit_neurons(layer)
+        planned = self.plan[layer.name]
+        if not planned.on_chip:
+            return f"{became}, off-chip", exactness, remark
+        taken = n_cores(planned.shape, planned.block_shape)
+        remark = f"starts at zero, forgets what is above the threshold; {remark}"
+        return f"{became} on {taken} core{'s' if taken > 1 else ''}", exactness, remark
 
 
-@functools.lru_cache(maxsize=2)  # a report asks for it again, layer by layer
-def plan_of(model, readout):
-    """Which neurons are on the chip and how they are spread over its cores.
+def loihi_form(network, **changes):
+    """Build a spiking network in the form that nengo_loihi runs; see ``to_loihi``.
 
     Parameters
     ----------
-    model : Model
-    readout : "potential" or "spikes"
-
-    Returns
-    -------
-    dict of str to Part
-        For layers of neurons, and for the output, in order; output neurons are "output/neurons".
+    network : ConvNetwork
+        Network from ``to_spiking``.
+    **changes
+        Settings to change.
 
     Raises
     ------
     ConversionError
-        If there is a maximum, neurons of the chip and the image are read together, none would be on the chip, or
-        some do not fit on its cores.
+        If the network was not made by ``to_spiking``, or has neurons or other settings that Loihi does not support.
     """
-    plan, on_chip = {}, []
-    for name in model.neurons:
-        plan[name] = _part(model, name, model.layers[name].inputs[0])
-        if _reads_no_image(model, name, plan[name].maps, on_chip):
-            on_chip.append(name)
-    if model.output not in plan:
-        name = OUTPUT_NEURONS if readout == "spikes" else model.output
-        plan[name] = _part(model, model.output, model.output)
-        if _reads_no_image(model, model.output, plan[name].maps, on_chip) and readout == "spikes":
-            on_chip.append(name)
-        else:
-            # what leaves the chip is weighted by matrices only
-            plan[name] = _part(model, model.output, model.output, windows=False)
-    if not on_chip:
-        raise ConversionError(
-            "no neurons would be on the chip, because those that see the image are not: take a network with two layers "
-            "of neurons at least, or readout='spikes'"
-        )
-    shares = spread([ChipLayer(name, plan[name].shape, plan[name].maps) for name in on_chip])
-    return {name: dataclasses.replace(part, share=shares.get(name)) for name, part in plan.items()}
-
-
-def _part(model, name, read, windows=True):
-    maps, constant = linear_maps(model, read, windows)
-    return Part(maps, constant, as_image(model.shapes[name]))
-
-
-def _reads_no_image(model, name, maps, on_chip):
-    """Whether a layer reads neurons only; raises where it cannot be."""
-    sources = [reached.source for reached in maps]
-    for source in sources:
-        layer = model.layers[source]
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-            raise ConversionError(
-                f"{source} ({type(layer).__name__}): Loihi has no neurons that take maxima of spikes: train the model "
-                "with average pooling or strides in its place"
-            )
-    if model.input not in sources:
-        return True
-    both = [source for source in sources if source in on_chip]
-    if both and name in model.neurons:
-        raise ConversionError(
-            f"{name} reads the image beside {', '.join(both)}, which are on the chip, where the image is not: let it "
-            "read neurons that see the image instead"
-        )
-    return False
-
-
-def _ends(model, name):
-    """The layers of neurons, or the output, in which a linear layer ends."""
-    ends, seen, waiting = [], set(), [name]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        if current == model.output or isinstance(model.layers[current], specs.Rectifier):
-            ends.append(current)
-        else:
-            waiting.extend(layer.name for layer in reversed(model.consumers(current)))
-    return ends
-
-
-def _transform(reached):
-    """What a map is in Nengo."""
-    if reached.window is None:
-        return nengo.Sparse(reached.matrix.shape, init=reached.matrix)
-    kernel = reached.window.kernel
-    return nengo.Convolution(
-        kernel.shape[-1],
-        reached.window.shape,
-        kernel_size=kernel.shape[:2],
-        strides=reached.window.strides,
-        padding=reached.window.padding,
-        init=kernel,
+    advice = (
+        f"convert a Keras model, or a network that was trained with nengo.RectifiedLinear(), normalize it, and call "
+        f"{ADVICE}"
     )
-
-
-def loihi_form(network, **changes):
-    """A spiking network in the form that nengo_loihi takes; see ``to_loihi``.  ``changes`` are to its settings."""
-    if not (isinstance(network, ConvNetwork) and isinstance(network.settings, NativeSettings)):
-        raise ConversionError(
-            f"Loihi takes a network that to_spiking made, got {described(network)}: convert a Keras model, or a "
-            f"network that was trained with nengo.RectifiedLinear(), normalize it, and call {ADVICE}"
-        )
-    check_unedited(network)
+    require_native_network(network, "Loihi", origin="to_spiking", advice=advice)
     fields = {field.name: getattr(network.settings, field.name) for field in dataclasses.fields(network.settings)}
-    return ConvNetwork(network.model, LoihiSettings(**{**fields, **changes}), network.label)
+    return ConvNetwork(network.model, LoihiConfig(**{**fields, **changes}), network.label)

@@ -1,24 +1,30 @@
-"""Cores: how layers of neurons are spread over the cores of a Loihi chip, none of which may be asked for too much.
+"""Distribution of layers of neurons over the cores of a Loihi chip.
 
-A core takes so many neurons, so many axons that come and go, and so much memory for weights.  nengo_loihi splits what
-is too large, but for convolutions not well enough by itself: a core's share of an image decides how many weights it can
-use again.  So what each share would take is counted here, by the same rules, and the fewest cores that do are chosen.
+A core has a limited number of neurons, input axons and output axons, and limited memory for weights.  A layer that is
+too large is split into equal blocks of (rows, columns, channels), one on each core.  nengo_loihi can split layers by
+itself, but not well for convolutions, where the shape of the blocks determines how many weights a core can share.  This
+module computes the resources that blocks of each shape need, by nengo_loihi's rules, and chooses the shape that needs
+the fewest cores.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import functools
 import itertools
 import math
+import typing
 
 import numpy as np
 
 from ... import compat
 from ...errors import ConversionError
+from .linear_maps import LinearMap
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChipLayer:
-    """Neurons on the chip.
+    """A layer of neurons on the chip.
 
     Attributes
     ----------
@@ -26,16 +32,34 @@ class ChipLayer:
     shape : tuple of int
         (rows, columns, channels).
     maps : list of LinearMap
-        What reaches them.
+        Input from each source.
     """
 
     name: str
-    shape: tuple
-    maps: list
+    shape: tuple[int, ...]
+    maps: list[LinearMap]
+
+
+class Reader(typing.NamedTuple):
+    """A layer on the chip that reads another one.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (rows, columns, channels).
+    block_shape : tuple of int
+        (rows, columns, channels) of a block.
+    linear_map : LinearMap
+        Its weights.
+    """
+
+    shape: tuple[int, ...]
+    block_shape: tuple[int, ...]
+    linear_map: LinearMap
 
 
 def as_image(shape):
-    """Any shape of a layer as (rows, columns, channels); entries keep their order."""
+    """Return the shape of a layer as (rows, columns, channels), in the same order of entries."""
     if len(shape) == 1:
         return (1, 1, *shape)
     if len(shape) == 2:
@@ -43,62 +67,64 @@ def as_image(shape):
     return (math.prod(shape[:-2]), *shape[-2:])
 
 
-def spread(layers):
-    """Which share of each layer goes to one core.
+def block_shapes(layers):
+    """Choose the shape of the blocks of each layer.
 
     Parameters
     ----------
     layers : list of ChipLayer
-        In an order in which each comes after those that it reads.
+        Layers in topological order.
 
     Returns
     -------
     dict of str to tuple of int
-        (rows, columns, channels) of a share; shares at the end may be smaller.
+        (rows, columns, channels) of a block, by name of the layer; the last blocks may be smaller.
 
     Raises
     ------
     ConversionError
-        If a layer fits in no way.
+        If a core cannot hold even a single neuron of a layer.
     """
-    shares = {}
+    shapes = {}
     for layer in reversed(layers):
-        # the layers that read it have their shares by now
+        # the blocks of layers that read this one, which come later, are known
         readers = [
-            (each.shape, shares[each.name], reached)
+            Reader(each.shape, shapes[each.name], linear_map)
             for each in layers
-            for reached in each.maps
-            if reached.source == layer.name
+            for linear_map in each.maps
+            if linear_map.source == layer.name
         ]
-        shares[layer.name] = _share(layer, readers)
-    return shares
+        shapes[layer.name] = _block_shape(layer, readers)
+    return shapes
 
 
-def cores(shape, share):
-    """The number of cores that a layer takes."""
-    return math.prod(math.ceil(n / size) for n, size in zip(shape, share, strict=True))
+def n_cores(shape, block_shape):
+    """Return the number of cores of a layer."""
+    return math.prod(math.ceil(n / size) for n, size in zip(shape, block_shape, strict=True))
 
 
-def _share(layer, readers):
-    """The largest share of a layer that fits on a core."""
+def _block_shape(layer, readers):
+    """Choose the blocks of a layer with the fewest cores."""
     limits = _limits()
-    sizes = [sorted({math.ceil(n / parts) for parts in range(1, n + 1)}) for n in layer.shape]
-    candidates = [share for share in itertools.product(*sizes) if math.prod(share) <= limits["neurons"]]
-    # of those with as many cores, the one that keeps planes whole, whose weights are used again the most
-    for share in sorted(candidates, key=lambda share: (cores(layer.shape, share), -math.prod(share[:2]))):
-        if all(need[what] <= limits[what] for need in needs(layer, share, readers) for what in limits):
-            return share
-    single = list(needs(layer, (1, 1, 1), readers))
-    short = {what: max(need[what] for need in single) for what in limits}
-    excess = ", ".join(f"{short[what]:,} {what} of {limits[what]:,}" for what in limits if short[what] > limits[what])
+    sizes = [sorted({math.ceil(n / blocks) for blocks in range(1, n + 1)}) for n in layer.shape]
+    candidates = [shape for shape in itertools.product(*sizes) if math.prod(shape) <= limits["neurons"]]
+    # for equal numbers of cores, large areas first: all positions of a channel share their weights
+    for shape in sorted(candidates, key=lambda shape: (n_cores(layer.shape, shape), -math.prod(shape[:2]))):
+        if all(usage[name] <= limits[name] for usage in core_usage(layer, shape, readers) for name in limits):
+            return shape
+    single = list(core_usage(layer, (1, 1, 1), readers))
+    needed = {name: max(usage[name] for usage in single) for name in limits}
+    excess = ", ".join(f"{needed[name]:,} {name} of {limits[name]:,}" for name in limits if needed[name] > limits[name])
     raise ConversionError(
-        f"{layer.name}: a core of Loihi cannot hold even one of its neurons, which needs {excess}: let it read fewer "
-        "neurons, by strides, by average pooling behind a convolution instead of a dense layer, or by fewer channels"
+        f"{layer.name}: a core of Loihi cannot hold even one neuron of this layer, which needs {excess}: let it read "
+        "fewer neurons, with strides, with average pooling after a convolution instead of a dense layer, or with fewer "
+        "channels",
+        layer=layer.name,
     )
 
 
 def _limits():
-    """What a core has."""
+    """Return the resources of a core, by name."""
     block = compat.nengo_loihi.block
     return {
         "neurons": block.MAX_COMPARTMENTS,
@@ -108,82 +134,105 @@ def _limits():
     }
 
 
-def needs(layer, share, readers):
-    """What each share of a layer takes of a core, a dict like that of the limits."""
-    split = cores(layer.shape, share) > 1
-    for part in _parts(layer.shape, share):
-        inputs = [_synapses(reached, layer.shape, part, split) for reached in layer.maps]
+def core_usage(layer, block_shape, readers):
+    """Yield the resources that each block of a layer needs, a dict with the keys of the limits.
+
+    Parameters
+    ----------
+    layer : ChipLayer
+    block_shape : tuple of int
+        (rows, columns, channels) of a block.
+    readers : list of Reader
+        Layers that read this one.
+    """
+    split = n_cores(layer.shape, block_shape) > 1
+    for block in _blocks(layer.shape, block_shape):
+        inputs = [_synapses(linear_map, layer.shape, block, split) for linear_map in layer.maps]
         yield {
-            "neurons": math.prod(len(places) for places in part),
+            "neurons": math.prod(len(indices) for indices in block),
             "input axons": sum(axons for axons, _ in inputs),
-            "output axons": sum(_output_axons(layer.shape, part, *reader) for reader in readers),
+            "output axons": sum(_output_axons(layer.shape, block, reader) for reader in readers),
             "bits of weights": sum(bits for _, bits in inputs),
         }
 
 
-def _parts(shape, share):
-    """The shares of a layer: a range of rows, of columns and of channels each."""
+def _blocks(shape, block_shape):
+    """Return the blocks of a layer, as ranges of rows, of columns and of channels."""
     axes = [
         [range(first, min(first + size, n)) for first in range(0, n, size)]
-        for n, size in zip(shape, share, strict=True)
+        for n, size in zip(shape, block_shape, strict=True)
     ]
     return itertools.product(*axes)
 
 
-def _entries(shape, part):
-    """The numbers of a share's neurons in the whole layer."""
-    return np.ravel_multi_index(np.ix_(*part), shape).ravel()
+def _entries(shape, block):
+    """Return the indices of a block's neurons in the whole layer."""
+    return np.ravel_multi_index(np.ix_(*block), shape).ravel()
 
 
-def _synapses(reached, shape, part, split):
-    """(input axons, bits of weights) of the synapses of one map on one core."""
-    if reached.window:
-        return _window_synapses(reached.window, part[:2], len(part[2]), split)
-    return _matrix_synapses(reached.matrix, _entries(shape, part), split)
+def _synapses(linear_map, shape, block, split):
+    """Return (input axons, bits of weights) of the synapses of one map on one core."""
+    if linear_map.convolution:
+        return _convolution_synapses(linear_map.convolution, block[:2], len(block[2]), split)
+    return _matrix_synapses(linear_map.matrix, _entries(shape, block), split)
 
 
-@functools.lru_cache(maxsize=256)  # shares differ in their channels only
-def _window_synapses(window, part, filters, split):
-    """Those of a convolution: an axon for each pixel; pixels that meet the same weights share them."""
-    names = window.equal_taps if split else [range(size) for size in window.kernel.shape[:2]]
-    seen = [_seen(axis, outputs, names) for axis, outputs, names in zip(window.axes, part, names, strict=True)]
-    columns = len(part[1])
-    # the first neuron that an axon reaches is told in 8 bits, what is beyond them with the weights
-    kinds = {
+@functools.lru_cache(maxsize=256)  # many blocks differ in their channels only
+def _convolution_synapses(convolution, area, filters, split):
+    """Return (input axons, bits of weights) of a convolution.
+
+    Each pixel has an axon, and pixels with the same weights share them.
+    """
+    tap_ids = convolution.equal_taps if split else [range(size) for size in convolution.kernel.shape[:2]]
+    seen = [_seen(axis, outputs, ids) for axis, outputs, ids in zip(convolution.axes, area, tap_ids, strict=True)]
+    columns = len(area[1])
+    # an axon stores the index of its first neuron in 8 bits; larger offsets are stored with the weights
+    weight_sets = {
         (row_taps, column_taps, (row * columns + column) * filters // 256)
         for (row, row_taps), (column, column_taps) in itertools.product(*seen)
     }
-    ends = [256 * far + ((len(rows) - 1) * columns + len(places)) * filters - 1 for rows, places, far in kinds]
-    config = _synapse_config(compression=0, largest=max(ends, default=0))
-    n_channels = window.kernel.shape[2]
-    bits = sum(config.bits_per_axon(n_channels * len(rows) * len(places) * filters) for rows, places, _ in kinds)
-    return math.prod(map(len, seen)) if split else math.prod(window.shape[:2]), bits
+    last_indices = [
+        256 * offset + ((len(row_taps) - 1) * columns + len(column_taps)) * filters - 1
+        for row_taps, column_taps, offset in weight_sets
+    ]
+    config = _synapse_config(compression=0, largest=max(last_indices, default=0))
+    n_channels = convolution.kernel.shape[2]
+    bits = sum(
+        config.bits_per_axon(n_channels * len(row_taps) * len(column_taps) * filters)
+        for row_taps, column_taps, _ in weight_sets
+    )
+    return math.prod(map(len, seen)) if split else math.prod(convolution.shape[:2]), bits
 
 
-def _seen(axis, outputs, names):
-    """For each entry of an axis that some of ``outputs`` see: which is the first of them, and by which taps they do."""
+def _seen(axis, outputs, tap_ids):
+    """Return, for each entry of an axis under the kernel of some of ``outputs``: (index of the first one, tap ids)."""
     length, size, stride, before, _ = axis
     seen = []
     for entry in range(length):
         taps = [(output, entry + before - output * stride) for output in outputs]
         taps = [(output, tap) for output, tap in taps if 0 <= tap < size]
         if taps:
-            seen.append((taps[0][0] - outputs[0], tuple(names[tap] for _, tap in taps)))
+            seen.append((taps[0][0] - outputs[0], tuple(tap_ids[tap] for _, tap in taps)))
     return seen
 
 
 def _matrix_synapses(matrix, entries, split):
-    """Those of a matrix: an axon for each neuron that is read; of a split layer, equal rows are stored once."""
+    """Return (input axons, bits of weights) of a matrix.
+
+    Each source neuron has an axon; if the layer is split, axons with equal weights share them.
+    """
     columns = matrix[entries].tocsc()
     columns.sort_indices()
     ends = itertools.pairwise(columns.indptr)
-    rows = [(columns.indices[a:b].tobytes(), columns.data[a:b].tobytes(), b - a) for a, b in ends if b > a or not split]
+    axons = [
+        (columns.indices[a:b].tobytes(), columns.data[a:b].tobytes(), b - a) for a, b in ends if b > a or not split
+    ]
     config = _synapse_config(compression=3)
-    return len(rows), sum(config.bits_per_axon(int(n)) for _, _, n in (set(rows) if split else rows))
+    return len(axons), sum(config.bits_per_axon(int(n)) for _, _, n in (set(axons) if split else axons))
 
 
 def _synapse_config(compression, largest=0):
-    """The format in which nengo_loihi stores weights; ``largest`` is the largest number of a neuron beside them."""
+    """Return the format in which nengo_loihi stores weights with indices of neurons up to ``largest``."""
     config = compat.nengo_loihi.block.SynapseConfig(
         compression=compression, fanout_type=1, n_synapses=63, weight_bits=7
     )
@@ -191,27 +240,28 @@ def _synapse_config(compression, largest=0):
     return config
 
 
-def _output_axons(shape, part, reader_shape, reader_share, reached):
-    """The axons that lead from a share to the shares of a layer that reads it."""
-    split = cores(reader_shape, reader_share) > 1
-    if reached.window is None:
-        own = _entries(shape, part)
+def _output_axons(shape, block, reader):
+    """Return the number of axons from a block to the blocks of a layer that reads it."""
+    split = n_cores(reader.shape, reader.block_shape) > 1
+    reader_blocks = _blocks(reader.shape, reader.block_shape)
+    if reader.linear_map.convolution is None:
+        own = _entries(shape, block)
         if not split:
             return len(own)
-        read = reached.matrix[:, own].tocsr()
-        return sum(len(np.unique(read[_entries(reader_shape, p)].indices)) for p in _parts(reader_shape, reader_share))
-    slots = 2  # of an axon that says to which channel a spike belongs
-    rows, columns, _ = part
+        weights = reader.linear_map.matrix[:, own].tocsr()
+        return sum(len(np.unique(weights[_entries(reader.shape, each)].indices)) for each in reader_blocks)
+    slots = 2  # taken by an axon whose spikes carry the index of their channel
+    rows, columns, _ = block
     if not split:
         return slots * len(rows) * len(columns)
-    total, axes = 0, list(reached.window.axes)
-    for reading in _parts(reader_shape, reader_share):
-        met = [_met(axis, outputs, own) for axis, outputs, own in zip(axes, reading, part, strict=False)]
-        total += slots * math.prod(met)
+    total, axes = 0, list(reader.linear_map.convolution.axes)
+    for reader_block in reader_blocks:
+        n_seen = [_n_seen(axis, outputs, own) for axis, outputs, own in zip(axes, reader_block, block, strict=False)]
+        total += slots * math.prod(n_seen)
     return total
 
 
-def _met(axis, outputs, own):
-    """How many of the entries ``own`` of an axis some of ``outputs`` see."""
+def _n_seen(axis, outputs, own):
+    """Return the number of entries ``own`` of an axis that are under the kernel of some of ``outputs``."""
     _, size, stride, before, _ = axis
     return sum(any(0 <= entry + before - o * stride < size for o in outputs) for entry in own)

@@ -2,9 +2,8 @@
 
 import nengo
 
-from ...model import layers as specs
-from ...networks.nengo_objects import biased_node, connect_output, maximum_node
-from ...networks.trainable import TrainableSettings, check_collected
+from ...networks.nengo_objects import NengoLayers, connect_output
+from ...networks.trainable import TrainableConfig, check_collected
 
 
 def native_form(network):
@@ -27,30 +26,26 @@ def native_form(network):
         If a Simulator has trained the network since it was built, and its arrays were not collected.
     """
     settings, model = network.settings, network.model
-    if not isinstance(settings, TrainableSettings):
+    if not isinstance(settings, TrainableConfig):
         return None
     check_collected(network)
-    stand_ins = {}
     with nengo.Network() as native:
-        for name, layer in model.layers.items():
-            original = network.layers[name]
-            if isinstance(layer, specs.Flatten | specs.Reshape):
-                continue  # the same object as the source
-            sources = [stand_ins[network.layers[source]] for source in layer.inputs]
-            synapses = [settings.synapse if isinstance(s, nengo.ensemble.Neurons) else None for s in sources]
-            if isinstance(layer, specs.Dropout):
-                stand_ins[original] = nengo.Node(size_in=model.size(name), label=name)
-                nengo.Connection(sources[0], stand_ins[original], synapse=synapses[0])
-            elif isinstance(layer, specs.Input):
-                stand_ins[original] = original
-            elif isinstance(layer, specs.Rectifier):
-                nengo.Connection(sources[0], original, synapse=synapses[0])
-                stand_ins[original] = original
-            elif isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-                stand_ins[original] = maximum_node(layer, model, sources[0], synapses[0], cumulative=False)
-            else:
-                stand_ins[original] = biased_node(layer, model, sources, synapses)
+        stand_ins = {network.layers[name]: obj for name, obj in NativeForm(network).build().items()}
         if network.output not in stand_ins:
             connect_output(model, stand_ins[network.layers[model.output]], network.output)
             stand_ins[network.output] = network.output
     return native, stand_ins
+
+
+class NativeForm(NengoLayers):
+    """Makes Nengo's own objects for all layers but the input and the neurons, which are those of ``network``."""
+
+    def __init__(self, network):
+        super().__init__(network.model, network.settings.synapse)
+        self.network = network
+
+    def visit_input(self, layer, sources):
+        return self.network.layers[layer.name]
+
+    def make_neurons(self, layer):
+        return self.network.layers[layer.name]

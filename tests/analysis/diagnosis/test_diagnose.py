@@ -16,7 +16,7 @@ from trained import half_digits, trained
 import nengo_snnconv as snc
 from nengo_snnconv.analysis.diagnosis.responses import ChargeResponse, TableResponse, response_of
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.native import NativeSettings
+from nengo_snnconv.networks.native import NativeConfig
 from nengo_snnconv.passes import find_units, rescale, simplify
 
 ARCHITECTURES = ("plain", "vgg", "residual")
@@ -271,7 +271,7 @@ def test_largest_errors_stay_within_their_bounds():
     ids=str,
 )
 def test_responses_are_what_neurons_do_with_constant_input(neuron_type, skip_steps):
-    coding = NativeSettings(neuron_type)
+    coding = NativeConfig(neuron_type)
     current = np.random.default_rng(0).uniform(-0.5, 3.5, 300).astype(np.float32)
     with nengo.Network(seed=1) as network:
         neurons = coding.neurons(300, "neurons")

@@ -1,4 +1,4 @@
-"""What lies between neurons, as one convolution or matrix for each source: equal to Keras, layer by layer."""
+"""linear_maps: the layers between neurons, merged into convolutions or matrices, are equal to Keras."""
 
 import nengo
 import numpy as np
@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_graphs import random_model
-from models import make
-from test_passes import activity
+from models import activity, make
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
@@ -15,15 +14,12 @@ from nengo_snnconv.networks.loihi.linear_maps import linear_maps
 from nengo_snnconv.passes import simplify
 
 
-def applied(reached, source):
-    if reached.window is None:
-        return reached.matrix @ source
-    window = reached.window
-    *size, _, filters = window.kernel.shape
-    options = {"kernel_size": size, "strides": window.strides, "padding": window.padding, "init": window.kernel}
+def apply(linear_map, source):
+    if linear_map.convolution is None:
+        return linear_map.matrix @ source
     with nengo.Network() as network:
         node = nengo.Node(source)
-        transform = nengo.Convolution(filters, window.shape, **options)
+        transform = linear_map.transform()
         target = nengo.Node(size_in=transform.size_out)
         nengo.Connection(node, target, transform=transform, synapse=None)
         probe = nengo.Probe(target)
@@ -33,13 +29,13 @@ def applied(reached, source):
 
 
 def assert_equal_keras(model, name, x):
-    """The layer is the sum of its maps and its constant; returns whether each map is a convolution."""
+    """Check that a layer is the sum of its maps and its constant; return whether each map is a convolution."""
     values = activity(model, x)
     maps, constant = linear_maps(model, name)
-    total = constant + sum(applied(reached, values[reached.source].ravel().astype(float)) for reached in maps)
+    total = constant + sum(apply(linear_map, values[linear_map.source].ravel().astype(float)) for linear_map in maps)
     expected = values[name].ravel()
     assert np.abs(total - expected).max() <= 1e-5 * max(np.abs(expected).max(), 1e-3), name
-    return [reached.window is not None for reached in maps]
+    return [linear_map.convolution is not None for linear_map in maps]
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 8))
@@ -54,7 +50,7 @@ def test_random_graphs(seed, n_layers):
 
 
 def stacked(shape, *layers):
-    """Layers one on top of the other, on the input "image"."""
+    """Return a model with layers in a row, from the input "image" on."""
     names = ["image", *(f"layer{i}" for i in range(len(layers)))]
     built = [cls(name, below, **options) for (cls, options), name, below in zip(layers, names[1:], names, strict=False)]
     return make(specs.Input("image", shape=shape), *built)
@@ -68,19 +64,19 @@ def conv(size=3, **options):
 
 
 @pytest.mark.parametrize(
-    ("layers", "as_windows"),
+    ("layers", "as_convolutions"),
     [
         ([POOL, conv()], (10, 11)),
         ([POOL, conv(strides=2)], (10, 11)),
         ([conv(), conv(2, strides=2)], (10, 11)),
-        # an odd border, which pooling leaves out, is not zero, which padding is
+        # pooling drops an odd border, and padding would replace it by zeros
         ([POOL, conv(padding="same")], (10,)),
         ([POOL, conv(dilation=2, padding="same")], (10,)),
         ([conv(padding="same"), POOL], (10,)),
-        # zeros that stand for windows that see a part of the image
+        # the first layer has outputs where the second one has padding
         ([conv(), conv(padding="same")], ()),
         ([(specs.AveragePool, {"pool_size": (3, 3), "strides": 2}), conv(padding="same")], ()),
-        # means of fewer entries at the border, groups, and no weights at all
+        # means of fewer entries at the border, groups, and no weights
         ([(specs.AveragePool, {"pool_size": (3, 3), "padding": "same"}), conv()], ()),
         ([POOL, conv(groups=2)], ()),
         ([POOL], ()),
@@ -88,14 +84,14 @@ def conv(size=3, **options):
     ids=str,
 )
 @pytest.mark.parametrize("size", [10, 11])
-def test_chains(layers, as_windows, size, rng):
-    """Equal in any case, and one convolution where the borders allow it."""
+def test_chains(layers, as_convolutions, size, rng):
+    """Equal in all cases, and one convolution if the borders allow it."""
     model = stacked((size, size, 2), *layers)
     x = rng.normal(size=(1, size, size, 2)).astype(np.float32)
-    assert assert_equal_keras(model, model.output, x) == [size in as_windows]
+    assert assert_equal_keras(model, model.output, x) == [size in as_convolutions]
 
 
-def test_ways_that_meet_are_one_map(rng):
+def test_parallel_paths_are_one_map(rng):
     model = make(
         specs.Input("image", shape=(5, 5, 2)),
         specs.Rectifier("neurons", "image"),
@@ -103,4 +99,4 @@ def test_ways_that_meet_are_one_map(rng):
         specs.Add("sum", ("conv", "neurons", "image")),
     )
     assert assert_equal_keras(model, "sum", rng.normal(size=(1, 5, 5, 2)).astype(np.float32)) == [False, False]
-    assert [reached.source for reached in linear_maps(model, "sum")[0]] == ["neurons", "image"]
+    assert [linear_map.source for linear_map in linear_maps(model, "sum")[0]] == ["neurons", "image"]

@@ -1,0 +1,95 @@
+"""Layers of trainable networks: Keras layers in TensorNodes, ensembles, and the rate form of ensembles in Keras."""
+
+import nengo
+import numpy as np
+
+from ..compat import nengo_dl, tf
+from ..model import layers as specs
+from ..neurons.rates import rate_function
+from .keras_layers import keras_layer, keras_name
+from .layer_visitor import ReportRows
+from .nengo_objects import NengoLayers, linear_node
+
+
+class TrainableLayers(NengoLayers):
+    """Makes the Nengo objects of layers: TensorNodes with Keras layers, ensembles for rectifiers, nodes for joins."""
+
+    def __init__(self, config, model):
+        super().__init__(model, config.synapse)
+        self.config = config
+
+    def visit_neurons(self, layer, sources):
+        gain, bias = self.config.gain_bias(self.model, layer.name)
+        neurons, synapse = nengo_dl.Layer(self.config.neuron_type), self.synapse_from(sources[0])
+        return neurons(sources[0], synapse=synapse, gain=gain, bias=bias, label=layer.name)
+
+    def visit_maximum(self, layer, sources):
+        return self._tensor_node(layer, sources[0])
+
+    def visit_linear(self, layer, sources):
+        if isinstance(layer, specs.Add | specs.Concatenate):
+            return linear_node(layer, self.model, sources, [self.synapse_from(source) for source in sources])
+        return self._tensor_node(layer, sources[0])
+
+    def _tensor_node(self, layer, source):
+        tensor_node = nengo_dl.Layer(keras_layer(layer, self.model.arrays_of(layer.name)))
+        shape_in = self.model.shapes[layer.inputs[0]]
+        return tensor_node(source, shape_in=shape_in, synapse=self.synapse_from(source), label=layer.name)
+
+
+class TrainableRows(ReportRows):
+    """Report of the layers."""
+
+    def visit_input(self, layer):
+        return "Node", "exact", "constant current"
+
+    def visit_neurons(self, layer):
+        config, name = self.config, type(self.config.neuron_type).__name__
+        if config.rectifies and not config.neuron_type.spiking:
+            return f"Ensemble ({name})", "exact", "rates"
+        if not config.has_rates:
+            return f"Ensemble ({name})", "exact", "spikes, trained through time"
+        remark = "trained on its rates, runs with spikes" if config.neuron_type.spiking else "rates"
+        if not isinstance(config.neuron_type, nengo.RectifiedLinear):
+            remark = f"the response of {name} replaces the rectifier; {remark}"
+        return f"Ensemble ({name})", "approximated", remark
+
+    def visit_maximum(self, layer):
+        if self.config.neuron_type.spiking and self.config.has_rates:
+            remark = (
+                "a spike anywhere in the window passes: rates after it are too high; average pooling has none of this"
+            )
+            return "TensorNode", "approximated", remark
+        return "TensorNode", "exact", ""
+
+    def visit_linear(self, layer):
+        if isinstance(layer, specs.Add | specs.Concatenate):
+            return "Node", "exact", ""
+        return "TensorNode", "exact", "while training only" if isinstance(layer, specs.Dropout) else ""
+
+
+class RateLayer(tf.keras.layers.Layer):
+    """Rate form of the neurons of an ensemble, as a Keras layer of the ANN.
+
+    Parameters
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+    lif_smoothing : float or None
+        Smoothing of the response of ``nengo.LIF``.
+    gain, bias : ndarray of float32, (size,)
+    name : str
+        Name of the rectifier.
+    """
+
+    def __init__(self, neuron_type, lif_smoothing, gain, bias, name):
+        super().__init__(name=keras_name(name), trainable=False)
+        self.rate = rate_function(neuron_type, lif_smoothing)
+        self.gain, self.bias = gain, bias
+
+    def call(self, inputs):
+        shape = inputs.shape[1:]
+        return self.rate(self._tensor(self.gain, shape) * inputs + self._tensor(self.bias, shape))
+
+    @staticmethod
+    def _tensor(values, shape):
+        return tf.constant(values[0] if np.all(values == values[0]) else values.reshape(shape), tf.float32)
