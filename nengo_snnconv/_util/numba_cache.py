@@ -5,7 +5,6 @@ each process anew.  Here each signature has one file, with a checksum: a file th
 """
 
 import contextlib
-import hashlib
 import os
 import pickle
 import warnings
@@ -16,6 +15,7 @@ from numba.core.serialize import dumps
 
 from ..errors import SnnConvWarning
 from .atomic import atomic_write
+from .digests import blake2b
 
 _DIGEST_BYTES = 32
 
@@ -67,7 +67,7 @@ class _Cache(FunctionCache):
 
     def path(self, key):
         """Where the machine code of a signature for a kind of processor is kept."""
-        return f"{self._base}.{hashlib.blake2b(repr(key[:2]).encode(), digest_size=8).hexdigest()}.kernel"
+        return f"{self._base}.{blake2b(repr(key[:2]).encode(), 8).hex()}.kernel"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
@@ -103,4 +103,4 @@ class _Cache(FunctionCache):
 
 
 def _digest(content):
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    return blake2b(content, _DIGEST_BYTES)

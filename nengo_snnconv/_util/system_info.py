@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import os
 import pathlib
 import platform
 
@@ -18,11 +17,14 @@ def processor():
     return platform.processor() or platform.machine()
 
 
-def n_cores():
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+def n_cores() -> int:
+    """Return the number of cores this process may use.
+
+    It respects the process's CPU affinity, the limits of its container and LOKY_MAX_CPU_COUNT.
+    """
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def versions(packages=PACKAGES):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import hashlib
 import os
 import pathlib
 import tarfile
@@ -11,6 +10,7 @@ import zlib
 import numpy as np
 
 from .._util.atomic import atomic_write
+from .._util.digests import file_md5
 from .._util.ordinary_files import open_ordinary
 from .._util.validation import is_whole, shown
 from ..errors import DatasetError, SettingsError
@@ -211,11 +211,8 @@ def _locate(name, source, file, md5):
 
 
 def _md5(path):
-    digest = hashlib.md5(usedforsecurity=False)
-    with open_ordinary(path, DatasetError) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    with open_ordinary(path, DatasetError) as file:
+        return file_md5(file)
 
 
 def _download(name, source, file, md5):

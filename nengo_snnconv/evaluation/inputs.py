@@ -1,10 +1,10 @@
 """Inputs: what a network is shown, as batches: images that stand still, frames, or recordings that become frames."""
 
 import abc
-import zlib
 
 import numpy as np
 
+from .._util.digests import crc32
 from .._util.validation import (
     as_array,
     as_float32,
@@ -69,7 +69,7 @@ class Images(Inputs):
         return Images(self.x[indices], self.n_steps is not None)
 
     def checksum(self):
-        return zlib.crc32(np.ascontiguousarray(self.x))
+        return crc32(self.x)
 
 
 class EventFrames(Inputs):
@@ -103,7 +103,7 @@ class EventFrames(Inputs):
         return EventFrames(self.recordings[indices], self.n_steps, **self.options)
 
     def checksum(self):
-        return zlib.crc32(repr((self.n_steps, self.options)).encode(), self.recordings.checksum())
+        return crc32(repr((self.n_steps, self.options)).encode(), start=self.recordings.checksum())
 
 
 class _Checked(Inputs):

@@ -7,13 +7,12 @@ has lost a bit, all recordings are read again.
 
 import concurrent.futures
 import contextlib
-import hashlib
 import warnings
-import zlib
 
 import numpy as np
 
 from .._util.atomic import atomic_write
+from .._util.digests import blake2b, crc32
 from ..errors import SnnConvWarning
 from .event import EVENT
 
@@ -58,7 +57,7 @@ def cached(folder, key, slots, read):
 
 
 def _digest(value):
-    return hashlib.blake2b(repr(value).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return blake2b(repr(value).encode("utf-8", "surrogateescape"), 16).hex()
 
 
 def _open(events_path, index_path, slots):
@@ -70,7 +69,7 @@ def _open(events_path, index_path, slots):
         return None
     whole = (events.shape, events.dtype) == ((slots.sum(),), EVENT)
     whole = whole and (index.shape, index.dtype) == ((len(slots) + 1, 2), np.int64)
-    if not (whole and index[-1].tolist() == [0, zlib.crc32(index[:-1].tobytes())]):
+    if not (whole and index[-1].tolist() == [0, crc32(index[:-1])]):
         return None
     lengths, checksums = np.ascontiguousarray(index[:-1, 0]), index[:-1, 1]
     if np.any((lengths < 0) | (lengths > slots)) or not np.array_equal(_checksums(events, slots), checksums):
@@ -86,7 +85,7 @@ def _checksums(events, slots):
 
     def of_chunk(first):
         chunk = slice(first, first + _CHUNK)
-        return [zlib.crc32(contents[i:j]) for i, j in zip(starts[chunk], stops[chunk], strict=True)]
+        return [crc32(contents[i:j]) for i, j in zip(starts[chunk], stops[chunk], strict=True)]
 
     with concurrent.futures.ThreadPoolExecutor(_CHECKERS) as pool:
         found = pool.map(of_chunk, range(0, len(slots), _CHUNK))
@@ -107,10 +106,10 @@ def _store(events_path, index_path, slots, read):
             for events, slot in zip(read(), slots, strict=True):
                 content = events.tobytes() + bytes((slot - len(events)) * EVENT.itemsize)
                 file.write(content)
-                index.append((len(events), zlib.crc32(content)))
+                index.append((len(events), crc32(content)))
         index = np.array(index, np.int64).reshape(-1, 2)
         with atomic_write(index_path) as file:
-            np.save(file, np.concatenate([index, [[0, zlib.crc32(index.tobytes())]]]))
+            np.save(file, np.concatenate([index, [[0, crc32(index)]]]))
     except OSError as error:
         with contextlib.suppress(OSError):
             events_path.unlink()

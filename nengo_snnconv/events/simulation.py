@@ -3,11 +3,11 @@
 import collections
 import concurrent.futures
 import dataclasses
-import os
 
 import numpy as np
 
 from .._util.progress import progress_bar
+from .._util.system_info import n_cores
 from .._util.validation import (
     as_array,
     as_float32,
@@ -116,7 +116,7 @@ def simulate_recordings(
     check_flags(inverted=inverted)
     check_progress(progress)
     check_workers_count(n_jobs=n_jobs)
-    n_jobs = (os.cpu_count() or 1) if n_jobs is None else n_jobs
+    n_jobs = n_cores() if n_jobs is None else n_jobs
     sensor = _checked_sensor(sensor)
     camera = _Camera(
         seed=seed,

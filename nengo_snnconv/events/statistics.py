@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from .._util.json_values import to_python
 from .._util.validation import as_float32, check_counts, check_flags, check_memory, shown
 from ..errors import SettingsError
 from .files import LATEST_US
@@ -62,7 +63,7 @@ class EventStatistics:
     def to_dict(self):
         """All of it as numbers and lists, for JSON."""
         values = dataclasses.asdict(self) | {"parts": self.parts}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        return to_python(values)
 
     def compare(self, other):
         """How far this differs from other statistics.

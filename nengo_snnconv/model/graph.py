@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 
-from .._util.printable import printable
+from .._util.text_tables import text_table
 from .._util.validation import as_float32, shown
 from ..errors import ModelError, SettingsError, listed
 from . import limits
@@ -130,9 +130,8 @@ class Model:
         rows = [("layer", "type", "output shape", "parameters")]
         for name, layer in self.layers.items():
             n_parameters = sum(array.size for array in self.arrays_of(name).values())
-            rows.append((printable(name), type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
+            rows.append((name, type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
+        return text_table(rows)
 
     def __reduce__(self):
         return Model, (tuple(self.layers.values()), dict(self.arrays), self.output, dict(self.metadata))

@@ -1,13 +1,13 @@
 """The calls that make a run again, as far as a network and its evaluation remember them."""
 
 import dataclasses
-import hashlib
 import inspect
 import json
 
-import numpy as np
 from nengo.params import FrozenObject
 
+from .._util.digests import sha256
+from .._util.json_values import python_number
 from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
 from ..conversion.ttfs import to_ttfs
@@ -101,8 +101,7 @@ def _code(value):
     if isinstance(value, FrozenObject):
         module = type(value).__module__.partition(".")[0]
         return f"{'snc' if module == 'nengo_snnconv' else module}.{value!r}"
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = python_number(value)
     if isinstance(value, float):
         return f"{value:.7g}"  # what was float32 on its way
     return repr(value)
@@ -115,8 +114,6 @@ def checksum(network):
         settings = settings_to_json(network.settings)
     except ConversionError:  # neuron types of the user's own
         settings = str(network.settings)
-    hashed = hashlib.sha256(json.dumps([description["layers"], description["output"], settings]).encode())
-    for name, array in sorted(network.model.arrays.items()):
-        hashed.update(name.encode())
-        hashed.update(np.ascontiguousarray(array).tobytes())
-    return hashed.hexdigest()[:16]
+    text = json.dumps([description["layers"], description["output"], settings])
+    arrays = [part for name, array in sorted(network.model.arrays.items()) for part in (name.encode(), array)]
+    return sha256(text.encode(), *arrays)[:16]

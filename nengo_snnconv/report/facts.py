@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 
+from .._util.json_values import to_json
 from ..analysis.efficiency import Efficiency, efficiency
 from ..networks.ttfs import FirstSpikeSettings
 from ..plots.evaluation import item_of
@@ -159,7 +160,7 @@ def figures(run, title, origin):
     }
     metadata = network.model.metadata
     first_spike = isinstance(network.settings, FirstSpikeSettings)
-    return _plain(
+    return to_json(
         {
             "report": 1,
             "title": title,
@@ -182,16 +183,3 @@ def figures(run, title, origin):
             "origin": dict(origin[1:]),
         }
     )
-
-
-def _plain(value):
-    """The value as JSON can hold it: what is neither a number nor text as text, numbers that are none as None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -3,12 +3,12 @@
 import json
 import pathlib
 import re
-import zlib
 
 import jinja2
 import markupsafe
 
 from .._util.atomic import atomic_write
+from .._util.digests import crc32
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
 from .._util.validation import check_has, check_names, check_paths
@@ -197,4 +197,4 @@ def read_report(path):
 
 def _checksum(found):
     """The CRC-32 of figures, whatever blanks are between them."""
-    return f"{zlib.crc32(json.dumps(found, sort_keys=True).encode()):08x}"
+    return f"{crc32(json.dumps(found, sort_keys=True).encode()):08x}"

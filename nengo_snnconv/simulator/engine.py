@@ -1,12 +1,12 @@
 """The engine of the fast simulator: memory, threads, and runs of a network's program over a minibatch."""
 
 import concurrent.futures
-import os
 import threading
 
 import numpy as np
 
 from .._util.progress import progress_bar
+from .._util.system_info import n_cores
 from .._util.validation import check_choice, check_counts, check_memory, check_workers_count, is_whole, shown
 from ..errors import SettingsError
 from .compile.compiler import Compiler, Layout
@@ -62,7 +62,7 @@ class Engine:
         self.memory_mb, self.precision = memory_mb, precision
         check_choice(PRECISIONS, precision=precision)
         check_workers_count(threads=threads)
-        self.threads, self._all_cores = _cores() if threads is None else threads, threads is None
+        self.threads, self._all_cores = n_cores() if threads is None else threads, threads is None
         self.objects = Objects(network, self.probes, [obj for obj, _ in self.counted.values()])
         self.layout, self.programs = Layout(), {}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.objects.sources}
@@ -224,11 +224,6 @@ class Engine:
 
     def _counters(self, n_steps):
         return np.zeros_like(self._totals), np.zeros((len(self.counted), n_steps))
-
-
-def _cores():
-    """How many cores the process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _period(probe, dt):
