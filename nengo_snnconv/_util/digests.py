@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def crc32(*parts: bytes | memoryview | np.ndarray, start: int = 0) -> int:
         CRC-32 of the contents before them.
     """
     for part in parts:
-        start = zlib.crc32(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part, start)
+        start = zlib.crc32(_buffer(part), start)
     return start
 
 
@@ -29,7 +29,7 @@ def sha256(*parts: bytes | np.ndarray) -> str:
     """Return the SHA-256 of bytes and arrays, one after another, as 64 hexadecimal digits."""
     hashed = hashlib.sha256()
     for part in parts:
-        hashed.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+        hashed.update(_buffer(part))
     return hashed.hexdigest()
 
 
@@ -58,3 +58,7 @@ def file_md5(file: BinaryIO) -> str:
     while block := file.read(1 << 20):
         hashed.update(block)
     return hashed.hexdigest()
+
+
+def _buffer(part: bytes | memoryview | np.ndarray) -> Any:
+    return np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part

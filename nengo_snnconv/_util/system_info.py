@@ -1,15 +1,18 @@
-"""What figures were measured with: processor, cores, operating system, and versions of packages."""
+"""Processor, cores, operating system and package versions, to state with measurements."""
+
+from __future__ import annotations
 
 import contextlib
 import importlib.metadata
 import pathlib
 import platform
+from collections.abc import Iterable
 
 PACKAGES = ("tensorflow", "tf-keras", "nengo", "nengo-dl", "numpy", "numba", "matplotlib")
 
 
-def processor():
-    """The processor's name, as far as the operating system tells it."""
+def processor() -> str:
+    """Return the name of the processor, as far as the operating system knows it."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -27,16 +30,16 @@ def n_cores() -> int:
     return joblib.cpu_count()
 
 
-def versions(packages=PACKAGES):
-    """The versions of Python and of those packages that are installed, {name: str}."""
-    found = {"Python": platform.python_version()}
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of the installed ``packages``, by name."""
+    by_name = {"Python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            by_name[package] = importlib.metadata.version(package)
+    return by_name
 
 
-def machine():
-    """The machine in one line: cores, processor, operating system."""
+def machine() -> str:
+    """Return a line that describes the machine: cores, processor, operating system."""
     cores = n_cores()
     return f"{cores} core{'s' if cores > 1 else ''} of {processor()}, {platform.system()} {platform.release()}"

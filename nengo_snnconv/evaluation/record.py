@@ -7,9 +7,9 @@ from nengo.params import Default
 
 from .._util.validation import check_counts, check_flags, check_memory
 from ..evaluation.inputs import as_inputs
+from ..model.image_axes import image_axes
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
-from ..model.pictures import picture_axes
 from ..networks.network import check_network
 from .runner import Runner, check_running, run_length
 
@@ -116,7 +116,7 @@ def record(network, x, *, n_steps=None, backend=None, synapse=Default, dt=0.001,
         shapes=shapes,
         input=_emitted_input(network, shown, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
-        axes={name: picture_axes(model, name) for name in shapes},
+        axes={name: image_axes(model, name) for name in shapes},
     )
 
 

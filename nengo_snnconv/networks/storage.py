@@ -12,7 +12,7 @@ from .._util.validation import check_paths
 from ..compat import nengo_dl
 from ..errors import ConversionError, FileFormatError, SettingsError
 from ..model import Model, read_model, write_model
-from ..model.files import DAMAGE, what
+from ..model.files import DAMAGE, describe_error
 from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
@@ -97,7 +97,7 @@ def load(path):
         _check(settings, model)
         return ConvNetwork(model, settings)
     except DAMAGE as error:
-        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({what(error)})") from error
+        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({describe_error(error)})") from error
 
 
 def _check(settings, model):
