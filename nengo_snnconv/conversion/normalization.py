@@ -21,7 +21,7 @@ from ..networks.edits import check_unedited
 from ..networks.native import NativeSettings
 from ..networks.network import ConvNetwork, described
 from ..passes import find_units, rescale
-from ..passes.rescale import distinct
+from ..passes.rescale import without_repeats
 from .calibration import measure, sites, upper_bounds
 
 METHODS = ("data", "model", "balance")
@@ -227,7 +227,7 @@ def _alive(model, units, scales):
     """The scales, where those that are zero are replaced: by the largest one of the layer, or 1."""
     alive = scales.copy()
     for name in sites(model):
-        own = np.unique(distinct(units.labels[name]))
+        own = np.unique(without_repeats(units.labels[name]))
         own = own[own >= 0]
         alive[own] = np.where(alive[own] > 0, alive[own], scales[own].max(initial=0))
     alive[~(alive > 0)] = 1

@@ -16,7 +16,7 @@ from ..neurons.arguments import check_synapse
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
-from ..passes import with_own_output
+from ..passes import restore_output_scale
 from .edits import check_unedited
 from .keras_layers import keras_layer, keras_name
 from .nengo_objects import connect_output
@@ -305,7 +305,7 @@ def build_trainable(model, neuron_type=None, *, output_neurons=False, **settings
             SnnConvWarning,
             stacklevel=2,
         )
-    model = with_own_output(as_model(model, training=True))
+    model = restore_output_scale(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)

@@ -184,8 +184,8 @@ class TestText:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("[NaN]", "no number"),
-            ("[-Infinity]", "no number"),
+            ("[NaN]", "not a number"),
+            ("[-Infinity]", "not a number"),
             ("1e999", "too large"),
             ("1" * 5000, "too large"),
             ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' twice"),

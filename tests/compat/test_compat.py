@@ -334,9 +334,9 @@ class TestKeras3Objects:
         for optimizer, message in [
             (
                 Own(),
-                "Own is an optimizer of Keras 3 that Keras 2 does not have: use one of tf.keras.optimizers",
+                "Own is an optimizer of Keras 3 that Keras 2 lacks: use one of tf.keras.optimizers",
             ),
-            (keras.optimizers.SGD(gradient_accumulation_steps=2), "SGD, .*a setting that Keras 2 does not have"),
+            (keras.optimizers.SGD(gradient_accumulation_steps=2), "SGD, .*a setting that Keras 2 lacks"),
         ]:
             with pytest.raises(SettingsError, match=message) as error:
                 as_keras2(optimizer)

@@ -79,7 +79,7 @@ class TestDigits:
 
     @pytest.mark.parametrize("train", [0, 10001])
     def test_impossible_count(self, train):
-        with pytest.raises(snc.DatasetError, match="train must be between 1 and 10000"):
+        with pytest.raises(snc.DatasetError, match="train must be between"):
             snc.load_dataset("digits", train=train)
 
 
@@ -95,14 +95,14 @@ class TestFolder:
     def test_missing_file(self, small_mnist):
         folder, _ = small_mnist
         (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-        with pytest.raises(snc.DatasetError, match=r"t10k-labels-idx1-ubyte.gz is missing; get it from http://publ"):
+        with pytest.raises(snc.DatasetError, match=r"t10k-labels-idx1-ubyte.gz is missing; .* http://publ"):
             snc.load_dataset("mnist")
 
     def test_truncated_file(self, small_mnist):
         folder, _ = small_mnist
         path = folder / "train-images-idx3-ubyte.gz"
         path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(snc.DatasetError, match=r"train-images-idx3-ubyte.gz is truncated or not the published"):
+        with pytest.raises(snc.DatasetError, match=r"train-images-idx3-ubyte.gz is truncated"):
             snc.load_dataset("mnist")
 
 
@@ -171,7 +171,7 @@ class TestDownload:
 
 
 def test_unknown_name():
-    with pytest.raises(snc.DatasetError, match="no data set 'imagenet'; there are digits, mnist"):
+    with pytest.raises(snc.DatasetError, match="there is no data set"):
         snc.load_dataset("imagenet")
 
 

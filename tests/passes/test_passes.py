@@ -171,5 +171,5 @@ class TestRescale:
         scales[-1 if units.fixed == 0 else 0] = bad
         with pytest.raises(snc.ModelError, match="scales must be"):
             rescale(small_cnn(), units, scales)
-        with pytest.raises(snc.ModelError, match="scale of the input is 1"):
+        with pytest.raises(snc.ModelError, match="scale of the input"):
             rescale(small_cnn(), units, np.full(units.n_units, 2.0))
