@@ -147,8 +147,8 @@ def _check_encodable(events, path):
             )
     if np.any(events["y"] == OVERFLOW_ROW):
         raise DatasetError(
-            f"{path} cannot be written: in the format, row {OVERFLOW_ROW} marks an overflow of the camera's clock: crop "
-            "or downsample the events"
+            f"{path} cannot be written: row {OVERFLOW_ROW} marks an overflow of the camera's clock in the format: "
+            "crop or downsample the events"
         )
     try:
         check_order(events)

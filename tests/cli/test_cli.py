@@ -312,7 +312,7 @@ class TestConvert:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
         assert cli.main(["convert", str(small), str(pipe), "--method", "model", "--no-evaluate"]) == 1
-        assert "is no ordinary file" in capsys.readouterr().err
+        assert "is not an ordinary file" in capsys.readouterr().err
         assert pipe.is_fifo()
 
     def test_skipped_steps(self, small, tmp_path):

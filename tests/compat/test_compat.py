@@ -97,7 +97,7 @@ for statement in ("import nengo_dl", "from nengo_snnconv.compat import nengo_dl"
 
     def test_files_of_nengo_dl_are_missing(self, monkeypatch):
         monkeypatch.setattr(importlib, "import_module", missing)
-        with pytest.raises(CompatibilityError, match="nengo-dl is installed, but its files are missing: pip install"):
+        with pytest.raises(CompatibilityError, match="its files are missing"):
             compat._import_nengo_dl()
 
 

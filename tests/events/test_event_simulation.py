@@ -199,7 +199,7 @@ def test_many_events_find_room():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"images": np.zeros((2, 5))}, r"images must have shape .* got \(2, 5\)"),
+        ({"images": np.zeros((2, 5))}, "images must have shape"),
         ({"images": np.full((2, 8, 8), 255)}, "divide bytes by 255"),
         ({"images": np.full((2, 8, 8), np.nan)}, r"in \[0, 1\]"),
         ({"labels": [1]}, "labels must be 2 integers"),
@@ -208,19 +208,20 @@ def test_many_events_find_room():
         ({"seed": -1}, "seed must be"),
         ({"sensor": (34, 300)}, "sensor must be"),
         ({"n_jobs": 0}, "n_jobs"),
-        ({"threshold_on": 0}, "threshold_on must be above 0"),
-        ({"black_level": 0}, "black_level must be above 0"),
-        ({"blur_px": -1}, "blur_px must be a finite number, 0 or more, got -1"),
+        ({"threshold_on": 0}, "threshold_on must be"),
+        ({"black_level": 0}, "black_level must be"),
+        ({"blur_px": -1}, "blur_px must be"),
         ({"noise_on_hz": np.nan}, "noise_on_hz"),
-        ({"path": [(0, 0)]}, "path must be two or more rows"),
+        ({"path": [(0, 0)]}, "path must be"),
         ({"path": [(5, 0, 0), (10, 1, 1)]}, "begin at 0"),
         ({"path": [(0, 0, 0), (10, 1, 1)]}, "path must end between"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(settings, message):
     arguments = {"images": np.zeros((2, 8, 8)), "labels": [0, 1], **settings}
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(SettingsError, match=message) as caught:
         simulate_recordings(**arguments)
+    assert caught.value.argument == next(iter(settings))
 
 
 def some_events(*rows):
@@ -261,8 +262,9 @@ def test_statistics_of_absolute_times(offset):
     np.testing.assert_array_equal(one.intervals_us, other.intervals_us)
     assert not any(one.compare(other).values())
     if offset > 0:
-        with pytest.raises(SettingsError, match=r"bins: use bin_us=\d+ or more, or from_first_event=True"):
+        with pytest.raises(SettingsError, match=r"use bin_us=\d+ or more") as caught:
             event_statistics(Recordings.of([late], [0], (3, 3)), from_first_event=False, bin_us=1)
+        assert caught.value.argument == "bin_us"
 
 
 def test_statistics_equal_to_themselves_and_not_to_others(images):
@@ -280,7 +282,7 @@ def test_statistics_that_cannot_be():
     one = event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (2, 2)))
     with pytest.raises(SettingsError, match="can be compared"):
         one.compare(event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (3, 2))))
-    with pytest.raises(SettingsError, match="no recordings"):
+    with pytest.raises(SettingsError, match="recordings must not be empty"):
         event_statistics(Recordings.of([], [], (2, 2)))
     with pytest.raises(SettingsError, match="part_ends_us"):
         event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (2, 2)), part_ends_us=(2, 1))
