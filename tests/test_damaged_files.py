@@ -1,4 +1,4 @@
-"""Damaged and hostile files: each is refused with one error of ours, quickly, or is what was written.
+"""Damaged and hostile files: each is refused quickly with one of nengo_snnconv's errors, or read correctly.
 
 NENGO_SNNCONV_MUTATIONS=1000 tries a thousand mutations of each file instead of some dozens.
 """
@@ -14,7 +14,7 @@ import nengo
 import numpy as np
 import pytest
 from models import small_cnn
-from mutations import N_MUTATIONS, changed_archive, changed_json, damaged
+from random_damage import N_MUTATIONS, changed_archive, changed_json, damaged
 
 import nengo_snnconv as snc
 from nengo_snnconv import events as ev
@@ -25,7 +25,7 @@ from nengo_snnconv.model import layers as specs
 
 
 def networks():
-    """A network of each builder, and a model."""
+    """Yield a network of each builder, and a model."""
     model = small_cnn()
     x = np.random.default_rng(0).random((20, 6, 6, 2), dtype=np.float32)
     rates = snc.convert(model)
@@ -87,11 +87,11 @@ def test_networks(saved, name, tmp_path):
 
 
 def run_shortly(network):
-    """A file that is loaded describes a network that runs, or says why it does not."""
+    """Check that a loaded network runs, or is refused with an error."""
     network.report()
     x = np.full((2, *network.model.shapes[network.model.input]), 0.5, np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what comes of weights of 1e38
+        warnings.simplefilter("ignore")  # overflows caused by weights of 1e38
         try:
             snc.evaluate(network, x, np.zeros(2, int), n_steps=None, progress=False)
         except SnnConvError:
@@ -141,7 +141,7 @@ def test_an_optimizer_state_of_other_shapes(tmp_path):
     path = tmp_path / "checkpoint.npz"
     train(path)
     description, arrays = archive.read_arrays(path)
-    # so that it goes on
+    # epochs remain, so training continues
     description["training"] |= {"epoch": 1, "best_epoch": 1}
     name = next(name for name, array in arrays.items() if name.startswith("optimizer/") and array.ndim > 1)
     archive.write_arrays(path, description, {**arrays, name: arrays[name][:1]})
@@ -172,10 +172,10 @@ def test_reports(tmp_path):
             assert str(path) in str(error)
             refused += 1
         else:
-            # the damage is elsewhere, or took the checksum with it
+            # the damage is elsewhere, or removed the checksum
             assert found == figures or b"data-crc32=" not in bad[start:begin]
     assert refused > N_MUTATIONS / 2
-    path.write_bytes(good.replace(b"\n", b"\r\n"))  # as a version control may do
+    path.write_bytes(good.replace(b"\n", b"\r\n"))  # as version control may do
     assert snc.read_report(path) == figures
     path.write_bytes(b"<script " * 10**5 + b"<!--" * 10**5)
     with pytest.raises(snc.FileFormatError, match="no element with figures"):
@@ -202,7 +202,7 @@ def test_results_of_sweeps(tmp_path):
 
 
 def plain(value):
-    """Without times."""
+    """Return a result as plain lists and dicts without times."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if "seconds" not in key}
     return [plain(item) for item in value] if isinstance(value, list) else value
@@ -263,7 +263,7 @@ def test_a_range_of_pixels_that_is_none(value, tmp_path):
 
 
 class TestSizes:
-    """What a small file asks for is refused before memory is taken for it."""
+    """Small files that ask for too much memory are refused before it is allocated."""
 
     @pytest.fixture(autouse=True)
     def little_memory(self):

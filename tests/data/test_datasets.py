@@ -14,14 +14,14 @@ from nengo_snnconv.data import datasets
 
 
 def idx(array):
-    """An array of bytes in the IDX format."""
+    """Return an array of bytes in the IDX format."""
     header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
     return gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0)
 
 
 @pytest.fixture
 def small_mnist(tmp_path, monkeypatch, rng):
-    """A folder with four small files in MNIST's format, and their md5 in place of the published ones."""
+    """A folder with four small files in MNIST's format, whose MD5 replace the published ones."""
     arrays = [rng.integers(0, 256, (5, 28, 28)), np.arange(5), rng.integers(0, 256, (3, 28, 28)), np.arange(3)]
     files = dict(zip(datasets._IDX_FILES, map(idx, arrays), strict=True))
     folder = tmp_path / "data" / "mnist"
@@ -37,7 +37,7 @@ def small_mnist(tmp_path, monkeypatch, rng):
 
 
 def serve(folder):
-    """A web server for ``folder`` on this machine."""
+    """Run a local web server for ``folder``."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     handler.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -47,7 +47,7 @@ def serve(folder):
 
 @pytest.fixture
 def publisher(tmp_path, monkeypatch):
-    """An empty folder that a server on this machine publishes, and an empty cache."""
+    """An empty folder that a local web server publishes, and an empty cache."""
     folder = tmp_path / "published"
     folder.mkdir()
     server = serve(folder)

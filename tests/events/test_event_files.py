@@ -187,7 +187,7 @@ class TestFolder:
 class TestCache:
     @pytest.fixture
     def reads(self, monkeypatch):
-        """The names of the files that were decoded."""
+        """Names of the files that were decoded."""
         names = []
 
         def decode(data, path, sensor):
@@ -253,7 +253,7 @@ class TestCache:
         ev.read_recordings(folder)
         (path,) = user_cache.glob(f"*-{kind}.npy")
         whole = path.read_bytes()
-        path.unlink()  # not written over: it may be mapped
+        path.unlink()  # do not overwrite it, since it may be memory-mapped
         path.write_bytes(damage(whole))
         assert_equal(ev.read_recordings(folder), recordings)
         assert len(reads) == 24
@@ -267,7 +267,7 @@ class TestCache:
                 path.unlink()
                 path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
                 assert_equal(ev.read_recordings(folder), recordings)
-        assert len(reads) > 12 * 60  # blanks of headers do not matter
+        assert len(reads) > 12 * 60  # except damage to blanks in headers
 
     def test_impossible_lengths_are_mended(self, folder, recordings, user_cache):
         ev.read_recordings(folder)

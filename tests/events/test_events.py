@@ -1,4 +1,4 @@
-"""Recordings, their frames, and events made from events."""
+"""Recordings, frames, and transforms of events."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def recordings(rng):
 
 
 class TestOrder:
-    """Events are in the order of time, or refused: by whatever takes them, for each split alike."""
+    """All functions of events require their order in time."""
 
     def swapped(self, rng, n, place):
         events = random_events(rng, n)
@@ -120,7 +120,7 @@ def event(x, y, t, polarity=True):
 
 
 def step_of(k, n, t, n_steps, split, window_us):
-    """The frame of event k of n, by the words of the docstring; t counts from the first event."""
+    """Return the frame of event k of n by the definition in the docstring; t counts from the first event."""
     if split == "count":
         return k * n_steps // n
     if split == "window":
@@ -190,7 +190,7 @@ class TestFrames:
         events = np.concatenate([event(0, 0, 9), event(0, 0, 8)])
         with pytest.raises(snc.SettingsError, match="from 9 to 8 .*: sort them"):
             ev.event_frames(events, 2, (3, 6), split=split, window_us=window_us)
-        ordered = events[np.argsort(events["t"], kind="stable")]  # as the message says
+        ordered = events[np.argsort(events["t"], kind="stable")]  # as the message advises
         assert ev.event_frames(ordered, 2, (3, 6), split=split, window_us=window_us).sum() == 2
 
     @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ class TestRecordings:
 
     def test_checksum_of_content(self, recordings, rng):
         packed = np.dtype([(name, ev.EVENT[name]) for name in ev.EVENT.names])
-        assert packed.itemsize < ev.EVENT.itemsize  # other bytes, equal events
+        assert packed.itemsize < ev.EVENT.itemsize  # different bytes, equal events
         same = ev.Recordings.of([events.astype(packed) for events in recordings], recordings.labels)
         assert same.checksum() == recordings.checksum()
         assert recordings[::-1].checksum() != recordings.checksum()
@@ -336,7 +336,7 @@ class TestRealRecordings:
             for recordings in (nmnist.test, nmnist.test.transformed(ev.stabilise))
         )
         assert still.sum() > 0.98 * raw.sum()
-        # how many of a recording's pairs of events share a pixel: more, where edges stay on theirs
+        # number of pairs of events that share a pixel: larger if edges stay on their pixels
         sharpness = [np.mean((p**2).sum(axis=(1, 2, 3, 4)) / p.sum(axis=(1, 2, 3, 4)) ** 2) for p in (raw, still)]
         assert sharpness[1] > 1.6 * sharpness[0]
 
@@ -346,7 +346,7 @@ class TestRealRecordings:
         edges = np.hypot(*np.gradient(images, axis=(1, 2)))
         n = len(images)
         fit = np.corrcoef(centre.frames(1, merge_polarities=True).reshape(n, -1), edges.reshape(n, -1))[:n, n:]
-        # its own image fits each best, but for a digit 1 that has a twin
+        # its own image fits each recording best, except a digit 1 that resembles another
         assert np.mean(fit.argmax(axis=1) == np.arange(n)) > 0.98
         assert fit.diagonal().mean() > 0.9
 

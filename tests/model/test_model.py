@@ -86,7 +86,7 @@ IMAGE = specs.Input("image", shape=(4, 4, 2))
 
 
 def moved():
-    """A model with the layers that scale, and that move entries about."""
+    """Return a model with layers that scale and that rearrange entries."""
     return make(
         IMAGE,
         specs.Affine("scaled", "image"),
@@ -122,7 +122,7 @@ def test_layers_that_do_not_fit_are_refused_by_name(layers, message):
 
 
 class TestSelections:
-    """What a layer that only moves entries does to an item, by hand and against Keras."""
+    """Layers that rearrange entries, compared with results by hand and with Keras."""
 
     @pytest.mark.parametrize(
         ("layer", "expected"),
