@@ -8,6 +8,7 @@ import os
 import pathlib
 import tarfile
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -166,10 +167,10 @@ def load_dataset(name: str, *, train: int | None = None, test: int | None = None
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,
-        _images(_first(x_train, train, "train")),
-        _first(y_train, train, "train").astype(np.int64),
-        _images(_first(x_test, test, "test")),
-        _first(y_test, test, "test").astype(np.int64),
+        _images(first_items(x_train, train, "train")),
+        first_items(y_train, train, "train").astype(np.int64),
+        _images(first_items(x_test, test, "test")),
+        first_items(y_test, test, "test").astype(np.int64),
         class_names,
     )
 
@@ -190,12 +191,13 @@ def _read_digits():
         raise DatasetError(f"data set 'digits': {DIGITS} is damaged ({error}); install nengo_snnconv again") from error
 
 
-def _first(array, count, argument):
+def first_items(items: Any, count: int | None, argument: str, kind: str = "images") -> Any:
+    """Return the first ``count`` items, or all for None; ``argument`` and ``kind`` are for error messages."""
     if count is None:
-        return array
-    if not 0 < count <= len(array):
-        raise DatasetError(f"{argument} must be between 1 and {len(array)} images, got {count}")
-    return array[:count]
+        return items
+    if not 0 < count <= len(items):
+        raise DatasetError(f"{argument} must be between 1 and {len(items)} {kind}, got {count}")
+    return items[:count]
 
 
 def _images(array):

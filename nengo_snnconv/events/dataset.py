@@ -7,7 +7,7 @@ import os
 import pathlib
 
 from .._util.validation import check_progress
-from ..data.datasets import ENVIRONMENT_VARIABLE, check_parts
+from ..data.datasets import ENVIRONMENT_VARIABLE, check_parts, first_items
 from ..errors import DatasetError
 from .folders import read_recordings
 from .recordings import Recordings
@@ -87,8 +87,13 @@ def load_events(
     check_progress(progress)
     folder, sensor, class_names, origin = _SOURCES[name]
     folders = [_data_folder(name, folder, part, origin) for part in ("Train", "Test")]
-    recordings = [read_recordings(folder, sensor, progress=progress) for folder in folders]
-    return EventDataset(name, _first(recordings[0], train, "train"), _first(recordings[1], test, "test"), class_names)
+    train_set, test_set = (read_recordings(folder, sensor, progress=progress) for folder in folders)
+    return EventDataset(
+        name,
+        first_items(train_set, train, "train", "recordings"),
+        first_items(test_set, test, "test", "recordings"),
+        class_names,
+    )
 
 
 def _data_folder(name, folder, part, origin):
@@ -101,11 +106,3 @@ def _data_folder(name, folder, part, origin):
             f"{ENVIRONMENT_VARIABLE}=FOLDER; or simulate recordings of any images with simulate_recordings"
         )
     return path
-
-
-def _first(recordings, count, argument):
-    if count is None:
-        return recordings
-    if not 0 < count <= len(recordings):
-        raise DatasetError(f"{argument} must be between 1 and {len(recordings)} recordings, got {count}")
-    return recordings[:count]

@@ -140,6 +140,13 @@ def simulate_recordings(
         refractory_us=refractory_us,
         noise_hz=(noise_off_hz, noise_on_hz),
     )
+    events, lengths = _record_all(camera, images, numbers, n_jobs, progress)
+    stops = np.cumsum(lengths, dtype=np.int64)
+    return Recordings(events, stops - lengths, stops, labels, sensor, numbers)
+
+
+def _record_all(camera, images, numbers, n_jobs, progress):
+    """Return the events of all recordings, and the number of events of each."""
     events, lengths = _GrowingArray(EVENT), []
     with progress_bar(len(images), "simulating", "recording", progress) as bar:
         for batch in _in_order(camera.record, images, numbers, n_jobs):
@@ -147,8 +154,7 @@ def simulate_recordings(
                 events.append(recording)
                 lengths.append(len(recording))
             bar.update(len(batch))
-    stops = np.cumsum(lengths, dtype=np.int64)
-    return Recordings(events.array(), stops - lengths, stops, labels, sensor, numbers)
+    return events.array(), lengths
 
 
 def _checked_images(images, labels, numbers):

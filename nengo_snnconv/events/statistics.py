@@ -187,6 +187,26 @@ def event_statistics(
     n_cells = 2 * (len(ends) + 1) * height * width
     parts = f"{len(ends) + 1} parts of {width} x {height} pixels"
     check_memory(24 * n_cells, f"density of {parts}", "take fewer parts, or crop or downsample the events")
+    density, rate, intervals = _count(recordings, origins, part_ends_us, bin_us)
+    lengths = recordings.lengths
+    return EventStatistics(
+        n_recordings=len(recordings),
+        events_mean=float(lengths.mean()),
+        events_sd=float(lengths.std()),
+        events_quantiles=np.quantile(lengths, QUANTILES),
+        on_share=float(density[..., 1].sum() / max(lengths.sum(), 1)),
+        part_ends_us=tuple(part_ends_us),
+        density=density / len(recordings),
+        bin_us=bin_us,
+        rate=rate / len(recordings),
+        intervals_us=np.stack([_quantiles(intervals[:, polarity]) for polarity in (0, 1)], axis=1),
+        from_first_event=bool(from_first_event),
+    )
+
+
+def _count(recordings, origins, part_ends_us, bin_us):
+    """Return numbers of events: (parts, height, width, 2) and (bins, 2), and of intervals: (intervals, 2)."""
+    height, width = recordings.sensor
     shape = (len(part_ends_us) + 1, height, width, 2)
     density, rate = np.zeros(np.prod(shape), np.int64), np.zeros((0, 2), np.int64)
     intervals = np.zeros((LONGEST_US // INTERVAL_US + 1, 2), np.int64)
@@ -203,20 +223,7 @@ def event_statistics(
         density += np.bincount((part * height * width + pixel) * 2 + polarity, minlength=density.size)
         rate = _added(rate, np.bincount(time // bin_us * 2 + polarity))
         _count_intervals(time, pixel, polarity, intervals)
-    lengths, on = recordings.lengths, density[1::2].sum()
-    return EventStatistics(
-        n_recordings=len(recordings),
-        events_mean=float(lengths.mean()),
-        events_sd=float(lengths.std()),
-        events_quantiles=np.quantile(lengths, QUANTILES),
-        on_share=float(on / max(lengths.sum(), 1)),
-        part_ends_us=tuple(part_ends_us),
-        density=density.reshape(shape) / len(recordings),
-        bin_us=bin_us,
-        rate=rate / len(recordings),
-        intervals_us=np.stack([_quantiles(intervals[:, polarity]) for polarity in (0, 1)], axis=1),
-        from_first_event=bool(from_first_event),
-    )
+    return density.reshape(shape), rate, intervals
 
 
 def _spans(recordings):
