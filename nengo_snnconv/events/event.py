@@ -22,8 +22,8 @@ OTHER_NAMES = {
 _CHUNK = 2**22  # events checked at a time, since memory-mapped events may not fit into memory
 
 
-def check_fields(events: Any, names: Sequence[str] = ("x", "y", "polarity", "t")) -> None:
-    """Check that ``events`` is a structured array (events,) with the integer fields ``names``."""
+def check_fields(events: Any, names: Sequence[str] = ("x", "y", "polarity", "t"), *, argument: str = "events") -> None:
+    """Check that ``events``, given as ``argument``, is a structured array with the integer fields ``names``."""
     fields = getattr(getattr(events, "dtype", None), "names", None) or ()
     missing = [name for name in names if name not in fields]
     if missing:
@@ -33,22 +33,22 @@ def check_fields(events: Any, names: Sequence[str] = ("x", "y", "polarity", "t")
         raise SettingsError(
             f"events must be a structured array with the fields {', '.join(names)}; {', '.join(missing)} "
             f"missing{way_out}{received}",
-            argument="events",
+            argument=argument,
         )
     if np.ndim(events) != 1:
         raise SettingsError(
-            f"events must be a structured array (events,), got shape {np.shape(events)}", argument="events"
+            f"events must be a structured array (events,), got shape {np.shape(events)}", argument=argument
         )
     wrong = [name for name in names if events.dtype[name].kind not in "biu"]
     if "t" in wrong:
         raise SettingsError(
             "the field t of events must hold microseconds as integers, such as int64: round them with numpy.round(t), "
             "or seconds with numpy.round(1e6 * t)",
-            argument="events",
+            argument=argument,
         )
     if wrong:
         raise SettingsError(
-            f"the fields of events must hold integers, but {', '.join(wrong)} do not: round them", argument="events"
+            f"the fields of events must hold integers, but {', '.join(wrong)} do not: round them", argument=argument
         )
 
 

@@ -110,12 +110,17 @@ class Recordings:
             )
         recordings = list(recordings)
         for events in recordings:
-            check_fields(events)
+            check_fields(events, argument="recordings")
         lengths = np.array([len(events) for events in recordings], np.int64)
         stops = np.cumsum(lengths)
         fields = ["x", "y", "polarity", "t"]
         events = np.concatenate([np.empty(0, EVENT), *(events[fields] for events in recordings)])
-        return cls(events, stops - lengths, stops, labels, sensor, numbers)
+        try:
+            return cls(events, stops - lengths, stops, labels, sensor, numbers)
+        except SettingsError as error:
+            if error.argument == "events":
+                error.argument = "recordings"
+            raise
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -40,7 +40,7 @@ class TestOrder:
             snc.SettingsError, match="the time of recording 1 runs backwards, from 41 to 40 microseconds"
         ) as caught:
             ev.Recordings.of([fine, self.swapped(rng, 9, 3)], [0, 1])
-        assert caught.value.argument == "events"
+        assert caught.value.argument == "recordings"
 
     @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 100])
     def test_each_place_and_only_within_recordings(self, rng, monkeypatch, chunk):
