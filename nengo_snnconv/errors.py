@@ -1,7 +1,11 @@
 """Exceptions and warnings of nengo_snnconv.
 
-Each message names the object at fault and a way out.  The attributes name it for programs.
+Messages name the object at fault and a way out.  Attributes name it for programs.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class SnnConvError(Exception):
@@ -25,7 +29,7 @@ class _LayerError(SnnConvError, ValueError):
         Name of the layer; the first one if there are several, None if the error is not about a layer.
     """
 
-    def __init__(self, message, *, layer=None):
+    def __init__(self, message: str, *, layer: str | None = None) -> None:
         super().__init__(message)
         self.layer = layer
 
@@ -67,7 +71,7 @@ class SettingsError(SnnConvError, ValueError):
         Name of the argument; None if several arguments do not fit together.
     """
 
-    def __init__(self, message, *, argument=None):
+    def __init__(self, message: str, *, argument: str | None = None) -> None:
         super().__init__(message)
         self.argument = argument
 
@@ -118,10 +122,10 @@ class TuningError(SnnConvError, RuntimeError):
         self.tuning = tuning
 
 
-def listed(names, shown=2):
-    """Return the first names as text, with the number of those left out.
+def listed(names: Iterable[str], shown: int = 2) -> str:
+    """Return the first names as text, with the number of others.
 
-    A model can have hundreds of layers, and a list of all would hide the rest of an error message.
+    A model can have hundreds of layers, and their names would hide the rest of an error message.
     """
     names = list(names)
     first = ", ".join(map(repr, names[:shown]))

@@ -1,15 +1,19 @@
 """Published networks by name, as untrained Keras models."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 from ._util.validation import check_counts, check_seed, shown
 from .compat import tf
 from .errors import SettingsError
 
 
 def _lif_mnist(add, classes):
-    """The convolutional network of NengoDL's MNIST example.
+    """Add the layers of NengoDL's MNIST example.
 
-    A LIF neuron's response has an infinite slope where it starts to fire.  Biases that begin below zero keep the
-    neurons of the empty background off that point, which makes training faster.
+    The rate of a LIF neuron has an infinite slope at the threshold.  Negative initial biases keep the neurons of the
+    empty background away from it, which makes training faster.
     """
     for filters, strides in ((32, 1), (64, 2), (128, 2)):
         add.conv(filters, 3, strides=strides, bias_initializer=tf.keras.initializers.Constant(-0.1))
@@ -17,9 +21,9 @@ def _lif_mnist(add, classes):
 
 
 def _diehl_mnist(add, classes):
-    """12c5-2s-64c5-2s-10o of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696): average pooling, no biases.
+    """Add 12c5-2s-64c5-2s-10o of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696): average pooling, no biases.
 
-    Trained with dropout, as there: what copes with missing activity copes with activity in whole spikes.
+    Dropout, as in the paper, makes a network robust against missing activity, and so against activity in whole spikes.
     """
     add.conv(12, 5, use_bias=False)
     add.average_pool(2)
@@ -31,9 +35,9 @@ def _diehl_mnist(add, classes):
 
 
 def _ttfs_mnist(add, classes):
-    """Two convolutions, two maxima and two dense layers, as Lopez-Randulfe et al. 2022 have them, with dropout.
+    """Add two convolutions, two maxima and two dense layers, as in Lopez-Randulfe et al. 2022, with dropout.
 
-    Biases begin below zero, so that neurons are silent where there is nothing to see, and stay so.
+    With negative initial biases, neurons are silent on empty background, and stay so in training.
     """
     silent = {"bias_initializer": tf.keras.initializers.Constant(-0.07)}
     add.conv(32, 5, padding="same", **silent)
@@ -48,20 +52,20 @@ def _ttfs_mnist(add, classes):
 
 
 def _surrogate_nmnist(add, classes):
-    """Three convolutions without biases and two dense layers, for events: strides in the place of pooling.
+    """Add three convolutions without biases and two dense layers, for events, with strides instead of pooling.
 
-    Initial weights are large, so that neurons with a leak and a threshold spike in each layer before they have learned
-    anything; as a CNN it has the usual ones of He et al. 2015 (arXiv 1502.01852), "surrogate-nmnist-cnn".
+    Large initial weights make leaky neurons of all layers spike before training.  The preset "surrogate-nmnist-cnn" has
+    the usual weights of a CNN, of He et al. 2015 (arXiv 1502.01852).
     """
-    _three_and_two(add, classes, gain=8)
+    _nmnist_layers(add, classes, gain=8)
 
 
 def _surrogate_nmnist_cnn(add, classes):
-    """The same layers, to be trained as a CNN."""
-    _three_and_two(add, classes, gain=2)
+    """Add the layers of "surrogate-nmnist" with the initial weights of a CNN."""
+    _nmnist_layers(add, classes, gain=2)
 
 
-def _three_and_two(add, classes, gain):
+def _nmnist_layers(add, classes, gain):
     for filters, kernel_size, strides in ((32, 5, 2), (64, 3, 2), (64, 3, 1)):
         add.conv(filters, kernel_size, strides=strides, use_bias=False, gain=gain)
     add.dropout(0.25)
@@ -71,17 +75,17 @@ def _three_and_two(add, classes, gain):
 
 
 def _vgg_cifar10(add, classes):
-    """Pairs of 3x3 convolutions with batch normalisation and maxima between them, as in Simonyan & Zisserman 2014."""
+    """Add pairs of 3x3 convolutions with batch normalization, and maxima, as in Simonyan & Zisserman 2014."""
     for filters in (32, 64, 128):
-        add.normalised_conv(filters)
-        add.normalised_conv(filters)
+        add.normalized_conv(filters)
+        add.normalized_conv(filters)
         add.max_pool(2)
     add.dense(classes)
 
 
 def _resnet_cifar10(add, classes):
-    """Three residual blocks with batch normalisation, as He et al. 2016 (arXiv 1512.03385) have them for CIFAR-10."""
-    add.normalised_conv(16)
+    """Add three residual blocks with batch normalization, as in He et al. 2016 (arXiv 1512.03385) for CIFAR-10."""
+    add.normalized_conv(16)
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
         add.residual_block(filters, strides)
     add.global_average_pool()
@@ -99,8 +103,8 @@ PRESETS = {
 }
 
 
-def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
-    """An untrained Keras model by name.
+def preset(name: str, input_shape: Sequence[int] = (28, 28, 1), classes: int = 10, seed: int = 0) -> tf.keras.Model:
+    """Return an untrained Keras model by name.
 
     Parameters
     ----------
@@ -109,41 +113,50 @@ def preset(name, input_shape=(28, 28, 1), classes=10, seed=0):
     input_shape : tuple of int
         Height, width and channels of the images, or of frames of events: (34, 34, 2) for N-MNIST.
     classes : int
+        Number of classes.
     seed : int
-        Of the initial weights.
+        Seed of the initial weights.
 
     Returns
     -------
     tf.keras.Model
-        Its last layer gives logits.
+        Model whose outputs are logits.
 
     Raises
     ------
     SettingsError
-        If there is no such preset, another argument cannot work, or the images are too small for its layers.
+        If an argument is invalid, or the images are too small for the layers.
+
+    Examples
+    --------
+    >>> keras_model = snc.preset("diehl-mnist")
     """
     if not isinstance(name, str) or name not in PRESETS:
-        raise SettingsError(f"there is no preset {shown(name)}; there are {', '.join(PRESETS)}")
+        raise SettingsError(f"there is no preset {shown(name)}; there are {', '.join(PRESETS)}", argument="name")
     if not isinstance(input_shape, tuple | list) or len(input_shape) != 3:
-        raise SettingsError(f"input_shape must be (height, width, channels), got {shown(input_shape)}")
+        raise SettingsError(
+            f"input_shape must be (height, width, channels), got {shown(input_shape)}", argument="input_shape"
+        )
     for part, size in zip(("height", "width", "channels"), input_shape, strict=True):
-        check_counts(**{f"input_shape: {part}": size})
+        check_counts(**{f"input_shape[{part!r}]": size})
     check_counts(classes=classes)
     check_seed(seed)
     try:
-        return _made(name, input_shape, classes, seed)
+        return _model(name, input_shape, classes, seed)
     except ValueError as error:
-        raise SettingsError(f"input_shape={tuple(input_shape)} is too small for the layers of {name!r}") from error
+        raise SettingsError(
+            f"input_shape={tuple(input_shape)} is too small for the layers of {name!r}", argument="input_shape"
+        ) from error
 
 
-def _made(name, input_shape, classes, seed):
-    stack = _Stack(input_shape, seed)
+def _model(name, input_shape, classes, seed):
+    stack = _LayerStack(input_shape, seed)
     PRESETS[name](stack, classes)
     return tf.keras.Model(stack.input, stack.end, name=name)
 
 
-class _Stack:
-    """Adds layers with counted names and seeded initial weights, one on top of the other."""
+class _LayerStack:
+    """Stack of Keras layers with numbered names and seeded initial weights."""
 
     def __init__(self, input_shape, seed):
         self.input = self.end = tf.keras.Input(input_shape, name="image")
@@ -152,13 +165,13 @@ class _Stack:
 
     def conv(self, filters, kernel_size, *, activation="relu", gain=None, **options):
         name = self._name("conv")
-        kernel = self._initial(gain)
+        kernel = self._initializer(gain)
         conv = tf.keras.layers.Conv2D(
             filters, kernel_size, activation=activation, name=name, kernel_initializer=kernel, **options
         )
         self.end = conv(self.end)
 
-    def normalised_conv(self, filters, *, kernel_size=3, strides=1, relu=True):
+    def normalized_conv(self, filters, *, kernel_size=3, strides=1, relu=True):
         self.conv(filters, kernel_size, activation=None, strides=strides, padding="same", use_bias=False)
         self.end = tf.keras.layers.BatchNormalization(name=self._name("norm"))(self.end)
         if relu:
@@ -166,11 +179,11 @@ class _Stack:
 
     def residual_block(self, filters, strides):
         start = self.end
-        self.normalised_conv(filters, strides=strides)
-        self.normalised_conv(filters, relu=False)
+        self.normalized_conv(filters, strides=strides)
+        self.normalized_conv(filters, relu=False)
         end, self.end = self.end, start
         if start.shape[1:] != end.shape[1:]:
-            self.normalised_conv(filters, kernel_size=1, strides=strides, relu=False)
+            self.normalized_conv(filters, kernel_size=1, strides=strides, relu=False)
         self.end = tf.keras.layers.Add(name=self._name("add"))([end, self.end])
         self._relu()
 
@@ -194,7 +207,9 @@ class _Stack:
         if len(self.end.shape) > 2:
             self.end = tf.keras.layers.Flatten(name="flatten")(self.end)
         name = self._name("dense")
-        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._initial(gain), **options)(self.end)
+        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._initializer(gain), **options)(
+            self.end
+        )
 
     def _name(self, kind):
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -203,8 +218,8 @@ class _Stack:
     def _seed(self):
         return self.seed * 1000 + sum(self.counts.values()) + 1
 
-    def _initial(self, gain):
-        """Random weights: Glorot's, or of the variance ``gain`` / number of inputs."""
+    def _initializer(self, gain):
+        """Return the initializer of weights: Glorot's, or with a variance of ``gain`` / number of inputs."""
         if gain is None:
             return tf.keras.initializers.GlorotUniform(seed=self._seed())
         return tf.keras.initializers.VarianceScaling(gain, "fan_in", "uniform", seed=self._seed())

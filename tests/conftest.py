@@ -1,4 +1,4 @@
-"""Fixtures that the tests share: data, small models, a trained network."""
+"""Shared fixtures: data, small models, a trained network."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import pytest
 
 import nengo_snnconv as snc
 
-# processes that run tests at the same time would lock each other out of it
+# parallel test processes would block each other
 nengo.rc.set("decoder_cache", "enabled", "False")
 
 # files that take long, longest first
@@ -24,13 +24,13 @@ LONG = (
 
 
 def pytest_configure(config):
-    """Make warnings errors in CI, those of other packages included: a new release must not fail a user's tests."""
+    """Make all warnings errors in CI, also those of other packages, but not for users, whose versions differ."""
     if os.environ.get("CI"):
         config.getini("filterwarnings").insert(0, "error")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes long, so that no process is left alone with it at the end: see Makefile."""
+    """Run slow files first, so that parallel processes end at about the same time; see Makefile."""
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
@@ -42,7 +42,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def trained(digits):
-    """lif-mnist, trained briefly: fast, and good enough to be far from chance."""
+    """lif-mnist, trained briefly, with an accuracy far above chance."""
     network = snc.build_trainable(snc.preset("lif-mnist"))
     return snc.train(network, digits.x_train, digits.y_train, epochs=4, batch_size=50, learning_rate=3e-3)
 
@@ -59,7 +59,7 @@ def rng():
 
 @pytest.fixture
 def data_folder():
-    """The folder with the published data sets; skips, saying so, where there is none."""
+    """Folder with the published data sets; the test is skipped without one."""
     folder = os.environ.get("NENGO_SNNCONV_DATA")
     if not folder or not (pathlib.Path(folder) / "mnist").exists():
         pytest.skip("NENGO_SNNCONV_DATA does not name a folder with the published data sets")

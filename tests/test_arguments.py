@@ -1,4 +1,4 @@
-"""Odd arguments: every public function refuses them with an error of ours that names the argument, before it runs."""
+"""Invalid arguments: every public function refuses them at once with an error that names the argument."""
 
 import argparse
 import functools
@@ -20,7 +20,7 @@ from nengo_snnconv.events import EVENT, crop, downsample
 
 NAN, INF = float("nan"), float("inf")
 
-# for each kind of argument, values that none of it may have
+# invalid values for each kind of argument
 TEXT = ["x", "", b"x"]
 ODD = [*TEXT, [1, 2], {}, object(), 1j, np.array([1, 2])]
 COUNT = [0, -1, 1.0, 2.5, "3", True, None, NAN, INF, 10**12, *ODD]
@@ -55,7 +55,7 @@ BACKEND = ["other", 5, True, NAN, [], {}, object()]
 
 
 def but(values, *allowed):
-    """``values`` without some that this argument may have."""
+    """Return ``values`` without some that are valid for this argument."""
     return [value for value in values if not any(value is each for each in allowed)]
 
 
@@ -64,7 +64,7 @@ def optional(values):
 
 
 def floats(values):
-    """Without numbers and arrays of them, which this argument may be."""
+    """Return ``values`` without lists and arrays, which are valid for this argument."""
     return [value for value in values if not isinstance(value, list | np.ndarray)]
 
 
@@ -137,7 +137,7 @@ LABELS = [
 
 
 def odd_arrays():
-    """The arrays of a model, one of which is odd."""
+    """Yield the arrays of a model with an invalid one."""
     odd = [None, "x", ["a", "b", "c"], [1, 2], np.ones(3, complex), np.ones(3, object), [1, [2], 3], np.full(3, NAN)]
     for bias in [*odd, np.full(3, 1e39), np.ones(3, "M8[s]"), np.ma.masked_array(np.ones(3))]:
         yield {**small_cnn().arrays, "conv/bias": bias}
@@ -146,7 +146,7 @@ def odd_arrays():
 
 @functools.cache
 def made():
-    """What functions take, by name."""
+    """Return arguments for the functions, by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rates = snc.convert(small_cnn())
@@ -176,7 +176,7 @@ def made():
 
 
 class Own(snc.Inputs):
-    """Inputs of a user's own, some of whose answers are odd."""
+    """User-defined Inputs, some of whose return values are invalid."""
 
     shape = (6, 6, 2)
 
@@ -245,7 +245,7 @@ EVENTS = [
 ]
 OPENED = {"class_names": [5, True, "01", b"0123", ["a"], range(99)]}
 
-# name -> (arguments that work, {argument: values that do not}); arguments in <> come from made()
+# name -> (valid arguments, {argument: invalid values}); arguments in <> come from made()
 CASES = {
     "Model": (
         {"layers": list(small_cnn().layers.values()), "arrays": dict(small_cnn().arrays)},
@@ -774,7 +774,7 @@ CASES = {
     ),
 }
 CLASSES = {"Recordings.of": snc.Recordings.of, "crop": crop, "downsample": downsample}
-# what a message calls an argument, where it is not its name
+# patterns for arguments that messages describe in other words
 CALLED = {
     "network": "network|takes|needs|expected|Nengo GUI",
     "x": r"\bx\b|Own|data|integers|n_steps|frames",
@@ -815,7 +815,7 @@ def function_of(name):
 
 
 def filled(value):
-    """A value, with what stands in it for something from made()."""
+    """Return a value with placeholders <NAME> replaced by the objects of made()."""
     if isinstance(value, str) and value.startswith("<"):
         return made()[value[1:-1]]
     if type(value) is list and value and all(isinstance(each, str) and each.startswith("<") for each in value):
@@ -846,7 +846,7 @@ def test_odd_arguments_are_refused(name, argument, tmp_path, monkeypatch):
                 function_of(name)(**changed)
                 problem = "accepted"
             except (snc.SnnConvError, nengo.exceptions.ValidationError) as error:
-                problem = wrong_message(argument, str(error))
+                problem = wrong_message(argument, str(error)) or wrong_attribute(name, error)
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
         if time.process_time() - started > 10:
@@ -858,14 +858,21 @@ def test_odd_arguments_are_refused(name, argument, tmp_path, monkeypatch):
 
 
 def wrong_message(argument, message):
-    """What is wrong with an error's message; empty where nothing is."""
+    """Return a description of the fault of an error message, or "" if it is good."""
     if not re.search(CALLED.get(argument, argument), message):
         return f"does not name it: {message}"
     return f"is long: {message}" if len(message) > 450 or message.count("\n") > 2 else ""
 
 
+def wrong_attribute(name, error):
+    """Return the fault of the attribute ``argument`` of an error, or "" if it is a parameter or None."""
+    named = getattr(error, "argument", None)
+    known = inspect.signature(function_of(name)).parameters
+    return "" if named is None or named in known else f"has argument={named!r}"
+
+
 def test_every_public_function_is_here():
-    """Of each argument but those that are objects of matplotlib, or are told elsewhere."""
+    """All arguments have cases here, except matplotlib objects and arguments with tests elsewhere."""
     untested = []
     plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency"}
     plain |= {"ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
@@ -884,7 +891,7 @@ def test_every_public_function_is_here():
 
 WHOLE = ["1.5", "x", "", "nan", "inf", "1e3", "None", "-1"]
 REAL = ["x", "", "nan", "-inf", "None", "1,5"]
-# the texts that an option of each type refuses
+# invalid texts for each type of option
 TEXTS = {
     argument_types.positive: [*WHOLE, "0", str(2**31)],
     argument_types.natural: [*WHOLE, str(2**31)],

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: each is refused with one error of ours, quickly, or is what was written.
+"""Damaged and hostile files: each is refused quickly with one of nengo_snnconv's errors, or read correctly.
 
 NENGO_SNNCONV_MUTATIONS=1000 tries a thousand mutations of each file instead of some dozens.
 """
@@ -14,7 +14,7 @@ import nengo
 import numpy as np
 import pytest
 from models import small_cnn
-from mutations import N_MUTATIONS, changed_archive, changed_json, damaged
+from random_damage import N_MUTATIONS, changed_archive, changed_json, damaged
 
 import nengo_snnconv as snc
 from nengo_snnconv import events as ev
@@ -25,7 +25,7 @@ from nengo_snnconv.model import layers as specs
 
 
 def networks():
-    """A network of each builder, and a model."""
+    """Yield a network of each builder, and a model."""
     model = small_cnn()
     x = np.random.default_rng(0).random((20, 6, 6, 2), dtype=np.float32)
     rates = snc.convert(model)
@@ -87,11 +87,11 @@ def test_networks(saved, name, tmp_path):
 
 
 def run_shortly(network):
-    """A file that is loaded describes a network that runs, or says why it does not."""
+    """Check that a loaded network runs, or is refused with an error."""
     network.report()
     x = np.full((2, *network.model.shapes[network.model.input]), 0.5, np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what comes of weights of 1e38
+        warnings.simplefilter("ignore")  # overflows caused by weights of 1e38
         try:
             snc.evaluate(network, x, np.zeros(2, int), n_steps=None, progress=False)
         except SnnConvError:
@@ -141,7 +141,7 @@ def test_an_optimizer_state_of_other_shapes(tmp_path):
     path = tmp_path / "checkpoint.npz"
     train(path)
     description, arrays = archive.read_arrays(path)
-    # so that it goes on
+    # epochs remain, so training continues
     description["training"] |= {"epoch": 1, "best_epoch": 1}
     name = next(name for name, array in arrays.items() if name.startswith("optimizer/") and array.ndim > 1)
     archive.write_arrays(path, description, {**arrays, name: arrays[name][:1]})
@@ -172,10 +172,10 @@ def test_reports(tmp_path):
             assert str(path) in str(error)
             refused += 1
         else:
-            # the damage is elsewhere, or took the checksum with it
+            # the damage is elsewhere, or removed the checksum
             assert found == figures or b"data-crc32=" not in bad[start:begin]
     assert refused > N_MUTATIONS / 2
-    path.write_bytes(good.replace(b"\n", b"\r\n"))  # as a version control may do
+    path.write_bytes(good.replace(b"\n", b"\r\n"))  # as version control may do
     assert snc.read_report(path) == figures
     path.write_bytes(b"<script " * 10**5 + b"<!--" * 10**5)
     with pytest.raises(snc.FileFormatError, match="no element with figures"):
@@ -202,7 +202,7 @@ def test_results_of_sweeps(tmp_path):
 
 
 def plain(value):
-    """Without times."""
+    """Return a result as plain lists and dicts without times."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items() if "seconds" not in key}
     return [plain(item) for item in value] if isinstance(value, list) else value
@@ -238,7 +238,7 @@ def test_numbers_that_64_bits_do_not_hold(name, tmp_path):
 def test_a_folder_with_a_pipe(tmp_path):
     (tmp_path / "0").mkdir()
     os.mkfifo(tmp_path / "0" / "1.bin")
-    with pytest.raises(snc.DatasetError, match="1.bin is no ordinary file"):
+    with pytest.raises(snc.DatasetError, match="1.bin is not an ordinary file"):
         ev.read_recordings(tmp_path)
 
 
@@ -248,7 +248,7 @@ def test_digits_of_a_damaged_installation(tmp_path, monkeypatch):
     for content in (None, b"", whole[:5000], whole[:20_000] + b"x" + whole[20_001:]):
         if content is not None:
             datasets.DIGITS.write_bytes(content)
-        with pytest.raises(snc.DatasetError, match=r"digits.npz is damaged .* install nengo_snnconv again"):
+        with pytest.raises(snc.DatasetError, match="digits.npz is damaged"):
             snc.load_dataset("digits")
 
 
@@ -258,12 +258,12 @@ def test_a_range_of_pixels_that_is_none(value, tmp_path):
         snc.save(small_cnn().replace(metadata={"input_range": given}), tmp_path / f"{name}.npz")
         assert snc.load(tmp_path / f"{name}.npz").metadata["input_range"] == given
     snc.save(small_cnn().replace(metadata={"input_range": value}), tmp_path / "bad.npz")
-    with pytest.raises(snc.FileFormatError, match="the metadata 'input_range' are not what nengo_snnconv writes"):
+    with pytest.raises(snc.FileFormatError, match="metadata 'input_range' were not written"):
         snc.load(tmp_path / "bad.npz")
 
 
 class TestSizes:
-    """What a small file asks for is refused before memory is taken for it."""
+    """Small files that ask for too much memory are refused before it is allocated."""
 
     @pytest.fixture(autouse=True)
     def little_memory(self):
@@ -286,7 +286,7 @@ class TestSizes:
                     for part in np.atleast_2d(array):
                         member.write(part.tobytes())
         assert path.stat().st_size < 2_000_000
-        with pytest.raises(snc.FileFormatError, match=r"its arrays would take 1,200,\d+,\d+ bytes .* may take"):
+        with pytest.raises(snc.FileFormatError, match=r"would take at least 1,200,\d+,\d+ bytes"):
             snc.load(path)
 
     def test_many_zeros_are_written_so_that_they_can_be_read(self, tmp_path, monkeypatch):
@@ -299,11 +299,11 @@ class TestSizes:
         with zipfile.ZipFile(tmp_path / "good.npz") as good, zipfile.ZipFile(tmp_path / "bad.npz", "w") as bad:
             for name in good.namelist():
                 bad.writestr(name, good.read(name).replace(b"'shape': (4,)", b"'shape': (9999999999,)", 1))
-        with pytest.raises(snc.FileFormatError, match=r"\d+ bytes for an array of shape .9999999999,. of float32"):
+        with pytest.raises(snc.FileFormatError, match=r"array of shape .9999999999,."):
             snc.load(tmp_path / "bad.npz")
 
     def test_a_description_that_is_too_long(self, tmp_path):
-        with pytest.raises(snc.FileFormatError, match="cannot be written: settings and metadata take"):
+        with pytest.raises(snc.FileFormatError, match="settings and metadata take"):
             archive.write_arrays(tmp_path / "a.npz", {"a": "x" * archive.DESCRIPTION_LIMIT}, {})
         assert list(tmp_path.iterdir()) == []
 
@@ -332,14 +332,15 @@ class TestSizes:
             arrays = {}
         description = {"model": {"layers": layers, "output": "large", "metadata": {}}}
         archive.write_arrays(tmp_path / "small.npz", description, arrays)
-        with pytest.raises(snc.FileFormatError, match="layer 'large'.*(entries, and at most|axes, got)"):
+        with pytest.raises(snc.FileFormatError, match="layer 'large'.*(the limit is|axes, got)"):
             snc.load(tmp_path / "small.npz")
 
     def test_many_layers_of_a_size_that_one_may_have(self):
         large = [specs.Input("x", shape=(1,)), specs.Upsample("0", "x", size=(limits.ENTRIES_OF_LAYER,))]
         more = [specs.Rectifier(str(i), str(i - 1)) for i in range(1, 10)]
-        with pytest.raises(snc.ModelError, match=r"the layers up to '\d' make and read more than 268,435,456 entries"):
+        with pytest.raises(snc.ModelError, match="more than 268,435,456 entries") as caught:
             Model([*large, *more], {})
+        assert caught.value.layer in map(str, range(10))
 
     def test_many_layers(self):
         layers = [specs.Input("0", shape=(1,)), *(specs.Rectifier(str(i), str(i - 1)) for i in range(1, 10_001))]
@@ -354,7 +355,7 @@ class TestSizes:
 
         image = tf.keras.Input((4, 4, 1))
         model = tf.keras.Model(image, tf.keras.layers.UpSampling2D(10**4, name="up")(image))
-        with pytest.raises(SnnConvError, match="'up'.*at most 16,777,216"):
+        with pytest.raises(SnnConvError, match="'up'.*limit is 16,777,216"):
             snc.convert(model)
 
 
@@ -365,7 +366,8 @@ class TestSizes:
 )
 def test_models_hold_real_numbers(array):
     layers = [specs.Input("x", shape=(2,)), specs.Affine("y", "x")]
-    with pytest.raises(snc.ModelError, match="'y/scale' must be numbers"):
+    with pytest.raises(snc.ModelError, match="'y/scale' must be numbers") as caught:
         Model(layers, {"y/scale": array, "y/bias": [0, 0]})
-    with pytest.raises(snc.ModelError, match="'y/scale' must be finite as float32"):
+    assert caught.value.layer == "y"
+    with pytest.raises(snc.ModelError, match="'y/scale' must be finite"):
         Model(layers, {"y/scale": np.array([1e300, 1]), "y/bias": [0, 0]})

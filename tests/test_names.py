@@ -1,4 +1,4 @@
-"""Names, titles and labels are text: never code, HTML, a formula or an order to a terminal."""
+"""Names, titles and labels are text, and never interpreted as code, HTML, formulas or terminal commands."""
 
 import ast
 import html.parser
@@ -27,7 +27,7 @@ NAMES = [HTML, FORMULA + "$", "_hidden", CONTROL, "a&b é"]
 
 @pytest.fixture(scope="module")
 def network():
-    """Of layers with names that mean something elsewhere."""
+    """Network of layers whose names are code, HTML, formulas or control characters."""
     first, second, third, fourth, fifth = (name.replace("/", "|") for name in NAMES)
     model = make(
         specs.Input(first, shape=(28, 28, 1)),
@@ -141,7 +141,7 @@ def test_pictures(network, evaluation, x):
     figures = {ax.figure.figure for ax in (*axes, *life)}
     n_formulas = 0
     for figure in figures:
-        figure.draw_without_rendering()  # a formula that is none would raise
+        figure.draw_without_rendering()  # raises for an invalid formula
         for text in figure.findobj(lambda each: hasattr(each, "get_text")):
             assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", text.get_text())
             if "nonsense" in text.get_text():

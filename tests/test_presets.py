@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import nengo_snnconv as snc
+from nengo_snnconv.presets import PRESETS
 
 
 def shapes_of(name, **options):
@@ -38,5 +39,7 @@ def test_same_seed_same_weights():
 
 
 def test_unknown_name():
-    with pytest.raises(snc.SettingsError, match="no preset 'lenet'; there are lif-mnist, diehl-mnist"):
+    with pytest.raises(snc.SettingsError, match="there is no preset 'lenet'") as caught:
         snc.preset("lenet")
+    assert caught.value.argument == "name"
+    assert all(name in str(caught.value) for name in PRESETS)

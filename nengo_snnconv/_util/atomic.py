@@ -1,4 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing: a file is written completely or not at all."""
+
+from __future__ import annotations
 
 import contextlib
 import errno
@@ -6,11 +8,13 @@ import os
 import pathlib
 import secrets
 import stat
+from collections.abc import Iterator
+from typing import IO, Any
 
-# what to do about the errors of a system that a user can mend
+# advice for the system errors that a user can fix
 _ADVICE = {
     errno.ENOSPC: "make room there, or name a file on another disk",
-    errno.EDQUOT: "remove files of yours there, or name a file on another disk",
+    errno.EDQUOT: "remove some of your files there, or name a file on another disk",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or name a file on another disk",
     errno.EACCES: "name a file in a folder in which you may write",
     errno.EPERM: "name a file in a folder in which you may write",
@@ -20,38 +24,38 @@ _ADVICE = {
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode="wb"):
+def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside ``path`` that replaces it when the block ends without an error.
 
-    A file that is replaced keeps its permissions, and its owner and group where the system allows that.  A new file
-    gets those that any new file gets.
+    A replaced file keeps its permissions and, if the system allows it, its owner and group.  A new file gets the
+    default ones.
 
     Parameters
     ----------
     path : str or path
-        If it is a link, the file to which it leads is replaced.  Folders that are missing are made.
+        File to write.  The target of a symbolic link is replaced, not the link.  Missing folders are created.
     mode : "wb" or "w"
         Text is encoded as UTF-8.
 
     Raises
     ------
     OSError
-        If the file cannot be written; its ``filename`` is the file's, and it says what to do.
+        If the file cannot be written.  ``filename`` is the given path, and the message says what to do.
     """
     path = pathlib.Path(path)
     with naming_errors(path):
         path = _resolved(path)
         if path.exists() and not path.is_file():
-            raise OSError(f"{path} is no ordinary file: name one that can be replaced")
+            raise OSError(f"{path} is not an ordinary file: name one that can be replaced")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     with naming_errors(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         old = path.stat() if path.exists() else None
-        # until it replaces another file, nobody but its owner reads it
+        # a file that replaces another is private until it has the permissions of the old one
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(temporary, flags, 0o666 if old is None else 0o600)
         try:
-            with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as file:
+            with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -73,8 +77,8 @@ def _resolved(path):
 
 
 @contextlib.contextmanager
-def naming_errors(path, temporary=None):
-    """Name ``path`` in errors of the system that name no file or the temporary one, and say what to do."""
+def naming_errors(path: str | os.PathLike, temporary: str | os.PathLike | None = None) -> Iterator[None]:
+    """Add ``path`` and advice to system errors that name no file or the temporary one."""
     try:
         yield
     except OSError as error:
@@ -84,13 +88,13 @@ def naming_errors(path, temporary=None):
         reason = error.strerror or os.strerror(error.errno)
         advice = f" ({_ADVICE[error.errno]})" if error.errno in _ADVICE else ""
         if advice and reason.endswith(advice):
-            raise  # of a file that is written inside of the block
-        # the class follows from the number
+            raise  # a nested call has added the advice already
+        # OSError chooses the subclass by the number
         raise OSError(error.errno, reason + advice, str(path if own else error.filename)) from error
 
 
 def _keep_permissions(temporary, old):
-    """Give a file the owner, group and permissions of ``old``, the status of another."""
+    """Copy owner, group and permissions to a file from ``old``, the ``os.stat`` of another file."""
     mode = stat.S_IMODE(old.st_mode) & 0o777
     if hasattr(os, "chown"):
         new = os.stat(temporary)
@@ -98,7 +102,7 @@ def _keep_permissions(temporary, old):
             try:
                 os.chown(temporary, -1, old.st_gid)
             except OSError:
-                # the rights of the old group are not those of the new one
+                # the new group must not get the rights of the old one, only those of all users
                 mode &= ~0o070 | (mode & 0o007) << 3
         if new.st_uid != old.st_uid:
             with contextlib.suppress(OSError):

@@ -1,35 +1,48 @@
-"""Interrupts that arrive where it is safe."""
+"""Control-C that takes effect only at safe points."""
+
+from __future__ import annotations
 
 import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def deferred_interrupt(message=""):
-    """Within the block, Control-C is only noted; the function that the block gets raises KeyboardInterrupt if so.
+def deferred_interrupt(message: str = "") -> Iterator[Callable[[], None]]:
+    """Defer KeyboardInterrupt within the block until the function that the block receives is called.
 
-    Raised anywhere inside TensorFlow, a KeyboardInterrupt can be lost.  A second Control-C is raised at once.  The
-    ``message`` goes to standard error with the first one.
+    A KeyboardInterrupt raised inside TensorFlow can be lost, so Control-C only sets a flag.  A second Control-C raises
+    at once.
+
+    Parameters
+    ----------
+    message : str
+        Printed to standard error at the first Control-C.
+
+    Yields
+    ------
+    callable
+        Raises KeyboardInterrupt if Control-C was pressed.
     """
-    noted = threading.Event()
+    interrupted = threading.Event()
 
-    def note(signum, frame):
-        if noted.is_set():
+    def handle(signum, frame):
+        if interrupted.is_set():
             signal.default_int_handler(signum, frame)
-        noted.set()
+        interrupted.set()
         if message:
             print(f"\n{message}", file=sys.stderr, flush=True)
 
     def check():
-        if noted.is_set():
+        if interrupted.is_set():
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield check  # signals arrive in the main thread only
+        yield check  # only the main thread receives signals
         return
-    previous = signal.signal(signal.SIGINT, note)
+    previous = signal.signal(signal.SIGINT, handle)
     try:
         yield check
     finally:

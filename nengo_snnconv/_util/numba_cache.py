@@ -1,11 +1,10 @@
-"""Compiled functions that are kept on disk: like ``numba.njit(cache=True)``, but damage to what is kept does no harm.
+"""Disk cache of compiled functions: like ``numba.njit(cache=True)``, but robust against damaged files.
 
-Numba keeps an index and a file for each signature, and where one of them is empty or damaged, raises what it meets, in
-each process anew.  Here each signature has one file, with a checksum: a file that is damaged is written anew.
+Numba keeps an index and a file for each signature; if one of them is empty or damaged, every process fails with an
+obscure error.  Here each signature has one file with a checksum, and a damaged file is replaced.
 """
 
 import contextlib
-import hashlib
 import os
 import pickle
 import warnings
@@ -16,6 +15,7 @@ from numba.core.serialize import dumps
 
 from ..errors import SnnConvWarning
 from .atomic import atomic_write
+from .digests import blake2b
 
 _DIGEST_BYTES = 32
 
@@ -23,25 +23,25 @@ _DIGEST_BYTES = 32
 def kept_njit(function=None, *, signatures=(), **options):
     """Compile a function with ``numba.njit(**options)`` and keep the machine code on disk for later processes.
 
-    It is kept where Numba keeps it: in ``__pycache__`` beside the module, or in a cache of the user's, or where
-    NUMBA_CACHE_DIR says.  Where there is no place for it, each process compiles it, after a warning.
+    It is kept in Numba's cache folder: ``__pycache__`` beside the module, the user's cache, or NUMBA_CACHE_DIR.  If
+    none of them is writable, a warning is issued and each process compiles the function.
 
     Parameters
     ----------
     function : callable, optional
-        Without it, a decorator is returned.
+        If omitted, a decorator is returned.
     signatures : sequence of tuples of Numba types
-        The only ones, compiled at once; by default each signature is compiled when it is first called.
+        The only signatures to compile, at once; by default each signature is compiled when it is first called.
     options : dict
-        Of ``numba.njit``.
+        Options of ``numba.njit``.
     """
     if function is None:
         return lambda function: kept_njit(function, signatures=signatures, **options)
     compiled = numba.njit(**options)(function)
     try:
         compiled._cache = _Cache(function)
-    except RuntimeError:  # Numba found no folder that can be written
-        _warn(function.__name__, "no folder for it can be written")
+    except RuntimeError:  # Numba found no writable folder
+        _warn(function.__name__, "no folder is writable")
     for signature in signatures:
         compiled.compile(signature)
     if signatures:
@@ -51,23 +51,23 @@ def kept_njit(function=None, *, signatures=(), **options):
 
 def _warn(name, reason):
     warnings.warn(
-        f"the machine code of {name} cannot be kept on disk ({reason}), so that each process compiles it again, which "
-        "takes up to a minute: make room, or name a folder with the environment variable NUMBA_CACHE_DIR",
+        f"the machine code of {name} cannot be kept on disk ({reason}), so each process compiles it again, which takes "
+        "up to a minute: make room, or set the environment variable NUMBA_CACHE_DIR to a writable folder",
         SnnConvWarning,
         stacklevel=2,
     )
 
 
 class _Cache(FunctionCache):
-    """What Numba asks for machine code, and tells when it has compiled some."""
+    """Cache that Numba's dispatcher loads machine code from and saves it to."""
 
     def __init__(self, function):
         super().__init__(function)
         self._base = self._cache_file._index_path.removesuffix(".nbi")
 
     def path(self, key):
-        """Where the machine code of a signature for a kind of processor is kept."""
-        return f"{self._base}.{hashlib.blake2b(repr(key[:2]).encode(), digest_size=8).hexdigest()}.kernel"
+        """Return the file for the machine code of a signature and a type of processor."""
+        return f"{self._base}.{blake2b(repr(key[:2]).encode(), 8).hex()}.kernel"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
@@ -81,7 +81,7 @@ class _Cache(FunctionCache):
             if (version, stamp, kept_key) != (numba.__version__, self._cache_file._source_stamp, key):
                 return None
             return self._impl.rebuild(target_context, data)
-        except Exception:  # whatever is wrong with it, it can be compiled again
+        except Exception:  # unpickling damaged code raises any error; the function is compiled again
             return None
 
     def save_overload(self, sig, data):
@@ -95,7 +95,7 @@ class _Cache(FunctionCache):
                 file.write(_digest(content) + content)
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.unlink(path)  # it was of no use
+                os.unlink(path)  # the file there was unusable
             _warn(self._py_func.__name__, error)
 
     def flush(self):
@@ -103,4 +103,4 @@ class _Cache(FunctionCache):
 
 
 def _digest(content):
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+    return blake2b(content, _DIGEST_BYTES)

@@ -1,11 +1,14 @@
-"""JSON from files that may be damaged or hostile."""
+"""Parsing of JSON from files that may be damaged or hostile."""
+
+from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 
-def parse_json(text):
-    """Parse JSON as its standard has it: no NaN or infinity, no name twice in an object.
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON strictly: no NaN or infinity, and no repeated names in an object.
 
     Parameters
     ----------
@@ -14,21 +17,21 @@ def parse_json(text):
     Raises
     ------
     ValueError
-        If it is no such JSON, or is nested too deeply.
+        If the text is not valid JSON, is nested too deeply, or holds a number of more than 64 bits.
     """
     try:
         return json.loads(
-            text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_object, parse_int=_integer
+            text, parse_constant=_constant, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
         )
     except RecursionError as error:
         raise ValueError("its JSON is nested too deeply") from error
 
 
-def _refuse(text):
-    raise ValueError(f"{text} is no number in JSON")
+def _constant(text):
+    raise ValueError(f"{text} is not a number in JSON")
 
 
-def _finite(text):
+def _float(text):
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:20]} is too large a number")
@@ -42,9 +45,9 @@ def _integer(text):
 
 
 def _object(pairs):
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    by_name = dict(pairs)
+    if len(by_name) < len(pairs):
         seen = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise ValueError(f"it has {twice!r} twice")
-    return found
+    return by_name

@@ -1,16 +1,18 @@
-"""What figures were measured with: processor, cores, operating system, and versions of packages."""
+"""Processor, cores, operating system and package versions, to state with measurements."""
+
+from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import pathlib
 import platform
+from collections.abc import Iterable
 
 PACKAGES = ("tensorflow", "tf-keras", "nengo", "nengo-dl", "numpy", "numba", "matplotlib")
 
 
-def processor():
-    """The processor's name, as far as the operating system tells it."""
+def processor() -> str:
+    """Return the name of the processor, as far as the operating system knows it."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -18,23 +20,26 @@ def processor():
     return platform.processor() or platform.machine()
 
 
-def n_cores():
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+def n_cores() -> int:
+    """Return the number of cores this process may use.
+
+    It respects the process's CPU affinity, the limits of its container and LOKY_MAX_CPU_COUNT.
+    """
+    import joblib
+
+    return joblib.cpu_count()
 
 
-def versions(packages=PACKAGES):
-    """The versions of Python and of those packages that are installed, {name: str}."""
-    found = {"Python": platform.python_version()}
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of Python and of the installed ``packages``, by name."""
+    by_name = {"Python": platform.python_version()}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+            by_name[package] = importlib.metadata.version(package)
+    return by_name
 
 
-def machine():
-    """The machine in one line: cores, processor, operating system."""
+def machine() -> str:
+    """Return a line that describes the machine: cores, processor, operating system."""
     cores = n_cores()
     return f"{cores} core{'s' if cores > 1 else ''} of {processor()}, {platform.system()} {platform.release()}"

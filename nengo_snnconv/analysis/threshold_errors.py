@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from .._util.json_values import to_python
 from .._util.validation import as_array, check_counts, check_images, check_progress, shown
 from ..conversion.calibration import activation_histogram, signaling_layers, upper_bounds
 from ..conversion.histograms import EDGES
@@ -57,7 +58,7 @@ class ThresholdErrors:
     def to_dict(self):
         """The figures as JSON-serialisable values."""
         values = {**dataclasses.asdict(self), "best": self.best, "best_errors": self.best_errors}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+        return to_python(values)
 
     def plot(self, axes=None):
         """Draw error against threshold, a curve for each number of steps; returns the matplotlib axes."""

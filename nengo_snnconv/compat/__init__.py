@@ -1,12 +1,14 @@
-"""TensorFlow, Keras, nengo_dl and nengo_loihi, made to work together and loaded when they are first needed.
+"""TensorFlow, Keras, nengo_dl and nengo_loihi, made to work together and loaded on first use.
 
 After ``import nengo_snnconv``, plain ``import nengo_dl`` and ``import nengo_loihi`` work as well (see
-:mod:`.import_hook`).  ``from nengo_snnconv.compat import nengo_dl, tf`` gives the modules that nengo_snnconv uses:
-``tf`` is TensorFlow with Keras 2 as ``tf.keras``, even where ``tensorflow.keras`` is Keras 3.  ``keras3`` is the
-package Keras 3, which reads the files that it wrote.
+:mod:`.import_hook`).  ``from nengo_snnconv.compat import nengo_dl, tf`` imports the modules that nengo_snnconv uses:
+``tf`` is TensorFlow with Keras 2 as ``tf.keras``, even if ``tensorflow.keras`` is Keras 3.  ``keras3`` is the package
+Keras 3, which reads files of Keras 3.
 
-nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras.
+nengo-dl 3.6.0 needs Keras 2, which is available for TensorFlow >= 2.16 only as the separate package tf-keras.
 """
+
+from __future__ import annotations
 
 import contextlib
 import importlib
@@ -14,6 +16,8 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..errors import CompatibilityError
 from . import import_hook
@@ -36,47 +40,48 @@ def __getattr__(name):
     return globals()[name]
 
 
-def install():
+def install() -> None:
     """Load TensorFlow and nengo_dl so that they work together.
 
-    Importing nengo_snnconv is enough for ``import nengo_dl`` to work; this loads it now.
+    After ``import nengo_snnconv``, ``import nengo_dl`` works without this; it only loads the packages at once.
 
     Raises
     ------
     CompatibilityError
-        If a package is missing, or versions are installed that cannot work together.
+        If a package is missing, or the installed versions do not work together.
     """
     globals().update(tf=tensorflow_with_keras2(), nengo_dl=_import_nengo_dl())
 
 
-def version_of(package):
-    """Return the first two numbers of a package's installed version as a tuple; None if it is not installed."""
+def version_of(package: str) -> tuple[int, ...] | None:
+    """Return the first two numbers of a package's version, or None if it is not installed."""
     from importlib import metadata  # not needed by `import nengo_snnconv`
 
     try:
         text = metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-    major, minor = re.match(r"(\d+)(?:\.(\d+))?", text).groups("0")  # "2.21rc0" and "3" are versions too
+    found = re.match(r"(\d+)(?:\.(\d+))?", text)
+    major, minor = found.groups("0") if found else ("0", "0")  # versions such as "2.21rc0" and "3" are valid
     return int(major), int(minor)
 
 
-def check_versions(version_of=version_of):
-    """Raise CompatibilityError, saying what to install, where the installed versions cannot work."""
+def check_versions(version_of: Callable[[str], tuple[int, ...] | None] = version_of) -> None:
+    """Check that the installed versions work together; raise CompatibilityError with a way out if not."""
     tensorflow, tf_keras = version_of("tensorflow") or version_of("tensorflow-cpu"), version_of("tf-keras")
     nengo = version_of("nengo")
     if tensorflow is None:
         raise CompatibilityError(f"TensorFlow is not installed: {INSTALL}")
     if not (2, 19) <= tensorflow < (2, 22):
         raise CompatibilityError(
-            f"TensorFlow {tensorflow[0]}.{tensorflow[1]} is installed, nengo_snnconv needs 2.19 to 2.21: {INSTALL}"
+            f"TensorFlow {tensorflow[0]}.{tensorflow[1]} is installed, but nengo_snnconv needs 2.19 to 2.21: {INSTALL}"
         )
     if tf_keras is None or tf_keras != tensorflow:
-        found = "is not installed" if tf_keras is None else f"{tf_keras[0]}.{tf_keras[1]} is installed"
-        wanted = f"{tensorflow[0]}.{tensorflow[1]}"
+        status = "is not installed" if tf_keras is None else f"{tf_keras[0]}.{tf_keras[1]} is installed"
+        needed = f"{tensorflow[0]}.{tensorflow[1]}"
         raise CompatibilityError(
-            f"tf-keras {found}, TensorFlow {wanted} needs the tf-keras of the same version: "
-            f'pip install "tf-keras=={wanted}.*"'
+            f"tf-keras {status}, but TensorFlow {needed} needs the same version of tf-keras: "
+            f'pip install "tf-keras=={needed}.*"'
         )
     if nengo is None or not (4, 1) <= nengo < (4, 2):
         raise CompatibilityError('nengo 4.1 is needed: pip install "nengo>=4.1,<4.2"')
@@ -87,16 +92,16 @@ def check_versions(version_of=version_of):
         )
 
 
-_loading = threading.RLock()  # TensorFlow's lazy tf.keras breaks where two threads use it first, and stderr is shared
+_loading = threading.RLock()  # TensorFlow's lazy tf.keras fails if two threads load it, and stderr is shared
 
 
-def tensorflow_with_keras2():
-    """Return TensorFlow with Keras 2 as its ``keras``; where ``tf.keras`` is Keras 3, this is a wrapper of TensorFlow.
+def tensorflow_with_keras2() -> Any:
+    """Return TensorFlow with Keras 2 as its ``keras``: a wrapper if ``tf.keras`` is Keras 3.
 
     Raises
     ------
     CompatibilityError
-        If a package is missing or cannot be imported, or versions are installed that cannot work together.
+        If a package is missing or cannot be imported, or the installed versions do not work together.
     """
     with _loading:
         if "tf" not in globals():
@@ -107,7 +112,7 @@ def tensorflow_with_keras2():
 
 def _import_tensorflow():
     import_hook.prefer_keras2()
-    # start-up notes of TensorFlow's C++ side (oneDNN, CPU features, CUDA absent)
+    # hide start-up messages of TensorFlow's C++ code (oneDNN, CPU features, missing CUDA)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with without_native_stderr():
@@ -120,14 +125,14 @@ def _import_tensorflow():
                 tf = TensorFlowWithKeras2(tf)
     except ImportError as error:
         raise CompatibilityError(
-            f"TensorFlow and tf-keras are installed, but cannot be imported ({first_line(error)}).  "
+            f"TensorFlow and tf-keras are installed but cannot be imported ({first_line(error)}).  "
             f"If their files are damaged: {INSTALL} --force-reinstall"
         ) from error
     tf.get_logger().setLevel("ERROR")
     return tf
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -137,28 +142,28 @@ def _import_nengo_dl():
     import_hook.install()
     try:
         return importlib.import_module("nengo_dl")
-    except ModuleNotFoundError as error:  # its version is known, but its files are missing
+    except ModuleNotFoundError as error:  # the metadata are there, but the files are missing
         raise CompatibilityError(f"nengo-dl is installed, but its files are missing: {REINSTALL}") from error
 
 
 def _import_keras3():
-    install()  # TensorFlow, which is Keras 3's usual engine, loads with the settings that nengo_dl needs
-    found = version_of("keras")
-    if found is None or found < (3,):
+    install()  # load TensorFlow, the usual engine of Keras 3, with the settings that nengo_dl needs
+    version = version_of("keras")
+    if version is None or version < (3,):
         raise CompatibilityError('Keras 3 is needed for this model: pip install "keras>=3"')
     return importlib.import_module("keras")
 
 
 def _import_nengo_loihi():
-    install()  # nengo_loihi imports TensorFlow and nengo_dl, where it finds them
-    found = version_of("nengo-loihi")
-    if found != (1, 1):
-        what = "is not installed" if found is None else f"{found[0]}.{found[1]} is installed"
-        raise CompatibilityError(f"nengo-loihi {what}, the back end 'loihi' needs 1.1.0: {INSTALL_LOIHI}")
+    install()  # nengo_loihi imports TensorFlow and nengo_dl if they are installed
+    version = version_of("nengo-loihi")
+    if version != (1, 1):
+        status = "is not installed" if version is None else f"{version[0]}.{version[1]} is installed"
+        raise CompatibilityError(f"nengo-loihi {status}, the back end 'loihi' needs 1.1.0: {INSTALL_LOIHI}")
     nengo_loihi = importlib.import_module("nengo_loihi")
     from .substitutes import NEED_OLDER_NUMPY, OlderNumPy
 
-    for name in NEED_OLDER_NUMPY:  # where it was imported before nengo_snnconv
+    for name in NEED_OLDER_NUMPY:  # needed if it was imported before nengo_snnconv
         module = importlib.import_module(name)
         if not isinstance(module.np, OlderNumPy):
             module.np = OlderNumPy(module.np)
@@ -166,10 +171,10 @@ def _import_nengo_loihi():
 
 
 @contextlib.contextmanager
-def without_native_stderr():
-    """Hide what native code writes to standard error before its logging is initialised.
+def without_native_stderr() -> Iterator[None]:
+    """Hide messages that native code writes to standard error while TensorFlow loads.
 
-    Only while TensorFlow loads; a Python exception still reaches the user.
+    Python exceptions are not hidden.
     """
     try:
         saved = os.dup(2)

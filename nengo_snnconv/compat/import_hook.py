@@ -1,12 +1,13 @@
-"""Make ``import nengo_dl`` work anywhere in a session that has imported nengo_snnconv.
+"""Import hook that makes ``import nengo_dl`` work after ``import nengo_snnconv``.
 
 nengo-dl 3.6.0 was written for older versions of the packages that it imports.  A finder on :data:`sys.meta_path` loads
-it, and the packages that build on it, in Python's usual way, except that their import statements receive a few modules
-in the form that they know (see :mod:`.substitutes`).  Everything else in the process keeps its own TensorFlow, Keras
-and NumPy.
+it, and the packages that build on it, as usual, except that their import statements receive substitutes of some modules
+(see :mod:`.substitutes`).  All other code in the process keeps its own TensorFlow, Keras and NumPy.
 
-This module is part of ``import nengo_snnconv``, so it imports nothing but the parts of Python that are loaded already.
+This module is part of ``import nengo_snnconv``, so it imports only parts of Python that are already loaded.
 """
+
+from __future__ import annotations
 
 import importlib
 import importlib.util
@@ -19,19 +20,19 @@ PACKAGES = ("nengo_dl", "nengo_loihi", "keras_spiking")
 LEGACY = "TF_USE_LEGACY_KERAS"
 
 
-def install():
-    """Add the finder to :data:`sys.meta_path`, once, before all others."""
+def install() -> None:
+    """Add the finder to :data:`sys.meta_path`, in front of all others, unless it is there."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
-def prefer_keras2():
-    """Let ``tf.keras`` be Keras 2, which nengo-dl needs, unless the session or the user has decided otherwise.
+def prefer_keras2() -> None:
+    """Make ``tf.keras`` Keras 2, which nengo-dl needs, unless the session or the user has decided otherwise.
 
-    TensorFlow decides when ``tf.keras`` is first used, and ``from tensorflow.keras import ...`` when TensorFlow is
-    imported.  Both follow the environment variable ``TF_USE_LEGACY_KERAS``, which is set where it is absent; where
-    TensorFlow is already loaded, its search path is brought into line, as the two would otherwise find different
-    versions of Keras.
+    TensorFlow decides for ``tf.keras`` on first use, and for ``from tensorflow.keras import ...`` when TensorFlow is
+    imported.  Both follow the environment variable ``TF_USE_LEGACY_KERAS``, which is set unless it exists.  If
+    TensorFlow is already loaded, its search path is adapted, since the two would otherwise find different versions of
+    Keras.
     """
     tensorflow = sys.modules.get("tensorflow")
     keras = _variables(tensorflow).get("keras")
@@ -39,38 +40,38 @@ def prefer_keras2():
     if decided and _variables(keras).get("__name__", "").partition(".")[0] != "tf_keras":
         return
     folder = _folder_of_tf_keras()
-    if folder is None:  # TensorFlow would fail where it now finds Keras 3
+    if folder is None:  # without tf-keras, TensorFlow finds Keras 3 now, but would fail with the variable set
         return
     if not decided:
         os.environ.setdefault(LEGACY, "1")
     api, search_path = os.path.join(folder, "api", "_v2"), _variables(tensorflow).get("__path__")
     if (decided or os.environ[LEGACY] in ("true", "True", "1")) and search_path is not None and api not in search_path:
-        tensorflow.__path__ = [api, *search_path]
+        tensorflow.__path__ = [api, *search_path]  # type: ignore[union-attr]  # None has no search path
 
 
 def _variables(module):
-    # TensorFlow's lazy modules load what they stand for when asked for any attribute that they lack
+    """Return the attributes of a module without loading TensorFlow's lazy modules, as getattr would."""
     return getattr(module, "__dict__", {})
 
 
 def _folder_of_tf_keras():
     try:
         spec = importlib.util.find_spec("tf_keras")
-    except ValueError:  # a stand-in without a spec
+    except ValueError:  # a fake module without a spec
         return None
     return next(iter(spec.submodule_search_locations or ()), None) if spec else None
 
 
-def import_module(name):
-    """Import a module by its name; what unpickles a :class:`PortableModule`, in any process."""
+def import_module(name: str) -> types.ModuleType:
+    """Import a module by name, to unpickle a :class:`PortableModule` in any process."""
     return importlib.import_module(name)
 
 
 class PortableModule(types.ModuleType):
-    """A module of a hooked package, which can be pickled by its name.
+    """Module of a hooked package that is pickled by its name.
 
-    A worker process that unpickles it (joblib and dask pickle the modules that a function uses) imports nengo_snnconv
-    first.
+    joblib and Dask pickle the modules that a function uses.  A worker process that unpickles this one imports
+    nengo_snnconv first.
     """
 
     def __reduce__(self):
@@ -78,16 +79,16 @@ class PortableModule(types.ModuleType):
 
 
 class _Finder:
-    """Find the modules of :data:`PACKAGES` by the other finders, and load them by :class:`_Loader`."""
+    """Finder that leaves the search for modules of :data:`PACKAGES` to the others, and loads them with ``_Loader``."""
 
     def __init__(self):
-        self._under_way = set()
+        self._in_progress = set()
 
     def find_spec(self, name, path=None, target=None):
         key = threading.get_ident(), name
-        if name.partition(".")[0] not in PACKAGES or key in self._under_way:
+        if name.partition(".")[0] not in PACKAGES or key in self._in_progress:
             return None
-        self._under_way.add(key)  # other hooks, too, ask all finders
+        self._in_progress.add(key)  # other hooks ask all finders, too: avoid infinite recursion
         try:
             for finder in list(sys.meta_path):
                 if type(finder).__module__ == __name__ or not hasattr(finder, "find_spec"):
@@ -99,17 +100,17 @@ class _Finder:
                     return spec
             return None
         finally:
-            self._under_way.discard(key)
+            self._in_progress.discard(key)
 
 
 class _Loader:
-    """A loader that gives a module its substitutes, and otherwise does what the original loader does."""
+    """Wrapper of a loader that provides a module with its substitutes."""
 
     def __init__(self, loader):
         self._loader = loader
 
     def __getattr__(self, name):
-        if name == "_loader":  # not set yet, while being copied
+        if name == "_loader":  # not set yet while the object is copied
             raise AttributeError(name)
         return getattr(self._loader, name)
 

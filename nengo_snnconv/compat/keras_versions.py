@@ -1,13 +1,17 @@
-"""Objects of Keras 3 where Keras 2 is needed: refused by name, or built anew in Keras 2."""
+"""Keras 3 objects where Keras 2 is needed: they are refused by name, or rebuilt in Keras 2."""
+
+from __future__ import annotations
 
 import functools
 import inspect
 import sys
+import types
+from typing import Any
 
 from .. import compat
 from ..errors import CompatibilityError, SettingsError
 
-# base class in Keras 3: (noun, where Keras 2 has the classes of this kind)
+# base class in Keras 3: (noun, module of Keras 2 with the classes of this kind)
 KINDS = {
     "Model": ("a model", "models"),
     "Layer": ("a layer", "layers"),
@@ -17,11 +21,11 @@ KINDS = {
     "Metric": ("a metric", "metrics"),
     "Callback": ("a callback", "callbacks"),
 }
-# settings of optimizers that Keras 2 does not have, unset by default
+# settings of optimizers that Keras 2 lacks; they are unset by default
 ONLY_IN_KERAS3 = ("loss_scale_factor", "gradient_accumulation_steps")
 
-# what nengo_dl passes on to Keras 2: module: (class, method, arguments).  Losses of Keras 3 do work there.
-GUARDED = {
+# arguments that nengo_dl passes to Keras 2, {module: [(class, method, arguments)]}; losses of Keras 3 work there
+GUARDED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     "nengo_dl.tensor_node": [("TensorFuncParam", "coerce", ("value",))],
     "nengo_dl.converter": [("Converter", "__init__", ("model",))],
     "nengo_dl.simulator": [
@@ -33,8 +37,8 @@ GUARDED = {
 }
 
 
-def add_guards(module):
-    """Make a module of nengo_dl refuse objects of Keras 3, which would fail deep inside Keras 2."""
+def add_guards(module: types.ModuleType) -> None:
+    """Make a module of nengo_dl refuse Keras 3 objects, which would fail deep inside Keras 2."""
     for owner, name, arguments in GUARDED.get(module.__name__, ()):
         cls = getattr(module, owner)
         setattr(cls, name, _guarded(getattr(cls, name), arguments))
@@ -47,7 +51,7 @@ def _guarded(method, names):
     def guarded(*arguments, **options):
         try:
             given = signature.bind(*arguments, **options).arguments
-        except TypeError:  # which the method raises itself
+        except TypeError:  # the method raises it, too
             given = {}
         refuse_keras3(*(given.get(name) for name in names))
         return method(*arguments, **options)
@@ -55,8 +59,8 @@ def _guarded(method, names):
     return guarded
 
 
-def refuse_keras3(*values):
-    """Raise CompatibilityError for the first object of Keras 3, in nested lists and dicts as well."""
+def refuse_keras3(*values: Any) -> None:
+    """Raise CompatibilityError for the first Keras 3 object, also in nested lists and dicts."""
     for value in values:
         if isinstance(value, dict):
             refuse_keras3(*value.values())
@@ -69,16 +73,16 @@ def refuse_keras3(*values):
             raise CompatibilityError(f"NengoDL needs Keras 2, and {subject} is {noun} of Keras 3: {_advice(value)}")
 
 
-def as_keras2(value):
-    """Return the optimizer or learning rate schedule of Keras 2 with the settings of one of Keras 3.
+def as_keras2(value: Any) -> Any:
+    """Return a Keras 3 optimizer or learning rate schedule rebuilt in Keras 2; return other objects unchanged.
 
-    All other objects are returned as they are.  That includes losses of Keras 3: Keras 2 can call them, and the
-    configuration of some (Huber) lacks their settings.
+    Losses of Keras 3 are returned unchanged, too: Keras 2 can call them, and some cannot be rebuilt, since their
+    configuration lacks settings (Huber).
 
     Raises
     ------
     SettingsError
-        If Keras 2 does not have such a class or such a setting.
+        If Keras 2 lacks the class or a setting.
     """
     kind = _kind(value)
     if kind not in ("Optimizer", "LearningRateSchedule"):
@@ -86,7 +90,7 @@ def as_keras2(value):
     noun, home = KINDS[kind]
     cls = getattr(_keras2(home), type(value).__name__, None) if _of_keras3(type(value)) else None
     if cls is None:
-        raise SettingsError(f"{type(value).__name__} is {noun} of Keras 3 that Keras 2 does not have: {_advice(value)}")
+        raise SettingsError(f"{type(value).__name__} is {noun} of Keras 3 that Keras 2 lacks: {_advice(value)}")
     config = value.get_config()
     for name in ONLY_IN_KERAS3:
         if config.get(name) is None:
@@ -95,18 +99,18 @@ def as_keras2(value):
         return cls.from_config(config)
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"{type(value).__name__}, {noun} of Keras 3, has a setting that Keras 2 does not have "
+            f"{type(value).__name__}, {noun} of Keras 3, has a setting that Keras 2 lacks "
             f"({compat.first_line(error)}): {_advice(value)}"
         ) from error
 
 
 def _kind(value):
-    """Return the key of KINDS for an object of Keras 3; None for any other object."""
+    """Return the key of KINDS for a Keras 3 object, or None for other objects."""
     return next((cls.__name__ for cls in type(value).__mro__ if cls.__name__ in KINDS and _of_keras3(cls)), None)
 
 
 def _of_keras3(cls):
-    return cls.__module__.partition(".")[0] == "keras"  # that of Keras 2 is tf_keras
+    return cls.__module__.partition(".")[0] == "keras"  # Keras 2 is tf_keras
 
 
 def _keras2(home):
@@ -124,5 +128,5 @@ def _advice(value):
         return use.format("tf.keras")
     return (
         f"{use.format('tf_keras')} (`import tf_keras`), or import nengo_snnconv before tf.keras is first used "
-        "(TF_USE_LEGACY_KERAS being unset), so that tf.keras is Keras 2"
+        "(with TF_USE_LEGACY_KERAS unset), which makes tf.keras Keras 2"
     )

@@ -1,12 +1,14 @@
-"""What the import statements of nengo_dl, keras_spiking and nengo_loihi receive, and what is added to these packages.
+"""Substitutes of modules for the import statements of nengo_dl, keras_spiking and nengo_loihi.
 
-nengo-dl 3.6.0 needs Keras 2, which TensorFlow >= 2.16 has only as the separate package tf-keras, and it imports two
-names of Keras by the module paths that they had before Keras 2.13.  nengo-loihi 1.1.0 calls ``np.array(x, copy=False)``
-for "copy where you must", which NumPy 2 takes for "never copy".
+nengo-dl 3.6.0 needs Keras 2, which is available for TensorFlow >= 2.16 only as the separate package tf-keras, and it
+imports two names of Keras from modules that Keras 2.13 moved.  nengo-loihi 1.1.0 calls ``np.array(x, copy=False)`` to
+copy only if needed; in NumPy 2, this means "never copy".
 
-A module's import statements call the ``__import__`` of its ``__builtins__``.  The modules of these packages have one of
-their own, so no other module is affected.
+A module's import statements call the ``__import__`` of its ``__builtins__``.  The modules of these packages get their
+own, so no other module is affected.
 """
+
+from __future__ import annotations
 
 import builtins
 import contextlib
@@ -16,31 +18,32 @@ import subprocess
 import sys
 import types
 import warnings
+from collections.abc import Callable
 
 from .. import compat
 from ..errors import CompatibilityError, SnnConvError
 from . import keras_versions
 
 
-def execute(module, load):
+def execute(module: types.ModuleType, load: Callable[[types.ModuleType], object]) -> None:
     """Run ``load(module)`` with the module's substitutes in place.
 
     Raises
     ------
     CompatibilityError
-        If the module is the package nengo_dl, and it cannot be loaded with what is installed.
+        If the module is the package nengo_dl, and it cannot be loaded with the installed packages.
     """
     vars(module)["__builtins__"] = {**vars(builtins), "__import__": functools.partial(_import, module.__name__)}
     with _clear_errors(module.__name__), _without_known_warnings():
         load(module)
     if module.__name__ == "nengo_dl":
-        # every Simulator on a machine without a GPU would warn, where there is nothing to do about it
+        # on a machine without a GPU, every Simulator would warn
         warnings.filterwarnings("ignore", message="No GPU support detected")
     keras_versions.add_guards(module)
 
 
 def _import(importer, name, globals=None, locals=None, fromlist=(), level=0):
-    """Do the work of ``__import__`` for the module ``importer``."""
+    """Import a module for the module ``importer``, in place of ``__import__``."""
     if level == 0 and name.partition(".")[0] == "tensorflow":
         tf = compat.tensorflow_with_keras2()
         if name == "tensorflow" or not fromlist:
@@ -51,7 +54,7 @@ def _import(importer, name, globals=None, locals=None, fromlist=(), level=0):
     elif level == 0 and name in ("keras.layers", "keras.engine.functional") and fromlist:
         return importlib.import_module(name.replace("keras", "tf_keras.src", 1))
     elif level == 0 and (importer, name) == ("nengo_dl.utils", "subprocess"):
-        return _SubprocessThatKnowsGPUs(subprocess)
+        return _SubprocessWithGPUCheck(subprocess)
     elif level == 0 and name == "numpy" and importer in NEED_OLDER_NUMPY and not fromlist:
         return OlderNumPy(builtins.__import__(name))
     return builtins.__import__(name, globals, locals, fromlist, level)
@@ -83,7 +86,7 @@ def _without_known_warnings():
 
 
 class _Wrapped(types.ModuleType):
-    """A module with some names of its own; everything else is that of the module within."""
+    """Wrapper of a module that overrides some of its names."""
 
     def __init__(self, module):
         super().__init__(module.__name__, module.__doc__)
@@ -96,7 +99,7 @@ class _Wrapped(types.ModuleType):
         return sorted({*dir(self._module), *(name for name in vars(self) if name != "_module")})
 
     def __repr__(self):
-        return f"<{self._module!r}, as nengo_snnconv.compat has it>"
+        return f"<{self._module!r}, adapted by nengo_snnconv.compat>"
 
 
 class TensorFlowWithKeras2(_Wrapped):
@@ -112,16 +115,16 @@ class TensorFlowWithKeras2(_Wrapped):
         return compat.tensorflow_with_keras2, ()
 
 
-class _SubprocessThatKnowsGPUs(_Wrapped):
-    """The module subprocess for nengo_dl.utils, which starts a process to look for a GPU.
+class _SubprocessWithGPUCheck(_Wrapped):
+    """Module subprocess for nengo_dl.utils, which would start a process to look for a GPU.
 
-    That process would load TensorFlow once more.  nengo_dl starts it because CUDA_VISIBLE_DEVICES is read but once; all
-    else about a GPU can still be set after a look from within.
+    That process would load TensorFlow a second time.  nengo_dl starts it because CUDA_VISIBLE_DEVICES is read only
+    once; all other settings of a GPU can still be changed after a check in this process.
     """
 
     def call(self, command, *arguments, **options):
         if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
-            with compat.without_native_stderr():  # the first look complains where there is no GPU
+            with compat.without_native_stderr():  # TensorFlow prints errors if there is no GPU
                 return int(not compat.tensorflow_with_keras2().config.list_physical_devices("GPU"))
         return self._module.call(command, *arguments, **options)
 
@@ -130,18 +133,18 @@ NEED_OLDER_NUMPY = ("nengo_loihi.block", "nengo_loihi.neurons", "nengo_loihi.emu
 
 
 class OlderNumPy(_Wrapped):
-    """NumPy as nengo_loihi knows it.
+    """NumPy with the behavior that nengo_loihi expects.
 
-    ``array(x, copy=False)`` copies where it must; ``full`` casts NaN to integers, which are set later,
-    without a warning.
+    ``array(x, copy=False)`` copies if needed; ``full`` casts NaN to integers, which are overwritten later, without a
+    warning.
     """
 
     def __init__(self, numpy):
         super().__init__(numpy)
-        self._where_it_must = None if int(numpy.__version__.partition(".")[0]) >= 2 else False
+        self._copy_if_needed = None if int(numpy.__version__.partition(".")[0]) >= 2 else False
 
     def array(self, *arguments, copy=True, **options):
-        return self._module.array(*arguments, copy=copy or self._where_it_must, **options)
+        return self._module.array(*arguments, copy=copy or self._copy_if_needed, **options)
 
     def full(self, *arguments, **options):
         with self._module.errstate(invalid="ignore"):

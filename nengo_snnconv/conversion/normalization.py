@@ -23,7 +23,7 @@ from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.native import require_native_network
 from ..passes import find_units, rescale
-from ..passes.rescale import distinct
+from ..passes.rescale import without_repeats
 from .calibration import activation_histogram, signaling_layers, upper_bounds
 
 if typing.TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _with_scales_of_silent_units(model, units, scales):
     """Return the scales with those of zero replaced by the largest one of the layer, or by 1 if all are zero."""
     positive = scales.copy()
     for name in signaling_layers(model):
-        own = np.unique(distinct(units.labels[name]))
+        own = np.unique(without_repeats(units.labels[name]))
         own = own[own >= 0]
         positive[own] = np.where(positive[own] > 0, positive[own], scales[own].max(initial=0))
     positive[~(positive > 0)] = 1

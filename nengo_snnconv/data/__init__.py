@@ -1,1 +1,1 @@
-"""Image data sets, and the excerpt of MNIST that ships with the package."""
+"""Image data sets, and an excerpt of MNIST that is part of the package."""

@@ -1,19 +1,22 @@
-"""Image data sets by name, from the package, a folder of the user's, or the publishers' servers."""
+"""Image data sets by name, from the package, a local folder, or the publishers' servers."""
+
+from __future__ import annotations
 
 import dataclasses
 import gzip
-import hashlib
 import os
 import pathlib
 import tarfile
 import zlib
+from typing import Any
 
 import numpy as np
 
 from .._util.atomic import atomic_write
+from .._util.digests import file_md5
 from .._util.ordinary_files import open_ordinary
-from .._util.validation import is_whole, shown
-from ..errors import DatasetError, SettingsError
+from .._util.validation import invalid, is_whole, shown
+from ..errors import DatasetError
 
 ENVIRONMENT_VARIABLE = "NENGO_SNNCONV_DATA"
 DIGITS = pathlib.Path(__file__).with_name("digits.npz")
@@ -27,8 +30,9 @@ class Dataset:
     ----------
     name : str
     x_train, x_test : ndarray of float32, (images, height, width, channel)
-        In [0, 1].
+        Training and test images, with pixels in [0, 1].
     y_train, y_test : ndarray of int64, (images,)
+        Class numbers.
     class_names : tuple of str
     """
 
@@ -37,7 +41,7 @@ class Dataset:
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    class_names: tuple
+    class_names: tuple[str, ...]
 
     def __repr__(self):
         shape = "x".join(map(str, self.x_train.shape[1:]))
@@ -46,13 +50,13 @@ class Dataset:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """Where a data set's files are: under ``folder`` of the user's data, or at ``url`` + file name."""
+    """Files of a data set: in subfolder ``folder`` of the user's data, or at ``url`` + file name."""
 
     folder: str
     url: str
     files: dict  # name -> md5
     class_names: tuple
-    archive: tuple = None  # (name, md5) of the archive at ``url`` that holds the files
+    archive: tuple | None = None  # (name, md5) of an archive at ``url`` that holds the files
 
 
 _IDX_FILES = (
@@ -115,18 +119,18 @@ _SOURCES = {
 DATASETS = ("digits", *_SOURCES)
 
 
-def load_dataset(name, *, train=None, test=None):
+def load_dataset(name: str, *, train: int | None = None, test: int | None = None) -> Dataset:
     """Load a data set by name.
 
-    ``digits``, an excerpt of MNIST (10,000 + 2,000 images, balanced), is part of the package.  The others
-    are read from the folder that the environment variable NENGO_SNNCONV_DATA names, or downloaded once
-    with pooch into the user's cache; either way each file is checked against its publisher's md5.
+    ``digits``, an excerpt of MNIST (10,000 + 2,000 images, balanced), is part of the package.  The others are read from
+    the folder in the environment variable NENGO_SNNCONV_DATA, or downloaded once into the user's cache.  Each file is
+    checked against its publisher's MD5.
 
     Parameters
     ----------
     name : "digits", "mnist", "fashion-mnist" or "cifar-10"
     train, test : int, optional
-        Keep only the first so many images.
+        Number of training and test images to keep; all by default.
 
     Returns
     -------
@@ -135,7 +139,16 @@ def load_dataset(name, *, train=None, test=None):
     Raises
     ------
     DatasetError
-        If the name is unknown, or a file is missing, truncated or wrong; says which, and where to get it.
+        If the name is unknown, or a file is missing, truncated or not the published one; the message says where to get
+        it.
+    SettingsError
+        If ``train`` or ``test`` is not an integer.
+
+    Examples
+    --------
+    >>> data = snc.load_dataset("digits", train=1000)
+    >>> data.x_train.shape
+    (1000, 28, 28, 1)
     """
     check_parts(train=train, test=test)
     if not isinstance(name, str):
@@ -154,19 +167,19 @@ def load_dataset(name, *, train=None, test=None):
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,
-        _images(_first(x_train, train, "train")),
-        _first(y_train, train, "train").astype(np.int64),
-        _images(_first(x_test, test, "test")),
-        _first(y_test, test, "test").astype(np.int64),
+        _images(first_items(x_train, train, "train")),
+        first_items(y_train, train, "train").astype(np.int64),
+        _images(first_items(x_test, test, "test")),
+        first_items(y_test, test, "test").astype(np.int64),
         class_names,
     )
 
 
-def check_parts(**counts):
-    """Raise SettingsError for a named number of items to keep that is neither a whole number nor None."""
+def check_parts(**counts: object) -> None:
+    """Check that each number of items to keep is an integer or None."""
     for name, count in counts.items():
         if count is not None and not is_whole(count):
-            raise SettingsError(f"{name} must be a whole number of items, got {shown(count)}")
+            raise invalid(name, "be a whole number of items", count)
 
 
 def _read_digits():
@@ -174,16 +187,17 @@ def _read_digits():
     try:
         with open_ordinary(DIGITS, DatasetError) as file, np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
-    except Exception as error:  # damage makes the parsers of zip and .npy raise whatever they meet
+    except Exception as error:  # damage makes the zip and .npy parsers raise any error
         raise DatasetError(f"data set 'digits': {DIGITS} is damaged ({error}); install nengo_snnconv again") from error
 
 
-def _first(array, count, argument):
+def first_items(items: Any, count: int | None, argument: str, kind: str = "images") -> Any:
+    """Return the first ``count`` items, or all for None; ``argument`` and ``kind`` are for error messages."""
     if count is None:
-        return array
-    if not 0 < count <= len(array):
-        raise DatasetError(f"{argument} must be between 1 and {len(array)} images, got {count}")
-    return array[:count]
+        return items
+    if not 0 < count <= len(items):
+        raise DatasetError(f"{argument} must be between 1 and {len(items)} {kind}, got {count}")
+    return items[:count]
 
 
 def _images(array):
@@ -211,11 +225,8 @@ def _locate(name, source, file, md5):
 
 
 def _md5(path):
-    digest = hashlib.md5(usedforsecurity=False)
-    with open_ordinary(path, DatasetError) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    with open_ordinary(path, DatasetError) as file:
+        return file_md5(file)
 
 
 def _download(name, source, file, md5):
@@ -223,15 +234,15 @@ def _download(name, source, file, md5):
     import requests
 
     cache = pooch.os_cache("nengo_snnconv") / source.folder
-    wanted, wanted_md5 = source.archive or (file, md5)
+    remote_file, remote_md5 = source.archive or (file, md5)
     if source.archive and (cache / file).exists() and _md5(cache / file) == md5:
         return cache / file
     try:
-        fetched = pooch.retrieve(source.url + wanted, f"md5:{wanted_md5}", fname=wanted, path=cache)
+        fetched = pooch.retrieve(source.url + remote_file, f"md5:{remote_md5}", fname=remote_file, path=cache)
     except (requests.RequestException, ValueError, OSError) as error:
         raise DatasetError(
-            f"data set {name!r}: {wanted} could not be downloaded ({error}); get it from {source.url}{wanted}, "
-            f"put it into FOLDER/{source.folder} and set {ENVIRONMENT_VARIABLE}=FOLDER"
+            f"data set {name!r}: {remote_file} could not be downloaded ({error}); get it from "
+            f"{source.url}{remote_file}, put it into FOLDER/{source.folder} and set {ENVIRONMENT_VARIABLE}=FOLDER"
         ) from error
     if not source.archive:
         return pathlib.Path(fetched)
@@ -245,11 +256,11 @@ def _download(name, source, file, md5):
 
 
 def _read_idx(path):
-    """An array from the gzipped IDX format (http://yann.lecun.com/exdb/mnist)."""
+    """Return the array of a gzipped IDX file (http://yann.lecun.com/exdb/mnist)."""
     try:
         with gzip.open(path) as stream:
             data = stream.read()
-    except (OSError, EOFError, zlib.error) as error:  # pragma: no cover - the md5 catches it first
+    except (OSError, EOFError, zlib.error) as error:  # pragma: no cover - the MD5 check fails first
         raise DatasetError(f"{path} cannot be unpacked: {error}") from error
     rank = data[3]
     shape = np.frombuffer(data, ">u4", rank, 4)
@@ -257,11 +268,11 @@ def _read_idx(path):
 
 
 def _read_cifar(paths):
-    """CIFAR-10's binary batches: rows of a label byte and 3 x 32 x 32 pixels, channel first."""
+    """Return the images and classes of CIFAR-10's binary files: rows of a label byte and 3 x 32 x 32 pixels."""
     rows = [np.fromfile(path, np.uint8).reshape(-1, 1 + 3 * 32 * 32) for path in paths]
     train, test = np.concatenate(rows[:-1]), rows[-1]
     return [
-        part
+        array
         for batch in (train, test)
-        for part in (batch[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), batch[:, 0])
+        for array in (batch[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), batch[:, 0])
     ]

@@ -1,7 +1,7 @@
-"""Makes digits.npz, the excerpt of MNIST in the package:  NENGO_SNNCONV_DATA=DIR python make_digits.py
+"""Script that makes digits.npz, the excerpt of MNIST in the package:  NENGO_SNNCONV_DATA=DIR python make_digits.py
 
-The first 1,000 images of each class of MNIST's training set and the first 200 of each of its test set, in
-their original order.
+It holds the first 1,000 images of each class of MNIST's training set and the first 200 of its test set, in their
+original order.
 """
 
 import pathlib
@@ -12,6 +12,7 @@ from nengo_snnconv.data.datasets import DIGITS, load_dataset
 
 
 def first_of_each_class(x, y, count):
+    """Return the first ``count`` images of each class as uint8, and their classes."""
     chosen = np.sort(np.concatenate([np.flatnonzero(y == label)[:count] for label in range(10)]))
     return np.round(x[chosen, ..., 0] * 255).astype(np.uint8), y[chosen].astype(np.uint8)
 

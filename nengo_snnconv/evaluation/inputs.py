@@ -5,10 +5,10 @@ from __future__ import annotations
 import abc
 import typing
 import warnings
-import zlib
 
 import numpy as np
 
+from .._util.digests import crc32
 from .._util.validation import (
     as_array,
     as_float32,
@@ -95,7 +95,7 @@ class Images(Inputs):
         return Images(self.x[indices], self.n_steps is not None)
 
     def checksum(self) -> int:
-        return zlib.crc32(np.ascontiguousarray(self.x).data)
+        return crc32(self.x)
 
 
 class EventFrames(Inputs):
@@ -150,7 +150,7 @@ class EventFrames(Inputs):
         return EventFrames(self.recordings[indices], self.n_steps, **self.options)
 
     def checksum(self) -> int:
-        return zlib.crc32(repr((self.n_steps, self.options)).encode(), self.recordings.checksum())
+        return crc32(repr((self.n_steps, self.options)).encode(), start=self.recordings.checksum())
 
 
 class _CheckedInputs(Inputs):

@@ -9,9 +9,9 @@ import numpy as np
 from nengo.params import Default
 
 from .._util.validation import check_counts, check_flags, check_memory
+from ..model.image_axes import image_axes
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
-from ..model.pictures import picture_axes
 from ..networks.network import check_network
 from .inputs import as_inputs
 from .run_options import RunOptions, run_length
@@ -138,7 +138,7 @@ def record(
         shapes=shapes,
         input=_output_of_input_layer(network, images, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
-        axes={name: picture_axes(model, name) for name in shapes},
+        axes={name: image_axes(model, name) for name in shapes},
     )
 
 

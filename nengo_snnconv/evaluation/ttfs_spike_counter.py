@@ -1,16 +1,16 @@
 """SpikeCounter: counts spikes from the closed form of time to first spike, compiled and on several threads."""
 
 import concurrent.futures
-import os
 
 import numba
 import numpy as np
 
 from .._util.numba_cache import kept_njit
+from .._util.system_info import n_cores
 from ..errors import SettingsError
 
-THREADS = min(4, os.cpu_count() or 1)
-# explicit types, so that it is compiled on import; memory of tensors is read-only
+THREADS = min(4, n_cores())
+# with its types, so that it is compiled now; tensors are arrays that cannot be written
 LEVELS = numba.types.Array(numba.float32, 2, "C", readonly=True)
 
 

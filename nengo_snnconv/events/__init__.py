@@ -1,4 +1,4 @@
-"""Events: recordings of event cameras, real and simulated ones, and the frames that networks see."""
+"""Events: recordings of event cameras, measured and simulated, and their conversion to frames for networks."""
 
 from .dataset import EventDataset, load_events
 from .event import EVENT

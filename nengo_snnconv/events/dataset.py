@@ -1,16 +1,18 @@
-"""Data sets of recordings by name, from a folder of the user's."""
+"""Data sets of recordings by name, from a local folder."""
+
+from __future__ import annotations
 
 import dataclasses
 import os
 import pathlib
 
 from .._util.validation import check_progress
-from ..data.datasets import ENVIRONMENT_VARIABLE, check_parts
+from ..data.datasets import ENVIRONMENT_VARIABLE, check_parts, first_items
 from ..errors import DatasetError
 from .folders import read_recordings
 from .recordings import Recordings
 
-# name -> (folder, sensor, class names, where to get it)
+# name -> (folder, sensor, class names, publisher)
 _SOURCES = {
     "n-mnist": (
         "N-MNIST",
@@ -29,31 +31,33 @@ class EventDataset:
     ----------
     name : str
     train, test : Recordings
-        Their ``numbers`` tell which images of the original data set they show.
+        Recordings for training and testing.  ``numbers`` holds the images of the original data set that they show.
     class_names : tuple of str
     """
 
     name: str
     train: Recordings
     test: Recordings
-    class_names: tuple
+    class_names: tuple[str, ...]
 
     def __repr__(self):
         height, width = self.train.sensor
         return f"<EventDataset {self.name}: {len(self.train):,} + {len(self.test):,} recordings, {height}x{width}>"
 
 
-def load_events(name="n-mnist", *, train=None, test=None, progress=None):
+def load_events(
+    name: str = "n-mnist", *, train: int | None = None, test: int | None = None, progress: bool | None = None
+) -> EventDataset:
     """Load a data set of recordings by name.
 
-    N-MNIST is read from N-MNIST/Train and N-MNIST/Test in the folder that the environment variable NENGO_SNNCONV_DATA
-    names, all of it or any part; see :func:`read_recordings`.  Recording i shows image ``numbers[i]`` of MNIST.
+    N-MNIST is read from N-MNIST/Train and N-MNIST/Test in the folder in the environment variable NENGO_SNNCONV_DATA;
+    recordings may be missing, see :func:`read_recordings`.  Recording i shows image ``numbers[i]`` of MNIST.
 
     Parameters
     ----------
     name : "n-mnist"
     train, test : int, optional
-        Keep only the first so many recordings.
+        Number of recordings to keep; all by default.
     progress : bool, optional
         Show a progress bar; by default on a terminal or in a notebook.
 
@@ -64,7 +68,13 @@ def load_events(name="n-mnist", *, train=None, test=None, progress=None):
     Raises
     ------
     DatasetError
-        If the name is unknown, or a file is missing, truncated or wrong; says which, and where to get it.
+        If the name is unknown, or a file is missing or damaged; the message says where to get it.
+    SettingsError
+        If ``train``, ``test`` or ``progress`` is invalid.
+
+    Examples
+    --------
+    >>> data = snc.load_events("n-mnist", train=1000)
 
     References
     ----------
@@ -72,13 +82,18 @@ def load_events(name="n-mnist", *, train=None, test=None, progress=None):
     doi:10.3389/fnins.2015.00437.
     """
     if not isinstance(name, str) or name not in _SOURCES:
-        raise DatasetError(f"there are no recordings {name!r}; there are {', '.join(_SOURCES)}")
+        raise DatasetError(f"there is no data set of recordings {name!r}; there are {', '.join(_SOURCES)}")
     check_parts(train=train, test=test)
     check_progress(progress)
     folder, sensor, class_names, origin = _SOURCES[name]
     folders = [_data_folder(name, folder, part, origin) for part in ("Train", "Test")]
-    recordings = [read_recordings(folder, sensor, progress=progress) for folder in folders]
-    return EventDataset(name, _first(recordings[0], train, "train"), _first(recordings[1], test, "test"), class_names)
+    train_set, test_set = (read_recordings(folder, sensor, progress=progress) for folder in folders)
+    return EventDataset(
+        name,
+        first_items(train_set, train, "train", "recordings"),
+        first_items(test_set, test, "test", "recordings"),
+        class_names,
+    )
 
 
 def _data_folder(name, folder, part, origin):
@@ -88,14 +103,6 @@ def _data_folder(name, folder, part, origin):
         problem = f"{path} is missing" if data else f"the environment variable {ENVIRONMENT_VARIABLE} is not set"
         raise DatasetError(
             f"data set {name!r}: {problem}; get {part}.zip from {origin}, unpack it into FOLDER/{folder} and set "
-            f"{ENVIRONMENT_VARIABLE}=FOLDER; or do without: simulate_recordings makes recordings of any images"
+            f"{ENVIRONMENT_VARIABLE}=FOLDER; or simulate recordings of any images with simulate_recordings"
         )
     return path
-
-
-def _first(recordings, count, argument):
-    if count is None:
-        return recordings
-    if not 0 < count <= len(recordings):
-        raise DatasetError(f"{argument} must be between 1 and {len(recordings)} recordings, got {count}")
-    return recordings[:count]

@@ -1,7 +1,11 @@
-"""Files of N-MNIST: a recording in each, 40 bits for an event.
+"""Files of recordings in the format of N-MNIST.
 
-An event is 5 bytes, the highest bits first: x (8), y (8), polarity (1; 1 is ON), t in microseconds (23).
+An event has 5 bytes; with the highest bits first: x (8 bits), y (8), polarity (1; ON is 1), t in microseconds (23).
 """
+
+from __future__ import annotations
+
+import os
 
 import numpy as np
 
@@ -14,16 +18,16 @@ from .event import EVENT, check_fields, check_order, checked_sensor
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
 EVENT_BYTES = _PACKED.itemsize
 LATEST_US = 2**23 - 1
-# The ATIS camera has 240 rows: to readers such as event-Python and tonic, row 240 says that its clock ran over.  No
-# file of N-MNIST that we have seen needs it.
+# The ATIS camera has 240 rows; readers such as event-Python and tonic take row 240 for an overflow of its clock.  We
+# have not seen one in N-MNIST.
 OVERFLOW_ROW, OVERFLOW_US = 240, 2**13
 
 
-def read_events(path, sensor=None):
+def read_events(path: str | os.PathLike, sensor: tuple[int, int] | None = None) -> np.ndarray:
     """Read a recording in the format of N-MNIST.
 
-    Events in row 240, which no pixel has, mark that the camera's clock ran over: they are left out, and what follows
-    each of them is later by 8,192 microseconds.  An empty file is a recording without events.
+    Events in row 240, which is outside of the sensor, mark overflows of the camera's clock: they are removed, and each
+    of them delays the following events by 8,192 microseconds.  An empty file is a recording without events.
 
     Parameters
     ----------
@@ -34,14 +38,18 @@ def read_events(path, sensor=None):
     Returns
     -------
     structured ndarray of EVENT, (events,)
-        In the order of time.
+        Events, ordered by time.
 
     Raises
     ------
     DatasetError
-        If the file is truncated or no ordinary file, time runs backwards, or events are outside of the sensor.
+        If the file is truncated or not an ordinary file, time runs backwards, or events are outside of the sensor.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> events = snc.read_events("N-MNIST/Train/5/00001.bin", sensor=(34, 34))
     """
     check_paths(path=path)
     sensor = None if sensor is None else checked_sensor(sensor)
@@ -49,11 +57,12 @@ def read_events(path, sensor=None):
         return decode(file.read(), path, sensor)
 
 
-def decode(data, path, sensor=None):
-    """The events in the bytes of the file ``path``, as :func:`read_events` gives them."""
+def decode(data: bytes, path: str | os.PathLike, sensor: tuple[int, int] | None = None) -> np.ndarray:
+    """Return the events in the bytes of the file ``path``; see :func:`read_events`."""
     if len(data) % EVENT_BYTES:
         raise DatasetError(
-            f"{path} is truncated or no recording of N-MNIST: it has {len(data):,} bytes, an event 5; get it again"
+            f"{path} is truncated or not a recording of N-MNIST: it has {len(data):,} bytes, not a multiple of 5; "
+            "get it again"
         )
     packed = np.frombuffer(data, _PACKED)
     events = np.zeros(len(packed), EVENT)
@@ -63,16 +72,17 @@ def decode(data, path, sensor=None):
     if overflow.any():
         events["t"] += np.cumsum(overflow, dtype=np.uint32) * np.uint32(OVERFLOW_US)
         events = events[~overflow]
-    _check_read(events, path, sensor)
+    _check_decoded(events, path, sensor)
     return events
 
 
-def _check_read(events, path, sensor):
+def _check_decoded(events, path, sensor):
+    """Check that events that were read are ordered by time and inside of the sensor."""
     backwards = np.flatnonzero(events["t"][1:] < events["t"][:-1])
     if len(backwards):
         first = backwards[0]
         raise DatasetError(
-            f"{path} is damaged or no recording of N-MNIST: time runs backwards after event {first}, from "
+            f"{path} is damaged or not a recording of N-MNIST: time runs backwards after event {first}, from "
             f"{events['t'][first]:,} to {events['t'][first + 1]:,} microseconds; get the file again"
         )
     if sensor is None:
@@ -86,20 +96,20 @@ def _check_read(events, path, sensor):
         )
 
 
-def write_events(path, events):
+def write_events(path: str | os.PathLike, events: np.ndarray) -> None:
     """Write a recording in the format of N-MNIST, which :func:`read_events` reads.
 
     Parameters
     ----------
     path : str or path
     events : structured ndarray, (events,)
-        With the fields x, y, t in microseconds and polarity, in the order of time.
+        Events with the fields x, y, t in microseconds and polarity, ordered by time.
 
     Raises
     ------
     DatasetError
-        If fields are missing, or the format cannot hold the events: coordinates above 255 or in row 240, time above
-        2**23 - 1 microseconds, time that runs backwards.
+        If fields are missing, or the format cannot hold the events: coordinates above 255, row 240, times above
+        2**23 - 1 microseconds, or times that run backwards.
     """
     check_paths(path=path)
     data = encode(events, path)
@@ -107,9 +117,9 @@ def write_events(path, events):
         file.write(data)
 
 
-def encode(events, path):
-    """The bytes of the file ``path`` with these events."""
-    _check_written(events, path)
+def encode(events: np.ndarray, path: str | os.PathLike) -> bytes:
+    """Return events as bytes in the format of N-MNIST; ``path`` names the file in error messages."""
+    _check_encodable(events, path)
     packed = np.empty(len(events), _PACKED)
     packed["x"], packed["y"] = events["x"], events["y"]
     time = events["t"].astype(np.uint32)
@@ -118,7 +128,8 @@ def encode(events, path):
     return packed.tobytes()
 
 
-def _check_written(events, path):
+def _check_encodable(events, path):
+    """Check that the format can hold the events."""
     try:
         check_fields(events)
     except SettingsError as error:
@@ -126,18 +137,18 @@ def _check_written(events, path):
     for name, largest, way_out in (
         ("x", 255, "crop or downsample the events"),
         ("y", 255, "crop or downsample the events"),
-        ("t", LATEST_US, "subtract the time of the first event, or leave out the late ones"),
+        ("t", LATEST_US, "subtract the time of the first event, or remove the late ones"),
     ):
         values = events[name]
         if np.any(values < 0) or np.any(values > largest):
             raise DatasetError(
-                f"{path} cannot be written: the format holds {name} from 0 to {largest:,}, and the events have "
-                f"{values.min():,} to {values.max():,}; {way_out}"
+                f"{path} cannot be written: the format holds {name} from 0 to {largest:,}, but the events have "
+                f"{values.min():,} to {values.max():,}: {way_out}"
             )
     if np.any(events["y"] == OVERFLOW_ROW):
         raise DatasetError(
-            f"{path} cannot be written: in the format, row {OVERFLOW_ROW} says that the camera's clock ran over; crop "
-            "or downsample the events"
+            f"{path} cannot be written: row {OVERFLOW_ROW} marks an overflow of the camera's clock in the format: "
+            "crop or downsample the events"
         )
     try:
         check_order(events)

@@ -1,5 +1,7 @@
 """Folders of recordings in the layout of N-MNIST: FOLDER/CLASS/NUMBER.bin, with classes from 0 and numbers from 1."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import dataclasses
 import os
@@ -18,15 +20,15 @@ from .event import checked_sensor
 from .files import EVENT_BYTES, decode, write_events
 from .recordings import Recordings
 
-# Threads read chunks of files ahead; decoding in them as well took three times as long as in one thread
-_READERS, _CHUNK, _AHEAD = 4, 50, 1000
-# of the number of a class or a recording, so that 64 bits hold it
+# Threads read chunks of files ahead; decoding in these threads, too, took three times as long as in one thread.
+_THREADS, _CHUNK, _AHEAD = 4, 50, 1000
+# most digits of the number of a class or a recording, which must fit into 64 bits
 _DIGITS = 18
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class _File:
-    """A recording's file, in the order of numbers, and what changes when it is replaced."""
+    """File of a recording, sorted by number, with attributes that change when it is replaced."""
 
     number: int
     label: int
@@ -35,12 +37,14 @@ class _File:
     modified_ns: int
 
 
-def read_recordings(folder, sensor=(34, 34), *, progress=None):
-    """Read a folder of recordings in the layout of N-MNIST, for example your own.
+def read_recordings(
+    folder: str | os.PathLike, sensor: tuple[int, int] = (34, 34), *, progress: bool | None = None
+) -> Recordings:
+    """Read a folder of recordings in the layout of N-MNIST.
 
-    Recording FOLDER/3/00042.bin shows image 41, counted from 0, of class 3.  Numbers may be missing.  What was read is
-    kept in the user's cache (nengo_snnconv/events, 8 bytes for an event) and mapped from there, so that it need not fit
-    in memory.  It is read again when a file has changed.
+    Recording FOLDER/3/00042.bin shows image 41, counted from 0, of class 3.  Numbers may be missing.  The events are
+    kept in the user's cache (nengo_snnconv/events, 8 bytes per event) and memory-mapped, so they need not fit into
+    memory.  They are read again if a file has changed.
 
     Parameters
     ----------
@@ -53,12 +57,12 @@ def read_recordings(folder, sensor=(34, 34), *, progress=None):
     Returns
     -------
     Recordings
-        In the order of their numbers.
+        Recordings, ordered by number.
 
     Raises
     ------
     DatasetError
-        If there are no recordings, a name is no number, or a file is damaged.
+        If there are no recordings, a name is not a number, or a file is damaged.
     """
     check_paths(folder=folder)
     check_progress(progress)
@@ -82,14 +86,14 @@ def read_recordings(folder, sensor=(34, 34), *, progress=None):
         )
     labels = np.array([file.label for file in files], np.int64)
     numbers = np.array([file.number - 1 for file in files], np.int64)
-    # each file's events were found to be in order when it was read
+    # decode has checked the order of the events
     return Recordings.in_order(events, starts, starts + lengths, labels, sensor, numbers)
 
 
 def _list(folder):
-    """The files of a folder in the order of their numbers."""
+    """Return the files of a folder, ordered by number."""
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is no folder: name one with recordings in the layout FOLDER/CLASS/NUMBER.bin")
+        raise DatasetError(f"{folder} is not a folder: name one with recordings in the layout FOLDER/CLASS/NUMBER.bin")
     files = []
     for inner in sorted(_visible(folder), key=lambda entry: entry.name):
         if inner.is_dir():
@@ -99,27 +103,28 @@ def _list(folder):
                 if extension == ".bin":
                     status = entry.stat()
                     if not stat.S_ISREG(status.st_mode):
-                        raise DatasetError(f"{entry.path} is no ordinary file: rename or remove it")
+                        raise DatasetError(f"{entry.path} is not an ordinary file: rename or remove it")
                     number = _number(entry, stem, "a recording is NUMBER.bin, from 1", 1)
                     files.append(_File(number, label, entry.path, status.st_size, status.st_mtime_ns))
     if not files:
         raise DatasetError(
-            f"{folder} has no recordings in the layout FOLDER/CLASS/NUMBER.bin: name the folder above classes"
+            f"{folder} has no recordings in the layout FOLDER/CLASS/NUMBER.bin: name the folder above the classes"
         )
     return sorted(files)
 
 
 def _visible(folder):
-    """A folder's entries without those that operating systems add."""
+    """Return the entries of a folder without those that operating systems add."""
     with os.scandir(folder) as entries:
         return [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
 
 
 def _number(entry, text, rule, smallest):
+    """Return the number in the name of a file or folder."""
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) >= smallest):
         raise DatasetError(
-            f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): rename or remove it, or read the "
-            "files of another layout one by one, Recordings.of([read_events(path) for path in paths], labels, sensor)"
+            f"{entry.path} does not fit the layout FOLDER/CLASS/NUMBER.bin ({rule}): rename or remove it, or read "
+            "files in another layout with Recordings.of([read_events(path) for path in paths], labels, sensor)"
         )
     return int(text)
 
@@ -127,7 +132,7 @@ def _number(entry, text, rule, smallest):
 def _read(files, sensor, progress):
     """Yield the events of each file."""
     with (
-        concurrent.futures.ThreadPoolExecutor(_READERS) as pool,
+        concurrent.futures.ThreadPoolExecutor(_THREADS) as pool,
         progress_bar(len(files), "reading events", "file", progress) as bar,
     ):
         for first in range(0, len(files), _AHEAD):
@@ -150,13 +155,13 @@ def _content(file):
         return opened.read()
 
 
-def write_recordings(folder, recordings, *, progress=None):
-    """Write recordings into a new folder in the layout of N-MNIST, for :func:`read_recordings` and other tools.
+def write_recordings(folder: str | os.PathLike, recordings: Recordings, *, progress: bool | None = None) -> None:
+    """Write recordings to a folder in the layout of N-MNIST, for :func:`read_recordings` and other tools.
 
     Parameters
     ----------
     folder : str or path
-        New or empty.
+        New or empty folder.
     recordings : Recordings
     progress : bool, optional
         Show a progress bar; by default on a terminal or in a notebook.
@@ -164,24 +169,27 @@ def write_recordings(folder, recordings, *, progress=None):
     Raises
     ------
     DatasetError
-        If the folder has content, or the format cannot hold the events.
+        If the folder is not empty, or the format cannot hold the events.
     SettingsError
         If two recordings of a class have the same number, or labels or numbers are negative.
     """
     check_paths(folder=folder)
     check_progress(progress)
     if not isinstance(recordings, Recordings):
-        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}")
+        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings")
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise DatasetError(f"{folder} is not empty: name a new folder, so that its recordings are those written")
-    places = np.stack([recordings.labels, recordings.numbers], axis=1)
-    if len(np.unique(places, axis=0)) < len(places) or np.any(places < 0):
+        raise DatasetError(
+            f"{folder} is not empty: name a new folder, since the files in it would be read as recordings"
+        )
+    keys = np.stack([recordings.labels, recordings.numbers], axis=1)
+    if len(np.unique(keys, axis=0)) < len(keys) or np.any(keys < 0):
         raise SettingsError(
-            "labels and numbers name the files: they must not be negative, and no two of a class be the same; "
-            "Recordings.of(recordings, labels, sensor) numbers anew"
+            "labels and numbers name the files: they must not be negative, and numbers must be unique within a class; "
+            "Recordings.of(recordings, labels, sensor) assigns new numbers",
+            argument="recordings",
         )
     with progress_bar(len(recordings), "writing events", "file", progress) as bar:
-        for events, (label, number) in zip(recordings, places, strict=True):
-            write_events(folder / str(label) / f"{number + 1:05d}.bin", events)
+        for i, (label, number) in enumerate(keys):
+            write_events(folder / str(label) / f"{number + 1:05d}.bin", recordings[i])
             bar.update()

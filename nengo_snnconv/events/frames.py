@@ -1,4 +1,8 @@
-"""Frames: the events of a recording in groups, each summed into a picture for each polarity."""
+"""Frames: sums of successive groups of events, an image for each polarity."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -9,35 +13,47 @@ from .event import check_fields, check_order, checked_sensor
 SPLITS = ("count", "time", "window")
 
 
-def event_frames(events, n_steps, shape, *, split="count", window_us=None, merge_polarities=False):
+def event_frames(
+    events: np.ndarray,
+    n_steps: int,
+    shape: tuple[int, int],
+    *,
+    split: str = "count",
+    window_us: float | None = None,
+    merge_polarities: bool = False,
+) -> np.ndarray:
     """Sum the events of a recording into frames.
 
     Parameters
     ----------
     events : structured ndarray, (events,)
-        With the fields x, y, t in microseconds and polarity, in the order of time.
+        Events with the fields x, y, t in microseconds and polarity, ordered by time.
     n_steps : int
         Number of frames.
     shape : tuple of int
         Height and width of the sensor.
     split : "count", "time" or "window"
-        Frames of equally many events, so that event k of n is in frame floor(k n_steps / n); of equally long parts of
-        the time from the first event to the last; or of ``window_us`` each from the first event on, which leaves out
-        what comes later.
+        Frames with the same number of events ("count": event k of n is in frame floor(k n_steps / n)), of the same
+        duration from the first event to the last ("time"), or of ``window_us`` each from the first event on, without
+        the events after the last frame ("window").
     window_us : float, optional
-        Length of a frame in microseconds, for ``split="window"``.
+        Duration of a frame in microseconds, for ``split="window"``.
     merge_polarities : bool
-        Count OFF and ON events together, in a single channel.
+        Whether to count OFF and ON events together, in a single channel.
 
     Returns
     -------
-    ndarray of float32, (steps, height, width, 2), or (steps, height, width, 1) of merged polarities
-        Number of events at each pixel; channel 0 counts OFF events, 1 ON events.
+    ndarray of float32, (steps, height, width, 2), or (steps, height, width, 1) for merged polarities
+        Number of events at each pixel; channel 0 counts OFF events, channel 1 ON events.
 
     Raises
     ------
     SettingsError
-        If an argument cannot work, an event lies outside of the sensor, or time runs backwards.
+        If an argument is invalid, an event lies outside of the sensor, or time runs backwards.
+
+    Examples
+    --------
+    >>> frames = snc.event_frames(events, n_steps=10, shape=(34, 34))
     """
     check_fields(events)
     check_split(n_steps, split, window_us)
@@ -49,18 +65,20 @@ def event_frames(events, n_steps, shape, *, split="count", window_us=None, merge
     return count_events(events, borders[None], shape, merge_polarities)[0]
 
 
-def check_split(n_steps, split, window_us):
-    """Raise SettingsError where events cannot be split so."""
+def check_split(n_steps: Any, split: Any, window_us: Any) -> None:
+    """Check the arguments that determine the frames of a recording."""
     check_counts(n_steps=n_steps)
     check_choice(SPLITS, split=split)
     if (split == "window") != (window_us is not None):
-        raise SettingsError("window_us, the length of a frame, is for split='window', which needs it")
+        raise SettingsError(
+            "window_us, the duration of a frame, is needed for split='window', and only for it", argument="window_us"
+        )
     if window_us is not None:
         check_positive(window_us=window_us)
 
 
-def check_frames(n_recordings, n_steps, sensor):
-    """Raise SettingsError where the frames of recordings would not fit in memory."""
+def check_frames(n_recordings: int, n_steps: int, sensor: tuple[int, int]) -> None:
+    """Check that the frames of recordings fit into memory."""
     height, width = sensor
     check_memory(
         8 * n_recordings * n_steps * height * width,
@@ -69,32 +87,36 @@ def check_frames(n_recordings, n_steps, sensor):
     )
 
 
-def frame_borders(events, n_steps, split, window_us):
-    """Return the borders of frames, int64 (steps + 1,): frame k holds the events from border k up to border k + 1.
+def frame_borders(events: np.ndarray, n_steps: int, split: str, window_us: float | None) -> np.ndarray:
+    """Return the borders of frames, int64 (steps + 1,): frame k is ``events[borders[k]:borders[k + 1]]``.
 
-    The events are in the order of time.
+    The events must be ordered by time.
     """
     steps = np.arange(n_steps + 1)
     if split == "count":
         return -(-steps * len(events) // n_steps)  # rounded up
     time = events["t"].astype(np.int64)
     time -= time[:1]
-    if split == "time":  # the last event ends the last frame
+    if split == "time":  # the last frame ends with the last event
         window_us = (time.max(initial=0) + 1) / n_steps
+    assert window_us is not None
     return np.searchsorted(time, steps * window_us)
 
 
-def count_events(events, borders, shape, merge_polarities=False):
-    """The frames of several recordings.
+def count_events(
+    events: np.ndarray, borders: np.ndarray, shape: tuple[int, int], merge_polarities: bool = False
+) -> np.ndarray:
+    """Return the frames of several recordings.
 
     Parameters
     ----------
     events : structured ndarray, (all events,)
     borders : ndarray of int64, (recordings, steps + 1)
-        Frame k of recording i counts the events from borders[i, k] up to borders[i, k + 1].
+        Frame k of recording i counts ``events[borders[i, k]:borders[i, k + 1]]``.
     shape : tuple of int
         Height and width of the sensor.
     merge_polarities : bool
+        Whether to count OFF and ON events in a single channel.
 
     Returns
     -------
@@ -112,13 +134,14 @@ def count_events(events, borders, shape, merge_polarities=False):
     if outside >= 0:
         raise SettingsError(
             f"an event is at x={events['x'][outside]}, y={events['y'][outside]}, outside of a sensor of {shape[1]} x "
-            f"{shape[0]} pixels: crop or downsample the events, or give the sensor's shape (height, width)"
+            f"{shape[0]} pixels: crop or downsample the events, or give the sensor's shape (height, width)",
+            argument="events",
         )
     return frames
 
 
 def _read_only(array):
-    """A view that cannot be written, of a plain ndarray, so that the kernel is compiled once for all."""
+    """Return a read-only view as a plain ndarray, since the kernel is compiled for each type of array."""
     array = np.asarray(array)
     view = array.astype(array.dtype.newbyteorder("="), copy=False).view()
     view.flags.writeable = False

@@ -1,11 +1,14 @@
-"""Counting of events, compiled when it is first used and then kept on disk."""
+"""Compiled counting of events."""
 
 from .._util.numba_cache import kept_njit
 
 
 @kept_njit(nogil=True)
 def add_events(x, y, polarity, borders, frames):
-    """Count events into ``frames``, (recordings, steps, height, width, channel); the first one outside, or -1."""
+    """Count events into ``frames``, (recordings, steps, height, width, channel).
+
+    Returns the index of the first event outside of the sensor, or -1.
+    """
     n_recordings, n_steps, height, width, n_channels = frames.shape
     for i in range(n_recordings):
         for step in range(n_steps):

@@ -1,42 +1,43 @@
-"""The pixels of an event camera, compiled once: from what a moving image shows each of them to their events."""
+"""Compiled simulation of the pixels of an event camera, from a moving image to events."""
 
 import numba
 import numpy as np
 
 from .._util.numba_cache import kept_njit
 
-LOWEST = 0.2  # the smallest threshold, in parts of the mean: no pixel fires at nothing
+LOWEST = 0.2  # smallest threshold relative to the mean: no pixel fires without a change
 
 
 @kept_njit(nogil=True)
 def pixel_events(
     light, fineness, margin, path, step_us, thresholds, jitter, refractory, off_rate, on_rate, rng, x, y, on, t
 ):
-    """Write the events of one recording, pixel by pixel, and return how many there are.
+    """Write the events of one recording, pixel by pixel, and return their number.
 
-    All times are in steps, but those of events.
+    All times except those of events are in steps.  One long function with arrays as parameters, since Numba compiles
+    it.
 
     Parameters
     ----------
     light : ndarray of float32, (rows, columns)
-        What a pixel sees of the image at rest, above 0, at ``fineness`` points a pixel; interpolated between them.
+        Light of the image at rest, above 0, at ``fineness`` points per pixel, with linear interpolation.
     fineness, margin : int
         Pixel (row, column) of the sensor is at point (margin + fineness row, margin + fineness column).
     path : ndarray of float32, (steps + 1, 2)
-        Where the image is, y and x in points; what a pixel sees changes linearly between.
+        Position of the image, y and x in points; the light at a pixel changes linearly within a step.
     step_us : float
-        Length of a step in microseconds.
+        Duration of a step in microseconds.
     thresholds : ndarray of float32, (height, width, 2)
-        Change of the logarithm that causes an OFF and an ON event.
+        Change of the logarithm of the light that causes an OFF and an ON event.
     jitter : float
         Relative standard deviation of a threshold from event to event.
     refractory : float
-        A pixel is held for so long after an event, and then compares with what it sees at the end of that time.
+        Time after an event during which a pixel is inactive; the light at its end is the next reference.
     off_rate, on_rate : float
-        Events without a cause.
+        Rate of noise events.
     rng : numpy.random.Generator
-    x, y, on, t : ndarrays, (capacity,)
-        Filled with events; those beyond their length are counted only.
+    x, y, on, t : ndarray, (capacity,)
+        Output arrays; events beyond their length are only counted.
     """
     height, width = thresholds.shape[:2]
     whole = np.floor(path).astype(np.int64)
@@ -52,11 +53,11 @@ def pixel_events(
             i, j = margin + fineness * row, margin + fineness * column
             off, up = thresholds[row, column]
             seen = light[i - top : i - bottom + 1, j - left : j - right + 1]
-            # most pixels of most images see no stroke: only their noise is left
+            # most pixels of most images see no contrast, and have only noise events
             still = seen.max() < seen.min() * np.exp(LOWEST * min(off, up))
             if not still:
-                _look(light, i, j, whole, part, trace)
-            # the pixel has been looking at the image for long: its last event may be anywhere between the thresholds
+                _light_trace(light, i, j, whole, part, trace)
+            # the pixel has seen the image for a long time: its reference is random between the thresholds
             reference = trace[0] + off - rng.random() * (off + up)
             noise, now = pause * rng.exponential(), 0.0
             low, high = reference - off, reference + up
@@ -82,8 +83,8 @@ def pixel_events(
 
 
 @numba.njit(nogil=True)
-def _look(light, i, j, whole, part, trace):
-    """The logarithm of what the pixel at row i and column j of ``light`` sees at the end of each step."""
+def _light_trace(light, i, j, whole, part, trace):
+    """Write the logarithm of the light at point (i, j) at the end of each step to ``trace``."""
     one = np.float32(1)
     for step in range(len(trace)):
         v, u = part[step, 0], part[step, 1]
@@ -95,7 +96,7 @@ def _look(light, i, j, whole, part, trace):
 
 @numba.njit(nogil=True)
 def _next_crossing(trace, now, low, high):
-    """When, from ``now`` on, the trace leaves the range from low to high (infinity: never), and whether upwards."""
+    """Return the time from ``now`` on when the trace leaves [low, high], or infinity, and whether it goes up."""
     for step in range(int(now), len(trace) - 1):
         level, after = trace[step], trace[step + 1]
         if after > max(high, level):

@@ -1,9 +1,9 @@
-"""How N-MNIST's camera moved."""
+"""Motion of the camera with which N-MNIST was recorded."""
 
 import numpy as np
 
-# Measured on the 900 recordings of its training set that we have: the regression of the events of each 5 ms on the
-# gradient of the logarithm of the image that each recording shows tells where the image is and how fast it moves.
+# Measured on 900 recordings of the training set: position and velocity of the image follow from the regression of the
+# events of each 5 ms on the gradient of the logarithm of the image.
 # fmt: off
 _X = [
     -2.55, -2.55, -2.56, -2.59, -2.63, -2.67, -2.70, -2.71, -2.69, -2.65, -2.56, -2.34, -2.02, -1.72, -1.40, -1.16,
@@ -19,9 +19,9 @@ _Y = [
 ]
 # fmt: on
 
-# Where the image is, three saccades along a triangle: microseconds, x and y in pixels to the right of the sensor's
-# middle and below it, with straight lines between.
+# Position of the image, three saccades along a triangle: microseconds, x and y in pixels to the right of and below the
+# center of the sensor, to be interpolated linearly.
 SACCADES = np.column_stack([5000 * np.arange(len(_X)), _X, _Y])
 SACCADES.flags.writeable = False
-# where one saccade ends and the next begins
+# times of the borders between saccades
 SACCADE_ENDS_US = 105_000, 210_000

@@ -1,23 +1,27 @@
-"""Events to events: parts of the sensor, coarser pixels, and motion of the camera undone."""
+"""Transforms of events: cropping, downsampling, and compensation of the motion of the camera."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
-from .._util.validation import as_float32, check_counts, is_whole, shown
+from .._util.validation import as_float32, check_counts, invalid, is_whole
 from ..errors import SettingsError
 from .event import check_fields, checked_sensor
 from .saccades import SACCADES
 
 
-def crop(events, shape, corner=(0, 0)):
-    """The events in a part of the sensor.
+def crop(events: np.ndarray, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Return the events in a rectangle of the sensor.
 
     Parameters
     ----------
     events : structured ndarray, (events,)
     shape : tuple of int
-        Height and width of the part.
+        Height and width of the rectangle.
     corner : tuple of int
-        y and x of its upper left pixel, from which coordinates are counted afterwards.
+        y and x of its upper left pixel, the origin of the new coordinates.
 
     Returns
     -------
@@ -26,32 +30,33 @@ def crop(events, shape, corner=(0, 0)):
     Raises
     ------
     SettingsError
-        If the part has no pixels, or its corner a negative coordinate.
+        If ``shape`` or ``corner`` is invalid.
     """
     check_fields(events, ("x", "y"))
     shape = checked_sensor(shape, "shape")
-    if not isinstance(corner, tuple | list | np.ndarray) or len(corner) != 2 or not all(map(_is_place, corner)):
-        raise SettingsError(f"corner must be (y, x) of a pixel, from 0, got {shown(corner)}")
+    if not isinstance(corner, tuple | list | np.ndarray) or len(corner) != 2 or not all(map(_is_coordinate, corner)):
+        raise invalid("corner", "be (y, x) of a pixel, from 0", corner)
     return _moved(events, events["x"].astype(np.int64) - corner[1], events["y"].astype(np.int64) - corner[0], shape)
 
 
-def downsample(events, factor):
-    """Events of coarser pixels, each in the place of ``factor`` x ``factor`` ones.
+def downsample(events: np.ndarray, factor: int) -> np.ndarray:
+    """Return events of coarser pixels, each of ``factor`` x ``factor`` pixels.
 
     Parameters
     ----------
     events : structured ndarray, (events,)
     factor : int
+        Ratio of the old and the new resolution.
 
     Returns
     -------
     structured ndarray, (events,)
-        On a sensor with 1 / factor of the height and width, rounded up.
+        Events on a sensor with 1 / factor of the height and width, rounded up.
 
     Raises
     ------
     SettingsError
-        If ``factor`` is no positive integer.
+        If ``factor`` is not a positive integer.
     """
     check_fields(events, ("x", "y"))
     check_counts(factor=factor)
@@ -61,27 +66,28 @@ def downsample(events, factor):
     return coarser
 
 
-def stabilise(events, path=SACCADES, sensor=(34, 34)):
-    """Undo the motion of the camera, so that the events of an edge fall on the same pixels.
+def stabilise(events: np.ndarray, path: Any = SACCADES, sensor: tuple[int, int] = (34, 34)) -> np.ndarray:
+    """Compensate the motion of the camera, so that all events of an edge have the same pixels.
 
     Parameters
     ----------
     events : structured ndarray, (events,)
     path : array_like, (knots, 3)
-        Where the image is at a time: microseconds, x and y in pixels, with straight lines between; by default that of
-        N-MNIST, after which the 28 x 28 pixels of the MNIST image begin at row 3 and column 3, or one row higher in the
-        recordings for testing, for which the camera stood a little differently.
+        Position of the image: microseconds, x and y in pixels, interpolated linearly; by default the motion in N-MNIST.
+        After it, the 28 x 28 pixels of the MNIST image begin at row 3 and column 3, or one row higher in the test set,
+        for which the camera had a slightly different position.
     sensor : tuple of int
-        Height and width; events that the image's motion carries off the sensor are left out.
+        Height and width in pixels; events that leave the sensor are removed.
 
     Returns
     -------
     structured ndarray, (events,)
+        Events with new coordinates.
 
     Raises
     ------
     SettingsError
-        If ``path`` has another shape or no increasing times, or all events come after it.
+        If ``path`` has another shape, its times do not increase, or all events come after it.
 
     References
     ----------
@@ -93,22 +99,25 @@ def stabilise(events, path=SACCADES, sensor=(34, 34)):
     as_float32(path, "path")
     path = np.asarray(path, float)
     if path.ndim != 2 or path.shape[1] != 3 or len(path) == 0 or np.any(np.diff(path[:, 0]) <= 0):
-        raise SettingsError(f"path must be rows of microseconds, x, y with increasing times; got shape {path.shape}")
+        raise SettingsError(
+            f"path must be rows of microseconds, x, y with increasing times; got shape {path.shape}", argument="path"
+        )
     if len(path) > 1 and len(events) and events["t"].min() > path[-1, 0]:
         raise SettingsError(
-            f"the events begin at {events['t'].min()} microseconds, after path ends: its times are counted from the "
-            "beginning of the recording, so subtract that of the first event from t"
+            f"the events begin at {events['t'].min()} microseconds, after the end of path, whose times count from the "
+            "beginning of the recording: subtract the time of the first event from t",
+            argument="path",
         )
     x, y = (np.rint(events[name] - np.interp(events["t"], path[:, 0], path[:, k])) for k, name in ((1, "x"), (2, "y")))
     return _moved(events, x, y, sensor)
 
 
-def _is_place(number):
+def _is_coordinate(number):
     return is_whole(number) and number >= 0
 
 
 def _moved(events, x, y, shape):
-    """Copies of the events at new places, without those outside of ``shape``."""
+    """Return copies of the events with new coordinates, without those outside of ``shape``."""
     inside = (x >= 0) & (x < shape[1]) & (y >= 0) & (y < shape[0])
     moved = events[inside]
     moved["x"], moved["y"] = x[inside], y[inside]

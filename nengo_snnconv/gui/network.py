@@ -6,7 +6,7 @@ import numpy as np
 from .._util.printable import printable
 from .._util.validation import check_classes, check_counts, check_images, check_names
 from ..errors import ConversionError, SettingsError
-from ..model.pictures import picture_axes
+from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork, NativeBase
 from .trial import Average, Trial
@@ -100,7 +100,7 @@ class GuiNetwork(nengo.Network):
             self.image = self.network.input
             self.image.size_in, self.image.label = 1, "image"
             self.image.output = _Picture(
-                images, [names[each] for each in classes], picture_axes(network.model, network.model.input)
+                images, [names[each] for each in classes], image_axes(network.model, network.model.input)
             )
             self.recognised = nengo.Node(
                 _Verdict(names, classes), size_in=n_classes + 1, size_out=1, label="recognised"

@@ -1,4 +1,4 @@
-"""The model: an immutable graph of layer specs plus NumPy arrays, from which every network is built."""
+"""Models: immutable graphs of layer specs plus NumPy arrays, from which all networks are built."""
 
 from .files import read_model, write_model
 from .graph import Model

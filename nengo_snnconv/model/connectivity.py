@@ -1,29 +1,36 @@
-"""How the layers of a model are connected: fan-out, synaptic operations, and the windows of kernels."""
+"""Connectivity of a model's layers: fan-out, synaptic operations, and kernel windows."""
+
+from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import layers as specs
 from .layers import window_offset, window_output
 
-# counts of paths through a model stop there instead of becoming infinite
+if TYPE_CHECKING:
+    from .graph import Model
+
+# limit of path counts, which would otherwise become infinite
 LARGEST = float(np.finfo(np.float64).max)
 
 
-def is_event_source(layer):
-    """Whether what a layer emits are events of its own: neurons, and maxima of their spikes."""
+def is_event_source(layer: specs.Layer) -> bool:
+    """Return whether a layer emits spikes of its own: a layer of neurons, or of maxima of their spikes."""
     return isinstance(layer, specs.Rectifier | specs.MaxPool | specs.GlobalMaxPool)
 
 
-def fan_out(model, name):
-    """Number of synapses that a spike of each unit of layer ``name`` reaches, border effects included.
+def fan_out(model: Model, name: str) -> np.ndarray:
+    """Return the number of synapses that a spike of each unit of layer ``name`` reaches, exact at borders.
 
-    A synapse is a weight of the next convolution or dense layer, counted once for each position at which the
-    kernel covers the unit; positions that fall into the padding do not exist.  Averaging, flattening, adding
-    and joining lie on the way and add none; maxima emit events of their own and end it, like neurons.  What
-    reaches a synapse on several ways, through branches that are added, counts once for each of them.
+    A synapse is a weight of the next convolution or dense layer, counted once for each position at which the kernel
+    covers the unit; positions in the padding do not count.  Averaging, flattening, adding and concatenating pass
+    spikes on and have no synapses; maxima emit spikes of their own and end the path, as neurons do.  A synapse that is
+    reached on several paths, through branches that are added, counts once for each path.
 
     Parameters
     ----------
@@ -33,100 +40,92 @@ def fan_out(model, name):
     Returns
     -------
     ndarray of int64
-        With the shape of the layer's output.  float64 where a number is too large for int64, as branches in a row
-        make it exponentially large, and no larger than float64 holds.
+        Fan-out, in the shape of the layer's output.  float64 if it exceeds int64, since branches in sequence multiply
+        the number of paths; limited to the largest float64.
     """
     return fan_outs(model, (name,))[name]
 
 
-def fan_outs(model, names):
-    """:func:`fan_out` of several layers, in one pass through the model.
-
-    Parameters
-    ----------
-    model : Model
-    names : iterable of str
-
-    Returns
-    -------
-    dict of str to ndarray
-    """
+def fan_outs(model: Model, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the :func:`fan_out` of several layers, computed in one pass through the model."""
     names = set(names)
-    # only the ways out of these layers, and no further than to the next events
-    wanted = _read_before_events(model, names)
-    found, waiting = {}, {}
-    for name, layer in reversed(model.layers.items()):
-        if name in wanted:
-            own = waiting.pop(name, None)
+    relevant = _passing_spikes_of(model, names)
+    by_name: dict[str, np.ndarray] = {}
+    partial_sums: dict[str, np.ndarray] = {}
+    for name, layer in reversed(list(model.layers.items())):
+        if name in relevant:
+            own = partial_sums.pop(name, None)
             own = np.zeros(model.shapes[name], np.int64) if own is None else own
             if name in names:
-                found[name] = own
+                by_name[name] = own
         for place, source in enumerate(layer.inputs):
-            if source in wanted:
-                passed = _through(layer, model, place, own if name in wanted else None)
-                waiting[source] = _sum(waiting[source], passed) if source in waiting else passed
-    return {name: found[name] for name in model.layers if name in names}
+            if source in relevant:
+                through = _fan_out_through(layer, model, place, own if name in relevant else None)
+                partial_sums[source] = _sum(partial_sums[source], through) if source in partial_sums else through
+    return {name: by_name[name] for name in model.layers if name in names}
 
 
-def total(counts):
-    """The sum of numbers from 0 up as an int, also where int64 does not hold it."""
+def total(counts: np.ndarray) -> int:
+    """Return the sum of non-negative numbers as an int, also if it exceeds int64."""
     if counts.dtype == np.int64 and counts.max(initial=0) <= np.iinfo(np.int64).max // max(counts.size, 1):
         return int(counts.sum())
     return int(min(math.fsum(counts.ravel() / counts.size) * counts.size, LARGEST))
 
 
-def _read_before_events(model, names):
-    """The layers of ``names``, and those that events of theirs pass through without a weight."""
-    wanted = set(names)
+def _passing_spikes_of(model, names):
+    """Return ``names`` and the layers that pass the spikes of these on without a synapse."""
+    relevant = set(names)
     for name, layer in model.layers.items():
-        if not (is_event_source(layer) or _has_weights(layer)) and wanted.intersection(layer.inputs):
-            wanted.add(name)
-    return wanted
+        if not (is_event_source(layer) or _has_synapses(layer)) and relevant.intersection(layer.inputs):
+            relevant.add(name)
+    return relevant
 
 
-def _has_weights(layer):
-    """Whether a layer has a weight for each pair of what it reads and what it gives, which are synapses."""
+def _has_synapses(layer):
+    """Return whether the weights of a layer are synapses, which connect inputs with outputs."""
     return isinstance(layer, specs.Conv | specs.Dense)
 
 
 def _sum(first, second):
-    """The sum of numbers from 0 up: as float64 where int64 does not hold them."""
+    """Return the sum of two arrays of non-negative numbers, as float64 if it exceeds int64."""
     if first.dtype == second.dtype == np.int64:
         total = first + second
-        if (total >= 0).all():  # in two's complement, a sum of two such numbers that does not fit is negative
+        if (total >= 0).all():  # a sum that overflows is negative in two's complement
             return total
     with np.errstate(over="ignore"):
         return np.minimum(first.astype(np.float64) + second, LARGEST)
 
 
 def _sums_of(counts, function, most):
-    """``function`` of ``counts``, which adds up to ``most`` entries for one of its own; float64 beyond int64."""
+    """Return ``function(counts)``, each entry of which sums at most ``most`` entries; as float64 beyond int64."""
     if counts.dtype == np.int64 and counts.max(initial=0) <= np.iinfo(np.int64).max // max(most, 1):
         return function(counts)
     with np.errstate(over="ignore"):
         return np.minimum(function(counts.astype(np.float64)), LARGEST)
 
 
-def multiply_accumulates(model):
-    """Multiply-accumulate operations of each weighted layer for one image, as an ANN: {name: int}."""
+def multiply_accumulates(model: Model) -> dict[str, int]:
+    """Return the multiply-accumulate operations of the ANN for one image, by layer with weights."""
     return {
-        layer.name: int(_through(layer, model, 0, None).sum()) for layer in model.layers.values() if _has_weights(layer)
+        layer.name: int(_fan_out_through(layer, model, 0, None).sum())
+        for layer in model.layers.values()
+        if _has_synapses(layer)
     }
 
 
 @functools.singledispatch
-def _through(layer, model, place, counts):
-    """Fan-out of the units at input ``place`` of ``layer``, through that layer alone.
+def _fan_out_through(layer, model, place, counts):
+    """Return the fan-out of the units at input ``place`` of ``layer`` through this layer alone.
 
-    ``counts`` is that of the layer itself, of use where it has no synapses.
+    ``counts`` is the fan-out of the layer itself, which a layer without synapses passes on.
     """
     shape = model.shapes[layer.inputs[place]]
     if is_event_source(layer):
         return np.zeros(shape, np.int64)
-    return counts.reshape(shape)  # Add, Affine, Dropout: the same entries
+    return counts.reshape(shape)  # Add, Affine, Dropout keep the entries
 
 
-@_through.register
+@_fan_out_through.register
 def _(layer: specs.Conv, model, place, counts):
     *spatial, channels = model.shapes[layer.inputs[place]]
     windows = zip(spatial, layer.kernel_size, layer.strides, layer.dilation, strict=True)
@@ -135,12 +134,12 @@ def _(layer: specs.Conv, model, place, counts):
     return np.repeat(positions[..., None] * (layer.filters // layer.groups), channels, axis=-1)
 
 
-@_through.register
+@_fan_out_through.register
 def _(layer: specs.Dense, model, place, counts):
     return np.full(model.shapes[layer.inputs[place]], layer.units, np.int64)
 
 
-@_through.register
+@_fan_out_through.register
 def _(layer: specs.AveragePool, model, place, counts):
     windows = zip(model.shapes[layer.inputs[place]], layer.pool_size, layer.strides, strict=False)
     for axis, (n, size, stride) in enumerate(windows):
@@ -153,13 +152,13 @@ def _(layer: specs.AveragePool, model, place, counts):
     return counts
 
 
-@_through.register
+@_fan_out_through.register
 def _(layer: specs.GlobalAveragePool, model, place, counts):
     shape = model.shapes[layer.inputs[place]]
     return np.broadcast_to(counts.reshape(shape[-1]), shape)
 
 
-@_through.register
+@_fan_out_through.register
 def _(layer: specs.Selection, model, place, counts):
     shapes = [model.shapes[name] for name in layer.inputs]
     entries = layer.entries(place, *shapes)
@@ -174,8 +173,8 @@ def _(layer: specs.Selection, model, place, counts):
     return _sums_of(counts, gathered, int(most))
 
 
-def cover(length, size, stride, padding, dilation=1):
-    """Which input each window position covers along one axis: an int64 array (positions, length) of 0 and 1."""
+def cover(length: int, size: int, stride: int, padding: str, dilation: int = 1) -> np.ndarray:
+    """Return the inputs that each window position covers along one axis: 0 or 1, int64 (positions, length)."""
     positions = window_output(length, size, stride, padding, dilation)
     extent = (size - 1) * dilation + 1
     before = window_offset(length, extent, stride, padding)

@@ -1,6 +1,13 @@
-"""Files of models: archives of which a section of the description is the model, and some arrays are its own."""
+"""Model files: archives with the model as one section of the description, and its arrays."""
+
+from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from ..errors import FileFormatError, ModelError
 from . import layers as specs
@@ -8,44 +15,44 @@ from .archive import read_arrays, write_arrays
 from .graph import Model
 from .metadata import check_metadata
 
-# what a description that is not what we write makes code raise that takes it for one
+# errors that code raises on a description that nengo_snnconv did not write
 DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError, AssertionError)
-# the only classes that a file can name
+# only these classes may be named in a file
 LAYERS = {name: getattr(specs, name) for name in specs.LAYERS}
 
 
-def write_model(path, model, **sections):
-    """Write ``model`` to ``path``, with further JSON-serialisable ``sections`` beside it.
-
-    The file appears whole or not at all: it is written under a temporary name and renamed.
-    """
+def write_model(path: str | os.PathLike, model: Model, **sections: Any) -> None:
+    """Write ``model`` and further JSON-serializable ``sections`` to ``path``, atomically."""
     description = {"model": model_to_json(model), **sections}
     write_arrays(path, description, {f"model/{name}": array for name, array in model.arrays.items()})
 
 
-def read_model(path):
-    """Read what :func:`write_model` wrote: the model, and a dict of the other sections.
+def read_model(path: str | os.PathLike) -> tuple[Model, dict[str, Any]]:
+    """Return the model and the other sections of a file that :func:`write_model` wrote.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     FileFormatError
-        If the file is damaged, is not one of ours, or was written by a newer version.
+        If the file is damaged, is not a nengo_snnconv file, or was written by a newer version.
     """
     description, arrays = read_arrays(path)
     model = model_from_json(path, description.pop("model", None), arrays, "model/")
     return model, description
 
 
-def model_to_json(model):
-    """The JSON description of a model; its arrays are kept apart."""
+def model_to_json(model: Model) -> dict[str, Any]:
+    """Return the JSON description of a model without its arrays."""
     layers = [{"type": type(layer).__name__, **dataclasses.asdict(layer)} for layer in model.layers.values()]
     return {"layers": layers, "output": model.output, "metadata": dict(model.metadata)}
 
 
-def model_from_json(path, description, arrays, prefix):
-    """The model that ``description`` tells of, with those of ``arrays`` whose name starts with ``prefix``."""
+def model_from_json(path: str | os.PathLike, description: Any, arrays: Mapping[str, np.ndarray], prefix: str) -> Model:
+    """Return the model of ``description`` with the ``arrays`` whose names start with ``prefix``.
+
+    ``path`` names the file in error messages.
+    """
     try:
         layers = [_layer_from_json(layer) for layer in description["layers"]]
         own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
@@ -53,19 +60,19 @@ def model_from_json(path, description, arrays, prefix):
         check_metadata(description["metadata"], model.shapes)
         return model.replace(metadata=description["metadata"])
     except DAMAGE as error:
-        raise FileFormatError(f"{path} is damaged: its model cannot be rebuilt ({what(error)})") from error
+        raise FileFormatError(f"{path} is damaged: its model cannot be rebuilt ({describe_error(error)})") from error
 
 
 def _layer_from_json(fields):
     fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
     kind = fields.pop("type")
     if kind not in LAYERS:
-        raise ModelError(f"{kind!r} is no layer")
+        raise ModelError(f"{kind!r} is not a type of layer")
     return LAYERS[kind](**fields)
 
 
-def what(error):
-    """What an error says, with its class where the message alone would not say it."""
+def describe_error(error: Exception) -> str:
+    """Return the message of an error, preceded by its class unless it is a ModelError."""
     text = " ".join(str(error).split())
     if not isinstance(error, ModelError):
         text = f"{type(error).__name__}: {text}"

@@ -1,12 +1,16 @@
 """Model: the layers in order, their arrays and their shapes."""
 
+from __future__ import annotations
+
 import collections.abc
 import math
 import types
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from .._util.printable import printable
+from .._util.text_tables import text_table
 from .._util.validation import as_float32, shown
 from ..errors import ModelError, SettingsError, listed
 from . import limits
@@ -14,18 +18,18 @@ from .layers import Input, Layer, Rectifier
 
 
 class Model:
-    """An immutable graph of layers with the arrays that they need.
+    """Immutable graph of layers with their arrays.
 
     Parameters
     ----------
     layers : iterable of Layer
-        In an order in which each layer comes after its inputs; exactly one is an ``Input``.
+        Layers, each after its inputs; exactly one is an ``Input``.
     arrays : mapping of str to array_like
-        The layers' arrays by "layer/array", for example "conv1/kernel"; kept as read-only float32 copies.
+        Arrays by "layer/array", such as "conv1/kernel"; kept as read-only float32 copies.
     output : str, optional
-        Name of the layer whose activity is the output; the last layer by default.
+        Name of the output layer; the last layer by default.
     metadata : mapping, optional
-        JSON-serialisable facts that travel with the model, for example its training history.
+        JSON-serializable information about the model, such as its training history.
 
     Attributes
     ----------
@@ -37,16 +41,28 @@ class Model:
     Raises
     ------
     ModelError
-        If names are not unique, an input is missing, shapes do not fit, a layer or the model is larger than what is
-        built (``model.limits``), or an array is missing, is not needed, has the wrong shape, holds no numbers, or holds
-        NaN or infinity.
+        If names are not unique, an input is missing, shapes do not fit, a layer or the model exceeds the size limits
+        (``model.limits``), or an array is missing, belongs to no layer, has the wrong shape, or does not hold finite
+        numbers.
     """
 
-    def __init__(self, layers, arrays, output=None, metadata=None):
+    layers: Mapping[str, Layer]
+    arrays: Mapping[str, np.ndarray]
+    shapes: Mapping[str, tuple[int, ...]]
+    output: str
+    metadata: Mapping[str, Any]
+
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        arrays: Mapping[str, Any],
+        output: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
         if isinstance(layers, str) or not hasattr(layers, "__iter__"):
             raise ModelError(f"layers must be a sequence of layer specs such as Conv or Dense, got {shown(layers)}")
         if not (output is None or isinstance(output, str)):
-            raise ModelError(f"output must be the name of a layer, or None; got {shown(output)}")
+            raise ModelError(f"output must be the name of a layer or None, got {shown(output)}")
         for name, value in (("arrays", arrays), ("metadata", {} if metadata is None else metadata)):
             if not isinstance(value, collections.abc.Mapping):
                 raise ModelError(f"{name} must be a dict, got {shown(value)}")
@@ -55,7 +71,9 @@ class Model:
         self.output = layers[-1].name if output is None else output
         if self.output not in self.layers:
             raise ModelError(f"the output layer {self.output!r} does not exist; there are {listed(self.layers, 8)}")
-        shapes, array_shapes, n_entries = {}, {}, 0
+        shapes: dict[str, tuple[int, ...]] = {}
+        array_shapes: dict[str, tuple[int, ...]] = {}
+        n_entries = 0
         for layer in layers:
             shapes_in = [shapes[name] for name in layer.inputs]
             shapes[layer.name] = shape = layer.output_shape(*shapes_in)
@@ -64,8 +82,9 @@ class Model:
             n_entries += math.prod(shape) + sum(map(math.prod, shapes_in)) + layer.workspace(*shapes_in)
             if n_entries > limits.ENTRIES_OF_MODEL:
                 raise ModelError(
-                    f"the layers up to {layer.name!r} make and read more than {limits.ENTRIES_OF_MODEL:,} entries, the "
-                    "most that are built: use smaller inputs, or convert a part of the model"
+                    f"the layers up to {layer.name!r} read and write more than {limits.ENTRIES_OF_MODEL:,} entries, "
+                    "the limit for a model: use smaller inputs, or convert a part of the model",
+                    layer=layer.name,
                 )
             for name, array_shape in layer.array_shapes(*shapes_in).items():
                 array_shapes[f"{layer.name}/{name}"] = array_shape
@@ -74,50 +93,63 @@ class Model:
         self.metadata = types.MappingProxyType(dict(metadata or {}))
 
     @property
-    def input(self):
+    def input(self) -> str:
         """Name of the input layer."""
         return next(name for name, layer in self.layers.items() if isinstance(layer, Input))
 
     @property
-    def neurons(self):
-        """Names of the layers of neurons, the rectifiers, in order."""
+    def neurons(self) -> list[str]:
+        """Names of the layers of neurons, that is, the rectifiers, in order."""
         return [name for name, layer in self.layers.items() if isinstance(layer, Rectifier)]
 
     @property
-    def output_scale(self):
-        """What the activity of the output layer must be multiplied by to be in the units of the original model.
+    def output_scale(self) -> float:
+        """Factor from the activity of the output layer to the units of the original model.
 
-        1 unless the weights were rescaled.  Whatever reads the output of a network applies it, so that scores are in
-        the units of the model that was converted.
+        It is 1 unless the weights were rescaled.  All readers of a network's output apply it, so scores are in the
+        units of the model that was converted.
         """
         try:
             declared = np.asarray(self.metadata.get("scales", {}).get(self.output, 1.0), np.float64)
         except (AttributeError, TypeError, ValueError) as error:
-            raise ModelError(f"the model's scales must be numbers by layer: {error}") from error
+            raise ModelError(f"the model's scales must be numbers by layer: {error}", layer=self.output) from error
         # the output has one scale; files of earlier versions declare 1 for entries that are always zero
         scales = np.unique(declared[declared != 1]) if declared.size else declared
         if len(scales) > 1 or not (np.isfinite(scales) & (scales > 0)).all():
-            raise ModelError(f"the output {self.output!r} must have one scale, positive and finite, got {declared}")
+            raise ModelError(
+                f"the output {self.output!r} must have one scale, positive and finite, got {declared}",
+                layer=self.output,
+            )
         return float(scales[0]) if len(scales) else 1.0
 
-    def size(self, name):
-        """Number of entries in the output of layer ``name``."""
+    def size(self, name: str) -> int:
+        """Return the number of entries in the output of layer ``name``."""
         return math.prod(self.shapes[name])
 
-    def array_names(self, name):
-        """Names of one layer's arrays in ``arrays``, in the order in which Keras has them."""
-        return [key for key in self.arrays if key.rpartition("/")[0] == name]
+    def array_names(self, name: str) -> list[str]:
+        """Return the names in ``arrays`` of the arrays of layer ``name``, in Keras' order."""
+        return [key for key in self.arrays if _layer_of(key) == name]
 
-    def arrays_of(self, name):
-        """The arrays of one layer: {"kernel": ..., "bias": ...}."""
+    def arrays_of(self, name: str) -> dict[str, np.ndarray]:
+        """Return the arrays of layer ``name``: {"kernel": ..., "bias": ...}."""
         return {key.rpartition("/")[2]: self.arrays[key] for key in self.array_names(name)}
 
-    def consumers(self, name):
-        """The layers that read layer ``name``, in order."""
+    def consumers(self, name: str) -> list[Layer]:
+        """Return the layers that read layer ``name``, in order."""
         return [layer for layer in self.layers.values() if name in layer.inputs]
 
-    def replace(self, *, layers=None, arrays=None, output=None, metadata=None):
-        """A new model with some parts replaced; ``arrays`` may name just those that change."""
+    def replace(
+        self,
+        *,
+        layers: Iterable[Layer] | None = None,
+        arrays: Mapping[str, Any] | None = None,
+        output: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Model:
+        """Return a new model with some parts replaced.
+
+        Without ``layers``, ``arrays`` needs to hold only the arrays that change; with ``layers``, all arrays.
+        """
         return Model(
             self.layers.values() if layers is None else layers,
             {**(self.arrays if layers is None else {}), **(arrays or {})},
@@ -125,14 +157,13 @@ class Model:
             self.metadata if metadata is None else metadata,
         )
 
-    def summary(self):
-        """A table of the layers as text: name, type, output shape, parameters."""
+    def summary(self) -> str:
+        """Return a table of the layers as text: name, type, output shape, parameters."""
         rows = [("layer", "type", "output shape", "parameters")]
         for name, layer in self.layers.items():
             n_parameters = sum(array.size for array in self.arrays_of(name).values())
-            rows.append((printable(name), type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        return "\n".join("  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]]) for row in rows)
+            rows.append((name, type(layer).__name__, str(self.shapes[name]), f"{n_parameters:,}"))
+        return text_table(rows)
 
     def __reduce__(self):
         return Model, (tuple(self.layers.values()), dict(self.arrays), self.output, dict(self.metadata))
@@ -147,16 +178,16 @@ def _by_name(layers):
         raise ModelError(f"a model has at most {limits.LAYERS:,} layers, got {len(layers):,}")
     n_read = sum(len(layer.inputs) for layer in layers if isinstance(layer, Layer))
     if n_read > limits.INPUTS:
-        raise ModelError(f"the layers of a model have at most {limits.INPUTS:,} inputs together, got {n_read:,}")
+        raise ModelError(f"the layers of a model have at most {limits.INPUTS:,} inputs in total, got {n_read:,}")
     by_name = {}
     for layer in layers:
         if not isinstance(layer, Layer):
             raise ModelError(f"layers must be layer specs such as Conv or Dense, got {layer!r}")
         if layer.name in by_name:
-            raise ModelError(f"two layers are named {layer.name!r}")
+            raise ModelError(f"two layers are named {layer.name!r}", layer=layer.name)
         for name in layer.inputs:
             if name not in by_name:
-                raise ModelError(f"{layer} reads {name!r}, which no layer before it makes")
+                raise ModelError(f"{layer} reads {name!r}, but no layer before it has this name", layer=layer.name)
         by_name[layer.name] = layer
     inputs = [layer.name for layer in layers if isinstance(layer, Input)]
     if len(inputs) != 1:
@@ -165,26 +196,31 @@ def _by_name(layers):
 
 
 def _checked_arrays(arrays, shapes):
-    missing, foreign = shapes.keys() - arrays.keys(), arrays.keys() - shapes.keys()
+    missing, unknown = shapes.keys() - arrays.keys(), arrays.keys() - shapes.keys()
     if missing:
-        raise ModelError(f"arrays are missing: {', '.join(sorted(missing))}")
-    if foreign:
-        raise ModelError(f"no layer needs these arrays: {', '.join(sorted(map(str, foreign)))}")
+        raise ModelError(f"arrays are missing: {', '.join(sorted(missing))}", layer=_layer_of(min(missing)))
+    if unknown:
+        raise ModelError(f"no layer needs these arrays: {', '.join(sorted(map(str, unknown)))}")
     checked = {}
     for name, shape in shapes.items():
         array = _numbers(arrays[name], name)
         if array.shape != shape:
-            raise ModelError(f"array {name!r} must have shape {shape}, got {array.shape}")
+            raise ModelError(f"array {name!r} must have shape {shape}, got {array.shape}", layer=_layer_of(name))
         array.flags.writeable = False
         checked[name] = array
     return checked
 
 
+def _layer_of(array):
+    """Return the layer of the array of a given name."""
+    return array.rpartition("/")[0]
+
+
 def _numbers(values, name):
-    """Return a copy of ``values`` as float32; ModelError where they are no finite numbers."""
+    """Return a copy of ``values`` as float32; raise ModelError unless they are finite numbers."""
     try:
         return np.array(as_float32(values, f"array {name!r}"))
     except SettingsError as error:
         diverged = "NaN or infinity" in str(error)
         message = f"array {name!r} holds NaN or infinity: the training that made it diverged" if diverged else error
-        raise ModelError(str(message)) from error
+        raise ModelError(str(message), layer=_layer_of(name)) from error

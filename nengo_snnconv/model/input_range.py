@@ -1,6 +1,9 @@
-"""Input ranges: the range of pixels that a model was trained on, as far as its first layers tell."""
+"""Input range: the range of pixels that a model was trained on, inferred from its first layers."""
+
+from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,113 +11,126 @@ from .._util.validation import is_number, shown
 from ..errors import ModelError, SettingsError, SnnConvWarning
 from . import layers as specs
 
+if TYPE_CHECKING:
+    from .graph import Model
+
 UNIT, BYTES = (0.0, 1.0), (0.0, 255.0)
-# classes of Keras whose scales are learned, and tell nothing certain of the data
+# Keras classes with learned scales, which are no reliable sign of the range of the data
 LEARNED = ("BatchNormalization", "SyncBatchNormalization")
 
 
-def with_input_range(model):
-    """Return the model with what its first layers tell of its input as ``metadata["input_range"]``.
+def with_input_range(model: Model) -> Model:
+    """Return the model with the range of its input, inferred from its first layers, in its metadata.
 
-    ``Rescaling(1 / 255)``, ``Rescaling(1 / 127.5, offset=-1)`` and their like, operations too, are for pixels from 0 to
-    255; ``Rescaling(1 / 16)`` for values from 0 to 16.  ``Normalization`` tells by its mean and variance.
+    ``Rescaling(1 / 255)``, ``Rescaling(1 / 127.5, offset=-1)`` and equivalent operations indicate pixels from 0 to 255;
+    ``Rescaling(1 / 16)`` values from 0 to 16.  The range for ``Normalization`` follows from its mean and variance.
 
     Parameters
     ----------
     model : Model
-        As read from Keras, before its layers are folded into one another.
+        Model as read from Keras, before layers are folded.
 
     Returns
     -------
     Model
-        With [low, high] in its metadata; None where the input is not in [0, 1], but its range cannot be told; nothing
-        where nothing speaks against [0, 1].
+        Model with ``metadata["input_range"]``: [low, high]; None if the input is not in [0, 1] but its range is
+        unknown; absent if it is [0, 1].
     """
     metadata = model.metadata
-    # what a network of ours was trained on is up to whoever trained it
+    # the range of a network trained with this package is that of its training data
     if "input_range" in metadata or "training" in metadata:
         return model
-    found = _found(model)
-    if found == UNIT:
+    inferred = _inferred_range(model)
+    if inferred == UNIT:
         return model
-    return model.replace(metadata={**metadata, "input_range": None if found is None else list(found)})
+    return model.replace(metadata={**metadata, "input_range": None if inferred is None else list(inferred)})
 
 
-def input_range(model):
-    """Return the (low, high) of the input of a converted model, (0, 1) by default; None where it cannot be told."""
-    found = model.metadata.get("input_range", UNIT)
-    if found is None:
+def input_range(model: Model) -> tuple[float, float] | None:
+    """Return (low, high) of the input of a converted model, (0, 1) by default, or None if it is unknown."""
+    declared = model.metadata.get("input_range", UNIT)
+    if declared is None:
         return None
     try:
-        low, high = map(float, found)
+        low, high = map(float, declared)
     except (TypeError, ValueError):
         low = high = np.nan
     if not -np.inf < low < high < np.inf:
-        raise ModelError(f"the model's input_range must be two finite numbers, low and high, got {found!r}")
+        raise ModelError(f"the model's input_range must be two finite numbers, low and high, got {declared!r}")
     return low, high
 
 
-def check_input_range(given):
-    """Raise SettingsError where ``given`` is neither None nor two finite numbers, low and high."""
+def check_input_range(given: Any) -> None:
+    """Check that the argument ``input_range`` is None or two finite numbers, low and high."""
     if given is None:
         return
-    pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
-    if not (pair and all(map(is_number, given)) and -np.inf < given[0] <= given[1] < np.inf):
-        raise SettingsError(f"input_range must be the smallest and the largest input, got {shown(given)}")
-
-
-def needed_range(model, given=None):
-    """Return (low, high) as ``given``, or else as the model tells; SettingsError where it does not."""
-    check_input_range(given)
-    wanted = input_range(model) if given is None else given
-    if wanted is None:
+    is_pair = isinstance(given, tuple | list | np.ndarray) and len(given) == 2
+    if not (is_pair and all(map(is_number, given)) and -np.inf < given[0] <= given[1] < np.inf):
         raise SettingsError(
-            "the model normalizes its input, which was not in the range from 0 to 1, but which range it was cannot be "
-            "told: give input_range, such as (0, 255)"
+            f"input_range must be two finite numbers, the smallest and the largest input, got {shown(given)}",
+            argument="input_range",
         )
-    return wanted
 
 
-def warn_of_range(model, x):
-    """Warn where images in [0, 1] are given to a model that takes pixels from 0 to 255, which then sees black."""
+def needed_range(model: Model, given: Any = None) -> tuple[float, float]:
+    """Return (low, high) of the input: ``given``, or by default the range of the model.
+
+    Raises
+    ------
+    SettingsError
+        If ``given`` is invalid, or is None and the range of the model is unknown.
+    """
+    check_input_range(given)
+    needed = input_range(model) if given is None else given
+    if needed is None:
+        raise SettingsError(
+            "the model normalizes its input from an unknown range other than 0 to 1: give input_range, such as "
+            "(0, 255)",
+            argument="input_range",
+        )
+    return needed
+
+
+def warn_of_range(model: Model, x: Any) -> None:
+    """Warn if images in [0, 1] are given to a model for pixels from 0 to 255, to which they look black."""
     if input_range(model) != BYTES or not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
         return
     if 0 < x.max() <= 1 and x.min() >= 0 and (x % 1 != 0).any():
         warnings.warn(
-            "x holds numbers from 0 to 1, but the model itself begins by scaling pixels from 0 to 255 down: give them "
-            "as they are, 255 * x, unless the model was trained on such small numbers",
+            "x holds numbers from 0 to 1, but the first layers of the model scale pixels from 0 to 255 down: pass "
+            "255 * x, unless the model was trained on numbers from 0 to 1",
             SnnConvWarning,
             stacklevel=4,
         )
 
 
-def in_range(images, wanted):
-    """Return images whose pixels are from 0 to 1 with pixels in the range ``wanted``; bytes are whole numbers again."""
-    low, high = wanted
-    if wanted == UNIT:
+def in_range(images: np.ndarray, target: tuple[float, float]) -> np.ndarray:
+    """Scale images with pixels from 0 to 1 to the range ``target``; pixels from 0 to 255 are rounded."""
+    low, high = target
+    if target == UNIT:
         return images
     images = images * np.float32(high - low) + np.float32(low)
-    return np.rint(images) if wanted == BYTES else images
+    return np.rint(images) if target == BYTES else images
 
 
-def _found(model):
-    """Return the range that the first layers tell; None where it is another one than [0, 1], but cannot be told."""
+def _inferred_range(model):
+    """Return the range that the first layers indicate, or None if it is not [0, 1] but unknown."""
     factor, shift, kinds = _first_scaling(model)
     if not kinds or (factor <= 0).any():
         return UNIT
-    # the input that becomes 0, and the difference that becomes 1
+    # the layers map inputs x to (x - middle) / spread
     middle, spread = -shift / factor, 1 / factor
     if "Normalization" in kinds:
-        return _of_statistics(middle, spread, is_image=len(model.shapes[model.input]) == 3)
-    # what begins at 0 fills [0, 1], or [-1, 1] around the middle
+        return _range_of_statistics(middle, spread, is_image=len(model.shapes[model.input]) == 3)
+    # inputs from 0 up are mapped to [0, 1], or, around the middle, to [-1, 1]
     high = float(max(2 * middle.max() if middle.max() > 0 else spread.max(), 0))
     if high <= 1.5:
         return UNIT
     return BYTES if 200 <= high <= 300 else (0.0, high)
 
 
-def _of_statistics(mean, deviation, is_image):
-    """Return the range of data with a mean and a standard deviation, which are at most 1 and 0.5 in [0, 1]."""
+def _range_of_statistics(mean, deviation, is_image):
+    """Return the likely range of data with a mean and a standard deviation; in [0, 1] they are at most 1 and 0.5."""
     if (mean == 0).all() and (deviation == 1).all():
         return UNIT  # never adapted
     if (mean >= 0).all() and (mean <= 1).all() and (deviation <= 0.5).all():
@@ -124,9 +140,9 @@ def _of_statistics(mean, deviation, is_image):
 
 
 def _first_scaling(model):
-    """Return factor and shift, (channels,), of all that scales the input first, and the Keras classes that do it."""
+    """Return factor and shift (channels,) of the first layers, which scale the input, and their Keras classes."""
     kinds = {name: row["class"] for row in model.metadata.get("reading", []) for name in row["became"]}
-    factor, shift, found, name = np.ones(1), np.zeros(1), [], model.input
+    factor, shift, classes, name = np.ones(1), np.zeros(1), [], model.input
     while len(consumers := model.consumers(name)) == 1:
         (layer,) = consumers
         name = layer.name
@@ -135,7 +151,7 @@ def _first_scaling(model):
             if factor.size not in (1, scale.size):
                 break
             factor, shift = factor * scale, shift * scale + bias
-            found.append(kinds[name])
+            classes.append(kinds[name])
         elif not isinstance(layer, specs.Selection | specs.Dropout):
             break
-    return factor, shift, found
+    return factor, shift, classes

@@ -1,8 +1,10 @@
-"""The layer specs: what a layer is and which shapes it makes; its arrays live in the model.
+"""Layer specs: the hyperparameters and shapes of layers; their arrays are kept in the model.
 
-Shapes leave the batch out and put the channel last: (height, width, channel).  Convolution and pooling
-work on 1, 2 or 3 spatial axes; their padding is "valid" or "same" as TensorFlow defines it.
+Shapes have no batch axis, and the channel is the last axis: (height, width, channel).  Convolution and pooling work on
+1, 2 or 3 spatial axes; their padding is "valid" or "same", as defined by TensorFlow.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import math
@@ -39,19 +41,19 @@ __all__ = [
 ]
 
 PADDINGS = ("valid", "same")
-# those that a model may have: not the base classes
+# classes of which a model may consist, without the base classes
 LAYERS = tuple(name for name in __all__ if name[0].isupper() and name not in ("Layer", "Selection"))
 
 
-def window_output(length, size, stride, padding, dilation=1):
-    """Positions of a window along one axis, as TensorFlow defines "valid" and "same" padding."""
+def window_output(length: int, size: int, stride: int, padding: str, dilation: int = 1) -> int:
+    """Return the number of window positions along one axis, for TensorFlow's "valid" or "same" padding."""
     if padding == "same":
         return math.ceil(length / stride)
     return max(0, math.ceil((length - (size - 1) * dilation) / stride))
 
 
-def window_offset(length, size, stride, padding):
-    """How far before the first entry the first window begins."""
+def window_offset(length: int, size: int, stride: int, padding: str) -> int:
+    """Return the number of padded entries before the first entry, where the first window begins."""
     if padding == "valid":
         return 0
     return max((window_output(length, size, stride, padding) - 1) * stride + size - length, 0) // 2
@@ -59,10 +61,10 @@ def window_offset(length, size, stride, padding):
 
 @dataclasses.dataclass(frozen=True)
 class Input(Layer):
-    """Where the data enters, with the ``shape`` of one item."""
+    """Input of the model, with the ``shape`` of one item."""
 
     shape: tuple = ()
-    n_inputs: ClassVar = 0
+    n_inputs: ClassVar[int | None] = 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -74,7 +76,7 @@ class Input(Layer):
 
 
 class _Window(Layer):
-    """What convolution and pooling share: a window that moves over the spatial axes."""
+    """Base class of convolution and pooling: a window that moves over the spatial axes."""
 
     def _check_window(self, size, *others):
         value = getattr(self, size)
@@ -97,7 +99,7 @@ class _Window(Layer):
         return spatial
 
     def _padded(self, shape, size, dilation):
-        """Number of entries of the input with the zeros that "same" padding adds."""
+        """Return the number of entries of the input including the zeros of "same" padding; 0 for "valid"."""
         if self.padding == "valid":
             return 0
         spatial = tuple(
@@ -115,11 +117,11 @@ class Conv(_Window):
     Arrays: ``kernel`` (\\*kernel_size, channels in / groups, filters) and ``bias`` (filters,).
     """
 
-    filters: int = None
-    kernel_size: tuple = None
-    strides: tuple = 1
+    filters: int = None  # type: ignore[assignment]  # required, after the defaults of the base class
+    kernel_size: tuple = None  # type: ignore[assignment]  # required
+    strides: tuple = 1  # type: ignore[assignment]  # an int is made a tuple
     padding: str = "valid"
-    dilation: tuple = 1
+    dilation: tuple = 1  # type: ignore[assignment]
     groups: int = 1
     use_bias: bool = True
 
@@ -153,7 +155,7 @@ class Conv(_Window):
 class Dense(Layer):
     """Fully connected layer on the last axis.  Arrays: ``kernel`` (in, units) and ``bias`` (units,)."""
 
-    units: int = None
+    units: int = None  # type: ignore[assignment]  # required
     use_bias: bool = True
 
     def __post_init__(self):
@@ -178,8 +180,8 @@ class Affine(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class _Pool(_Window):
-    pool_size: tuple = None
-    strides: tuple = None
+    pool_size: tuple = None  # type: ignore[assignment]  # required
+    strides: tuple = None  # type: ignore[assignment]  # pool_size
     padding: str = "valid"
 
     def __post_init__(self):
@@ -197,7 +199,7 @@ class _Pool(_Window):
 
 @dataclasses.dataclass(frozen=True)
 class AveragePool(_Pool):
-    """Mean of each window; with "same" padding, of the entries inside the input only."""
+    """Mean of each window; with "same" padding, only of the entries inside the input."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,9 +212,9 @@ class MaxPool(_Pool):
         return n_padded + math.prod(size)
 
     def windows(self, shape):
-        """The entries of each window, as numbers in the flat input of ``shape``: (outputs, window).
+        """Return the flat indices of the entries of each window in an input of ``shape``: (outputs, window).
 
-        Where a window reaches over the edge, one of its entries is repeated, which does not change the maximum.
+        A window that reaches over the border repeats one of its entries, which does not change the maximum.
         """
         grids = []
         for n, size, stride in zip(shape, self.pool_size, self.strides, strict=False):
@@ -221,7 +223,7 @@ class MaxPool(_Pool):
             grids.append(np.clip(first[:, None] + np.arange(size), 0, n - 1))
         axes = np.ix_(*(grid.ravel() for grid in grids), range(shape[-1]))
         entries = np.ravel_multi_index(np.broadcast_arrays(*axes), shape)
-        # (positions, size) of each axis, then the channel: sizes last
+        # from (positions, size) for each axis and the channel to all positions, the channel and all sizes
         split = entries.reshape(*(m for grid in grids for m in grid.shape), shape[-1])
         rank = len(grids)
         order = (*range(0, 2 * rank, 2), 2 * rank, *range(1, 2 * rank, 2))
@@ -251,15 +253,15 @@ class GlobalMaxPool(_GlobalPool):
     """Largest entry of each channel."""
 
     def windows(self, shape):
-        """The entries of each channel, as numbers in the flat input of ``shape``: (channels, entries)."""
+        """Return the flat indices of the entries of each channel in an input of ``shape``: (channels, entries)."""
         return np.arange(math.prod(shape)).reshape(-1, shape[-1]).T
 
 
 @dataclasses.dataclass(frozen=True)
 class Add(Layer):
-    """Sum of inputs of one shape."""
+    """Sum of inputs of the same shape."""
 
-    n_inputs: ClassVar = None
+    n_inputs: ClassVar[int | None] = None
 
     def output_shape(self, *shapes):
         self._require(len(set(shapes)) == 1, f"adds inputs of different shapes: {shapes}")
@@ -268,12 +270,12 @@ class Add(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Rectifier(Layer):
-    """max(x, 0): where a network has its neurons, of a type that the builder is told."""
+    """max(x, 0), a layer of neurons in a network; the neuron type is a setting of the builder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Dropout(Layer):
-    """Drops entries with probability ``rate`` while training, does nothing afterwards."""
+    """Dropout of entries with probability ``rate`` in training; the identity otherwise."""
 
     rate: float = 0.5
 

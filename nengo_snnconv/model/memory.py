@@ -1,26 +1,36 @@
-"""How many images are computed together: as many as fit into the memory that they may take."""
+"""Memory of models and networks, and the number of images that can be computed together within a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from .._util.validation import check_positive
-from ..model.connectivity import is_event_source
 from . import layers as specs
+from .connectivity import is_event_source
 
-# megabytes, where a user says nothing
+if TYPE_CHECKING:
+    from .graph import Model
+
+# default limit
 MEMORY_MB = 500
-# images, however small the network; more make nothing faster
+# limit of images, also for small networks: more are not faster
 MOST_TOGETHER = 200
-# layers whose output is the array that they read
+# layers whose output is a view of their input
 VIEWS = specs.Flatten | specs.Reshape | specs.Dropout
 
 
-def images_together(bytes_per_image, memory_mb=MEMORY_MB, most=MOST_TOGETHER):
-    """How many images, each of which takes so many bytes, are computed together: one at least.
+def images_together(bytes_per_image: float, memory_mb: float | None = MEMORY_MB, most: int = MOST_TOGETHER) -> int:
+    """Return the number of images to compute together, at least one.
 
     Parameters
     ----------
     bytes_per_image : float
+        Memory for an image.
     memory_mb : float or None
-        None for any amount of memory.
+        Memory limit; None for no limit.
     most : int
+        Largest number of images.
 
     Raises
     ------
@@ -33,14 +43,14 @@ def images_together(bytes_per_image, memory_mb=MEMORY_MB, most=MOST_TOGETHER):
     return int(max(1, min(most, memory_mb * 1e6 / max(bytes_per_image, 1))))
 
 
-def bytes_of_pass(model, kept=()):
-    """The most bytes that an image takes at any time of a pass through the ANN, if activity that was read is freed.
+def bytes_of_pass(model: Model, kept: Iterable[str] = ()) -> int:
+    """Return the peak memory of an image in a pass through the ANN, if activations are freed after their last use.
 
     Parameters
     ----------
     model : Model
     kept : iterable of str
-        Layers whose activity is kept to the end.
+        Layers whose activations are kept to the end.
     """
     last = {source: name for name, layer in model.layers.items() for source in layer.inputs}
     kept = {*kept, model.output}
@@ -48,10 +58,10 @@ def bytes_of_pass(model, kept=()):
     for name, layer in model.layers.items():
         sizes[name] = 0 if isinstance(layer, VIEWS) else model.size(name)
         held[name] = sizes[name]
-        # a layer may need as much again to work in, as the forms of its input and output that its kernel wants
+        # a layer may need as much again as workspace, for example to rearrange its input for the kernel
         most = max(most, sum(held.values()) + sizes[name])
         for source in layer.inputs:
-            # a view needs the array behind it, which stays as long as the view
+            # a view keeps the array that it reads alive
             if isinstance(layer, VIEWS):
                 held[name] += held.pop(source, 0) if source not in kept and last[source] == name else 0
             elif source not in kept and last[source] == name:
@@ -59,15 +69,15 @@ def bytes_of_pass(model, kept=()):
     return 4 * most
 
 
-def bytes_of_all(model):
-    """Bytes that the activity of all layers takes for an image."""
+def bytes_of_all(model: Model) -> int:
+    """Return the memory of the activations of all layers for an image."""
     return 4 * sum(model.size(name) for name, layer in model.layers.items() if not isinstance(layer, VIEWS))
 
 
-def bytes_of_step(model):
-    """Bytes that an image takes in a simulation: what units emit in a step, as it is and on its way to the counts.
+def bytes_of_step(model: Model) -> int:
+    """Return the memory of an image in a time step of a simulation: its spikes, and copies of them while counting.
 
-    Not fewer than the states of neurons take, so this also limits how many images have theirs in memory.
+    It is at least the memory of the neurons' states, so a limit on it limits these, too.
     """
     emitting = sum(model.size(name) for name, layer in model.layers.items() if is_event_source(layer))
     return 3 * 4 * (emitting + model.size(model.input))

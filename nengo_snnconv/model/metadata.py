@@ -1,38 +1,47 @@
-"""The metadata that this package itself keeps with a model, checked where they come from a file."""
+"""Validation of model metadata that come from a file, as far as the package itself reads them."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from .._util.validation import shown
 from ..errors import ModelError
 
-# steps of a run that a network asks for by itself
+# limit of the number of time steps that a file may prescribe
 MOST_STEPS = 1_000_000
 _METHODS = ("balance", "data", "model")
 _ROW = {"layer": str, "class": str, "status": str, "became": list, "remark": str}
 _TRAINING = ("schedule", "augmented", "images", "optimizer", "loss")
 
 
-def check_metadata(metadata, shapes):
-    """Raise ModelError where metadata that the package reads are not what it writes; others may be anything.
+def check_metadata(metadata: Any, shapes: Mapping[str, tuple]) -> None:
+    """Check the metadata that the package reads; other entries are not checked.
 
     Parameters
     ----------
     metadata : object
     shapes : mapping of str to tuple
-        Of the outputs of the model's layers.
+        Output shapes of the model's layers.
+
+    Raises
+    ------
+    ModelError
+        If an entry is not as the package writes it.
     """
     if not isinstance(metadata, dict):
         raise ModelError(f"metadata must be a dict, got {type(metadata).__name__}")
     for name, check in _CHECKS.items():
         if name in metadata and not check(metadata[name]):
-            raise ModelError(f"the metadata {name!r} are not what nengo_snnconv writes: {shown(metadata[name])}")
+            raise ModelError(f"the metadata {name!r} were not written by nengo_snnconv: {shown(metadata[name])}")
     for name, scales in metadata.get("scales", {}).items():
         if name in shapes and len(scales) not in (1, shapes[name][-1]):
-            raise ModelError(f"layer {name!r} has {len(scales)} scales for {shapes[name][-1]} channels")
+            raise ModelError(f"layer {name!r} has {len(scales)} scales for {shapes[name][-1]} channels", layer=name)
 
 
-def check_steps(n_steps):
-    """Raise ModelError for a number of steps that no run has."""
+def check_steps(n_steps: Any) -> None:
+    """Check the number of time steps that a file prescribes."""
     if not _is_count(n_steps) or n_steps > MOST_STEPS:
         raise ModelError(f"n_steps must be from 1 to {MOST_STEPS:,}, got {shown(n_steps)}")
 
@@ -47,23 +56,23 @@ def _is_count(value):
 
 def _are_scales(value):
     return isinstance(value, dict) and all(
-        isinstance(each, list) and each and all(_is_number(number) and number > 0 for number in each)
-        for each in value.values()
+        isinstance(scales, list) and scales and all(_is_number(scale) and scale > 0 for scale in scales)
+        for scales in value.values()
     )
 
 
 def _is_history(value):
-    if not isinstance(value, dict) or not all(isinstance(each, list) for each in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(series, list) for series in value.values()):
         return False
     if value and "loss" not in value:
         return False
-    same_length = len({len(each) for each in value.values()}) <= 1
-    figures = all(number is None or _is_number(number) for each in value.values() for number in each)
-    return same_length and figures and all(value.values())
+    same_length = len({len(series) for series in value.values()}) <= 1
+    are_numbers = all(number is None or _is_number(number) for series in value.values() for number in series)
+    return same_length and are_numbers and all(value.values())
 
 
 def _are_trainings(value):
-    return isinstance(value, list) and all(isinstance(how, dict) and how.keys() >= set(_TRAINING) for how in value)
+    return isinstance(value, list) and all(isinstance(run, dict) and run.keys() >= set(_TRAINING) for run in value)
 
 
 def _is_reading(value):
@@ -82,11 +91,11 @@ def _is_normalization(value):
 
 
 def _are_names(value):
-    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value.values())
 
 
 def _is_range(value):
-    if value is None:  # it cannot be told
+    if value is None:  # unknown
         return True
     return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
 

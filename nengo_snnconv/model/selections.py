@@ -1,8 +1,10 @@
-"""Layer specs that only select entries: each entry of the output is an entry of an input, or zero."""
+"""Layer specs that select entries: each entry of the output is an entry of an input, or zero."""
+
+from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,32 +13,34 @@ from .spec import Layer, is_int
 
 
 class Selection(Layer):
-    """Base class of layers that move entries about and compute nothing."""
+    """Base class of layers that rearrange entries and compute nothing."""
 
-    def select(self, *items, fill=0):
-        """Apply the layer to one item.
+    def select(self, *items: np.ndarray, fill: Any = 0) -> np.ndarray:
+        """Apply the layer to one item, without the batch axis.
 
         Parameters
         ----------
         items : ndarray
-            One for each input, of that input's shape; of numbers, or of anything else that an array holds.
+            An array for each input, in its shape, of any dtype.
         fill : object
-            What stands where the output is zero.
+            Value of the entries that are zero in the layer's output.
 
         Returns
         -------
-        ndarray of the output's shape
+        ndarray
+            In the shape of the output.
         """
         raise NotImplementedError
 
-    def entries(self, place, *shapes):
-        """Which entry of input ``place`` each entry of the output is, as numbers in the flat arrays; -1 for none.
+    def entries(self, place: int, *shapes: tuple[int, ...]) -> np.ndarray:
+        """Return the flat index in input ``place`` of each entry of the output, or -1 if it comes from elsewhere.
 
         Parameters
         ----------
         place : int
+            Position of the input among ``inputs``.
         shapes : tuple of int
-            Of all inputs, in order.
+            Shapes of all inputs, in order.
 
         Returns
         -------
@@ -49,7 +53,7 @@ class Selection(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Flatten(Selection):
-    """All axes in one, row-major."""
+    """All axes merged into one, in row-major order."""
 
     def output_shape(self, shape):
         return (math.prod(shape),)
@@ -60,7 +64,7 @@ class Flatten(Selection):
 
 @dataclasses.dataclass(frozen=True)
 class Reshape(Selection):
-    """The same entries, row-major, in another ``shape``."""
+    """The same entries in another ``shape``, in row-major order."""
 
     shape: tuple = ()
 
@@ -69,7 +73,7 @@ class Reshape(Selection):
         self._positive_tuple("shape", len(self.shape))
 
     def output_shape(self, shape):
-        self._require(math.prod(shape) == math.prod(self.shape), f"cannot make {self.shape} of {shape}")
+        self._require(math.prod(shape) == math.prod(self.shape), f"cannot reshape {shape} to {self.shape}")
         return self.shape
 
     def select(self, item, fill=0):
@@ -78,7 +82,7 @@ class Reshape(Selection):
 
 @dataclasses.dataclass(frozen=True)
 class Permute(Selection):
-    """The axes in another order: axis i of the output is axis ``axes[i]`` of the input, the batch not counted."""
+    """Permutation of the axes: axis i of the output is axis ``axes[i]`` of the input, without the batch axis."""
 
     axes: tuple = ()
 
@@ -89,7 +93,7 @@ class Permute(Selection):
         self._require(valid, f"axes must hold each of 0, 1, ... once, got {self.axes}")
 
     def output_shape(self, shape):
-        self._require(len(shape) == len(self.axes), f"orders {len(self.axes)} axes, its input has shape {shape}")
+        self._require(len(shape) == len(self.axes), f"permutes {len(self.axes)} axes, its input has shape {shape}")
         return tuple(shape[axis] for axis in self.axes)
 
     def select(self, item, fill=0):
@@ -98,19 +102,19 @@ class Permute(Selection):
 
 @dataclasses.dataclass(frozen=True)
 class Pad(Selection):
-    """Zeros around the entries and between them, or fewer entries.
+    """Padding with zeros around and between the entries, or cropping.
 
     Parameters
     ----------
     before, after : tuple of int
-        Zeros added at the start and the end of each axis, the channel included; a negative number cuts entries away.
+        Zeros added at the start and the end of each axis, including the channel; negative numbers crop.
     between : tuple of int
-        Zeros put between neighbours along each axis, before ``before`` and ``after`` apply; none by default.
+        Zeros inserted between neighbors along each axis, before ``before`` and ``after`` apply; none by default.
     """
 
     before: tuple = ()
     after: tuple = ()
-    between: tuple = None
+    between: tuple | None = None
 
     def __post_init__(self):
         super().__post_init__()
@@ -127,7 +131,7 @@ class Pad(Selection):
         self._require(len(shape) == len(self.before), f"pads {len(self.before)} axes, its input has shape {shape}")
         padding = zip(shape, self.before, self.after, self.between, strict=True)
         padded = tuple(n + (n - 1) * gap + before + after for n, before, after, gap in padding)
-        self._require(min(padded) > 0, f"cuts away more than there is in {shape}")
+        self._require(min(padded) > 0, f"crops all entries of its input of shape {shape}")
         return padded
 
     def workspace(self, shape):
@@ -146,7 +150,7 @@ class Pad(Selection):
 
 @dataclasses.dataclass(frozen=True)
 class Upsample(Selection):
-    """Each entry repeated ``size`` times along each axis, the channel included (nearest neighbour)."""
+    """Nearest-neighbor upsampling: entries repeated ``size`` times along each axis, including the channel."""
 
     size: tuple = ()
 
@@ -166,21 +170,21 @@ class Upsample(Selection):
 
 @dataclasses.dataclass(frozen=True)
 class Concatenate(Selection):
-    """Inputs one after another along ``axis``, which counts without the batch (-1: the channel)."""
+    """Concatenation of the inputs along ``axis``, without counting the batch axis (-1: the channel)."""
 
     axis: int = -1
-    n_inputs: ClassVar = None
+    n_inputs: ClassVar[int | None] = None
 
     def output_shape(self, *shapes):
         rank = len(shapes[0])
         self._require(is_int(self.axis) and -rank <= self.axis < rank, f"has no axis {self.axis} in {shapes[0]}")
         axis = self.axis % rank
         rest = {shape[:axis] + (None,) + shape[axis + 1 :] for shape in shapes}
-        self._require(len(rest) == 1, f"joins shapes that differ apart from axis {self.axis}: {shapes}")
+        self._require(len(rest) == 1, f"concatenates shapes that differ in other axes than {self.axis}: {shapes}")
         return shapes[0][:axis] + (sum(shape[axis] for shape in shapes),) + shapes[0][axis + 1 :]
 
     def workspace(self, *shapes):
-        return len(shapes) * math.prod(self.output_shape(*shapes))  # the entries of all inputs, once for each
+        return len(shapes) * math.prod(self.output_shape(*shapes))  # an array of indices for each input
 
     def select(self, *items, fill=0):
         return np.concatenate(items, axis=self.axis)

@@ -1,4 +1,6 @@
-"""Layer: the base class of all layer specs, and the checks that they share."""
+"""Layer: the base class of all layer specs, and their shared validation."""
+
+from __future__ import annotations
 
 import dataclasses
 from typing import ClassVar
@@ -13,38 +15,38 @@ class Layer:
     Parameters
     ----------
     name : str
-        Unique within its model.
+        Name, unique within the model.
     inputs : tuple of str
-        Names of the layers that this one reads, in order.
+        Names of the layers that the layer reads, in order.
     """
 
     name: str
     inputs: tuple = ()
 
-    n_inputs: ClassVar = 1
+    n_inputs: ClassVar[int | None] = 1
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name or "/" in self.name:
             raise ModelError(f"a layer's name must be a non-empty string without '/', got {self.name!r}")
         self._set("inputs", (self.inputs,) if isinstance(self.inputs, str) else tuple(self.inputs))
         if self.n_inputs is None:
-            self._require(len(self.inputs) >= 2, f"needs two inputs or more, got {len(self.inputs)}")
+            self._require(len(self.inputs) >= 2, f"needs at least two inputs, got {len(self.inputs)}")
         else:
             self._require(len(self.inputs) == self.n_inputs, f"needs {self.n_inputs} input(s), got {self.inputs}")
 
     def __str__(self):
         return f"layer {self.name!r} ({type(self).__name__})"
 
-    def array_shapes(self, *input_shapes):
-        """Shape of each array that the layer needs in the model: {name: shape}."""
+    def array_shapes(self, *input_shapes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the layer's arrays: {name: shape}."""
         return {}
 
-    def output_shape(self, *input_shapes):
-        """Shape that the layer makes of its inputs' shapes; ModelError where they do not fit."""
+    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the output shape for inputs of these shapes; raise ModelError if they do not fit."""
         return input_shapes[0]
 
-    def workspace(self, *input_shapes):
-        """Number of entries that the layer makes on the way to its output; ModelError for more than are built."""
+    def workspace(self, *input_shapes: tuple[int, ...]) -> int:
+        """Return the number of entries of intermediate results; raise ModelError if they exceed the limits."""
         return 0
 
     def _set(self, attribute, value):
@@ -52,7 +54,7 @@ class Layer:
 
     def _require(self, condition, message):
         if not condition:
-            raise ModelError(f"{self} {message}")
+            raise ModelError(f"{self} {message}", layer=self.name)
 
     def _positive(self, attribute):
         value = getattr(self, attribute)
@@ -73,5 +75,6 @@ class Layer:
         self._set(attribute, value)
 
 
-def is_int(value):
+def is_int(value: object) -> bool:
+    """Return whether a value is an int; booleans are not."""
     return isinstance(value, int) and not isinstance(value, bool)

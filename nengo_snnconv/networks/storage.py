@@ -15,7 +15,7 @@ from .._util.validation import check_paths
 from ..compat import nengo_dl
 from ..errors import ConversionError, FileFormatError, SettingsError
 from ..model import Model, read_model, write_model
-from ..model.files import DAMAGE, what
+from ..model.files import DAMAGE, describe_error
 from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
@@ -114,7 +114,7 @@ def load(path: str | os.PathLike) -> ConvNetwork | Model:
         _check_runs(settings, model)
         return ConvNetwork(model, settings)
     except DAMAGE as error:
-        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({what(error)})") from error
+        raise FileFormatError(f"{path} is damaged: its network cannot be rebuilt ({describe_error(error)})") from error
 
 
 def _check_runs(settings, model):

@@ -18,7 +18,7 @@ from ..neurons.arguments import check_synapse
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
-from ..passes import with_own_output
+from ..passes import restore_output_scale
 from .edits import check_unedited
 from .nengo_objects import add_output, add_probes
 from .network import BuildConfig, ConvNetwork, check_network
@@ -250,7 +250,7 @@ def build_trainable(
     neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
     config = TrainableConfig(neuron_type=neuron_type, **settings)
     _warn_of_low_rates(config)
-    model = with_own_output(as_model(model, training=True))
+    model = restore_output_scale(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)

@@ -1,22 +1,27 @@
-"""Passes: functions that turn a model into another one that computes the same."""
+"""Passes: functions from a model to an equivalent model."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..model import Model
 from .drop_dropout import drop_dropout
 from .fold_affine import fold_affine
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
-from .rescale import Units, find_units, rescale, with_own_output
+from .rescale import Units, find_units, rescale, restore_output_scale
 
-# in this order: without dropout in between, scales find the convolution that they belong to; the last one asks what
-# reads a maximum, and is to see the graph that the others leave
+# The order matters: fold_affine needs scales next to their convolutions, without dropout in between, and
+# rectify_before_max inspects the consumers of a maximum in the simplified graph.
 CONVERSION = (drop_dropout, fold_affine, rectify_before_max)
-# for neurons with a memory, which a maximum cannot be moved past
+# for neurons with state, which cannot be exchanged with a maximum
 FOLDING = (drop_dropout, fold_affine)
 
 
-def simplify(model, passes=CONVERSION):
-    """The model after all passes of a conversion."""
-    for one_pass in passes:
-        model = one_pass(model)
+def simplify(model: Model, passes: Sequence[Callable[[Model], Model]] = CONVERSION) -> Model:
+    """Return the model after all ``passes``, in order."""
+    for apply in passes:
+        model = apply(model)
     return model
 
 
@@ -31,5 +36,5 @@ __all__ = [
     "rectify_sums_before_max",
     "rescale",
     "simplify",
-    "with_own_output",
+    "restore_output_scale",
 ]

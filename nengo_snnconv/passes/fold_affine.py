@@ -1,21 +1,24 @@
-"""fold_affine: batch normalisation and other scales and shifts go into the weights beside them."""
+"""fold_affine: folding of batch normalization and other scales and shifts into neighboring weights."""
+
+from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
 
+from ..model import Model
 from ..model import layers as specs
 from .rewiring import without
 
 
-def fold_affine(model):
-    """Fold scales and shifts into neighbours.
+def fold_affine(model: Model) -> Model:
+    """Fold scales and shifts into neighboring layers.
 
-    Given    y = Affine(Conv(x)), with nothing else that reads the convolution, or Conv(Affine(x)); Dense alike.
+    Given    y = Affine(Conv(x)), where no other layer reads the convolution, or y = Conv(Affine(x)); likewise Dense.
     Result   one Conv with kernel W * scale and bias b * scale + shift, or W * scale and b + sum of W * shift.
 
-    A shift is not folded into a convolution behind it whose padding adds zeros, because those are not shifted.
-    What cannot be folded stays, and is exact all the same.
+    A shift is not folded into a following convolution with zero padding, since the padded zeros are not shifted.
+    Affine layers that cannot be folded are kept.
     """
     for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
         model = _fold_back(model, name) or _fold_forward(model, name) or model
@@ -23,7 +26,7 @@ def fold_affine(model):
 
 
 def _fold_back(model, name):
-    """The model with the Affine layer ``name`` folded into the layer before it, or None."""
+    """Return the model with the Affine layer ``name`` folded into the layer before it, or None if impossible."""
     before = model.layers[model.layers[name].inputs[0]]
     if not isinstance(before, specs.Conv | specs.Dense | specs.Affine):
         return None
@@ -37,7 +40,7 @@ def _fold_back(model, name):
 
 
 def _fold_forward(model, name):
-    """The model with the Affine layer ``name`` folded into the layer behind it, or None."""
+    """Return the model with the Affine layer ``name`` folded into the layer after it, or None if impossible."""
     consumers = model.consumers(name)
     if len(consumers) != 1 or model.output == name or not isinstance(consumers[0], specs.Conv | specs.Dense):
         return None
@@ -47,7 +50,7 @@ def _fold_forward(model, name):
         return None
     kernel = np.asarray(model.arrays[f"{after.name}/kernel"], np.float64)
     if isinstance(after, specs.Conv) and after.groups > 1:
-        # the kernel's entries of a filter belong to the channels of the filter's group
+        # a filter reads only the channels of its group
         per_group = after.filters // after.groups
         scale, shift = (np.repeat(v.reshape(after.groups, -1).T, per_group, axis=1) for v in (scale, shift))
     else:
@@ -58,11 +61,11 @@ def _fold_forward(model, name):
 
 
 def _folded(model, name, into, arrays, bias, direction):
-    """The model without the Affine layer ``name``, with new weights and bias in the layer ``into``."""
+    """Return the model without the Affine layer ``name`` and with new weights and bias in the layer ``into``."""
     layers = list(model.layers.values())
     if isinstance(into, specs.Affine) or bias.any() or into.use_bias:
         arrays[f"{into.name}/bias"] = bias
     if not isinstance(into, specs.Affine) and not into.use_bias and bias.any():
         layers[layers.index(into)] = dataclasses.replace(into, use_bias=True)
-    heirs, remark = {name: model.layers[name].inputs[0]}, f"folded {direction} into {into.name}"
-    return without(model, heirs, remark, layers=layers, arrays=arrays, absorbed_by=into.name)
+    replacements, remark = {name: model.layers[name].inputs[0]}, f"folded {direction} into {into.name}"
+    return without(model, replacements, remark, layers=layers, arrays=arrays, absorbed_by=into.name)

@@ -1,46 +1,69 @@
-"""What passes share: taking layers out of a graph."""
+"""Removal of layers from a graph, which several passes share."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..model import Model
+from ..model.layers import Layer
 
 
-def without(model, heirs, remark, *, layers=None, arrays=None, absorbed_by=None):
-    """The model without some layers; who read one of them reads its heir.
+def without(
+    model: Model,
+    replacements: Mapping[str, str],
+    remark: str,
+    *,
+    layers: Iterable[Layer] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+    absorbed_by: str | None = None,
+) -> Model:
+    """Return the model without some layers, whose consumers read other layers instead.
 
     Parameters
     ----------
     model : Model
-    heirs : dict of str to str
-        For each layer that goes, the layer that takes its place.
+    replacements : dict of str to str
+        Layers to remove, each with the layer to read in its place.
     remark : str
-        What the reading report says of the layers that go.
+        Remark on the removed layers in the reading report.
     layers : iterable of Layer, optional
-        The layers to start from, where some were replaced as well.
+        Layers to start from, if some of the model's were changed as well.
     arrays : dict, optional
-        Arrays that change, or are new.
+        Arrays to change or add.
     absorbed_by : str, optional
-        The layer that does the work of those that go, where it is not their heir.
+        Layer into which the removed layers were folded, if it is not their replacement.
 
     Returns
     -------
     Model
     """
 
-    def heir(name):
-        while name in heirs:
-            name = heirs[name]
+    def replacement(name):
+        while name in replacements:
+            name = replacements[name]
         return name
 
     layers = model.layers.values() if layers is None else layers
-    kept = [dataclasses.replace(k, inputs=tuple(map(heir, k.inputs))) for k in layers if k.name not in heirs]
+    kept = [
+        dataclasses.replace(layer, inputs=tuple(map(replacement, layer.inputs)))
+        for layer in layers
+        if layer.name not in replacements
+    ]
     arrays = {**model.arrays, **(arrays or {})}
-    arrays = {key: array for key, array in arrays.items() if key.rpartition("/")[0] not in heirs}
-    metadata = metadata_for(model, heir(model.output))
+    arrays = {key: array for key, array in arrays.items() if key.rpartition("/")[0] not in replacements}
+    metadata = metadata_for(model, replacement(model.output))
     if "reading" in metadata:
-        metadata["reading"] = [_updated(row, heirs, remark, absorbed_by or heir) for row in metadata["reading"]]
-    return type(model)(kept, arrays, heir(model.output), metadata)
+        metadata["reading"] = [
+            _updated(row, replacements, remark, absorbed_by or replacement) for row in metadata["reading"]
+        ]
+    return type(model)(kept, arrays, replacement(model.output), metadata)
 
 
-def metadata_for(model, output):
+def metadata_for(model: Model, output: str) -> dict[str, Any]:
     """Return a copy of the model's metadata for a model whose output is layer ``output``, with the same scale."""
     metadata = dict(model.metadata)
     if output != model.output and model.output_scale != 1:
@@ -48,12 +71,15 @@ def metadata_for(model, output):
     return metadata
 
 
-def _updated(row, heirs, remark, successor):
-    """A row of the reading report, where a layer that it became is gone."""
-    if not any(name in heirs for name in row["became"]):
+def _updated(row, replacements, remark, successor):
+    """Return a row of the reading report after the removal of layers.
+
+    ``successor`` is the layer that took their place, or a function that returns it for a removed layer.
+    """
+    if not any(name in replacements for name in row["became"]):
         return row
     became = [
-        (successor if isinstance(successor, str) else successor(name)) if name in heirs else name
+        (successor if isinstance(successor, str) else successor(name)) if name in replacements else name
         for name in row["became"]
     ]
     remarks = [part for part in (row["remark"], remark) if part]

@@ -3,9 +3,9 @@
 import dataclasses
 import inspect
 
-import numpy as np
 from nengo.params import FrozenObject
 
+from .._util.json_values import python_number
 from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
 from ..conversion.ttfs import to_ttfs
@@ -97,8 +97,7 @@ def _code(value):
     if isinstance(value, FrozenObject):
         module = type(value).__module__.partition(".")[0]
         return f"{'snc' if module == 'nengo_snnconv' else module}.{value!r}"
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = python_number(value)
     if isinstance(value, float):
         return f"{value:.7g}"  # values may have been float32
     return repr(value)

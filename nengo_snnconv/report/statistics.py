@@ -1,12 +1,10 @@
 """Statistics of a report as JSON-serializable values, for read_report."""
 
 import dataclasses
-import hashlib
 import json
-import math
 
-import numpy as np
-
+from .._util.digests import sha256
+from .._util.json_values import to_json
 from ..errors import ConversionError
 from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
@@ -27,7 +25,7 @@ def statistics(run, title, origin):
     }
     metadata = network.model.metadata
     first_spike = isinstance(network.settings, TTFSConfig)
-    return _json_value(
+    return to_json(
         {
             "report": 1,
             "title": title,
@@ -48,7 +46,8 @@ def statistics(run, title, origin):
             "efficiency": None if run.efficiency is None else run.efficiency.to_dict(),
             "diagnosis": diagnosis,
             "origin": dict(origin[1:]),
-        }
+        },
+        nan_as_none=True,
     )
 
 
@@ -59,21 +58,6 @@ def network_checksum(network):
         settings = settings_to_json(network.settings)
     except ConversionError:  # neuron types that files do not support
         settings = str(network.settings)
-    hashed = hashlib.sha256(json.dumps([description["layers"], description["output"], settings]).encode())
-    for name, array in sorted(network.model.arrays.items()):
-        hashed.update(name.encode())
-        hashed.update(np.ascontiguousarray(array).tobytes())
-    return hashed.hexdigest()[:16]
-
-
-def _json_value(value):
-    """Return a value as JSON can hold it: NaN and infinity become None, other objects become text."""
-    if isinstance(value, dict):
-        return {str(key): _json_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    text = json.dumps([description["layers"], description["output"], settings])
+    arrays = [part for name, array in sorted(network.model.arrays.items()) for part in (name.encode(), array)]
+    return sha256(text.encode(), *arrays)[:16]

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import jinja2
 import markupsafe
 
 from .._util.atomic import atomic_write
+from .._util.digests import crc32
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
 from .._util.validation import check_has, check_names, check_paths
@@ -222,4 +222,4 @@ def read_report(path: str | os.PathLike) -> dict[str, Any]:
 
 def _checksum(values):
     """Return the CRC-32 of the statistics; white space between them does not matter."""
-    return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
+    return f"{crc32(json.dumps(values, sort_keys=True).encode()):08x}"

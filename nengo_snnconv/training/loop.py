@@ -5,11 +5,12 @@ import copy
 import json
 import math
 import time
-import zlib
 
 import numpy as np
 
+from .._util.digests import crc32
 from .._util.interrupts import deferred_interrupt
+from .._util.json_values import to_json
 from .._util.progress import progress_bar
 from .._util.validation import check_positive, check_targets
 from ..compat import tf
@@ -169,10 +170,10 @@ def train(
             "training data": _checksum(x, y),
             "validation data": None if validation is None else _checksum(*validation),
         }
-        checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(_jsonable(run))))
+        checkpoint = Checkpoint(checkpoint, json.loads(json.dumps(to_json(run))))
     saved = checkpoint.read() if checkpoint else None
     # the loss can rise while the penalty grows, over the first half
-    how = _jsonable({"images": len(x), "epochs": epochs, **how})
+    how = to_json({"images": len(x), "epochs": epochs, **how})
     state = _Progress(network, saved, how, epochs // 2 if activity_penalty else 0)
     if state.epoch > epochs:
         raise SettingsError(
@@ -369,15 +370,5 @@ def _validator(network, loss, validation, batch_size, n_steps):
 
 
 def _checksum(x, y):
-    crc = zlib.crc32(y.tobytes(), x.checksum())
+    crc = crc32(y, start=x.checksum())
     return f"{len(x)} images, crc32 {crc:08x}"
-
-
-def _jsonable(value):
-    if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,4 +1,4 @@
-"""Machine code on disk: kept for the next process, and compiled again where it is damaged or cannot be kept."""
+"""Machine code on disk: loaded by the next process, and compiled again if it is damaged or cannot be kept."""
 
 import os
 import pathlib
@@ -81,7 +81,7 @@ def test_a_place_that_cannot_be_written(run, tmp_path):
     run()
     for path in (tmp_path / "kept").rglob("*.kernel"):
         path.unlink()
-        path.mkdir()  # stands for any error of the system
+        path.mkdir()  # as an example of a system error
     *values, warning = run()
     assert values == ["4", "3.0", "6", "0"]
     assert "cannot be kept on disk" in warning

@@ -1,4 +1,4 @@
-"""Writing files whole, reading ordinary ones only, and text for terminals."""
+"""Atomic writing, reading of ordinary files, and text for terminals."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ class TestAtomicWrite:
         path.write_text("old")
         path.chmod(mode)
         with atomic_write(path, "w") as file:
-            # nobody reads meanwhile what only the owner may read
+            # a private file stays private meanwhile
             assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
             file.write("new")
         assert mode_of(path) == mode
@@ -46,7 +46,7 @@ class TestAtomicWrite:
         assert mode_of(tmp_path / "file") == 0o666 & ~umask
 
     def test_the_umask_is_never_changed(self, tmp_path, monkeypatch):
-        # in another thread, files could be made meanwhile that anybody may write
+        # changing the umask would affect files of other threads
         monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("changed"))
         with atomic_write(tmp_path / "file"):
             pass
@@ -191,8 +191,8 @@ class TestText:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("[NaN]", "no number"),
-            ("[-Infinity]", "no number"),
+            ("[NaN]", "not a number"),
+            ("[-Infinity]", "not a number"),
             ("1e999", "too large"),
             ("1" * 5000, "too large"),
             ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' twice"),

@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
 
 
 class ZMQInteractiveShell:
-    """The name of a Jupyter kernel's shell."""
+    """Class with the name of a Jupyter kernel's shell."""
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-import sessions
+import session_checks
 from documents import ROOT
 
 import nengo_snnconv as snc
@@ -16,11 +16,11 @@ from nengo_snnconv.compat import import_hook
 from nengo_snnconv.compat.keras_versions import ONLY_IN_KERAS3, as_keras2
 
 WORKING = {"tensorflow": (2, 21), "tf-keras": (2, 21), "nengo": (4, 1), "nengo-dl": (3, 6)}
-SESSIONS = ROOT / "tests" / "helpers" / "sessions.py"
+SESSIONS = ROOT / "tests" / "helpers" / "session_checks.py"
 
 
 def run(*arguments, legacy=None, **environment):
-    """What another Python writes to standard output; it begins without ``TF_USE_LEGACY_KERAS`` unless it is given."""
+    """Run another Python process, by default without ``TF_USE_LEGACY_KERAS``, and return its standard output."""
     environment = {**os.environ, **environment}
     environment.pop("TF_USE_LEGACY_KERAS", None)
     if legacy is not None:
@@ -97,7 +97,7 @@ for statement in ("import nengo_dl", "from nengo_snnconv.compat import nengo_dl"
 
     def test_files_of_nengo_dl_are_missing(self, monkeypatch):
         monkeypatch.setattr(importlib, "import_module", missing)
-        with pytest.raises(CompatibilityError, match="nengo-dl is installed, but its files are missing: pip install"):
+        with pytest.raises(CompatibilityError, match="its files are missing"):
             compat._import_nengo_dl()
 
 
@@ -105,7 +105,7 @@ def missing(name):
     raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-# the imports of a session, and the version of Keras that is its tf.keras
+# imports of a session, and the expected version of tf.keras
 ORDERS = {
     "one line": ("import nengo_snnconv, nengo_dl", 2),
     "TensorFlow before": ("import tensorflow as tf, nengo_snnconv; from tensorflow.keras import layers", 2),
@@ -180,7 +180,7 @@ os.write(2, b"standard error is back")
         assert done.stderr.endswith("standard error is back")
 
     def test_worker_processes(self, tmp_path):
-        """joblib and dask pickle a function with the modules that it uses; a worker has imported none of them."""
+        """joblib and Dask pickle a function with the modules that it uses, which a worker has not imported."""
         code = """
 import tensorflow as tf
 tf.keras.layers  # Keras 3
@@ -278,7 +278,7 @@ assert importlib.util.find_spec("nengo_dl.no_such_module") is None
         )
         assert done.returncode == 1
         assert "no-such-file" in done.stderr
-        importlib.import_module("nengo_snnconv.__main__")  # as tools do that import every module
+        importlib.import_module("nengo_snnconv.__main__")  # as tools that import every module do
 
 
 class TestKeras3Objects:
@@ -312,7 +312,7 @@ class TestKeras3Objects:
     @pytest.mark.parametrize("engine", ["keras", "nengo_dl"])
     def test_losses_are_called_as_they_are(self, engine, rng):
         keras, keras2 = compat.keras3, compat.tf.keras
-        network = snc.build_trainable(sessions.small_model(keras2))
+        network = snc.build_trainable(session_checks.small_model(keras2))
         x, y = rng.random((8, 4, 4, 1), dtype=np.float32), np.eye(2, dtype=np.float32)[[0, 1] * 4]
         first, second = (
             snc.train(network, x, y, epochs=2, batch_size=4, loss=loss, validation_split=0.5, engine=engine).history
@@ -334,9 +334,9 @@ class TestKeras3Objects:
         for optimizer, message in [
             (
                 Own(),
-                "Own is an optimizer of Keras 3 that Keras 2 does not have: use one of tf.keras.optimizers",
+                "Own is an optimizer of Keras 3 that Keras 2 lacks: use one of tf.keras.optimizers",
             ),
-            (keras.optimizers.SGD(gradient_accumulation_steps=2), "SGD, .*a setting that Keras 2 does not have"),
+            (keras.optimizers.SGD(gradient_accumulation_steps=2), "SGD, .*a setting that Keras 2 lacks"),
         ]:
             with pytest.raises(SettingsError, match=message) as error:
                 as_keras2(optimizer)
@@ -344,7 +344,7 @@ class TestKeras3Objects:
 
 
 def unusual_settings(cls):
-    """An argument that is not its default, for each that Keras 2 and 3 both have."""
+    """Return non-default values of all arguments that Keras 2 and 3 share."""
     settings = {}
     for parameter in inspect.signature(cls).parameters.values():
         default, name = parameter.default, parameter.name

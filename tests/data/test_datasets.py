@@ -14,14 +14,14 @@ from nengo_snnconv.data import datasets
 
 
 def idx(array):
-    """An array of bytes in the IDX format."""
+    """Return an array of bytes in the IDX format."""
     header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
     return gzip.compress(header + array.astype(np.uint8).tobytes(), mtime=0)
 
 
 @pytest.fixture
 def small_mnist(tmp_path, monkeypatch, rng):
-    """A folder with four small files in MNIST's format, and their md5 in place of the published ones."""
+    """A folder with four small files in MNIST's format, whose MD5 replace the published ones."""
     arrays = [rng.integers(0, 256, (5, 28, 28)), np.arange(5), rng.integers(0, 256, (3, 28, 28)), np.arange(3)]
     files = dict(zip(datasets._IDX_FILES, map(idx, arrays), strict=True))
     folder = tmp_path / "data" / "mnist"
@@ -37,7 +37,7 @@ def small_mnist(tmp_path, monkeypatch, rng):
 
 
 def serve(folder):
-    """A web server for ``folder`` on this machine."""
+    """Run a local web server for ``folder``."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     handler.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -47,7 +47,7 @@ def serve(folder):
 
 @pytest.fixture
 def publisher(tmp_path, monkeypatch):
-    """An empty folder that a server on this machine publishes, and an empty cache."""
+    """An empty folder that a local web server publishes, and an empty cache."""
     folder = tmp_path / "published"
     folder.mkdir()
     server = serve(folder)
@@ -79,7 +79,7 @@ class TestDigits:
 
     @pytest.mark.parametrize("train", [0, 10001])
     def test_impossible_count(self, train):
-        with pytest.raises(snc.DatasetError, match="train must be between 1 and 10000"):
+        with pytest.raises(snc.DatasetError, match="train must be between"):
             snc.load_dataset("digits", train=train)
 
 
@@ -95,14 +95,14 @@ class TestFolder:
     def test_missing_file(self, small_mnist):
         folder, _ = small_mnist
         (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-        with pytest.raises(snc.DatasetError, match=r"t10k-labels-idx1-ubyte.gz is missing; get it from http://publ"):
+        with pytest.raises(snc.DatasetError, match=r"t10k-labels-idx1-ubyte.gz is missing; .* http://publ"):
             snc.load_dataset("mnist")
 
     def test_truncated_file(self, small_mnist):
         folder, _ = small_mnist
         path = folder / "train-images-idx3-ubyte.gz"
         path.write_bytes(path.read_bytes()[:-100])
-        with pytest.raises(snc.DatasetError, match=r"train-images-idx3-ubyte.gz is truncated or not the published"):
+        with pytest.raises(snc.DatasetError, match=r"train-images-idx3-ubyte.gz is truncated"):
             snc.load_dataset("mnist")
 
 
@@ -171,7 +171,7 @@ class TestDownload:
 
 
 def test_unknown_name():
-    with pytest.raises(snc.DatasetError, match="no data set 'imagenet'; there are digits, mnist"):
+    with pytest.raises(snc.DatasetError, match="there is no data set"):
         snc.load_dataset("imagenet")
 
 

@@ -184,7 +184,7 @@ class TestRunSteps:
     def test_more_memory_than_the_machine_has(self, network):
         with (
             snc.Simulator(network, minibatch_size=2**31 - 1, progress_bar=False) as simulator,
-            pytest.raises(snc.SettingsError, match="would take .* GB, more than this machine has"),
+            pytest.raises(snc.SettingsError, match="would take .* GB, more than the memory"),
         ):
             simulator.run_steps(1)
         with (
@@ -212,7 +212,7 @@ class TestNumbers:
         frames[0, 0, 0, 0] = 2**24, -(2**24)
         assert ins.as_inputs(network.model, frames).batch([0])[0, 0, 0, 0].tolist() == [2**24, -(2**24)]
         frames[0, 0, 0, 0] = 2**24 + 1
-        with pytest.raises(snc.SettingsError, match="whole numbers from 0 to 16777217"):
+        with pytest.raises(snc.SettingsError, match="holds whole numbers from"):
             ins.as_inputs(network.model, frames)
 
     def test_booleans_are_zero_and_one(self, network, x):

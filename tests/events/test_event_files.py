@@ -78,20 +78,20 @@ class TestFile:
         events["x"][40] = 34
         ev.write_events(tmp_path / "1.bin", events)
         assert len(ev.read_events(tmp_path / "1.bin")) == len(ev.read_events(tmp_path / "1.bin", (34, 35))) == 100
-        with pytest.raises(snc.DatasetError, match=r"1.bin has 1 events outside of a sensor of 34 x 34 .* at x=34"):
+        with pytest.raises(snc.DatasetError, match=r"1.bin has 1 events outside .* x=34"):
             ev.read_events(tmp_path / "1.bin", (34, 34))
 
     def test_time_that_runs_backwards(self, tmp_path):
         (tmp_path / "1.bin").write_bytes(bytes([1, 1, 0, 0, 9, 1, 1, 0, 0, 9, 1, 1, 0, 0, 8]))
-        with pytest.raises(snc.DatasetError, match=r"1.bin is damaged .* after event 1, from 9 to 8 microseconds"):
+        with pytest.raises(snc.DatasetError, match=r"1.bin is damaged .* from 9 to 8"):
             ev.read_events(tmp_path / "1.bin")
 
     @pytest.mark.parametrize(
         ("name", "value", "message"),
         [
-            ("x", 256, "x from 0 to 255, and the events have 0 to 256; crop"),
-            ("y", -1, "y from 0 to 255, and the events have -1 to 0; crop"),
-            ("t", 2**23, "t from 0 to 8,388,607, and the events have 0 to 8,388,608; subtract"),
+            ("x", 256, "x from 0 .* crop"),
+            ("y", -1, "y from 0 .* crop"),
+            ("t", 2**23, "t from 0 to 8,388,607, but the events have 0 to 8,388,608: subtract"),
             ("y", 240, "row 240"),
         ],
     )
@@ -103,9 +103,7 @@ class TestFile:
         assert not (tmp_path / "1.bin").exists()
 
     def test_events_that_cannot_be_read_back(self, tmp_path, rng):
-        with pytest.raises(
-            snc.DatasetError, match="cannot be written: the time of the events runs backwards, .*: sort them"
-        ):
+        with pytest.raises(snc.DatasetError, match="cannot be written: .* runs backwards"):
             ev.write_events(tmp_path / "1.bin", random_events(rng, 9)[::-1])
         with pytest.raises(snc.DatasetError, match=r"1.bin cannot be written: .*polarity, t missing"):
             ev.write_events(tmp_path / "1.bin", np.zeros(3, [("x", "u1"), ("y", "u1")]))
@@ -147,13 +145,11 @@ class TestFolder:
     def test_names_that_are_no_numbers(self, folder, name):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"")
-        with pytest.raises(
-            snc.DatasetError, match=f"{name.split('/')[0]}.* does not fit the layout .* rename or remove"
-        ):
+        with pytest.raises(snc.DatasetError, match=f"{name.split('/')[0]}.* does not fit"):
             ev.read_recordings(folder)
 
     def test_no_recordings(self, tmp_path):
-        with pytest.raises(snc.DatasetError, match="is no folder"):
+        with pytest.raises(snc.DatasetError, match="is not a folder"):
             ev.read_recordings(tmp_path / "nowhere")
         with pytest.raises(snc.DatasetError, match="has no recordings"):
             ev.read_recordings(tmp_path)
@@ -162,9 +158,7 @@ class TestFolder:
         path = folder / str(recordings.labels[3]) / f"{recordings.numbers[3] + 1:05d}.bin"
         path.write_bytes(b"")
         for _ in range(2):
-            with pytest.warns(
-                UserWarning, match=f"1 of 12 recordings have no events, the first is {re.escape(str(path))}"
-            ):
+            with pytest.warns(UserWarning, match=f"1 of 12 recordings .*{re.escape(str(path))}"):
                 assert ev.read_recordings(folder).lengths[3] == 0
 
     def test_all_empty(self, tmp_path):
@@ -180,19 +174,20 @@ class TestFolder:
             ev.read_recordings(folder)
 
     def test_writes_into_new_folders_only(self, folder, recordings):
-        with pytest.raises(snc.DatasetError, match="is not empty: name a new folder"):
+        with pytest.raises(snc.DatasetError, match="is not empty"):
             ev.write_recordings(folder, recordings)
 
     def test_numbers_must_differ(self, tmp_path, recordings):
-        with pytest.raises(snc.SettingsError, match="no two of a class be the same"):
+        with pytest.raises(snc.SettingsError, match="must be unique") as caught:
             ev.write_recordings(tmp_path / "new", recordings[[0, 0]])
+        assert caught.value.argument == "recordings"
         assert not (tmp_path / "new").exists()
 
 
 class TestCache:
     @pytest.fixture
     def reads(self, monkeypatch):
-        """The names of the files that were decoded."""
+        """Names of the files that were decoded."""
         names = []
 
         def decode(data, path, sensor):
@@ -238,7 +233,7 @@ class TestCache:
 
     def test_another_sensor_is_checked(self, folder):
         ev.read_recordings(folder)
-        with pytest.raises(snc.DatasetError, match="outside of a sensor of 20 x 20 pixels"):
+        with pytest.raises(snc.DatasetError, match="outside of a sensor"):
             ev.read_recordings(folder, (20, 20))
 
     @pytest.mark.parametrize("kind", ["events", "index"])
@@ -258,7 +253,7 @@ class TestCache:
         ev.read_recordings(folder)
         (path,) = user_cache.glob(f"*-{kind}.npy")
         whole = path.read_bytes()
-        path.unlink()  # not written over: it may be mapped
+        path.unlink()  # do not overwrite it, since it may be memory-mapped
         path.write_bytes(damage(whole))
         assert_equal(ev.read_recordings(folder), recordings)
         assert len(reads) == 24
@@ -272,7 +267,7 @@ class TestCache:
                 path.unlink()
                 path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.integers(8)]) + whole[place + 1 :])
                 assert_equal(ev.read_recordings(folder), recordings)
-        assert len(reads) > 12 * 60  # blanks of headers do not matter
+        assert len(reads) > 12 * 60  # except damage to blanks in headers
 
     def test_impossible_lengths_are_mended(self, folder, recordings, user_cache):
         ev.read_recordings(folder)
@@ -284,7 +279,7 @@ class TestCache:
         (tmp_path / "file").write_bytes(b"")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
         for n in (1, 2):
-            with pytest.warns(UserWarning, match="cannot be kept in the cache .* XDG_CACHE_HOME") as caught:
+            with pytest.warns(UserWarning, match="cannot be kept .* XDG_CACHE_HOME") as caught:
                 assert_equal(ev.read_recordings(folder), recordings)
             assert caught[0].filename == __file__
             assert len(reads) == 12 * n
@@ -325,23 +320,19 @@ class TestDataset:
         assert_equal(data.train, recordings[:3])
         assert len(data.test) == 4
         for count in (0, 5):
-            with pytest.raises(snc.DatasetError, match=f"test must be between 1 and 4 recordings, got {count}"):
+            with pytest.raises(snc.DatasetError, match=f"test must be .* got {count}"):
                 ev.load_events(test=count)
 
     def test_missing(self, small_nmnist, monkeypatch):
         (small_nmnist / "Test").rename(small_nmnist / "test-set")
-        with pytest.raises(
-            snc.DatasetError, match=r"Test is missing; get Test.zip from .*n-mnist.*simulate_recordings"
-        ):
+        with pytest.raises(snc.DatasetError, match="Test is missing; .*simulate_recordings"):
             ev.load_events()
         monkeypatch.delenv(datasets.ENVIRONMENT_VARIABLE)
-        with pytest.raises(
-            snc.DatasetError, match=r"NENGO_SNNCONV_DATA is not set; get Train.zip .* into FOLDER/N-MNIST"
-        ):
+        with pytest.raises(snc.DatasetError, match="NENGO_SNNCONV_DATA is not set"):
             ev.load_events()
 
     def test_unknown_name(self):
-        with pytest.raises(snc.DatasetError, match="no recordings 'dvs-gesture'; there are n-mnist"):
+        with pytest.raises(snc.DatasetError, match="recordings 'dvs-gesture'; there are"):
             ev.load_events("dvs-gesture")
 
     def test_real_recordings(self, data_folder):

@@ -7,7 +7,7 @@ import nengo
 import numpy as np
 import pytest
 from models import small_cnn, small_digits_cnn
-from trained import half_digits, trained
+from trained_models import half_digits, trained
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli

@@ -1,4 +1,4 @@
-"""What is seen in a browser: Nengo GUI, the command line's server, and reports, in a headless Chromium."""
+"""Headless Chromium for tests of Nengo GUI, the server of the command line, and reports."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @contextlib.contextmanager
 def served(*arguments):
-    """Runs ``nengo-snnconv gui ARGUMENTS --no-browser``; gives its address.  Control-C must end it without an error."""
+    """Run ``nengo-snnconv gui ARGUMENTS --no-browser``, yield its address, and check that Control-C ends it cleanly."""
     command = [sys.executable, "-u", "-m", "nengo_snnconv.cli", "gui", *map(str, arguments), "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -33,7 +33,7 @@ def served(*arguments):
 
 @contextlib.contextmanager
 def chromium():
-    """Starts Chromium; gives playwright's Browser."""
+    """Start Chromium and yield playwright's Browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -42,7 +42,7 @@ def chromium():
 
 @contextlib.contextmanager
 def opened(address, width=1280, height=800):
-    """Opens an address in Chromium; gives the GuiPage."""
+    """Open an address in Chromium and yield its GuiPage."""
     with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(60_000)
@@ -51,7 +51,7 @@ def opened(address, width=1280, height=800):
 
 
 class GuiPage:
-    """A page of Nengo GUI that shows a GuiNetwork."""
+    """Page of Nengo GUI that shows a GuiNetwork."""
 
     def __init__(self, page):
         self.page = page
@@ -64,20 +64,20 @@ class GuiPage:
         return float(self.page.locator("#ticks_tr td").last.text_content())
 
     def run_for(self, seconds):
-        """Wait until so many more seconds have been simulated."""
+        """Wait until this many more seconds have been simulated."""
         end = self.simulated_seconds() + seconds
         self.page.wait_for_function(f"parseFloat($('#ticks_tr td').last().text()) >= {end}")
 
     def texts(self, view):
-        """The texts of an HTML view, from top to bottom."""
+        """Return the texts of an HTML view, from top to bottom."""
         return view.locator("text").all_text_contents()
 
     def graph(self, label):
-        """The slider or plot with this label."""
+        """Return the slider or plot with this label."""
         return self.page.locator(".graph", has=self.page.get_by_text(label, exact=True))
 
     def lines(self, label):
-        """What the lines of a plot consist of, as SVG paths."""
+        """Return the lines of a plot as SVG paths."""
         return [path.get_attribute("d") for path in self.graph(label).locator("path.line").all()]
 
     def move_slider(self, label, value, low, high):

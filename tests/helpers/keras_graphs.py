@@ -1,4 +1,4 @@
-"""Random Keras models: any layers in any order, with branches that meet again."""
+"""Random Keras models: any layers in any order, with branches that are merged."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from nengo_snnconv.passes import simplify
 
 
 def random_model(seed, n_layers=6, spatial=None, keras=None):
-    """A functional model, of tf.keras by default, with random layers, weights, biases and moving averages."""
+    """Return a functional model, of tf.keras by default, with random layers, weights, biases and moving averages."""
     rng = np.random.default_rng(seed)
     keras = keras or tf.keras
     layers = keras.layers
@@ -30,7 +30,7 @@ def random_model(seed, n_layers=6, spatial=None, keras=None):
 
 
 def random_nested_model(seed, keras):
-    """A model of models of models, each Sequential or functional, some of whose layers are not trained."""
+    """Return a model of nested Sequential and functional models, with some layers not trainable."""
     rng, names = np.random.default_rng(seed), (f"layer{i}" for i in itertools.count())
     layers, shape, made = keras.layers, (5, 5, 2), []
 
@@ -81,7 +81,7 @@ def _random_weight(rng, weight):
 
 
 def _random_layer(layers, rng, rank, tensors, name):
-    """One layer on top of the last tensor, or of two, where an earlier one fits."""
+    """Apply a random layer to the last tensor, or to it and an earlier one of the same shape."""
     x = tensors[-1]
     choices = [_batch_norm, _relu, _dense]
     if len(x.shape) == rank + 2:
@@ -133,7 +133,7 @@ def _dense(layers, rng, rank, tensors, name):
 
 
 def _move(layers, rng, rank, tensors, name):
-    """A layer that only moves entries about."""
+    """Apply a random layer that only rearranges entries."""
     x, axes = tensors[-1], rng.permutation(rank) + 1
     small = max(x.shape[1:-1]) < 6
     choices = [
@@ -153,12 +153,13 @@ def _merge(layers, rng, rank, tensors, name):
 
 
 def dyadic_model(seed, n_layers):
-    """A random network whose sums are exact: small multiples of 1/16, and averages over 2, 4, 8, ... entries only."""
+    """Return a random model whose weights are small multiples of 1/16, for exact sums."""
     model = simplify(snc.as_model(random_model(seed, n_layers)))
     return model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
 
 
 def averages_are_dyadic(model):
+    """Return whether all averages are over 1, 2, 4 or 8 entries, which keeps sums exact."""
     for layer in model.layers.values():
         shape = model.shapes[layer.inputs[0]] if layer.inputs else ()
         if isinstance(layer, specs.AveragePool) and (set(layer.pool_size) - {1, 2, 4} or layer.padding == "same"):

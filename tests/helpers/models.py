@@ -1,4 +1,4 @@
-"""Small models for tests, with random arrays and biases that are not zero, and the activity of their layers."""
+"""Small models with random arrays and non-zero biases, and the activity of their layers."""
 
 import types
 
@@ -12,7 +12,7 @@ from nengo_snnconv.networks.native import NativeConfig
 
 
 def random_arrays(layers, rng, scale=1.0):
-    """Arrays for ``layers``, with the spread that keeps activity near 1."""
+    """Return random arrays for ``layers``, scaled to keep activations near 1."""
     shapes, arrays = {}, {}
     for layer in layers:
         inputs = [shapes[name] for name in layer.inputs]
@@ -24,11 +24,12 @@ def random_arrays(layers, rng, scale=1.0):
 
 
 def make(*layers, seed=0):
+    """Return a model of ``layers`` with random arrays."""
     return Model(layers, random_arrays(layers, np.random.default_rng(seed)))
 
 
 def small_cnn(seed=0):
-    """Convolution, pooling and a dense layer on 6 x 6 images with two channels and four classes."""
+    """Return a model of convolution, pooling and a dense layer, on 6 x 6 images with two channels and four classes."""
     return make(
         specs.Input("image", shape=(6, 6, 2)),
         specs.Conv("conv", "image", filters=3, kernel_size=(3, 3)),
@@ -41,7 +42,7 @@ def small_cnn(seed=0):
 
 
 def meeting_late(*end, seed=0):
-    """Three layers of neurons in a row, "sum" of the first and the last, and what ``end`` makes of it."""
+    """Return a model of three layers of neurons in a row, the sum of the first and the last, and the layers ``end``."""
     return make(
         specs.Input("image", shape=(4, 4, 2)),
         specs.Conv("a", "image", filters=2, kernel_size=(3, 3), padding="same"),
@@ -57,7 +58,7 @@ def meeting_late(*end, seed=0):
 
 
 def branched(seed=0):
-    """Two branches that are added and joined, with maxima, groups, dilation and "same" padding."""
+    """Return a model of two branches that are added and joined, with maxima, groups, dilation and "same" padding."""
     return make(
         specs.Input("image", shape=(8, 8, 2)),
         specs.Conv("a", "image", filters=4, kernel_size=(3, 3), padding="same"),

@@ -1,4 +1,4 @@
-"""The range of pixels that a model was trained on: read from its first layers, and heeded."""
+"""The range of pixels that a model was trained on, inferred from its first layers, and its use."""
 
 import json
 import warnings
@@ -17,7 +17,7 @@ MNIST_MEAN, MNIST_DEVIATION = 33.3, 78.6
 
 
 def network_behind(*first, shape=(6, 6, 1)):
-    """A converted network whose model begins with some layers."""
+    """Return a converted network whose model begins with these layers."""
     keras = tf.keras.Sequential([tf.keras.Input(shape), *first, layers.Flatten(), layers.Dense(3, activation="relu")])
     return snc.convert(keras)
 
@@ -60,8 +60,9 @@ def test_what_the_first_layers_tell(first, shape, expected, tmp_path):
     snc.save(network, tmp_path / "network.npz")
     assert input_range(snc.load(tmp_path / "network.npz").model) == found
     if expected is None:
-        with pytest.raises(snc.SettingsError, match="give input_range"):
+        with pytest.raises(snc.SettingsError, match="give input_range") as caught:
             snc.normalize(network, method="model")
+        assert caught.value.argument == "input_range"
         snc.normalize(network, method="model", input_range=(0, 16))
 
 
@@ -84,7 +85,7 @@ def test_it_is_that_of_the_keras_model_in_every_network(digits):
 
 
 def test_a_model_that_was_trained_by_us_is_for_what_it_was_trained_on(rng):
-    """A first layer that scales says nothing of it."""
+    """A first layer that scales does not indicate a range."""
     first = [tf.keras.Input((6, 6, 1)), layers.Rescaling(1 / 255)]
     keras = tf.keras.Sequential([*first, layers.Flatten(), layers.Dense(3)])
     network = snc.build_trainable(keras, nengo.RectifiedLinear())
@@ -104,13 +105,13 @@ def test_bytes_are_whole_again():
 def test_ranges_that_cannot_be(damaged):
     model = network_behind().model
     model = model.replace(metadata={**model.metadata, "input_range": damaged})
-    with pytest.raises(snc.ModelError, match="input_range must be two finite numbers"):
+    with pytest.raises(snc.ModelError, match="must be two finite numbers"):
         input_range(model)
 
 
 class TestBounds:
     def test_of_the_weights(self, rng):
-        """What ``method="model"`` promises holds for the pixels that the model takes."""
+        """The bound of ``method="model"`` holds for the pixel range of the model."""
         network = network_behind(layers.Rescaling(1 / 255))
         name = network.model.neurons[0]
         x = rng.integers(0, 256, (50, 6, 6, 1)).astype(np.float32)
@@ -173,7 +174,7 @@ class TestImagesOfAnotherRange:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Keras files of CNNs that were trained on bytes, {how they scale: (path, accuracy)}."""
+    """Keras files of CNNs that were trained on bytes, {way of scaling: (path, accuracy)}."""
     data, folder, found = snc.load_dataset("digits", train=3000, test=200), tmp_path_factory.mktemp("models"), {}
     x = {UNIT: data.x_train, BYTES: in_range(data.x_train, BYTES)}
     test = {UNIT: data.x_test, BYTES: in_range(data.x_test, BYTES)}
@@ -251,7 +252,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("command", ["convert", "to-ttfs", "tune"])
     def test_a_mismatch_that_only_accuracy_shows_is_an_error(self, models, command, tmp_path, capsys):
-        """Trained on bytes, but no layer says so."""
+        """The model was trained on bytes without a scaling layer."""
         source, accuracy = models["none"]
         output, figures = tmp_path / "snn.npz", tmp_path / "figures.json"
         few = ["--calibration-images", 200, "--test-images", 100, "--json", figures]
@@ -267,7 +268,7 @@ class TestCommandLine:
         assert found.get("evaluation", found)["ann_accuracy"] > accuracy - 0.1
 
     def test_a_layer_that_says_what_is_not_so(self, models, tmp_path, capsys):
-        """Trained on [0, 1] behind Rescaling(1 / 255), as happens."""
+        """The model was trained on [0, 1] despite Rescaling(1 / 255), a common mistake."""
         source, accuracy = models["rescaling twice"]
         output, figures = tmp_path / "snn.npz", tmp_path / "figures.json"
         few = ["--calibration-images", 200, "--test-images", 100, "--json", figures]
@@ -338,5 +339,5 @@ class TestCommandLine:
         assert run(capsys, *words)[0] == 0
         assert "GuiNetwork(network, 2.0 * data.x_test + -1.0" in (tmp_path / "other.py").read_text()
         space = {}
-        exec(text, space)  # noqa: S102 -- what Nengo GUI does with it
+        exec(text, space)  # noqa: S102 -- as Nengo GUI does
         assert space["model"].first_images.max() == pytest.approx(255)

@@ -1,4 +1,4 @@
-"""Layer names that Keras 3 allows and TensorFlow does not work everywhere."""
+"""Layer names that Keras 3 allows and TensorFlow does not always support."""
 
 import itertools
 import warnings

@@ -1,4 +1,4 @@
-"""Networks that are deep or large: walks over the graph, memory, and how many images go together."""
+"""Deep and large networks: traversal of the graph, memory, and the number of images computed together."""
 
 import sys
 import time
@@ -35,7 +35,7 @@ PRESETS = {
 
 
 def linear_row(n, *, branches=False, shape=(5, 5, 2)):
-    """``n`` linear layers in a row, or as many blocks x + pool(x), before the first and only neurons."""
+    """Return a model of ``n`` linear layers, or blocks x + pool(x), before a single layer of neurons."""
     layers = [specs.Input("image", shape=shape)]
     for i in range(n):
         last = layers[-1].name
@@ -56,7 +56,7 @@ def scaled_cnn():
 
 
 def ways_by_recursion(model, name):
-    """Fan-out, as its definition says it, one way after another."""
+    """Return the fan-out by definition, path by path."""
     total = np.zeros(model.shapes[name])
     for layer in model.consumers(name):
         if isinstance(layer, specs.Conv):
@@ -80,14 +80,14 @@ class TestFanOut:
     def test_takes_a_pass_however_many_ways_there_are(self):
         model, started = linear_row(64, branches=True), time.process_time()
         found = connectivity.fan_out(model, "image")
-        assert time.process_time() - started < 5  # of 2^64 ways one by one, in all eternity
-        # of a pass with the same arithmetic in floating point
-        expected = connectivity._through(model.layers["conv"], model, 0, None).astype(float)
+        assert time.process_time() - started < 5  # enumerating 2^64 paths would never end
+        # the same recursion in floating point
+        expected = connectivity._fan_out_through(model.layers["conv"], model, 0, None).astype(float)
         for i in reversed(range(64)):
             rows = connectivity.cover(5, 2, 1, "same")
             expected = expected + np.einsum("ijc,ih,jw->hwc", expected, rows, rows)
             assert f"sum{i}" in model.layers
-        assert found.dtype == np.float64  # int64 would have overflowed, and given any number
+        assert found.dtype == np.float64  # int64 would have overflowed
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
     def test_never_becomes_infinite(self):
@@ -110,7 +110,7 @@ class TestFanOut:
 
 
 class TestWalks:
-    """Deeper than Python lets functions call themselves, and with more ways than there is time for."""
+    """Networks deeper than Python's recursion limit, with too many paths to enumerate."""
 
     DEPTH = sys.getrecursionlimit() + 200
 
@@ -156,7 +156,7 @@ class TestWalks:
 class TestHistogram:
     @staticmethod
     def best_one_by_one(values, n_steps):
-        """The best threshold of one unit: of bins and candidates, each with each."""
+        """Return the best threshold of a unit by comparing all bins with all candidates."""
         bins = np.clip(np.floor((np.log2(values) + 24) * 64), 0, 3071).astype(int)
         centers = np.sqrt(EDGES[bins] * EDGES[bins + 1])
         thresholds = np.geomspace(0.05, 1.2, 128)[:, None] * values.max()
@@ -200,7 +200,7 @@ class TestHistogram:
         histogram = Histogram(20_000)
         for _ in range(5):
             histogram.add(rng.exponential(1, (20, 20_000)), np.arange(20_000))
-        # 3,072 bins of 8 bytes for each were 490 MB
+        # 3,072 bins of 8 bytes for each would take 490 MB
         assert histogram.nbytes < 20_000 * 2500
         assert histogram.counts(slice(100, 200)).sum() == 100 * 100
 
@@ -220,8 +220,9 @@ class TestBatches:
 
     @pytest.mark.parametrize("memory_mb", [0, -1, float("nan"), "500", True])
     def test_what_is_no_memory(self, memory_mb):
-        with pytest.raises(SettingsError, match="memory_mb must be above 0"):
+        with pytest.raises(SettingsError) as caught:
             snc.normalize(snc.convert(small_cnn()), np.ones((2, 6, 6, 2)), memory_mb=memory_mb)
+        assert caught.value.argument == "memory_mb"
 
     @pytest.mark.parametrize(("name", "shape"), PRESETS.items())
     def test_presets_keep_theirs(self, name, shape):
@@ -240,11 +241,11 @@ class TestBatches:
             specs.Flatten("d", "c"),
             specs.Dense("e", "d", units=10),
         )
-        # the image and a, which may need as much again to work in
+        # the image, a, and the workspace of a
         assert bytes_of_pass(model) == 4 * (100 + 50 + 50)
-        # the image stays too while b is made of a
+        # the image is kept while b is computed from a
         assert bytes_of_pass(model, kept=("image", "a")) == 4 * (100 + 50 + 50 + 50)
-        # the first of two readers leaves it where it is
+        # the first of two consumers does not free it
         model = make(specs.Input("x", shape=(8,)), specs.Rectifier("r", "x"), specs.Add("s", ("x", "r")))
         assert bytes_of_pass(model) == 4 * 8 * 4
 

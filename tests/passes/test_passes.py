@@ -1,4 +1,4 @@
-"""Law 2: a pass keeps the function; law 3: normalisation scales and nothing else."""
+"""Law 2: a pass keeps the function; law 3: normalization only scales."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 def assert_keeps_the_function(one_pass, model, x, but=()):
-    """The helper for every pass: the output, and every layer that is there before and after, are equal."""
+    """Check that a pass keeps the output and all layers that exist before and after it."""
     after = one_pass(model)
     names = [name for name in model.layers if name in after.layers and name not in but]
     before, now = activity(model, x), activity(after, x)
@@ -41,7 +41,7 @@ def assert_keeps_the_function(one_pass, model, x, but=()):
 def test_passes_keep_the_function(seed, n_layers, one_pass):
     model = snc.as_model(random_model(seed, n_layers))
     x = np.random.default_rng(seed).normal(size=(2, *model.shapes[model.input])).astype(np.float32)
-    # a layer that takes a scale in, or changes places, carries something else
+    # except layers that absorb a scale or are exchanged
     affine = {name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)}
     but = {i for name in affine for i in model.layers[name].inputs}
     but |= {layer.name for layer in model.layers.values() if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool)}
@@ -159,5 +159,5 @@ class TestRescale:
         scales[-1 if units.fixed == 0 else 0] = bad
         with pytest.raises(snc.ModelError, match="scales must be"):
             rescale(small_cnn(), units, scales)
-        with pytest.raises(snc.ModelError, match="scale of the input is 1"):
+        with pytest.raises(snc.ModelError, match="scale of the input"):
             rescale(small_cnn(), units, np.full(units.n_units, 2.0))

@@ -2,13 +2,11 @@
 
 import dataclasses
 import functools
-import hashlib
 import json
 import pathlib
 import warnings
 
-import numpy as np
-
+from ..._util.digests import digest
 from ...errors import FileFormatError, SettingsError, SnnConvWarning
 from ...model.archive import read_arrays, write_arrays
 
@@ -35,18 +33,6 @@ class Job:
     def key(self):
         """Name of the job, unique for its identity."""
         return digest(self.identity)[:32]
-
-
-def digest(*values):
-    """Return the SHA-256 of arrays and JSON-serializable values, as 64 hexadecimal digits."""
-    hashed = hashlib.sha256()
-    for value in values:
-        if isinstance(value, np.ndarray):
-            hashed.update(f"{value.dtype.str}{value.shape}".encode())
-            hashed.update(np.ascontiguousarray(value))
-        else:
-            hashed.update(json.dumps(value, sort_keys=True).encode())
-    return hashed.hexdigest()
 
 
 class Results:

@@ -8,6 +8,7 @@ import time
 from tqdm import tqdm
 
 from ..._util.interrupts import deferred_interrupt
+from ..._util.system_info import n_cores
 from ..._util.validation import check_workers_count, shown
 from ...errors import SettingsError
 from .calls import call_contents, limit_threads, run_calls
@@ -56,15 +57,13 @@ def open_workers(n_jobs, dask, n_pending):
         with open_client(dask) as client:
             yield Cluster(client)
         return
-    import joblib
-
-    n_cores = joblib.cpu_count()
-    n_jobs, chosen = (n_cores, False) if n_jobs is None else (n_jobs, True)
+    cores = n_cores()
+    n_jobs, chosen = (cores, False) if n_jobs is None else (n_jobs, True)
     n_jobs = min(n_jobs, n_pending)
     if n_jobs == 1:
         yield ThisProcess()
     else:
-        processes = Processes(n_jobs, max(1, n_cores // n_jobs))
+        processes = Processes(n_jobs, max(1, cores // n_jobs))
         yield processes if chosen else ThisProcessFirst(processes)
 
 

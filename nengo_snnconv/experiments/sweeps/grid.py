@@ -5,6 +5,7 @@ import itertools
 
 import nengo
 
+from ..._util.json_values import python_number
 from ..._util.validation import check_run
 from ...conversion.convert import warn_of_clipping
 from ...conversion.normalization import METHODS
@@ -137,12 +138,7 @@ def _check_grid(network, grid):
             )
         if isinstance(values, str) or not hasattr(values, "__len__") or not len(values):
             raise SettingsError(f"grid: {name!r} must be a list of values, got {values!r}", argument="grid")
-    return [{name: [_python_number(value) for value in values] for name, values in part.items()} for part in parts]
-
-
-def _python_number(value):
-    """Return a NumPy scalar as a Python number, and any other value unchanged."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    return [{name: [python_number(value) for value in values] for name, values in part.items()} for part in parts]
 
 
 def _with_effect(values, settings):

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from keras_graphs import random_model
 from models import branched, make, small_cnn
-from trained import half_digits, trained
+from trained_models import half_digits, trained
 
 import nengo_snnconv as snc
 from nengo_snnconv.analysis.diagnosis.responses import ChargeResponse, TableResponse, response_of

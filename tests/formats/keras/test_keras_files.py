@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 from documents import ROOT
+from keras_comparison import LIBRARIES, check_close, forward, randomise
 from keras_graphs import random_model, random_nested_model
-from reading import LIBRARIES, check_close, forward, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv import FileFormatError

@@ -6,7 +6,7 @@ import types
 import documents
 import numpy as np
 import pytest
-from reading import LIBRARIES, check_close, forward, randomise
+from keras_comparison import LIBRARIES, check_close, forward, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf

@@ -11,7 +11,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from hostile import LIBRARIES, OURS, edited, fuzz, good_model, save
+from damaged_keras_files import LIBRARIES, OURS, edited, fuzz, good_model, save
 
 import nengo_snnconv as snc
 from nengo_snnconv.formats.keras import as_model, inspect_keras

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hostile import LIBRARIES, save
+from damaged_keras_files import LIBRARIES, save
 
 import nengo_snnconv as snc
 from nengo_snnconv.formats.keras import as_model, inspect_keras

@@ -8,7 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
-from reading import LIBRARIES, check_close, check_equal, forward, randomise
+from keras_comparison import LIBRARIES, check_close, check_equal, forward, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf, version_of

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from reading import LIBRARIES, check_equal, randomise
+from keras_comparison import LIBRARIES, check_equal, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf

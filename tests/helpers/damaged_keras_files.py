@@ -1,4 +1,4 @@
-"""Damaged and hostile Keras files, made of good ones."""
+"""Damaged and hostile Keras files, made from valid ones."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ OURS = (errors.ConversionError, errors.FileFormatError)
 
 
 def good_model(k):
-    """A model with most of what a file holds: arrays of each kind, a nested model, operators, a constant."""
+    """Return a model with all kinds of arrays, a nested model, operators and a constant."""
     layers = k.layers
     image = k.Input((6, 6, 2), name="image")
     x = layers.Conv2D(3, 3, activation="relu", name="conv")(image)
@@ -35,7 +35,7 @@ def save(model, path):
 
 
 def edited(good, path, change):
-    """A copy of a file at ``path``, whose whole configuration ``change`` has edited."""
+    """Copy a file to ``path`` with its configuration edited by ``change``, and return the path."""
     if zipfile.is_zipfile(good):
         with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as archive:
             for name in source.namelist():
@@ -56,11 +56,11 @@ NUMBERS = [0, 1, 2**31, 2**32, 2**63, 2**64 - 1]
 
 
 def mutated(content, rng):
-    """Bytes with some of them changed, cut out, repeated or cut off."""
+    """Return bytes with some of them changed, removed, repeated or truncated."""
     content = bytearray(content)
     kind = rng.integers(6)
     for _ in range(int(rng.integers(1, 9))):
-        # most of what matters stands at the beginning and at the end
+        # headers and tables are at the beginning and at the end
         at = int(len(content) * (rng.random() if rng.random() < 0.5 else rng.beta(0.2, 0.2)))
         at = min(at, len(content) - 9)
         if kind <= 1:
@@ -88,7 +88,7 @@ def _places(value):
 
 
 def mutated_config(entry, rng):
-    """A configuration with one to three of its values, anywhere, replaced, removed or moved."""
+    """Return a configuration with one to three of its values replaced, removed or moved."""
     for _ in range(int(rng.integers(1, 4))):
         places = list(_places(entry))
         if not places:
@@ -106,7 +106,7 @@ def mutated_config(entry, rng):
 
 
 def mutated_weights(path, rng):
-    """Change an object of an HDF5 file: another shape, type or name, a link in its place, an attribute that lies."""
+    """Change an object of an HDF5 file: shape, type, name, a link in its place, or a wrong attribute."""
     with h5py.File(path, "a") as file:
         names = []
         file.visit(names.append)
@@ -132,7 +132,7 @@ def mutated_weights(path, rng):
 
 
 def fuzz(good, path, rng, as_model):
-    """Read a mutation of a good file; return the error where it is not one of ours."""
+    """Read a mutation of a valid file, and return an error if it is not one of nengo_snnconv."""
     kind = rng.integers(3)
     if kind == 0:
         path.write_bytes(mutated(good.read_bytes(), rng))

@@ -1,7 +1,7 @@
-"""What works in a session that has imported nengo_snnconv.
+"""Checks of a session after imports of nengo_snnconv, TensorFlow and Keras in various orders.
 
-test_compat.py runs this file in a process of its own after imports in many orders.  The arguments: code, the version of
-Keras that ``tf.keras`` then is, and "all" or "nengo_dl", what is checked.
+test_compat.py runs this file in a new process, with three arguments: code with the imports, the version of Keras that
+``tf.keras`` is expected to be, and the extent of the checks, "all" or "nengo_dl".
 """
 
 import contextlib
@@ -17,7 +17,7 @@ LABELS = [0, 1] * 4
 
 
 def small_model(keras):
-    """A CNN of the Keras given."""
+    """Return a CNN, built with this version of Keras."""
     layers = keras.layers
     image = keras.Input((4, 4, 1))
     hidden = layers.Conv2D(2, 3, activation="relu", kernel_initializer="ones", bias_initializer="ones")(image)
@@ -26,7 +26,7 @@ def small_model(keras):
 
 
 def check_own_functions(keras, snc):
-    """Convert, normalize, evaluate, train, save and load; from a live model and from its file."""
+    """Check convert, normalize, evaluate, train, save and load, with a live model and its file."""
     import numpy as np
 
     images = np.array(IMAGES, dtype=np.float32) / 4
@@ -61,7 +61,7 @@ def check_own_functions(keras, snc):
 
 
 def check_nengo_dl(keras2, layers):
-    """A session of NengoDL's own: layers, training, prediction, Converter."""
+    """Check plain use of NengoDL: layers, training, prediction, Converter."""
     import nengo
     import nengo_dl
     import numpy as np
@@ -86,7 +86,7 @@ def check_nengo_dl(keras2, layers):
 
 
 def check_refusals(keras, use):
-    """What NengoDL cannot do with objects of Keras 3 is an error that says what to do."""
+    """Check that NengoDL refuses Keras 3 objects with advice."""
     import nengo
     import nengo_dl
 
@@ -128,7 +128,7 @@ def check_refusals(keras, use):
 
 
 def check_modules(version):
-    """Each package is what its own users expect, and ours have Keras 2."""
+    """Check that packages are unchanged for their own users, and that compat provides Keras 2."""
     import keras
     import nengo_dl
     import tensorflow as tf

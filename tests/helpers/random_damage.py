@@ -1,4 +1,4 @@
-"""Damage to files, drawn at random: flipped bits, missing parts, and archives and JSON that hold something else."""
+"""Random damage to files: flipped bits, missing parts, and archives and JSON with wrong contents."""
 
 import copy
 import io
@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-# how many mutations a test tries, of each file; a thorough run has more
+# number of mutations of each file in a test; a thorough run sets a larger one
 N_MUTATIONS = int(os.environ.get("NENGO_SNNCONV_MUTATIONS", "60"))
 
 VALUES = [None, True, 0, -1, 2, 10**9, 10**30, 1e300, -1e300, 1e-300, float("nan"), float("inf")]
@@ -21,7 +21,7 @@ DTYPES = ["<f4", "|O", "<c8", "|S4", "<f16", "|V4"]
 
 
 def damaged(data, rng):
-    """(kind, bytes): what became of the content of any file."""
+    """Return (kind, bytes): the kind of damage, and the content of a file with it."""
     data = bytearray(data)
     kind = rng.choice(["flip", "cut", "remove", "insert"])
     if kind == "flip":
@@ -37,7 +37,7 @@ def damaged(data, rng):
 
 
 def changed_archive(data, rng):
-    """(kind, bytes): an .npz of ours with a description, an array or members that are others."""
+    """Return (kind, bytes): the kind of change, and an .npz archive with a changed description, array or members."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
     kind = rng.choice(["description", "description", "array", "members"])
@@ -71,11 +71,11 @@ def changed_archive(data, rng):
     return kind, written.getvalue()
 
 
-DEEP = "in the place of lists in lists"
+DEEP = "placeholder of nested lists"
 
 
 def changed_json(text, rng):
-    """The bytes of a JSON object with some values, names or its end changed."""
+    """Return the bytes of a JSON object with changed values or names, or truncated."""
     found = json.loads(text)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         places = list(_places(found))
@@ -95,7 +95,7 @@ def changed_json(text, rng):
     if rng.random() < 0.05:
         holder, key = rng.choice(list(_places(found)) or [(found, "new")])
         holder[key], depth = DEEP, rng.choice([51, 901, 5001])
-    # as text: json.dumps of lists in lists recurses, further than some versions of Python allow
+    # insert nested lists as text, since json.dumps would exceed the recursion limit
     text = json.dumps(found).replace(json.dumps(DEEP), "[" * depth + "]" * depth).encode()
     if rng.random() < 0.05:
         text = text.replace(b'": ', b'": 1, "a": 2, "a": ', 1)
@@ -103,7 +103,7 @@ def changed_json(text, rng):
 
 
 def _places(value):
-    """All (holder, key) in nested dicts and lists."""
+    """Yield (container, key) for all values in nested dicts and lists."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in list(items):
         yield value, key
@@ -111,7 +111,7 @@ def _places(value):
 
 
 def _changed_array(array, rng):
-    """The bytes of an .npy that is not what is expected of one with these values."""
+    """Return the bytes of an .npy file with a wrong header, type, shape or values."""
     made = rng.randrange(12)
     if made < 4:
         written = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Small deep networks of three architectures, trained on the digits of the package at half their resolution."""
+"""Small deep Keras models of three architectures, trained on the digits at half resolution."""
 
 import functools
 
@@ -10,7 +10,7 @@ layers = tf.keras.layers
 
 @functools.cache
 def half_digits():
-    """The digits, averaged over squares of 2 x 2 pixels: (x_train, y_train, x_test, y_test)."""
+    """Return the digits averaged over 2 x 2 pixels: (x_train, y_train, x_test, y_test)."""
     data = snc.load_dataset("digits")
 
     def halved(x):
@@ -21,7 +21,7 @@ def half_digits():
 
 @functools.cache
 def trained(architecture):
-    """A trained Keras model: "plain" (average pooling, biases), "vgg" (batch normalisation, maxima) or "residual"."""
+    """Return a trained Keras model: "plain" (average pooling, biases), "vgg" (batch norm., maxima) or "residual"."""
     tf.keras.utils.set_random_seed(0)
     image = tf.keras.Input((14, 14, 1), name="image")
     model = tf.keras.Model(image, {"plain": _plain, "vgg": _vgg, "residual": _residual}[architecture](image))

@@ -1,4 +1,4 @@
-"""What the tests of the Keras reader share: random Keras models, and the output of what was read."""
+"""Comparison of Keras models with the models read from them."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ LIBRARIES = {"tf.keras": tf.keras, "Keras 3": keras3}
 
 
 def randomise(model, rng):
-    """Give a Keras model random weights, biases and statistics included."""
+    """Set the weights, biases and statistics of a Keras model to random values, and return it."""
     values = []
     for weight, value in zip(model.weights, model.get_weights(), strict=True):
         low = 0.5 if "variance" in weight.name else None
@@ -25,7 +25,7 @@ def randomise(model, rng):
 
 
 def forward(model, x):
-    """A model's output, computed with Keras layers made of its specs and arrays."""
+    """Return the output of a model, computed with Keras layers built from its specs and arrays."""
     values = {}
     for name, layer in model.layers.items():
         inputs = [values[i] for i in layer.inputs]
@@ -38,7 +38,10 @@ def forward(model, x):
 
 
 def check_equal(original, rng, scores=None, n=3):
-    """Check that reading a Keras model keeps its output, or that of its twin ``scores``, and return the Model."""
+    """Check that a Model read from Keras has the same output, and return it.
+
+    ``scores`` is a Keras model with the same weights and the expected output, if that of ``original`` differs.
+    """
     randomise(original, rng)
     if scores is not None:
         scores.set_weights(original.get_weights())
@@ -49,7 +52,7 @@ def check_equal(original, rng, scores=None, n=3):
 
 
 def check_close(got, expected):
-    """Check that arrays are equal up to the rounding of float32."""
+    """Check that arrays are equal up to float32 rounding."""
     expected = np.asarray(expected)
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()

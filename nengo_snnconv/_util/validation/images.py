@@ -1,0 +1,92 @@
+"""Validation of images, class numbers and targets against a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import SettingsError
+from .arrays import as_array, check_range
+
+# models are of a room above this one
+Model = Any
+
+
+def check_images(model: Model, x: Any) -> np.ndarray:
+    """Return ``x`` as float32 images with the input shape of ``model``."""
+    x = as_array(x, "x", "an array of images")
+    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
+        raise SettingsError(
+            f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them floats if "
+            "the model was trained on such numbers",
+            argument="x",
+        )
+    shape = model.shapes[model.input]
+    if x.shape[1:] != shape or len(x) == 0:
+        raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}", argument="x")
+    check_range(x, "x", exact=True)
+    return np.asarray(x, np.float32)
+
+
+def _scales_its_input(model: Model) -> bool:
+    """Return whether a model that was read from Keras begins with a layer that scales integers."""
+    classes = {row["class"] for row in model.metadata.get("reading", [])}
+    return bool(classes & {"Rescaling", "Normalization"})
+
+
+def check_data(model: Model, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``x`` and ``y`` as arrays that fit each other and ``model``.
+
+    See :func:`check_images` and :func:`check_targets`.
+    """
+    x = check_images(model, x)
+    return x, check_targets(model, len(x), y)
+
+
+def check_targets(model: Model, n_images: int, y: Any) -> np.ndarray:
+    """Return class numbers or targets ``y`` as an array that fits ``n_images`` and ``model``.
+
+    Returns
+    -------
+    ndarray
+        Class numbers, int64 (images,), or targets, float32 (images, classes).
+    """
+    scores = model.shapes[model.output]
+    if len(scores) != 1:
+        raise SettingsError(f"the network's output has shape {scores}: end it with Flatten or global pooling")
+    if y is None:
+        raise SettingsError(
+            "y must hold class numbers (images,), got None: record runs a network on images without y", argument="y"
+        )
+    y = as_array(y, "y")
+    if not y.ndim or n_images != len(y):
+        received = f"{n_images} and {len(y)}" if y.ndim else f"{n_images} and a single number"
+        raise SettingsError(f"x and y must hold equally many images; got {received}", argument="y")
+    if y.ndim == 1:
+        if not np.issubdtype(y.dtype, np.integer):
+            raise SettingsError(
+                f"y must hold class numbers (integers) or targets (images, classes); got {y.dtype}", argument="y"
+            )
+        if y.min() < 0 or y.max() >= scores[-1]:
+            raise SettingsError(
+                f"the classes in y go from {y.min()} to {y.max()}, the network has {scores[-1]} outputs", argument="y"
+            )
+        return y.astype(np.int64)
+    if y.shape[1:] != scores:
+        column = ": take the column, y[:, 0]" if y.shape[1:] == (1,) else ""
+        raise SettingsError(
+            f"y must have shape (images,) or (images, {scores[-1]}), got {y.shape}{column}", argument="y"
+        )
+    check_range(y, "y")
+    return y.astype(np.float32)
+
+
+def check_classes(model: Model, n_images: int, y: Any) -> np.ndarray:
+    """Return class numbers ``y`` as int64 (images,); raise SettingsError for targets."""
+    y = check_targets(model, n_images, y)
+    if y.ndim != 1:
+        raise SettingsError(
+            f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)", argument="y"
+        )
+    return y
