@@ -15,7 +15,7 @@ PIP = $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAIN
 # "make test CONSTRAINTS=constraints/oldest.txt VENV=.venv/oldest" the oldest
 CONSTRAINTS ?= $(wildcard constraints/$(VERSION).txt)
 
-.PHONY: demo test test-all lint docs constraints renew wheelhouse clean python
+.PHONY: demo test test-fast test-all lint docs constraints renew wheelhouse clean python
 
 demo: $(VENV)/installed
 	$(BIN)/nengo-snnconv demo
@@ -23,6 +23,10 @@ demo: $(VENV)/installed
 # files in the order of tests/conftest.py, not by their numbers of tests
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# what to run while working: without the tests that tests/conftest.py marks as slow
+test-fast: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # the tests on each Python that is installed
 test-all:
@@ -34,6 +38,7 @@ test-all:
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q docs docs/_build

@@ -42,9 +42,8 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]
     OSError
         If the file cannot be written.  ``filename`` is the given path, and the message says what to do.
     """
-    path = pathlib.Path(path)
     with naming_errors(path):
-        path = _resolved(path)
+        path = _resolved(pathlib.Path(path))
         if path.exists() and not path.is_file():
             raise OSError(f"{path} is not an ordinary file: name one that can be replaced")
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
@@ -68,7 +67,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]
             raise
 
 
-def _resolved(path):
+def _resolved(path: pathlib.Path) -> pathlib.Path:
     """Return the file that a link names, not the link."""
     try:
         return path.resolve()

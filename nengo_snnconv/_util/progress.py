@@ -7,7 +7,7 @@ import sys
 from tqdm import tqdm
 
 
-def progress_bar(total: int, description: str, unit: str, progress: bool | None = None) -> tqdm:
+def progress_bar(total: int | None, description: str, unit: str, progress: bool | None = None) -> tqdm:
     """Return a progress bar for ``total`` units of work.
 
     ``progress`` shows or hides it; by default it is shown on a terminal and in a notebook.

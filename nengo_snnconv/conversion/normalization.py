@@ -251,11 +251,11 @@ def _with_scalable_input(model: Model) -> Model:
     while name in model.layers:
         name += "_"
     image, *rest = model.layers.values()
-    scaled = specs.Affine(name, image.name)
+    scaled = specs.Affine(name, (image.name,))
     rest = [
         dataclasses.replace(layer, inputs=tuple(name if i == image.name else i for i in layer.inputs)) for layer in rest
     ]
-    channels = image.shape[-1]
+    channels = model.shapes[image.name][-1]
     arrays = {**model.arrays, f"{name}/scale": np.ones(channels), f"{name}/bias": np.zeros(channels)}
     return type(model)([image, scaled, *rest], arrays, model.output, model.metadata)
 

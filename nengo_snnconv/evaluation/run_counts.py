@@ -73,6 +73,7 @@ def count_run(
 ) -> RunCounts:
     """Run a network and count its spikes; in closed form if there is one and the options allow it."""
     if observer is None and _allows_closed_form(network, options):
+        assert isinstance(network.settings, TTFSConfig)
         x, minibatch_size = inputs.batch(slice(None)), options.minibatch_size
         if minibatch_size is None:  # memory holds the levels of all layers, and the scores after each step of a stage
             scores = 4 * network.model.size(network.model.output) * network.settings.stage_steps

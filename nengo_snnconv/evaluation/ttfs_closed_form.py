@@ -12,7 +12,7 @@ from ..model import layers as specs
 from ..model.connectivity import is_event_source
 from ..networks.keras_layers import keras_layer, keras_name
 from ..networks.native import driving_layers
-from ..networks.ttfs import spike_sources
+from ..networks.ttfs import TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import nearest_level
 
 if typing.TYPE_CHECKING:
@@ -41,6 +41,7 @@ class ClosedForm:
     """
 
     def __init__(self, network: ConvNetwork):
+        assert isinstance(network.settings, TTFSConfig)
         self.model, self.settings = network.model, network.settings
         self.n_steps, self.neurons = self.settings.stage_steps, self.settings.neuron_type
         layers = self.model.layers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...compat import nengo_dl
@@ -13,7 +15,7 @@ class NengoDLBackend(Backend):
     """Run networks on ``nengo_dl.Simulator``, which supports every network."""
 
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
-        changes = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
+        changes: dict[str, Any] = {} if isinstance(network.settings, NativeBase) else {"stateful": True}
         return network.rebuild(probe_layers=probed, **changes)
 
     def open_simulator(self) -> nengo_dl.Simulator:

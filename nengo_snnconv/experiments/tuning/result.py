@@ -64,12 +64,16 @@ class Tuning:
     @property
     def loss_points(self) -> float:
         """Accuracy lost after ``n_steps`` on all images, in percentage points."""
-        return self.evaluation.loss_points
+        loss = self.evaluation.loss_points
+        assert loss is not None  # networks that are tuned have an ANN
+        return loss
 
     @property
     def synaptic_operations(self) -> float:
         """Additions caused by spikes in ``n_steps``, per image."""
-        return self.evaluation.synaptic_operations
+        operations = self.evaluation.synaptic_operations
+        assert operations is not None  # networks that are tuned spike
+        return operations
 
     @property
     def options(self) -> dict[str, Any]:
@@ -126,7 +130,7 @@ class Tuning:
         rows = [(label, self.trial.grid_point.text)]
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
-            ("accuracy with rates (ANN)", f"{100 * evaluation.ann_accuracy:.2f} %"),
+            ("accuracy with rates (ANN)", f"{100 * (evaluation.ann_accuracy or 0.0):.2f} %"),
             ("accuracy with spikes", f"{100 * evaluation.accuracy[-1]:.2f} %"),
             ("loss from spiking", f"{self.loss_points + 0.0:.2f} points ({self.max_loss:g} allowed)"),
             ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
