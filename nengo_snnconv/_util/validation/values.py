@@ -49,9 +49,9 @@ def invalid(name: str, requirement: str, value: object) -> SettingsError:
 
 
 def argument_of(name: str) -> str | None:
-    """Return the argument of which ``name`` is the whole or a part, or None for other descriptions of a value."""
-    found = re.fullmatch(r"([^\W\d]\w*)([\[.].*)?", name, re.DOTALL)
-    return found[1] if found else None
+    """Return the argument that ``name`` is, or of which it is an entry (``name[...]``), or None for other names."""
+    match = re.fullmatch(r"([^\W\d]\w*)(\[.*\])?", name, re.DOTALL)
+    return match[1] if match else None
 
 
 def check_counts(**values: Any) -> None:
