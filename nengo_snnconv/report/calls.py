@@ -18,7 +18,7 @@ from ..networks.native import NativeSettings
 from ..networks.storage import settings_to_json
 from ..networks.trainable import TrainableSettings, build_trainable
 from ..networks.ttfs import FirstSpikeSettings
-from ..training import train
+from ..training.train import train
 
 # the thresholds of to_ttfs that these methods of normalize find
 THRESHOLDS = {"balance": "search", "data": "percentile", "model": "max"}

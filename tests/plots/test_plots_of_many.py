@@ -21,7 +21,7 @@ from nengo_snnconv.plots.evaluation import _together
 from nengo_snnconv.plots.figures import evenly, short
 from nengo_snnconv.plots.panels import maps_of
 from nengo_snnconv.report.pictures import figures_of
-from nengo_snnconv.training import random_affine
+from nengo_snnconv.training.augmentation import random_affine
 
 LONG = "a_model_in_a_model.block_17_whose_name_never_ends_conv2d_"
 MOST_INCHES = 28
