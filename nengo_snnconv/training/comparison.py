@@ -146,19 +146,19 @@ def images_of(events: EventDataset, images: Dataset) -> Dataset:
     SettingsError
         If the recordings do not show these images.
     """
-    arrays: list[np.ndarray] = []
-    for name, recordings, x, y in (
-        ("training", events.train, images.x_train, images.y_train),
-        ("test", events.test, images.x_test, images.y_test),
-    ):
+
+    def select(name, recordings, x, y):
         numbers = recordings.numbers
         if numbers.max() >= len(x) or not np.array_equal(y[numbers], recordings.labels):
             raise SettingsError(
                 f"the {name} recordings of {events.name} do not show the images of {images.name}: the images with "
                 "their numbers have other classes, or do not exist. Train on the recordings alone with train(...)"
             )
-        arrays += [x[numbers], y[numbers]]
-    return Dataset(images.name, *arrays, images.class_names)
+        return x[numbers], y[numbers]
+
+    x_train, y_train = select("training", events.train, images.x_train, images.y_train)
+    x_test, y_test = select("test", events.test, images.x_test, images.y_test)
+    return Dataset(images.name, x_train, y_train, x_test, y_test, images.class_names)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -49,6 +49,8 @@ class Trainer(abc.ABC):
         Compiled model that is trained.
     """
 
+    keras: typing.Any
+
     def __init__(
         self,
         network: ConvNetwork,
@@ -237,7 +239,7 @@ class NengoDLTrainer(Trainer):
             targets[self.active] = np.zeros((len(y), 1, 1), np.float32)  # required by Keras, ignored by the penalty
         return targets
 
-    def keras_batch(self, x: np.ndarray, y: np.ndarray) -> tuple[dict, dict]:
+    def keras_batch(self, x, y):
         """Return inputs and targets of a batch as Keras takes them, by the names that NengoDL gives them."""
         if self.still:
             x = np.repeat(x[:, None], self.n_steps, axis=1)

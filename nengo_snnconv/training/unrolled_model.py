@@ -92,7 +92,8 @@ def unrolled_model(
         Model from inputs to class scores (batch, classes), or (batch, steps, classes) with ``every_step``.  Its layers
         have the same names as in ``rate_model``, so ``arrays_of_rate_model`` works with it.
     """
-    model, tensors = network.model, {}
+    model = network.model
+    tensors: dict[str, typing.Any] = {}
     moving: set[str] = set()  # layers whose tensors are (steps * images, ...)
     for name, layer in model.layers.items():
         inputs = [tensors[i] for i in layer.inputs]

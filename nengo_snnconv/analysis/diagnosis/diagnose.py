@@ -18,7 +18,7 @@ from ...networks.edits import check_unedited
 from ...networks.native import NativeSettings
 from ...networks.network import ConvNetwork, described
 from ...neurons.integrate_and_fire import IntegrateAndFire
-from ..error_bounds import activity_bounds, quantisation_bound, why_unbounded
+from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition
 from .findings import OF_STEPS, find
 from .responses import ChargeResponse
@@ -397,7 +397,7 @@ def _diagnosis(network, evaluation, watch, max_loss):
     bounds, own = {}, None
     if not why_unbounded(network):
         run = {"n_steps": evaluation.n_steps, "skip_steps": watch.skip_steps, "dt": evaluation.dt}
-        bounds, own = activity_bounds(network, **run), quantisation_bound(network, **run)
+        bounds, own = activity_bounds(network, **run), quantization_bound(network, **run)
     layers, right = {}, watch.right["input"]
     for name, sums in watch.layers.items():
         points = {}
