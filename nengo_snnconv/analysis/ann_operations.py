@@ -12,8 +12,8 @@ from ..model.graph import Model
 def flops_by_source(model: Model) -> dict[str, float]:
     """Return the floating-point operations of the ANN for each layer with an activity of its own.
 
-    These are the input, layers of neurons and maxima; the others pass on what these emit.  An operation that several of
-    them cause together is divided among them.
+    These are the input, layers of neurons and maxima; other layers pass on their activity.  Operations that several of
+    them cause together are divided among them.
     """
     flops = {name: 0.0 for name, layer in model.layers.items() if _is_source(layer)}
     shares = source_shares(model)
@@ -32,7 +32,7 @@ def source_shares(model: Model) -> dict[str, dict[str, float]]:
         if _is_source(layer):
             shares[name] = {name: 1.0}
             continue
-        total: collections.Counter = collections.Counter()
+        total: dict[str, float] = collections.defaultdict(float)
         for index, input_name in enumerate(layer.inputs):
             input_share = _input_share(layer, model, index, fan_outs)
             for source, share in shares[input_name].items():

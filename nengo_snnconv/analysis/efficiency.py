@@ -122,7 +122,7 @@ class Efficiency:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the results as rows of text, a header first: values of the ANN, with spikes, and their ratio."""
         ann = "" if self.ann_accuracy is None else f"{100 * self.ann_accuracy:.2f} %"
-        rows = [
+        rows: list[tuple[str, ...]] = [
             ("per image", "ANN", "spikes", "ANN / spikes"),
             ("accuracy", ann, f"{100 * self.accuracy:.2f} %", ""),
             ("operations", f"{self.flops:,}", f"{self.operations:,.0f}", f"{self.ratio:.1f}"),
@@ -143,7 +143,7 @@ class Efficiency:
 
     def layer_rows(self) -> list[tuple[str, ...]]:
         """Return operations by the layer whose activity causes them, as rows of text with a header."""
-        rows = [("caused by", "ANN", "spikes", "ANN / spikes")]
+        rows: list[tuple[str, ...]] = [("caused by", "ANN", "spikes", "ANN / spikes")]
         for name, layer in self.active_layers().items():
             ratio = f"{_ratio(layer.flops, layer.operations):.1f}" if layer.flops else ""
             rows.append((name, f"{layer.flops:,.0f}", f"{layer.operations:,.0f}", ratio))
@@ -154,11 +154,11 @@ class Efficiency:
         return {name: layer for name, layer in self.layers.items() if layer.flops or layer.operations}
 
     def table(self) -> str:
-        """Return the results, the operations of each layer and remarks on what is not included, as text."""
+        """Return the results, the operations of each layer and remarks on their limits, as text."""
         return "\n\n".join([text_table(self.rows()), text_table(self.layer_rows()), " ".join(self.remarks())])
 
     def remarks(self) -> list[str]:
-        """Return sentences on what the results do not include."""
+        """Return sentences on costs that the results do not include."""
         remarks = ["Energy is for arithmetic only, without memory access and data transfer."]
         if self.graded:
             names = ", ".join(map(repr, self.graded))

@@ -130,7 +130,7 @@ def threshold_errors(
     >>> errors.best  # best threshold for each number of steps
     """
     check_progress(progress)
-    x, layer, n_steps = _check(network, x, layer, n_steps, thresholds)
+    x, layer, steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
     # a single unit: all neurons of the layer
     labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in sites(model)}
@@ -141,8 +141,8 @@ def threshold_errors(
     thresholds = np.asarray(np.geomspace(0.02, 1.2, 60) * largest if thresholds is None else thresholds, float)
     upper_bound = float(upper_bounds(model, min(0.0, float(x.min())), float(x.max()))[layer].max())
     values, counts = _samples(histogram.counts()[0], largest)
-    errors = rounding_errors(values, counts, n_steps, np.append(thresholds, upper_bound))
-    return ThresholdErrors(layer, n_steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
+    errors = rounding_errors(values, counts, steps, np.append(thresholds, upper_bound))
+    return ThresholdErrors(layer, steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
 
 
 def rounding_errors(

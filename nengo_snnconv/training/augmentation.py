@@ -29,8 +29,8 @@ def random_affine(
     Returns
     -------
     callable
-        Function ``augment(images, rng)`` of float32 images and a ``numpy.random.Generator``.  It returns an array
-        of the same shape (bilinear interpolation, zero outside the image).
+        Function ``augment(images, rng)`` of float32 images and a ``numpy.random.Generator`` that returns transformed
+        images of the same shape (bilinear interpolation, zero outside the image).
 
     Raises
     ------

@@ -558,7 +558,7 @@ def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     figures = json.loads(figures.read_text())
     assert "conv1_relu" in printed and "clipping" in printed
     assert figures["findings"][0]["cause"] == "clipping"
-    assert "what would help most: normalise again" in printed
+    assert "recommendation: normalize again" in printed
     assert f"tried: {100 * figures['tried']['accuracy']:.2f} %" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
@@ -570,7 +570,7 @@ def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
     trainable = tmp_path / "trainable.npz"
     snc.save(snc.build_trainable(snc.preset("diehl-mnist")), trainable)
     assert cli.main(["diagnose", str(trainable), "--test-images", "5"]) == 1
-    assert "diagnose takes a network that to_spiking made" in capsys.readouterr().err
+    assert "diagnose needs a network made by to_spiking" in capsys.readouterr().err
     with pytest.raises(SystemExit) as wrong:
         cli.main(["diagnose", str(spiking_file), "--picture", "a.png", "--report", "a.png"])
     assert wrong.value.code == 2
