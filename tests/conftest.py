@@ -13,7 +13,7 @@ import nengo_snnconv as snc
 nengo.rc.set("decoder_cache", "enabled", "False")
 
 # files that take long, longest first
-LONG = ("test_notebooks.py", "test_train.py", "test_diagnose.py", "test_cli.py", "test_ttfs.py")
+LONG = ("test_notebooks.py", "test_trainers.py", "test_train.py", "test_diagnose.py", "test_cli.py", "test_ttfs.py")
 
 
 def pytest_configure(config):

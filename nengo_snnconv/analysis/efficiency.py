@@ -13,8 +13,6 @@ from .ann_operations import analog_layers, flops_by_source
 from .energy import HOROWITZ, HOROWITZ_MULTIPLY_ACCUMULATE, LOIHI, Energy, EnergyModel
 
 if typing.TYPE_CHECKING:
-    import matplotlib.axes
-
     from ..evaluation.evaluate import Evaluation
     from ..networks.network import ConvNetwork
 
@@ -184,7 +182,7 @@ class Efficiency:
             "energies": [dataclasses.asdict(energy) for energy in self.energies],
         }
 
-    def plot(self, axes: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
+    def plot(self, axes: typing.Any = None) -> typing.Any:
         """Draw the operations of each layer, those of the ANN beside those with spikes, and return the axes."""
         from ..plots import plot_operations
 

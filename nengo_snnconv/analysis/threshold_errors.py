@@ -18,9 +18,6 @@ from ..networks.native import NativeSettings
 from ..networks.network import ConvNetwork, described
 from ..passes import Units
 
-if typing.TYPE_CHECKING:
-    import matplotlib.axes
-
 # number of evenly spaced values that represent a bin of the histogram
 PER_BIN = 4
 
@@ -70,7 +67,7 @@ class ThresholdErrors:
         values = {**dataclasses.asdict(self), "best": self.best, "best_errors": self.best_errors}
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
 
-    def plot(self, axes: matplotlib.axes.Axes | None = None) -> matplotlib.axes.Axes:
+    def plot(self, axes: typing.Any = None) -> typing.Any:
         """Draw error against threshold, a curve for each number of steps, and return the matplotlib axes."""
         from ..plots import plot_threshold_errors
 

@@ -9,8 +9,6 @@ import typing
 from .._util.text_tables import text_table
 
 if typing.TYPE_CHECKING:
-    import matplotlib.axes
-
     from ..networks.network import ConvNetwork
 
 
@@ -165,7 +163,7 @@ class Comparison:
         networks = {name: trained.to_dict() for name, trained in self.trained.items()}
         return {"settings": self.settings, "networks": networks}
 
-    def plot(self, axes: typing.Any = None) -> typing.Sequence[matplotlib.axes.Axes]:
+    def plot(self, axes: typing.Any = None) -> typing.Any:
         """Draw loss and accuracy of each network over the epochs, and return three matplotlib axes."""
         from ..plots import plot_comparison
 

@@ -43,7 +43,7 @@ def as_loss(loss: str | Callable | None, y: np.ndarray, outputs_rates: bool = Fa
     y : ndarray
         Targets.
     outputs_rates : bool
-        Whether the network's outputs are firing rates.
+        True if the network's outputs are firing rates.
     """
     if loss is None and outputs_rates:
         return FiringRateError(target_rows=y.ndim > 1)

@@ -48,7 +48,7 @@ def scheduled_learning_rate(
     base_rate : float or dict
         Learning rate in the configuration of the optimizer; a dict if it is a Keras schedule.
     learning_rate : float or Keras schedule, optional
-        Argument of ``train``; returned as it is if there is no ``schedule``.
+        Argument of ``train``; returned unchanged without a ``schedule``.
     schedule : "cosine", callable or None
         With "cosine" the learning rate falls from ``base_rate`` to 0 over ``n_batches``.
     n_batches : int

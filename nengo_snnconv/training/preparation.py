@@ -64,12 +64,12 @@ class TrainingTask:
 
     @property
     def static_images(self) -> bool:
-        """Whether the inputs are images, which do not change over time, rather than frames."""
+        """True if inputs are images, which do not change over time; False if they are frames."""
         return self.x.n_steps is None
 
     @property
     def target_rows(self) -> bool:
-        """Whether targets are rows of numbers, (items, classes), rather than class numbers, (items,)."""
+        """True if targets are rows of numbers, (items, classes); False if they are class numbers, (items,)."""
         return self.y.ndim > 1
 
 

@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 import pytest
+from corner_images import same
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
@@ -49,11 +50,6 @@ def recordings(rng):
         some["polarity"], some["t"] = rng.integers(0, 2, 120), np.sort(rng.integers(0, 300000, 120))
         events.append(some)
     return snc.Recordings.of(events, y, (6, 6))
-
-
-def same(first, second):
-    """Return whether arrays are equal up to rounding, since threads may change the order of sums."""
-    return all(np.allclose(a, second.model.arrays[name], 1e-4, 1e-5) for name, a in first.model.arrays.items())
 
 
 class TestTrainers:

@@ -19,8 +19,6 @@ from .findings import OF_STEPS, Finding, find
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
-    import matplotlib.axes
-
 CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
 
 
@@ -170,7 +168,7 @@ class Diagnosis:
 
     @property
     def keeps_charge(self) -> bool:
-        """Whether neurons integrate their input without any loss of charge."""
+        """True if neurons integrate their input without any loss of charge."""
         neuron_type = self.network.settings.neuron_type
         subtracts = isinstance(neuron_type, IntegrateAndFire) and neuron_type.reset == "subtract"
         return subtracts and neuron_type.min_potential == -np.inf
@@ -182,7 +180,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether there are no problems."""
+        """True if there are no findings."""
         return not self.findings
 
     @property
@@ -318,7 +316,7 @@ class Diagnosis:
             "evaluation": self.evaluation.to_dict(),
         }
 
-    def plot(self, axes: typing.Any = None) -> typing.Sequence[matplotlib.axes.Axes]:
+    def plot(self, axes: typing.Any = None) -> typing.Any:
         """Draw activations against firing rates and errors by cause for each layer, and return the matplotlib axes."""
         from ...plots import plot_diagnosis
 
