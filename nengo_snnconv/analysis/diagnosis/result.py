@@ -18,7 +18,6 @@ from ...neurons.integrate_and_fire import IntegrateAndFire
 from .findings import OF_STEPS, Finding, find
 from .remedies import Remedy
 
-if typing.TYPE_CHECKING:
 CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
 
 
