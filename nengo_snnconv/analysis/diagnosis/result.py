@@ -34,11 +34,12 @@ class LayerDiagnosis:
     error : float
         Error of the firing rates, compared with the ANN's activations.
     causes : dict of str to float
-        Error that arises in this layer, by cause: the change from the rectifier, applied to the measured input of the
-        neurons, to their measured output.  "clipping": activations above the largest firing rate; "response": neurons
-        whose response is not the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in
-        the first half of the run than later; and for the rest "unevenness": uneven spikes, or "reset": charge that a
-        reset to zero discards, or "synapse": spikes that synapses between layers delay.
+        Errors that arise in this layer, by cause.  From the output of the rectifier for the measured input to the
+        measured output of the neurons, the causes are taken into account one after another; each error is the change
+        by one cause.  "clipping": activations above the largest firing rate; "response": neurons whose response is not
+        the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in the first half of the
+        run than in the second; the rest is "unevenness" (bursts of spikes), "reset" (charge that a reset to zero
+        discards) or "synapse" (spikes that are delayed between layers).
     points : dict of str to float
         Loss of accuracy by each cause, in percentage points, if all later layers were exact.
     accuracy : float
@@ -130,7 +131,7 @@ class Diagnosis:
 
     @property
     def foreseen(self) -> dict[int | str, float]:
-        """Same as ``predicted_accuracy``."""
+        """Alias of ``predicted_accuracy``, for programs written for earlier versions."""
         return self.predicted_accuracy
 
     @property
