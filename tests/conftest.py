@@ -15,6 +15,7 @@ nengo.rc.set("decoder_cache", "enabled", "False")
 # files that take long, longest first
 LONG = (
     "test_notebooks.py",
+    "test_trainers.py",
     "test_train.py",
     "test_diagnose.py",
     "test_convert_command.py",

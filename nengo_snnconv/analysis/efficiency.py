@@ -1,73 +1,36 @@
-"""efficiency: what a network of spikes computes beside its ANN, in operations and in energy."""
+"""efficiency: operations and energy of a spiking network, compared with those of its ANN."""
 
-import collections
+from __future__ import annotations
+
 import dataclasses
+import typing
 
 from .._util.text_tables import text_table
 from ..errors import SettingsError
-from ..model import connectivity
-from ..model import layers as specs
 from ..networks.network import check_network
 from ..networks.ttfs import TTFSConfig
+from .ann_operations import analog_layers, flops_by_source
+from .energy import HOROWITZ, HOROWITZ_MULTIPLY_ACCUMULATE, LOIHI, Energy, EnergyModel
+
+if typing.TYPE_CHECKING:
+    from ..evaluation.result import Evaluation
+    from ..networks.network import ConvNetwork
 
 
-@dataclasses.dataclass(frozen=True)
-class Costs:
-    """Published energy per operation, in picojoules.
-
-    Attributes
-    ----------
-    source : str
-    addition : float
-        Of a weight to a current, for a spike.
-    update, idle_update : float
-        Of a neuron in a step in which it integrates, and in one in which it only waits.
-    multiply_accumulate : float or None
-        None for machines that run no ANN.
-    """
-
-    source: str
-    addition: float
-    update: float
-    idle_update: float
-    multiply_accumulate: float = None
-
-
-HOROWITZ = Costs("45 nm, 32-bit float (Horowitz 2014)", 0.9, 0.9, 0.0, multiply_accumulate=4.6)
-LOIHI = Costs("Loihi (Davies et al. 2018)", 23.6, 81.0, 52.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Energy:
-    """Energy for one image under :class:`Costs`, in joules.
-
-    Attributes
-    ----------
-    source : str
-    ann : float or None
-        None for machines that run no ANN.
-    snn : float
-        Of synaptic operations, and of the multiply-accumulates of an input of constant current.
-    snn_with_updates : float
-        The same and neuron updates.
-    """
-
-    source: str
-    ann: float
-    snn: float
-    snn_with_updates: float
+# name of EnergyModel in earlier versions
+Costs = EnergyModel
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerOperations:
-    """Operations that the activity of one layer causes in the layers behind it, for one image.
+    """Operations that the activity of one layer causes in the next layers, for one image.
 
     Attributes
     ----------
     flops : float
-        Of the ANN.
+        Floating-point operations of the ANN.
     operations : float
-        Of the network of spikes.
+        Operations of the spiking network.
     """
 
     flops: float
@@ -76,39 +39,40 @@ class LayerOperations:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Efficiency:
-    """What :func:`efficiency` found; all counts are for one image.
+    """Result of :func:`efficiency`; all counts are for one image.
 
-    Biases, maxima and averages are left out on both sides.  Additions inside of neurons are counted apart.
+    Neither side includes biases, maxima and averages.  Additions inside neurons are counted separately.
 
     Attributes
     ----------
     ann_accuracy : float or None
-        Of the ANN; None for a network that was trained through time, and has none.
+        Accuracy of the ANN; None for a network that was trained through time, which has no ANN.
     accuracy : float
-        With spikes, after the last step.
+        Accuracy of the spiking network after the last step.
     flops : int
         Floating-point operations of the ANN: two for each multiply-accumulate of a convolution or dense layer.
     synaptic_operations : float
         Additions that spikes cause.
     input_operations : int
-        Multiply-accumulates of an input of constant current, which is needed once; 0 for an input of spikes.
+        Multiply-accumulates of an input that is a constant current, computed once; 0 for an input of spikes.
     n_neurons : int
-        Without those of input and output.
+        Number of neurons, without those of input and output.
     spikes_per_neuron : float
+        Mean number of spikes per neuron.
     neuron_updates : int
-        Additions inside of neurons.  A two-stage neuron adds once in each step of its two stages, other neurons once in
-        every step of the run.  Neurons that send spikes again in later stages count as well.
+        Additions inside neurons.  A two-stage neuron (time to first spike) adds once in each step of its two stages,
+        any other neuron once in every step.  Neurons that relay spikes in later stages are included.
     idle_updates : int
-        Steps of neurons outside of their two stages, in which they only wait.
+        Steps of two-stage neurons outside their two stages, in which they are idle.
     layers : dict of str to LayerOperations
-        By the layer whose activity causes them, in order; their sums are ``flops`` and ``operations``.  What is sent
-        again has entries of its own, "<name> again".
+        Operations by the layer whose activity causes them, in order; their sums are ``flops`` and ``operations``.
+        Spikes that are relayed in later stages have separate entries, "<name> again".
     graded : tuple of str
-        Weighted layers that no neurons are in front of, as in separable convolutions.  They read sums, not spikes, so
-        what they cost is among ``flops``, but not among ``synaptic_operations``.
+        Weighted layers that read weighted sums instead of spikes, because no neurons precede them, as in separable
+        convolutions.  ``flops`` includes their operations, ``synaptic_operations`` does not.
     """
 
-    ann_accuracy: float
+    ann_accuracy: float | None
     accuracy: float
     flops: int
     synaptic_operations: float
@@ -117,91 +81,90 @@ class Efficiency:
     spikes_per_neuron: float
     neuron_updates: int
     idle_updates: int
-    layers: dict
-    graded: tuple
+    layers: dict[str, LayerOperations]
+    graded: tuple[str, ...]
 
     @property
-    def operations(self):
-        """Of the network of spikes: synaptic operations, and two for each multiply-accumulate of a constant input."""
+    def operations(self) -> float:
+        """Operations with spikes: synaptic operations, plus two for each multiply-accumulate of a constant input."""
         return self.synaptic_operations + 2 * self.input_operations
 
     @property
-    def ratio(self):
-        """How many times as many operations the ANN needs; infinite for a network without any spike."""
+    def ratio(self) -> float:
+        """Operations of the ANN divided by those with spikes; infinite without any spike."""
         return _ratio(self.flops, self.operations)
 
     @property
-    def energies(self):
-        """Energy under published costs, a tuple of Energy: Horowitz 2014, and Davies et al. 2018."""
+    def energies(self) -> tuple[Energy, ...]:
+        """Energy under the published models of Horowitz 2014 and Davies et al. 2018."""
         return tuple(map(self.energy, (HOROWITZ, LOIHI)))
 
-    def energy(self, costs):
-        """Energy for one image under :class:`Costs`.
+    def energy(self, costs: EnergyModel) -> Energy:
+        """Return the energy for one image.
 
         Parameters
         ----------
-        costs : Costs
+        costs : EnergyModel
+            Energy per operation.
 
         Returns
         -------
         Energy
         """
         ann = None if costs.multiply_accumulate is None else self.flops / 2 * costs.multiply_accumulate
-        # what is no spike is multiplied in front of any chip for spikes
-        snn = self.synaptic_operations * costs.addition + self.input_operations * HOROWITZ.multiply_accumulate
+        # a constant input is multiplied outside a chip for spikes
+        snn = self.synaptic_operations * costs.addition + self.input_operations * HOROWITZ_MULTIPLY_ACCUMULATE
         updates = self.neuron_updates * costs.update + self.idle_updates * costs.idle_update
         return Energy(costs.source, None if ann is None else 1e-12 * ann, 1e-12 * snn, 1e-12 * (snn + updates))
 
-    def rows(self):
-        """The figures as rows of text: a header, then ANN, network of spikes, and how many times less."""
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the results as rows of text, a header first: values of the ANN, with spikes, and their ratio."""
         ann = "" if self.ann_accuracy is None else f"{100 * self.ann_accuracy:.2f} %"
-        rows = [
+        rows: list[tuple[str, ...]] = [
             ("per image", "ANN", "spikes", "ANN / spikes"),
             ("accuracy", ann, f"{100 * self.accuracy:.2f} %", ""),
             ("operations", f"{self.flops:,}", f"{self.operations:,.0f}", f"{self.ratio:.1f}"),
         ]
         if self.input_operations:
-            rows.append(("of them for a constant input", *[f"{2 * self.input_operations:,}"] * 2, ""))
+            rows.append(("of which for the constant input", *[f"{2 * self.input_operations:,}"] * 2, ""))
         rows += [
             ("neurons", "", f"{self.n_neurons:,}", ""),
             ("spikes per neuron", "", f"{self.spikes_per_neuron:.3f}", ""),
-            ("neuron updates, not among operations", "", f"{self.neuron_updates:,}", ""),
+            ("neuron updates (not in operations)", "", f"{self.neuron_updates:,}", ""),
         ]
         for energy in self.energies:
-            for what, joules in (("", energy.snn), (", with neuron updates", energy.snn_with_updates)):
-                name = f"energy, {energy.source}{what}"
-                ann = "" if energy.ann is None else (_microjoules(energy.ann), f"{_ratio(energy.ann, joules):.1f}")
-                rows.append(
-                    (name, ann[0], _microjoules(joules), ann[1]) if ann else (name, "", _microjoules(joules), "")
-                )
+            for remark, joules in (("", energy.snn), (", with neuron updates", energy.snn_with_updates)):
+                ann = "" if energy.ann is None else _microjoules(energy.ann)
+                ratio = "" if energy.ann is None else f"{_ratio(energy.ann, joules):.1f}"
+                rows.append((f"energy, {energy.source}{remark}", ann, _microjoules(joules), ratio))
         return rows
 
-    def layer_rows(self):
-        """Operations by the layer whose activity causes them, as rows of text: a header, then a row for each layer."""
-        rows = [("caused by", "ANN", "spikes", "ANN / spikes")]
+    def layer_rows(self) -> list[tuple[str, ...]]:
+        """Return operations by the layer whose activity causes them, as rows of text with a header."""
+        rows: list[tuple[str, ...]] = [("caused by", "ANN", "spikes", "ANN / spikes")]
         for name, layer in self.active_layers().items():
             ratio = f"{_ratio(layer.flops, layer.operations):.1f}" if layer.flops else ""
             rows.append((name, f"{layer.flops:,.0f}", f"{layer.operations:,.0f}", ratio))
         return rows
 
-    def active_layers(self):
-        """The layers that cause operations by themselves; neurons that only maxima read do not."""
+    def active_layers(self) -> dict[str, LayerOperations]:
+        """Return the layers that cause operations; neurons that are only read by maxima do not."""
         return {name: layer for name, layer in self.layers.items() if layer.flops or layer.operations}
 
-    def table(self):
-        """The figures, the operations of each layer, and what is left out, as text."""
+    def table(self) -> str:
+        """Return the results, the operations of each layer and remarks on their limits, as text."""
         return "\n\n".join([text_table(self.rows()), text_table(self.layer_rows()), " ".join(self.remarks())])
 
-    def remarks(self):
-        """What the figures do not say, a list of sentences."""
-        remarks = ["Energy is that of arithmetic: moving data and reading memory are not in it."]
+    def remarks(self) -> list[str]:
+        """Return sentences on costs that the results do not include."""
+        remarks = ["Energy is for arithmetic only, without memory access and data transfer."]
         if self.graded:
             names = ", ".join(map(repr, self.graded))
-            remarks.append(f"Not among the operations of spikes: {names}, with no neurons in front.")
+            remarks.append(f"Synaptic operations do not include {names}: no neurons precede them.")
         return remarks
 
-    def to_dict(self):
-        """The figures as JSON-serialisable values; energies in joules."""
+    def to_dict(self) -> dict:
+        """Return the results as JSON-serializable values; energies in joules."""
         return {
             "ann_accuracy": self.ann_accuracy,
             "accuracy": self.accuracy,
@@ -219,37 +182,37 @@ class Efficiency:
             "energies": [dataclasses.asdict(energy) for energy in self.energies],
         }
 
-    def plot(self, axes=None):
-        """Draw the operations of each layer, those of the ANN beside those of spikes; returns the matplotlib axes."""
+    def plot(self, axes: typing.Any = None) -> typing.Any:
+        """Draw the operations of each layer, those of the ANN beside those with spikes, and return the axes."""
         from ..plots import plot_operations
 
         return plot_operations(self, axes)
 
 
-def efficiency(network, evaluation):
-    """What a network of spikes computes for an image, beside its ANN: operations, spikes and energy.
+def efficiency(network: ConvNetwork, evaluation: Evaluation) -> Efficiency:
+    """Compare operations, spikes and energy of a spiking network with its ANN, for one image.
 
-    The table is that of Lopez-Randulfe, Reeb & Knoll 2022 (table 1) for any network: floating-point operations of the
-    ANN against additions that spikes cause, border effects included.  What papers leave out has rows of its own: an
-    input of constant current is no spike, and its multiply-accumulates count, once; neurons add in every step, whether
-    there are spikes or not.
+    The table is that of Lopez-Randulfe, Reeb & Knoll 2022 (table 1), for any network: floating-point operations of the
+    ANN against additions that spikes cause, with exact fan-out at the borders of images.  Costs that papers often omit
+    have separate rows: multiply-accumulates of a constant input current, which are computed once; and neuron
+    updates, one in every step, with or without spikes.
 
-    Energy is an estimate from published costs of single operations.  It is that of arithmetic only: memory and
-    communication, which often cost more, are not in it.
+    Energy is estimated from published energies of single operations.  It is for arithmetic only; memory access and
+    communication often cost more.
 
-    - Horowitz 2014: 4.6 pJ for a multiply-accumulate, 3.7 for the product and 0.9 for the sum, of 32-bit floating-point
-      numbers at 45 nm and 0.9 V.  A synaptic operation, and a neuron update, is one sum.
+    - Horowitz 2014: 4.6 pJ for a multiply-accumulate (3.7 for the product and 0.9 for the sum) of 32-bit floating-point
+      numbers at 45 nm and 0.9 V.  A synaptic operation or a neuron update is one sum.
     - Davies et al. 2018, table 2: at least 23.6 pJ for a synaptic operation of Loihi, 81 pJ for an active neuron update
-      and 52 pJ for an inactive one, at 14 nm and 0.75 V, from simulations before there was a chip.  Taken as active is
-      each step in which a neuron integrates; two-stage neurons are inactive outside of their stages.  Products of an
-      input of constant current, which would be made in front of the chip, cost as above.
+      and 52 pJ for an inactive one, at 14 nm and 0.75 V, from simulations of the design.  A neuron counts as active in
+      each step in which it integrates; two-stage neurons are inactive outside their stages.  Multiply-accumulates of a
+      constant input current are computed outside the chip, at the energy of Horowitz 2014.
 
     Parameters
     ----------
     network : ConvNetwork
-        With spikes: made by ``to_ttfs``, ``to_spiking`` or ``build_trainable``.
+        Spiking network, made by ``to_ttfs``, ``to_spiking`` or ``build_trainable``.
     evaluation : Evaluation
-        Of this network.
+        Evaluation of this network.
 
     Returns
     -------
@@ -258,7 +221,12 @@ def efficiency(network, evaluation):
     Raises
     ------
     SettingsError
-        If the network has no spikes, or the evaluation is of another one.
+        If the network does not spike, or the evaluation belongs to another network.
+
+    Examples
+    --------
+    >>> snn = snc.to_ttfs(snc.convert(keras_model), x_train[:1000], n_steps=16)
+    >>> print(snc.efficiency(snn, snc.evaluate(snn, x_test, y_test)).table())
 
     References
     ----------
@@ -268,7 +236,7 @@ def efficiency(network, evaluation):
     10.1109/MM.2018.112130359.
     """
     check_network(network)
-    _check(network, evaluation)
+    _check_evaluation(network, evaluation)
     updates, idle = _updates(network, evaluation)
     return Efficiency(
         ann_accuracy=evaluation.ann_accuracy,
@@ -281,32 +249,48 @@ def efficiency(network, evaluation):
         neuron_updates=updates,
         idle_updates=idle,
         layers=_layers(network, evaluation),
-        graded=_graded(network.model),
+        graded=analog_layers(network.model),
     )
 
 
-def _check(network, evaluation):
+def _check_evaluation(network, evaluation):
+    """Check that an evaluation is of this network, and that the network spikes."""
     model, settings = network.model, network.settings
     if not hasattr(evaluation, "synaptic_operations"):
-        raise SettingsError(f"expected an Evaluation, got {type(evaluation).__name__}: make one with evaluate(...)")
+        raise SettingsError(
+            f"evaluation must be an Evaluation, got {type(evaluation).__name__}: evaluate(...) returns one",
+            argument="evaluation",
+        )
     if not evaluation.layers:
         raise SettingsError(
-            "the evaluation is of a network without neurons that spike, which saves no operations: evaluate one with "
-            "rectifiers that to_ttfs or to_spiking made"
+            "the evaluated network has no spiking neurons: evaluate a network with rectifiers that was made by "
+            "to_ttfs or to_spiking",
+            argument="evaluation",
         )
     neurons = {name: model.size(name) for name in model.neurons}
-    found = {name: layer.n_neurons for name, layer in evaluation.layers.items()}
-    if found != neurons:
-        raise SettingsError(f"the evaluation is of another network: it has neurons {found}, this one {neurons}")
-    needed = settings.total_steps(model) or evaluation.n_steps
-    if needed != evaluation.n_steps or not settings.neuron_type.spiking:
-        raise SettingsError("the evaluation is of another network with the same neurons: evaluate this one")
+    evaluated_neurons = {name: layer.n_neurons for name, layer in evaluation.layers.items()}
+    if evaluated_neurons != neurons:
+        raise SettingsError(
+            f"the evaluation is of another network: its numbers of neurons are {evaluated_neurons}, those of this "
+            f"network {neurons}",
+            argument="evaluation",
+        )
+    n_steps = settings.total_steps(model) or evaluation.n_steps
+    if n_steps != evaluation.n_steps or not settings.neuron_type.spiking:
+        raise SettingsError(
+            "the evaluation is of another network, with the same neurons but another neuron type or number of steps: "
+            "evaluate this network",
+            argument="evaluation",
+        )
     if (settings.input_spikes or evaluation.moving) != bool(evaluation.input_layer):
-        raise SettingsError("the evaluation is of another network, with another input coding: evaluate this one")
+        raise SettingsError(
+            "the evaluation is of another network, with another input coding: evaluate this network",
+            argument="evaluation",
+        )
 
 
 def _updates(network, evaluation):
-    """Steps in which neurons integrate, and those in which they wait, over all neurons."""
+    """Return the numbers of active and of idle updates, over all neurons and steps."""
     settings = network.settings
     again = settings.relay_stages(network.model)
     neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
@@ -315,10 +299,10 @@ def _updates(network, evaluation):
 
 
 def _layers(network, evaluation):
-    """Operations by the layer that causes them: the input, layers of neurons, maxima, spikes that are sent again."""
-    model, flops = network.model, _flops(network.model)
-    image = evaluation.input_layer
-    operations = {model.input: image.synaptic_operations if image else 2 * evaluation.input_operations}
+    """Return operations by the layer that causes them: the input, layers of neurons, maxima, relayed spikes."""
+    model, flops = network.model, flops_by_source(network.model)
+    spiking_input = evaluation.input_layer
+    operations = {model.input: spiking_input.synaptic_operations if spiking_input else 2 * evaluation.input_operations}
     operations |= {name: layer.synaptic_operations for name, layer in evaluation.layers.items()}
     operations |= evaluation.relay_operations
     ordered = [name for name in model.layers if name in operations]
@@ -326,63 +310,8 @@ def _layers(network, evaluation):
     return {name: LayerOperations(flops.get(name, 0.0), operations[name]) for name in ordered}
 
 
-def _flops(model):
-    """The ANN's floating-point operations by the layer whose activity causes them, for all layers that emit any."""
-    found = {name: 0.0 for name, layer in model.layers.items() if _emits(layer)}
-    sources = _sources(model)
-    for name, count in connectivity.multiply_accumulates(model).items():
-        for source, share in sources[model.layers[name].inputs[0]].items():
-            found[source] += 2 * count * share
-    return found
-
-
-def _sources(model):
-    """The layers whose activity reaches each layer, and the share of it that is theirs: {name: {source: float}}."""
-    joined = [name for name, layer in model.layers.items() if isinstance(layer, specs.Concatenate)]
-    reached, found = connectivity.fan_outs(model, joined), {}
-    for name, layer in model.layers.items():
-        found[name] = shares = collections.Counter()
-        if _emits(layer):
-            shares[name] = 1.0
-            continue
-        for place, source in enumerate(layer.inputs):
-            part = _part(layer, model, place, reached)
-            for emitter, share in found[source].items():
-                shares[emitter] += share * part
-    return found
-
-
-def _part(layer, model, place, reached):
-    """The share of what ``layer`` passes on that comes from one of its inputs, weighed by its fan-out."""
-    if not isinstance(layer, specs.Concatenate):
-        return 1 / len(layer.inputs)
-    total = float(reached[layer.name].sum(dtype=float))
-    if not total:  # no synapse reads it
-        return 0.0
-    entries = layer.entries(place, *(model.shapes[name] for name in layer.inputs))
-    return float(reached[layer.name].ravel()[entries.ravel() >= 0].sum(dtype=float)) / total
-
-
-def _graded(model):
-    """The weighted layers that read some of a weighted one, with no neurons or maxima in between."""
-    passes = set()  # what hands on values of weighted layers
-    found = []
-    for name, layer in model.layers.items():
-        reads = any(source in passes for source in layer.inputs)
-        weighted = isinstance(layer, specs.Conv | specs.Dense)
-        if weighted and reads:
-            found.append(name)
-        if weighted or (reads and not _emits(layer)):
-            passes.add(name)
-    return tuple(found)
-
-
-def _emits(layer):
-    return isinstance(layer, specs.Input) or connectivity.is_event_source(layer)
-
-
-def _ratio(more, less):
-    return more / less if less else float("inf")
+def _ratio(ann, snn):
+    return ann / snn if snn else float("inf")
 
 
 def _microjoules(joules):

@@ -1,4 +1,6 @@
-"""error_bounds: how far firing rates can be from activations, known before any simulation."""
+"""error_bounds: largest possible errors of firing rates, known before any simulation."""
+
+from __future__ import annotations
 
 import numpy as np
 from nengo.dists import Choice, Uniform
@@ -13,50 +15,58 @@ from ..networks.network import ConvNetwork
 from ..neurons.integrate_and_fire import IntegrateAndFire
 
 
-def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
-    """The largest difference between rate and activation that steps, thresholds and starts allow, in every neuron.
+def error_bounds(
+    network: ConvNetwork, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001
+) -> dict[str, np.ndarray]:
+    """Return the largest possible difference between firing rate and activation, for every neuron.
 
-    A neuron that integrates a signed current, loses no charge and starts at v_0 thresholds, has after any number t of
-    steps emitted N(t) spikes of height h with ::
+    Consider a neuron that integrates a signed current without losing charge, from an initial membrane potential of v_0
+    thresholds.  The number N(t) of its spikes of height h after t steps satisfies ::
 
         |h N(t) - t a| <= d,    d = sum_j |W_j| d_j + h max(v_0, 1 - v_0),
 
-    where a is its activation in the ANN, clipped at what a neuron can emit in a step, and d_j is the same bound for the
-    neurons that drive it; d_j = 0 for an image as constant current.  So rates averaged over n_steps differ from
-    activations by d / n_steps at most, however unevenly spikes arrive.  What each layer adds by itself,
-    h max(v_0, 1 - v_0) / n_steps, is its quantisation error; the sum over ``|W_j|`` is what unevenness of the layers
-    before can make of theirs in the worst case, so the bound grows with depth.
+    where a is its activation in the ANN, clipped at the largest firing rate, and d_j is the same bound for its
+    presynaptic neurons; d_j = 0 for an image as constant current.  So rates averaged over n_steps differ from
+    activations by at most d / n_steps, however unevenly spikes arrive.  The contribution of each layer,
+    h max(v_0, 1 - v_0) / n_steps, is its quantization error; the sum over ``|W_j|`` is the worst-case effect of uneven
+    spikes from earlier layers, so the bound grows with depth.
 
-    It follows from the running maximum: without a limit per step N(t) is the largest floor(v_0 + Z(s)), s <= t, of the
-    charge Z that has come in, and ``|Z(s) - s z| <= sum_j |W_j| d_j``; a limit of spikes per step only delays them.
-    The maximum of a window differs by no more than its entries do.  Distances of partial sums are what Moser &
-    Lunglmayr 2023 (arXiv 2305.05772) measure spike trains by.
+    Proof: without a limit of spikes per step, N(t) is the maximum of floor(v_0 + Z(s)) over s <= t, where Z is the
+    accumulated input charge, and ``|Z(s) - s z| <= sum_j |W_j| d_j``; a limit of spikes per step only delays them.
+    The maximum over a pooling window differs by no more than its entries do.  Moser & Lunglmayr 2023 (arXiv 2305.05772)
+    measure distances of spike trains by the same partial sums.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``to_spiking``.
+        Network made by ``to_spiking``.
     n_steps : int
+        Number of time steps.
     skip_steps : int
-        Rates are averaged over the steps after so many, as ``evaluate`` does it.
+        Number of first steps that are left out of the average, as in ``evaluate``.
     dt : float
         Seconds per step.
 
     Returns
     -------
     dict of str to ndarray
-        For each layer of neurons and for the output, with the shape of the layer's output.  Layers of neurons are in
-        the network's own units, in which one spike per step is an activation of 1 by default; the output is in the
-        units of ``Evaluation.scores``.  Where neurons cannot differ by more, because rates and clipped activations both
-        lie between 0 and the largest rate, it is that rate.
+        Bounds for each layer of neurons and for the output, with the shape of the layer's output.  Bounds of neurons
+        are in the network's own units, in which one spike per step is an activation of 1 by default; those of the
+        output are in the units of ``Evaluation.scores``.  No bound of neurons exceeds the largest firing rate, because
+        rates and clipped activations lie between 0 and that rate.
 
     Raises
     ------
     ConversionError
-        If the theory does not hold: neurons other than ``IntegrateAndFire``, reset to zero or a floor of the membrane
-        potential, which lose charge; Poisson input, whose spikes are random; synapses, which delay charge.
+        If the theory does not hold: for neurons other than ``IntegrateAndFire``; for reset to zero or a floor of the
+        membrane potential, which lose charge; for Poisson input, which is random; for synapses, which delay charge.
     SettingsError
-        If a number of steps cannot work.
+        If ``n_steps``, ``skip_steps`` or ``dt`` is invalid.
+
+    Examples
+    --------
+    >>> bounds = snc.error_bounds(snn, n_steps=32)
+    >>> {name: bound.max() for name, bound in bounds.items()}
     """
     check_run(n_steps, skip_steps, dt)
     if isinstance(network, ConvNetwork):
@@ -68,11 +78,13 @@ def error_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
     return {**bounds, model.output: bounds[model.output] * np.float32(model.output_scale)}
 
 
-def activity_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
-    """Return :func:`error_bounds`, where they hold, with the output in the network's own units too."""
+def activity_bounds(
+    network: ConvNetwork, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001
+) -> dict[str, np.ndarray]:
+    """Return :func:`error_bounds` without checks, with the output in the network's own units."""
     neuron_type = network.settings.match.neuron_type
-    own = quantisation_bound(network, 1, dt=dt)
-    distances = {}
+    own = quantization_bound(network, 1, dt=dt)
+    distances: dict[str, np.ndarray] = {}
     for name, layer in network.model.layers.items():
         inputs = [distances[i] for i in layer.inputs]
         if isinstance(layer, specs.Input):
@@ -80,37 +92,42 @@ def activity_bounds(network, n_steps, *, skip_steps=0, dt=0.001):
         elif isinstance(layer, specs.Rectifier):
             distances[name] = inputs[0] + own
         else:
-            distances[name] = np.asarray(_magnified(layer, network.model)(inputs if len(inputs) > 1 else inputs[0]))
+            distances[name] = np.asarray(
+                _absolute_layer(layer, network.model)(inputs if len(inputs) > 1 else inputs[0])
+            )
     largest = {
         name: neuron_type.max_spikes * neuron_type.amplitude / dt if isinstance(layer, specs.Rectifier) else np.inf
         for name, layer in network.model.layers.items()
     }
     return {
-        name: np.minimum(distances[name][0] * _share(n_steps, skip_steps), largest[name])
+        name: np.minimum(distances[name][0] * _mean_factor(n_steps, skip_steps), largest[name])
         for name, layer in network.model.layers.items()
         if isinstance(layer, specs.Rectifier) or name == network.model.output
     }
 
 
-def quantisation_bound(network, n_steps, *, skip_steps=0, dt=0.001):
-    """What a layer adds to :func:`error_bounds` by itself, h max(v_0, 1 - v_0) / n_steps, where they hold."""
+def quantization_bound(network: ConvNetwork, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001) -> float:
+    """Return the contribution of a single layer to :func:`error_bounds`: h max(v_0, 1 - v_0) / n_steps."""
     neuron_type = network.settings.match.neuron_type
-    low, high = _starts(neuron_type)
-    return neuron_type.amplitude / dt * max(high, 1 - low, 0) * _share(n_steps, skip_steps)
+    low, high = _initial_potentials(neuron_type)
+    return neuron_type.amplitude / dt * max(high, 1 - low, 0) * _mean_factor(n_steps, skip_steps)
 
 
-def _share(n_steps, skip_steps):
-    """A mean over steps is off by so much of a sum over them; a difference of two sums may be off twice."""
+def _mean_factor(n_steps, skip_steps):
+    """Return the factor from the error of a sum over steps to that of the mean.
+
+    With skipped steps the mean comes from the difference of two sums, each of which has the error.
+    """
     return (2 if skip_steps else 1) / (n_steps - skip_steps)
 
 
-def why_unbounded(network):
-    """Why :func:`error_bounds` has nothing to say about a network, and what would help; empty where it has."""
+def why_unbounded(network: ConvNetwork) -> str:
+    """Return why :func:`error_bounds` do not hold for a network, with a way out; an empty string if they hold."""
     if not is_native_network(network):
-        return "to_spiking makes networks that have one"
+        return "it was not made by to_spiking"
     settings, neuron_type = network.settings, network.settings.match.neuron_type
     if not isinstance(neuron_type, IntegrateAndFire):
-        return f"{type(neuron_type).__name__} does not keep all charge, use IntegrateAndFire"
+        return f"{type(neuron_type).__name__} loses charge, use IntegrateAndFire"
     if neuron_type.reset != "subtract":
         return "reset to zero loses charge, use reset='subtract'"
     if neuron_type.min_potential > -np.inf:
@@ -120,16 +137,16 @@ def why_unbounded(network):
     if settings.synapse is not None:
         return "a synapse delays charge, leave out synapse"
     try:
-        _starts(neuron_type)
+        _initial_potentials(neuron_type)
     except ConversionError as error:
         return str(error)
     if settings.readout == "spikes" and not isinstance(network.model.layers[network.model.output], specs.Rectifier):
-        return "output spikes drop negative scores, use readout='potential'"
+        return "output spikes cannot represent negative scores, use readout='potential'"
     return ""
 
 
-def _starts(neuron_type):
-    """Lowest and highest membrane potential at the start, in thresholds."""
+def _initial_potentials(neuron_type):
+    """Return the lowest and the highest initial membrane potential, in thresholds."""
     start = (neuron_type.initial_state or {}).get("voltage")
     if start is None:
         low = high = neuron_type.initial_potential * neuron_type.threshold
@@ -139,12 +156,14 @@ def _starts(neuron_type):
         values = np.asarray(start.options if isinstance(start, Choice) else start)
         low, high = values.min(), values.max()
     else:
-        raise ConversionError(f"the range of {start} is not known, start from nengo.dists.Uniform(0, 1)")
+        raise ConversionError(
+            f"the range of the initial membrane potential {start} is unknown, use nengo.dists.Uniform(0, 1)"
+        )
     return float(low) / neuron_type.threshold, float(high) / neuron_type.threshold
 
 
-def _magnified(layer, model):
-    """A Keras layer that makes of distances of its inputs the largest distance that its output can have."""
+def _absolute_layer(layer, model):
+    """Return the Keras layer with absolute weights and no bias, from bounds of its inputs to those of its output."""
     arrays = {
         name: np.zeros_like(a) if name == "bias" else np.abs(a) for name, a in model.arrays_of(layer.name).items()
     }

@@ -1,6 +1,10 @@
-"""threshold_errors: what steps and thresholds do to the activations of one layer."""
+"""threshold_errors: errors of the activations of a layer for numbers of steps and thresholds."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,34 +15,37 @@ from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
 from ..networks.native import require_native_network
+from ..networks.network import ConvNetwork
 from ..passes import Units
 
-# values that stand for one bin of the histogram, in which they lie evenly
+# number of evenly spaced values that represent a bin of the histogram
 PER_BIN = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ThresholdErrors:
-    """What :func:`threshold_errors` found.
+    """Result of :func:`threshold_errors`.
 
     Attributes
     ----------
     layer : str
+        Name of the layer of neurons.
     n_steps : tuple of int
+        Numbers of time steps.
     thresholds : ndarray, (thresholds,)
-        In units of the activations.
+        Thresholds in units of the activations.
     errors : ndarray, (n_steps, thresholds)
         Root mean squared errors of the activations, relative to the root mean square of the activations.
     largest : float
-        The largest activation.
+        Largest activation.
     upper_bound : float
-        The largest activation that the weights allow: the threshold of ``to_ttfs(threshold="max")``.
+        Largest activation that the weights allow: the threshold of ``to_ttfs(threshold="max")``.
     upper_bound_errors : ndarray, (n_steps,)
-        The errors with that threshold.
+        Errors with this threshold.
     """
 
     layer: str
-    n_steps: tuple
+    n_steps: tuple[int, ...]
     thresholds: np.ndarray
     errors: np.ndarray
     largest: float
@@ -46,55 +53,62 @@ class ThresholdErrors:
     upper_bound_errors: np.ndarray
 
     @property
-    def best(self):
-        """The threshold with the least error for each number of steps, (n_steps,)."""
+    def best(self) -> np.ndarray:
+        """Threshold with the smallest error for each number of steps, (n_steps,)."""
         return self.thresholds[self.errors.argmin(axis=1)]
 
     @property
-    def best_errors(self):
-        """The least error for each number of steps, (n_steps,)."""
+    def best_errors(self) -> np.ndarray:
+        """Smallest error for each number of steps, (n_steps,)."""
         return self.errors.min(axis=1)
 
-    def to_dict(self):
-        """The figures as JSON-serialisable values."""
+    def to_dict(self) -> dict:
+        """Return the results as JSON-serializable values."""
         values = {**dataclasses.asdict(self), "best": self.best, "best_errors": self.best_errors}
         return to_python(values)
 
-    def plot(self, axes=None):
-        """Draw error against threshold, a curve for each number of steps; returns the matplotlib axes."""
+    def plot(self, axes: typing.Any = None) -> typing.Any:
+        """Draw error against threshold, a curve for each number of steps, and return the matplotlib axes."""
         from ..plots import plot_threshold_errors
 
         return plot_threshold_errors(self, axes)
 
 
 def threshold_errors(
-    network, x, layer=None, *, n_steps=(4, 8, 16, 32, 64), thresholds=None, memory_mb=MEMORY_MB, progress=None
-):
-    """How far spikes are from the activations of a layer, for numbers of steps and thresholds.
+    network: ConvNetwork,
+    x: np.ndarray,
+    layer: str | None = None,
+    *,
+    n_steps: int | Sequence[int] = (4, 8, 16, 32, 64),
+    thresholds: Sequence[float] | np.ndarray | None = None,
+    memory_mb: float = MEMORY_MB,
+    progress: bool | None = None,
+) -> ThresholdErrors:
+    """Return the errors of a layer's activations when they are coded by spikes.
 
-    The error of min(floor(T a / th + 1/2), T) th / T against the activation a, for T steps and the threshold th: large
-    thresholds round coarsely, small ones clip (Lopez-Randulfe, Reeb & Knoll 2022, figure 2).  That is what a neuron of
-    time to first spike makes of it, and an integrate-and-fire neuron with constant input.
+    A neuron with time to first spike, or an integrate-and-fire neuron with constant input, represents the activation a
+    by min(floor(T a / th + 1/2), T) th / T, where T is the number of steps and th the threshold.  Large thresholds
+    round coarsely, small ones clip (Lopez-Randulfe, Reeb & Knoll 2022, figure 2).
 
-    Activations are counted in a histogram, so that memory does not grow with the number of images; it tells errors to
-    about one percent.
+    Activations are collected in a histogram, so memory does not grow with the number of images; errors are accurate
+    to about one percent.
 
     Parameters
     ----------
     network : ConvNetwork
-        Of rates: made by ``convert``.
+        Network made by ``convert``, without spikes.
     x : ndarray, (images, height, width, channel)
-        Some hundred images.
+        Calibration images, some hundred.
     layer : str, optional
-        A layer of neurons; by default the first.
-    n_steps : sequence of int
-        Numbers of steps, of a stage or of a run.
+        Name of a layer of neurons; by default the first.
+    n_steps : int or sequence of int
+        Numbers of time steps, in a stage of time to first spike or in a run.
     thresholds : sequence of float, optional
-        In units of the activations; by default 60 from 0.02 to 1.2 of the largest activation.
+        Thresholds in units of the activations; by default 60 values from 0.02 to 1.2 times the largest activation.
     memory_mb : float
-        Roughly how much memory the activity of images may take; sets how many are computed together.
+        Approximate memory for activations; determines the batch size.
     progress : bool, optional
-        Show a progress bar; by default where standard error is a terminal.
+        Show a progress bar; by default if standard error is a terminal.
 
     Returns
     -------
@@ -105,34 +119,42 @@ def threshold_errors(
     ConversionError
         If the network was not made by ``convert``, or has spikes already.
     SettingsError
-        If an argument cannot work, the data do not fit the network, or the layer is never active.
+        If an argument is invalid, the data do not fit the network, or the layer is never active.
+
+    Examples
+    --------
+    >>> errors = snc.threshold_errors(snc.convert(keras_model), x_train[:500])
+    >>> errors.best  # best threshold for each number of steps
     """
     check_progress(progress)
-    x, layer, n_steps = _check(network, x, layer, n_steps, thresholds)
+    x, layer, steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
-    # one unit, whose members are the neurons of the layer
+    # a single unit: all neurons of the layer
     labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in signaling_layers(model)}
-    units = Units(labels, n_units=1, fixed=-1)
-    histogram = activation_histogram(network, x, units, memory_mb=memory_mb, progress=progress)
+    histogram = activation_histogram(
+        network, x, Units(labels, n_units=1, fixed=-1), memory_mb=memory_mb, progress=progress
+    )
     largest = float(histogram.largest[0])
     if not largest > 0:
-        raise SettingsError(f"layer {layer!r} is never active on x: give other images, or name another layer")
+        raise SettingsError(f"layer {layer!r} is never active for x: give other images, or another layer", argument="x")
     thresholds = np.asarray(np.geomspace(0.02, 1.2, 60) * largest if thresholds is None else thresholds, float)
     upper_bound = float(upper_bounds(model, min(0.0, float(x.min())), float(x.max()))[layer].max())
     values, counts = _samples(histogram.counts()[0], largest)
-    errors = rounding_errors(values, counts, n_steps, np.append(thresholds, upper_bound))
-    return ThresholdErrors(layer, n_steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
+    errors = rounding_errors(values, counts, steps, np.append(thresholds, upper_bound))
+    return ThresholdErrors(layer, steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
 
 
-def rounding_errors(values, counts, n_steps, thresholds):
-    """Errors of values that are rounded to multiples of threshold / steps, and clipped at the threshold.
+def rounding_errors(
+    values: np.ndarray, counts: np.ndarray, n_steps: Sequence[int], thresholds: np.ndarray
+) -> np.ndarray:
+    """Return the errors of values that are rounded to multiples of threshold / steps and clipped at the threshold.
 
     Parameters
     ----------
     values : ndarray, (values,)
-        Above 0.
+        Positive values.
     counts : ndarray, (values,)
-        How often each occurs.
+        Frequency of each value.
     n_steps : sequence of int
     thresholds : ndarray, (thresholds,)
 
@@ -150,29 +172,34 @@ def rounding_errors(values, counts, n_steps, thresholds):
 
 
 def _samples(counts, largest):
-    """Values that lie evenly in the bins of a histogram, and how often each occurs; none is above the largest."""
+    """Return values that represent a histogram and their frequencies.
+
+    They are evenly spaced within each bin, and at most ``largest``.
+    """
     used = np.flatnonzero(counts)
     low, high = EDGES[used], np.minimum(EDGES[used + 1], max(largest, EDGES[used[-1]]))
-    places = (np.arange(PER_BIN) + 0.5) / PER_BIN
-    values = low + (high - low) * places[:, None]
+    fractions = (np.arange(PER_BIN) + 0.5) / PER_BIN
+    values = low + (high - low) * fractions[:, None]
     return values.ravel(), np.tile(counts[used] / PER_BIN, PER_BIN)
 
 
 def _check(network, x, layer, n_steps, thresholds):
-    """The images, the layer and the numbers of steps, checked."""
+    """Return the images, the name of the layer and the numbers of steps, checked."""
     require_native_network(network, "threshold_errors", spiking=False)
     names = network.model.neurons
     if not names:
-        raise ConversionError("the network has no rectifier, so no neurons that have thresholds")
+        raise ConversionError("the network has no rectifier, so no neurons with thresholds")
     if layer is not None and layer not in names:
-        raise SettingsError(f"layer must be one of {names}, the layers of neurons, got {layer!r}")
+        raise SettingsError(f"layer must be a layer of neurons, one of {names}; got {layer!r}", argument="layer")
     n_steps = tuple(np.atleast_1d(as_array(n_steps, "n_steps")).ravel().tolist())
     if not n_steps:
-        raise SettingsError("n_steps must hold at least one number of steps")
-    for each in n_steps:
-        check_counts(n_steps=each)
+        raise SettingsError("n_steps must be one or more numbers of steps; got none", argument="n_steps")
+    for steps in n_steps:
+        check_counts(n_steps=steps)
     if thresholds is not None:
         values = np.asarray(as_array(thresholds, "thresholds"), float)
         if values.ndim != 1 or not len(values) or not (np.isfinite(values) & (values > 0)).all():
-            raise SettingsError(f"thresholds must be numbers above 0, one after another, got {shown(thresholds)}")
+            raise SettingsError(
+                f"thresholds must be a sequence of numbers above 0, got {shown(thresholds)}", argument="thresholds"
+            )
     return check_images(network.model, x), names[0] if layer is None else layer, n_steps

@@ -13,7 +13,7 @@ from ..evaluation.evaluate import evaluate
 from ..networks.native import NativeConfig
 from ..networks.trainable import TrainableConfig, build_trainable
 from ..networks.ttfs import TTFSConfig
-from ..training import train
+from ..training.train import train
 
 # threshold of to_ttfs for each method of normalize
 THRESHOLDS = {"balance": "search", "data": "percentile", "model": "max"}

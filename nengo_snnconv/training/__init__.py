@@ -1,6 +1,1 @@
-"""Training of networks on their rate approximation."""
-
-from .loop import train
-from .transforms import random_affine
-
-__all__ = ["random_affine", "train"]
+"""Training of networks: ``train``, augmentation of images, and ``compare``, which trains SNNs beside a CNN."""

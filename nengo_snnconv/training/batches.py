@@ -1,4 +1,9 @@
-"""Batches of an epoch, made one after the other, so that data need not fit in memory."""
+"""EpochBatches: the batches of an epoch, made one at a time, so that the data need not fit into memory."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
 
 import numpy as np
 
@@ -6,9 +11,12 @@ from .._util.validation import as_float32
 from ..compat import tf
 from ..errors import SettingsError
 
+if typing.TYPE_CHECKING:
+    from ..evaluation.inputs import Inputs
+
 
 class EpochBatches(tf.keras.utils.Sequence):
-    """The batches of an epoch.
+    """Sequence of the batches of an epoch.
 
     Parameters
     ----------
@@ -16,15 +24,23 @@ class EpochBatches(tf.keras.utils.Sequence):
     y : ndarray
         Targets of all items.
     order : ndarray of int
-        The items that the epoch sees, as many as fill its batches.
+        Indices of the items of this epoch, a multiple of ``batch_size``.
     batch_size : int
     augment : callable or None
-        Of images: all steps of an item are changed alike, as channels of one image.
+        Augmentation of images; all frames of an item are transformed alike, as channels of one image.
     seed : list of int
-        Of the augmentation.
+        Seed of the augmentation.
     """
 
-    def __init__(self, inputs, y, order, batch_size, augment, seed):
+    def __init__(
+        self,
+        inputs: Inputs,
+        y: np.ndarray,
+        order: np.ndarray,
+        batch_size: int,
+        augment: Callable | None,
+        seed: list[int],
+    ):
         self.inputs, self.y, self.augment, self.seed = inputs, y, augment, seed
         self.order = order.reshape(-1, batch_size)
 
@@ -39,16 +55,19 @@ class EpochBatches(tf.keras.utils.Sequence):
 
     def _augmented(self, items, rng):
         if self.inputs.n_steps is None:
-            return augmented(self.augment, items, rng)
+            return augment_images(self.augment, items, rng)
         n, n_steps, *space, channels = items.shape
         images = np.moveaxis(items, 1, -2).reshape(n, *space, n_steps * channels)
-        images = augmented(self.augment, images, rng)
+        images = augment_images(self.augment, images, rng)
         return np.moveaxis(images.reshape(n, *space, n_steps, channels), -2, 1)
 
 
-def augmented(augment, images, rng):
-    """``augment(images, rng)``, checked."""
-    changed = as_float32(augment(images, rng), "what augment returns")
-    if changed.shape != images.shape:
-        raise SettingsError(f"augment must keep the images' shape {images.shape}, it returned {changed.shape}")
-    return changed
+def augment_images(augment: Callable, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return ``augment(images, rng)`` after checking its type and shape."""
+    augmented = as_float32(augment(images, rng), "the result of augment")
+    if augmented.shape != images.shape:
+        raise SettingsError(
+            f"augment must keep the shape of the images, {images.shape}, but returned {augmented.shape}",
+            argument="augment",
+        )
+    return augmented

@@ -1,36 +1,52 @@
 """Losses of class scores."""
 
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+
 from .._util.validation import shown
 from ..compat import tf
 from ..errors import SettingsError
 
+if typing.TYPE_CHECKING:
+    import numpy as np
+
 
 class FiringRateError(tf.keras.losses.Loss):
-    """Mean squared error of firing rates: each output neuron is to fire in every step for its class, else in none.
+    """Mean squared error of firing rates, with target 1 (a spike in every step) for the true class and 0 for others.
 
     Parameters
     ----------
-    rows : bool
-        Targets are a rate for each output (batch, classes), not class numbers (batch,) or (batch, 1).
+    target_rows : bool
+        Targets are rates of all outputs, (batch, classes), instead of class numbers, (batch,) or (batch, 1).
     """
 
-    def __init__(self, rows=False):
+    def __init__(self, target_rows: bool = False):
         super().__init__(name="firing_rate_error")
-        self.rows = rows
+        self.target_rows = target_rows
 
     def call(self, y, rates):
-        if not self.rows:
+        if not self.target_rows:
             y = tf.one_hot(tf.cast(tf.reshape(y, (-1,)), tf.int32), rates.shape[-1], dtype=rates.dtype)
         return tf.reduce_mean(tf.math.squared_difference(tf.cast(y, rates.dtype), rates), axis=-1)
 
 
-def loss_of(loss, y, firing_rates=False):
-    """A Keras loss from what users give: None and the names of cross-entropies are cross-entropy from logits.
+def as_loss(loss: str | Callable | None, y: np.ndarray, outputs_rates: bool = False) -> typing.Any:
+    """Return the Keras loss for the argument ``loss`` of ``train``.
 
-    With ``firing_rates``, for scores that are rates, None is :class:`FiringRateError`.
+    Parameters
+    ----------
+    loss : str, callable, tf.keras.losses.Loss or None
+        Names of cross-entropies are cross-entropy from logits.  None is :class:`FiringRateError` for firing rates,
+        else cross-entropy.
+    y : ndarray
+        Targets.
+    outputs_rates : bool
+        True if the network's outputs are firing rates.
     """
-    if loss is None and firing_rates:
-        return FiringRateError(rows=y.ndim > 1)
+    if loss is None and outputs_rates:
+        return FiringRateError(target_rows=y.ndim > 1)
     if loss is None:
         loss = "sparse_categorical_crossentropy" if y.ndim == 1 else "categorical_crossentropy"
     if loss == "sparse_categorical_crossentropy":
@@ -38,8 +54,14 @@ def loss_of(loss, y, firing_rates=False):
     if loss == "categorical_crossentropy":
         return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
     if isinstance(loss, str) and y.ndim == 1 and not loss.startswith("sparse"):
-        raise SettingsError(f"loss={loss!r} needs targets (images, classes), y holds class numbers: use one-hot rows")
+        raise SettingsError(
+            f"loss={loss!r} needs targets of shape (images, classes), but y holds class numbers: use one-hot rows",
+            argument="loss",
+        )
     try:
         return tf.keras.losses.get(loss)
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"loss={shown(loss)} is not one of Keras' losses") from error
+        raise SettingsError(
+            f"loss={shown(loss)} is not a Keras loss: give a name such as 'mse' with one-hot targets, or a function",
+            argument="loss",
+        ) from error

@@ -1,4 +1,8 @@
-"""The network unrolled in time as a plain Keras model: what training through time sees."""
+"""unrolled_model: a network of ``SurrogateLIF`` neurons, unrolled in time, as a plain Keras model."""
+
+from __future__ import annotations
+
+import typing
 
 import numpy as np
 
@@ -8,9 +12,15 @@ from ..networks.keras_layers import keras_layer, keras_name
 from ..networks.rate_model import deep_recursion
 from ..neurons.surrogate_lif import spikes_of
 
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
+
 
 class _StepsFirst(tf.keras.layers.Layer):
-    """(images, steps, ...) as (steps * images, ...), so that layers do all steps at once and a step lies together."""
+    """Reshape (images, steps, ...) to (steps * images, ...), so that layers compute all steps at once.
+
+    The images of a step are contiguous in memory.
+    """
 
     def call(self, inputs):
         order = (1, 0, *range(2, inputs.shape.rank))
@@ -18,7 +28,7 @@ class _StepsFirst(tf.keras.layers.Layer):
 
 
 class _Repeated(tf.keras.layers.Layer):
-    """(images, ...) as (steps * images, ...): the same in each step."""
+    """Repeat (images, ...) in every step: (steps * images, ...)."""
 
     def __init__(self, n_steps):
         super().__init__()
@@ -29,21 +39,21 @@ class _Repeated(tf.keras.layers.Layer):
 
 
 class _Neurons(tf.keras.layers.Layer):
-    """Spikes of neurons for currents (steps * images, ...)."""
+    """Spikes of neurons driven by currents (steps * images, ...)."""
 
     def __init__(self, neuron_type, n_steps, smooth, name):
         super().__init__(name=keras_name(name), trainable=False)
         self.neuron_type, self.n_steps, self.smooth = neuron_type, n_steps, smooth
 
     def call(self, inputs):
-        # neurons flat: one axis is quicker than four
+        # one axis of neurons is faster than three
         size = int(np.prod(inputs.shape[1:]))
         currents = tf.reshape(inputs, (self.n_steps, -1, size))
         return tf.reshape(spikes_of(self.neuron_type, currents, self.smooth), (-1, *inputs.shape[1:]))
 
 
-class _OverTime(tf.keras.layers.Layer):
-    """(steps * images, classes) as (images, steps, classes), or as its mean over the steps (images, classes)."""
+class _ScoresOverTime(tf.keras.layers.Layer):
+    """Reshape scores (steps * images, classes) to (images, steps, classes), or take their means (images, classes)."""
 
     def __init__(self, n_steps, every_step):
         super().__init__()
@@ -54,32 +64,37 @@ class _OverTime(tf.keras.layers.Layer):
         return tf.transpose(scores, (1, 0, 2)) if self.every_step else tf.reduce_mean(scores, axis=0)
 
 
-def unrolled_model(network, n_steps, *, still=False, every_step=False, smooth=False):
-    """A network of ``SurrogateLIF`` neurons, unrolled over ``n_steps`` steps, as a Keras model.
+def unrolled_model(
+    network: ConvNetwork, n_steps: int, *, still: bool = False, every_step: bool = False, smooth: bool = False
+) -> tf.keras.Model:
+    """Return a Keras model of a network of ``SurrogateLIF`` neurons, unrolled over ``n_steps`` steps.
 
-    It computes what the network does, spike for spike, but each layer for all steps at once: steps and images share the
-    axis of the batch, and only neurons go from step to step.
+    It gives the same spikes as the network, but computes each layer for all steps at once: steps and images share the
+    batch axis, and only neurons loop over the steps.
 
     Parameters
     ----------
     network : ConvNetwork
-        Made by ``build_trainable`` with ``SurrogateLIF`` neurons and without synapses.
+        Network made by ``build_trainable``, with ``SurrogateLIF`` neurons and without synapses.
     n_steps : int
+        Number of time steps.
     still : bool
-        Take images that stand still, (batch, height, width, channel); what comes before the first neurons is then
-        computed once.  Otherwise frames, (batch, steps, height, width, channel).
+        Take images, (batch, height, width, channel), that are shown in every step; layers before the first neurons
+        are then computed once.  Otherwise take frames, (batch, steps, height, width, channel).
     every_step : bool
-        Give the scores of each step, not their mean.
+        Return the scores of each step instead of their mean.
     smooth : bool
-        Emit the surrogate in place of spikes, so that gradients are the true ones.
+        Emit the integral of the surrogate gradient instead of spikes, so that gradients are exact.
 
     Returns
     -------
     tf.keras.Model
-        From input to class scores (batch, classes), or (batch, steps, classes) with ``every_step``.  Its layers have
-        the names of the model's, so ``arrays_of_rate_model`` reads it too.
+        Model from inputs to class scores (batch, classes), or (batch, steps, classes) with ``every_step``.  Its layers
+        have the same names as in ``rate_model``, so ``arrays_of_rate_model`` works with it.
     """
-    model, tensors, moving = network.model, {}, set()
+    model = network.model
+    tensors: dict[str, typing.Any] = {}
+    moving: set[str] = set()  # layers whose tensors are (steps * images, ...)
     for name, layer in model.layers.items():
         inputs = [tensors[i] for i in layer.inputs]
         if moving.intersection(layer.inputs):
@@ -104,4 +119,4 @@ def unrolled_model(network, n_steps, *, still=False, every_step=False, smooth=Fa
     if model.output_scale != 1:
         scores = tf.keras.layers.Rescaling(model.output_scale)(scores)
     with deep_recursion(len(model.layers)):
-        return tf.keras.Model(start, _OverTime(n_steps, every_step)(scores))
+        return tf.keras.Model(start, _ScoresOverTime(n_steps, every_step)(scores))

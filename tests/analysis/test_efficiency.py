@@ -1,4 +1,4 @@
-"""Efficiency: operations, neuron updates and energy that are calculated by hand, and parts that add up to the whole."""
+"""efficiency: operations, neuron updates and energy calculated by hand; layers add up to the total."""
 
 import json
 
@@ -8,7 +8,8 @@ import pytest
 from models import branched, make, meeting_late, small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.analysis.efficiency import HOROWITZ, LOIHI, Costs
+from nengo_snnconv.analysis.efficiency import Costs
+from nengo_snnconv.analysis.energy import HOROWITZ, LOIHI, EnergyModel
 from nengo_snnconv.model import connectivity
 from nengo_snnconv.model import layers as specs
 
@@ -20,7 +21,7 @@ def ones(n, *shape):
 
 
 def signs():
-    """A convolution with a positive filter and a negative one, of which only the first drives its neurons."""
+    """Return a convolution with a positive and a negative filter; only the first makes its neurons active."""
     model = make(
         specs.Input("image", shape=(4, 4, 1)),
         specs.Conv("conv", "image", filters=2, kernel_size=(3, 3)),
@@ -59,7 +60,7 @@ class TestTimeToFirstSpike:
 
     def test_neurons_add_in_two_stages(self, found):
         assert found.neuron_updates == 8 * 2 * T
-        assert found.idle_updates == 0  # there are two stages, and both are those of the only layer
+        assert found.idle_updates == 0  # the run has two stages, and the only layer uses both
 
     def test_energy(self, found):
         chip45, loihi = found.energies
@@ -69,7 +70,7 @@ class TestTimeToFirstSpike:
         assert loihi.ann is None
         assert loihi.snn == pytest.approx(84 * 23.6e-12)
         assert loihi.snn_with_updates == pytest.approx((84 * 23.6 + 128 * 81) * 1e-12)
-        own = found.energy(Costs("mine", addition=1, update=2, idle_update=3, multiply_accumulate=4))
+        own = found.energy(EnergyModel("mine", addition=1, update=2, idle_update=3, multiply_accumulate=4))
         assert (own.ann, own.snn, own.snn_with_updates) == pytest.approx((96 * 4e-12, 84e-12, 340e-12))
 
     def test_table(self, found):
@@ -77,12 +78,12 @@ class TestTimeToFirstSpike:
         assert rows["per image"] == ("ANN", "spikes", "ANN / spikes")
         assert rows["operations"] == ("192", "84", "2.3")
         assert rows["spikes per neuron"][1] == "0.500"
-        assert rows["neuron updates, not among operations"][1] == "128"
+        assert rows["neuron updates (not in operations)"][1] == "128"
         assert rows[f"energy, {HOROWITZ.source}"] == ("0.000442 µJ", "7.56e-05 µJ", "5.8")
         assert rows[f"energy, {LOIHI.source}"] == ("", "0.00198 µJ", "")
         assert found.layer_rows()[1:] == [("image", "144", "72", "2.0"), ("neurons", "48", "12", "4.0")]
         text = found.table()
-        for words in ("Horowitz 2014", "Davies et al. 2018", "moving data and reading memory are not in it", "neurons"):
+        for words in ("Horowitz 2014", "Davies et al. 2018", "without memory access and data transfer", "neurons"):
             assert words in text
 
     def test_as_json(self, found):
@@ -93,8 +94,12 @@ class TestTimeToFirstSpike:
         assert read["energies"][0]["source"] == HOROWITZ.source
 
 
-def test_neurons_wait_in_other_stages_and_send_again():
-    """Layer a sends in stages 1 to 3, as it is added to c: three times its neurons, which wait half of the time."""
+def test_name_of_earlier_versions():
+    assert Costs is EnergyModel
+
+
+def test_idle_and_relaying_neurons_of_time_to_first_spike():
+    """Layer a emits in stages 1 to 3, since it is added to c: three times its neurons, idle half of the time."""
     model = meeting_late(specs.Flatten("flat", "sum"), specs.Dense("scores", "flat", units=3), seed=3)
     x, y = ones(2, 4, 4, 2)
     network = first_spikes(model, x)
@@ -108,7 +113,7 @@ def test_neurons_wait_in_other_stages_and_send_again():
     assert vars(found.layers["a_neurons again"]) == {"flops": 0, "operations": pytest.approx(2 * spikes)}
     # "same" padding: 4 inner pixels are covered 9 times, 8 on the sides 6 times, 4 in the corners 4 times
     convolution, dense = (4 * 9 + 8 * 6 + 4 * 4) * 2 * 2, 32 * 3
-    # what the dense layer reads is the sum of two layers, which the ANN weighs once
+    # the dense layer reads the sum of two layers, which the ANN multiplies once
     assert found.layers["a_neurons"].flops == 2 * (convolution + dense / 2)
     assert found.layers["b_neurons"].flops == 2 * convolution
     assert found.layers["c_neurons"].flops == 2 * dense / 2
@@ -120,7 +125,7 @@ def test_constant_current_costs_its_multiply_accumulates_once():
     x, y = ones(3, 4, 4, 1)
     network = snc.to_spiking(snc.normalize(snc.convert(signs()), method="model"))
     found = snc.efficiency(network, snc.evaluate(network, x, y, n_steps=6))
-    # 4 neurons are driven at their threshold, and spike in each of 6 steps
+    # the input of 4 neurons equals their threshold, so they spike in each of 6 steps
     assert found.synaptic_operations == 4 * 3 * 6
     assert found.input_operations == 4 * 9 * 2
     assert found.operations == 72 + 2 * 72
@@ -129,11 +134,11 @@ def test_constant_current_costs_its_multiply_accumulates_once():
     assert found.idle_updates == 0
     assert found.energies[0].snn == pytest.approx((72 * 0.9 + 72 * 4.6) * 1e-12)
     assert found.energies[1].snn == pytest.approx((72 * 23.6 + 72 * 4.6) * 1e-12)
-    assert ("of them for a constant input", "144", "144", "") in found.rows()
+    assert ("of which for the constant input", "144", "144", "") in found.rows()
 
 
 def pooled(*, joined=False):
-    """Average pooling, two branches, and, behind them, what is joined or one maximum after another."""
+    """Return a model with average pooling and two branches, followed by their concatenation or by maxima."""
     middle = [specs.Concatenate("both", ("pool", "b_neurons"))] if joined else [specs.MaxPool("both", "pool", (2, 2))]
     return make(
         specs.Input("image", shape=(8, 8, 1)),
@@ -155,8 +160,8 @@ def pooled(*, joined=False):
     "model", [small_cnn(), branched(), pooled(), pooled(joined=True)], ids=["cnn", "branched", "maxima", "joined"]
 )
 @pytest.mark.parametrize("make_network", [first_spikes, lambda model, x: snc.to_spiking(snc.convert(model))])
-@pytest.mark.filterwarnings("ignore:the network was not normalized")
-def test_layers_add_up_to_the_whole(model, make_network, rng):
+@pytest.mark.filterwarnings("ignore:the network was not normalised")
+def test_layers_add_up_to_the_total(model, make_network, rng):
     x, y = rng.random((4, *model.shapes[model.input]), np.float32), np.zeros(4, int)
     network = make_network(model, x)
     evaluation = snc.evaluate(network, x, y, n_steps=None if make_network is first_spikes else 5)
@@ -187,7 +192,7 @@ def test_each_maximum_has_its_row(rng):
     assert found.layers["both"].operations > 0
 
 
-def test_weighted_layers_without_neurons_in_front_are_named(rng):
+def test_weighted_layers_that_read_sums_are_named(rng):
     """As in separable convolutions."""
     model = make(
         specs.Input("image", shape=(4, 4, 2)),
@@ -202,7 +207,7 @@ def test_weighted_layers_without_neurons_in_front_are_named(rng):
     network = first_spikes(model, x)
     found = snc.efficiency(network, snc.evaluate(network, x, y, backend="fast"))
     assert found.graded == ("pointwise",)
-    assert "Not among the operations of spikes: 'pointwise'" in found.table()
+    assert "Synaptic operations do not include 'pointwise'" in found.table()
     assert found.layers["image"].flops == 2 * (4 * 9 * 2 + 4 * 2 * 3)
 
 
@@ -228,14 +233,24 @@ def test_refused(rng):
     rates = snc.convert(small_cnn())
     network = snc.to_ttfs(rates, x, T)
     evaluation = snc.evaluate(network, x, y, backend="fast")
-    with pytest.raises(snc.SettingsError, match="without neurons that spike.*to_ttfs or to_spiking"):
-        snc.efficiency(rates, snc.evaluate(rates, x, y, n_steps=1))
-    with pytest.raises(snc.SettingsError, match="expected an Evaluation, got float"):
-        snc.efficiency(network, 0.5)
-    with pytest.raises(snc.SettingsError, match="expected a network, got Model"):
+    other = first_spikes(branched(), np.ones((1, 8, 8, 2)))
+    for arguments, message in (
+        ((rates, snc.evaluate(rates, x, y, n_steps=1)), "no spiking neurons"),
+        ((network, 0.5), "evaluation must be"),
+        ((other, evaluation), "of another network"),
+    ):
+        with pytest.raises(snc.SettingsError, match=message) as caught:
+            snc.efficiency(*arguments)
+        assert caught.value.argument == "evaluation"
+    with pytest.raises(snc.SettingsError, match="got Model"):
         snc.efficiency(small_cnn(), evaluation)
-    with pytest.raises(snc.SettingsError, match="of another network: it has neurons {'neurons': 48}"):
-        snc.efficiency(first_spikes(branched(), np.ones((1, 8, 8, 2))), evaluation)
+
+
+def test_wording_of_errors(rng):
+    network = snc.to_ttfs(snc.convert(small_cnn()), rng.random((2, 6, 6, 2), np.float32), T)
+    with pytest.raises(snc.SettingsError) as caught:
+        snc.efficiency(network, 0.5)
+    assert str(caught.value) == "evaluation must be an Evaluation, got float: evaluate(...) returns one"
 
 
 def test_evaluations_of_networks_with_the_same_neurons_are_refused(rng):
@@ -244,10 +259,10 @@ def test_evaluations_of_networks_with_the_same_neurons_are_refused(rng):
     network = snc.to_ttfs(rates, x, T)
     spiking = snc.to_spiking(snc.normalize(rates, x))
     shorter = snc.evaluate(spiking, x, y, n_steps=5)
-    as_long = snc.evaluate(spiking, x, y, n_steps=2 * T)
+    same_length = snc.evaluate(spiking, x, y, n_steps=2 * T)
     for other, evaluation, message in (
         (network, shorter, "with the same neurons"),
-        (network, as_long, "with another input coding"),
+        (network, same_length, "another input coding"),
         (rates, snc.evaluate(network, x, y, backend="fast"), "with the same neurons"),
     ):
         with pytest.raises(snc.SettingsError, match=message):

@@ -1,4 +1,4 @@
-"""Error bounds hold for every neuron after every step, are tight where they can be, and say where they do not hold."""
+"""error_bounds hold for every neuron after every step, are tight, and are refused if the theory does not hold."""
 
 import nengo
 import numpy as np
@@ -9,7 +9,7 @@ from keras_graphs import random_model
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.analysis.error_bounds import quantisation_bound, why_unbounded
+from nengo_snnconv.analysis.error_bounds import quantization_bound, why_unbounded
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
 
@@ -17,14 +17,14 @@ N_STEPS = 12
 
 
 def spiking(model, **options):
-    """A spiking network of a model, normalised so that some activations are clipped."""
+    """Return the spiking network of a model, normalized so that some activations are clipped."""
     network = snc.convert(model)
     x = np.random.default_rng(0).uniform(0, 1, (20, *model.shapes[model.input]))
     return snc.to_spiking(snc.normalize(network, x, percentile=95), **options)
 
 
 def clipped_activations(network, x, largest):
-    """The activity of every layer of the ANN with clipped rectifiers."""
+    """Return the activations of every layer of the ANN with clipped rectifiers."""
     rates = snc.rate_model(network)
     values = {}
     for name, layer in network.model.layers.items():
@@ -40,7 +40,7 @@ def clipped_activations(network, x, largest):
 
 
 def assert_bounded(network, x, largest=1.0, skip_steps=0):
-    """No neuron's rate, over any number of steps, is further from its activation than theory allows."""
+    """Assert that errors of firing rates are within the bounds for every neuron and number of steps."""
     recording = snc.record(network, x, n_steps=N_STEPS)
     activations = clipped_activations(network, np.asarray(x, np.float32), largest)
     counts = {name: np.cumsum(spikes, axis=1) for name, spikes in recording.spikes.items()}
@@ -74,10 +74,10 @@ def test_no_neuron_exceeds_its_bound_with_random_starts_and_skipped_steps():
         assert_bounded(network, x, skip_steps=3)
 
 
-def test_the_bound_of_the_first_layer_is_the_quantisation_error_and_is_reached():
+def test_the_bound_of_the_first_layer_is_the_quantization_error_and_is_reached():
     network = spiking(small_cnn())
     (bound,) = np.unique(snc.error_bounds(network, 8)["neurons"])
-    assert bound == quantisation_bound(network, 8) == 0.5 / 8
+    assert bound == quantization_bound(network, 8) == 0.5 / 8
     x = np.random.default_rng(0).uniform(0, 1, (50, 6, 6, 2)).astype(np.float32)
     rates = snc.record(network, x, n_steps=8).spikes["neurons"].mean(axis=1)
     activations = clipped_activations(network, x, 1.0)["neurons"].reshape(rates.shape)
@@ -85,9 +85,9 @@ def test_the_bound_of_the_first_layer_is_the_quantisation_error_and_is_reached()
 
 
 @pytest.mark.parametrize("start, worst", [(0.0, 1.0), (0.25, 0.75), (0.5, 0.5), (1.0, 1.0)])
-def test_the_start_decides_the_quantisation_error(start, worst):
+def test_the_initial_potential_determines_the_quantization_error(start, worst):
     network = spiking(small_cnn(), neuron_type=snc.IntegrateAndFire(initial_potential=start))
-    assert quantisation_bound(network, 1) == worst
+    assert quantization_bound(network, 1) == worst
 
 
 def test_bounds_fall_with_the_steps_and_grow_with_depth():
@@ -117,15 +117,15 @@ def test_a_bound_is_never_more_than_neurons_can_emit():
         ({"neuron_type": snc.IntegrateAndFire(initial_state={"voltage": nengo.dists.Gaussian(0, 1)})}, "Uniform"),
     ],
 )
-def test_where_theory_does_not_hold_is_said(options, word):
+def test_networks_without_bounds_are_refused(options, word):
     network = spiking(small_cnn(), **options)
     assert word in why_unbounded(network)
     with pytest.raises(snc.ConversionError, match=word):
         snc.error_bounds(network, 8)
 
 
-def test_reset_to_zero_does_exceed_what_the_bound_would_be():
-    """The reason why there is none."""
+def test_reset_to_zero_exceeds_the_bound():
+    """Therefore error_bounds refuses it."""
     network = spiking(small_cnn(), neuron_type=snc.IntegrateAndFire(reset="zero"))
     kept = network.rebuild(neuron_type=snc.IntegrateAndFire())
     with pytest.raises(AssertionError):

@@ -8,7 +8,7 @@ import pytest
 from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.analysis import efficiency as costs
+from nengo_snnconv.analysis.ann_operations import analog_layers, source_shares
 from nengo_snnconv.conversion import calibration
 from nengo_snnconv.conversion.histograms import EDGES, Histogram
 from nengo_snnconv.errors import SettingsError
@@ -120,8 +120,8 @@ class TestWalks:
         assert spike_sources(model)["neurons"] is specs.Rectifier
         assert spike_sources(model)["pool3"] is None
         assert layers_reached(model, "pool0") == ["neurons"]
-        assert costs._sources(model)["conv"] == {"image": 1.0}
-        assert costs._graded(model) == ()
+        assert source_shares(model)["conv"] == {"image": 1.0}
+        assert analog_layers(model) == ()
         assert find_units(model, "channel").n_units == 1 + 3 + 1  # the image, channels of neurons, scores
 
     def test_of_branches(self):
@@ -133,7 +133,7 @@ class TestWalks:
         expected = snc.rate_model(snc.convert(model), ["conv"])(x).numpy().reshape(3, -1)
         np.testing.assert_allclose(x.reshape(3, -1) @ reached.matrix.T + constant, expected, rtol=1e-4)
         assert layers_reached(model, "image") == ["neurons"]
-        assert costs._sources(model)["conv"] == pytest.approx({"image": 1.0})
+        assert source_shares(model)["conv"] == pytest.approx({"image": 1.0})
 
     def test_a_deep_network_from_end_to_end(self, tmp_path, rng):
         model, limit = linear_row(350, shape=(4, 4, 1)), sys.getrecursionlimit()

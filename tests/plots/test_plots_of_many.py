@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from models import make
+from nengo_snnconv.model.pictures import picture_axes
 
 import nengo_snnconv as snc
 from nengo_snnconv import plots
@@ -15,13 +16,12 @@ from nengo_snnconv.evaluation.record import Recording
 from nengo_snnconv.gui.network import _Picture
 from nengo_snnconv.gui.views import MOST_BARS, scores_svg
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.model.pictures import picture_axes
 from nengo_snnconv.plots.diagnosis import MOST_LAYERS, layers_to_draw
 from nengo_snnconv.plots.evaluation import _block_maxima
 from nengo_snnconv.plots.feature_maps import maps_of
 from nengo_snnconv.plots.figures import evenly, short
 from nengo_snnconv.report.pictures import figures_of
-from nengo_snnconv.training import random_affine
+from nengo_snnconv.training.augmentation import random_affine
 
 LONG = "a_model_in_a_model.block_17_whose_name_never_ends_conv2d_"
 MOST_INCHES = 28

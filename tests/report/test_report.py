@@ -187,7 +187,7 @@ def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
     assert len(page.pictures) == 6 + 5
     assert (3, "Spike times") in page.headings
     assert "membrane potentials, which are zero before the last stage" in text
-    assert "moving data and reading memory are not in it" in text
+    assert "without memory access and data transfer" in text
     found = snc.efficiency(network, evaluation)
     assert page.tables["Operations, spikes and energy"] == [list(row) for row in found.rows()]
     assert f"{found.ratio:.1f}" in text

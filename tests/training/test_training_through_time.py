@@ -1,8 +1,9 @@
-"""Training through time: its two engines, its data, its checkpoints."""
+"""Training through time: its two trainers, its data, its checkpoints."""
 
 import nengo
 import numpy as np
 import pytest
+from corner_images import same
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
@@ -17,7 +18,7 @@ N_STEPS = 4
 
 
 def network(model=None, **settings):
-    """A network with neurons at the output, whose weights are large enough for spikes."""
+    """Return a network with output neurons, and with weights that are large enough for spikes."""
     model = small_cnn() if model is None else model
     model = model.replace(arrays={name: 2 * array for name, array in model.arrays.items()})
     return snc.build_trainable(model, snc.SurrogateLIF(), **{"output_neurons": True, **settings})
@@ -30,7 +31,7 @@ def train(problem, net=None, **options):
 
 @pytest.fixture
 def problem(rng):
-    """Frames of four classes, told apart by the corner in which there are events."""
+    """Frames of four classes; the class is the corner with most events."""
     y = rng.integers(0, 4, 80)
     x = rng.poisson(0.2, (80, N_STEPS, 6, 6, 2)).astype(np.float32)
     for frames, label in zip(x, y, strict=True):
@@ -41,7 +42,7 @@ def problem(rng):
 
 @pytest.fixture
 def recordings(rng):
-    """Recordings of 6 x 6 pixels with the events of ``problem``'s kind."""
+    """Recordings of 6 x 6 pixels, of the same classes as ``problem``."""
     y, events = rng.integers(0, 4, 60), []
     for label in y:
         some = np.empty(120, EVENT)
@@ -51,13 +52,8 @@ def recordings(rng):
     return snc.Recordings.of(events, y, (6, 6))
 
 
-def same(first, second):
-    """Equal arrays; threads may add in another order, so up to rounding."""
-    return all(np.allclose(a, second.model.arrays[name], 1e-4, 1e-5) for name, a in first.model.arrays.items())
-
-
-class TestEngines:
-    """Training in plain Keras, unrolled, changes every array as training in NengoDL does."""
+class TestTrainers:
+    """Training the unrolled Keras model changes every array as training in NengoDL does."""
 
     @pytest.mark.parametrize("case", ["frames", "still", "rows", "penalty", "logits", "merged polarities"])
     def test_same_arrays(self, case, problem, recordings):
@@ -114,7 +110,7 @@ class TestData:
         with pytest.raises(snc.SettingsError, match=r"steps have shape \(6, 6, 1\)"):
             train((recordings, recordings.labels), net, n_steps=N_STEPS)
 
-    def test_inputs_of_ones_own(self, problem):
+    def test_custom_inputs(self, problem):
         seen = []
 
         class Doubled(snc.Inputs):
@@ -143,7 +139,7 @@ class TestData:
         evaluation = snc.evaluate(trained, Doubled(x), y, minibatch_size=20)
         assert np.array_equal(evaluation.scores, snc.evaluate(trained, 2 * x, y).scores)
 
-    def test_inputs_that_do_not_keep_their_word(self, problem):
+    def test_inputs_with_wrong_batches(self, problem):
         class Own(snc.Inputs):
             n_steps, shape = N_STEPS, [6, 6, 2]
 
@@ -203,7 +199,7 @@ class TestData:
         frames, _ = batches[1]
         assert any(np.array_equal(frames, np.roll(x[20:40], n, axis=2)) for n in range(1, 6))
         assert np.array_equal(frames, batches[1][0])
-        with pytest.raises(snc.SettingsError, match="augment must keep the images' shape"):
+        with pytest.raises(snc.SettingsError, match="augment must keep"):
             EpochBatches(Images(x, moving=True), y, np.arange(80), 20, lambda x, rng: x[:1], [0, 0])[0]
 
     def test_same_seed_same_result(self, problem):
@@ -217,8 +213,8 @@ class TestLoss:
         rates, y = rng.random((6, 4)).astype(np.float32), rng.integers(0, 4, 6)
         expected = np.mean((rates - np.eye(4)[y]) ** 2)
         assert float(FiringRateError()(y[:, None], rates)) == pytest.approx(expected)
-        assert float(FiringRateError(rows=True)(np.eye(4)[y], rates)) == pytest.approx(expected)
-        single = FiringRateError(rows=True)(np.zeros((6, 1)), rates[:, :1])
+        assert float(FiringRateError(target_rows=True)(np.eye(4)[y], rates)) == pytest.approx(expected)
+        single = FiringRateError(target_rows=True)(np.zeros((6, 1)), rates[:, :1])
         assert float(single) == pytest.approx(np.mean(rates[:, 0] ** 2))
 
     def test_is_the_default_for_rates_only(self, problem):
@@ -243,7 +239,7 @@ class TestCheckpoints:
             if epoch == 2:
                 raise KeyboardInterrupt
 
-        with pytest.raises(snc.TrainingInterrupted, match="after 2 of 4 epochs"):
+        with pytest.raises(snc.TrainingInterrupted, match="after 2 of 4"):
             train(data, checkpoint=path, on_epoch=stop, **options)
         assert same(train(data, checkpoint=path, **options), train(data, **options))
 
@@ -264,7 +260,7 @@ class TestCheckpoints:
             data = recordings.transformed(lambda events: events[1:])
         if change == "split":
             data = snc.EventFrames(recordings, N_STEPS, split="time")
-        with pytest.raises(snc.SettingsError, match="belongs to a different training"):
+        with pytest.raises(snc.SettingsError, match="a different training"):
             train((data, recordings.labels), n_steps=n_steps, epochs=2, checkpoint=path)
 
 
@@ -273,15 +269,15 @@ class TestErrors:
         x, y = problem
         rates = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
         for net, data, options, message in (
-            (network(), x[:, 0], {}, "say for how many steps"),
-            (network(), recordings, {}, "n_steps must be given"),
-            (network(), x, {"n_steps": 5}, "n_steps=5, but x has 4"),
+            (network(), x[:, 0], {}, "such as n_steps=16"),
+            (network(), recordings, {}, "say into how many they are split"),
+            (network(), x, {"n_steps": 5}, "x has 4 steps, n_steps is 5"),
             (network(), x, {"n_steps": 0}, "n_steps must be a positive integer"),
             (network(), x[..., :1], {}, r"steps have shape \(6, 6, 2\)"),
             (network(), np.full_like(x, np.nan), {}, "NaN"),
             (network(), x[:5], {}, "equally many"),
-            (rates, x, {}, "is trained on its rates"),
-            (rates, x[:, 0], {"n_steps": 4}, "is trained on its rates"),
+            (rates, x, {}, "trained on its firing"),
+            (rates, x[:, 0], {"n_steps": 4}, "trained on its firing"),
             (network(synapse=0.002), x, {}, "without synapses"),
         ):
             labels = recordings.labels if data is recordings else y

@@ -1,76 +1,66 @@
-"""Decomposition: where accuracy is lost, layer by layer, and how each layer's error splits into its causes.
+"""Decomposition: the loss of accuracy, divided among layers and causes.
 
-Activities are followed through the network in a mixture of both worlds.  Up to some layer they are what the spiking
-neurons emitted, behind it the ANN computes on with them, exactly.  While the border moves through the layers, and
-within a layer through the causes, from the image to the output, accuracy goes in steps from that of the ANN to that
-with spikes: each step is what that layer and that cause lose, and the steps add up to the whole loss.
+Activations are computed in a mixture of the spiking network and its ANN: up to some layer they are the measured firing
+rates, after it the ANN computes exactly.  As this border moves from the input to the output, layer by layer and within
+a layer cause by cause, the accuracy changes from that of the ANN to that of the spiking network.  Each change is
+the loss due to one layer and one cause, and the changes add up to the whole loss.
 """
+
+from __future__ import annotations
 
 import collections
 import itertools
+import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...compat import tf
 from ...conversion.histograms import Histogram
-from ...model import layers as specs
 from ...model.memory import MEMORY_MB, bytes_of_all, images_together
-from ...networks.keras_layers import keras_layer
-from .responses import ChargeResponse, response_of
+from .partial_ann import PartialANN
+from .responses import ChargeResponse, Response, response_of
 
-# images that are computed together at most, and that tell what more steps would give; pairs of activations of a layer
-BATCH, FORESEEING, PAIRS = 100, 200, 2000
+if typing.TYPE_CHECKING:
+    from ...networks.network import ConvNetwork
 
-
-class Mixture:
-    """The ANN, of which some layers are told what their activity is."""
-
-    def __init__(self, model):
-        self.model = model
-        self.linear = {
-            name: keras_layer(layer, model.arrays_of(name))
-            for name, layer in model.layers.items()
-            if not isinstance(layer, specs.Input | specs.Rectifier)
-        }
-
-    def run(self, known, neurons=None):
-        """The activity of every layer, (images, ...), where that of some is ``known``.
-
-        ``neurons(name, current)`` stands in for the rectifiers.
-        """
-        values = {}
-        for name, layer in self.model.layers.items():
-            inputs = [values[i] for i in layer.inputs]
-            if name in known:
-                values[name] = tf.convert_to_tensor(known[name], tf.float32)
-            elif isinstance(layer, specs.Rectifier):
-                emitted = neurons(name, inputs[0].numpy()) if neurons else tf.nn.relu(inputs[0])
-                values[name] = tf.convert_to_tensor(emitted, tf.float32)
-            else:
-                values[name] = self.linear[name](inputs if len(inputs) > 1 else inputs[0])
-        return values
-
-    def behind(self, border, activity, values):
-        """The output, where layer ``border`` has an ``activity``, those before it have ``values``."""
-        known = dict(itertools.takewhile(lambda item: item[0] != border, values.items()))
-        return self.run({**known, border: activity})[self.model.output]
+# largest batch; number of images for predictions; number of pairs (activation, rate) of each layer
+BATCH, PREDICTION_IMAGES, PAIRS = 100, 200, 2000
 
 
 class LayerSums:
-    """What is summed up over images for one layer of neurons."""
+    """Sums over images for one layer of neurons.
 
-    def __init__(self, shape):
-        self.squares = collections.Counter()
-        self.right = collections.Counter()
+    Attributes
+    ----------
+    squares : Counter
+        Sums of squares of the ANN's activations ("activation"), of the error of firing rates ("error"), and of the
+        change by each cause.
+    n_correct : Counter
+        Number of correctly classified images after each cause, in order.
+    active, spiked : ndarray of bool
+        Neurons that are active in the ANN for any image, and neurons that spike for any image.
+    level : Histogram
+        Positive activations of the ANN.
+    n_active, n_saturated : int
+        Number of positive activations, and of those at the largest output of the neurons.
+    largest_error : float
+        Largest difference between firing rate and clipped activation.
+    pairs : list of ndarray, (n, 2)
+        Activations and firing rates of random neurons and images.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.squares: collections.Counter = collections.Counter()
+        self.n_correct: collections.Counter = collections.Counter()
         self.active, self.spiked = np.zeros(shape, bool), np.zeros(shape, bool)
         self.level = Histogram(1)
         self.n_active = self.n_saturated = 0
         self.largest_error = 0.0
-        self.pairs = []
+        self.pairs: list[np.ndarray] = []
 
 
 class Decomposition:
-    """Looks on while :func:`evaluate` runs a network, and follows activities through it.
+    """Observer of an evaluation that divides the loss of accuracy among layers and causes.
 
     Parameters
     ----------
@@ -78,180 +68,192 @@ class Decomposition:
     x : ndarray, (images, height, width, channel)
     y : ndarray, (images,)
     more_steps : sequence of int
-        Numbers of steps for which ``foreseen`` tells what constant input to each layer would give.
+        Numbers of steps for which to predict the accuracy, assuming that the input of each layer is constant in time.
     memory_mb : float
-        That the activity of the images which are followed together may take.
+        Approximate memory for the activations of a batch.
 
     Attributes
     ----------
-    right : Counter
-        How many images are classified rightly by the ANN ("ann"), by the ANN of the input as it was ("input"), and with
-        the spikes of the second half of the steps only ("late").
+    n_correct : Counter
+        Number of images that are classified correctly by the ANN ("ann"), by the ANN with the measured input ("input"),
+        and by the spikes of the second half of the steps ("late").
     layers : dict of str to LayerSums
-        Their ``right`` holds the same for each cause in order.
-    foreseen : Counter
-        How many of the first ``n_foreseen`` images are right more often than in the ANN for numbers of steps, and for a
-        start at half the threshold ("half"); empty for neurons that are not integrate-and-fire.
+    n_predicted : int
+        Number of images in ``predicted_gain``.
+    predicted_gain : Counter
+        Predicted number of correctly classified images minus that of the ANN, for numbers of steps, and for an initial
+        potential of half the threshold ("half"); empty for neurons other than integrate-and-fire.
     output_level : Histogram
-        Of the positive outputs of the ANN.
+        Positive outputs of the ANN.
     input_squares : Counter
         Sums of squares of the input ("activation") and of the error of its spikes ("error").
     """
 
-    def __init__(self, network, x, y, more_steps, memory_mb=MEMORY_MB):
+    def __init__(
+        self,
+        network: ConvNetwork,
+        x: np.ndarray,
+        y: np.ndarray,
+        more_steps: Sequence[int],
+        memory_mb: float = MEMORY_MB,
+    ):
         self.network, self.model, self.x, self.y, self.more_steps = network, network.model, x, y, more_steps
-        self.output_level, self.input_squares = Histogram(1), collections.Counter()
+        self.output_level = Histogram(1)
+        self.input_squares: collections.Counter = collections.Counter()
         self.neurons = self.model.neurons
-        self.mixture = Mixture(self.model)
+        self.ann = PartialANN(self.model)
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
-        self.responses, self.right, self.foreseen = None, collections.Counter(), collections.Counter()
-        self.n_foreseen, self.rng = 0, np.random.default_rng(0)
-        # of the passes whose activity is held at the same time; BATCH images of the presets fit into MEMORY_MB
+        self.responses: dict[str, Response] = {}
+        self.n_correct: collections.Counter = collections.Counter()
+        self.predicted_gain: collections.Counter = collections.Counter()
+        self.n_predicted, self.rng = 0, np.random.default_rng(0)
+        # activations of three passes are held at a time; MEMORY_MB is enough for BATCH images of the presets
         self.batch = images_together(3 * bytes_of_all(self.model), memory_mb, most=BATCH)
-        self.waiting = []
+        self.pending: list[tuple[np.ndarray, dict]] = []  # indices and sums of images that are not processed yet
 
-    def begin(self, runner):
+    def begin(self, runner: typing.Any) -> None:
+        """Receive the runner before the first chunk of the simulation."""
         self.runner, self.n_steps, self.skip_steps = runner, runner.n_steps, runner.skip_steps
         self.half = (self.n_steps + self.skip_steps) // 2
-        self.moments = sorted({0, self.skip_steps, self.half, self.n_steps})
-        self.starts = {name: runner.simulator.initial_potential(name) for name in self.neurons}
+        self.times = sorted({0, self.skip_steps, self.half, self.n_steps})
+        self.initial_potentials = {name: runner.simulator.initial_potential(name) for name in self.neurons}
 
-    def see(self, images, steps, output, _, activity):
-        """Sum up what was emitted until each moment: after the skipped steps, half of the others, and all."""
-        emitted = {"scores": output, **{name: values for name, values in activity.items() if self._matters(name)}}
+    def see(self, images: slice, steps: range, output: np.ndarray, _: typing.Any, activity: dict) -> None:
+        """Add a chunk of the simulation to the sums until each of ``times``."""
+        emitted = {"scores": output, **{name: values for name, values in activity.items() if self._is_needed(name)}}
         if steps.start == 0:
-            self.parts = {name: dict.fromkeys(self.moments, 0.0) for name in emitted}
-        for before, at in itertools.pairwise([0, *self.moments]):
-            inside = slice(max(before - steps.start, 0), max(at - steps.start, 0))
+            self.partial_sums = {name: dict.fromkeys(self.times, 0.0) for name in emitted}
+        for before, time in itertools.pairwise([0, *self.times]):
+            inside = slice(max(before - steps.start, 0), max(time - steps.start, 0))
             for name, values in emitted.items():
-                self.parts[name][at] = self.parts[name][at] + values[:, inside].sum(axis=1)
+                self.partial_sums[name][time] = self.partial_sums[name][time] + values[:, inside].sum(axis=1)
         if steps.stop == self.n_steps:
-            sums = {name: list(itertools.accumulate(parts.values())) for name, parts in self.parts.items()}
-            sums = {at: {name: totals[i] for name, totals in sums.items()} for i, at in enumerate(self.moments)}
-            self.waiting.append((np.arange(len(self.x))[images], sums))
-            if sum(len(places) for places, _ in self.waiting) >= self.batch:
+            totals = {name: list(itertools.accumulate(sums.values())) for name, sums in self.partial_sums.items()}
+            sums = {time: {name: total[i] for name, total in totals.items()} for i, time in enumerate(self.times)}
+            self.pending.append((np.arange(len(self.x))[images], sums))
+            if sum(len(indices) for indices, _ in self.pending) >= self.batch:
                 self.finish()
 
-    def finish(self):
-        """Follow the images that are waiting."""
-        if not self.waiting:
-            return
-        images = np.concatenate([places for places, _ in self.waiting])
-        for first in range(0, len(images), self.batch):
-            part = slice(first, first + self.batch)
-            self._follow(self.x[images[part]], self.y[images[part]], self._waiting_sums(part))
-        self.waiting = []
-
-    def _waiting_sums(self, part):
-        """The sums of some of the images that are waiting."""
-        every = [sums for _, sums in self.waiting]
-        return {
-            at: {name: np.concatenate([sums[at][name] for sums in every])[part] for name in every[0][at]}
-            for at in self.moments
-        }
-
-    def _matters(self, name):
+    def _is_needed(self, name):
         return name in self.layers or name == self.model.input
 
-    def _follow(self, x, y, sums):
-        """Follow some images through the mixtures, from the ANN to what the neurons emitted."""
-        scores = {at: sums[at].pop("scores") for at in sums}
-        rates = self._rates(x, sums, self.skip_steps, self.n_steps)
-        ann = self.mixture.run({self.model.input: x})
-        image = {self.model.input: rates[self.model.input]}
-        actual = self.mixture.run(rates)
-        early = self.mixture.run(self._rates(x, sums, 0, self.half))
-        if self.responses is None:
-            self.responses = {name: self._response(name, actual) for name in self.neurons}
-        clipped = self._until_neurons(ann)
-        clipped = self.mixture.run(clipped, lambda name, current: self.responses[name].clipped(current))
-        fed = self.mixture.run(image) if self.runner.input_spikes else ann
-        output = fed[self.model.output]
-        self.right["ann"] += _n_right(ann[self.model.output], y)
-        self.right["input"] += _n_right(output, y)
-        self.right["late"] += _n_right(scores[self.n_steps] - scores[self.half], y)
-        for name in self.neurons:
-            output = self._follow_layer(name, actual, early, rates[name], output, y)
-            self._sum_up(self.layers[name], self.responses[name], ann[name].numpy(), rates[name], clipped[name])
-        self._foresee(self._until_neurons(fed), ann[self.model.output], y)
-        self._sum_up_ends(x, rates[self.model.input], ann[self.model.output].numpy())
+    def finish(self) -> None:
+        """Process the pending images."""
+        if not self.pending:
+            return
+        images = np.concatenate([indices for indices, _ in self.pending])
+        for first in range(0, len(images), self.batch):
+            batch = slice(first, first + self.batch)
+            self._process(self.x[images[batch]], self.y[images[batch]], self._pending_sums(batch))
+        self.pending = []
 
-    def _until_neurons(self, values):
-        """Those of the layers before the first neurons."""
+    def _pending_sums(self, batch):
+        chunks = [sums for _, sums in self.pending]
+        return {
+            time: {name: np.concatenate([sums[time][name] for sums in chunks])[batch] for name in chunks[0][time]}
+            for time in self.times
+        }
+
+    def _process(self, x, y, sums):
+        """Move the border between spikes and ANN from the input to the output, for a batch of images."""
+        scores = {time: sums[time].pop("scores") for time in sums}
+        rates = self._rates(x, sums, self.skip_steps, self.n_steps)
+        ann = self.ann.run({self.model.input: x})
+        with_rates = self.ann.run(rates)
+        early = self.ann.run(self._rates(x, sums, 0, self.half))
+        if not self.responses:
+            self.responses = {name: self._response(name, with_rates) for name in self.neurons}
+        clipped = self.ann.run(self._before_neurons(ann), lambda name, current: self.responses[name].clipped(current))
+        with_input = self.ann.run({self.model.input: rates[self.model.input]}) if self.runner.input_spikes else ann
+        output = with_input[self.model.output]
+        self.n_correct["ann"] += _count_correct(ann[self.model.output], y)
+        self.n_correct["input"] += _count_correct(output, y)
+        self.n_correct["late"] += _count_correct(scores[self.n_steps] - scores[self.half], y)
+        for name in self.neurons:
+            output = self._process_layer(name, with_rates, early, rates[name], output, y)
+            self._add_sums(self.layers[name], self.responses[name], ann[name].numpy(), rates[name], clipped[name])
+        self._predict(self._before_neurons(with_input), ann[self.model.output], y)
+        self._add_input_and_output(x, rates[self.model.input], ann[self.model.output].numpy())
+
+    def _before_neurons(self, values):
+        """Return the values of the layers before the first layer of neurons."""
         return dict(itertools.takewhile(lambda item: item[0] != self.neurons[0], values.items()))
 
-    def _foresee(self, known, ann, y):
-        """Count what would be right if the input of every layer did not change over time."""
-        integrate = all(isinstance(response, ChargeResponse) for response in self.responses.values())
-        if not integrate or self.n_foreseen >= FORESEEING:
-            return
-        self.n_foreseen += len(y)
-        for n_steps in self.more_steps:
-            skip = min(self.skip_steps, n_steps - 1)
-            self._foresee_one(
-                n_steps, known, ann, y, lambda response, z, n=n_steps, skip=skip: response.after(z, n, skip)
-            )
-        self._foresee_one("half", known, ann, y, lambda response, z: response.from_half(z, self.n_steps))
+    def _process_layer(self, name, with_rates, early, rates, output, y):
+        """Move the border through one layer, cause by cause.
 
-    def _foresee_one(self, key, known, ann, y, neurons):
-        values = self.mixture.run(known, lambda name, current: neurons(self.responses[name], current))
-        self.foreseen[key] += _n_right(values[self.model.output], y) - _n_right(ann, y)
+        ``output`` is the output of the ANN for the border before the layer; returns that for the border after it.
+        """
+        layer, response = self.layers[name], self.responses[name]
+        current = self._current(name, with_rates)
+        before = np.maximum(current, 0)
+        stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
+        for cause, after in itertools.chain(stages, [(response.remaining_cause, rates)]):
+            change = after - before
+            if change.any():
+                layer.squares[cause] += float(np.vdot(change, change))
+                output = self.ann.output_from(name, after, with_rates)
+            layer.n_correct[cause] += _count_correct(output, y)
+            before = after
+        return output
 
-    def _sum_up_ends(self, x, rates, output):
+    def _add_sums(self, layer, response, ann, rates, clipped):
+        layer.squares["activation"] += float(np.vdot(ann, ann))
+        layer.squares["error"] += float(np.vdot(rates - ann, rates - ann))
+        layer.active |= (ann > 0).any(axis=0)
+        layer.spiked |= (rates > 0).any(axis=0)
+        layer.n_active += int((ann > 0).sum())
+        layer.n_saturated += int(((ann > 0) & (rates >= 0.99 * response.largest)).sum())
+        layer.level.add(ann, np.zeros(ann.shape[1:], int))
+        layer.largest_error = max(layer.largest_error, float(np.abs(rates - clipped).max()))
+        pairs = np.stack([ann.ravel(), rates.ravel()], axis=1)
+        pairs = pairs[pairs.any(axis=1)]
+        n_pairs = min(len(pairs), -(-PAIRS * len(ann) // len(self.x)))
+        layer.pairs.append(pairs[self.rng.choice(len(pairs), n_pairs, replace=False)])
+
+    def _add_input_and_output(self, x, rates, output):
         self.output_level.add(output, np.zeros(output.shape[1:], int))
         self.input_squares["activation"] += float(np.vdot(x, x))
         self.input_squares["error"] += float(np.vdot(rates - x, rates - x))
 
+    def _predict(self, known, ann_output, y):
+        """Count correct images as if the input of every layer were constant in time."""
+        integrate = all(isinstance(response, ChargeResponse) for response in self.responses.values())
+        if not integrate or self.n_predicted >= PREDICTION_IMAGES:
+            return
+        self.n_predicted += len(y)
+
+        def predict(key, mean_output: Callable):
+            values = self.ann.run(known, lambda name, current: mean_output(self.responses[name], current))
+            self.predicted_gain[key] += _count_correct(values[self.model.output], y) - _count_correct(ann_output, y)
+
+        for n_steps in self.more_steps:
+            skip = min(self.skip_steps, n_steps - 1)
+            predict(n_steps, lambda response, z, n=n_steps, skip=skip: response.mean_output(z, n, skip))
+        predict("half", lambda response, z: response.mean_output_from_half(z, self.n_steps))
+
     def _rates(self, x, sums, first, last):
-        """What each layer of neurons and the input emitted on average in the steps from ``first`` to ``last``."""
+        """Return the mean output of the input and each layer of neurons in the steps from ``first`` to ``last``."""
         rates = {self.model.input: x}
         for name in sums[last]:
             mean = (sums[last][name] - sums[first][name]) / max(last - first, 1)
             rates[name] = mean.reshape(-1, *self.model.shapes[name]).astype(np.float32)
         if self.runner.input_spikes:
-            # the runner counts spikes; their height and sign are those of the coding and the image
-            share = rates[self.model.input] * (self.runner.dt / self.runner.amplitude)
-            rates[self.model.input] = np.sign(x) * share * np.float32(self.network.settings.input_threshold)
+            # the runner counts spikes; their height is the input threshold, their sign that of the image
+            counts = rates[self.model.input] * (self.runner.dt / self.runner.amplitude)
+            rates[self.model.input] = np.sign(x) * counts * np.float32(self.network.settings.input_threshold)
         return rates
 
-    def _response(self, name, actual):
-        current = self._current(name, actual)
-        start = self.starts[name]
-        start = None if start is None else start.reshape(self.model.shapes[name])
-        return response_of(self.network.settings, self.runner.dt, start, current.min(), 1.5 * current.max())
+    def _response(self, name, with_rates):
+        current = self._current(name, with_rates)
+        potential = self.initial_potentials[name]
+        potential = None if potential is None else potential.reshape(self.model.shapes[name])
+        return response_of(self.network.settings, self.runner.dt, potential, current.min(), 1.5 * current.max())
 
     def _current(self, name, values):
+        """Return the input current of a layer of neurons."""
         return values[self.model.layers[name].inputs[0]].numpy()
 
-    def _follow_layer(self, name, actual, early, emitted, output, y):
-        """Move the border through one layer, cause by cause, from the ``output`` before to the one that is returned."""
-        layer, response = self.layers[name], self.responses[name]
-        current = self._current(name, actual)
-        before = np.maximum(current, 0)
-        stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
-        for cause, after in itertools.chain(stages, [(response.rest, emitted)]):
-            change = after - before
-            if change.any():
-                layer.squares[cause] += float(np.vdot(change, change))
-                output = self.mixture.behind(name, after, actual)
-            layer.right[cause] += _n_right(output, y)
-            before = after
-        return output
 
-    def _sum_up(self, layer, response, ann, emitted, clipped):
-        layer.squares["activation"] += float(np.vdot(ann, ann))
-        layer.squares["error"] += float(np.vdot(emitted - ann, emitted - ann))
-        layer.active |= (ann > 0).any(axis=0)
-        layer.spiked |= (emitted > 0).any(axis=0)
-        layer.n_active += int((ann > 0).sum())
-        layer.n_saturated += int(((ann > 0) & (emitted >= 0.99 * response.largest)).sum())
-        layer.level.add(ann, np.zeros(ann.shape[1:], int))
-        layer.largest_error = max(layer.largest_error, float(np.abs(emitted - clipped).max()))
-        both = np.stack([ann.ravel(), emitted.ravel()], axis=1)
-        both = both[both.any(axis=1)]
-        n_pairs = min(len(both), -(-PAIRS * len(ann) // len(self.x)))
-        layer.pairs.append(both[self.rng.choice(len(both), n_pairs, replace=False)])
-
-
-def _n_right(scores, y):
+def _count_correct(scores, y):
     return int((np.asarray(scores).argmax(axis=-1) == y).sum())

@@ -1,36 +1,43 @@
-"""Findings: from the figures of a diagnosis to the causes of a loss and their places, the first to mend in front."""
+"""Findings: the causes of a loss of accuracy and the layers at fault, the most important first."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 
 import numpy as np
 
 from .explanations import TOO_HIGH, TOO_LOW, explain
 from .remedies import Remedy
 
-# causes that vanish as a run gets longer
+if typing.TYPE_CHECKING:
+    from .result import Diagnosis
+
+# causes whose effect vanishes in longer runs
 OF_STEPS = ("quantisation", "transient", "unevenness")
-# a local error of more than this share of the activity is worth a word even where no accuracy is lost
+# errors above this fraction of the activity are reported even without a loss of accuracy
 LARGE_ERROR = 0.5
-# share of the neurons of a layer that must be silent for it to be called dead
+# a layer is dead if at least this fraction of its active neurons never spike
 DEAD = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """A problem of a network.
 
     Attributes
     ----------
     layer : str
-        The layer at fault; for what concerns all layers, the first one in which accuracy is lost.
+        Layer at fault; the first failing layer if the cause affects all layers.
     cause : str
         "ann", "dead", "weights", "input", "clipping", "quantisation", "transient", "unevenness", "synapse", "reset",
         "response" or "readout".
     points : float
-        Accuracy that it costs, in percentage points.
+        Loss of accuracy in percentage points.
     text : str
-        What it means.
+        Explanation.
     remedy : Remedy
+        Recommended change.
     """
 
     layer: str
@@ -40,29 +47,29 @@ class Finding:
     remedy: Remedy
 
 
-def find(diagnosis):
-    """The findings on a diagnosis, the one to mend first in front."""
+def find(diagnosis: Diagnosis) -> list[Finding]:
+    """Return the findings of a diagnosis, the most important first."""
     structural = _dead(diagnosis) or _out_of_scale(diagnosis) or _wrong_ann(diagnosis) or _overdriven(diagnosis)
     if structural:
-        return [structural, *_besides(diagnosis, structural)]
+        return [structural, *_other_causes(diagnosis, structural)]
     if diagnosis.loss_points <= diagnosis.max_loss + 1e-9:
         return _large_errors(diagnosis)
-    costs = sorted(diagnosis.points().items(), key=lambda item: -item[1])
-    # the largest one in any case, and what comes near it
-    return [_finding(diagnosis, *cost) for cost in costs if cost[1] >= costs[0][1] / 4]
+    losses = sorted(diagnosis.points().items(), key=lambda item: -item[1])
+    # the largest loss, and those of comparable size
+    return [_finding(diagnosis, cause, points) for cause, points in losses if points >= losses[0][1] / 4]
 
 
 def _dead(diagnosis):
-    """The first layer that passes nothing on, through its own fault."""
+    """Return the finding for the first layer that emits nothing although its input does not explain it, or None."""
     for name, layer in diagnosis.layers.items():
         never_spikes = layer.dead >= DEAD * (1 - layer.silent) and layer.level < TOO_LOW
         if diagnosis.largest_input > 0 and (layer.silent >= 0.99 or never_spikes):
-            return _finding(diagnosis, "dead", _lost_from(diagnosis, name), name)
+            return _finding(diagnosis, "dead", _loss_from(diagnosis, name), name)
     return None
 
 
 def _wrong_ann(diagnosis):
-    """An ANN that guesses, or that spikes are better than: what is amiss is not the conversion."""
+    """Return the finding for an ANN that guesses or is worse than its spikes, or None; conversion is not at fault."""
     guesses = diagnosis.ann_accuracy < diagnosis.near_chance
     if guesses or diagnosis.loss_points < -max(diagnosis.max_loss, 5):
         return _finding(diagnosis, "ann", 0.0, diagnosis.network.model.output)
@@ -70,50 +77,56 @@ def _wrong_ann(diagnosis):
 
 
 def _out_of_scale(diagnosis):
-    """The first layer from which on all activations are larger, or smaller, than the scales say."""
+    """Return the finding for the first layer after which all activations contradict the scales, or None."""
     metadata = diagnosis.network.model.metadata
-    how = metadata.get("normalization", {})
+    normalization = metadata.get("normalization", {})
     if (
         diagnosis.largest_input == 0
         or "scales" not in metadata
-        or how.get("method") == "model"
-        or how.get("percentile", 100) < 99
+        or normalization.get("method") == "model"
+        or normalization.get("percentile", 100) < 99
     ):
         return None
     levels = np.array([*(layer.level for layer in diagnosis.layers.values()), diagnosis.output_level])
     for i, name in enumerate(diagnosis.layers):
-        before, behind = levels[:i], levels[i:]
-        usual = before.min(initial=1), before.max(initial=1)
-        if behind.min() > TOO_HIGH * usual[1] or 0 < behind.min() <= behind.max() < TOO_LOW * usual[0]:
-            return _finding(diagnosis, "weights", _lost_from(diagnosis, name), name)
+        before, after = levels[:i], levels[i:]
+        lowest, highest = before.min(initial=1), before.max(initial=1)
+        if after.min() > TOO_HIGH * highest or 0 < after.min() <= after.max() < TOO_LOW * lowest:
+            return _finding(diagnosis, "weights", _loss_from(diagnosis, name), name)
     return None
 
 
 def _overdriven(diagnosis):
-    """The first layer that is clipped so much that what comes after it, starved, fails in ways of its own."""
+    """Return the finding for the first layer whose clipping starves later layers, or None.
+
+    These fail for other reasons then, such as too few spikes.
+    """
     for name, layer in diagnosis.layers.items():
         clipped = layer.level > TOO_HIGH * layer.largest_output and layer.causes.get("clipping", 0) > LARGE_ERROR
-        if clipped and _lost_from(diagnosis, name) > diagnosis.max_loss:
-            return _finding(diagnosis, "clipping", _lost_from(diagnosis, name), name)
+        if clipped and _loss_from(diagnosis, name) > diagnosis.max_loss:
+            return _finding(diagnosis, "clipping", _loss_from(diagnosis, name), name)
     return None
 
 
-def _besides(diagnosis, structural):
-    """What else costs more than may be lost: before the layer at fault, and what concerns all layers."""
+def _other_causes(diagnosis, structural):
+    """Return findings for large losses by other causes before the layer at fault, largest first."""
     names = list(diagnosis.layers)
     before = names[: names.index(structural.layer)] if structural.layer in names else []
-    costs = diagnosis.points(before)
-    enough = max(diagnosis.max_loss, diagnosis.loss_points / 10)
-    costs = {cause: lost for cause, lost in costs.items() if lost > enough and cause != structural.cause}
-    return [_finding(diagnosis, *cost) for cost in sorted(costs.items(), key=lambda item: -item[1])]
+    losses = diagnosis.points(before)
+    limit = max(diagnosis.max_loss, diagnosis.loss_points / 10)
+    losses = {cause: points for cause, points in losses.items() if points > limit and cause != structural.cause}
+    return [_finding(diagnosis, *loss) for loss in sorted(losses.items(), key=lambda item: -item[1])]
 
 
 def _large_errors(diagnosis):
-    """The cause of the largest local error, if that is large; Poisson input is uneven by itself."""
+    """Return a finding for the largest error by a single cause, if it is large.
+
+    Transients and unevenness do not count with Poisson input, which is uneven itself.
+    """
     causes = {cause for layer in diagnosis.layers.values() for cause in layer.causes}
     causes -= {"transient", "unevenness"} if diagnosis.evaluation.input_layer else set()
-    places = [(layer.causes[cause], cause, name) for name, layer in diagnosis.layers.items() for cause in causes]
-    error, cause, name = max(places)
+    errors = [(layer.causes[cause], cause, name) for name, layer in diagnosis.layers.items() for cause in causes]
+    error, cause, name = max(errors)
     return [_finding(diagnosis, cause, 0.0, name)] if error > LARGE_ERROR else []
 
 
@@ -125,7 +138,7 @@ def _finding(diagnosis, cause, points, name=None):
     return Finding(name, cause, points, *explain(cause, diagnosis, diagnosis.layers.get(name)))
 
 
-def _lost_from(diagnosis, name):
-    """What is lost in a layer and behind it."""
+def _loss_from(diagnosis, name):
+    """Return the loss of accuracy in a layer and all later ones."""
     names = list(diagnosis.layers)
     return sum(sum(diagnosis.layers[other].points.values()) for other in names[names.index(name) :])

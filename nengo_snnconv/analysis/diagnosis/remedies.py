@@ -1,6 +1,9 @@
-"""Remedies: changes to a network, or to how it is run, each as words, as Python code and as a function."""
+"""Remedies: changes of a network or of its evaluation, each as text, as Python code and as a function."""
+
+from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable
 
 import nengo
@@ -10,48 +13,56 @@ from ...conversion.normalization import normalize
 from ...neurons.arguments import replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
+if typing.TYPE_CHECKING:
+    from ...networks.network import ConvNetwork
+    from .result import Diagnosis
+
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
-    """A change to a network, or to how it is run.
+    """Change of a network or of its evaluation.
 
     Attributes
     ----------
     text : str
-        What to do, and what is known about how much it helps.
+        Description, with the predicted effect if it is known.
     code : str
-        The same in Python.
+        Python code of the change.
     apply : callable
-        Takes the network and calibration images, and returns the network changed.
+        Function of the network and calibration images that returns the changed network.
     options : dict
-        Arguments of ``evaluate`` that change.
+        Changed arguments of ``evaluate``.
     """
 
     text: str
     code: str
-    apply: Callable = lambda network, x: network
-    options: dict = dataclasses.field(default_factory=dict)
+    apply: Callable[[ConvNetwork, np.ndarray], ConvNetwork] = lambda network, x: network
+    options: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
 
 
-def normalise_again():
-    what = "normalise again, on data: normalize(network, x_train[:1000])"
-    return Remedy(what, "network = snc.normalize(network, x_train[:1000])", lambda network, x: normalize(network, x))
+def normalize_again() -> Remedy:
+    """Return the remedy to normalize the network with the data."""
+    advice = "normalize again with data: normalize(network, x_train[:1000])"
+    return Remedy(advice, "network = snc.normalize(network, x_train[:1000])", lambda network, x: normalize(network, x))
 
 
-def rebuilt(what, **changes):
-    """Other settings of the network."""
+def rebuild(advice: str, **changes: typing.Any) -> Remedy:
+    """Return the remedy to rebuild the network with other settings."""
     arguments = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-    return Remedy(what, f"network = network.rebuild({arguments})", lambda network, x: network.rebuild(**changes))
+    return Remedy(advice, f"network = network.rebuild({arguments})", lambda network, x: network.rebuild(**changes))
 
 
-def run_with(what, **options):
-    """Other arguments of ``evaluate``."""
+def evaluate_with(advice: str, **options: typing.Any) -> Remedy:
+    """Return the remedy to change arguments of ``evaluate``."""
     arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    return Remedy(what, f"snc.evaluate(network, x, y, {arguments})", options=options)
+    return Remedy(advice, f"snc.evaluate(network, x, y, {arguments})", options=options)
 
 
-def other_neurons(what, network, **changes):
-    """Integrate-and-fire neurons: the network's own with some arguments changed, or ``IntegrateAndFire()``."""
+def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) -> Remedy:
+    """Return the remedy to use integrate-and-fire neurons.
+
+    These are the network's own with ``changes``, or ``IntegrateAndFire()`` if it has other neurons.
+    """
     old = network.settings.neuron_type
     if isinstance(old, IntegrateAndFire):
         new, rate = replaced(old, **changes), {}
@@ -59,50 +70,64 @@ def other_neurons(what, network, **changes):
         new, rate = IntegrateAndFire(), {"max_rate": None}
     code = f"neuron_type=snc.{new!r}".replace("Uniform(", "nengo.dists.Uniform(")
     code = f"network = network.rebuild({code}{', max_rate=None' if rate else ''})"
-    return Remedy(what, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
+    return Remedy(advice, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
 
 
-def more_steps(diagnosis):
-    """As many more steps as are needed if spikes came evenly; twice as many where they do not."""
-    more = {n: accuracy for n, accuracy in diagnosis.foreseen.items() if n != "half" and n > diagnosis.n_steps}
-    if not more:
-        return _so_many_steps(4 * diagnosis.n_steps)
+def more_steps(diagnosis: Diagnosis) -> Remedy:
+    """Return the remedy to run more steps.
+
+    The number is the predicted one if spikes are even, twice that number if they are not.
+    """
+    predicted: dict[int, float] = {
+        n: accuracy
+        for n, accuracy in diagnosis.predicted_accuracy.items()
+        if isinstance(n, int) and n > diagnosis.n_steps
+    }
+    if not predicted:
+        return _run_longer(4 * diagnosis.n_steps)
     allowed = diagnosis.ann_accuracy - diagnosis.max_loss / 100
-    n_steps = next((n for n, accuracy in more.items() if accuracy >= allowed), max(more, key=more.get))
+    enough = (n for n, accuracy in predicted.items() if accuracy >= allowed)
+    n_steps = next(enough, max(predicted, key=predicted.__getitem__))
     remark = ""
-    if more[n_steps] > diagnosis.accuracy + 0.005:
-        remark = f" ({n_steps} should give {100 * more[n_steps]:.1f} % if spikes came evenly)"
+    if predicted[n_steps] > diagnosis.accuracy + 0.005:
+        remark = f" (predicted accuracy for {n_steps} steps: {100 * predicted[n_steps]:.1f} % if spikes are even)"
     uneven = max(diagnosis.error_of("transient"), diagnosis.error_of("unevenness"))
     if uneven > diagnosis.error_of("quantisation") / 4:
         n_steps *= 2
-    return _so_many_steps(n_steps, remark)
+    return _run_longer(n_steps, remark)
 
 
-def settle(diagnosis):
-    """Leave out the first steps, if that did in this very run; else start at random potentials; else more steps."""
+def skip_transient(diagnosis: Diagnosis) -> Remedy:
+    """Return the remedy for input that changes at the start of a run.
+
+    Skip the first steps if that gives an acceptable accuracy in this run; otherwise start at random potentials if the
+    neurons do not, else run more steps.
+    """
     half = diagnosis.n_steps // 2
     if (
         not diagnosis.skip_steps
         and half
         and diagnosis.late_accuracy >= diagnosis.ann_accuracy - diagnosis.max_loss / 100
     ):
-        late = f"which gives {100 * diagnosis.late_accuracy:.1f} % in this run"
-        return run_with(f"leave the first steps out of the class scores: skip_steps={half}, {late}", skip_steps=half)
+        accuracy = f"accuracy in this run: {100 * diagnosis.late_accuracy:.1f} %"
+        return evaluate_with(
+            f"leave the first steps out of the class scores: skip_steps={half} ({accuracy})", skip_steps=half
+        )
     neuron_type = diagnosis.network.settings.neuron_type
-    # with few steps, random starts cost more than they bring
-    even = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
-    if even and not neuron_type.initial_state:
-        what = "let neurons start at random potentials, so that they do not spike together"
-        start = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
-        return other_neurons(what, diagnosis.network, initial_state=start)
-    return _so_many_steps(2 * diagnosis.n_steps)
+    # with few steps, random initial potentials cost more accuracy than they restore
+    can_start_randomly = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
+    if can_start_randomly and not neuron_type.initial_state:
+        advice = "start at random membrane potentials, so that neurons do not spike at the same time"
+        initial_state = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
+        return replace_neurons(advice, diagnosis.network, initial_state=initial_state)
+    return _run_longer(2 * diagnosis.n_steps)
 
 
-def keep_negative_input(network):
-    """Neurons that integrate negative input, too."""
-    what = "neurons that integrate negative input, too: IntegrateAndFire() without a floor"
-    return other_neurons(what, network, min_potential=-np.inf)
+def keep_negative_input(network: ConvNetwork) -> Remedy:
+    """Return the remedy to use neurons that integrate negative input."""
+    advice = "use neurons that also integrate negative input: IntegrateAndFire() without min_potential"
+    return replace_neurons(advice, network, min_potential=-np.inf)
 
 
-def _so_many_steps(n_steps, remark=""):
-    return run_with(f"more steps: n_steps={n_steps}{remark}", n_steps=n_steps)
+def _run_longer(n_steps, remark=""):
+    return evaluate_with(f"run more steps: n_steps={n_steps}{remark}", n_steps=n_steps)

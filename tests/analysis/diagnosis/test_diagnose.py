@@ -1,4 +1,4 @@
-"""A diagnosis names what was broken on purpose, and where, in three architectures; its parts add up exactly."""
+"""diagnose names deliberate faults and their layers in three architectures; losses add up exactly."""
 
 import dataclasses
 import functools
@@ -25,13 +25,13 @@ N_STEPS = 32
 
 @functools.cache
 def normalised(architecture):
-    """A trained network, normalised; and its third layer of neurons with the weighted layer before it."""
+    """Return a trained and normalized network."""
     x_train, _, _, _ = half_digits()
     return snc.normalize(snc.convert(trained(architecture)), x_train[:1000])
 
 
 def third(network):
-    """The third layer of neurons, and the weighted layer that drives it."""
+    """Return the names of the third layer of neurons and of the weighted layer before it."""
     model = network.model
     neurons = [name for name, layer in model.layers.items() if isinstance(layer, specs.Rectifier)][2]
     weighted = [name for name, layer in model.layers.items() if isinstance(layer, specs.Conv)]
@@ -40,7 +40,7 @@ def third(network):
 
 
 def with_scale(network, name, factor):
-    """The network with the scale of one layer of neurons, and of what shares it, multiplied."""
+    """Return the network with the scale of a layer of neurons, and of all that share it, multiplied."""
     units = find_units(network.model)
     scales = np.ones(units.n_units)
     scales[np.unique(units.labels[name])] = factor
@@ -48,7 +48,7 @@ def with_scale(network, name, factor):
 
 
 def with_weights(network, name, factor):
-    """The network with the weights and biases of one layer multiplied."""
+    """Return the network with the weights and biases of a layer multiplied."""
     arrays = {key: factor * network.model.arrays[key] for key in network.model.array_names(name)}
     return network.rebuild(network.model.replace(arrays=arrays))
 
@@ -59,14 +59,14 @@ def diagnosed(network, n_steps=N_STEPS, n_images=100, **options):
 
 
 def accuracy_with(remedy, network, n_steps=N_STEPS):
-    """What the network does after it was mended."""
+    """Return the accuracy with the remedy."""
     x_train, _, x, y = half_digits()
-    mended = remedy.apply(network, x_train[:1000])
-    return snc.evaluate(mended, x[:100], y[:100], **{"n_steps": n_steps, **remedy.options}).accuracy[-1]
+    changed = remedy.apply(network, x_train[:1000])
+    return snc.evaluate(changed, x[:100], y[:100], **{"n_steps": n_steps, **remedy.options}).accuracy[-1]
 
 
-def assert_mends(diagnosis, n_steps=N_STEPS):
-    """The remedy brings back three quarters of what was lost, or more."""
+def assert_remedy_helps(diagnosis, n_steps=N_STEPS):
+    """Assert that the remedy restores at least three quarters of the loss."""
     lost = diagnosis.ann_accuracy - diagnosis.accuracy
     assert lost > 0.01
     assert accuracy_with(diagnosis.remedy, diagnosis.network, n_steps) > diagnosis.accuracy + 0.75 * lost
@@ -79,7 +79,7 @@ def first_cause(diagnosis):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 class TestBrokenOnPurpose:
-    def test_a_healthy_network_gets_a_clean_bill(self, architecture):
+    def test_a_healthy_network_has_no_findings(self, architecture):
         diagnosis = diagnosed(snc.to_spiking(normalised(architecture)), n_images=300)
         assert diagnosis.healthy and diagnosis.findings == []
         assert diagnosis.remedy is None and diagnosis.first_failing is None
@@ -95,13 +95,13 @@ class TestBrokenOnPurpose:
         assert np.array_equal(np.unique(units.labels[layer]), np.unique(units.labels[neurons]))
         assert diagnosis.first_failing == layer
         assert diagnosis.layers[layer].level > 30 and diagnosis.layers[layer].saturated > 0.3
-        assert_mends(diagnosis)
+        assert_remedy_helps(diagnosis)
 
     def test_too_few_steps_are_quantisation(self, architecture):
         diagnosis = diagnosed(snc.to_spiking(normalised(architecture)), n_steps=2)
         assert first_cause(diagnosis)[0] == "quantisation"
         assert diagnosis.remedy.options["n_steps"] > 4
-        assert_mends(diagnosis, n_steps=2)
+        assert_remedy_helps(diagnosis, n_steps=2)
 
     def test_weights_that_were_scaled_are_named_at_their_layer(self, architecture):
         network = normalised(architecture)
@@ -125,7 +125,7 @@ class TestBrokenOnPurpose:
         assert cause == "dead" and diagnosis.first_failing == layer
         units = find_units(network.model)
         assert np.array_equal(np.unique(units.labels[layer]), np.unique(units.labels[neurons]))
-        assert_mends(diagnosis)
+        assert_remedy_helps(diagnosis)
 
     def test_poisson_spikes_that_are_too_rare_are_the_inputs_fault(self, architecture):
         network = snc.to_spiking(normalised(architecture), input_coding="poisson", input_threshold=30)
@@ -133,7 +133,7 @@ class TestBrokenOnPurpose:
         assert first_cause(diagnosis) == ("input", "image")
         assert diagnosis.first_failing == "image"
         assert "input_threshold=1" in diagnosis.remedy.text
-        assert_mends(diagnosis)
+        assert_remedy_helps(diagnosis)
 
     def test_reset_to_zero_is_named(self, architecture):
         neuron_type = snc.IntegrateAndFire(reset="zero", initial_potential=0)
@@ -142,12 +142,12 @@ class TestBrokenOnPurpose:
         assert accuracy_with(diagnosis.remedy, diagnosis.network) > diagnosis.accuracy
 
 
-def test_neurons_that_forget_negative_input_fire_unevenly():
+def test_neurons_without_negative_input_are_uneven():
     neuron_type = nengo.SpikingRectifiedLinear(amplitude=0.001)
     diagnosis = diagnosed(snc.to_spiking(normalised("vgg"), neuron_type))
     assert first_cause(diagnosis)[0] == "unevenness"
     assert "SpikingRectifiedLinear forgets" in diagnosis.findings[0].text
-    assert_mends(diagnosis)
+    assert_remedy_helps(diagnosis)
 
 
 def test_the_points_add_up_to_the_loss():
@@ -158,7 +158,7 @@ def test_the_points_add_up_to_the_loss():
 
 
 def test_the_last_layer_with_its_rates_has_the_accuracy_of_the_spiking_network():
-    """The read-out is linear: the ANN that goes on with the last rates is the spiking network."""
+    """The read-out is linear, so the ANN that continues with the last rates is the spiking network."""
     diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=6)
     assert list(diagnosis.layers.values())[-1].accuracy == pytest.approx(diagnosis.accuracy, abs=0.006)
     assert diagnosis.readout_points == pytest.approx(0, abs=0.6)
@@ -172,19 +172,19 @@ def test_late_accuracy_is_that_of_skipped_steps():
     assert diagnosis.late_accuracy == pytest.approx(later.accuracy[-1], abs=1e-9)
 
 
-def test_a_start_at_zero_is_advised_against_where_that_helps_most():
+def test_a_start_at_half_the_threshold_is_recommended():
     network = snc.to_spiking(normalised("plain"), snc.IntegrateAndFire(initial_potential=0))
     diagnosis = diagnosed(network, n_steps=10)
-    half = diagnosis.foreseen["half"]
-    assert half > diagnosis.foreseen[10]
+    half = diagnosis.predicted_accuracy["half"]
+    assert half > diagnosis.predicted_accuracy[10]
     if half >= diagnosis.ann_accuracy - 0.01:
         assert "initial_potential=0.5" in diagnosis.remedy.text
     else:
         assert diagnosis.remedy.options["n_steps"] > 10
 
 
-def test_a_clipped_layer_is_named_though_only_the_next_one_loses_accuracy():
-    """Behind a clipped layer activations are small, and too few spikes remain of them."""
+def test_a_clipped_layer_is_named_although_only_the_next_one_loses_accuracy():
+    """After a clipped layer activations are small, and too few spikes express them."""
     network = normalised("plain")
     first, second, *_ = (name for name, layer in network.model.layers.items() if isinstance(layer, specs.Rectifier))
     diagnosis = diagnosed(snc.to_spiking(with_scale(network, first, 0.01)), n_steps=16)
@@ -203,7 +203,7 @@ def test_a_low_percentile_everywhere_is_clipping():
     network = snc.normalize(snc.convert(trained("vgg")), x_train[:500], percentile=40)
     diagnosis = diagnosed(snc.to_spiking(network))
     assert first_cause(diagnosis)[0] == "clipping"
-    assert_mends(diagnosis)
+    assert_remedy_helps(diagnosis)
 
 
 def test_scales_by_weights_alone_need_more_steps_or_data():
@@ -211,7 +211,7 @@ def test_scales_by_weights_alone_need_more_steps_or_data():
     diagnosis = diagnosed(snc.to_spiking(network), n_steps=16)
     assert first_cause(diagnosis)[0] in ("quantisation", "dead")
     assert "snc.normalize(" in diagnosis.remedy.code
-    assert_mends(diagnosis, n_steps=16)
+    assert_remedy_helps(diagnosis, n_steps=16)
 
 
 def test_skipped_steps_and_random_starts_are_taken_into_account():
@@ -219,13 +219,13 @@ def test_skipped_steps_and_random_starts_are_taken_into_account():
     diagnosis = diagnosed(snc.to_spiking(normalised("vgg"), neuron_type), skip_steps=16, n_images=300)
     assert diagnosis.healthy
     first = next(iter(diagnosis.layers.values()))
-    # constant current drives it, so all that it loses is clipping and quantisation
+    # its input is a constant current, so its only errors are clipping and quantization
     assert first.causes["unevenness"] < 0.005
     assert "transient" not in first.causes
 
 
 def test_both_back_ends_give_the_same_diagnosis():
-    """Dyadic weights and images: all sums are exact in both precisions."""
+    """With dyadic weights and images, all sums are exact in both precisions."""
     model = branched()
     model = model.replace(arrays={name: np.round(8 * array) / 16 for name, array in model.arrays.items()})
     with pytest.warns(UserWarning, match="was not normalized"):
@@ -270,7 +270,7 @@ def test_largest_errors_stay_within_their_bounds():
     ],
     ids=str,
 )
-def test_responses_are_what_neurons_do_with_constant_input(neuron_type, skip_steps):
+def test_responses_are_the_mean_output_for_constant_input(neuron_type, skip_steps):
     coding = NativeConfig(neuron_type)
     current = np.random.default_rng(0).uniform(-0.5, 3.5, 300).astype(np.float32)
     with nengo.Network(seed=1) as network:
@@ -282,15 +282,15 @@ def test_responses_are_what_neurons_do_with_constant_input(neuron_type, skip_ste
         simulator.run_steps(20, progress_bar=False)
         emitted = simulator.data[probe][skip_steps:].mean(axis=0)
     response = response_of(coding, 0.001, start, current.min(), current.max())
-    off = np.abs(response.after(current[None], 20, skip_steps)[0] - emitted) > 1e-3
-    # tables round input and start, which may move a spike over the end of the run
+    off = np.abs(response.mean_output(current[None], 20, skip_steps)[0] - emitted) > 1e-3
+    # tables round input and initial potential, which may delay a spike beyond the end of the run
     assert off.mean() <= (0.05 if isinstance(response, TableResponse) else 0)
     settled = response.clipped(current) if isinstance(response, ChargeResponse) else response.long_run
     assert settled.min() == 0 and settled.max() == pytest.approx(min(response.largest, current.max()), rel=0.5)
 
 
 def test_a_change_of_input_is_a_transient():
-    """All input in the first half, none on average: with it gone the spikes stay."""
+    """The mean input is zero, but positive in the first half, in which neurons spike."""
     response = ChargeResponse(snc.IntegrateAndFire(), 0.001, np.full(1, 0.5))
     stages = dict(response.stages(np.zeros((1, 1)), np.ones((1, 1)), 10, 0))
     assert stages["quantisation"] == 0
@@ -302,7 +302,7 @@ def test_a_change_of_input_is_a_transient():
     [
         ({"network": "a network"}, snc.ConversionError, "to_spiking"),
         ({"n_steps": 0}, snc.SettingsError, "n_steps"),
-        ({"max_loss": -1}, snc.SettingsError, "max_loss"),
+        ({"max_loss": -1}, snc.SettingsError, "max_loss must be a number of percentage points, 0 or more; got -1"),
         ({"max_loss": float("nan")}, snc.SettingsError, "max_loss"),
         ({"max_loss": "1"}, snc.SettingsError, "max_loss"),
         ({"n_steps": True}, snc.SettingsError, "n_steps"),
@@ -333,7 +333,7 @@ def test_black_images_and_single_images_are_diagnosed():
         assert diagnosis.summary()
 
 
-def test_figures_are_json_and_the_picture_shows_every_layer():
+def test_results_are_json_and_the_plot_shows_every_layer():
     import json
 
     diagnosis = diagnosed(snc.to_spiking(normalised("residual")), n_steps=2, n_images=50)
@@ -380,7 +380,7 @@ def test_random_graphs_are_diagnosed_and_their_points_add_up(seed, n_layers, max
     assert diagnosis.summary()
 
 
-def test_neurons_behind_neurons_are_diagnosed():
+def test_consecutive_layers_of_neurons_are_diagnosed():
     model = make(
         specs.Input("image", shape=(4, 4, 1)),
         specs.Conv("conv", "image", filters=2, kernel_size=(3, 3)),
@@ -401,12 +401,12 @@ def test_a_synapse_is_named():
     assert accuracy_with(diagnosis.remedy, diagnosis.network, 12) > diagnosis.accuracy + 0.5
 
 
-def test_neurons_that_forget_are_not_excused_by_poisson_input():
+def test_neurons_without_negative_input_are_named_with_poisson_input():
     neuron_type = nengo.SpikingRectifiedLinear(amplitude=0.001)
     diagnosis = diagnosed(snc.to_spiking(normalised("residual"), neuron_type, input_coding="poisson"), n_steps=24)
     assert first_cause(diagnosis)[0] == "unevenness"
     assert "forgets negative input" in diagnosis.findings[0].text
-    assert_mends(diagnosis, n_steps=24)
+    assert_remedy_helps(diagnosis, n_steps=24)
 
 
 def test_steps_that_are_too_long_are_named():
@@ -414,17 +414,17 @@ def test_steps_that_are_too_long_are_named():
         diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=16, dt=0.004)
     assert first_cause(diagnosis)[0] == "clipping"
     assert diagnosis.remedy.options == {"dt": 0.001}
-    assert_mends(diagnosis, n_steps=16)
+    assert_remedy_helps(diagnosis, n_steps=16)
 
 
 @pytest.mark.parametrize("start", [nengo.dists.Uniform(-4, 5), nengo.dists.Choice([-3.0])], ids=str)
-def test_odd_starts_are_named(start):
+def test_unfavorable_initial_potentials_are_named(start):
     neuron_type = snc.IntegrateAndFire(initial_state={"voltage": start})
     diagnosis = diagnosed(snc.to_spiking(normalised("plain"), neuron_type), n_steps=24)
     assert first_cause(diagnosis)[0] == "quantisation"
     assert "neurons start at -" in diagnosis.findings[0].text
     assert diagnosis.remedy.code == "network = network.rebuild(neuron_type=snc.IntegrateAndFire())"
-    assert_mends(diagnosis, n_steps=24)
+    assert_remedy_helps(diagnosis, n_steps=24)
 
 
 def test_an_ann_that_guesses_is_not_called_healthy():
@@ -437,24 +437,24 @@ def test_an_ann_that_guesses_is_not_called_healthy():
     assert first_cause(black)[0] == "ann" and "black" in black.findings[0].text
 
 
-def test_spikes_that_are_better_than_their_ann_get_no_advice_to_change_them():
-    """A bias so large that the ANN answers always the same, which clipped neurons do not."""
+def test_an_ann_that_is_worse_than_its_spikes_is_at_fault():
+    """As with a bias so large that the ANN always predicts the same class, but clipped neurons do not."""
     diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=16)
     evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.5)
     assert first_cause(dataclasses.replace(diagnosis, evaluation=evaluation))[0] == "ann"
 
 
-def test_two_faults_are_both_told():
+def test_two_faults_are_both_named():
     network = normalised("plain")
     neurons = [name for name, layer in network.model.layers.items() if isinstance(layer, specs.Rectifier)]
     broken = with_scale(with_scale(network, neurons[1], 0.02), neurons[4], 500)
     diagnosis = diagnosed(snc.to_spiking(broken))
-    told = {finding.cause: finding.layer for finding in diagnosis.findings}
-    assert told["dead"] == neurons[4]
-    assert diagnosis.layers[neurons[1]].points["clipping"] < 1 or told["clipping"] == neurons[1]
+    layers = {finding.cause: finding.layer for finding in diagnosis.findings}
+    assert layers["dead"] == neurons[4]
+    assert diagnosis.layers[neurons[1]].points["clipping"] < 1 or layers["clipping"] == neurons[1]
 
 
-def test_a_loss_that_is_just_allowed_is_healthy():
+def test_a_loss_at_the_limit_is_healthy():
     diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=24)
     evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.98, accuracy=np.array([0.97]))
     layers = {name: dataclasses.replace(layer, accuracy=0.97) for name, layer in diagnosis.layers.items()}

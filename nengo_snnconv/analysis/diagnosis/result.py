@@ -1,0 +1,323 @@
+"""Diagnosis and LayerDiagnosis: the result of ``diagnose``."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import itertools
+import typing
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..._util.text_tables import text_table
+from ...evaluation.result import Evaluation
+from ...networks.network import ConvNetwork
+from ...neurons.integrate_and_fire import IntegrateAndFire
+from .findings import OF_STEPS, Finding, find
+from .remedies import Remedy
+
+CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LayerDiagnosis:
+    """Errors of one layer of neurons.
+
+    Errors are root mean squares over neurons and images, relative to that of the ANN's activations.
+
+    Attributes
+    ----------
+    name : str
+    n_neurons : int
+    error : float
+        Error of the firing rates, compared with the ANN's activations.
+    causes : dict of str to float
+        Errors that arise in this layer, by cause.  From the output of the rectifier for the measured input to the
+        measured output of the neurons, the causes are taken into account one after another; each error is the change
+        by one cause.  "clipping": activations above the largest firing rate; "response": neurons whose response is not
+        the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in the first half of the
+        run than in the second; the rest is "unevenness" (bursts of spikes), "reset" (charge that a reset to zero
+        discards) or "synapse" (spikes that are delayed between layers).
+    points : dict of str to float
+        Loss of accuracy by each cause, in percentage points, if all later layers were exact.
+    accuracy : float
+        Accuracy of the ANN that continues with the firing rates of this layer.
+    level : float
+        99.9th percentile of the ANN's positive activations; about 1 in a normalized layer.
+    largest_output : float
+        Largest mean output of its neurons, in units of activations.
+    silent : float
+        Fraction of neurons that are active for no image in the ANN.
+    dead : float
+        Fraction of neurons that are active in the ANN but never spike.
+    saturated : float
+        Fraction of activations at the largest output of the neurons.
+    bound : float or None
+        Largest error that theory allows for any neuron, compared with activations clipped at ``largest_output``
+        (:func:`nengo_snnconv.error_bounds`); None if the theory does not hold.
+    own_bound : float or None
+        Contribution of this layer to ``bound``: quantization.
+    largest_error : float
+        Largest measured error of any neuron.
+    pairs : ndarray, (n, 2)
+        Activations in the ANN and firing rates, in the same unit, of random neurons and images.
+    """
+
+    name: str
+    n_neurons: int
+    error: float
+    causes: dict[str, float]
+    points: dict[str, float]
+    accuracy: float
+    level: float
+    largest_output: float
+    silent: float
+    dead: float
+    saturated: float
+    bound: float | None
+    own_bound: float | None
+    largest_error: float
+    pairs: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Result of :func:`nengo_snnconv.diagnose`.
+
+    Attributes
+    ----------
+    network : ConvNetwork
+    evaluation : Evaluation
+        Evaluation of the network in the same run.
+    max_loss : float
+        Acceptable loss of accuracy in percentage points.
+    layers : dict of str to LayerDiagnosis
+        Layers of neurons, in order.
+    input_points, readout_points : float
+        Loss of accuracy, in percentage points, by the spikes of the input and by the read-out of output spikes.
+    input_error : float
+        Root mean square error of Poisson input, relative to that of the image; 0 for constant current.
+    largest_input : float
+        Largest absolute pixel value.
+    output_level : float
+        99.9th percentile of the ANN's positive outputs.
+    predicted_accuracy : dict of int or str to float
+        Predicted accuracy for numbers of steps, and for an initial potential of half the threshold with the present
+        number of steps ("half"); estimated from 200 images, as if the input of each layer were constant in time.
+        Empty for neurons other than integrate-and-fire.
+    late_accuracy : float
+        Accuracy of the class scores of the second half of the steps.
+    starts : (float, float) or None
+        Lowest and highest initial membrane potential of integrate-and-fire neurons, in thresholds.
+    skip_steps : int
+        Number of first steps that class scores leave out.
+    """
+
+    network: ConvNetwork
+    evaluation: Evaluation
+    max_loss: float
+    layers: dict[str, LayerDiagnosis]
+    input_points: float
+    readout_points: float
+    input_error: float
+    largest_input: float
+    output_level: float
+    predicted_accuracy: dict[int | str, float]
+    late_accuracy: float
+    starts: tuple[float, float] | None
+    skip_steps: int
+
+    @property
+    def foreseen(self) -> dict[int | str, float]:
+        """Alias of ``predicted_accuracy``, for programs written for earlier versions."""
+        return self.predicted_accuracy
+
+    @property
+    def n_steps(self) -> int:
+        """Number of time steps."""
+        return self.evaluation.n_steps
+
+    @property
+    def ann_accuracy(self) -> float:
+        """Accuracy of the ANN."""
+        accuracy = self.evaluation.ann_accuracy
+        assert accuracy is not None  # networks of to_spiking have an ANN
+        return accuracy
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy with spikes after the last step."""
+        return float(self.evaluation.accuracy[-1])
+
+    @property
+    def loss_points(self) -> float:
+        """Loss of accuracy by spikes, in percentage points."""
+        return 100 * (self.ann_accuracy - self.accuracy)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of random guessing."""
+        return 1 / self.network.model.size(self.network.model.output)
+
+    @property
+    def near_chance(self) -> float:
+        """Accuracy below which an ANN counts as guessing."""
+        return self.chance + 0.1 * (1 - self.chance)
+
+    @property
+    def keeps_charge(self) -> bool:
+        """True if neurons integrate their input without any loss of charge."""
+        neuron_type = self.network.settings.neuron_type
+        subtracts = isinstance(neuron_type, IntegrateAndFire) and neuron_type.reset == "subtract"
+        return subtracts and neuron_type.min_potential == -np.inf
+
+    @functools.cached_property
+    def findings(self) -> list[Finding]:
+        """Problems, the most important first."""
+        return find(self)
+
+    @property
+    def healthy(self) -> bool:
+        """True if there are no findings."""
+        return not self.findings
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """Most helpful change, the remedy of the first finding; None for a healthy network."""
+        return self.findings[0].remedy if self.findings else None
+
+    @property
+    def first_failing(self) -> str | None:
+        """Name of the first layer after which the loss always exceeds ``max_loss``; None if there is none."""
+        allowed = self.ann_accuracy - self.max_loss / 100 - 1e-9
+        accuracies = {self.network.model.input: self.ann_accuracy - self.input_points / 100}
+        accuracies |= {name: layer.accuracy for name, layer in self.layers.items()}
+        failing = list(itertools.takewhile(lambda name: accuracies[name] < allowed, reversed(accuracies)))
+        return failing[-1] if failing else None
+
+    def points(self, names: Sequence[str] | None = None) -> dict[str, float]:
+        """Return the loss of accuracy by each cause in all layers together, in percentage points: {cause: points}.
+
+        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness.  Poisson
+        input makes spikes uneven; if neurons lose no charge, "input" therefore includes transient and unevenness.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Layers to include; input and read-out are always included.
+        """
+        points: dict[str, float] = collections.defaultdict(float)
+        for name in self.layers if names is None else names:
+            for cause, lost in self.layers[name].points.items():
+                from_input = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
+                points["input" if from_input else "steps" if cause in OF_STEPS else cause] += lost
+        points["input"] += self.input_points
+        points["synapse" if self.network.settings.synapse is not None else "readout"] += self.readout_points
+        return dict(points)
+
+    def error_of(self, cause: str) -> float:
+        """Return the error by one cause, averaged over layers."""
+        return float(np.mean([layer.causes.get(cause, 0) for layer in self.layers.values()]))
+
+    def where(self, cause: str) -> str:
+        """Return the name of the layer at fault for a cause.
+
+        That is the layer with the largest loss by this cause; the first failing layer if the cause affects all layers.
+        """
+        if cause == "input":
+            return self.network.model.input
+        if cause == "readout":
+            return self.network.model.output
+        worst = max(self.layers.values(), key=lambda layer: (layer.points.get(cause, 0), layer.causes.get(cause, 0)))
+        first_failing = self.first_failing
+        if cause == "clipping" or first_failing is None or first_failing not in self.layers:
+            return worst.name
+        return first_failing
+
+    def summary(self) -> str:
+        """Return the findings and the table of layers as text."""
+        remark = (
+            "errors: root mean square in % of that of the ANN's activations; in brackets: change of accuracy in "
+            "percentage points"
+        )
+        return "\n".join([*self.sentences(), "", text_table(self.rows()), remark])
+
+    def sentences(self) -> list[str]:
+        """Return the findings as sentences."""
+        ann, spikes, lost = 100 * self.ann_accuracy, 100 * self.accuracy, self.loss_points
+        change = f"{lost:.2f} points lost" if lost >= 0 else f"{-lost:.2f} points gained"
+        lines = [
+            f"{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {change} on "
+            f"{len(self.evaluation.y):,} images"
+        ]
+        if self.healthy:
+            lines.append("healthy: the loss is acceptable, and no layer has a large error")
+        for finding in self.findings:
+            cost = f", {finding.points:.2f} points" if finding.points > 0 else ""
+            lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
+        if self.first_failing:
+            lines.append(f"first failing layer: {self.first_failing}")
+        if self.remedy:
+            lines.append(f"recommendation: {self.remedy.text}")
+        return lines
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the table of layers as rows of text, a header first."""
+        causes = [c for c in CAUSES if any(c in layer.causes for layer in self.layers.values())]
+        header = ["layer", "accuracy", "error", *causes, "level", "dead", "saturated", "largest error", "bound"]
+        rows = [tuple(header)]
+        if self.evaluation.input_layer:
+            accuracy = f"{100 * self.ann_accuracy - self.input_points:.2f} %"
+            name, error = self.network.model.input, f"{100 * self.input_error:.1f} %"
+            rows.append((name, accuracy, error, *[""] * (len(header) - 3)))
+        for layer in self.layers.values():
+            errors = [f"{100 * layer.causes.get(c, 0):.1f} % ({-layer.points.get(c, 0) + 0.0:+.1f})" for c in causes]
+            bound = "" if layer.bound is None else f"{layer.bound:.3g}"
+            rows.append(
+                (
+                    layer.name,
+                    f"{100 * layer.accuracy:.2f} %",
+                    f"{100 * layer.error:.1f} %",
+                    *errors,
+                    f"{layer.level:.3g}",
+                    f"{100 * layer.dead:.1f} %",
+                    f"{100 * layer.saturated:.1f} %",
+                    f"{layer.largest_error:.3g}",
+                    bound,
+                )
+            )
+        return rows
+
+    def to_dict(self) -> dict:
+        """Return the results as JSON-serializable values."""
+        fields = ("n_neurons", "error", "causes", "points", "accuracy", "level", "silent", "dead", "saturated", "bound")
+        return {
+            "healthy": self.healthy,
+            "first_failing": self.first_failing,
+            "findings": [
+                {
+                    "layer": finding.layer,
+                    "cause": finding.cause,
+                    "points": finding.points,
+                    "text": finding.text,
+                    "remedy": finding.remedy.text,
+                    "code": finding.remedy.code,
+                }
+                for finding in self.findings
+            ],
+            "layers": {
+                name: {field: getattr(layer, field) for field in (*fields, "own_bound", "largest_error")}
+                for name, layer in self.layers.items()
+            },
+            "points": self.points(),
+            "foreseen": {str(key): value for key, value in self.predicted_accuracy.items()},
+            "evaluation": self.evaluation.to_dict(),
+        }
+
+    def plot(self, axes: typing.Any = None) -> typing.Any:
+        """Draw activations against firing rates and errors by cause for each layer, and return the matplotlib axes."""
+        from ...plots import plot_diagnosis
+
+        return plot_diagnosis(self, axes)

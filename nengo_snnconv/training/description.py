@@ -1,0 +1,72 @@
+"""Descriptions of a training: its settings in the network's metadata, and what a checkpoint must agree with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from .._util.digests import crc32
+from ..model.files import model_to_json
+from ..networks.storage import settings_to_json
+from .preparation import TrainingTask
+
+
+def describe_settings(task: TrainingTask) -> dict:
+    """Return the settings of a training, for ``network.model.metadata["training"]``."""
+    options = task.options
+    return to_json({"images": len(task.x), "epochs": options.epochs, **_settings(task)})
+
+
+def describe_run(task: TrainingTask) -> dict:
+    """Return what a training must have in common with a checkpoint to continue it.
+
+    That is settings, architecture, data and the number of epochs before; not the number of epochs if nothing else
+    depends on it, so that a training can be made longer.
+    """
+    options, settings = task.options, _settings(task)
+    fixed_length = options.schedule == "cosine" or options.activity_penalty
+    run = {
+        **settings,
+        "model": model_to_json(task.network.model)["layers"],
+        "network": settings_to_json(task.network.settings),
+        "epochs before": len(task.network.history.get("loss", ())),
+        "optimizer": {"class": settings["optimizer"], **task.optimizer.get_config(), "learning_rate": None},
+        "epochs": options.epochs if fixed_length else None,
+        "training data": _data_digest(task.x, task.y),
+        "validation data": None if task.validation is None else _data_digest(*task.validation),
+    }
+    return json.loads(json.dumps(to_json(run)))
+
+
+def _settings(task):
+    options = task.options
+    return {
+        "optimizer": type(task.optimizer).__name__,
+        "learning_rate": task.base_rate,
+        "schedule": "function" if callable(options.schedule) else options.schedule,
+        "loss": getattr(task.loss, "name", getattr(task.loss, "__name__", str(task.loss))),
+        "batch_size": task.batch_size,
+        "augmented": options.augment is not None,
+        **({"activity_penalty": options.activity_penalty} if options.activity_penalty else {}),
+        **({"n_steps": task.n_steps} if task.n_steps else {}),
+        "early_stopping": options.early_stopping,
+        "engine": options.engine,
+        "seed": options.seed,
+    }
+
+
+def _data_digest(x, y):
+    crc = crc32(y, start=x.checksum())
+    return f"{len(x)} images, crc32 {crc:08x}"
+
+
+def to_json(value):
+    """Return a value as JSON can hold it: NumPy scalars as Python numbers, unknown objects as text."""
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,169 @@
+"""train: training of networks on firing rates or through time."""
+
+from __future__ import annotations
+
+import os
+import typing
+from collections.abc import Callable
+
+from ..errors import SettingsError
+from .checkpoint import Checkpoint
+from .description import describe_run, describe_settings
+from .loop import run_epochs
+from .options import TrainingOptions
+from .preparation import check_trainable, prepare
+from .state import TrainingState
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+    from ..compat import tf
+    from ..evaluation.inputs import Inputs
+    from ..events import Recordings
+    from ..networks.network import ConvNetwork
+
+
+def train(
+    network: ConvNetwork,
+    x: np.ndarray | Recordings | Inputs,
+    y: np.ndarray,
+    *,
+    n_steps: int | None = None,
+    epochs: int = 10,
+    batch_size: int = 200,
+    optimizer: str | dict | tf.keras.optimizers.Optimizer | None = None,
+    loss: str | Callable | tf.keras.losses.Loss | None = None,
+    learning_rate: float | tf.keras.optimizers.schedules.LearningRateSchedule | None = None,
+    schedule: str | Callable[[int], float] | None = None,
+    validation_split: float = 0.0,
+    validation_data: tuple | None = None,
+    early_stopping: int | None = None,
+    augment: Callable | None = None,
+    activity_penalty: float = 0.0,
+    checkpoint: str | os.PathLike | None = None,
+    engine: str = "keras",
+    seed: int = 0,
+    progress: bool | None = None,
+    on_epoch: Callable[[int, dict], object] | None = None,
+) -> ConvNetwork:
+    """Train a network on the firing rates of its neurons, or through time.
+
+    Networks of ``SurrogateLIF`` neurons are trained through time: they spike for ``n_steps`` steps, and gradients are
+    propagated back through all of these steps.  Their class scores are means over the steps; firing rates if the last
+    layer has neurons.  All other networks are trained on firing rates, in one step.
+
+    The network itself is not changed.  The same arguments give the same result; with dropout, however, a training that
+    was continued from a checkpoint drops other neurons than one without interruption.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Network made by ``build_trainable``.
+    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+        Images.  For training through time also frames, (items, steps, height, width, channel); recordings, which are
+        converted batch by batch into ``n_steps`` frames with equal numbers of events; or Inputs, such as
+        ``EventFrames`` or your own subclass.  Images are shown unchanged in every step.
+    y : ndarray
+        Class numbers, (images,), or a target for each output, (images, classes).
+    n_steps : int, optional
+        Number of time steps to train through; by default the number of frames in ``x``.  Time and memory grow with
+        ``n_steps`` and ``batch_size``.
+    epochs : int
+        Number of epochs.
+    batch_size : int
+        Number of images per training step.  Images that do not fill the last batch are left out, others in each epoch.
+    optimizer : str, dict or tf.keras.optimizers.Optimizer, optional
+        Keras optimizer, of which a copy is used.  By default Adam with ``global_clipnorm=1``: the response curve of LIF
+        neurons has an infinite slope at the firing threshold, and a single huge gradient would stall plain Adam.
+    loss : str, callable or tf.keras.losses.Loss, optional
+        Keras loss of targets and logits.  By default, and for the names "sparse_categorical_crossentropy" and
+        "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error,
+        with target 1 for the true class and 0 for the others.
+    learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
+        Learning rate; by default that of the optimizer.
+    schedule : "cosine" or callable, optional
+        Change of the learning rate: "cosine" lets it fall to zero over the epochs; a callable maps the number of an
+        epoch (0-based) to its learning rate.
+    validation_split : float
+        Fraction of the images, taken from the end, that is used for validation.
+    validation_data : tuple, optional
+        Pair (x, y) for validation, instead of a split.
+    early_stopping : int, optional
+        Number of epochs without a lower validation loss after which training stops; the arrays of the best epoch are
+        then returned.
+    augment : callable, optional
+        Function ``augment(images, rng)`` that returns the images of an epoch, for example ``random_affine()``.  All
+        frames of an item are transformed alike, as channels of one image.
+    activity_penalty : float
+        Weight in the loss of the fraction of active neurons (Hoyer's measure of sparsity); 1 to 3 gives networks with
+        few spikes.  The weight grows from 0 over the first half of the epochs, in which early stopping does not apply.
+        The history then contains the fraction as "active".
+    checkpoint : str or path, optional
+        File to write after each epoch.  If it exists, training continues from it.
+    engine : "keras" or "nengo_dl"
+        Implementation of the training steps: the network as a plain Keras model, of rates or unrolled in time; or
+        NengoDL's Simulator, the reference.  Both give the same steps up to rounding; plain Keras is faster.
+    seed : int
+        Seed of the order of the images, of augmentation and of dropout.
+    progress : bool, optional
+        Show a progress bar; by default if standard error is a terminal.
+    on_epoch : callable, optional
+        Function that is called after each epoch with its number (1-based) and a dict of its results.
+
+    Returns
+    -------
+    ConvNetwork
+        New network with the trained arrays and the ``history``, lists with a value for each epoch: loss, accuracy,
+        val_loss, val_accuracy, active, learning_rate (of the last step), seconds, and val_seconds (the part of them for
+        validation); None if an epoch did not measure a value.  ``network.model.metadata["training"]`` lists the
+        settings of each training.
+
+    Raises
+    ------
+    SettingsError
+        If an argument is invalid, the data do not fit the network, the checkpoint belongs to another training, or
+        the loss becomes NaN.
+    TrainingInterrupted
+        If interrupted (a KeyboardInterrupt); holds the network after the last complete epoch.
+
+    Examples
+    --------
+    >>> network = snc.build_trainable(snc.preset("lif-mnist"))
+    >>> network = snc.train(network, data.x_train, data.y_train, epochs=5, validation_split=0.1)
+    >>> network.history["val_accuracy"][-1]
+    """
+    check_trainable(network)
+    options = TrainingOptions(
+        n_steps=n_steps,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        loss=loss,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        validation_split=validation_split,
+        validation_data=validation_data,
+        early_stopping=early_stopping,
+        augment=augment,
+        activity_penalty=activity_penalty,
+        checkpoint=checkpoint,
+        engine=engine,
+        seed=seed,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    task = prepare(network, x, y, options)
+    checkpoint_file = None if checkpoint is None else Checkpoint(checkpoint, describe_run(task))
+    saved = checkpoint_file.read() if checkpoint_file else None
+    # the loss can rise while the weight of the penalty grows
+    warmup_epochs = epochs // 2 if activity_penalty else 0
+    state = TrainingState(network, saved, describe_settings(task), warmup_epochs)
+    if state.epoch > epochs:
+        raise SettingsError(
+            f"the checkpoint {checkpoint} has {state.epoch} epochs already, more than epochs={epochs}: "
+            "give a larger number, remove the file, or choose another path",
+            argument="epochs",
+        )
+    if not state.is_finished(epochs):
+        state = run_epochs(task, state, checkpoint_file, saved)
+    return state.final_network()

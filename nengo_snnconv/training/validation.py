@@ -1,0 +1,48 @@
+"""Validation loss and accuracy after an epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ..compat import tf
+from ..evaluation.metrics import accuracy
+from ..model.memory import bytes_of_pass, images_together
+from ..networks.rate_model import rate_model
+from .preparation import TrainingTask
+from .unrolled_model import unrolled_model
+
+
+def make_validator(task: TrainingTask) -> Callable[[dict], dict]:
+    """Return a function from a network's arrays to "val_loss", "val_accuracy" and "val_seconds".
+
+    It returns an empty dict if the training has no validation data.
+    """
+    if task.validation is None:
+        return lambda arrays: {}
+    network, n_steps, (x, y) = task.network, task.n_steps, task.validation
+    batch_size = task.batch_size
+    if n_steps is None:
+        keras = rate_model(network)
+        # without gradients more images than a batch fit into memory
+        batch_size = max(batch_size, images_together(bytes_of_pass(network.model)))
+    else:
+        keras = unrolled_model(network, n_steps, still=x.n_steps is None)
+
+    def validate(arrays):
+        started = time.perf_counter()
+        for layer in network.model.layers:
+            if names := network.model.array_names(layer):
+                keras.get_layer(layer).set_weights([arrays[name] for name in names])
+        batches = np.array_split(np.arange(len(x)), range(batch_size, len(x), batch_size))
+        scores = np.concatenate([keras.predict_on_batch(x.batch(batch)) for batch in batches])
+        classes = y if y.ndim == 1 else y.argmax(axis=-1)
+        return {
+            "val_loss": float(tf.reduce_mean(task.loss(tf.constant(y), tf.constant(scores)))),
+            "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes)),
+            "val_seconds": time.perf_counter() - started,
+        }
+
+    return validate
