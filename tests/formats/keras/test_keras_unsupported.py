@@ -8,8 +8,8 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
 from nengo_snnconv.errors import listed
 from nengo_snnconv.formats.keras import as_model, inspect_keras
-from nengo_snnconv.formats.keras.stored import StoredLayer
-from nengo_snnconv.formats.keras.walk import Walk
+from nengo_snnconv.formats.keras.files.stored_layers import StoredLayer
+from nengo_snnconv.formats.keras.model_reader import ModelReader
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -284,7 +284,7 @@ class TestEveryLayerIsJudged:
         """Layers of a file are no Keras objects: what is said of the layers is the same."""
         model = make(keras)
         layers = [StoredLayer(layer.name, weights=layer.get_weights()) for layer in model.layers]
-        report = Walk(model.get_config(), StoredLayer("model", layers)).report
+        report = ModelReader(model.get_config(), StoredLayer("model", layers)).report
         assert list(report.rows.values()) == inspect_keras(model)
 
     def test_where_a_shape_is_not_known(self):
@@ -299,7 +299,7 @@ class TestEveryLayerIsJudged:
         for entry in config["layers"]:  # as in an HDF5 file
             entry.pop("build_config", None)
         layers = [StoredLayer(layer.name, weights=layer.get_weights()) for layer in model.layers]
-        rows = Walk(config, StoredLayer("model", layers)).report.rows
+        rows = ModelReader(config, StoredLayer("model", layers)).report.rows
         statuses = ["exact", "refused", "not checked", "refused"]
         assert [rows[name]["status"] for name in ("a", "own", "b", "c")] == statuses
         assert rows["b"]["remark"] == "the shape that 'own' gives out is not known"
