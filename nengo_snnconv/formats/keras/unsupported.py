@@ -56,8 +56,10 @@ ADVICE = {
 }
 
 # nonlinear functions that exist as activations, TensorFlow functions and operations
-FUNCTIONS = ("sigmoid", "tanh", "silu", "swish", "gelu", "elu", "selu", "celu", "softplus", "softsign", "mish", "exp")
-FUNCTIONS += ("exponential", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "log_sigmoid", "square", "sqrt")
+FUNCTIONS = (
+    *("sigmoid", "tanh", "silu", "swish", "gelu", "elu", "selu", "celu", "softplus", "softsign", "mish", "exp"),
+    *("exponential", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "log_sigmoid", "square", "sqrt"),
+)
 _BY_SHORT_NAME = {name.replace("_", ""): name for name in FUNCTIONS}
 
 

@@ -245,7 +245,7 @@ class TestEquivalentLayers:
     def test_embedding(self, keras, rng):
         embedding, layers = keras.layers.Embedding(9, 4), [keras.layers.Conv1D(3, 2), keras.layers.GlobalMaxPooling1D()]
         model = randomise(keras.Sequential([keras.Input((7,)), embedding, *layers]), rng)
-        assert "look the vectors up before they enter the model" in refused(model)[embedding.name]
+        assert "look up the vectors before they enter the model" in refused(model)[embedding.name]
         words = rng.integers(0, 9, (2, 7))
         vectors = embedding.get_weights()[0][words]
         read = as_model(keras.Sequential([keras.Input((7, 4)), *layers]))
