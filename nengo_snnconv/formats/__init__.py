@@ -1,1 +1,1 @@
-"""Readers of models from other frameworks, one folder for each."""
+"""Readers of models from other frameworks, one folder per format."""

@@ -1,4 +1,8 @@
-"""Nengo GUI: a network with its images, chosen by sliders, and how it answers, laid out to be looked at."""
+"""Networks and scripts for Nengo GUI, with sliders that choose an image and a layout that shows the network's answer.
+
+``network`` has the network that Nengo GUI runs, ``restarting`` its reset for each image, ``views`` the pictures,
+``layout`` the places of all components on the page, ``script`` the script that Nengo GUI opens, ``server`` its server.
+"""
 
 from .network import GuiNetwork
 from .script import write_gui_script

@@ -1,5 +1,8 @@
-"""write_gui_script: the few lines that open a saved network in Nengo GUI, and their layout."""
+"""write_gui_script: write a short script that opens a saved network in Nengo GUI, and its layout."""
 
+from __future__ import annotations
+
+import os
 import pathlib
 
 from .._util.atomic import atomic_write
@@ -12,7 +15,7 @@ from ..networks.storage import load
 from .layout import layout
 from .network import GuiNetwork
 
-# Names go into it as Python literals only: those of files may hold anything
+# names are inserted as Python literals only, since file names can contain any text
 SCRIPT = '''\
 """Shows a network in Nengo GUI: start it with the command nengo and the name of this file."""
 
@@ -24,33 +27,41 @@ model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, example
 '''
 
 
-def write_gui_script(path, network_file, data="digits", *, examples=10, seed=None, input_range=None):
-    """Write a script that opens a saved network in Nengo GUI, and beside it the layout that shows all at once.
+def write_gui_script(
+    path: str | os.PathLike,
+    network_file: str | os.PathLike,
+    data: str = "digits",
+    *,
+    examples: int = 10,
+    seed: int | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> None:
+    """Write a script that opens a saved network in Nengo GUI, with a layout that shows all components at once.
 
-    The script is started with ``nengo script.py``, and may be edited.  The layout is in a file of the same name with
-    ``.cfg`` behind it, in which Nengo GUI also keeps what is moved by hand.
+    Start the script with ``nengo script.py``; it may be edited.  The layout is in a second file, whose name has the
+    suffix ``.cfg`` added; Nengo GUI also saves changes by hand in it.
 
     Parameters
     ----------
     path : str or path
-        Of the script, such as "digits.py".
+        The script to write, such as "digits.py".
     network_file : str or path
-        What ``save`` wrote, of a network that ``convert`` or ``to_spiking`` made.
+        File that ``save`` wrote, of a network made by ``convert``, ``to_spiking`` or ``to_ttfs``.
     data : str
-        A data set of ``load_dataset``, whose test images are shown.
+        Name of a data set, see ``load_dataset``; its test images are shown.
     examples : int
-        Images of each class to choose from.
+        Number of images of each class to choose from.
     seed : int, optional
-        Of Poisson spikes and of what neuron types draw; that of the file by default.
+        Seed of Poisson spikes and of random neuron parameters; that of the file by default.
     input_range : tuple of float, optional
-        Smallest and largest pixel that the model was trained on; by default what its first layer asks for, else 0 and
-        1.
+        Smallest and largest pixel value that the model was trained on; by default the range that its first layer
+        expects, else (0, 1).
 
     Raises
     ------
     SettingsError
-        If there is such a script already, or its name does not end in .py; if the file holds no neurons, or the images
-        do not fit.
+        If the script exists already, or its name does not end in .py; if the file has no network of neurons, or the
+        images do not fit it.
     ConversionError
         If the network was made by ``build_trainable``.
     FileNotFoundError, FileFormatError, DatasetError
@@ -63,30 +74,32 @@ def write_gui_script(path, network_file, data="digits", *, examples=10, seed=Non
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
     if path.suffix != ".py":
-        raise SettingsError(f"{path} is no name for a script: let it end in .py")
+        raise SettingsError(f"path must end in .py, got {path}", argument="path")
     for file in (path, layout_file):
         if file.exists():
-            raise SettingsError(f"{file} exists, and may hold work of yours: name another script, or remove it first")
+            raise SettingsError(
+                f"{file} exists and is not overwritten: choose another path, or remove it first", argument="path"
+            )
     images, network = load_dataset(data, train=1), load(network_file)
-    # GuiNetwork refuses what is no network
-    wanted = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
-    model = GuiNetwork(network, in_range(images.x_test, wanted), images.y_test, images.class_names, examples)
+    # GuiNetwork raises an error for other objects
+    pixel_range = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
+    model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, images.class_names, examples)
     text = layout(model)
     code = SCRIPT.format(
         network=str(network_file.resolve()),
         reseeded="" if seed is None else f".rebuild(seed={int(seed)})",
         data=str(data),
         examples=int(examples),
-        images=_images_in(wanted),
+        images=_images_code(pixel_range),
     )
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)
 
 
-def _images_in(wanted):
-    """Return the code that gives the test images in a range of pixels."""
-    if wanted == UNIT:
+def _images_code(pixel_range):
+    """Return an expression for the test images, scaled to a range of pixel values."""
+    if pixel_range == UNIT:
         return "data.x_test"
-    low, high = map(float, wanted)
+    low, high = map(float, pixel_range)
     return f"{high - low!r} * data.x_test + {low!r}" if low else f"{high!r} * data.x_test"

@@ -1,4 +1,4 @@
-"""What Nengo GUI shows beside its own plots, as SVG: the image, and the class scores."""
+"""SVG pictures that Nengo GUI shows beside its own plots: the image, and the class scores."""
 
 import base64
 import html
@@ -9,29 +9,28 @@ import numpy as np
 
 from .._util.printable import printable
 
-# those of Nengo GUI's curves, so that a bar and the curve of the same class agree
+# colors of Nengo GUI's curves, so that the bar and the curve of a class have the same color
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")
-# classes whose scores have room
-MOST_BARS = 24
+MAX_BARS = 24
 RIGHT, WRONG, UNDECIDED = "#1a7f37", "#c4292d", "#718096"
 
 
 def picture_svg(image, caption, low=0.0, high=1.0):
-    """An image with crisp pixels above its caption.
+    """Draw an image with crisp pixels above its caption.
 
     Parameters
     ----------
     image : ndarray
-        (height, width, channel) is a picture, in colours where there are three channels; the middle of a volume; the
-        rows of others are their channels.  A channel that comes first is moved to the end by the caller.
+        Image with the channel last.  (height, width, channel) is drawn in color if there are three channels, else in
+        gray.  Of a volume, the middle slice is drawn.  The channels of a series are drawn as rows.
     caption : str
     low, high : float
-        What is black, and white.
+        Values drawn black and white.
 
     Returns
     -------
     str
-        SVG that fills what it is shown in.
+        SVG that fills its container.
     """
     pixels = np.clip((_as_picture(image) - low) / (high - low), 0, 1)
     file = io.BytesIO()
@@ -44,6 +43,7 @@ def picture_svg(image, caption, low=0.0, high=1.0):
 
 
 def _as_picture(image):
+    """Return an image as (height, width) or (height, width, 3)."""
     if image.ndim == 4:
         image = image[len(image) // 2]
     if image.ndim < 3:
@@ -52,9 +52,9 @@ def _as_picture(image):
 
 
 def scores_svg(scores, class_names, true_class):
-    """The class with the largest score in words, and whether that is right, above the scores as bars.
+    """Draw the class scores as bars, below the name of the recognized class and whether it is right.
 
-    Where all scores are equal, as before the first spikes arrive, there is no class yet.
+    No class is named while all scores are equal, as before the first spikes arrive.
 
     Parameters
     ----------
@@ -65,35 +65,45 @@ def scores_svg(scores, class_names, true_class):
     Returns
     -------
     str
-        SVG that fills what it is shown in.
+        SVG that fills its container.
     """
     winner = int(np.argmax(scores)) if np.ptp(scores) > 0 else None
+    shown = range(len(scores))
+    if len(shown) > MAX_BARS:  # the largest scores, and that of the true class
+        shown = sorted({true_class, *np.argsort(-scores, kind="stable")[: MAX_BARS - 1].tolist()})
+    return _svg("".join(_heading(winner, class_names, true_class) + _bars(scores, class_names, shown, winner)))
+
+
+def _heading(winner, class_names, true_class):
+    """Return the name of the recognized class, and whether it is right, as a list of SVG elements."""
     if winner is None:
         title, verdict, color = "no class yet", f"it is {class_names[true_class]}", UNDECIDED
     else:
         title, right = class_names[winner], winner == true_class
         verdict, color = ("right", RIGHT) if right else (f"wrong, it is {class_names[true_class]}", WRONG)
-    parts = [
+    return [
         _text(50, 17, title, min(11, 160 / max(1, len(title))), anchor="middle", fill=color, weight="bold"),
         _text(50, 24, verdict, 5.5, anchor="middle", fill=color),
     ]
+
+
+def _bars(scores, class_names, shown, winner):
+    """Return a name and a bar for each of the classes ``shown``, as a list of SVG elements."""
     low, high = min(0.0, scores.min()), max(0.0, scores.max())
-    # names to the left of x = 28, bars from there to 98
-    places = 28 + 70 * (np.stack([np.minimum(scores, 0), np.maximum(scores, 0)]) - low) / ((high - low) or 1)
-    shown = range(len(scores))
-    if len(shown) > MOST_BARS:  # the best ones, and the true one
-        shown = sorted({true_class, *np.argsort(-scores, kind="stable")[: MOST_BARS - 1].tolist()})
+    # names end at x = 26, bars extend from 28 to 98
+    positions = 28 + 70 * (np.stack([np.minimum(scores, 0), np.maximum(scores, 0)]) - low) / ((high - low) or 1)
     pitch = 72 / len(shown)
     size = min(5.5, 0.8 * pitch, 44 / max(1, *(len(class_names[i]) for i in shown)))
+    parts = []
     for row, i in enumerate(shown):
-        name, left, right = class_names[i], places[0][i], places[1][i]
+        left, right = positions[0][i], positions[1][i]
         top, weight = 27 + row * pitch, "bold" if i == winner else "normal"
-        parts.append(_text(26, top + 0.7 * pitch, name, size, anchor="end", weight=weight))
+        parts.append(_text(26, top + 0.7 * pitch, class_names[i], size, anchor="end", weight=weight))
         parts.append(
             f'<rect x="{left:.1f}" y="{top + 0.1 * pitch:.1f}" width="{right - left:.1f}" '
             f'height="{0.8 * pitch:.1f}" fill="{COLORS[i % len(COLORS)]}"/>'
         )
-    return _svg("".join(parts))
+    return parts
 
 
 def _svg(content):

@@ -1,4 +1,4 @@
-"""Nengo GUI: images chosen by sliders, a fresh start with each, what is shown, and all of it in a real browser."""
+"""Nengo GUI: images chosen by sliders, the reset for each image, the pictures, and a test in a real browser."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ N_STEPS = 12
 
 
 def quadrants():
-    """A network whose four classes are the four quadrants of an image, and three images of each but the third."""
+    """Return a network whose classes are the quadrants of an image, and three images of each class but the third."""
     model = make(
         specs.Input("image", shape=(4, 4, 1)),
         specs.Conv("mean", "image", filters=1, kernel_size=(2, 2), strides=2),
@@ -48,12 +48,12 @@ def spiking(model, **options):
 
 
 def scheduled(values):
-    """The output of a slider's Node that takes each value for N_STEPS."""
+    """Return the output of a slider's node that has each value for N_STEPS."""
     return lambda t: values[min(round((t - 0.001) * 1000) // N_STEPS, len(values) - 1)]
 
 
 def simulate(model, classes, examples, **probed):
-    """What Nodes and neurons emit, (choices, steps, size) each, while the sliders take one value after another."""
+    """Return the outputs of nodes and neurons, (choices, steps, size), for a sequence of slider values."""
     model.choose_class.output, model.choose_example.output = scheduled(classes), scheduled(examples)
     with model:
         probes = {name: nengo.Probe(target) for name, target in probed.items()}
@@ -70,14 +70,14 @@ def test_recognised_class_follows_the_slider():
     assert found["shown"][:, 0, 0].tolist() == [6, 2, 4, 7]  # of three images of classes 0, 1 and 3
 
 
-def test_sliders_between_and_beyond_the_choices():
+def test_slider_values_without_an_image():
     _, x, y = quadrants()
     model = snc.GuiNetwork(*quadrants(), examples=2)
     classes, examples = [-5, 0.4, 1.9, 2.1, 99], [0.6, -1, 9, 0.4, 1]
     found = simulate(model, classes, examples, image=model.image)["image"]
     assert model.slider_ranges == ((0, 3), (0, 1))
-    for shown, (label, place) in zip(found, [(0, 1), (0, 0), (1, 1), (3, 0), (3, 1)], strict=True):
-        assert np.array_equal(shown[-1], x[y == label][place].ravel())
+    for shown, (label, example) in zip(found, [(0, 1), (0, 0), (1, 1), (3, 0), (3, 1)], strict=True):
+        assert np.array_equal(shown[-1], x[y == label][example].ravel())
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_sliders_between_and_beyond_the_choices():
     ],
     ids=str,
 )
-def test_each_image_is_answered_as_if_it_were_the_first(options, rng):
-    """Spikes and scores after a change are those of a fresh simulation: branched() has maxima, which add up spikes."""
+def test_state_is_reset_for_each_image(options, rng):
+    """Spikes and scores after a change are those of a new simulation; branched() has maxima, which sum up spikes."""
     network = spiking(branched(), **options)
     x = rng.random((3, 8, 8, 2), np.float32)
     model = snc.GuiNetwork(network, x, np.arange(3))
@@ -109,8 +109,8 @@ def test_each_image_is_answered_as_if_it_were_the_first(options, rng):
     assert found["c_neurons"].any()
 
 
-def test_each_image_is_answered_with_single_spikes_too(rng):
-    """Spikes of branched() are sent again in later stages, and what maxima are taken over gets neurons of its own."""
+def test_state_of_ttfs_networks_is_reset_for_each_image(rng):
+    """In branched(), spikes are relayed to later stages, and the inputs of maxima get neurons of their own."""
     rates = snc.convert(branched())
     x = rng.random((3, 8, 8, 2), np.float32)
     network = snc.to_ttfs(rates, x, n_steps=3)
@@ -131,10 +131,10 @@ def test_each_image_is_answered_with_single_spikes_too(rng):
     scores = np.append(found["scores"][:, -1], 0)
     margin = 0.1 * np.ptp(found["scores"][:, -1])
     limits = [float(value) for value in re.findall(r"m(?:in|ax)_value = (.*)", layout(model))[-2:]]
-    assert limits == pytest.approx([scores.min() - margin, scores.max() + margin], rel=0.05)  # they have two digits
+    assert limits == pytest.approx([scores.min() - margin, scores.max() + margin], rel=0.05)  # limits have two digits
 
 
-def test_a_run_that_is_over_leaves_its_scores(rng):
+def test_ttfs_scores_stay_after_the_last_stage(rng):
     x = rng.random((4, 6, 6, 2), np.float32)
     network = snc.to_ttfs(snc.convert(small_cnn()), x, n_steps=2)
     model = snc.GuiNetwork(network, x, np.arange(4))
@@ -145,7 +145,7 @@ def test_a_run_that_is_over_leaves_its_scores(rng):
     assert not found["neurons"][0, n_steps:].any()
 
 
-def test_rates_open_too(rng):
+def test_rate_network(rng):
     network, x = snc.convert(small_cnn()), rng.random((4, 6, 6, 2), np.float32)
     model = snc.GuiNetwork(network, x, np.arange(4))
     scores = simulate(model, [0, 1, 2, 3], [0] * 4, scores=model.scores)["scores"]
@@ -155,7 +155,7 @@ def test_rates_open_too(rng):
     assert "Raster" not in layout(model)
 
 
-def test_the_network_is_left_alone_and_fills_no_memory(rng):
+def test_network_is_copied_without_probes(rng):
     network = spiking(small_cnn(), input_coding="poisson", readout="spikes")
     model = snc.GuiNetwork(network, rng.random((4, 6, 6, 2), np.float32), np.arange(4))
     assert network.input.size_in == 0
@@ -172,7 +172,7 @@ def trained_network():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"network": small_cnn()}, snc.SettingsError, "got Model: a Model has no neurons, make a network of it"),
+        ({"network": small_cnn()}, snc.SettingsError, "got Model; a Model has no neurons"),
         ({"network": 3}, snc.SettingsError, "got int"),
         ({"y": np.eye(4)[[0, 1]], "x": np.zeros((2, 4, 4, 1))}, snc.SettingsError, "y must hold class numbers"),
         ({"y": np.full(9, 4)}, snc.SettingsError, "the network has 4 outputs"),
@@ -181,14 +181,14 @@ def trained_network():
         ({"examples": 0}, snc.SettingsError, "examples must be a positive integer"),
     ],
 )
-def test_bad_arguments_are_named(change, error, message):
+def test_invalid_arguments(change, error, message):
     arguments = dict(zip(("network", "x", "y"), quadrants(), strict=True))
     with pytest.raises(error, match=message):
         snc.GuiNetwork(**{**arguments, **change})
 
 
 def test_trainable_networks_are_refused():
-    with pytest.raises(snc.ConversionError, match="open a network made by convert"):
+    with pytest.raises(snc.ConversionError, match="made by build_trainable"):
         snc.GuiNetwork(trained_network(), np.zeros((1, 28, 28, 1)), [0])
 
 
@@ -229,11 +229,11 @@ def test_scores_as_bars():
     (size,) = set(
         re.findall(r'y="[\d.]+" font-size="([\d.]+)" text-anchor="end"', scores_svg(np.zeros(2), ["a", "b" * 40], 0))
     )
-    assert float(size) * 0.6 * 40 < 28  # a letter is some 0.6 of the size wide, and names end where bars begin
+    assert float(size) * 0.6 * 40 < 28  # a letter is about 0.6 of the font size wide; bars begin at 28
 
 
-def saved_reader_of_digits(path, data):
-    """A spiking network that reads digits passably: pixels that spike, and weights by least squares."""
+def save_digit_classifier(path, data):
+    """Save and return a spiking network that classifies digits: spiking pixels, and weights by least squares."""
     model = make(
         specs.Input("image", shape=(28, 28, 1)),
         specs.AveragePool("pool", "image", pool_size=(2, 2)),
@@ -251,10 +251,10 @@ def saved_reader_of_digits(path, data):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory):
-    """(path, network, data) of a network that reads the digits of the package."""
+    """Return (path, network, data) of a network that classifies the digits of the package."""
     data = snc.load_dataset("digits", train=2000)
     path = tmp_path_factory.mktemp("gui") / "reader.snn.npz"
-    return path, saved_reader_of_digits(path, data), data
+    return path, save_digit_classifier(path, data), data
 
 
 def test_script_and_its_layout(reader, tmp_path):
@@ -267,7 +267,7 @@ def test_script_and_its_layout(reader, tmp_path):
     config = names["_viz_config"] = nengo_gui.config.Config()
     names["nengo_gui"] = nengo_gui
     for line in (tmp_path / "look.py.cfg").read_text().splitlines():
-        exec(line, names)  # Nengo GUI itself leaves lines out that fail
+        exec(line, names)  # Nengo GUI itself skips lines that fail
     shown = [each for each in names.values() if isinstance(each, nengo_gui.components.component.Component)]
     kinds = [type(each).__name__ for each in shown]
     assert kinds == ["SimControl", "HTMLView", "HTMLView", "Slider", "Slider", "Value", "Raster"]
@@ -275,43 +275,44 @@ def test_script_and_its_layout(reader, tmp_path):
     assert_apart([config[each] for each in shown[1:]])
 
 
-def test_many_rasters_have_places(rng):
+def test_many_rasters_do_not_overlap(rng):
     layers = [specs.Input("image", shape=(2, 2, 1))]
     for i in range(7):
         layers += [specs.Rectifier(f"r{i}", layers[-1].name)]
     model = make(*layers, specs.Flatten("flat", "r6"), specs.Dense("scores", "flat", units=2))
     text = layout(snc.GuiNetwork(spiking(model), rng.random((2, 2, 2, 1)), [0, 1]))
     assert text.count("Raster(") == 7
-    places = [dict(re.findall(rf"\[_viz_{i}\]\.(x|y|width|height) = (.*)", text)) for i in range(12)]
-    assert_apart([{key: float(value) for key, value in place.items()} for place in places])
+    positions = [dict(re.findall(rf"\[_viz_{i}\]\.(x|y|width|height) = (.*)", text)) for i in range(12)]
+    assert_apart([{key: float(value) for key, value in position.items()} for position in positions])
 
 
-def assert_apart(places):
-    """The components lie within the window, and do not overlap."""
-    get = (lambda place, key: place[key]) if isinstance(places[0], dict) else getattr
-    middle = np.array([[get(place, "x"), get(place, "y")] for place in places])
-    half = np.array([[get(place, "width"), get(place, "height")] for place in places])
-    assert (middle - half >= 0).all()
-    assert (middle + half <= 1).all()
-    for i in range(len(places)):
+def assert_apart(positions):
+    """Check that the components are within the window and do not overlap."""
+    get = (lambda position, key: position[key]) if isinstance(positions[0], dict) else getattr
+    center = np.array([[get(position, "x"), get(position, "y")] for position in positions])
+    half = np.array([[get(position, "width"), get(position, "height")] for position in positions])
+    assert (center - half >= 0).all()
+    assert (center + half <= 1).all()
+    for i in range(len(positions)):
         for j in range(i):
-            assert (np.abs(middle[i] - middle[j]) >= half[i] + half[j] - 1e-3).any(), (i, j)
+            assert (np.abs(center[i] - center[j]) >= half[i] + half[j] - 1e-3).any(), (i, j)
 
 
-def test_scripts_of_the_user_are_kept(reader, tmp_path, capsys):
+def test_existing_files_are_not_overwritten(reader, tmp_path, capsys):
     script = tmp_path / "mine.py"
     for file in (script, tmp_path / "mine.py.cfg"):
         file.write_text("my work")
         assert cli.main(["gui", str(reader[0]), "--write-script", str(script)]) == 1
-        assert "exists, and may hold work of yours" in capsys.readouterr().err
+        assert "exists and is not overwritten" in capsys.readouterr().err
         assert file.read_text() == "my work"
         file.unlink()
-    with pytest.raises(snc.SettingsError, match="let it end in .py"):
+    with pytest.raises(snc.SettingsError, match="must end in .py") as caught:
         snc.write_gui_script(tmp_path / "mine.txt", reader[0])
+    assert caught.value.argument == "path"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_command_line_refuses_before_a_server_starts(reader, tmp_path, capsys):
+def test_command_line_errors(reader, tmp_path, capsys):
     model, trainable = tmp_path / "model.npz", tmp_path / "trainable.npz"
     snc.save(small_cnn(), model)
     snc.save(trained_network(), trainable)
@@ -325,13 +326,13 @@ def test_command_line_refuses_before_a_server_starts(reader, tmp_path, capsys):
     with socket.create_server(("localhost", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["gui", str(reader[0]), "--no-browser", "--port", str(port)]) == 1
-    assert f"port {port} is taken" in capsys.readouterr().err
+    assert f"port {port} is in use" in capsys.readouterr().err
     assert cli.main(["gui", str(reader[0]), "--no-browser", "--port", "65536"]) == 1
     assert "port must be from 1 to 65535" in capsys.readouterr().err
 
 
 def test_in_a_browser(reader, tmp_path):
-    """The command's server in a real Chromium: start it, move the class, see picture, scores and spikes; Control-C."""
+    """Start the server, open it in Chromium, move the sliders, compare picture, scores and spikes, press Control-C."""
     browser = pytest.importorskip("browser", reason="playwright is not installed", exc_type=ImportError)
     if browser.CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine")
@@ -343,19 +344,20 @@ def test_in_a_browser(reader, tmp_path):
             page.start_or_pause()
             page.run_for(0.03)
             before = page.lines("neurons")
-            for slider, value, label, place in (("class", 7, 7, 0), ("class", 2, 2, 0), ("example", 4, 2, 4)):
+            for slider, value, label, example in (("class", 7, 7, 0), ("class", 2, 2, 0), ("example", 4, 2, 4)):
                 page.move_slider(slider, value, 0, 9)
                 page.run_for(0.06)
                 page.start_or_pause()
-                assert_shown(page, network, data, label, place)
+                assert_shown(page, network, data, label, example)
                 page.start_or_pause()
             assert page.lines("neurons") != before
             page.page.screenshot(path=tmp_path / "page.png")
     assert json.loads(figures.read_text())["command"] == "gui"
 
 
-def assert_shown(page, network, data, label, place):
-    image = data.x_test[data.y_test == label][place]
+def assert_shown(page, network, data, label, example):
+    """Check the picture, the verdict and the plots of one image."""
+    image = data.x_test[data.y_test == label][example]
     evaluation = snc.evaluate(network, image[None], [label], n_steps=40, backend="nengo")
     winner = str(evaluation.predictions[0])
     verdict = "right" if winner == str(label) else f"wrong, it is {label}"
@@ -370,7 +372,7 @@ def assert_shown(page, network, data, label, place):
 
 
 def assert_pixels(page, image):
-    """The picture on the screen has the grey levels of the image, each pixel a square of one colour."""
+    """Check that the picture has the gray levels of the image, with each pixel drawn as a square of one color."""
     box = page.picture.locator("image").bounding_box()
     screen = matplotlib.image.imread(io.BytesIO(page.page.screenshot()))[..., :3]
     side = min(box["width"], box["height"])

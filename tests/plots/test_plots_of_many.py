@@ -14,7 +14,7 @@ from nengo_snnconv.errors import SettingsError
 from nengo_snnconv.evaluation.metrics import confusion_matrix
 from nengo_snnconv.evaluation.record import Recording
 from nengo_snnconv.gui.network import _Picture
-from nengo_snnconv.gui.views import MOST_BARS, scores_svg
+from nengo_snnconv.gui.views import MAX_BARS, scores_svg
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.plots.diagnosis import MOST_LAYERS, layers_to_draw
 from nengo_snnconv.plots.evaluation import _block_maxima
@@ -165,7 +165,7 @@ class TestSizes:
     def test_class_scores_in_nengo_gui(self):
         names = [f"class {i}" for i in range(1000)]
         svg = scores_svg(np.arange(1000.0), names, 5)
-        assert svg.count("<rect") == MOST_BARS
+        assert svg.count("<rect") == MAX_BARS
         assert ">class 999<" in svg and ">class 5<" in svg and ">class 500<" not in svg
 
     def test_names(self):

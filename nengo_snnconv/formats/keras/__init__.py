@@ -1,17 +1,25 @@
-"""Reads Keras models into models.  It looks at configuration and weights, not at one version's classes.
+"""Read Keras models from memory or from files.
 
-So it takes live objects of tf.keras, tf-keras and Keras 3 alike, and needs none of them itself, not even for their
-files: nothing that a file names is imported or run.
+The reader looks at configurations and weights only.  It therefore reads models of tf.keras, tf-keras and Keras 3 alike
+and needs none of these libraries, not even for files: nothing that a file names is imported or run.
 
-``calls`` tells which layer reads what.  ``layers`` is the table of what becomes of each kind of layer, with its
-readers there, in ``windows`` and in ``pointwise``; a reader gets a ``Use`` and puts specs into a ``Builder``, which
-keeps account of the order of axes.  ``slices`` reads what only takes entries out of tensors, ``advice`` says what to do
-about layers that cannot be read, ``shapes`` what they give out, so that the layers behind them can be judged, and
-``foreign`` what to do about models that are not Keras'.  ``walk`` goes over the model, ``report`` says what became of
-each layer, and ``live`` tells own classes from those of Keras.  ``files`` opens files, whose arrays ``hdf5`` reads and
-``stored`` finds for each layer; ``reader`` has the public functions.
+``as_model`` has the public functions.  ``graph`` lists the calls of a model's layers, ``model_reader`` turns them into
+specs one by one, ``reading_report`` notes the result for each layer.  ``files`` reads Keras files.  ``layers`` has a
+function for each class of layer; it takes a ``LayerCall``, adds specs to the ``SpecBuilder`` and returns a ``Tensor``.
+
+To add a layer:
+
+1. Write a function ``my_layer(call)`` in the module of ``layers`` that holds similar layers.  Get each option with
+   ``call.options["name"]``, since options that nobody reads are refused.  Add specs with ``call.add_spec``, and raise
+   ``UnsupportedLayer`` for an option that cannot be kept, with the way out.
+2. Enter it into ``KERAS_LAYERS`` in ``layers/table.py``; functions such as ``tf.nn.relu`` go into ``OPERATIONS`` there.
+   Remove the class from ``ADVICE`` in ``unsupported.py``, if it is there.
+3. If the layer has weights, add their names to ``ARRAYS`` in ``files/stored_layers.py``, so that they are found in
+   files.  If it keeps the shape of its input, add it to ``SAME_SHAPE`` in ``output_shapes.py``.
+4. Add it with its options to ``CASES`` in tests/formats/keras/test_keras_layers.py, which compares it with Keras;
+   functions go into ``OPERATIONS`` in test_keras_operations.py.
 """
 
-from .reader import as_model, inspect_keras
+from .as_model import as_model, inspect_keras
 
 __all__ = ["as_model", "inspect_keras"]

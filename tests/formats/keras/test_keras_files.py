@@ -1,4 +1,4 @@
-"""Files of Keras: those that it writes are read, and all others are refused with the way out."""
+"""Keras files are read, and all other files are refused with advice."""
 
 import json
 import pathlib
@@ -33,7 +33,7 @@ def suffix(request):
 
 def save(model, path):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # HDF5 is an old format; a model of Lambda is unsafe
+        warnings.simplefilter("ignore")  # Keras warns that HDF5 is an old format and that Lambda is unsafe
         model.save(path)
     return path
 
@@ -69,8 +69,8 @@ def test_round_trip(keras, suffix, kind, tmp_path, rng):
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("make", [random_model, random_nested_model])
-def test_files_hold_what_the_model_does(keras, make, seed, tmp_path):
-    """Every array of a random model, in a model in a model too, is found in its files, and is the right one."""
+def test_files_of_random_models(keras, make, seed, tmp_path):
+    """Every array of a random model, nested models included, is read from its files."""
     original = make(seed, keras=keras)
     direct = as_model(original)
     for suffix in (".keras", ".h5"):
@@ -81,17 +81,17 @@ def test_files_hold_what_the_model_does(keras, make, seed, tmp_path):
         assert model.metadata == direct.metadata
 
 
-EARLIER = ROOT / "tests" / "files" / "keras"
+EARLIER_VERSIONS = ROOT / "tests" / "files" / "keras"
 
 
-@pytest.mark.parametrize("path", sorted(EARLIER.glob("*.[kh]*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(EARLIER_VERSIONS.glob("*.[kh]*")), ids=lambda path: path.name)
 def test_files_of_earlier_versions(path):
-    with np.load(EARLIER / "outputs.npz") as outputs:
+    with np.load(EARLIER_VERSIONS / "outputs.npz") as outputs:
         check_close(forward(as_model(path), outputs[f"{path.name}-x"]), outputs[f"{path.name}-y"])
 
 
-def test_layers_whose_arrays_cannot_be_told_apart(tmp_path):
-    """In .h5, the arrays of a nested model are one list; names that do not fit its layers are no guess's business."""
+def test_ambiguous_arrays_of_a_nested_model(tmp_path):
+    """In .h5, the arrays of a nested model are in one list; names that do not fit its layers are refused."""
     keras = LIBRARIES["tf.keras"]
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(4, name="b")])
     path = save(keras.Sequential([keras.Input((4,)), inner]), tmp_path / "model.h5")
@@ -99,11 +99,11 @@ def test_layers_whose_arrays_cannot_be_told_apart(tmp_path):
     with h5py.File(path, "a") as file:
         (group,) = (file["model_weights"][name] for name in file["model_weights"] if name.startswith("seq"))
         group.attrs["weight_names"] = list(group.attrs["weight_names"])[::-1]
-    with pytest.raises(snc.ConversionError, match="nested model whose arrays the file does not tell apart: load the f"):
+    with pytest.raises(snc.ConversionError, match="cannot be assigned to layers"):
         as_model(path)
 
 
-def test_normalization_keeps_what_it_was_adapted_to(keras, suffix, tmp_path, rng):
+def test_adapted_normalization(keras, suffix, tmp_path, rng):
     layer = keras.layers.Normalization()
     layer.adapt(rng.normal(3, 2, (20, 4)).astype(np.float32))
     original = keras.Sequential([keras.Input((4,)), layer])
@@ -111,28 +111,30 @@ def test_normalization_keeps_what_it_was_adapted_to(keras, suffix, tmp_path, rng
     check_close(forward(as_model(save(original, tmp_path / f"model{suffix}")), x), original(x))
 
 
-def test_code_is_refused_and_not_run(keras, suffix, tmp_path):
+def test_lambda_is_refused(keras, suffix, tmp_path):
     path = save(with_code(keras), tmp_path / f"model{suffix}")
-    with pytest.raises(snc.ConversionError, match="layer 'inner.code' .Lambda. holds Python code, which is not read"):
+    with pytest.raises(snc.ConversionError, match="holds Python code") as caught:
         as_model(path)
+    assert caught.value.layer == "inner.code"
     rows = {row["layer"]: row["status"] for row in inspect_keras(path)}
     assert (rows["inner.before"], rows["inner.code"], rows["r"]) == ("exact", "refused", "not checked")
 
 
-def test_own_layers(keras, suffix, tmp_path):
+def test_custom_layer_is_refused(keras, suffix, tmp_path):
     class Own(keras.layers.Layer):
         def call(self, inputs):
             return 2 * inputs
 
     path = save(keras.Sequential([keras.Input((4,)), Own(name="l")]), tmp_path / f"model{suffix}")
-    # a .keras file tells whose class it is
-    message = "'l' .Own. is a class of .*, not one of Keras" if suffix == ".keras" else "'l' .Own. is not supported"
-    with pytest.raises(snc.ConversionError, match=message):
+    # a .keras file also contains the module of the class
+    message = "is a class of" if suffix == ".keras" else "is not supported"
+    with pytest.raises(snc.ConversionError, match=message) as caught:
         as_model(path)
+    assert caught.value.layer == "l"
 
 
-def test_own_parts(keras, suffix, tmp_path):
-    """What makes initial weights, and the loss, do not matter once there are weights."""
+def test_custom_initializer_is_ignored(keras, suffix, tmp_path):
+    """Initializers do not affect trained weights."""
 
     class Own(keras.initializers.Constant):
         pass
@@ -143,15 +145,15 @@ def test_own_parts(keras, suffix, tmp_path):
         assert np.array_equal(as_model(source).arrays["l/kernel"], np.ones((4, 3)))
 
 
-def test_code_in_an_activation(tmp_path):
+def test_lambda_as_activation_is_refused(tmp_path):
     keras = LIBRARIES["Keras 3"]
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=lambda x: x, name="l")])
-    with pytest.raises(snc.ConversionError, match="'l' .Dense. has activation '__lambda__'|of your own"):
+    with pytest.raises(snc.ConversionError, match="activation '__lambda__'|of your own") as caught:
         as_model(save(model, tmp_path / "model.keras"))
+    assert caught.value.layer == "l"
 
 
-def test_code_beside_the_layers(tmp_path):
-    """It is not looked at: only layers are."""
+def test_code_outside_of_the_layers_is_ignored(tmp_path):
     good, path = save(small(tf.keras), tmp_path / "good.keras"), tmp_path / "model.keras"
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as archive:
         entry = json.loads(source.read("config.json"))
@@ -162,21 +164,22 @@ def test_code_beside_the_layers(tmp_path):
     assert list(as_model(path).layers) == list(as_model(good).layers)
 
 
-def test_own_activation(keras, suffix, tmp_path):
+def test_custom_activation_is_refused(keras, suffix, tmp_path):
     def own(x):
         return 2 * x
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=own, name="l")])
-    with pytest.raises(snc.ConversionError, match="'l' .Dense. has an activation of your own, 'own': use 'relu'"):
+    with pytest.raises(snc.ConversionError, match="activation of your own, 'own'") as caught:
         as_model(save(model, tmp_path / f"model{suffix}"))
+    assert caught.value.layer == "l"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-def test_a_function_of_tensorflow_as_activation(tmp_path):
-    """Keras 3 writes no more than its short name, so that only the live model tells what it is."""
+def test_tensorflow_function_as_activation(tmp_path):
+    """Keras 3 writes its short name only, so the function is known from the live model only."""
     keras, path = LIBRARIES["Keras 3"], tmp_path / "model.keras"
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=tf.nn.softmax, name="l")])
-    with pytest.raises(snc.ConversionError, match="'softmax_v2': .* load the file in Keras with custom_objects"):
+    with pytest.raises(snc.ConversionError, match="load the file in Keras"):
         as_model(save(model, path))
     live = keras.models.load_model(path, custom_objects={"softmax_v2": tf.nn.softmax})
     assert as_model(live).metadata["reading"][-1]["status"] == "approximated"
@@ -186,24 +189,25 @@ def test_a_function_of_tensorflow_as_activation(tmp_path):
 def test_weights_only(keras, tmp_path):
     model = small(keras)
     model.save_weights(tmp_path / "model.weights.h5")
-    with pytest.raises(snc.ConversionError, match="holds weights only.*load_weights, and pass the model"):
+    with pytest.raises(snc.ConversionError, match="holds weights only"):
         as_model(tmp_path / "model.weights.h5")
 
 
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_cut_short(keras, suffix, share, tmp_path):
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.95])
+def test_truncated_file(keras, suffix, fraction, tmp_path):
     path = save(small(keras), tmp_path / f"model{suffix}")
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(fraction * path.stat().st_size)])
     with pytest.raises(FileFormatError, match="damaged"):
         as_model(path)
 
 
-def test_weights_that_do_not_fit(keras, tmp_path):
+def test_kernel_of_wrong_shape(keras, tmp_path):
     path = save(small(keras), tmp_path / "model.h5")
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
-    with pytest.raises(snc.ConversionError, match=r"'scores' .Dense. has a kernel of shape .48, 3., expected .48, 4."):
+    with pytest.raises(snc.ConversionError, match=r"has a kernel of shape .48, 3.") as caught:
         as_model(path)
+    assert caught.value.layer == "scores"
 
 
 class TestOtherFiles:
@@ -213,9 +217,9 @@ class TestOtherFiles:
         with pytest.raises(FileNotFoundError, match="there is no file"):
             inspect_keras("lif-mnist")
 
-    def test_our_own(self, tmp_path):
+    def test_file_of_nengo_snnconv(self, tmp_path):
         snc.save(as_model(small(tf.keras)), tmp_path / "model.npz")
-        with pytest.raises(snc.ConversionError, match="is a file of nengo_snnconv: open it with load"):
+        with pytest.raises(snc.ConversionError, match="is a file of nengo_snnconv"):
             as_model(tmp_path / "model.npz")
 
     def test_saved_model(self, tmp_path):
@@ -223,21 +227,21 @@ class TestOtherFiles:
         with pytest.raises(snc.ConversionError, match="is a folder, not a file"):
             as_model(tmp_path / "model")
         (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
-        with pytest.raises(snc.ConversionError, match="is a SavedModel folder, .* build the same model"):
+        with pytest.raises(snc.ConversionError, match="is a SavedModel folder"):
             as_model(tmp_path / "model")
 
     @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 no archive", b"\x89HDF\r\n\x1a\n no file"])
-    def test_foreign(self, content, tmp_path):
+    def test_other_content(self, content, tmp_path):
         path = tmp_path / "model.keras"
         path.write_bytes(content)
         with pytest.raises(FileFormatError, match=r"model\.keras is .*damaged"):
             as_model(path)
 
-    def test_foreign_archive(self, tmp_path):
+    def test_other_archive(self, tmp_path):
         path = tmp_path / "model.keras"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("readme.txt", "hello")
-        with pytest.raises(FileFormatError, match="zip archive, but not one of Keras"):
+        with pytest.raises(FileFormatError, match="zip archive, but not"):
             as_model(path)
 
     def test_archive_without_weights(self, keras, tmp_path):
@@ -245,10 +249,10 @@ class TestOtherFiles:
         with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as archive:
             for name in ("config.json", "metadata.json"):
                 archive.writestr(name, source.read(name))
-        with pytest.raises(FileFormatError, match=r"model\.keras is damaged, .*it has no model\.weights\.h5"):
+        with pytest.raises(FileFormatError, match=r"damaged.*no model\.weights\.h5"):
             as_model(path)
 
-    def test_archive_whose_description_is_no_json(self, tmp_path):
+    def test_archive_with_invalid_json(self, tmp_path):
         path = tmp_path / "model.keras"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("config.json", "{")
@@ -256,20 +260,20 @@ class TestOtherFiles:
         with pytest.raises(FileFormatError, match="damaged"):
             as_model(path)
 
-    def test_wrong_name(self, keras, tmp_path):
+    def test_wrong_suffix(self, keras, tmp_path):
         for good, wrong in (("model.keras", "model.zip"), ("model.h5", "model.data")):
             shutil.copy(save(small(keras), tmp_path / good), tmp_path / wrong)
-            with pytest.raises(FileFormatError, match=f"whose name must end in {pathlib.Path(good).suffix}"):
+            with pytest.raises(FileFormatError, match=f"must end in {pathlib.Path(good).suffix}"):
                 as_model(tmp_path / wrong)
 
 
-def test_no_keras_is_needed(keras, suffix, tmp_path):
-    """Files are data: neither Keras, TensorFlow nor the HDF5 library sees them."""
+def test_libraries_are_not_imported(keras, suffix, tmp_path):
+    """Neither Keras, TensorFlow nor the HDF5 library reads the file."""
     path = save(small(keras), tmp_path / f"model{suffix}")
     code = (
         "import sys; from nengo_snnconv.formats.keras import as_model, inspect_keras\n"
         "assert as_model(sys.argv[1]).layers and inspect_keras(sys.argv[1])\n"
         "print(sorted({'keras', 'tf_keras', 'tensorflow', 'h5py'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Hostile and damaged Keras files: nothing that they name is run or imported, and they take no huge memory."""
+"""Hostile and damaged Keras files: nothing that they name is run or imported, and their memory is limited."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def good(request, good_files):
 
 @pytest.fixture
 def trap(tmp_path, monkeypatch):
-    """A module that leaves a mark where it is imported, in the current folder; checks that there is none."""
+    """Create a module in the current folder that writes a file when imported; check that the file is not written."""
     mark = tmp_path / "mark"
     (tmp_path / "evilmod.py").write_text(
         f"open({str(mark)!r}, 'w').close()\nclass Functional: pass\nConv2D = Functional"
@@ -48,7 +48,7 @@ def trap(tmp_path, monkeypatch):
 
 
 def operator(kind, function, **keywords):
-    """A change that puts an operator of Keras 2 in the place of the layer "flat"."""
+    """Return a change that replaces the layer "flat" by an operator of Keras 2."""
 
     def change(entry):
         for layer in entry["config"]["layers"]:
@@ -73,7 +73,7 @@ def model_from_json(mark):
 
 
 def at(path, **values):
-    """A change of what stands at a path in the configuration, which may hold a layer's name."""
+    """Return a change of the dict at a path in the configuration; a key in a list is the name of a layer."""
 
     def change(entry):
         for key in path:
@@ -132,12 +132,12 @@ def test_nothing_is_run_or_imported(make, good, trap, tmp_path):
         as_model(path)
     try:
         assert "refused" in {row["status"] for row in inspect_keras(path)}
-    except snc.ConversionError:  # the class of the model itself, which has no row
+    except snc.ConversionError:  # the class of the whole model, which has no row
         assert make in (REFUSED["the whole model"], REFUSED["the whole model's class"])
 
 
 @pytest.mark.parametrize("make", IGNORED.values(), ids=IGNORED)
-def test_what_does_not_matter_is_not_run_either(make, good, trap, tmp_path):
+def test_ignored_entries_are_not_run_either(make, good, trap, tmp_path):
     path = edited(good, tmp_path / f"bad{good.suffix}", make(trap))
     assert as_model(path).arrays.keys() == as_model(good).arrays.keys()
 
@@ -147,13 +147,13 @@ def test_the_command_line_runs_nothing(suffix, make, good_files, trap, tmp_path)
     path = edited(good_files["tf.keras", suffix], tmp_path / f"bad{suffix}", make(trap))
     command = [sys.executable, "-m", "nengo_snnconv.cli", "convert", str(path), "--dry-run"]
     paths = os.pathsep.join([str(pathlib.Path(snc.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    found = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
-    assert found.returncode != 0 or "refused" in found.stdout
-    assert "Traceback" not in found.stderr
+    process = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths})
+    assert process.returncode != 0 or "refused" in process.stdout
+    assert "Traceback" not in process.stderr
 
 
 class TestMemory:
-    """Small files that ask for much: refused before anything is allocated."""
+    """Small files that ask for much memory are refused before it is allocated."""
 
     @pytest.fixture(autouse=True)
     def limit(self):
@@ -163,7 +163,7 @@ class TestMemory:
         tracemalloc.stop()
         assert peak < 150e6
 
-    def test_archive_that_unpacks_to_much(self, good_files, tmp_path):
+    def test_archive_bomb(self, good_files, tmp_path):
         path = tmp_path / "bad.keras"
         good = good_files["Keras 3", ".keras"]
         with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -172,12 +172,10 @@ class TestMemory:
             with archive.open("model.weights.h5", "w") as file:
                 for _ in range(300):
                     file.write(bytes(2**20))
-        with pytest.raises(
-            snc.FileFormatError, match=r"model.weights.h5 would unpack to 314572800 bytes, and the limit"
-        ):
+        with pytest.raises(snc.FileFormatError, match="weights.h5 would unpack to 314572800"):
             as_model(path)
 
-    def test_configuration_that_unpacks_to_much(self, tmp_path):
+    def test_configuration_bomb(self, tmp_path):
         path = tmp_path / "bad.keras"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("config.json", b"[" + b"1," * 2**25)
@@ -186,21 +184,19 @@ class TestMemory:
             as_model(path)
 
     @pytest.mark.parametrize("options", [{}, {"chunks": (1024, 1024), "compression": "gzip"}])
-    def test_array_that_is_not_stored(self, options, good_files, tmp_path):
+    def test_array_without_data(self, options, good_files, tmp_path):
         path = save_with_array(good_files["tf.keras", ".h5"], tmp_path, shape=(30000, 30000), dtype="f4", **options)
-        with pytest.raises(
-            snc.FileFormatError, match="is declared and not stored|unpacks to 3600000000 bytes, more than 0 stored"
-        ):
+        with pytest.raises(snc.FileFormatError, match="declared but not stored|unpacks to 3600000000 bytes"):
             as_model(path)
 
-    def test_array_that_is_compressed_too_well(self, good_files, tmp_path):
+    def test_array_with_extreme_compression(self, good_files, tmp_path):
         path = save_with_array(
             good_files["tf.keras", ".h5"], tmp_path, data=np.zeros((5000, 5000), np.float32), compression="gzip"
         )
-        with pytest.raises(snc.FileFormatError, match="unpacks to 101605376 bytes, more than [0-9]+ stored"):
+        with pytest.raises(snc.FileFormatError, match="unpacks to 101605376 bytes"):
             as_model(path)
 
-    def test_many_arrays_that_are_compressed(self, good_files, tmp_path):
+    def test_many_compressed_arrays(self, good_files, tmp_path):
         path = tmp_path / "bad.h5"
         path.write_bytes(good_files["tf.keras", ".h5"].read_bytes())
         with h5py.File(path, "a") as file:
@@ -208,7 +204,7 @@ class TestMemory:
             for i in range(10):
                 group.create_dataset(f"{i}", data=np.zeros(2**21, np.float32), compression="gzip", chunks=(2**20,))
             group.attrs["weight_names"] = [f"{i}" for i in range(10)]
-        with pytest.raises(snc.FileFormatError, match="unpacks to 8388608 bytes, more than [0-9]+ stored"):
+        with pytest.raises(snc.FileFormatError, match="unpacks to 8388608 bytes"):
             as_model(path)
 
     def test_many_names_of_one_array(self, good_files, tmp_path):
@@ -220,7 +216,7 @@ class TestMemory:
             for i in range(100):
                 group[f"{i}"] = group["big"]
             group.attrs["weight_names"] = [f"{i}" for i in range(100)]
-        with pytest.raises(snc.FileFormatError, match="arrays declare more bytes than it holds|its parts overlap"):
+        with pytest.raises(snc.FileFormatError, match="arrays declare more bytes|parts overlap"):
             as_model(path)
 
     @pytest.mark.parametrize(
@@ -231,13 +227,13 @@ class TestMemory:
             at((*LAYERS, "image", "config"), batch_input_shape=[None, 10**9, 10**9, 2]),
         ],
     )
-    def test_layers_that_grow(self, change, good_files, tmp_path):
+    def test_layers_with_huge_output(self, change, good_files, tmp_path):
         path = edited(good_files["tf.keras", ".keras"], tmp_path / "bad.keras", change)
         with pytest.raises(snc.ConversionError, match=r"would make an output of .* entries"):
             as_model(path)
 
-    def test_models_that_double(self, tmp_path, good_files):
-        """30 levels of models, each of which calls the one below twice."""
+    def test_calls_that_double_at_each_level(self, tmp_path, good_files):
+        """Nest 30 models, each of which calls the next twice."""
         model = {"class_name": "ReLU", "module": "keras.layers", "config": {"name": "m", "dtype": "float32"}}
         for level in range(30):
             image = {"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [None, 4]}, "inbound_nodes": []}
@@ -249,12 +245,12 @@ class TestMemory:
                 layers[1]["inbound_nodes"] = [[["i", 0, 0, {}]], [["m", 1, 0, {}]]]
                 config["output_layers"] = [["m", 2, 0]]
         path = edited(good_files["tf.keras", ".keras"], tmp_path / "bad.keras", lambda entry: model)
-        with pytest.raises(snc.ConversionError, match="calls its layers more than 10000 times"):
+        with pytest.raises(snc.ConversionError, match="more than 10000 times"):
             as_model(path)
 
 
 def save_with_array(good, tmp_path, **options):
-    """A copy of an .h5 file with another array as a kernel."""
+    """Copy an .h5 file with another array as a kernel."""
     path = tmp_path / "bad.h5"
     path.write_bytes(good.read_bytes())
     with h5py.File(path, "a") as file:
@@ -265,7 +261,7 @@ def save_with_array(good, tmp_path, **options):
 
 
 class TestHDF5:
-    """What HDF5 can do and Keras does not need."""
+    """Features of HDF5, most of which Keras does not use."""
 
     @pytest.mark.parametrize("link", [h5py.SoftLink("/model_weights"), h5py.ExternalLink("other.h5", "/x")])
     def test_links(self, link, good_files, tmp_path):
@@ -274,18 +270,16 @@ class TestHDF5:
         with h5py.File(path, "a") as file:
             del file["model_weights/conv"]
             file["model_weights/conv"] = link
-        with pytest.raises(
-            snc.FileFormatError, match="conv is a link, which Keras does not write|of a kind that Keras"
-        ):
+        with pytest.raises(snc.FileFormatError, match="conv is a link|groups are of a kind"):
             as_model(path)
 
-    def test_data_of_other_files(self, good_files, tmp_path):
+    def test_data_in_another_file(self, good_files, tmp_path):
         (tmp_path / "secret").write_bytes(bytes(1000))
         outside = [(str(tmp_path / "secret"), 0, 216)]
         path = save_with_array(
             good_files["tf.keras", ".h5"], tmp_path, shape=(3, 3, 2, 3), dtype="f4", external=outside
         )
-        with pytest.raises(snc.FileFormatError, match="lies in another file, which Keras does not do"):
+        with pytest.raises(snc.FileFormatError, match="is in another file"):
             as_model(path)
 
     def test_virtual_data(self, good_files, tmp_path):
@@ -304,7 +298,7 @@ class TestHDF5:
         with h5py.File(good_files["tf.keras", ".h5"]) as source, h5py.File(path, "w", libver="latest") as file:
             source.copy("model_weights", file)
             file.attrs.update(source.attrs)
-        with pytest.raises(snc.FileFormatError, match="superblock, which Keras does not write.*load it in Python"):
+        with pytest.raises(snc.FileFormatError, match="superblock, which Keras does"):
             as_model(path)
 
     @pytest.mark.parametrize("options", [{}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}])
@@ -331,21 +325,21 @@ class TestHDF5:
 class TestPaths:
     def test_pipe(self, tmp_path):
         os.mkfifo(tmp_path / "model.keras")
-        with pytest.raises(snc.ConversionError, match=r"model\.keras is a device or a pipe: copy"):
+        with pytest.raises(snc.ConversionError, match="is a device or a pipe"):
             as_model(tmp_path / "model.keras")
 
     def test_device(self):
-        with pytest.raises(snc.ConversionError, match="/dev/zero is a device or a pipe"):
+        with pytest.raises(snc.ConversionError, match="is a device or a pipe"):
             as_model("/dev/zero")
 
-    def test_names_that_no_file_has(self):
+    def test_impossible_names(self):
         for name in ("a\0b.keras", ""):
             with pytest.raises((FileNotFoundError, snc.ConversionError)):
                 as_model(name)
 
 
 @pytest.mark.parametrize("seed", range(240))
-def test_damaged_files_give_our_errors(seed, good_files, tmp_path):
+def test_damaged_files_raise_errors_of_the_package(seed, good_files, tmp_path):
     good = good_files[FORMATS[seed % len(FORMATS)]]
     error = fuzz(good, tmp_path / f"bad{good.suffix}", np.random.default_rng(seed), as_model)
     if error is not None:

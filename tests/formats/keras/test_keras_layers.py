@@ -1,4 +1,4 @@
-"""Each Keras layer, with each of its options that matters, against Keras itself."""
+"""Each Keras layer, with the options that affect its output, compared with Keras."""
 
 import hypothesis
 import numpy as np
@@ -13,13 +13,13 @@ from nengo_snnconv.model import layers as specs
 
 @pytest.fixture(params=LIBRARIES)
 def keras(request):
-    """The same models are read whichever library made them."""
+    """Library that creates the models."""
     return LIBRARIES[request.param]
 
 
 SHAPES = {0: (5,), 1: (9, 4), 2: (7, 8, 4), 3: (5, 6, 4, 4)}
 
-# axes that move, class, arguments
+# number of spatial axes, class, arguments
 CASES = [
     (1, "Conv1D", {"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}),
     (1, "Conv1D", {"filters": 3, "kernel_size": 3, "padding": "causal"}),
@@ -113,11 +113,11 @@ def test_layer_is_read_exactly(keras, case, rng):
     model = check_equal(keras.Sequential([keras.Input(SHAPES[rank]), layer]), rng)
     (row,) = model.metadata["reading"][1:]
     assert (row["layer"], row["class"], row["status"]) == ("layer", kind, "exact")
-    # at the end, the model puts the axes into Keras' order
+    # the model ends with a Permute spec if the axes are not in Keras' order
     assert set(row["became"]) == model.layers.keys() - {model.input, "layer_permuted"}
-    # the name of a layer stays with the spec of its result, or with the linear part before its activation
-    vanishes = options in ({"activation": "linear"}, {"dims": (1, 2, 3)})
-    assert vanishes or "layer" in model.layers
+    # a layer's name becomes that of its last spec, or of the spec before its activation
+    unchanged = options in ({"activation": "linear"}, {"dims": (1, 2, 3)})
+    assert unchanged or "layer" in model.layers
 
 
 @pytest.mark.parametrize(
@@ -137,23 +137,23 @@ def test_layer_is_read_exactly(keras, case, rng):
         ("Identity", {}),
     ],
 )
-def test_what_does_nothing_at_inference_vanishes(keras, kind, options, rng):
+def test_layers_for_training_only_are_left_out(keras, kind, options, rng):
     layer = getattr(keras.layers, kind)(**options)
     model = check_equal(keras.Sequential([keras.Input(SHAPES[2]), layer, keras.layers.Conv2D(2, 3)]), rng)
     assert [type(layer) for layer in model.layers.values()] == [specs.Input, specs.Conv]
     assert model.metadata["reading"][1]["became"] == []
 
 
-def test_dropout_stays_with_its_rate(keras, rng):
+def test_dropout_keeps_its_rate(keras, rng):
     model = check_equal(keras.Sequential([keras.Input((5,)), keras.layers.Dropout(0.3, name="drop")]), rng)
     assert model.layers["drop"].rate == 0.3
 
 
 @pytest.mark.parametrize("kind", ["Add", "Subtract", "Average", "Concatenate"])
 @pytest.mark.parametrize("n", [2, 3])
-def test_layers_that_join(keras, kind, n, rng):
+def test_layers_with_several_inputs(keras, kind, n, rng):
     if kind == "Subtract" and n > 2:
-        pytest.skip("Keras subtracts two")
+        pytest.skip("Subtract takes two inputs")
     image = keras.Input((6, 5, 3))
     branches = [keras.layers.Conv2D(2, 3)(image) for _ in range(n)]
     joined = getattr(keras.layers, kind)(name="joined")(branches)
@@ -208,11 +208,14 @@ class TestSoftmax:
         "argument": lambda k: [k.layers.Dense(4, activation="softmax")],
         "layer": lambda k: [k.layers.Dense(4), k.layers.Softmax()],
         "activation": lambda k: [k.layers.Dense(4), k.layers.Activation("softmax")],
-        "vanishing layer behind": lambda k: [k.layers.Dense(4, activation="softmax"), k.layers.Activation("linear")],
+        "before a linear activation": lambda k: [
+            k.layers.Dense(4, activation="softmax"),
+            k.layers.Activation("linear"),
+        ],
     }
 
     @pytest.mark.parametrize("end", ENDS)
-    def test_at_the_end_is_read_out_as_logits(self, keras, end, rng):
+    def test_softmax_at_the_end_is_read_out_as_logits(self, keras, end, rng):
         original = keras.Sequential([keras.Input((5,)), *self.ENDS[end](keras)])
         twin = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4)])
         model = check_equal(original, rng, scores=twin)
@@ -222,23 +225,24 @@ class TestSoftmax:
             "read out as logits: the class with the largest score stays the same",
         )
 
-    def test_function(self, keras, rng):
+    def test_softmax_function(self, keras, rng):
         image = keras.Input((5,))
         logits = keras.layers.Dense(4)(image)
         softmax = tf.nn.softmax if keras is tf.keras else keras.ops.softmax
         check_equal(keras.Model(image, softmax(logits)), rng, scores=keras.Model(image, logits))
 
-    @pytest.mark.parametrize("behind", ["Flatten", "ReLU", "Dropout"])
-    def test_in_the_middle_is_refused(self, keras, behind):
-        options = {"rate": 0.5} if behind == "Dropout" else {}
-        layers = [keras.layers.Softmax(name="s"), getattr(keras.layers, behind)(name="behind", **options)]
+    @pytest.mark.parametrize("following", ["Flatten", "ReLU", "Dropout"])
+    def test_softmax_in_the_middle_is_refused(self, keras, following):
+        options = {"rate": 0.5} if following == "Dropout" else {}
+        layers = [keras.layers.Softmax(name="s"), getattr(keras.layers, following)(name="following", **options)]
         model = keras.Sequential([keras.Input((5,)), *layers])
-        with pytest.raises(snc.ConversionError, match="'s' .Softmax. has a softmax in the middle .* before 'behind'"):
+        with pytest.raises(snc.ConversionError, match="a softmax in the middle") as caught:
             snc.as_model(model)
+        assert caught.value.layer == "s"
 
 
-def first(k, order):
-    """One of everything that has a channel axis, for both orders of axes."""
+def every_layer(k, order):
+    """Return a model with every layer that has a channel axis, for one order of axes."""
     make, channel = k.layers, 1 if order == "channels_first" else -1
     spatial = [2, 3] if channel == 1 else [1, 2]
     options = {"data_format": order}
@@ -265,7 +269,7 @@ def first(k, order):
 
 
 class TestChannelsFirst:
-    """TensorFlow cannot run such convolutions on a CPU: a channels-last twin with the same weights tells the truth."""
+    """Comparison with a channels-last twin of the same weights, since TensorFlow has no such convolutions on a CPU."""
 
     def twins(self, make, rng):
         ours, twin = make("channels_first"), make("channels_last")
@@ -277,14 +281,14 @@ class TestChannelsFirst:
         return model, forward(model, x), twin(np.moveaxis(x, 1, -1), training=False)
 
     def test_every_layer(self, keras, rng):
-        model, got, expected = self.twins(lambda order: first(keras, order), rng)
+        model, got, expected = self.twins(lambda order: every_layer(keras, order), rng)
         check_close(got, expected)
-        # the axes are moved once, where the image comes in
+        # the axes are permuted once, at the input
         assert [layer.name for layer in model.layers.values() if isinstance(layer, specs.Permute)] == ["image_permuted"]
         assert model.layers["a_relu"].inputs == ("a",)
 
     @pytest.mark.parametrize("rank", [1, 2, 3])
-    def test_each_rank_keeps_keras_order_outside(self, keras, rank, rng):
+    def test_input_and_output_keep_keras_order(self, keras, rank, rng):
         def make(order):
             shape = (5, 6, 7)[:rank]
             conv = getattr(keras.layers, f"Conv{rank}D")(2, 3, data_format=order, name="conv")
@@ -296,19 +300,19 @@ class TestChannelsFirst:
         assert model.shapes[model.input] == (3, 5, 6, 7)[: rank + 1]
         check_close(got, np.moveaxis(expected, -1, 1))
 
-    def test_a_layer_that_needs_keras_order_gets_it(self, keras, rng):
+    def test_flatten_uses_keras_order(self, keras, rng):
         def make(order):
             make = keras.layers
             conv = make.Conv2D(2, 3, data_format=order)
             if order == "channels_first":
                 return keras.Sequential([keras.Input((3, 5, 6)), conv, make.Flatten(), make.Dense(4)])
-            moved = make.Permute((3, 1, 2))
-            return keras.Sequential([keras.Input((5, 6, 3)), conv, moved, make.Flatten(), make.Dense(4)])
+            permute = make.Permute((3, 1, 2))
+            return keras.Sequential([keras.Input((5, 6, 3)), conv, permute, make.Flatten(), make.Dense(4)])
 
         _, got, expected = self.twins(make, rng)
         check_close(got, expected)
 
-    def test_branches_of_different_order_meet(self, keras, rng):
+    def test_sum_of_branches_in_different_order(self, keras, rng):
         def make(order):
             make = keras.layers
             image = keras.Input((4, 5, 4) if order == "channels_first" else (5, 4, 4))
@@ -320,7 +324,7 @@ class TestChannelsFirst:
         check_close(got, np.moveaxis(expected, -1, 1))
 
 
-# each keeps at least one entry of every image it can get
+# layers that can follow each other in any order without an empty output
 PARTS = [
     ("Conv2D", {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}),
     ("Conv2D", {"filters": 2, "kernel_size": 2, "strides": 2, "padding": "same"}),
@@ -348,7 +352,7 @@ PARTS = [
     parts=strategies.lists(strategies.sampled_from(PARTS), min_size=2, max_size=5),
     seed=strategies.integers(0, 1000),
 )
-def test_chains_of_any_layers(library, parts, seed):
+def test_random_chains(library, parts, seed):
     layers = [getattr(library.layers, kind)(**options) for kind, options in parts]
     check_equal(library.Sequential([library.Input((4, 5, 2)), *layers]), np.random.default_rng(seed))
 
@@ -364,7 +368,7 @@ def test_chains_of_any_layers(library, parts, seed):
 )
 def test_transposed_convolutions(library, n, kernel, stride, padding, extra):
     hypothesis.assume(extra is None or extra < stride)
-    # Keras' own output length, which TensorFlow then cannot make
+    # Keras computes this output length, which TensorFlow may refuse
     length = (n - 1) * stride + (extra or 0) + kernel % 2
     hypothesis.assume(extra is None or padding == "valid" or -(-length // stride) == n)
     options = {"strides": stride, "padding": padding, "output_padding": extra}

@@ -1,4 +1,4 @@
-"""What is said of layers that cannot be read: all of them, each with a way out that is tried here, in few lines."""
+"""Error messages for unsupported layers: they name all layers, are short, and their advice works."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
 from nengo_snnconv.errors import listed
 from nengo_snnconv.formats.keras import as_model, inspect_keras
-from nengo_snnconv.formats.keras.stored import StoredLayer
-from nengo_snnconv.formats.keras.walk import Walk
+from nengo_snnconv.formats.keras.files.stored_layers import StoredLayer
+from nengo_snnconv.formats.keras.model_reader import ModelReader
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -18,7 +18,7 @@ def keras(request):
 
 
 def refused(model):
-    """The remarks on the refused layers of a model, by layer."""
+    """Return {layer: remark} for the refused layers of a model."""
     return {row["layer"]: row["remark"] for row in inspect_keras(model) if row["status"] == "refused"}
 
 
@@ -30,18 +30,18 @@ FUNCTIONS = {"sigmoid": sigmoid, "tanh": np.tanh, "softplus": lambda x: np.log1p
 
 
 class TestFunctionsAtTheEnd:
-    """They are left out: what stays are scores, to which anybody can apply the function."""
+    """The advice is to leave them out; applied to the scores, they give the original output."""
 
     @pytest.mark.parametrize("name", FUNCTIONS)
-    @pytest.mark.parametrize("place", ["argument", "layer", "before others"])
-    def test_of_a_layer(self, keras, name, place, rng):
+    @pytest.mark.parametrize("form", ["argument", "layer", "before others"])
+    def test_activation(self, keras, name, form, rng):
         make = keras.layers
         ends = {
             "argument": [make.Dense(2, activation=name, name="l")],
             "layer": [make.Dense(2), make.Activation(name, name="l")],
             "before others": [make.Dense(2, activation=name, name="l"), make.Activation("linear"), make.Flatten()],
         }
-        model = randomise(keras.Sequential([keras.Input((4,)), make.Dense(8, activation="relu"), *ends[place]]), rng)
+        model = randomise(keras.Sequential([keras.Input((4,)), make.Dense(8, activation="relu"), *ends[form]]), rng)
         x = rng.normal(size=(20, 4)).astype(np.float32)
         expected = np.asarray(model(x))
         (remark,) = refused(model).values()
@@ -51,12 +51,12 @@ class TestFunctionsAtTheEnd:
         scores = forward(as_model(model), x)
         check_close(FUNCTIONS[name](scores), expected)
         if name == "sigmoid":
-            assert "take scores above 0 where it was above 0.5" in remark
+            assert "use scores above 0 where it was above 0.5" in remark
             assert np.array_equal(scores > 0, expected > 0.5)
         else:
             assert f"apply {name} to the scores yourself" in remark
 
-    def test_of_an_operation(self, keras, rng):
+    def test_operation(self, keras, rng):
         function = tf.sigmoid if keras is tf.keras else keras.ops.sigmoid
         image = keras.Input((4,))
         model = randomise(keras.Model(image, function(keras.layers.Dense(3)(image))), rng)
@@ -65,10 +65,10 @@ class TestFunctionsAtTheEnd:
         assert "ends the model with 'sigmoid'" in remark
         parts = "layers" if keras is tf.keras else "operations"
         assert f"keras.Model(model.input, model.{parts}[-1].input)" in remark
-        way_out = keras.Model(model.input, getattr(model, parts)[-1].input)
-        check_close(sigmoid(forward(as_model(way_out), x)), model(x))
+        without = keras.Model(model.input, getattr(model, parts)[-1].input)
+        check_close(sigmoid(forward(as_model(without), x)), model(x))
 
-    def test_in_a_nested_model(self, keras):
+    def test_nested_model(self, keras):
         dense = keras.layers.Dense(1, activation="sigmoid", name="l")
         inner = keras.Sequential([keras.Input((4,)), dense], name="inner")
         model = keras.Sequential([keras.Input((4,)), inner])
@@ -78,21 +78,21 @@ class TestFunctionsAtTheEnd:
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "elu", "silu", "gelu", "softplus"])
-def test_functions_inside(keras, name, rng):
+def test_functions_in_hidden_layers(keras, name, rng):
     def make(activation):
         image = keras.Input((6, 6, 2))
         x = keras.layers.Conv2D(3, 3, activation=activation, name="l")(image)
         x = keras.layers.Activation(activation, name="m")(x)
         return keras.Model(image, keras.layers.Dense(3, name="scores")(keras.layers.Flatten()(x)))
 
-    found = refused(make(name))
-    assert list(found) == ["l", "m"]
-    assert all("train the model with 'relu' instead" in remark for remark in found.values())
+    remarks = refused(make(name))
+    assert list(remarks) == ["l", "m"]
+    assert all("train the model with 'relu' instead" in remark for remark in remarks.values())
     check_equal(make("relu"), rng)
 
 
 def gated(k, gate=True):
-    """A convolution with a squeeze-and-excite block, or without."""
+    """Return a model with a squeeze-and-excite block, or without it."""
     make = k.layers
     image = k.Input((6, 6, 2))
     x = make.Conv2D(4, 3, activation="relu", name="conv")(image)
@@ -106,19 +106,19 @@ def gated(k, gate=True):
 
 
 def test_squeeze_and_excite(keras, rng):
-    found = refused(gated(keras))
-    assert list(found) == ["expand", "excite"]
-    assert all("train a model without gates and squeeze-and-excite blocks" in remark for remark in found.values())
+    remarks = refused(gated(keras))
+    assert list(remarks) == ["expand", "excite"]
+    assert all("train a model without gates and squeeze-and-excite blocks" in remark for remark in remarks.values())
     check_equal(gated(keras, gate=False), rng)
 
 
-def test_an_application_without_gates(keras, rng):
+def test_application_without_gates(keras, rng):
     make = keras.applications.MobileNetV3Small
     assert any("without gates" in remark for remark in refused(make(weights=None, input_shape=(32, 32, 3))).values())
     check_equal(make(weights=None, input_shape=(32, 32, 3), minimalistic=True, classifier_activation=None), rng, n=1)
 
 
-# refused layer, what is said, its place in what is advised; on series of 8 steps with 4 features
+# case -> (unsupported layer, words of the advice, advised layers); inputs are series of 8 steps with 4 features
 INSTEAD = {
     "LSTM": (lambda k: k.layers.LSTM(3), "causal Conv1D", lambda k: [k.layers.Conv1D(3, 3, padding="causal")]),
     "Bidirectional": (
@@ -139,7 +139,7 @@ INSTEAD = {
 
 
 @pytest.mark.parametrize("case", INSTEAD)
-def test_layers_to_train_with_instead(keras, case, rng):
+def test_advised_layers(keras, case, rng):
     make, message, instead = INSTEAD[case]
 
     def model(layers):
@@ -172,7 +172,7 @@ def largest(k):
     return (lambda x: tf.reduce_max(x, axis=1)) if k is tf.keras else (lambda x: k.ops.max(x, axis=1))
 
 
-class TestSameFunctionInAnotherWay:
+class TestEquivalentLayers:
     @pytest.mark.parametrize(
         ("function", "layer", "options"),
         [
@@ -184,7 +184,7 @@ class TestSameFunctionInAnotherWay:
             (largest, "GlobalMaxPooling1D", {}),
         ],
     )
-    def test_a_layer_for_a_function(self, keras, function, layer, options, rng):
+    def test_layers_for_functions(self, keras, function, layer, options, rng):
         image = keras.Input((8, 4))
         with_function = keras.Model(image, function(keras)(image))
         assert layer.removesuffix("1D") in next(iter(refused(with_function).values()))
@@ -192,7 +192,7 @@ class TestSameFunctionInAnotherWay:
         x = rng.normal(size=(2, 8, 4)).astype(np.float32)
         check_close(forward(as_model(with_layer), x), with_function(x))
 
-    def test_slices_for_a_split(self, keras, rng):
+    def test_slices_for_split(self, keras, rng):
         split = (lambda x: tf.split(x, 2, -1)) if keras is tf.keras else (lambda x: keras.ops.split(x, 2, -1))
         image = keras.Input((8, 4))
         one, other = split(image)
@@ -202,12 +202,10 @@ class TestSameFunctionInAnotherWay:
         x = rng.normal(size=(2, 8, 4)).astype(np.float32)
         check_close(forward(as_model(with_slices), x), with_split(x))
 
-    def test_layers_of_a_pipeline(self, rng):
+    def test_pipeline(self, rng):
         make = keras3.layers
         parts = [make.RandomFlip(), make.Rescaling(0.5)]
-        with pytest.raises(
-            snc.ConversionError, match="holds 'Rescaling', which change.*: put its layers into the model"
-        ):
+        with pytest.raises(snc.ConversionError, match="holds 'Rescaling', which change"):
             as_model(keras3.Sequential([keras3.Input((6, 6, 2)), make.Pipeline(parts), make.Conv2D(2, 3)]))
         check_equal(keras3.Sequential([keras3.Input((6, 6, 2)), *parts, make.Conv2D(2, 3)]), rng)
         random = make.Pipeline([make.RandomFlip(), make.RandomContrast(0.1)])
@@ -232,37 +230,37 @@ class TestSameFunctionInAnotherWay:
         check_close(forward(as_model(other), x), wrapped(x))
 
     @pytest.mark.parametrize("kind", ["Resizing", "AutoContrast"])
-    def test_of_the_images_before_they_enter(self, keras, kind, rng):
+    def test_preprocessing(self, keras, kind, rng):
         if not hasattr(keras.layers, kind):
             pytest.skip(f"this Keras has no {kind}")
         before = keras.layers.Resizing(6, 6) if kind == "Resizing" else keras.layers.AutoContrast()
-        behind = [keras.layers.Conv2D(3, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(2)]
-        model = randomise(keras.Sequential([keras.Input((6, 6, 2)), before, *behind]), rng)
+        layers = [keras.layers.Conv2D(3, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(2)]
+        model = randomise(keras.Sequential([keras.Input((6, 6, 2)), before, *layers]), rng)
         (remark,) = refused(model).values()
         assert "before they enter the model" in remark
-        without = keras.Sequential([keras.Input((6, 6, 2)), *behind])
+        without = keras.Sequential([keras.Input((6, 6, 2)), *layers])
         x = rng.uniform(0, 255, (2, 6, 6, 2)).astype(np.float32)
         check_close(forward(as_model(without), np.asarray(before(x))), model(x, training=False))
 
     def test_embedding(self, keras, rng):
-        embedding, behind = keras.layers.Embedding(9, 4), [keras.layers.Conv1D(3, 2), keras.layers.GlobalMaxPooling1D()]
-        model = randomise(keras.Sequential([keras.Input((7,)), embedding, *behind]), rng)
-        assert "look the vectors up before they enter the model" in refused(model)[embedding.name]
+        embedding, layers = keras.layers.Embedding(9, 4), [keras.layers.Conv1D(3, 2), keras.layers.GlobalMaxPooling1D()]
+        model = randomise(keras.Sequential([keras.Input((7,)), embedding, *layers]), rng)
+        assert "look up the vectors before they enter the model" in refused(model)[embedding.name]
         words = rng.integers(0, 9, (2, 7))
         vectors = embedding.get_weights()[0][words]
-        read = as_model(keras.Sequential([keras.Input((7, 4)), *behind]))
+        read = as_model(keras.Sequential([keras.Input((7, 4)), *layers]))
         check_close(forward(read, vectors), model(words))
 
-    def test_one_of_several_outputs(self, keras, rng):
+    def test_several_outputs(self, keras, rng):
         image = keras.Input((4,))
         model = keras.Model(image, [keras.layers.Dense(3)(image), keras.layers.Dense(2)(image)])
         assert all("make a model of one of them" in remark for remark in refused(model).values())
         check_equal(keras.Model(model.input, model.outputs[0]), rng)
 
 
-class TestEveryLayerIsJudged:
+class TestEveryLayerIsChecked:
     @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV3Small", "ConvNeXtTiny"])
-    def test_of_large_models(self, keras, name):
+    def test_large_models(self, keras, name):
         model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3))
         rows = inspect_keras(model)
         assert "not checked" not in {row["status"] for row in rows}
@@ -271,7 +269,7 @@ class TestEveryLayerIsJudged:
             as_model(model)
         check_short(str(error.value))
 
-    def test_behind_what_gives_out_several(self, keras):
+    def test_layer_with_several_outputs(self, keras):
         image = keras.Input((8, 4))
         outcome, state, _ = keras.layers.LSTM(3, return_state=True, name="lstm")(image)
         joined = keras.layers.Concatenate(name="joined")([outcome, keras.layers.Dense(3, name="d")(state)])
@@ -280,29 +278,29 @@ class TestEveryLayerIsJudged:
         assert found["joined"] in ("exact", "not checked")
 
     @pytest.mark.parametrize("make", [gated, lambda k: chain(k), lambda k: operations(k)])
-    def test_of_configuration_and_arrays_alone(self, keras, make):
-        """Layers of a file are no Keras objects: what is said of the layers is the same."""
+    def test_report_without_live_layers(self, keras, make):
+        """The report is the same for layers of a file, which are not Keras objects."""
         model = make(keras)
         layers = [StoredLayer(layer.name, weights=layer.get_weights()) for layer in model.layers]
-        report = Walk(model.get_config(), StoredLayer("model", layers)).report
+        report = ModelReader(model.get_config(), StoredLayer("model", layers)).report
         assert list(report.rows.values()) == inspect_keras(model)
 
-    def test_where_a_shape_is_not_known(self):
-        class Own(tf.keras.layers.Layer):
+    def test_unknown_shape(self):
+        class Custom(tf.keras.layers.Layer):
             def call(self, inputs):
                 return inputs
 
-        layers = [tf.keras.layers.Dense(3, name="a"), Own(name="own"), tf.keras.layers.Dense(3, name="b")]
+        layers = [tf.keras.layers.Dense(3, name="a"), Custom(name="custom"), tf.keras.layers.Dense(3, name="b")]
         end = tf.keras.layers.Dense(3, activation="tanh", name="c")
         model = tf.keras.Sequential([tf.keras.Input((4,)), *layers, end])
         config = model.get_config()
         for entry in config["layers"]:  # as in an HDF5 file
             entry.pop("build_config", None)
         layers = [StoredLayer(layer.name, weights=layer.get_weights()) for layer in model.layers]
-        rows = Walk(config, StoredLayer("model", layers)).report.rows
+        rows = ModelReader(config, StoredLayer("model", layers)).report.rows
         statuses = ["exact", "refused", "not checked", "refused"]
-        assert [rows[name]["status"] for name in ("a", "own", "b", "c")] == statuses
-        assert rows["b"]["remark"] == "the shape that 'own' gives out is not known"
+        assert [rows[name]["status"] for name in ("a", "custom", "b", "c")] == statuses
+        assert rows["b"]["remark"] == "the output shape of 'custom' is unknown"
         assert "ends the model with activation 'tanh'" in rows["c"]["remark"]
 
 
@@ -327,7 +325,7 @@ def check_short(message):
 
 
 class TestShortMessages:
-    def test_of_many_reasons(self, keras):
+    def test_many_reasons(self, keras):
         names = ["tanh", "sigmoid", "elu", "selu", "gelu", "softplus"]
         layers = [keras.layers.Dense(4, activation=name, name=name) for name in names]
         model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
@@ -338,21 +336,20 @@ class TestShortMessages:
         assert lines[2] == "and 4 more layers, for other reasons: inspect_keras lists all"
         assert list(refused(model)) == names
 
-    def test_of_one_reason(self, keras):
+    def test_one_reason(self, keras):
         layers = [keras.layers.LayerNormalization(name=f"norm{i}") for i in range(12)]
         with pytest.raises(snc.ConversionError) as error:
             as_model(keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)]))
         check_short(str(error.value))
-        assert str(error.value).endswith("(so with 'norm1', 'norm2' and 9 more)")
+        assert str(error.value).endswith("(also 'norm1', 'norm2' and 9 more)")
 
-    def test_of_an_unknown_layer(self, keras):
+    def test_unknown_layer(self, keras):
         model = keras.Sequential([keras.Input((4,)), keras.layers.CategoryEncoding(3, name="l")])
-        message = "'l' .CategoryEncoding. is not supported: .*'What is read'"
-        with pytest.raises(snc.ConversionError, match=message) as error:
+        with pytest.raises(snc.ConversionError, match="is not supported: .*'What is read'") as error:
             as_model(model)
         check_short(str(error.value))
 
-    def test_of_many_outputs(self, keras):
+    def test_many_outputs(self, keras):
         image = keras.Input((4,))
         model = keras.Model(image, [keras.layers.Dense(3, name=f"out{i}")(image) for i in range(40)])
         with pytest.raises(snc.ConversionError, match="'out0', 'out1' and 38 more") as error:
@@ -376,8 +373,8 @@ def as_graph(library, layer):
 
 
 @pytest.mark.parametrize("build", [as_sequence, as_graph])
-def test_keras_3_has_no_layer_that_is_left_out_by_mistake(build, rng):
-    """Every layer of random augmentation is either identical at inference or refused."""
+def test_augmentation_layers_are_exact_or_refused(build, rng):
+    """Every layer for random augmentation either returns its input at inference or is refused."""
     options = {
         "RandomBrightness": (0.2,),
         "RandomColorDegeneration": (0.3,),

@@ -1,4 +1,4 @@
-"""Whole Keras models: chains, graphs, nested and shared layers, what is said of them, and what is refused."""
+"""Whole Keras models: chains, graphs, nested and shared layers, the report on them, and refused models."""
 
 import inspect
 import json
@@ -15,7 +15,7 @@ from nengo_snnconv.model import layers as specs
 
 @pytest.fixture(params=LIBRARIES)
 def keras(request):
-    """The same models are read whichever library made them."""
+    """Library that creates the models."""
     return LIBRARIES[request.param]
 
 
@@ -82,7 +82,7 @@ def residual(k):
 
 
 def block(k, name, inner=None):
-    """A small model to nest, which may hold another one."""
+    """Return a small model that may contain another one."""
     layers = k.layers
     image = k.Input((6, 6, 2))
     x = layers.Conv2D(2, 3, padding="same", activation="relu", name="conv")(image)
@@ -90,14 +90,14 @@ def block(k, name, inner=None):
 
 
 def nested_twice(k):
-    """Two levels deep, and used twice."""
+    """Return a model with a nested model of two levels that is called twice."""
     inner = k.Sequential([k.Input((6, 6, 2)), k.layers.Conv2D(2, 1, name="point"), k.layers.ReLU()], name="inner")
     outer = block(k, "outer", inner)
     image = k.Input((6, 6, 2))
     return k.Model(image, k.layers.Flatten()(outer(k.layers.ReLU()(outer(image)))))
 
 
-def nested_with_two_ends(k):
+def nested_with_two_outputs(k):
     layers = k.layers
     one, other = k.Input((4,)), k.Input((4,))
     fork = k.Model([one, other], [layers.Subtract()([one, other]), layers.Dense(4)(other)], name="fork")
@@ -125,7 +125,7 @@ def nested_built_late(k):
 
 
 CHAINS = [chain_2d, chain_3d, built_late]
-GRAPHS = [graph, residual, nested_twice, nested_with_two_ends, shared, nested_built_late]
+GRAPHS = [graph, residual, nested_twice, nested_with_two_outputs, shared, nested_built_late]
 
 
 @pytest.mark.parametrize("make", CHAINS + GRAPHS)
@@ -133,7 +133,7 @@ def test_reading_is_exact(keras, make, rng):
     check_equal(make(keras), rng)
 
 
-def test_a_part_of_a_model_is_read_exactly(keras, rng):
+def test_part_of_a_model(keras, rng):
     whole = nested_twice(keras)
     check_equal(keras.Model(whole.input, whole.layers[-2].output), rng)
 
@@ -144,17 +144,17 @@ def test_presets(name, rng):
 
 
 class TestNames:
-    def test_stay(self, keras):
+    def test_names_are_kept(self, keras):
         model = as_model(graph(keras))
         assert list(model.layers)[:3] == ["image", "a", "a_relu"]
         assert model.output == "scores"
 
-    def test_of_nested_layers(self, keras):
+    def test_names_of_nested_layers(self, keras):
         names = set(as_model(nested_twice(keras)).layers)
         assert {"outer.conv", "outer.conv_relu", "outer.inner.point", "outer.add"} < names
         assert {"outer.conv_2", "outer.conv_relu_2", "outer.inner.point_2", "outer.add_2"} < names
 
-    def test_of_shared_layers(self, keras, rng):
+    def test_names_of_shared_layers(self, keras, rng):
         model = as_model(randomise(shared(keras), rng))
         assert {"shared", "shared_2", "shared_3"} < set(model.layers)
         assert np.array_equal(model.arrays["shared/kernel"], model.arrays["shared_3/kernel"])
@@ -163,43 +163,43 @@ class TestNames:
         model = tf.keras.Sequential([tf.keras.Input((4,)), tf.keras.layers.Dense(3, name="block/dense")])
         assert as_model(model).output == "block.dense"
 
-    def test_of_helpers_do_not_clash(self, keras, rng):
+    def test_added_names_are_unique(self, keras, rng):
         layers = [keras.layers.Dense(4, activation="relu", name="a"), keras.layers.Dense(4, name="a_relu")]
         model = check_equal(keras.Sequential([keras.Input((4,)), *layers]), rng)
         assert list(model.layers)[1:] == ["a", "a_relu", "a_relu_2"]
 
-    def test_of_a_bounded_rectifier(self, keras):
+    def test_names_of_a_bounded_rectifier(self, keras):
         model = as_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, activation="relu6", name="d")]))
         assert {"d", "d_relu6_whole", "d_relu6_above"} < set(model.layers)
         assert model.output == "d_relu6"
 
 
-def test_a_model_is_returned_as_it_is():
+def test_model_is_returned_unchanged():
     model = as_model(snc.preset("lif-mnist"))
     assert as_model(model) is model
     assert inspect_keras(model) == model.metadata["reading"]
 
 
-class TestReading:
-    def test_what_became_of_each_layer(self, keras):
+class TestReport:
+    def test_rows(self, keras):
         rows = as_model(graph(keras)).metadata["reading"]
         assert json.loads(json.dumps(rows)) == rows == inspect_keras(graph(keras))
         assert [row["layer"] for row in rows] == ["image", "a", "b", "total", "both", "tall", "mean", "scores"]
         assert rows[1] == {"layer": "a", "class": "Conv2D", "status": "exact", "remark": "", "became": ["a", "a_relu"]}
 
-    def test_of_shared_and_nested_layers(self, keras):
+    def test_shared_and_nested_layers(self, keras):
         rows = {row["layer"]: row for row in inspect_keras(nested_twice(keras))}
         assert rows["outer.inner.point"]["became"] == ["outer.inner.point", "outer.inner.point_2"]
 
     @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
-    def test_of_other_precisions(self, keras, policy, rng):
+    def test_other_precisions(self, keras, policy, rng):
         dense = keras.layers.Dense(3, name="d", dtype=policy)
         model = as_model(randomise(keras.Sequential([keras.Input((4,)), dense]), rng))
         assert np.array_equal(model.arrays["d/kernel"], np.asarray(dense.get_weights()[0], np.float32))
         row = model.metadata["reading"][1]
         assert (row["status"], row["remark"]) == ("approximated", f"computed in float32, not in {policy}")
 
-    def test_goes_on_after_a_refused_layer(self, keras):
+    def test_continues_after_a_refused_layer(self, keras):
         layers = keras.layers
         image = keras.Input((8, 4), name="image")
         a = layers.Conv1D(4, 3, padding="same", name="a")(image)
@@ -208,18 +208,19 @@ class TestReading:
         d = layers.LSTM(4, name="d")(layers.Add(name="sum")([a, c]))
         model = keras.Model(image, layers.Dense(4, activation="tanh", name="e")(d))
         found = {row["layer"]: row["status"] for row in inspect_keras(model)}
-        status = {"a": "exact", "b": "refused", "c": "exact", "sum": "exact", "d": "refused"}
-        assert found == {"image": "exact", **status, "e": "refused"}
-        with pytest.raises(snc.ConversionError, match=r"^layer 'b' .LSTM. is recurrent.* .so with 'd'."):
+        expected = {"a": "exact", "b": "refused", "c": "exact", "sum": "exact", "d": "refused"}
+        assert found == {"image": "exact", **expected, "e": "refused"}
+        with pytest.raises(snc.ConversionError, match=r"is recurrent.*\(also 'd'\)") as caught:
             as_model(model)
+        assert caught.value.layer == "b"
 
-    def test_names_every_refused_layer_with_its_reason(self, keras):
+    def test_message_names_all_refused_layers(self, keras):
         image = keras.Input((4,))
         one, other = (keras.layers.Dense(4, activation=name, name=name)(image) for name in ("tanh", "sigmoid"))
         model = keras.Model(image, keras.layers.Add()([one, other]))
-        with pytest.raises(snc.ConversionError) as error:
+        with pytest.raises(snc.ConversionError) as caught:
             as_model(model)
-        assert str(error.value).splitlines() == [
+        assert str(caught.value).splitlines() == [
             f"layer '{name}' (Dense) has activation '{name}', which spiking neurons cannot compute: "
             "train the model with 'relu' instead"
             for name in ("tanh", "sigmoid")
@@ -230,78 +231,79 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("layer", "message"),
         [
-            (lambda k: k.layers.Dense(3, name="l", trainable=False), "has trainable=False, which .* does not heed"),
+            (lambda k: k.layers.Dense(3, name="l", trainable=False), "has trainable=False, which"),
             (lambda k: k.layers.Dense(3, name="l", kernel_regularizer="l2"), "has kernel_regularizer, which"),
             (lambda k: k.layers.Dense(3, name="l", bias_constraint="non_neg"), "has bias_constraint, which"),
-            (lambda k: k.layers.BatchNormalization(name="l"), "trained as a plain scale and shift, without normal"),
-            (lambda k: k.layers.GaussianNoise(0.1, name="l"), "does nothing while nengo_snnconv trains"),
+            (lambda k: k.layers.BatchNormalization(name="l"), "trained as a plain scale"),
+            (lambda k: k.layers.GaussianNoise(0.1, name="l"), "has no effect"),
         ],
     )
-    def test_what_it_will_not_heed_is_said(self, keras, layer, message):
+    def test_ignored_properties_are_warned_about(self, keras, layer, message):
         model = keras.Sequential([keras.Input((4,)), layer(keras)])
         as_model(model)  # without a warning
         with pytest.warns(UserWarning, match=f"^layer 'l' .*{message}"):
             as_model(model, training=True)
 
     def test_shared_layers(self, keras):
-        with pytest.warns(UserWarning, match="'shared' .Dense. is used 3 times, which training does not keep equal"):
+        with pytest.warns(UserWarning, match="is used 3 times"):
             as_model(shared(keras), training=True)
 
-    def test_build_trainable_says_it(self, keras):
+    def test_build_trainable_warns(self, keras):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, trainable=False, name="l")])
-        with pytest.warns(UserWarning, match="'l' .Dense. has trainable=False"):
+        with pytest.warns(UserWarning, match="has trainable=False"):
             snc.build_trainable(model)
 
 
 REFUSED = {
-    "unknown layer": (lambda k: k.layers.Discretization([0.0], name="l"), ".Discretization. is not supported: put"),
+    "unknown layer": (lambda k: k.layers.Discretization([0.0], name="l"), "is not supported: replace"),
     "unknown layer with advice": (lambda k: k.layers.LayerNormalization(name="l"), "with BatchNormalization"),
-    "tanh": (lambda k: k.layers.Dense(3, activation="tanh", name="l"), "ends the model with activation 'tanh': leave"),
-    "sigmoid": (lambda k: k.layers.Activation("sigmoid", name="l"), "ends the model with activation 'sigmoid'"),
+    "tanh": (lambda k: k.layers.Dense(3, activation="tanh", name="l"), "ends the model with"),
+    "sigmoid": (lambda k: k.layers.Activation("sigmoid", name="l"), "ends the model with"),
     "layer as activation": (lambda k: k.layers.Dense(3, activation=k.layers.ELU(), name="l"), "with activation 'ELU'"),
-    "threshold": (lambda k: k.layers.ReLU(threshold=0.5, name="l"), "has threshold=0.5, where it jumps: train"),
-    "slope for each place": (lambda k: k.layers.PReLU(name="l"), r"share them with shared_axes=\[1\]"),
-    "two axes": (lambda k: k.layers.Normalization(axis=(1, 2), name="l"), r"along the axes \[1, 2\]: use one"),
+    "threshold": (lambda k: k.layers.ReLU(threshold=0.5, name="l"), "has threshold=0.5"),
+    "slope for each entry": (lambda k: k.layers.PReLU(name="l"), r"with shared_axes=\[1\]"),
+    "two axes": (lambda k: k.layers.Normalization(axis=(1, 2), name="l"), r"along the axes \[1, 2\]"),
     "batch axis": (lambda k: k.layers.Concatenate(axis=0, name="l"), "along axis 0, the batch"),
-    "Lambda": (lambda k: k.layers.Lambda(lambda x: x, name="l"), ".Lambda. holds Python code"),
-    "wrapper": (lambda k: k.layers.TimeDistributed(k.layers.Dense(3), name="l"), "TimeDistributed. is not supported"),
+    "Lambda": (lambda k: k.layers.Lambda(lambda x: x, name="l"), "holds Python code"),
+    "wrapper": (lambda k: k.layers.TimeDistributed(k.layers.Dense(3), name="l"), "use Dense itself"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_read_is_refused_by_name(keras, case):
+def test_unsupported_layers(keras, case):
     make, message = REFUSED[case]
     image = keras.Input((4, 4))
     layer = make(keras)
     outcome = layer([image, image]) if case == "batch axis" else layer(image)
     model = keras.Model(image, outcome)
-    with pytest.raises(snc.ConversionError, match=f"layer 'l'.*{message}"):
+    with pytest.raises(snc.ConversionError, match=message) as caught:
         as_model(model)
+    assert caught.value.layer == "l"
     (row,) = inspect_keras(model)[1:]
     assert (row["status"], row["became"]) == ("refused", [])
 
 
 IMAGE_REFUSED = {
-    "bilinear": (lambda k: k.layers.UpSampling2D(interpolation="bilinear"), "interpolation='bilinear': use 'nearest'"),
-    "slope for each place": (lambda k: k.layers.PReLU(), r"shared_axes=\[1, 2\]"),
-    "renormalisation": (lambda k: k.layers.BatchNormalization(renorm=True), "renorm=True"),
+    "bilinear": (lambda k: k.layers.UpSampling2D(interpolation="bilinear"), "interpolation='bilinear'"),
+    "slope for each entry": (lambda k: k.layers.PReLU(), r"shared_axes=\[1, 2\]"),
+    "renormalization": (lambda k: k.layers.BatchNormalization(renorm=True), "renorm=True"),
     "two axes": (lambda k: k.layers.BatchNormalization(axis=[1, 2]), r"along the axes \[1, 2\]"),
 }
 
 
 @pytest.mark.parametrize("case", IMAGE_REFUSED)
-def test_what_cannot_be_read_of_images(keras, case):
+def test_unsupported_layers_of_images(keras, case):
     if keras is keras3 and case == "two axes":
-        pytest.skip("Keras 3 normalises along one axis")
-    if case == "renormalisation" and "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:
-        pytest.skip("this Keras 3 has no renormalisation")
+        pytest.skip("Keras 3 normalizes along one axis")
+    if case == "renormalization" and "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:
+        pytest.skip("this Keras 3 has no renormalization")
     make, message = IMAGE_REFUSED[case]
     with pytest.raises(snc.ConversionError, match=message):
         as_model(keras.Sequential([keras.Input((4, 4, 2)), make(keras)]))
 
 
 class TestRefused:
-    def test_no_model(self):
+    def test_other_object(self):
         with pytest.raises(snc.ConversionError, match="expected a Keras model"):
             as_model(3)
 
@@ -324,7 +326,7 @@ class TestRefused:
         with pytest.raises(snc.ConversionError, match="subclassed"):
             as_model(Own())
 
-    def test_functional_model_with_a_call_of_its_own(self, keras):
+    def test_functional_model_with_a_custom_call(self, keras):
         class Own(keras.Model):
             def call(self, inputs, **options):
                 return 2 * super().call(inputs, **options)
@@ -333,7 +335,7 @@ class TestRefused:
         with pytest.raises(snc.ConversionError, match="subclassed"):
             as_model(Own(image, keras.layers.Dense(3)(image)))
 
-    def test_own_training_step_is_none_of_our_business(self, keras, rng):
+    def test_custom_training_step_is_ignored(self, keras, rng):
         class Own(keras.Model):
             def train_step(self, data):
                 raise NotImplementedError
@@ -344,99 +346,105 @@ class TestRefused:
     def test_two_outputs(self, keras):
         image = keras.Input((4,))
         outputs = [keras.layers.Dense(4, name=name)(image) for name in "ab"]
-        with pytest.raises(snc.ConversionError, match=r"'a' .Dense. is one of 2 outputs, 'a', 'b': make a model"):
+        with pytest.raises(snc.ConversionError, match="is one of 2 outputs") as caught:
             as_model(keras.Model(image, outputs))
+        assert caught.value.layer == "a"
 
     def test_two_inputs(self, keras):
         images = [keras.Input((4,), name=name) for name in "ab"]
         model = keras.Model(images, keras.layers.Add(name="sum")(images))
-        with pytest.raises(snc.ConversionError, match="'b' .InputLayer. is a further input: make a model of one"):
+        with pytest.raises(snc.ConversionError, match="is another input") as caught:
             as_model(model)
+        assert caught.value.layer == "b"
         assert [row["status"] for row in inspect_keras(model)] == ["exact", "refused", "exact"]
 
-    def test_own_class(self, keras):
+    def test_custom_class(self, keras):
         class Dense(keras.layers.Dense):
             def call(self, inputs):
                 return 2 * super().call(inputs)
 
-        with pytest.raises(snc.ConversionError, match="'l' .Dense. is a class of .*, not one of Keras"):
+        with pytest.raises(snc.ConversionError, match="is a class of .*, not") as caught:
             as_model(keras.Sequential([keras.Input((4,)), Dense(3, name="l")]))
+        assert caught.value.layer == "l"
 
-    def test_own_activation_with_the_name_of_keras_own(self, keras):
+    def test_custom_activation_with_the_name_of_a_keras_activation(self, keras):
         def relu(x):
             return 2 * x
 
-        with pytest.raises(snc.ConversionError, match="has an activation of your own, 'relu' of .*: use 'relu'"):
+        with pytest.raises(snc.ConversionError, match="activation of your own, 'relu'"):
             as_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=relu)]))
 
     @pytest.mark.parametrize("kind", ["Dropout", "BatchNormalization", "GaussianNoise"])
-    def test_layer_that_always_trains(self, keras, kind):
+    def test_layer_called_with_training(self, keras, kind):
         layer = getattr(keras.layers, kind)(*[] if kind == "BatchNormalization" else [0.5], name="l")
         image = keras.Input((4,))
-        with pytest.raises(snc.ConversionError, match="'l' .* is called with {'training': True}"):
+        with pytest.raises(snc.ConversionError, match="is called with {'training': True}") as caught:
             as_model(keras.Model(image, layer(image, training=True)))
+        assert caught.value.layer == "l"
 
-    def test_not_training_is_said_freely(self, keras, rng):
+    def test_layer_called_without_training(self, keras, rng):
         image = keras.Input((4,))
         check_equal(keras.Model(image, keras.layers.BatchNormalization()(image, training=False)), rng)
 
-    def test_operators_that_cannot_be_kept(self, keras):
+    def test_unsupported_operators(self, keras):
         image = keras.Input((4,))
         exponential = tf.exp if keras is tf.keras else keras.ops.exp
         for outcome, message in [
             (image * image, "multiplies tensors"),
             (1 / image, "divides by a tensor"),
-            (exponential(image), "ends the model with 'exp'"),
+            (exponential(image), "the model with 'exp'"),
         ]:
             with pytest.raises(snc.ConversionError, match=message):
                 as_model(keras.Model(image, outcome))
 
-    def test_constant_that_is_not_one_of_channels(self, keras):
+    def test_constants_that_vary_along_several_axes(self, keras):
         image = keras.Input((4, 4))
         for constant in (np.ones((4, 1)), np.ones((4, 4)), np.ones(4)):
             model = keras.Model(image, image + constant.astype(np.float32))
             if constant.size == 4:
                 assert inspect_keras(model)[1]["status"] == "exact"
             else:
-                with pytest.raises(snc.ConversionError, match=r"has values of shape \(4, .\) for 4 places"):
+                with pytest.raises(snc.ConversionError, match=r"has values of shape \(4, .\)"):
                     as_model(model)
 
-    def test_operator_that_broadcasts(self, keras):
+    def test_sum_that_broadcasts(self, keras):
         image = keras.Input((4, 3))
         mean = keras.layers.GlobalAveragePooling1D(keepdims=True)(image)
         with pytest.raises(snc.ConversionError, match="adds inputs of different shapes"):
             as_model(keras.Model(image, image + mean))
 
-    def test_weights_that_are_no_numbers(self, keras):
+    def test_nan_weights(self, keras):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="l")])
         model.set_weights([np.full((4, 3), np.nan), np.zeros(3)])
-        with pytest.raises(snc.ConversionError, match="'l' .Dense. holds NaN or infinity"):
+        with pytest.raises(snc.ConversionError, match="holds NaN or infinity") as caught:
             as_model(model)
+        assert caught.value.layer == "l"
 
     @pytest.mark.filterwarnings("ignore:Layer InputLayer does not have", "ignore:__array__ implementation")
-    def test_quantised(self):
+    def test_quantized(self):
         model = keras3.Sequential([keras3.Input((4,)), keras3.layers.Dense(3, name="l")])
         model.quantize("int8")
-        with pytest.raises(snc.ConversionError, match="'l' .Dense. is quantised"):
+        with pytest.raises(snc.ConversionError, match="is quantized"):
             as_model(model)
 
     def test_lora(self):
         model = keras3.Sequential([keras3.Input((4,)), keras3.layers.Dense(3, name="l")])
         model.layers[0].enable_lora(2)
-        with pytest.raises(snc.ConversionError, match="'l' .Dense. has LoRA weights"):
+        with pytest.raises(snc.ConversionError, match="has LoRA weights"):
             as_model(model)
 
-    def test_an_option_that_nobody_heeds(self, monkeypatch):
-        """What a later Keras may add must not pass in silence."""
+    def test_unknown_option(self, monkeypatch):
+        """An option that a later version of Keras adds must not be ignored silently."""
         model = keras3.Sequential([keras3.Input((4,)), keras3.layers.Dense(3, name="l")])
         config = model.get_config()
         config["layers"][1]["config"]["tempered"] = 3
         monkeypatch.setattr(type(model), "get_config", lambda self: config)
-        with pytest.raises(snc.ConversionError, match="'l' .Dense. has {'tempered': 3}, which cannot be kept"):
+        with pytest.raises(snc.ConversionError, match="has {'tempered': 3}, which") as caught:
             as_model(model)
+        assert caught.value.layer == "l"
 
 
-def test_only_what_leads_to_the_output_is_kept(keras, rng):
+def test_unused_layers_are_left_out(keras, rng):
     layers = keras.layers
     one = keras.Input((4,))
     fork = keras.Model(one, [layers.Dense(4, name="used")(one), layers.Dense(4, name="dead")(one)], name="fork")

@@ -1,0 +1,152 @@
+"""SpecBuilder: collects the specs that a Keras model is turned into, and tracks the order of axes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ...model import Model, limits
+from ...model import layers as specs
+from .unsupported import UnsupportedLayer
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A tensor of the Keras model, without the batch axis.
+
+    Specs of convolution and pooling take channels-last images only.  In a channels-first model, a tensor keeps their
+    axis order until a layer needs Keras' order, so that no axes are permuted between two convolutions.
+
+    Attributes
+    ----------
+    spec : str
+        Name of the spec whose output holds the entries.
+    axes : tuple of int
+        Axis ``i`` of the tensor is axis ``axes[i]`` of the spec's output.
+    logits_of : str or None
+        Path of the layer whose softmax was omitted, if any: the tensor holds its logits.
+    """
+
+    spec: str
+    axes: tuple[int, ...]
+    logits_of: str | None = None
+
+
+def inverse_permutation(order):
+    """Return the permutation that undoes ``order``."""
+    return tuple(order.index(i) for i in range(len(order)))
+
+
+class SpecBuilder:
+    """Collects specs, their arrays and their output shapes.
+
+    Attributes
+    ----------
+    layers : dict of str to spec
+    arrays : dict of str to ndarray
+        Keys are "spec/array".
+    shapes : dict of str to tuple of int
+        Output shape of each spec, without the batch axis.
+    """
+
+    def __init__(self):
+        self.layers, self.arrays, self.shapes = {}, {}, {}
+        self._permuted = {}
+        self._n_repeated, self._last_numbers = 0, {}
+
+    def add_spec(self, spec_class, name, inputs=(), order=None, arrays=(), **fields):
+        """Add a spec and its arrays.
+
+        Parameters
+        ----------
+        spec_class : type
+            Class of the spec, which is created with ``fields``.
+        name : str
+            Name of the spec; _2, _3, ... is appended if it is taken.
+        inputs : str or sequence of str
+            Names of the input specs.
+        order : tuple of int, optional
+            ``axes`` of the returned tensor; Keras' order by default.
+        arrays : sequence of ndarray
+            Arrays, in the spec's order.
+
+        Returns
+        -------
+        Tensor
+            Output of the spec.
+        """
+        layer = spec_class(self._unique(name), inputs, **fields)
+        input_shapes = [self.shapes[spec] for spec in layer.inputs]
+        shape, array_shapes = layer.output_shape(*input_shapes), layer.array_shapes(*input_shapes)
+        limits.check_rank(layer, shape)
+        limits.check_entries(layer, "an output", *shape)
+        self._count_repeated(arrays)
+        for (array, expected), value in zip(array_shapes.items(), arrays, strict=True):
+            if np.shape(value) != expected:
+                raise UnsupportedLayer(f"has a {array} of shape {np.shape(value)}, expected {expected}")
+            self.arrays[f"{layer.name}/{array}"] = value
+        self.layers[layer.name], self.shapes[layer.name] = layer, shape
+        return Tensor(layer.name, order or tuple(range(len(shape))))
+
+    def _count_repeated(self, arrays):
+        """Limit the size of arrays that repeat few stored numbers, since a small file could ask for huge ones."""
+        self._n_repeated += sum(np.size(array) for array in arrays if 0 in np.asarray(array).strides)
+        if self._n_repeated > limits.ENTRIES_OF_MODEL:
+            raise UnsupportedLayer(
+                f"repeats a few numbers more than {limits.ENTRIES_OF_MODEL:,} times: make the model smaller"
+            )
+
+    def shape(self, tensor):
+        """Return the tensor's shape in Keras, without the batch axis."""
+        return tuple(self.shapes[tensor.spec][axis] for axis in tensor.axes)
+
+    def spec_in_order(self, tensor, order=None, name=None):
+        """Return the name of a spec whose axis ``i`` is axis ``order[i]`` of the tensor; Keras' order by default.
+
+        A Permute spec is added if necessary.
+        """
+        axes = tuple(tensor.axes[i] for i in order or range(len(tensor.axes)))
+        if axes == tuple(range(len(axes))):
+            return tensor.spec
+        key = tensor.spec, axes
+        if key not in self._permuted:
+            permuted = self.add_spec(specs.Permute, name or f"{tensor.spec}_permuted", tensor.spec, axes=axes)
+            self._permuted[key] = permuted.spec
+        return self._permuted[key]
+
+    def in_keras_order(self, tensor):
+        """Return the tensor with a spec whose axes are in Keras' order."""
+        return Tensor(self.spec_in_order(tensor), tuple(range(len(tensor.axes))), tensor.logits_of)
+
+    def with_axis_last(self, tensor, axis):
+        """Return the tensor with a spec whose last axis is ``axis`` of the tensor."""
+        rank = len(tensor.axes)
+        if tensor.axes[axis] == rank - 1:
+            return tensor
+        order = (*(i for i in range(rank) if i != axis % rank), axis % rank)
+        return Tensor(self.spec_in_order(tensor, order), inverse_permutation(order), tensor.logits_of)
+
+    def in_common_order(self, tensors):
+        """Return (spec names, axes) of tensors in one axis order: their own if all agree, else Keras' order."""
+        if len({tensor.axes for tensor in tensors}) > 1:
+            tensors = [self.in_keras_order(tensor) for tensor in tensors]
+        return [tensor.spec for tensor in tensors], tensors[0].axes
+
+    def model(self, output, metadata):
+        """Return the Model that computes the tensor ``output``, without specs that it does not depend on."""
+        output = self.in_keras_order(output)
+        needed = {output.spec}
+        for layer in reversed(self.layers.values()):
+            needed |= set(layer.inputs) if layer.name in needed else set()
+        layers = [layer for layer in self.layers.values() if layer.name in needed]
+        arrays = {key: value for key, value in self.arrays.items() if key.rpartition("/")[0] in needed}
+        return Model(layers, arrays, output.spec, metadata)
+
+    def _unique(self, name):
+        n, unique = self._last_numbers.get(name, 1), name
+        while unique in self.layers:
+            n += 1
+            unique = f"{name}_{n}"
+        self._last_numbers[name] = n
+        return unique
