@@ -145,10 +145,10 @@ def test_an_optimizer_state_of_other_shapes(tmp_path):
     description["training"] |= {"epoch": 1, "best_epoch": 1}
     name = next(name for name, array in arrays.items() if name.startswith("optimizer/") and array.ndim > 1)
     archive.write_arrays(path, description, {**arrays, name: arrays[name][:1]})
-    with pytest.raises(snc.FileFormatError, match="optimizer's state does not fit .* remove it to begin"):
+    with pytest.raises(snc.FileFormatError, match="variables do not fit"):
         train(path)
     archive.write_arrays(path, description, {key: array for key, array in arrays.items() if key != name})
-    with pytest.raises(snc.FileFormatError, match="a part of the optimizer's state is missing"):
+    with pytest.raises(snc.FileFormatError, match="of the optimizer is missing"):
         train(path)
 
 
