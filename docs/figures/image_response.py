@@ -1,6 +1,6 @@
 """One digit in a network of LIF neurons."""
 
-from for_figures import digits, rates
+from networks import digits, rates
 
 import nengo_snnconv as snc
 

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from for_figures import ann, digits
+from networks import ann, digits
 
 import nengo_snnconv as snc
 

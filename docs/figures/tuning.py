@@ -1,6 +1,6 @@
 """What tune tries, and what it chooses: accuracy against steps and against operations."""
 
-from for_figures import ann, digits
+from networks import ann, digits
 
 import nengo_snnconv as snc
 
