@@ -308,7 +308,7 @@ def brief(figures):
     """What README shows."""
     cases = figures["cases"]
     names = dict.fromkeys(name for found in cases.values() for name in found["simulators"])
-    text = f"Times as long as snc.Simulator, for each image and step:\n\n| | {' | '.join(cases)} |\n"
+    text = f"Time per image and step, relative to snc.Simulator:\n\n| | {' | '.join(cases)} |\n"
     text += "|---" * (len(cases) + 1) + "|\n"
     for name in names:
         rows = (found["simulators"].get(name) for found in cases.values())
