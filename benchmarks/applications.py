@@ -61,14 +61,14 @@ def table(figures):
     groups = collections.defaultdict(list)
     for name, found in figures.items():
         groups[tuple(found["why"])].append(name)
-    lines = ["| models of keras.applications | layers | read |", "|---|---|---|"]
+    lines = ["| models of keras.applications | layers | result |", "|---|---|---|"]
     for why, names in sorted(groups.items()):
         found = [figures[name] for name in names]
         layers, refused = (span(each.get(key, 0) for each in found) for key in ("layers", "refused"))
         read = f"refused: {', '.join(why)} ({refused} layers)" if why else "exactly"
         lines.append(f"| {', '.join(names)} | {layers} | {read} |")
     worst = max(found.get("difference", 0) for found in figures.values())
-    lines += ["", f"Largest difference of scores from Keras', relative to the largest score: {worst:.1e}."]
+    lines += ["", f"Largest difference of the scores from those of Keras, relative to the largest score: {worst:.1e}."]
     return "\n".join(lines)
 
 

@@ -102,11 +102,11 @@ def result(preset, case):
 
 
 def is_right(case, row):
-    """Whether what was named is what was broken; where nothing is lost, healthy is right."""
+    """Whether what was named is what was broken; where no loss, healthy is right."""
     if row["cause"] != "healthy":
         return "yes" if row["cause"] in CASES[case][3] else "no"
     lost = row["ann"] - row["accuracy"]
-    return "no" if lost > 0.0101 else "yes" if case.startswith("nothing") else "nothing is lost"
+    return "no" if lost > 0.0101 else "yes" if case.startswith("nothing") else "no loss"
 
 
 def table(rows):
@@ -116,7 +116,7 @@ def table(rows):
             "",
             f"{preset}, {n_images} test images, {100 * rows[preset]['nothing']['ann']:.1f} % as a CNN:",
             "",
-            "| broken | with spikes | what `diagnose` names first | right | with its remedy | cost |",
+            "| change | accuracy | first finding of `diagnose` | correct | accuracy with its remedy | cost |",
             "|---|---|---|---|---|---|",
         ]
         for case in CASES:
@@ -126,13 +126,13 @@ def table(rows):
             lines.append(
                 f"| {case} | {100 * row['accuracy']:.1f} % | {row['named']} | {right} | {mended} | {row['cost']:.1f} |"
             )
-    lines += ["", "Cost: seconds of `diagnose` over those of `evaluate`, same images and steps, one after the other."]
+    lines += ["", "Cost: time of `diagnose` divided by that of `evaluate`, for the same images and steps."]
     lines += [
         "",
-        f"Largest difference between rate and activation in the unbroken networks, {RUN['n_steps']} steps, and what "
-        "theory allows (`error_bounds`):",
+        f"Largest difference between rate and activation in the unchanged networks, {RUN['n_steps']} steps, and "
+        "its bound (`error_bounds`):",
         "",
-        "| | measured | allowed | of that by the layer itself |",
+        "| | measured | bound | part of the layer itself |",
         "|---|---|---|---|",
     ]
     for preset in IMAGES:

@@ -137,19 +137,19 @@ def table(kept, options):
     first, equality = kept[next(iter(MNIST))], kept["equality"]
     parts = [f"{equality[c]['differ']} of {equality[c]['spikes']:,} with {c} input" for c in ("constant", "poisson")]
     return f"""
-Accuracy lost by spiking, in percentage points, after so many steps (negative: gained).
+Loss of accuracy by spiking, in percentage points, by number of steps (negative: gain).
 
 12c5-2s-64c5-2s-10o without biases, all {options.test_images:,} test images of MNIST;
 {100 * first["ann_accuracy"]:.2f} % as a CNN:
 
 {rows_of(MNIST, kept)}
-Networks with batch normalisation, first {options.cifar_images:,} test images of CIFAR-10, constant input,
-99.9th percentile of each channel, random start, scores from step {SKIPPED + 1} on; vgg has maxima of spikes, resnet
+Networks with batch normalization, first {options.cifar_images:,} test images of CIFAR-10, constant input,
+99.9th percentile of each channel, random initial potentials, scores from step {SKIPPED + 1} on; vgg has maxima of spikes, resnet
 residual blocks; {accuracies(CIFAR, kept)} as CNNs:
 
 {rows_of(CIFAR, kept)}
-What the defaults are good for: MNIST's first {options.ablation_images:,} test images, constant input,
-99.9th percentile, but for one change:
+Effect of the defaults: MNIST's first {options.ablation_images:,} test images, constant input,
+99.9th percentile, with one change:
 
 {rows_of(ABLATIONS, kept)}
 One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"] / 60:.1f} minutes on nengo_dl.

@@ -119,13 +119,13 @@ def table(n, times, sharp, apart, differences):
         *((f"{N_STEPS} frames of {BATCH} recordings, by {split}", f"{1000 * times[split]:.1f} ms") for split in SPLITS),
     ]
     lines = ["| | median |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-    lines += ["| sharpness of the events' picture | as recorded | stabilised |", "|---|---|---|"]
+    lines += ["| sharpness of the accumulated events | as recorded | stabilised |", "|---|---|---|"]
     lines += [f"| {part} | {before:.2f} | {after:.2f} |" for part, (before, after) in sharp.items()]
     lines += [
         "",
-        "Where events correlate best with the edges of the images differs from the saccades that simulation and",
+        "The position at which events correlate best with the edges of the images differs from the camera path that",
     ]
-    lines += [f"stabilising use by {apart:.2f} pixels, the median over knots {KNOT_US // 1000} ms apart."]
+    lines += [f"`simulate_recordings` and `stabilise` use by {apart:.2f} pixels (median over points {KNOT_US // 1000} ms apart)."]
     names = {
         "events_mean": "events of a recording",
         "events_sd": "their standard deviation",
@@ -136,7 +136,7 @@ def table(n, times, sharp, apart, differences):
         "rate": "events at another time (bins of 5 ms)",
         "density": "events at another pixel, in another saccade or of another polarity",
     }
-    lines += ["", "| simulated against real recordings of the same images | differs by |", "|---|---|"]
+    lines += ["", "| simulated compared with real recordings of the same images | difference |", "|---|---|"]
     lines += [f"| {text} | {100 * differences[name]:.1f} % |" for name, text in names.items()]
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ STEPS, ALL_STEPS, THRESHOLDS = 16, (4, 8, 16, 32, 64), ("search", "percentile", 
 PAPER = {  # table 1
     "accuracy of the ANN": "99.56 %",
     "accuracy with spikes": "99.44 %",
-    "lost in conversion, points": "0.12",
+    "loss of conversion, points": "0.12",
     "spikes per neuron": "0.142",
     "FLOPs of the ANN": "14,316,496",
     "synaptic operations": "1,015,015",
@@ -151,16 +151,16 @@ def table(figures, options):
     rows = {
         "accuracy of the ANN": lambda r: f"{100 * r['ann_accuracy']:.2f} %",
         "accuracy with spikes": lambda r: f"{100 * r['accuracy']:.2f} %",
-        "lost in conversion, points": lambda r: f"{100 * (r['ann_accuracy'] - r['accuracy']):.2f}",
+        "loss of conversion, points": lambda r: f"{100 * (r['ann_accuracy'] - r['accuracy']):.2f}",
         "predictions that changed": lambda r: f"{r['changed_predictions']} of {options.test_images:,}",
-        "that the ANN changes for rounded images": lambda r: str(r["changed_by_rounded_images"]),
+        "changed by the ANN for rounded images": lambda r: str(r["changed_by_rounded_images"]),
         "spikes per neuron": lambda r: f"{r['spikes_per_neuron']:.3f}",
         "FLOPs of the ANN": lambda r: f"{r['flops']:,}",
         "synaptic operations": lambda r: f"{r['synaptic_operations']:,.0f}",
         "FLOPs / synaptic operations": lambda r: f"{r['flops'] / r['synaptic_operations']:.1f}",
-        "additions inside of neurons": lambda r: f"{r['neuron_updates']:,}",
+        "additions inside neurons": lambda r: f"{r['neuron_updates']:,}",
     }
-    lines = [f"| {STEPS} steps a stage | paper, MNIST | {' | '.join(TITLES[name] for name in RECIPES)} |"]
+    lines = [f"| {STEPS} steps per stage | paper, MNIST | {' | '.join(TITLES[name] for name in RECIPES)} |"]
     lines.append(f"|---|---|{'---|' * len(RECIPES)}")
     for title, cell in rows.items():
         cells = " | ".join(cell(figures["networks"][name][main]) for name in RECIPES)
@@ -182,7 +182,7 @@ thresholds searched on {options.calibration_images:,} training images:
 
 {newline.join(lines)}
 
-Other thresholds and steps (negative: gained):
+Other thresholds and numbers of steps (negative: gain):
 
 {newline.join(steps)}
 

@@ -140,21 +140,21 @@ def table(kept):
     steps, others = " | ".join(map(str, STEPS)), f"on nengo, {STEPS[-1]} | exact weights, {STEPS[-1]}"
     images = f"{kept[DEEP][RECIPE]['loihi']['images']:,}"
     return f"""
-Accuracy lost on the emulator beside the ANN, in percentage points, after so many steps (negative: gained), on {images}
+Loss of accuracy on the emulator compared with the ANN, in percentage points, by number of steps (negative: gain), on {images}
 test images of the digits in the package; "/2" is a stride of 2.
 
 | | neurons | ANN, % | {steps} | {others} | cores | spikes per neuron | seconds per image |
 |---|---|---|{"---|" * (len(STEPS) + 5)}
 {rows_of(kept)}
 
-Other neurons, in the network {DEEP}:
+Other neuron types in the network {DEEP}:
 
 | | {steps} | {others} | spikes per neuron |
 |---|{"---|" * (len(STEPS) + 3)}
 {ablations_of(kept)}
 
-"On nengo" is the network of `to_spiking`, as `evaluate` runs it without the chip; "exact weights" is the emulator with
-the chip's neurons, but with weights that are not rounded to 8 bits. Other work kept the machine busy.
+"On nengo" is the network of `to_spiking` on nengo; "exact weights" is the emulator with the neurons of the chip, but
+without rounding weights to 8 bits. Other programs used the machine at the same time.
 """
 
 

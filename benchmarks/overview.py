@@ -11,7 +11,7 @@ import pathlib
 from nengo_snnconv._util.atomic import atomic_write
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # tutorial, method, network and task, file of results, and their keys in it
 ROWS = (
@@ -73,13 +73,14 @@ def overview():
 
 
 def fill(name, text):
-    """Replace the text between the marks "begin NAME" and "end NAME" in README, if it has them."""
+    """Replace the text between the marks "begin NAME" and "end NAME" in README and the pages of the documentation."""
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    readme = README.read_text(encoding="utf-8")
-    if begin in readme:
-        head, rest = readme.split(begin, 1)
-        with atomic_write(README, "w") as file:
-            file.write(head + begin + text + end + rest.split(end, 1)[1])
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if begin in page:
+            head, rest = page.split(begin, 1)
+            with atomic_write(path, "w") as file:
+                file.write(head + begin + text + end + rest.split(end, 1)[1])
 
 
 if __name__ == "__main__":

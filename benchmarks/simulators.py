@@ -273,26 +273,26 @@ def peak_mb():
 def table(figures, options):
     text = f"""
 Three networks on the CPU for {options.steps} steps: the same weights and the same {options.images} test images for all
-({options.reference_images} for nengo), class scores after every step, the batch that suits each simulator best:
+({options.reference_images} for nengo), class scores after every step, and the fastest batch size for each simulator:
 """
     for name, found in figures["cases"].items():
         text += f"""
 {name}, {found["neurons"]:,} neurons, {found["multiply_accumulates"] / 1e6:.2f} million products per image and step:
 
-| | batch | µs per image and step | times as long | images per second | accuracy |
+| | batch | µs per image and step | relative time | images per second | accuracy |
 |---|---|---|---|---|---|
 """
         text += "".join(map(row_of, found["simulators"], found["simulators"].values()))
     absent = "" if contenders.torch else "SpikingJelly was not there. "
     text += f"""
-"The limit" is what dense arithmetic in float32 takes for the convolutions and dense layers alone, in TensorFlow: all
-images and steps in batches of so many, without pooling, neurons and spikes; the first layer only once for an image that
-is constant. {absent}What differs otherwise: networks of the Converter have SpikingRectifiedLinear in the place of
-IntegrateAndFire, which may spike more than once in a step, or LIF neurons that start from other random potentials;
-SpikingJelly's LIF neurons have no refractory period. Poisson spikes are drawn in snc.Simulator and in the network of
-to_spiking; the others get them as data, which is not timed.
+"The limit" is the time of the convolutions and dense layers alone, as dense arithmetic in float32 in TensorFlow: all
+images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once for a
+constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
+IntegrateAndFire, which may spike more than once per step, or LIF neurons that start from other random potentials;
+SpikingJelly's LIF neurons have no refractory period. snc.Simulator and the network of to_spiking generate Poisson
+spikes; the others receive them as data, and that time is not included.
 
-Spikes of neurons in single steps that differ between snc.Simulator and nengo_dl:
+Spikes (per neuron and step) that differ between snc.Simulator and nengo_dl:
 
 | | differ | spikes | share of all neurons and steps |
 |---|---|---|---|
@@ -336,7 +336,7 @@ def precision_table(cases):
 def memory_table(memory, options):
     few, many = options.memory_steps
     text = """
-Peak memory of a process, and what it was before simulators were built:
+Peak memory of a process, and its memory before simulators were built:
 
 | | images | steps | peak | before | seconds |
 |---|---|---|---|---|---|
@@ -350,9 +350,9 @@ Peak memory of a process, and what it was before simulators were built:
                 text += f"| {label} | {row['images']:,} | {steps:,} | {numbers} |\n"
         ratios.append(f"{found['fast'][many]['peak_mb'] / found['fast'][few]['peak_mb']:.2f} ({title})")
     return text + (
-        f"\nThe peak of an evaluation of {many:,} steps is that of {few} steps times {' and '.join(ratios)}.\n"
-        "`evaluate` counts the spikes of all neurons, and its seconds are those of the simulation; those of the others "
-        "are with building and compiling.\n"
+        f"\nThe peak of an evaluation with {many:,} steps is that of {few} steps times {' and '.join(ratios)}.\n"
+        "`evaluate` counts the spikes of all neurons, and its seconds exclude building; those of the others include "
+        "building and compiling.\n"
     )
 
 

@@ -162,7 +162,7 @@ def table(figures, comparison, options):
     )
     text = f"""
 Three strided convolutions without biases and two dense layers of `SurrogateLIF` neurons, {options.steps} steps of
-equally many events, on the {n_test} real test recordings at hand:
+equal numbers of events, on the {n_test} real test recordings that were available:
 
 | trained on | accuracy | spikes per neuron | synaptic operations |
 |---|---|---|---|
@@ -173,7 +173,7 @@ equally many events, on the {n_test} real test recordings at hand:
     unseen = real["simulated_on_train"]
     results, seconds = comparison.tables(markdown=True)
     text += f"""
-The network that saw simulated recordings only is right on {100 * unseen["accuracy"][-1]:.2f} % of
+The network that was trained only on simulated recordings classifies correctly {100 * unseen["accuracy"][-1]:.2f} % of
 {unseen["images"]:,} real training recordings. The same layers as a CNN, on MNIST's 60,000 + 10,000 images:
 {100 * figures["cnn"]["accuracy"]:.2f} %.
 
@@ -186,7 +186,7 @@ The network that saw simulated recordings only is right on {100 * unseen["accura
 Simulating 1,000 recordings took {real["simulation_seconds_per_thousand"]:.1f} s.
 A training step of 50 real recordings, unrolled in plain Keras and in NengoDL's Simulator:
 
-| steps | Keras | NengoDL | times as long |
+| steps | Keras | NengoDL | ratio |
 |---|---|---|---|
 """
     for steps, found in figures["engines"].items():
