@@ -15,7 +15,7 @@ PIP = $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAIN
 # "make test CONSTRAINTS=constraints/oldest.txt VENV=.venv/oldest" the oldest
 CONSTRAINTS ?= $(wildcard constraints/$(VERSION).txt)
 
-.PHONY: demo test test-all lint docs constraints renew wheelhouse clean python
+.PHONY: demo test test-all lint docs figures constraints renew wheelhouse clean python
 
 demo: $(VENV)/installed
 	$(BIN)/nengo-snnconv demo
@@ -38,6 +38,11 @@ lint: $(VENV)/installed-test
 docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q docs docs/_build
 	@echo "docs/_build/index.html"
+
+# the figures of the documentation, which are committed beside the scripts that draw them
+figures: $(VENV)/installed
+	$(BIN)/python docs/figures/make_figures.py
+	$(BIN)/python docs/figures/rooms.py
 
 # for each Python that is installed, the newest versions that setup.cfg allows, where the tests pass with them
 constraints:

@@ -144,8 +144,8 @@ Loss of accuracy by spiking, in percentage points, by number of steps (negative:
 
 {rows_of(MNIST, kept)}
 Networks with batch normalization, first {options.cifar_images:,} test images of CIFAR-10, constant input,
-99.9th percentile of each channel, random initial potentials, scores from step {SKIPPED + 1} on; vgg has maxima of spikes, resnet
-residual blocks; {accuracies(CIFAR, kept)} as CNNs:
+99.9th percentile of each channel, random initial potentials, scores from step {SKIPPED + 1} on; vgg has maxima of
+spikes, resnet residual blocks; {accuracies(CIFAR, kept)} as CNNs:
 
 {rows_of(CIFAR, kept)}
 Effect of the defaults: MNIST's first {options.ablation_images:,} test images, constant input,

@@ -125,7 +125,8 @@ def table(n, times, sharp, apart, differences):
         "",
         "The position at which events correlate best with the edges of the images differs from the camera path that",
     ]
-    lines += [f"`simulate_recordings` and `stabilise` use by {apart:.2f} pixels (median over points {KNOT_US // 1000} ms apart)."]
+    median = f"median over points {KNOT_US // 1000} ms apart"
+    lines += [f"`simulate_recordings` and `stabilise` use by {apart:.2f} pixels ({median})."]
     names = {
         "events_mean": "events of a recording",
         "events_sd": "their standard deviation",

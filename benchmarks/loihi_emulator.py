@@ -140,8 +140,8 @@ def table(kept):
     steps, others = " | ".join(map(str, STEPS)), f"on nengo, {STEPS[-1]} | exact weights, {STEPS[-1]}"
     images = f"{kept[DEEP][RECIPE]['loihi']['images']:,}"
     return f"""
-Loss of accuracy on the emulator compared with the ANN, in percentage points, by number of steps (negative: gain), on {images}
-test images of the digits in the package; "/2" is a stride of 2.
+Loss of accuracy on the emulator compared with the ANN, in percentage points, by number of steps (negative: gain), on
+{images} test images of the digits in the package; "/2" is a stride of 2.
 
 | | neurons | ANN, % | {steps} | {others} | cores | spikes per neuron | seconds per image |
 |---|---|---|{"---|" * (len(STEPS) + 5)}

@@ -22,7 +22,7 @@ def machine():
 
 
 def median_seconds(functions, repeats):
-    """Return the median seconds of functions, {name: seconds}, called in turns; the first turn, which compiles, is left out."""
+    """Return median seconds of functions called in turns, {name: seconds}, without the first turn, which compiles."""
     times = {name: [] for name in functions}
     for _ in range(repeats + 1):
         for name, function in functions.items():

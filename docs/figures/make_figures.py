@@ -1,7 +1,7 @@
 """Draw the figures of the documentation: ``python docs/figures/make_figures.py [NAME ...]``, or ``make figures``.
 
 Each script in this folder defines ``draw()``, which returns a matplotlib figure, or axes of one.  The picture is saved
-beside the script as NAME.png, with few colors, so that it stays small enough to be committed.
+beside the script as NAME.png, with few colors, so that it is small enough to be committed.
 """
 
 import importlib.util
@@ -13,7 +13,8 @@ import numpy as np
 FOLDER = pathlib.Path(__file__).parent
 # modules that draw nothing themselves; rooms.py writes its figure beside the page that shows it
 HELPERS = ("make_figures", "networks", "rooms")
-COLORS = 64
+COLORS = (64, 32, 16)
+MAX_BYTES = 60_000
 
 
 def scripts():
@@ -34,13 +35,16 @@ def draw(script):
 
 
 def save(figure, path, dpi=100):
-    """Save a figure as a PNG file with a palette of at most 64 colors."""
+    """Save a figure as a PNG file below 60 kB if possible, with a palette of 64 colors or fewer."""
     from PIL import Image
 
     figure.savefig(path, dpi=dpi, facecolor="white")
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        image = image.convert("RGB")
+    for colors in COLORS:
+        image.quantize(colors, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < MAX_BYTES:
+            return
 
 
 def main(names):

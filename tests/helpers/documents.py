@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_bu
 
 RUN = ("python", "console")
 SHOWN = ("text", "bibtex")  # output, and what is to be copied
-DIRECTIVES = ("toctree", "include", "image", "drawn", "eval-rst", "command-line")
+DIRECTIVES = ("toctree", "eval-rst", "command-line")
 
 # what makes Python code small: a pattern, and what takes its place
 SMALL = [
