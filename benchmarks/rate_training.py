@@ -72,7 +72,8 @@ def main():
 Training took {minutes:.1f} minutes ({options.epochs} epochs, plain Keras engine), the {STEPS[-1]} steps of all test
 images {evaluation.seconds / 60:.1f} minutes. {evaluation.spikes_per_neuron:.2f} spikes per neuron and image,
 {evaluation.synaptic_operations:,.0f} synaptic operations, compared with
-{evaluation.ann_operations:,} multiply-accumulates of the ANN. One training step of 200 images: {1000 * steps["keras"]:.0f} ms in plain Keras,
+{evaluation.ann_operations:,} multiply-accumulates of the ANN. One training step of
+200 images: {1000 * steps["keras"]:.0f} ms in plain Keras,
 {1000 * steps["nengo_dl"]:.0f} ms in NengoDL's Simulator, {steps["nengo_dl"] / steps["keras"]:.1f} times as long.
 
 | same weights, first {options.ablation_images:,} test images | 10 steps | 20 steps | 30 steps | simulation |
