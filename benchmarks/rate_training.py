@@ -1,9 +1,9 @@
-"""Rate training in NengoDL: lif-mnist on the whole of MNIST, then with spikes on all 10,000 test images.
+"""Rate training in NengoDL: lif-mnist trained on all of MNIST, then run with spikes on all 10,000 test images.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/rate_training.py
 
-takes about half an hour on two cores, and writes docs/results/rate-training.{md,json} and README's row.  It
-continues from build/rate-training.checkpoint.npz when it is interrupted while training.
+takes about half an hour on two cores, and publishes the results.  An interrupted training continues from
+build/rate-training.checkpoint.npz.
 """
 
 import argparse
@@ -94,7 +94,7 @@ images {evaluation.seconds / 60:.1f} minutes. {evaluation.spikes_per_neuron:.2f}
 
 
 def step_times(network, data, steps=20, repeats=3):
-    """Median seconds of a training step of 200 images, {engine: seconds}, the engines taking turns."""
+    """Return median seconds of a training step of 200 images, {engine: seconds}, with the engines taking turns."""
     x, y = data.x_train[: 200 * steps], data.y_train[: 200 * steps]
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in ENGINES.items()}

@@ -1,4 +1,4 @@
-"""The diagnosis of a network whose neurons start at zero, after two steps."""
+"""Diagnosis of a network whose neurons start at zero, after two steps."""
 
 from networks import digits, normalized
 

@@ -1,4 +1,4 @@
-"""One digit in a network of LIF neurons."""
+"""Response of a network of LIF neurons to a digit."""
 
 from networks import digits, rates
 

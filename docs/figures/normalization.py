@@ -1,4 +1,4 @@
-"""Activations of a layer, and the scales that normalize finds for them."""
+"""Activations of a layer with the scales of normalize, and the error for each threshold."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,7 +29,7 @@ def draw():
     left.hist(activations[activations > 0], bins=100, color="C0", alpha=0.6, log=True)
     for (name, value), style in zip(scales.items(), ("-", "--", ":"), strict=True):
         left.axvline(value, color="C3", ls=style, label=f"{name}: {value:.2f}")
-    left.set(xlabel=f"positive activation of {LAYER}", ylabel="how many", title="Three scales for one layer")
+    left.set(xlabel=f"positive activation of {LAYER}", ylabel="count", title="Three scales for one layer")
     left.legend(fontsize=8)
     snc.plot_threshold_errors(snc.threshold_errors(network, x, LAYER, n_steps=STEPS), right)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""Operations of an ANN and of spikes, layer by layer."""
+"""Operations of an ANN and of spikes in each layer."""
 
 from networks import digits, first_spikes
 

@@ -1,4 +1,4 @@
-"""The accuracy of a network that was trained on rates, after each step of spikes."""
+"""Accuracy of a network trained on rates, after each step with spikes."""
 
 from networks import digits, rates
 

@@ -1,4 +1,4 @@
-"""A recording of a digit in a network that learned from such recordings."""
+"""Response of a network to a recording of a digit."""
 
 from networks import learner, recordings
 

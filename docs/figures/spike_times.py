@@ -1,4 +1,4 @@
-"""When the neurons of each layer spike, in a network in which each spikes once at most."""
+"""Spike times of each layer in a network with time to first spike."""
 
 from networks import digits, first_spikes
 
