@@ -16,7 +16,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.keras_layers import keras_layer
-from nengo_snnconv.networks.trainable import TrainableSettings
+from nengo_snnconv.networks.trainable import TrainableConfig
 
 # waiting OpenMP threads would occupy cores that other programs need
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -45,7 +45,7 @@ class Case:
     @property
     def is_lif(self):
         """True for LIF neurons trained on rates; False for IntegrateAndFire neurons of a converted network."""
-        return isinstance(self.network.settings, TrainableSettings)
+        return isinstance(self.network.settings, TrainableConfig)
 
     @property
     def poisson(self):

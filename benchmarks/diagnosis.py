@@ -145,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", message=".*(keeps its voltage|was not normalised)")
+    warnings.filterwarnings("ignore", message=".*(clips its membrane potential|was not normalized)")
     kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
     picture = ROOT / "docs" / "results" / "diagnosis.png"
     for preset in IMAGES:

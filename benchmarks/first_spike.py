@@ -17,7 +17,7 @@ from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
-from nengo_snnconv.evaluation.evaluate import rate_predictions
+from nengo_snnconv.evaluation.ann import ann_predictions_of_images
 from nengo_snnconv.evaluation.ttfs_closed_form import ClosedForm
 from nengo_snnconv.networks.ttfs import stages
 
@@ -97,7 +97,7 @@ def results_of(name, options):
         x, y = data.x_test[: options.test_images], data.y_test[: options.test_images]
         evaluation = snc.evaluate(network, x, y, backend="fast")
         key = f"{threshold}, {n_steps} steps"
-        rounded = rate_predictions(network, np.floor(x * n_steps + 0.5) / n_steps)
+        rounded = ann_predictions_of_images(network, np.floor(x * n_steps + 0.5) / n_steps)
         changed = {
             "changed_predictions": int((evaluation.predictions != evaluation.ann_predictions).sum()),
             "changed_by_rounded_images": int((rounded != evaluation.ann_predictions).sum()),

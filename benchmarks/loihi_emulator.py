@@ -3,8 +3,8 @@
     python benchmarks/loihi_emulator.py
 
 trains three ANNs on the digits of the package if build/ does not contain them, converts them, runs them on the
-emulator, and publishes the results.  Intermediate results are kept in build/loihi-emulator.json, so that an interrupted run
-continues; --restart starts again.
+emulator, and publishes the results.  Intermediate results are kept in build/loihi-emulator.json, so that an interrupted
+run continues; --restart starts again.
 """
 
 import argparse

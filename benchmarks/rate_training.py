@@ -14,7 +14,8 @@ from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
-from nengo_snnconv.training.engines import ENGINES, copy_optimizer
+from nengo_snnconv.training.optimizers import copy_optimizer
+from nengo_snnconv.training.trainers import TRAINERS
 
 STEPS = (10, 20, 30)
 
@@ -97,7 +98,7 @@ def step_times(network, data, steps=20, repeats=3):
     """Return median seconds of a training step of 200 images, {engine: seconds}, with the engines taking turns."""
     x, y = data.x_train[: 200 * steps], data.y_train[: 200 * steps]
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in ENGINES.items()}
+    engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in TRAINERS.items()}
     fits = {name: functools.partial(engine.fit, x, y, []) for name, engine in engines.items()}
     times = median_seconds(fits, repeats)
     for engine in engines.values():

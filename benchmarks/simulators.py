@@ -3,8 +3,8 @@
     python benchmarks/simulators.py
 
 takes about ten minutes on two otherwise idle cores, and publishes the results and docs/results/simulators.png.
-Networks come from build/, where other benchmarks write them; missing ones are trained on the digits of the package, which
-takes a few minutes.  SpikingJelly is included if it is installed (pip install torch spikingjelly).
+Networks come from build/, where other benchmarks write them; missing ones are trained on the digits of the package,
+which takes a few minutes.  SpikingJelly is included if it is installed (pip install torch spikingjelly).
 """
 
 import argparse

@@ -20,8 +20,9 @@ from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
 from nengo_snnconv.evaluation.inputs import EventFrames
 from nengo_snnconv.training.batches import EpochBatches
-from nengo_snnconv.training.engines import ENGINES, copy_optimizer
 from nengo_snnconv.training.losses import FiringRateError
+from nengo_snnconv.training.optimizers import copy_optimizer
+from nengo_snnconv.training.trainers import TRAINERS
 
 BUILD = ROOT / "build"
 AUGMENT = snc.random_affine(rotation_deg=8, scale=0.08, shift=2)
@@ -141,7 +142,7 @@ def engine_times(recordings, n_steps, batch_size=50, n_batches=4, repeats=3):
     batches = EpochBatches(EventFrames(recordings, n_steps), recordings.labels, order, batch_size, None, [0])
     engines = {
         name: engine(network, copy_optimizer(None), FiringRateError(), batch_size, n_steps=n_steps)
-        for name, engine in ENGINES.items()
+        for name, engine in TRAINERS.items()
     }
     fits = {name: functools.partial(engine.fit, batches, None, []) for name, engine in engines.items()}
     times = median_seconds(fits, repeats)

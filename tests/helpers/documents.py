@@ -1,4 +1,4 @@
-"""The code in README and the documentation: what blocks a page has, and how they are run on a small budget.
+"""Code blocks of README and the documentation, and functions that run them on a small budget.
 
 Blocks of a page run in order, in one namespace and one folder, as a reader would run them.
 """
@@ -19,10 +19,10 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
 
 RUN = ("python", "console")
-SHOWN = ("text", "bibtex")  # output, and what is to be copied
+SHOWN = ("text", "bibtex")  # output, and text to copy
 DIRECTIVES = ("toctree", "eval-rst", "command-line")
 
-# what makes Python code small: a pattern, and what takes its place
+# replacements that make Python code fast: (pattern, replacement)
 SMALL = [
     (r'load_dataset\("[\w-]+"\)', 'load_dataset("digits", train=400, test=60)'),
     (r"\bepochs( ?= ?)\d+", r"epochs\g<1>1"),
@@ -30,7 +30,7 @@ SMALL = [
     (r"\bn_steps=[48]\b", "n_steps=2"),
     (r"\bmax_loss=[\d.]+", "max_loss=100"),  # networks that have hardly been trained may lose anything
 ]
-# what makes commands small: options that they get where they have them, or only where they are given, or by command
+# options that make commands fast: set for all commands that have them, set only if given, and by command
 SMALL_OPTIONS = {"--train-images": 100, "--test-images": 2, "--train-items": 40, "--test-items": 20, "--epochs": 1}
 SMALL_IF_GIVEN = {"--steps": 2, "--stage-steps": 4}
 SMALL_COMMANDS = {
@@ -43,15 +43,15 @@ SMALL_DATA = {"mnist": "digits"}
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block of a page.
+    """Fenced block of a page.
 
     Attributes
     ----------
     kind : str
-        Its language, or a directive with its braces; empty where it has neither.
+        Language, or directive with braces; empty for neither.
     text : str
     line : int
-        Of its first line, from 1.
+        Number of its first line, from 1.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Block:
 
 
 def blocks_of(markdown):
-    """The blocks of a page that are fenced by backticks, in order."""
+    """Return the blocks of a page that are fenced by backticks, in order."""
     found, fence = [], None
     for number, line in enumerate(markdown.splitlines(), start=1):
         match = re.match(r"\s*(`{3,})(.*)", line)
@@ -77,7 +77,7 @@ def blocks_of(markdown):
 
 
 def check_kinds(blocks):
-    """Raise AssertionError for a block that is neither run nor known to need no run."""
+    """Raise AssertionError for a block of an unknown kind."""
     known = {*RUN, *SHOWN, *(f"{{{name}}}" for name in DIRECTIVES)}
     for block in blocks:
         if block.kind not in known:
@@ -87,7 +87,7 @@ def check_kinds(blocks):
 
 
 def run(path, blocks):
-    """Run the blocks of a page in the current folder; returns the namespace of its Python code."""
+    """Run the blocks of a page in the current folder, and return the namespace of its Python code."""
     names = {"__name__": "__main__"}
     for block in blocks:
         if block.kind == "python":
@@ -100,14 +100,14 @@ def run(path, blocks):
 
 
 def small(code):
-    """Python code on a small budget."""
+    """Return Python code with smaller data sets and fewer epochs."""
     for pattern, replacement in SMALL:
         code = re.sub(pattern, replacement, code)
     return code
 
 
 def run_command(command):
-    """Run a command of ours on a small budget; look at whether others can work, without running them."""
+    """Run a nengo-snnconv command on a small budget; check other commands without running them."""
     name, *arguments = shlex.split(command, comments=True) or [""]
     checks = {"nengo-snnconv": _run_ours, "make": _check_make, "pip": _check_pip, "python": _check_python, "": list}
     if name not in checks:
