@@ -58,7 +58,7 @@ def speed(data):
 
 
 def camera_path(recordings, images):
-    """Estimate positions of the images on the sensor, relative to its center, every 20 ms: time in µs, x and y in pixels.
+    """Estimate positions of the images on the sensor, relative to its center, every 20 ms: time (µs), x, y (pixels).
 
     For each 5 ms, find the shift with the best correlation between the events of all recordings and the edges of their
     images; then fit straight lines between knots to these shifts, weighted by the number of events.
