@@ -15,7 +15,7 @@ PIP = $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAIN
 # "make test CONSTRAINTS=constraints/oldest.txt VENV=.venv/oldest" the oldest
 CONSTRAINTS ?= $(wildcard constraints/$(VERSION).txt)
 
-.PHONY: demo test test-all lint docs figures constraints renew wheelhouse clean python
+.PHONY: demo test test-all lint docs figures notebooks constraints renew wheelhouse clean python
 
 demo: $(VENV)/installed
 	$(BIN)/nengo-snnconv demo
@@ -43,6 +43,10 @@ docs: $(VENV)/installed-test
 figures: $(VENV)/installed
 	$(BIN)/python docs/figures/make_figures.py
 	$(BIN)/python docs/figures/rooms.py
+
+# the output of the notebooks, which is committed
+notebooks: $(VENV)/installed-test
+	$(BIN)/python notebooks/execute.py
 
 # for each Python that is installed, the newest versions that setup.cfg allows, where the tests pass with them
 constraints:
