@@ -1,6 +1,6 @@
 """Execute the notebooks and keep their output: ``python notebooks/execute.py [NAME ...]``, or ``make notebooks``.
 
-Warnings and execution times are removed from the output, and figures get a palette of few colors, so that the notebooks
+Warnings and execution times are removed from the output, and figures get a palette of 256 colors, so that the notebooks
 stay small enough to be committed.
 """
 
@@ -15,7 +15,7 @@ import nbformat
 from PIL import Image
 
 FOLDER = pathlib.Path(__file__).parent
-COLORS = 64
+COLORS = 256
 
 
 def execute(path):

@@ -13,7 +13,7 @@ import numpy as np
 FOLDER = pathlib.Path(__file__).parent
 # modules that draw nothing themselves; rooms.py writes its figure beside the page that shows it
 HELPERS = ("make_figures", "networks", "rooms")
-COLORS = (64, 32, 16)
+COLORS = (256, 64, 32)
 MAX_BYTES = 60_000
 
 
@@ -35,7 +35,7 @@ def draw(script):
 
 
 def save(figure, path, dpi=100):
-    """Save a figure as a PNG file below 60 kB if possible, with a palette of 64 colors or fewer."""
+    """Save a figure as a PNG file below 60 kB if possible, with a palette of at most 256 colors."""
     from PIL import Image
 
     figure.savefig(path, dpi=dpi, facecolor="white")

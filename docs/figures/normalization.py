@@ -32,5 +32,6 @@ def draw():
     left.set(xlabel=f"positive activation of {LAYER}", ylabel="count", title="Three scales for one layer")
     left.legend(fontsize=8)
     snc.plot_threshold_errors(snc.threshold_errors(network, x, LAYER, n_steps=STEPS), right)
+    right.set_title("Error of rounding and clipping")
     plt.close(figure)
     return figure
