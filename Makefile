@@ -15,7 +15,7 @@ PIP = $(BIN)/python -m pip install --quiet $(addprefix --constraint ,$(CONSTRAIN
 # "make test CONSTRAINTS=constraints/oldest.txt VENV=.venv/oldest" the oldest
 CONSTRAINTS ?= $(wildcard constraints/$(VERSION).txt)
 
-.PHONY: demo test test-all lint docs figures notebooks constraints renew wheelhouse clean python
+.PHONY: demo test test-all lint docs constraints renew wheelhouse clean python
 
 demo: $(VENV)/installed
 	$(BIN)/nengo-snnconv demo
@@ -39,6 +39,7 @@ docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q docs docs/_build
 	@echo "docs/_build/index.html"
 
+.PHONY: figures notebooks
 # the figures of the documentation, which are committed beside the scripts that draw them
 figures: $(VENV)/installed
 	$(BIN)/python docs/figures/make_figures.py
