@@ -45,10 +45,10 @@ nitpick_ignore = [("py:exc", "nengo.exceptions.ValidationError")]
 
 
 def resolve_in_submodules(app, env, node, contnode):
-    """Find names that docstrings mention without their submodule, such as ``event_frames``."""
+    """Find public names that docstrings mention without their module, such as ``event_frames``."""
     objects, name = env.domains["py"].objects, node.get("reftarget", "").rpartition(".")[2]
-    for submodule in ("plots", "events", "errors", "gui", "report"):
-        found = objects.get(f"nengo_snnconv.{submodule}.{name}")
+    for module in ("", "plots.", "events.", "errors.", "gui.", "report."):
+        found = objects.get(f"nengo_snnconv.{module}{name}")
         if found:
             return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, contnode, name)
     return None
