@@ -44,6 +44,16 @@ docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q docs docs/_build
 	@echo "docs/_build/index.html"
 
+.PHONY: figures notebooks
+# the figures of the documentation, which are committed beside the scripts that draw them
+figures: $(VENV)/installed
+	$(BIN)/python docs/figures/make_figures.py
+	$(BIN)/python docs/figures/rooms.py
+
+# the output of the notebooks, which is committed
+notebooks: $(VENV)/installed-test
+	$(BIN)/python notebooks/execute.py
+
 # for each Python that is installed, the newest versions that setup.cfg allows, where the tests pass with them
 constraints:
 	@failed=; for version in $(PYTHONS); do \

@@ -1,4 +1,4 @@
-"""The ANNs that are converted: trained once with plain Keras, kept in build/, trained again where they are absent."""
+"""Trained ANNs for conversion: trained with plain Keras on first use, and kept in build/."""
 
 import numpy as np
 from results import ROOT
@@ -15,7 +15,7 @@ RECIPES = {
 
 
 def trained(name):
-    """The trained Keras model of a preset, and its data: (tf.keras.Model, Dataset)."""
+    """Return the trained Keras model of a preset, and its data: (tf.keras.Model, Dataset)."""
     data_name, epochs, batch_size, learning_rate = RECIPES[name]
     data = snc.load_dataset(data_name)
     path = ROOT / "build" / f"{name}.keras"
@@ -36,7 +36,7 @@ def trained(name):
 
 
 class _Augmented(tf.keras.utils.Sequence):
-    """Shuffled batches: digits slightly rotated, scaled and shifted; photographs mirrored and shifted."""
+    """Shuffled batches, with digits slightly rotated, scaled and shifted, and photographs mirrored and shifted."""
 
     def __init__(self, name, data, batch_size):
         self.digits = name.endswith("mnist")

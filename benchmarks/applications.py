@@ -1,11 +1,11 @@
-"""Which models of keras.applications are read exactly, and why others are refused.
+"""Conversion of the models in keras.applications: those that are read exactly, and reasons for refusing others.
 
     python benchmarks/applications.py
     python benchmarks/applications.py --tf-keras NAME ...
 
-Models have random weights and small images.  Of those that are read, the scores for one image are compared with Keras'.
-The first command looks at all of Keras 3 and writes docs/results/applications.md and .json; figures are kept in build/
-as they come, so that a run that was stopped is continued.  The second prints what is found of some of tf.keras.
+Models have random weights and small images.  The scores of converted models for one image are compared with Keras.  The
+first command examines all models of Keras 3 and publishes the results; intermediate results are kept in build/, so that
+an interrupted run continues.  The second command prints the results for some models of tf.keras.
 """
 
 import collections
@@ -25,7 +25,7 @@ SIZE = 96
 
 
 def applications(keras):
-    """The functions of keras.applications that make a model, by name."""
+    """Return the functions of keras.applications that make a model, by name."""
     found = {name: make for name, make in vars(keras.applications).items() if inspect.isfunction(make)}
     for name in ("MobileNetV3Large", "MobileNetV3Small"):
         found[f"{name}(minimalistic=True)"] = functools.partial(found[name], minimalistic=True)
@@ -33,7 +33,7 @@ def applications(keras):
 
 
 def examined(keras, make):
-    """What becomes of the layers of one application, and how far its scores are from Keras' where it is read."""
+    """Return how the layers of a model are read and, if possible, the difference of its scores from Keras."""
     keras.utils.set_random_seed(0)
     # without the softmax at the end, scores can be compared
     model = make(weights=None, input_shape=(SIZE, SIZE, 3), classifier_activation=None)
@@ -49,7 +49,7 @@ def examined(keras, make):
 
 
 def reason(row):
-    """In a word or two, why a layer is refused."""
+    """Return a short reason why a layer is refused."""
     remark = row["remark"]
     if "gate" in remark:
         return "squeeze-and-excite"
@@ -57,23 +57,23 @@ def reason(row):
 
 
 def table(figures):
-    """A row for each set of reasons, with the applications that are refused for them."""
+    """Return a Markdown table with a row for each combination of reasons."""
     groups = collections.defaultdict(list)
     for name, found in figures.items():
         groups[tuple(found["why"])].append(name)
-    lines = ["| models of keras.applications | layers | read |", "|---|---|---|"]
+    lines = ["| models of keras.applications | layers | result |", "|---|---|---|"]
     for why, names in sorted(groups.items()):
         found = [figures[name] for name in names]
         layers, refused = (span(each.get(key, 0) for each in found) for key in ("layers", "refused"))
         read = f"refused: {', '.join(why)} ({refused} layers)" if why else "exactly"
         lines.append(f"| {', '.join(names)} | {layers} | {read} |")
     worst = max(found.get("difference", 0) for found in figures.values())
-    lines += ["", f"Largest difference of scores from Keras', relative to the largest score: {worst:.1e}."]
+    lines += ["", f"Largest difference of the scores from those of Keras, relative to the largest score: {worst:.1e}."]
     return "\n".join(lines)
 
 
 def span(numbers):
-    """The smallest and the largest of some numbers, as text."""
+    """Return the smallest and the largest number as text."""
     numbers = sorted(numbers)
     return f"{numbers[0]:,}" if numbers[0] == numbers[-1] else f"{numbers[0]:,} to {numbers[-1]:,}"
 

@@ -1,7 +1,7 @@
-"""The simulators that simulators.py compares, behind one interface: images in, class scores of every step out.
+"""The simulators that simulators.py compares, with one interface: images in, class scores of every step out.
 
-A contender is a context manager of (case, images, batch size, number of steps).  It prepares all that can be prepared,
-and gives a function without arguments that simulates and returns class scores, (images, steps, classes).
+A contender is a context manager with the arguments (case, images, batch size, number of steps).  It does all
+preparation, and yields a function without arguments that simulates and returns class scores, (images, steps, classes).
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.keras_layers import keras_layer
 from nengo_snnconv.networks.trainable import TrainableConfig
 
-# while OpenMP's threads wait, they would keep busy the cores that other programs need
+# waiting OpenMP threads would occupy cores that other programs need
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 try:
     import torch
@@ -32,19 +32,19 @@ FAST, REFERENCE, LIMIT = "snc.Simulator", "nengo, network of the Converter", "th
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """A network of one layer after another that all contenders simulate.
+    """A network without branches that all contenders simulate.
 
     Attributes
     ----------
     network : ConvNetwork
-        With spikes.
+        Spiking network.
     """
 
     network: snc.ConvNetwork
 
     @property
     def is_lif(self):
-        """Whether it was trained with LIF neurons; else it was converted, and has IntegrateAndFire neurons."""
+        """True for LIF neurons trained on rates; False for IntegrateAndFire neurons of a converted network."""
         return isinstance(self.network.settings, TrainableConfig)
 
     @property
@@ -53,17 +53,17 @@ class Case:
 
     @functools.cached_property
     def layered(self):
-        """The network as Keras layers in ``nengo_dl.Layer``; random input has to be made beforehand."""
+        """The network as Keras layers in ``nengo_dl.Layer``; Poisson input must be generated beforehand."""
         return self.network if self.is_lif else snc.build_trainable(self.network.model, snc.IntegrateAndFire())
 
     @property
     def gain(self):
-        """What neurons multiply their input with; they add 1 to it then, if they are LIF neurons."""
+        """Gain of the neurons; LIF neurons also have a bias of 1."""
         name = self.network.model.neurons[0]
         return float(self.network.settings.gain_bias(self.network.model, name)[0][0])
 
     def shown(self, x, batch, n_steps):
-        """What a network shows that makes no spikes of the image by itself: (images, steps, pixels)."""
+        """Return the input of a network that does not generate Poisson spikes itself: (images, steps, pixels)."""
         if not self.poisson:
             return np.repeat(x.reshape(len(x), 1, -1), n_steps, axis=1)
         seed = self.network.settings.seed or 0
@@ -72,7 +72,7 @@ class Case:
 
 
 def in_batches(function, x, batch):
-    """The function of all of ``x``, a batch after another."""
+    """Apply a function to ``x``, one batch after another."""
     return np.concatenate([function(x[start : start + batch]) for start in range(0, len(x), batch)])
 
 
@@ -91,7 +91,7 @@ def fast(case, x, batch, n_steps, **options):
 
 @contextlib.contextmanager
 def _in_nengo_dl(network, node, probe, shown, batch):
-    """nengo_dl.Simulator on ``network``, whose input ``node`` is ``shown`` (images, steps, pixels)."""
+    """Simulate ``network`` in nengo_dl.Simulator with the data ``shown``, (images, steps, pixels), for ``node``."""
     with nengo_dl.Simulator(network, minibatch_size=batch, progress_bar=False) as simulator:
 
         def scores(images):
@@ -115,9 +115,9 @@ def nengo_dl_converter(case, x, batch, n_steps):
 
 
 def converted(case):
-    """The network that NengoDL's own Converter makes, its input and its output: (nengo.Network, Node, Probe)."""
+    """Return the network made by NengoDL's Converter, its input and its output: (nengo.Network, Node, Probe)."""
     if case.is_lif:
-        # Converter scales input and amplitude, and knows no bias of neurons: it goes into the layers
+        # the Converter scales input and amplitude, and has no bias of neurons, which is added to the layers
         scale, lif = case.gain, case.network.settings.neuron_type
         neurons = nengo.LIF(lif.tau_rc, lif.tau_ref, lif.min_voltage, amplitude=lif.amplitude * scale)
         keras = keras_model(case.network.model, added_bias=1 / scale)
@@ -131,7 +131,7 @@ def converted(case):
 
 
 def keras_model(model, added_bias=0):
-    """A network's model as a Keras model whose layers include their rectifiers, with this added to their biases."""
+    """Return a model as a Keras model whose layers include their rectifiers, with a number added to their biases."""
     layers = [spec for spec in model.layers.values() if not isinstance(spec, specs.Dropout)]
     image = tensor = tf.keras.Input(model.shapes[model.input])
     for spec, after in zip(layers[1:], [*layers[2:], None], strict=True):
@@ -149,11 +149,11 @@ def keras_model(model, added_bias=0):
 
 @contextlib.contextmanager
 def nengo_reference(case, x, batch, n_steps):
-    """nengo.Simulator on what Converter makes, an image after another."""
+    """Simulate the Converter's network in nengo.Simulator, one image after another."""
     network, node, probe = converted(case)
     shown, image = case.shown(x, len(x), n_steps), 0
     node.output = lambda t: shown[image, round(t / DT) - 1]
-    # without the cache of decoders, of which there are none
+    # without the cache of decoders, because there are none
     with nengo.Simulator(network, dt=DT, model=nengo.builder.Model(dt=DT), progress_bar=False) as simulator:
 
         def run():
@@ -170,7 +170,7 @@ def nengo_reference(case, x, batch, n_steps):
 
 @contextlib.contextmanager
 def spikingjelly(case, x, batch, n_steps):
-    """SpikingJelly's multi-step mode; what is constant goes through the first layer once."""
+    """Simulate in SpikingJelly's multi-step mode; a constant image passes through the first layer only once."""
     first, *rest = jelly_layers(case)
     network = torch.nn.Sequential(*rest).eval()
     images = torch.from_numpy(np.moveaxis(x, -1, 1).copy())
@@ -193,9 +193,9 @@ def spikingjelly(case, x, batch, n_steps):
 
 
 def jelly_layers(case):
-    """The network's layers for PyTorch, channels first.
+    """Return the layers of the network in PyTorch, channels first.
 
-    SpikingJelly's LIF neuron has no refractory period, so its spikes are others than Nengo's.
+    SpikingJelly's LIF neuron has no refractory period, so its spikes differ from Nengo's.
     """
     model, modules, height = case.network.model, [], 1.0
     gain, bias = (case.gain, 1.0) if case.is_lif else (1.0, 0.0)
@@ -218,7 +218,7 @@ def jelly_layers(case):
 
 
 def _weighted(model, spec, factor, scale, shift):
-    """A convolution or dense layer with the kernel times ``factor``, and the bias times ``scale`` plus ``shift``."""
+    """Return a convolution or dense layer with kernel times ``factor`` and bias times ``scale`` plus ``shift``."""
     arrays = model.arrays_of(spec.name)
     kernel = factor * arrays["kernel"]
     bias = scale * arrays.get("bias", 0.0) + shift
@@ -239,7 +239,7 @@ def _weighted(model, spec, factor, scale, shift):
 
 @contextlib.contextmanager
 def limit(case, x, batch, n_steps):
-    """The convolutions and dense layers alone, of random numbers; those of a constant image once."""
+    """Compute only the convolutions and dense layers, on random numbers; the first layer once for a constant image."""
     model, products = case.network.model, []
     rng = np.random.default_rng(0)
     for number, spec in enumerate(s for s in model.layers.values() if isinstance(s, specs.Conv | specs.Dense)):
@@ -260,7 +260,7 @@ def limit(case, x, batch, n_steps):
 
 
 def contenders_of(case):
-    """The contenders for a case: {name: contender}."""
+    """Return the contenders for a case: {name: contender}."""
     found = {
         FAST: fast,
         "nengo_dl, network of build_trainable": nengo_dl_layers,

@@ -1,10 +1,10 @@
-"""Diagnoses of networks that were broken on purpose: what is named, what it costs, and what the remedy brings back.
+"""Diagnoses of networks that were broken on purpose: first finding, cost, and accuracy with the remedy.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/diagnosis.py
 
-breaks three networks in seven ways each, and writes docs/results/diagnosis.{md,json,png}.  Takes about half an hour on
-two cores, and another half where build/ does not hold the trained ANNs.  What was done is kept in build/diagnosis.json,
-so that an interrupted run continues; --anew begins again.
+breaks three networks in seven ways each, and publishes the results and docs/results/diagnosis.png.  Takes about half an
+hour on two cores, and another half hour to train the ANNs if build/ does not contain them.  Intermediate results are
+kept in build/diagnosis.json, so that an interrupted run continues; --restart starts again.
 """
 
 import argparse
@@ -27,13 +27,13 @@ IMAGES = {"diehl-mnist": 500, "vgg-cifar10": 100, "resnet-cifar10": 100}
 
 
 def middle(model, kind):
-    """The layer in the middle of those of a kind."""
+    """Return the middle layer of a kind."""
     names = [name for name, layer in model.layers.items() if isinstance(layer, kind)]
     return names[(len(names) - 1) // 2]
 
 
 def scaled(network, factor):
-    """The scale of the middle layer of neurons multiplied, and that of what shares it."""
+    """Multiply the scale of the middle layer of neurons, and of all layers that share it."""
     units = find_units(network.model)
     scales = np.ones(units.n_units)
     scales[np.unique(units.labels[middle(network.model, specs.Rectifier)])] = factor
@@ -41,7 +41,7 @@ def scaled(network, factor):
 
 
 def weighted(network, factor):
-    """The weights of the middle convolution multiplied."""
+    """Multiply the weights of the middle convolution."""
     model = network.model
     names = model.array_names(middle(model, specs.Conv))
     return network.rebuild(model.replace(arrays={name: factor * model.arrays[name] for name in names}))
@@ -57,7 +57,7 @@ POISSON = {"input_coding": "poisson", "input_threshold": 30}
 ZERO = {"neuron_type": snc.IntegrateAndFire(reset="zero", initial_potential=0)}
 SPIKING_RELU = {"neuron_type": nengo.SpikingRectifiedLinear(amplitude=0.001)}
 STEPS = ("quantisation", "transient", "unevenness")
-# what is broken: (the network changed, what to_spiking is told, how it is run, the causes that are right)
+# change: (function of the network, arguments of to_spiking, arguments of evaluate, correct causes)
 CASES = {
     "nothing": (as_it_is, {}, RUN, STEPS),
     "nothing, random start, 16 steps skipped": (as_it_is, RANDOM_START, {**RUN, "skip_steps": 16}, STEPS),
@@ -72,12 +72,12 @@ CASES = {
 
 
 def result(preset, case):
-    """One row: breaks a network, evaluates it, diagnoses it, mends it, and evaluates it again."""
+    """Break, evaluate and diagnose a network, apply the remedy and evaluate again; return a row and the diagnosis."""
     change, options, run, _ = CASES[case]
     ann, data = anns.trained(preset)
     x, y, calibration = data.x_test[: IMAGES[preset]], data.y_test[: IMAGES[preset]], data.x_train[:1000]
     network = snc.to_spiking(change(snc.normalize(snc.convert(ann), calibration)), **options)
-    snc.diagnose(network, x[:20], y[:20], n_steps=1)  # TensorFlow's first run is slow
+    snc.diagnose(network, x[:20], y[:20], n_steps=1)  # the first run in TensorFlow is slow
     started = time.perf_counter()
     snc.evaluate(network, x, y, **run)
     evaluated = time.perf_counter()
@@ -102,11 +102,11 @@ def result(preset, case):
 
 
 def is_right(case, row):
-    """Whether what was named is what was broken; where nothing is lost, healthy is right."""
+    """Return whether the first finding is the change that was made; without a loss, "healthy" is correct."""
     if row["cause"] != "healthy":
         return "yes" if row["cause"] in CASES[case][3] else "no"
     lost = row["ann"] - row["accuracy"]
-    return "no" if lost > 0.0101 else "yes" if case.startswith("nothing") else "nothing is lost"
+    return "no" if lost > 0.0101 else "yes" if case.startswith("nothing") else "no loss"
 
 
 def table(rows):
@@ -116,7 +116,7 @@ def table(rows):
             "",
             f"{preset}, {n_images} test images, {100 * rows[preset]['nothing']['ann']:.1f} % as a CNN:",
             "",
-            "| broken | with spikes | what `diagnose` names first | right | with its remedy | cost |",
+            "| change | accuracy | first finding of `diagnose` | correct | accuracy with its remedy | cost |",
             "|---|---|---|---|---|---|",
         ]
         for case in CASES:
@@ -126,13 +126,13 @@ def table(rows):
             lines.append(
                 f"| {case} | {100 * row['accuracy']:.1f} % | {row['named']} | {right} | {mended} | {row['cost']:.1f} |"
             )
-    lines += ["", "Cost: seconds of `diagnose` over those of `evaluate`, same images and steps, one after the other."]
+    lines += ["", "Cost: time of `diagnose` divided by that of `evaluate`, for the same images and steps."]
     lines += [
         "",
-        f"Largest difference between rate and activation in the unbroken networks, {RUN['n_steps']} steps, and what "
-        "theory allows (`error_bounds`):",
+        f"Largest difference between rate and activation in the unchanged networks, {RUN['n_steps']} steps, and "
+        "its bound (`error_bounds`):",
         "",
-        "| | measured | allowed | of that by the layer itself |",
+        "| | measured | bound | part of the layer itself |",
         "|---|---|---|---|",
     ]
     for preset in IMAGES:
@@ -143,10 +143,10 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anew", action="store_true", help="diagnose again what has been diagnosed")
+    parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*(clips its membrane potential|was not normalized)")
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.anew else {}
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
     picture = ROOT / "docs" / "results" / "diagnosis.png"
     for preset in IMAGES:
         for case in CASES:

@@ -2,9 +2,9 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/diehl_conversion.py
 
-trains the ANNs where build/ does not hold them (half an hour on two cores), converts and simulates them (another hour),
-and writes docs/results/diehl-conversion.{md,json}, docs/results/diehl-conversion.png and README's row.  What has been
-simulated is kept in build/diehl-conversion.json, so that an interrupted run continues; --anew begins again.
+trains the ANNs if build/ does not contain them (half an hour on two cores), converts and simulates them (another hour),
+and publishes the results and docs/results/diehl-conversion.png.  Intermediate results are kept in
+build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from nengo_snnconv._util.atomic import atomic_write
 STEPS = (1, 2, 4, 8, 16, 32, 40)
 KEPT = ROOT / "build" / "diehl-conversion.json"
 REFERENCE = {"method": "data", "percentile": 99.9}
-# in deep networks, neurons that start together send their first spikes together, which random starts avoid
+# in deep networks, random initial potentials keep neurons from spiking simultaneously
 DEEP = {"method": "data", "percentile": 99.9, "per": "channel"}
 SKIPPED = 16
 BALANCE = {"method": "balance", "n_steps": 1}
@@ -37,7 +37,7 @@ def spiking_relu():
     return nengo.SpikingRectifiedLinear(amplitude=0.001, initial_state={"voltage": nengo.dists.Choice([0.5])})
 
 
-# table: {row: (preset, how activations are scaled, what to_spiking is told)}
+# rows of a table: {row: (preset, arguments of normalize, arguments of to_spiking)}
 IF = snc.IntegrateAndFire
 MNIST = {
     "constant input, balanced for one step": ("diehl-mnist", BALANCE, {}),
@@ -70,9 +70,9 @@ def main():
     parser.add_argument("--calibration-images", type=int, default=5000)
     parser.add_argument("--cifar-images", type=int, default=1000)
     parser.add_argument("--ablation-images", type=int, default=2000)
-    parser.add_argument("--anew", action="store_true", help="simulate again what was simulated before")
+    parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.anew else {}
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
     sizes = [options.test_images, options.cifar_images, options.ablation_images]
     for rows, n_test in zip((MNIST, CIFAR, ABLATIONS), sizes, strict=True):
         arguments = [n_test, options.calibration_images]
@@ -88,19 +88,19 @@ def main():
 
 
 def keep(kept):
-    """Store what has been simulated."""
+    """Write intermediate results."""
     KEPT.parent.mkdir(exist_ok=True)
     with atomic_write(KEPT, "w") as file:
         json.dump(kept, file)
 
 
 def run(preset, scaling, spiking, n_test, n_calibration):
-    """Convert, normalise and simulate; the figures of the evaluation."""
+    """Convert, normalize and simulate a network; return the results of the evaluation."""
     keras, data = anns.trained(preset)
     network = snc.normalize(snc.convert(keras), data.x_train[:n_calibration], **scaling)
     spiking = {**spiking, "neuron_type": spiking["neuron_type"]()} if "neuron_type" in spiking else spiking
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the ablations are warned about, rightly
+        warnings.simplefilter("ignore")  # some ablations cause warnings on purpose
         network = snc.to_spiking(network, **spiking)
     skipped = SKIPPED if scaling is DEEP else 0
     evaluation = snc.evaluate(
@@ -110,7 +110,7 @@ def run(preset, scaling, spiking, n_test, n_calibration):
 
 
 def same_on_nengo(n_images=5, n_steps=8):
-    """Share of the spikes that differ between nengo, in double precision, and nengo_dl, on real weights."""
+    """Count spikes that differ between nengo, in double precision, and nengo_dl, in a trained network."""
     keras, data = anns.trained("diehl-mnist")
     shares = {}
     for input_coding in ("constant", "poisson"):
@@ -125,7 +125,7 @@ def same_on_nengo(n_images=5, n_steps=8):
 
 
 def losses(result):
-    """Accuracy lost in points after each step."""
+    """Return the loss of accuracy in percentage points after each step."""
     return 100 * (result["ann_accuracy"] - np.array(result["accuracy"]))
 
 
@@ -137,19 +137,19 @@ def table(kept, options):
     first, equality = kept[next(iter(MNIST))], kept["equality"]
     parts = [f"{equality[c]['differ']} of {equality[c]['spikes']:,} with {c} input" for c in ("constant", "poisson")]
     return f"""
-Accuracy lost by spiking, in percentage points, after so many steps (negative: gained).
+Loss of accuracy by spiking, in percentage points, by number of steps (negative: gain).
 
 12c5-2s-64c5-2s-10o without biases, all {options.test_images:,} test images of MNIST;
 {100 * first["ann_accuracy"]:.2f} % as a CNN:
 
 {rows_of(MNIST, kept)}
-Networks with batch normalisation, first {options.cifar_images:,} test images of CIFAR-10, constant input,
-99.9th percentile of each channel, random start, scores from step {SKIPPED + 1} on; vgg has maxima of spikes, resnet
-residual blocks; {accuracies(CIFAR, kept)} as CNNs:
+Networks with batch normalization, first {options.cifar_images:,} test images of CIFAR-10, constant input,
+99.9th percentile of each channel, random initial potentials, scores from step {SKIPPED + 1} on; vgg has maxima of
+spikes, resnet residual blocks; {accuracies(CIFAR, kept)} as CNNs:
 
 {rows_of(CIFAR, kept)}
-What the defaults are good for: MNIST's first {options.ablation_images:,} test images, constant input,
-99.9th percentile, but for one change:
+Effect of the defaults: MNIST's first {options.ablation_images:,} test images, constant input,
+99.9th percentile, with one change:
 
 {rows_of(ABLATIONS, kept)}
 One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"] / 60:.1f} minutes on nengo_dl.
@@ -173,7 +173,7 @@ def rows_of(rows, kept):
 
 
 def draw(kept):
-    """The losses over time, a curve for each row."""
+    """Draw the loss over time, with a curve for each row."""
     panels = Figure(figsize=(12, 6.5), layout="constrained").subplots(1, 2, sharey=True)
     groups = ({**MNIST, **CIFAR}, ABLATIONS)
     for axes, rows, title in zip(panels, groups, ("Conversions", "One change each"), strict=True):

@@ -1,8 +1,9 @@
-"""N-MNIST: times of reading and framing, where the image was on the sensor, and how close simulated recordings come.
+"""N-MNIST: time of reading and framing, position of the image on the sensor, and comparison with simulated recordings.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/event_files.py
 
-needs N-MNIST, or a part of it, and MNIST in that folder; writes docs/results/event-files.{md,json,png} in a minute.
+needs N-MNIST, or a part of it, and MNIST in that folder; publishes the results and docs/results/event-files.png in a
+minute.
 """
 
 import functools
@@ -25,7 +26,7 @@ N_STEPS, BATCH = 16, 100
 
 
 def seconds(function, repeats):
-    """The median time of calls."""
+    """Return the median time of a function."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -35,7 +36,7 @@ def seconds(function, repeats):
 
 
 def speed(data):
-    """Seconds for all recordings here from files and from the cache, and for a batch of frames by each split."""
+    """Measure reading all recordings from files and from the cache, and framing a batch with each split, in seconds."""
 
     def read():
         ev.load_events(progress=False)
@@ -57,10 +58,10 @@ def speed(data):
 
 
 def camera_path(recordings, images):
-    """Where the images were on the sensor, relative to its middle, every 20 ms: microseconds, x and y in pixels.
+    """Estimate positions of the images on the sensor, relative to its center, every 20 ms: time (µs), x, y (pixels).
 
-    For each 5 ms, the shift at which the events of all recordings correlate best with the edges of their images; then
-    the straight lines between knots that fit these shifts best, weighted by events.
+    For each 5 ms, find the shift with the best correlation between the events of all recordings and the edges of their
+    images; then fit straight lines between knots to these shifts, weighted by the number of events.
     """
     size = 64
     edges = np.zeros((len(images), size, size), np.float32)
@@ -85,7 +86,7 @@ def camera_path(recordings, images):
 
 
 def peak(correlation):
-    """y and x of the maximum of a correlation, to a part of a pixel: by the parabola through it and its neighbours."""
+    """Return y and x of the maximum of a correlation with subpixel precision, from a parabola through its neighbors."""
     top = np.unravel_index(correlation.argmax(), correlation.shape)
     place = []
     for axis, centre in enumerate(top):
@@ -96,13 +97,13 @@ def peak(correlation):
 
 
 def sharpness(recordings):
-    """How often a pair of events of a recording shares a pixel, against events that are spread evenly; the mean."""
+    """Return how often two events share a pixel, relative to evenly spread events, averaged over recordings."""
     pictures = recordings.frames(1, merge_polarities=True).reshape(len(recordings), -1)
     return float(np.mean((pictures**2).sum(axis=1) / pictures.sum(axis=1) ** 2) * pictures.shape[1])
 
 
 def draw_beside_simulated(real, mnist):
-    """Draw statistics of recordings and of simulated ones of the same images; how they differ, as a dict."""
+    """Draw statistics of real and simulated recordings of the same images; return their differences as a dict."""
     images = mnist.x_train[real.numbers]
     simulated = snc.simulate_recordings(images, real.labels, numbers=real.numbers)
     axes = snc.plot_event_statistics({"real": real, "simulated": simulated})
@@ -112,20 +113,21 @@ def draw_beside_simulated(real, mnist):
 
 
 def table(n, times, sharp, apart, differences):
-    """The figures as Markdown."""
+    """Return the results as Markdown."""
     rows = [
         (f"reading {n:,} recordings from files", f"{times['files']:.2f} s"),
         ("reading them from the cache", f"{times['cache']:.3f} s"),
         *((f"{N_STEPS} frames of {BATCH} recordings, by {split}", f"{1000 * times[split]:.1f} ms") for split in SPLITS),
     ]
     lines = ["| | median |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-    lines += ["| sharpness of the events' picture | as recorded | stabilised |", "|---|---|---|"]
+    lines += ["| sharpness of the accumulated events | as recorded | stabilised |", "|---|---|---|"]
     lines += [f"| {part} | {before:.2f} | {after:.2f} |" for part, (before, after) in sharp.items()]
     lines += [
         "",
-        "Where events correlate best with the edges of the images differs from the saccades that simulation and",
+        "The position at which events correlate best with the edges of the images differs from the camera path that",
     ]
-    lines += [f"stabilising use by {apart:.2f} pixels, the median over knots {KNOT_US // 1000} ms apart."]
+    median = f"median over points {KNOT_US // 1000} ms apart"
+    lines += [f"`simulate_recordings` and `stabilise` use by {apart:.2f} pixels ({median})."]
     names = {
         "events_mean": "events of a recording",
         "events_sd": "their standard deviation",
@@ -136,7 +138,7 @@ def table(n, times, sharp, apart, differences):
         "rate": "events at another time (bins of 5 ms)",
         "density": "events at another pixel, in another saccade or of another polarity",
     }
-    lines += ["", "| simulated against real recordings of the same images | differs by |", "|---|---|"]
+    lines += ["", "| simulated compared with real recordings of the same images | difference |", "|---|---|"]
     lines += [f"| {text} | {100 * differences[name]:.1f} % |" for name, text in names.items()]
     return "\n".join(lines)
 

@@ -2,8 +2,8 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/first_spike.py
 
-trains the preset ttfs-mnist where build/ does not hold it yet (about an hour on two cores; an interrupted training
-continues), converts it, and writes docs/results/first-spike.{md,json} and README's row.
+trains the preset ttfs-mnist if build/ does not contain it (about an hour on two cores; an interrupted training
+continues), converts it, and publishes the results.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STEPS, ALL_STEPS, THRESHOLDS = 16, (4, 8, 16, 32, 64), ("search", "percentile", 
 PAPER = {  # table 1
     "accuracy of the ANN": "99.56 %",
     "accuracy with spikes": "99.44 %",
-    "lost in conversion, points": "0.12",
+    "loss of conversion, points": "0.12",
     "spikes per neuron": "0.142",
     "FLOPs of the ANN": "14,316,496",
     "synaptic operations": "1,015,015",
@@ -45,7 +45,7 @@ PAPER = {  # table 1
 
 
 def trained(name):
-    """A trained network of rates, and its data: (ConvNetwork, Dataset)."""
+    """Return a network trained on rates, and its data: (ConvNetwork, Dataset)."""
     data_name, epochs, penalty = RECIPES[name]
     data = snc.load_dataset(data_name)
     path = ROOT / "build" / f"{name}.snn.npz"
@@ -75,7 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=2000)
-    parser.add_argument("--repeats", type=int, default=7, help="of the timings, of which the median is taken")
+    parser.add_argument("--repeats", type=int, default=7, help="number of time measurements, whose median is published")
     options = parser.parse_args()
     found = {name: results_of(name, options) for name in RECIPES}
     figures = {"networks": found, "equality": equality(options), "speed": speed(options)}
@@ -90,7 +90,7 @@ def converted(name, n_steps, threshold, options):
 
 
 def results_of(name, options):
-    """Figures for each threshold with the steps of the table, and for all steps with searched thresholds."""
+    """Return results for each threshold with STEPS steps, and for all numbers of steps with searched thresholds."""
     results = {}
     for threshold, n_steps in [(each, STEPS) for each in THRESHOLDS] + [("search", each) for each in ALL_STEPS]:
         network, data = converted(name, n_steps, threshold, options)
@@ -108,7 +108,7 @@ def results_of(name, options):
 
 
 def equality(options, n_images=100, n_reference=5):
-    """Spikes whose time differs between the closed form and simulations step by step, on real weights."""
+    """Count spikes whose time differs between the closed form and simulations, in a trained network."""
     network, data = converted("ttfs-mnist", STEPS, "search", options)
     fast = ClosedForm(network)
     differ = {}
@@ -129,7 +129,7 @@ def equality(options, n_images=100, n_reference=5):
 
 
 def speed(options):
-    """Seconds for all test images, side by side: the ANN's predictions in Keras, and the closed form."""
+    """Measure the ANN's predictions in Keras and the closed form for all test images, in seconds."""
     network, data = converted("ttfs-mnist", STEPS, "search", options)
     x, y = data.x_test[: options.test_images], data.y_test[: options.test_images]
     rates = snc.rate_model(network)
@@ -139,7 +139,7 @@ def speed(options):
         rates.predict(x, batch_size=200, verbose=0)
         ann = time.perf_counter() - started
         fast = snc.evaluate(network, x, y, backend="fast", progress=False).seconds
-        if repeat:  # the first run is slower than all others
+        if repeat:  # the first run is slower
             seconds["ann"].append(ann)
             seconds["fast"].append(fast)
     ratio = statistics.median(f / a for f, a in zip(seconds["fast"], seconds["ann"], strict=True))
@@ -151,16 +151,16 @@ def table(figures, options):
     rows = {
         "accuracy of the ANN": lambda r: f"{100 * r['ann_accuracy']:.2f} %",
         "accuracy with spikes": lambda r: f"{100 * r['accuracy']:.2f} %",
-        "lost in conversion, points": lambda r: f"{100 * (r['ann_accuracy'] - r['accuracy']):.2f}",
+        "loss of conversion, points": lambda r: f"{100 * (r['ann_accuracy'] - r['accuracy']):.2f}",
         "predictions that changed": lambda r: f"{r['changed_predictions']} of {options.test_images:,}",
-        "that the ANN changes for rounded images": lambda r: str(r["changed_by_rounded_images"]),
+        "changed by the ANN for rounded images": lambda r: str(r["changed_by_rounded_images"]),
         "spikes per neuron": lambda r: f"{r['spikes_per_neuron']:.3f}",
         "FLOPs of the ANN": lambda r: f"{r['flops']:,}",
         "synaptic operations": lambda r: f"{r['synaptic_operations']:,.0f}",
         "FLOPs / synaptic operations": lambda r: f"{r['flops'] / r['synaptic_operations']:.1f}",
-        "additions inside of neurons": lambda r: f"{r['neuron_updates']:,}",
+        "additions inside neurons": lambda r: f"{r['neuron_updates']:,}",
     }
-    lines = [f"| {STEPS} steps a stage | paper, MNIST | {' | '.join(TITLES[name] for name in RECIPES)} |"]
+    lines = [f"| {STEPS} steps per stage | paper, MNIST | {' | '.join(TITLES[name] for name in RECIPES)} |"]
     lines.append(f"|---|---|{'---|' * len(RECIPES)}")
     for title, cell in rows.items():
         cells = " | ".join(cell(figures["networks"][name][main]) for name in RECIPES)
@@ -182,7 +182,7 @@ thresholds searched on {options.calibration_images:,} training images:
 
 {newline.join(lines)}
 
-Other thresholds and steps (negative: gained):
+Other thresholds and numbers of steps (negative: gain):
 
 {newline.join(steps)}
 
@@ -193,7 +193,7 @@ All {options.test_images:,} test images in closed form took {timing["fast"]:.1f}
 
 
 def draw(figures, options):
-    """Loss against steps, and the paper's figure 2: error against threshold and steps."""
+    """Draw loss against steps, and the paper's figure 2: error against threshold and steps."""
     left, right = Figure(figsize=(12, 4.5), layout="constrained").subplots(1, 2)
     for name in RECIPES:
         lost = [figures["networks"][name][f"search, {n} steps"] for n in (*ALL_STEPS,)]

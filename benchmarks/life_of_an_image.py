@@ -1,8 +1,8 @@
-"""The animation in README and docs/how-to/life-of-an-image.md: a four that a network takes for a six for some steps.
+"""Draw the animation in README and docs/how-to/life-of-an-image.md: a four that looks like a six for some steps.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/life_of_an_image.py
 
-writes docs/results/life-of-an-image.gif in some seconds, where build/ holds the trained ANN.
+writes docs/results/life-of-an-image.gif, in a few seconds if build/ contains the trained ANN.
 """
 
 import anns

@@ -1,10 +1,10 @@
-"""Networks on nengo_loihi's emulator: accuracy beside that of the ANN and of nengo, and what costs it.
+"""Networks on nengo_loihi's emulator: accuracy compared with the ANN and with nengo, and causes of the loss.
 
     python benchmarks/loihi_emulator.py
 
-trains three ANNs on the digits of the package where build/ does not hold them, converts them and runs them on the
-emulator, and writes docs/results/loihi-emulator.{md,json}.  What was done is kept in build/loihi-emulator.json, so that
-an interrupted run continues; --anew begins again.
+trains three ANNs on the digits of the package if build/ does not contain them, converts them, runs them on the
+emulator, and publishes the results.  Intermediate results are kept in build/loihi-emulator.json, so that an interrupted
+run continues; --restart starts again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ KEPT = ROOT / "build" / "loihi-emulator.json"
 STEPS = (10, 20, 30, 40, 60)
 WIDE, DEEP = "four layers", "six layers"
 IMAGES = 1000
-# network: what it is
+# network: description
 NETWORKS = {
     "diehl-mnist": "12c5-2s-64c5-2s-10, average pooling",
     WIDE: "32c3-64c3/2-128c3/2-10",
@@ -48,7 +48,7 @@ NEURONS = {
 
 
 class ExactWeights(backends.LoihiBackend):
-    """The emulator's neurons in floating point, with weights that are not rounded."""
+    """The emulator's neurons with floating-point weights instead of rounded ones."""
 
     target = "simreal"
 
@@ -59,7 +59,7 @@ PUBLISHED = ("images", "accuracy", "ann_accuracy", "spikes_per_neuron", "synapti
 
 
 def strided(convolutions, hidden=()):
-    """A Keras model of convolutions (filters, size, strides), hidden dense layers of so many units, and ten scores."""
+    """Return a Keras model of convolutions (filters, size, strides), hidden dense layers (units), and ten scores."""
     layers = tf.keras.layers
     image = x = tf.keras.Input((28, 28, 1), name="image")
     for i, (filters, size, strides) in enumerate(convolutions, start=1):
@@ -79,13 +79,13 @@ MODELS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--anew", action="store_true", help="simulate again what was simulated before")
-    parser.add_argument("--quick", action="store_true", help="a tiny run, which publishes nothing")
+    parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
+    parser.add_argument("--quick", action="store_true", help="tiny run without publication")
     options = parser.parse_args()
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not (options.anew or options.quick) else {}
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not (options.restart or options.quick) else {}
     data = snc.load_dataset("digits")
     for name in NETWORKS:
-        # what was simulated before may be of another training
+        # earlier results may come from another training
         checksum = zlib.crc32(b"".join(array.tobytes() for array in trained(name, data).model.arrays.values()))
         if kept.get(name, {}).get("checksum") != checksum:
             kept[name] = {"checksum": checksum}
@@ -104,13 +104,13 @@ def main():
 
 
 def keep(kept):
-    """Store what has been simulated."""
+    """Write intermediate results."""
     with atomic_write(KEPT, "w") as file:
         json.dump(kept, file)
 
 
 def trained(name, data):
-    """The ANN of a network, trained for a few epochs on the digits of the package, from build/ if it is there."""
+    """Return the ANN of a network from build/, or train it for a few epochs on the digits of the package."""
     path = ROOT / "build" / f"{name.replace(' ', '-')}-digits.snn.npz"
     if not path.exists():
         tf.keras.utils.set_random_seed(0)
@@ -122,11 +122,11 @@ def trained(name, data):
 
 
 def run(name, neurons, backend, data, n_images):
-    """The figures of one network with one kind of neurons on one back end."""
+    """Return the results of a network with one neuron type on one back end."""
     neuron_type, max_rate = NEURONS[neurons]
     network = snc.normalize(snc.convert(trained(name, data)), data.x_train[:1000])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what does not work well is warned about, rightly
+        warnings.simplefilter("ignore")  # some settings cause warnings on purpose
         network = snc.to_spiking(network, neuron_type, max_rate=max_rate)
         x, y = data.x_test[:n_images], data.y_test[:n_images]
         evaluation = snc.evaluate(network, x, y, n_steps=STEPS[-1], backend=backend)
@@ -140,21 +140,21 @@ def table(kept):
     steps, others = " | ".join(map(str, STEPS)), f"on nengo, {STEPS[-1]} | exact weights, {STEPS[-1]}"
     images = f"{kept[DEEP][RECIPE]['loihi']['images']:,}"
     return f"""
-Accuracy lost on the emulator beside the ANN, in percentage points, after so many steps (negative: gained), on {images}
-test images of the digits in the package; "/2" is a stride of 2.
+Loss of accuracy on the emulator compared with the ANN, in percentage points, by number of steps (negative: gain), on
+{images} test images of the digits in the package; "/2" is a stride of 2.
 
 | | neurons | ANN, % | {steps} | {others} | cores | spikes per neuron | seconds per image |
 |---|---|---|{"---|" * (len(STEPS) + 5)}
 {rows_of(kept)}
 
-Other neurons, in the network {DEEP}:
+Other neuron types in the network {DEEP}:
 
 | | {steps} | {others} | spikes per neuron |
 |---|{"---|" * (len(STEPS) + 3)}
 {ablations_of(kept)}
 
-"On nengo" is the network of `to_spiking`, as `evaluate` runs it without the chip; "exact weights" is the emulator with
-the chip's neurons, but with weights that are not rounded to 8 bits. Other work kept the machine busy.
+"On nengo" is the network of `to_spiking` on nengo; "exact weights" is the emulator with the neurons of the chip, but
+without rounding weights to 8 bits. Other programs used the machine at the same time.
 """
 
 
@@ -178,7 +178,7 @@ def ablations_of(kept):
 
 
 def losses(result):
-    """Accuracy lost in points after each of STEPS, as text."""
+    """Return the loss in percentage points after each of STEPS, as text."""
     return [f"{100 * (result['ann_accuracy'] - result['accuracy'][n - 1]):.2f}" for n in STEPS]
 
 

@@ -1,8 +1,8 @@
-"""How fast networks run in Nengo GUI, and what that looks like.
+"""Speed of networks in Nengo GUI, and a picture of the page.
 
     python benchmarks/nengo_gui.py
 
-writes docs/results/nengo-gui.{md,json,png}.  Needs the test extra and a Chromium.
+publishes the results and docs/results/nengo-gui.png.  Needs the extra "test" and Chromium.
 """
 
 import pathlib
@@ -18,13 +18,13 @@ import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 
 sys.path.append(str(ROOT / "tests"))
-import browser  # noqa: E402 -- of the tests
+import browser  # noqa: E402 -- from the tests
 
 SCREENSHOT_OF = "diehl-mnist"
 
 
 def ms_per_step(network, data, repeats=20, n_steps=10):
-    """The best of some repeats, which other work on the machine disturbs least."""
+    """Return the shortest time per step of several repeats, which other programs disturb least."""
     model = snc.GuiNetwork(network, data.x_test, data.y_test, data.class_names)
     with nengo.Simulator(model, progress_bar=False) as simulator:
         times = []
@@ -36,7 +36,7 @@ def ms_per_step(network, data, repeats=20, n_steps=10):
 
 
 def steps_per_second(path, data_name, screenshot, repeats=10):
-    """In a page that shows all plots, the best of some repeats; takes a picture after a change of the class."""
+    """Return the best speed of several repeats in a page with all plots; take a picture after a change of the class."""
     with browser.served(path, "--data", data_name) as address, browser.opened(address) as page:
         page.start_or_pause()
         page.run_for(0.05)

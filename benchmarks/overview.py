@@ -1,8 +1,8 @@
-"""README's table of all methods, from the figures in docs/results.
+"""Write the table of all methods in README, from the results in docs/results.
 
     python benchmarks/overview.py
 
-writes it; every benchmark that publishes figures does so as well.
+Every benchmark that publishes results does so as well.
 """
 
 import json
@@ -11,9 +11,9 @@ import pathlib
 from nengo_snnconv._util.atomic import atomic_write
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-# tutorial, what it is called, network and task, the file of figures, and where in it they are
+# tutorial, method, network and task, file of results, and their keys in it
 ROWS = (
     ("rate-training", "rate training", "lif-mnist, MNIST", "rate-training", ("evaluation",)),
     (
@@ -40,13 +40,13 @@ ROWS = (
         ("real", "real"),
     ),
 )
-TEST_IMAGES = {"first-spike": 10000}  # of the benchmark; others tell
-STEPS = {"first-spike": "16 a stage"}
+TEST_IMAGES = {"first-spike": 10000}  # other files contain the number
+STEPS = {"first-spike": "16 per stage"}
 
 
 def overview():
-    """The table, with its origin, as Markdown."""
-    lines = ["| method | network and task | tested on | as a CNN | with spikes | steps | spikes per neuron |"]
+    """Return the table, with its origin, as Markdown."""
+    lines = ["| method | network and task | test items | CNN | with spikes | steps | spikes per neuron |"]
     lines.append("|---|---|---|---|---|---|---|")
     origins = set()
     for tutorial, method, task, name, keys in ROWS:
@@ -73,13 +73,14 @@ def overview():
 
 
 def fill(name, text):
-    """Put ``text`` between README's marks of that name, if it has them."""
+    """Replace the text between the marks "begin NAME" and "end NAME" in README and the pages of the documentation."""
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-    readme = README.read_text(encoding="utf-8")
-    if begin in readme:
-        head, rest = readme.split(begin, 1)
-        with atomic_write(README, "w") as file:
-            file.write(head + begin + text + end + rest.split(end, 1)[1])
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if begin in page:
+            head, rest = page.split(begin, 1)
+            with atomic_write(path, "w") as file:
+                file.write(head + begin + text + end + rest.split(end, 1)[1])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Seconds per simulation step of lif-mnist under each of NengoDL's graph planners, with and without synapses.
+"""Time per simulation step of lif-mnist with each of NengoDL's graph planners, with and without synapses.
 
     python benchmarks/planners.py
 
-writes docs/results/planners.{md,json}.
+publishes the results.
 """
 
 import time
@@ -26,7 +26,7 @@ def seconds_per_step(network, x, steps=4, repeats=3):
             started = time.perf_counter()
             simulator.predict_on_batch(data, n_steps=steps, stateful=True)
             times.append((time.perf_counter() - started) / steps)
-    return float(np.median(times[1:]))  # the first one traces and compiles
+    return float(np.median(times[1:]))  # the first run compiles
 
 
 def main():

@@ -1,9 +1,9 @@
-"""Makes tests/files/pytorch_model.npz: the weights of a small PyTorch model, images, and what PyTorch makes of them.
+"""Write tests/files/pytorch_model.npz: the weights of a small PyTorch model, images, and its outputs for them.
 
     python benchmarks/pytorch_weights.py
 
-The tests of the recipe in docs/how-to/models-from-elsewhere.md compare with it, so that they need no PyTorch; this
-script does (torch 2.13), and nothing else of the project.
+The tests of docs/how-to/models-from-elsewhere.md compare with this file, so that they do not need PyTorch.  Only this
+script does (torch 2.13).
 """
 
 import pathlib
@@ -14,7 +14,7 @@ from torch import nn
 
 
 def make():
-    """A model with what differs between PyTorch and Keras: order of axes, padding, strides, groups, epsilon."""
+    """Return a model with all differences to Keras: order of axes, padding, strides, groups, epsilon."""
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, stride=2, padding=1),
         nn.BatchNorm2d(4),

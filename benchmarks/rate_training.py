@@ -1,9 +1,9 @@
-"""Rate training in NengoDL: lif-mnist on the whole of MNIST, then with spikes on all 10,000 test images.
+"""Rate training in NengoDL: lif-mnist trained on all of MNIST, then run with spikes on all 10,000 test images.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/rate_training.py
 
-takes about half an hour on two cores, and writes docs/results/rate-training.{md,json} and README's row.  It
-continues from build/rate-training.checkpoint.npz when it is interrupted while training.
+takes about half an hour on two cores, and publishes the results.  An interrupted training continues from
+build/rate-training.checkpoint.npz.
 """
 
 import argparse
@@ -72,11 +72,12 @@ def main():
     table += f"""
 Training took {minutes:.1f} minutes ({options.epochs} epochs, plain Keras engine), the {STEPS[-1]} steps of all test
 images {evaluation.seconds / 60:.1f} minutes. {evaluation.spikes_per_neuron:.2f} spikes per neuron and image,
-{evaluation.synaptic_operations:,.0f} synaptic operations against {evaluation.ann_operations:,} multiply-accumulates of
-the ANN. One training step of 200 images: {1000 * steps["keras"]:.0f} ms in plain Keras,
+{evaluation.synaptic_operations:,.0f} synaptic operations, compared with
+{evaluation.ann_operations:,} multiply-accumulates of the ANN. One training step of
+200 images: {1000 * steps["keras"]:.0f} ms in plain Keras,
 {1000 * steps["nengo_dl"]:.0f} ms in NengoDL's Simulator, {steps["nengo_dl"] / steps["keras"]:.1f} times as long.
 
-| the same arrays, first {options.ablation_images:,} test images | 10 steps | 20 steps | 30 steps | simulation |
+| same weights, first {options.ablation_images:,} test images | 10 steps | 20 steps | 30 steps | simulation |
 |---|---|---|---|---|
 """
     for name, result in ablation.items():
@@ -94,7 +95,7 @@ the ANN. One training step of 200 images: {1000 * steps["keras"]:.0f} ms in plai
 
 
 def step_times(network, data, steps=20, repeats=3):
-    """Median seconds of a training step of 200 images, {engine: seconds}, the engines taking turns."""
+    """Return median seconds of a training step of 200 images, {engine: seconds}, with the engines taking turns."""
     x, y = data.x_train[: 200 * steps], data.y_train[: 200 * steps]
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     engines = {name: engine(network, copy_optimizer(None), loss, 200) for name, engine in TRAINERS.items()}

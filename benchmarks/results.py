@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine they ran on, and where their figures go."""
+"""Functions that the benchmarks share: the description of the machine, timing, and publication of results."""
 
 import datetime
 import json
@@ -16,13 +16,13 @@ PACKAGES = ("tensorflow", "nengo", "nengo-dl", "numpy")
 
 
 def machine():
-    """One line on the machine and the versions."""
+    """Return a line that describes the machine and the versions of packages."""
     found = ", ".join(f"{name} {version}" for name, version in versions(PACKAGES).items())
     return f"{n_cores()} cores of {processor()}, {found}"
 
 
 def median_seconds(functions, repeats):
-    """Median seconds of calls, {name: seconds}, taking turns; a first turn, which compiles, is left out."""
+    """Return median seconds of functions called in turns, {name: seconds}, without the first turn, which compiles."""
     times = {name: [] for name in functions}
     for _ in range(repeats + 1):
         for name, function in functions.items():
@@ -32,20 +32,19 @@ def median_seconds(functions, repeats):
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
-def publish(name, table, figures, brief=None):
-    """Write figures to docs/results/NAME.json, and ``table`` with its origin to NAME.md.
+def publish(name, table, results, brief=None):
+    """Write results to docs/results/NAME.json, and ``table`` with its origin into the documentation.
 
-    README's block of that name, if there is one, gets the same, or ``brief``; its table of all methods is made anew.
+    The table goes between the marks "begin NAME" and "end NAME" of a page, and ``brief``, if given, between those of
+    "NAME-brief".  README's table of all methods is renewed.
     """
     command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
     date = datetime.date.today().isoformat()
     origin = f"Measured on {date} by `{command}` ({machine()})."
-    text, short = (f"{part.strip()}\n\n{origin}\n" for part in (table, brief or table))
-    folder = ROOT / "docs" / "results"
-    with atomic_write(folder / f"{name}.json", "w") as file:
-        json.dump({"date": date, "command": command, "machine": machine(), **figures}, file, indent=1)
+    with atomic_write(ROOT / "docs" / "results" / f"{name}.json", "w") as file:
+        json.dump({"date": date, "command": command, "machine": machine(), **results}, file, indent=1)
         file.write("\n")
-    with atomic_write(folder / f"{name}.md", "w") as file:
-        file.write(text)
-    fill(name, short)
+    fill(name, f"{table.strip()}\n\n{origin}\n")
+    if brief:
+        fill(f"{name}-brief", f"{brief.strip()}\n\n{origin}\n")
     fill("overview", overview())

@@ -1,11 +1,10 @@
-"""The fast simulator beside others: the same weights and images, on two networks.
+"""Comparison of the fast simulator with others: the same weights and images, on two networks.
 
     python benchmarks/simulators.py
 
-takes about ten minutes on two cores, which should have nothing else to do, and writes
-docs/results/simulators.{md,json,png}.  Networks come from build/, where other benchmarks leave them; what is absent is
-first trained on the digits of the package, for a few minutes.  SpikingJelly takes part if this Python has it (pip
-install torch spikingjelly).
+takes about ten minutes on two otherwise idle cores, and publishes the results and docs/results/simulators.png.
+Networks come from build/, where other benchmarks write them; missing ones are trained on the digits of the package,
+which takes a few minutes.  SpikingJelly is included if it is installed (pip install torch spikingjelly).
 """
 
 import argparse
@@ -38,16 +37,16 @@ BATCHES, LIMIT_BATCHES = (10, 50, 100), (100, 300, 1000)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How much is run."""
+    """Size of the benchmark."""
 
-    images: int = 100  # that every contender but nengo simulates
-    reference_images: int = 2  # that nengo simulates
+    images: int = 100  # for each simulator except nengo
+    reference_images: int = 2  # for nengo
     steps: int = 30
-    trial_steps: int = 5  # for the choice of a batch
+    trial_steps: int = 5  # to choose a batch size
     repeats: int = 3
-    compared_images: int = 50  # whose spikes are compared
-    accuracy_images: int = 500  # for other precisions
-    evaluated: tuple = (200, 1000)  # images of an evaluation of lif-mnist and of diehl-mnist, whose memory is measured
+    compared_images: int = 50  # to compare spikes
+    accuracy_images: int = 500  # to compare precisions
+    evaluated: tuple = (200, 1000)  # images of the evaluations of lif-mnist and diehl-mnist in which memory is measured
     memory_steps: tuple = (32, 1000)
 
 
@@ -56,10 +55,10 @@ QUICK = Options(20, 1, 5, 2, 1, 10, 20, (20, 40), (4, 64))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--images", type=int, help="that each simulator but nengo's simulates")
-    parser.add_argument("--steps", type=int, help="for which an image is shown")
-    parser.add_argument("--quick", action="store_true", help="a tiny run, which publishes nothing")
-    parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a process of peak_memory is started with
+    parser.add_argument("--images", type=int, help="number of images for each simulator except nengo")
+    parser.add_argument("--steps", type=int, help="number of steps for each image")
+    parser.add_argument("--quick", action="store_true", help="tiny run without publication")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)  # argument of the processes of peak_memory
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measured(**json.loads(arguments.measure))))
@@ -86,7 +85,7 @@ def tell(*what):
 
 
 def networks(data):
-    """The networks with spikes: {name: ConvNetwork}."""
+    """Return the spiking networks: {name: ConvNetwork}."""
     lif, keras = ROOT / "build" / "lif-mnist.snn.npz", ROOT / "build" / "diehl-mnist.keras"
     network = snc.load(lif) if lif.exists() else briefly_trained("lif-mnist", None, data)
     source = keras if keras.exists() else briefly_trained("diehl-mnist", nengo.RectifiedLinear(), data)
@@ -99,7 +98,7 @@ def networks(data):
 
 
 def briefly_trained(preset, neuron_type, data):
-    """A preset trained for a few epochs on the digits of the package, from build/ if it is there."""
+    """Return a trained preset from build/, or train it for a few epochs on the digits of the package."""
     path = ROOT / "build" / f"{preset}-digits.snn.npz"
     if not path.exists():
         network = snc.build_trainable(snc.preset(preset), neuron_type)
@@ -110,7 +109,7 @@ def briefly_trained(preset, neuron_type, data):
 
 
 def compared(case, data, options):
-    """What one network takes on each simulator, how many spikes differ, and what other precisions do."""
+    """Return time on each simulator, differing spikes, and accuracy with other precisions for one network."""
     every = len(data.x_test) // options.images
     x, y = data.x_test[::every][: options.images], data.y_test[::every][: options.images]
     return {
@@ -126,7 +125,7 @@ def compared(case, data, options):
 
 
 def timed(case, x, y, options):
-    """What each contender takes, with the batch that suits it best: {name: dict}; the contenders take turns."""
+    """Measure each contender with its best batch size, in turns: {name: dict}."""
     scores, found = {}, {}
     with contextlib.ExitStack() as opened:
         runs = {}
@@ -147,14 +146,14 @@ def timed(case, x, y, options):
 
 
 def batches_for(name, n_images):
-    """The batch sizes to choose from."""
+    """Return the batch sizes to try."""
     if name == LIMIT:
         return LIMIT_BATCHES
     return (1,) if name == REFERENCE else [size for size in BATCHES if n_images % size == 0] or [n_images]
 
 
 def best_batch(contender, case, x, batches, options):
-    """The batch size with which an image and step takes least, and microseconds for each: (int, {int: float})."""
+    """Return the fastest batch size, and microseconds per image and step for each: (int, {int: float})."""
     found = {}
     for batch in batches if len(batches) > 1 else ():
         with contender(case, x, batch, options.trial_steps) as run:
@@ -168,7 +167,7 @@ def keep(scores, name, run):
 
 
 def accuracy(scores, y):
-    """Share of images whose class has the largest mean score, of scores (images, steps, classes)."""
+    """Return the share of images whose class has the largest mean score, for scores (images, steps, classes)."""
     return float(np.mean(scores.mean(axis=1).argmax(axis=-1) == y))
 
 
@@ -176,7 +175,7 @@ def accuracy(scores, y):
 
 
 def differing(case, x, n_steps, batch=10):
-    """How many counts, of a neuron in a step, are others on nengo_dl than on the fast simulator."""
+    """Count spikes, by neuron and step, that differ between nengo_dl and the fast simulator."""
     network = case.network
     names = [*([network.model.input] if case.poisson else []), *network.model.neurons]
     network = network.rebuild(probe_layers=tuple(names))
@@ -200,7 +199,7 @@ def differing(case, x, n_steps, batch=10):
 
 
 def precisions(case, data, options):
-    """Accuracy and seconds with weights of each precision."""
+    """Return accuracy and seconds for each precision of weights."""
     x, y = data.x_test[: options.accuracy_images], data.y_test[: options.accuracy_images]
     batch, found = min(100, len(x)), {}
     for precision in ("float32", "bfloat16"):
@@ -216,7 +215,7 @@ def precisions(case, data, options):
 
 
 def peak_memory(cases, times, options):
-    """Peak memory of evaluations and contenders, each in a process of its own: {case: {name: {steps: dict}}}."""
+    """Measure peak memory of evaluations and contenders, each in a separate process: {case: {name: {steps: dict}}}."""
     few, found = min(options.memory_steps), {}
     with tempfile.TemporaryDirectory() as folder:
         for (title, case), evaluated in zip(cases.items(), options.evaluated, strict=True):
@@ -224,7 +223,7 @@ def peak_memory(cases, times, options):
             snc.save(case.network, path)
             jobs = [("fast", None, evaluated, n_steps) for n_steps in options.memory_steps]
             jobs.append(("nengo_dl", None, evaluated, few))
-            # one network says enough of the others, which take long to build
+            # one network is enough for the others, which take long to build
             for name, row in times[title]["simulators"].items() if title == CONSTANT else ():
                 if name not in (FAST, LIMIT):
                     jobs.append((name, row["batch"], row["images"], few))
@@ -244,7 +243,7 @@ def in_own_process(job):
 
 
 def measured(path, name, batch, images, n_steps):
-    """Peak memory of this process in MB, before and after it simulates, and seconds of the simulation."""
+    """Return peak memory of this process in MB before and after a simulation, and seconds of the simulation."""
     network, data = snc.load(path), snc.load_dataset("digits")
     x, y = data.x_test[:images], data.y_test[:images]
     before = peak_mb()
@@ -259,40 +258,40 @@ def measured(path, name, batch, images, n_steps):
 
 
 def peak_mb():
-    """Peak resident memory of this process in MB.
+    """Return the peak resident memory of this process in MB.
 
-    From Linux itself: resource.getrusage tells that of the process that started this one, if that is larger.
+    Read from Linux, because resource.getrusage returns the value of the parent process if that is larger.
     """
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-# what is told
+# text
 
 
 def table(figures, options):
     text = f"""
 Three networks on the CPU for {options.steps} steps: the same weights and the same {options.images} test images for all
-({options.reference_images} for nengo), class scores after every step, the batch that suits each simulator best:
+({options.reference_images} for nengo), class scores after every step, and the fastest batch size for each simulator:
 """
     for name, found in figures["cases"].items():
         text += f"""
 {name}, {found["neurons"]:,} neurons, {found["multiply_accumulates"] / 1e6:.2f} million products per image and step:
 
-| | batch | µs per image and step | times as long | images per second | accuracy |
+| | batch | µs per image and step | relative time | images per second | accuracy |
 |---|---|---|---|---|---|
 """
         text += "".join(map(row_of, found["simulators"], found["simulators"].values()))
     absent = "" if contenders.torch else "SpikingJelly was not there. "
     text += f"""
-"The limit" is what dense arithmetic in float32 takes for the convolutions and dense layers alone, in TensorFlow: all
-images and steps in batches of so many, without pooling, neurons and spikes; the first layer only once for an image that
-is constant. {absent}What differs otherwise: networks of the Converter have SpikingRectifiedLinear in the place of
-IntegrateAndFire, which may spike more than once in a step, or LIF neurons that start from other random potentials;
-SpikingJelly's LIF neurons have no refractory period. Poisson spikes are drawn in snc.Simulator and in the network of
-to_spiking; the others get them as data, which is not timed.
+"The limit" is the time of the convolutions and dense layers alone, as dense arithmetic in float32 in TensorFlow: all
+images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once for a
+constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
+IntegrateAndFire, which may spike more than once per step, or LIF neurons that start from other random potentials;
+SpikingJelly's LIF neurons have no refractory period. snc.Simulator and the network of to_spiking generate Poisson
+spikes; the others receive them as data, and that time is not included.
 
-Spikes of neurons in single steps that differ between snc.Simulator and nengo_dl:
+Spikes (per neuron and step) that differ between snc.Simulator and nengo_dl:
 
 | | differ | spikes | share of all neurons and steps |
 |---|---|---|---|
@@ -305,10 +304,10 @@ Spikes of neurons in single steps that differ between snc.Simulator and nengo_dl
 
 
 def brief(figures):
-    """What README shows."""
+    """Return the short table for README."""
     cases = figures["cases"]
     names = dict.fromkeys(name for found in cases.values() for name in found["simulators"])
-    text = f"Times as long as snc.Simulator, for each image and step:\n\n| | {' | '.join(cases)} |\n"
+    text = f"Time per image and step, relative to snc.Simulator:\n\n| | {' | '.join(cases)} |\n"
     text += "|---" * (len(cases) + 1) + "|\n"
     for name in names:
         rows = (found["simulators"].get(name) for found in cases.values())
@@ -336,7 +335,7 @@ def precision_table(cases):
 def memory_table(memory, options):
     few, many = options.memory_steps
     text = """
-Peak memory of a process, and what it was before simulators were built:
+Peak memory of a process, and its memory before simulators were built:
 
 | | images | steps | peak | before | seconds |
 |---|---|---|---|---|---|
@@ -350,14 +349,14 @@ Peak memory of a process, and what it was before simulators were built:
                 text += f"| {label} | {row['images']:,} | {steps:,} | {numbers} |\n"
         ratios.append(f"{found['fast'][many]['peak_mb'] / found['fast'][few]['peak_mb']:.2f} ({title})")
     return text + (
-        f"\nThe peak of an evaluation of {many:,} steps is that of {few} steps times {' and '.join(ratios)}.\n"
-        "`evaluate` counts the spikes of all neurons, and its seconds are those of the simulation; those of the others "
-        "are with building and compiling.\n"
+        f"\nThe peak of an evaluation with {many:,} steps is that of {few} steps times {' and '.join(ratios)}.\n"
+        "`evaluate` counts the spikes of all neurons, and its seconds exclude building; those of the others include "
+        "building and compiling.\n"
     )
 
 
 def draw(cases, options, path):
-    """A bar for each simulator, a panel for each network."""
+    """Draw a bar for each simulator in a panel for each network."""
     heights = [len(found["simulators"]) for found in cases.values()]
     figure = Figure(figsize=(9, 1.2 + 0.36 * sum(heights)), layout="constrained")
     panels = figure.subplots(len(cases), 1, sharex=True, height_ratios=heights)

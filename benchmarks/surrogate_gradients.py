@@ -1,10 +1,10 @@
-"""Surrogate gradients on events: N-MNIST from real and simulated recordings, beside a CNN of the same layers on MNIST.
+"""Surrogate gradients on events: real and simulated recordings of N-MNIST, and a CNN with the same layers on MNIST.
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/surrogate_gradients.py
 
-needs MNIST and N-MNIST, or a part of it, in that folder; takes about an hour on two cores, continues what was
-interrupted, and writes docs/results/surrogate-gradients.{md,json,png} and README's row.  Test recordings show test
-images of MNIST, which no network is trained on.
+needs MNIST and N-MNIST, or a part of it, in that folder; takes about an hour on two cores, continues after an
+interruption, and publishes the results and docs/results/surrogate-gradients.png.  Test recordings show test images of
+MNIST, on which no network is trained.
 """
 
 import argparse
@@ -30,7 +30,7 @@ ALL_STEPS = (4, 8, 16, 32)
 
 
 def trained(name, network, data, epochs, learning_rate, validation_data=None, n_steps=None):
-    """A network trained so on what ``data()`` gives, from build/ if it is there."""
+    """Return a trained network from build/, or train it on ``data()``."""
     path = BUILD / f"{name}.snn.npz"
     if path.exists():
         return snc.load(path)
@@ -59,10 +59,10 @@ def spiking_network(seed=0):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=8, help="of the networks that real recordings are tested on")
-    parser.add_argument("--simulated", type=int, default=60000, help="recordings to simulate, of MNIST's first images")
-    parser.add_argument("--epochs", type=int, default=5, help="on simulated recordings")
-    parser.add_argument("--real-epochs", type=int, default=60, help="on real recordings")
+    parser.add_argument("--steps", type=int, default=8, help="number of steps for real recordings")
+    parser.add_argument("--simulated", type=int, default=60000, help="number of simulated recordings of MNIST")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs on simulated recordings")
+    parser.add_argument("--real-epochs", type=int, default=60, help="epochs on real recordings")
     parser.add_argument("--cnn-epochs", type=int, default=12)
     parser.add_argument("--compared-epochs", type=int, default=3)
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main():
 
 
 def on_real_recordings(mnist, events, options):
-    """Accuracies on real recordings of networks that saw real ones, simulated ones, and both."""
+    """Return accuracies on real recordings of networks trained on real recordings, simulated ones, and both."""
     steps, train, test = options.steps, events.train, events.test
     on_test = {"n_steps": steps, "validation_data": (test, test.labels)}
     found = {}
@@ -111,7 +111,7 @@ def on_real_recordings(mnist, events, options):
 
 
 def evaluated(network, recordings, n_steps):
-    """What spikes of NengoDL's Simulator do on recordings, as a dict of figures."""
+    """Evaluate a network on recordings in NengoDL's Simulator; return the results as a dict."""
     evaluation = snc.evaluate(network, recordings, recordings.labels, n_steps=n_steps)
     print(evaluation.summary(), flush=True)
     return evaluation.to_dict()
@@ -126,7 +126,7 @@ def cnn(mnist, options):
 
 
 def compared(options):
-    """CNN and SNNs with 4 to 32 steps, on the digits of the package and recordings simulated from them."""
+    """Compare a CNN and SNNs with 4 to 32 steps, on the digits of the package and recordings simulated from them."""
     return snc.compare(
         snc.load_dataset("digits"),
         steps=ALL_STEPS,
@@ -137,7 +137,7 @@ def compared(options):
 
 
 def engine_times(recordings, n_steps, batch_size=50, n_batches=4, repeats=3):
-    """Median seconds of a training step of 50 recordings, {engine: seconds}, the engines taking turns."""
+    """Return median seconds of a training step of 50 recordings, {engine: seconds}, with the engines taking turns."""
     network, order = spiking_network(), np.arange(batch_size * n_batches)
     batches = EpochBatches(EventFrames(recordings, n_steps), recordings.labels, order, batch_size, None, [0])
     engines = {
@@ -163,7 +163,7 @@ def table(figures, comparison, options):
     )
     text = f"""
 Three strided convolutions without biases and two dense layers of `SurrogateLIF` neurons, {options.steps} steps of
-equally many events, on the {n_test} real test recordings at hand:
+equal numbers of events, on the {n_test} real test recordings that were available:
 
 | trained on | accuracy | spikes per neuron | synaptic operations |
 |---|---|---|---|
@@ -174,7 +174,7 @@ equally many events, on the {n_test} real test recordings at hand:
     unseen = real["simulated_on_train"]
     results, seconds = comparison.tables(markdown=True)
     text += f"""
-The network that saw simulated recordings only is right on {100 * unseen["accuracy"][-1]:.2f} % of
+The network that was trained only on simulated recordings classifies correctly {100 * unseen["accuracy"][-1]:.2f} % of
 {unseen["images"]:,} real training recordings. The same layers as a CNN, on MNIST's 60,000 + 10,000 images:
 {100 * figures["cnn"]["accuracy"]:.2f} %.
 
@@ -187,7 +187,7 @@ The network that saw simulated recordings only is right on {100 * unseen["accura
 Simulating 1,000 recordings took {real["simulation_seconds_per_thousand"]:.1f} s.
 A training step of 50 real recordings, unrolled in plain Keras and in NengoDL's Simulator:
 
-| steps | Keras | NengoDL | times as long |
+| steps | Keras | NengoDL | ratio |
 |---|---|---|---|
 """
     for steps, found in figures["engines"].items():

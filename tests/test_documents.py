@@ -1,4 +1,4 @@
-"""The code in README and the documentation runs, in order and as it stands, on a smaller budget."""
+"""The code in README and the documentation runs, in order, on a small budget."""
 
 import documents
 import pytest
@@ -12,7 +12,7 @@ def name_of(path):
 
 
 @pytest.mark.parametrize("path", documents.PAGES, ids=name_of)
-def test_every_block_is_run_or_needs_no_run(path):
+def test_every_block_has_a_known_kind(path):
     check_kinds(blocks_of(path.read_text(encoding="utf-8")))
 
 
@@ -25,12 +25,12 @@ def test_code_runs(path, tmp_path, monkeypatch):
     assert run(path, blocks_of(path.read_text(encoding="utf-8")))
 
 
-class TestTheMechanism:
-    """A wrong block is found."""
+class TestHelpers:
+    """The helpers find wrong blocks."""
 
     def test_blocks_of_a_page(self):
-        page = "# Title\n\n```python\nx = 1\n```\n\n````{drawn} a.py\n```\n````\n  ```\n  y\n  ```\n"
-        expected = [Block("python", "x = 1\n", 4), Block("{drawn}", "```\n", 8), Block("", "  y\n", 11)]
+        page = "# Title\n\n```python\nx = 1\n```\n\n````{toctree} a.py\n```\n````\n  ```\n  y\n  ```\n"
+        expected = [Block("python", "x = 1\n", 4), Block("{toctree}", "```\n", 8), Block("", "  y\n", 11)]
         assert blocks_of(page) == expected
         with pytest.raises(AssertionError, match="line 2 has no end"):
             blocks_of("```python\nx = 1\n")

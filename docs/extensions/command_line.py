@@ -1,16 +1,16 @@
-"""The directive ``command-line``: every command of ``nengo-snnconv`` with its options, from the parser itself."""
+"""The directive ``command-line``: all commands of ``nengo-snnconv`` with their options, taken from the parser."""
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from nengo_snnconv import cli
 
-# options that every command has, which the page tells once
+# options of every command, which the page describes once
 EVERYWHERE = ("help", "json", "debug")
 
 
 class CommandLine(SphinxDirective):
-    """A section for each command: what it does, its usage, and a table of its arguments."""
+    """A section for each command with its description and its arguments."""
 
     def run(self):
         return [self._section(name, parser) for name, parser in cli.commands().items()]
@@ -31,7 +31,7 @@ class CommandLine(SphinxDirective):
 
     @staticmethod
     def _form(parser, action):
-        """How an argument is written: ``--steps N``, or the name of what has no dashes."""
+        """Return an argument as it is written: ``--steps N``, or the name of a positional argument."""
         formatter = parser._get_formatter()
         if not action.option_strings:
             return action.dest

@@ -1,6 +1,6 @@
-"""The diagnosis of a network whose neurons start at zero, after two steps."""
+"""Diagnosis of a network whose neurons start at zero, after two steps."""
 
-from for_figures import digits, normalized
+from networks import digits, normalized
 
 import nengo_snnconv as snc
 

@@ -1,4 +1,4 @@
-"""A simulated recording of a digit, as the frames that a network sees."""
+"""Frames of a simulated recording of a digit."""
 
 import nengo_snnconv as snc
 

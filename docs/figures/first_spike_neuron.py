@@ -1,4 +1,4 @@
-"""One neuron through its two stages: the more it has received, the sooner it spikes."""
+"""Two stages of TimeToFirstSpike neurons with different activations."""
 
 import matplotlib.pyplot as plt
 import nengo
@@ -30,8 +30,8 @@ def draw():
         for step in steps[simulator.data[spikes][:, i] > 0]:
             ax.axvline(step, color=line.get_color(), lw=2, ymax=0.12)
     ax.axvline(STEPS + 0.5, color="gray", lw=0.8)
-    ax.text(STEPS / 2, 1.12, "silent stage: receives", ha="center")
-    ax.text(1.5 * STEPS, 1.12, "spiking stage: sends", ha="center")
+    ax.text(STEPS / 2, 1.12, "silent stage", ha="center")
+    ax.text(1.5 * STEPS, 1.12, "spiking stage", ha="center")
     ax.axhline(1, color="black", lw=0.8, ls=":")
     ax.set(xlabel="step", ylabel="membrane potential / threshold", ylim=(-0.5, 1.25))
     ax.legend(fontsize=8, loc="lower right")

@@ -1,6 +1,6 @@
-"""One digit in a network of LIF neurons."""
+"""Response of a network of LIF neurons to a digit."""
 
-from for_figures import digits, rates
+from networks import digits, rates
 
 import nengo_snnconv as snc
 

@@ -1,4 +1,4 @@
-"""What is left of the membrane potential after a spike, and what that does to the number of spikes."""
+"""Kinds of reset: membrane potentials, and spikes per step against the current."""
 
 import matplotlib.pyplot as plt
 import nengo
@@ -14,7 +14,7 @@ NEURONS = {
 
 
 def run(neuron_type, currents, n_steps):
-    """Spikes and membrane potentials, (steps, currents) each."""
+    """Return spikes and membrane potentials, each (steps, currents)."""
     size = len(currents)
     with nengo.Network() as network:
         neurons = nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=np.ones(size), bias=np.zeros(size)).neurons
@@ -34,10 +34,10 @@ def draw():
         counts, _ = run(neuron_type, currents, 8)
         right.plot(currents, counts.mean(axis=0), style, label=name)
     left.axhline(1, color="black", lw=0.8, ls=":")
-    left.set(xlabel="step", ylabel="potential after the step", title="A current of 0.4", ylim=(-0.05, 1.6))
+    left.set(xlabel="step", ylabel="potential at the end of a step", title="Current of 0.4", ylim=(-0.05, 1.6))
     left.legend(fontsize=8)
-    right.plot(currents, np.clip(currents, 0, 1), color="gray", lw=1, label="the rectifier, clipped at 1")
-    right.set(xlabel="current", ylabel="spikes per step, 8 steps", title="All currents")
+    right.plot(currents, np.clip(currents, 0, 1), color="gray", lw=1, label="rectifier, clipped at 1")
+    right.set(xlabel="current", ylabel="spikes per step (8 steps)", title="All currents")
     right.legend(fontsize=8)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)

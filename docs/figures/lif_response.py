@@ -1,4 +1,4 @@
-"""The response of LIF neurons: rates, their slope, and the rectifier that they stand in for."""
+"""Response of LIF neurons: firing rate, slope, and fit to the rectifier."""
 
 import matplotlib.pyplot as plt
 import nengo
@@ -18,9 +18,9 @@ def draw():
     left.plot(currents, rates)
     left.set(xlabel="current", ylabel="Hz", title="Firing rate")
     middle.semilogy(currents[:-1], np.diff(rates) / np.diff(currents))
-    middle.set(xlabel="current", ylabel="Hz per unit of current", title="Its slope")
+    middle.set(xlabel="current", ylabel="Hz per unit of current", title="Slope of the firing rate")
     right.plot(activations, np.maximum(activations, 0), color="gray", lw=1, label="rectifier")
-    right.plot(activations, fitted, label=f"nengo.LIF, within {match.deviation:.3f}")
+    right.plot(activations, fitted, label=f"nengo.LIF, deviation up to {match.deviation:.3f}")
     right.set(xlabel="activation", ylabel="mean output", title="Fitted by to_spiking")
     right.legend(fontsize=8)
     for ax in (left, middle, right):

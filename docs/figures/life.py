@@ -1,6 +1,6 @@
 """One digit on its way through a converted network."""
 
-from for_figures import digits, normalized
+from networks import digits, normalized
 
 import nengo_snnconv as snc
 

@@ -1,6 +1,6 @@
-"""Operations of an ANN and of spikes, layer by layer."""
+"""Operations of an ANN and of spikes in each layer."""
 
-from for_figures import digits, first_spikes
+from networks import digits, first_spikes
 
 import nengo_snnconv as snc
 

@@ -1,4 +1,4 @@
-"""An image as Poisson spikes: single steps, and their running mean."""
+"""An image as Poisson spikes: single steps and running means."""
 
 import nengo_snnconv as snc
 

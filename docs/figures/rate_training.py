@@ -1,6 +1,6 @@
-"""The accuracy of a network that was trained on rates, after each step of spikes."""
+"""Accuracy of a network trained on rates, after each step with spikes."""
 
-from for_figures import digits, rates
+from networks import digits, rates
 
 import nengo_snnconv as snc
 

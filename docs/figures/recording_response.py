@@ -1,6 +1,6 @@
-"""A recording of a digit in a network that learned from such recordings."""
+"""Response of a network to a recording of a digit."""
 
-from for_figures import learner, recordings
+from networks import learner, recordings
 
 import nengo_snnconv as snc
 

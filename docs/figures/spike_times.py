@@ -1,6 +1,6 @@
-"""When the neurons of each layer spike, in a network in which each spikes once at most."""
+"""Spike times of each layer in a network with time to first spike."""
 
-from for_figures import digits, first_spikes
+from networks import digits, first_spikes
 
 import nengo_snnconv as snc
 

@@ -1,4 +1,4 @@
-"""Spikes of three neurons with a constant current, and what they say about it."""
+"""Spikes of three neurons with a constant current, and spikes per step as estimates of it."""
 
 import matplotlib.pyplot as plt
 import nengo

@@ -1,4 +1,4 @@
-"""A SurrogateLIF neuron in time, and the functions that take the place of its step."""
+"""Membrane potentials of SurrogateLIF neurons, and the surrogates for their step function."""
 
 import matplotlib.pyplot as plt
 import nengo
@@ -28,15 +28,15 @@ def draw():
             ms=9,
         )
     left.axhline(1, color="black", lw=0.8, ls=":")
-    left.set(xlabel="step", title="Potential, and spikes above", ylim=(-0.05, 1.2))
+    left.set(xlabel="step", title="Potential (spikes on top)", ylim=(-0.05, 1.2))
     left.legend(fontsize=8, loc="lower right")
-    middle.step(x, x >= 0, color="black", lw=1, label="what is emitted")
+    middle.step(x, x >= 0, color="black", lw=1, label="step function")
     for name, (function, derivative, slope) in SURROGATES.items():
         middle.plot(x, function(x, slope), label=name)
         right.plot(x, derivative(x, slope), label=name)
-    middle.set(xlabel="potential - threshold", title="Step and surrogates")
+    middle.set(xlabel="potential - threshold", title="Step function and surrogates")
     middle.legend(fontsize=8)
-    right.set(xlabel="potential - threshold", title="Their derivatives")
+    right.set(xlabel="potential - threshold", title="Derivatives")
     for ax in (left, middle, right):
         ax.spines[["top", "right"]].set_visible(False)
     plt.close(figure)

@@ -1,6 +1,6 @@
-"""What tune tries, and what it chooses: accuracy against steps and against operations."""
+"""Settings tried by tune: accuracy against steps and against operations."""
 
-from for_figures import ann, digits
+from networks import ann, digits
 
 import nengo_snnconv as snc
 
@@ -17,7 +17,7 @@ def draw():
             snc.convert(ann()),
             data.x_test,
             data.y_test,
-            max_loss=0.3,  # none of 300 images
+            max_loss=0.3,  # less than one of 300 images
             x_calibration=data.x_train[:500],
             max_steps=32,
             space=SPACE,

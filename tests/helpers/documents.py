@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_bu
 
 RUN = ("python", "console")
 SHOWN = ("text", "bibtex")  # output, and text to copy
-DIRECTIVES = ("toctree", "include", "image", "drawn", "eval-rst", "command-line")
+DIRECTIVES = ("toctree", "eval-rst", "command-line")
 
 # replacements that make Python code fast: (pattern, replacement)
 SMALL = [

@@ -1,8 +1,8 @@
-"""Activations of a layer, and the scales that normalize finds for them."""
+"""Activations of a layer with the scales of normalize, and the error for each threshold."""
 
 import matplotlib.pyplot as plt
 import numpy as np
-from for_figures import ann, digits
+from networks import ann, digits
 
 import nengo_snnconv as snc
 
@@ -29,8 +29,9 @@ def draw():
     left.hist(activations[activations > 0], bins=100, color="C0", alpha=0.6, log=True)
     for (name, value), style in zip(scales.items(), ("-", "--", ":"), strict=True):
         left.axvline(value, color="C3", ls=style, label=f"{name}: {value:.2f}")
-    left.set(xlabel=f"positive activation of {LAYER}", ylabel="how many", title="Three scales for one layer")
+    left.set(xlabel=f"positive activation of {LAYER}", ylabel="count", title="Three scales for one layer")
     left.legend(fontsize=8)
     snc.plot_threshold_errors(snc.threshold_errors(network, x, LAYER, n_steps=STEPS), right)
+    right.set_title("Error of rounding and clipping")
     plt.close(figure)
     return figure
