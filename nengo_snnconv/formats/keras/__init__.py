@@ -15,7 +15,8 @@ To add a layer:
 2. Enter it into ``KERAS_LAYERS`` in ``layers/table.py``; functions such as ``tf.nn.relu`` go into ``OPERATIONS`` there.
    Remove the class from ``ADVICE`` in ``unsupported.py``, if it is there.
 3. If the layer has weights, add their names to ``ARRAYS`` in ``files/stored_layers.py``, so that they are found in
-   files.  If it keeps the shape of its input, add it to ``SAME_SHAPE`` in ``output_shapes.py``.
+   nested models of ``.h5`` files.  If it keeps the shape of its input, add it to ``SAME_SHAPE`` in
+   ``output_shapes.py``, so that the layers after it are checked too if one of its options is refused.
 4. Add it with its options to ``CASES`` in tests/formats/keras/test_keras_layers.py, which compares it with Keras;
    functions go into ``OPERATIONS`` in test_keras_operations.py.
 """
