@@ -238,14 +238,16 @@ def efficiency(network: ConvNetwork, evaluation: Evaluation) -> Efficiency:
     check_network(network)
     _check_evaluation(network, evaluation)
     updates, idle = _updates(network, evaluation)
+    operations, spikes = evaluation.synaptic_operations, evaluation.spikes_per_neuron
+    assert operations is not None and spikes is not None  # the network spikes
     return Efficiency(
         ann_accuracy=evaluation.ann_accuracy,
         accuracy=float(evaluation.accuracy[-1]),
         flops=2 * evaluation.ann_operations,
-        synaptic_operations=float(evaluation.synaptic_operations),
+        synaptic_operations=float(operations),
         input_operations=evaluation.input_operations,
         n_neurons=sum(layer.n_neurons for layer in evaluation.layers.values()),
-        spikes_per_neuron=float(evaluation.spikes_per_neuron),
+        spikes_per_neuron=float(spikes),
         neuron_updates=updates,
         idle_updates=idle,
         layers=_layers(network, evaluation),

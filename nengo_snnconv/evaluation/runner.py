@@ -97,8 +97,7 @@ class Runner:
         check_run(n_steps, options.skip_steps, options.dt)
         check_flags(potentials=potentials)
         check_collected(network)
-        model = network.model
-        settings: typing.Any = network.settings  # output_synapse is a field of all subclasses
+        model, settings = network.model, network.settings
         _check_dt(settings, options.dt)
         self.n_steps, self.skip_steps, self.dt = n_steps, options.skip_steps, options.dt
         self.accumulates = settings.accumulates and options.synapse is Default

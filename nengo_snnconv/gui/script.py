@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 from .._util.atomic import atomic_write
 from .._util.validation import check_counts, check_paths, check_seed
@@ -80,8 +81,8 @@ def write_gui_script(
             raise SettingsError(
                 f"{file} exists and is not overwritten: choose another path, or remove it first", argument="path"
             )
-    images, network = load_dataset(data, train=1), load(network_file)
-    # GuiNetwork raises an error for other objects
+    images = load_dataset(data, train=1)
+    network: Any = load(network_file)  # GuiNetwork raises an error for a Model
     pixel_range = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
     model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, images.class_names, examples)
     text = layout(model)

@@ -140,7 +140,7 @@ class ConvNetwork(nengo.Network):
     """
 
     model: Model
-    settings: BuildConfig
+    settings: typing.Any  # the BuildConfig of the builder, each of which has other fields
     input: nengo.Node
     output: nengo.Node
     layers: dict[str, typing.Any]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from .._util.digests import crc32
+from .._util.json_values import to_json
 from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
 from .preparation import TrainingTask
@@ -59,14 +58,3 @@ def _settings(task):
 def _data_digest(x, y):
     crc = crc32(y, start=x.checksum())
     return f"{len(x)} images, crc32 {crc:08x}"
-
-
-def to_json(value):
-    """Return a value as JSON can hold it: NumPy scalars as Python numbers, unknown objects as text."""
-    if isinstance(value, dict):
-        return {key: to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

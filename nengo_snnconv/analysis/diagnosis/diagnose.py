@@ -90,10 +90,10 @@ def diagnose(
     )
     check_progress(progress)
     x, y = check_data(network.model, x, y)
-    watch = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
-    evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=watch)
-    watch.finish()
-    return make_diagnosis(network, evaluation, watch, max_loss)
+    decomposition = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
+    evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=decomposition)
+    decomposition.finish()
+    return make_diagnosis(network, evaluation, decomposition, max_loss)
 
 
 def make_diagnosis(
@@ -112,7 +112,8 @@ def make_diagnosis(
             points[cause], n_correct = 100 * (n_correct - count) / n_images, count
         response, bound = decomposition.responses[name], bounds.get(name)
         layers[name] = _layer_diagnosis(name, sums, points, n_correct / n_images, response, bound, own_bound)
-    squares = decomposition.input_squares
+    squares, ann_accuracy = decomposition.input_squares, evaluation.ann_accuracy
+    assert ann_accuracy is not None  # the network has rates
     predicted_gain, n_predicted = decomposition.predicted_gain, decomposition.n_predicted
     return Diagnosis(
         network=network,
@@ -124,7 +125,7 @@ def make_diagnosis(
         input_error=float(np.sqrt(squares["error"] / max(squares["activation"], 1e-30))),
         largest_input=float(np.abs(decomposition.x).max()),
         output_level=float(decomposition.output_level.percentile(99.9)[0]),
-        predicted_accuracy={key: evaluation.ann_accuracy + gain / n_predicted for key, gain in predicted_gain.items()},
+        predicted_accuracy={key: ann_accuracy + gain / n_predicted for key, gain in predicted_gain.items()},
         late_accuracy=decomposition.n_correct["late"] / n_images,
         starts=_initial_potentials(decomposition.responses.values()),
         skip_steps=decomposition.skip_steps,
