@@ -3,7 +3,7 @@
 A new neuron type
 -----------------
 
-A neuron type of your own needs no change here: docs/how-to/bring-my-own-neuron-type.md.  To add one to the package, say
+Your own neuron type needs no change here: docs/how-to/bring-your-own-neuron-type.md.  To add one to the package, say
 ``ResonateAndFire``:
 
 1. ``neurons/resonate_and_fire.py``, with an export in ``nengo_snnconv/__init__.py`` if users make it themselves:

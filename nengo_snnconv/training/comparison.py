@@ -101,7 +101,7 @@ def compare(
     Examples
     --------
     >>> comparison = snc.compare(snc.load_dataset("digits"), steps=(4, 8), folder="build/comparison")
-    >>> print(*comparison.tables(), sep="\n\n")
+    >>> print(*comparison.tables())
     """
     steps = _check_steps(steps)
     check_progress(progress)
