@@ -74,13 +74,7 @@ def write_gui_script(
     check_seed(seed, optional=True)
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
-    if path.suffix != ".py":
-        raise SettingsError(f"path must end in .py, got {path}", argument="path")
-    for file in (path, layout_file):
-        if file.exists():
-            raise SettingsError(
-                f"{file} exists and is not overwritten: choose another path, or remove it first", argument="path"
-            )
+    _check_new_files(path, layout_file)
     images = load_dataset(data, train=1)
     network: Any = load(network_file)  # GuiNetwork raises an error for a Model
     pixel_range = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
@@ -96,6 +90,17 @@ def write_gui_script(
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)
+
+
+def _check_new_files(script, layout_file):
+    """Check that the script has the suffix .py, and that neither file exists."""
+    if script.suffix != ".py":
+        raise SettingsError(f"path must end in .py, got {script}", argument="path")
+    for file in (script, layout_file):
+        if file.exists():
+            raise SettingsError(
+                f"{file} exists and is not overwritten: choose another path, or remove it first", argument="path"
+            )
 
 
 def _images_code(pixel_range):

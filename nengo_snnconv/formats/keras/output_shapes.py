@@ -41,7 +41,7 @@ def recorded_shapes(config):
         if _is_shape(shape) and len(inputs) == 1:
             shapes.setdefault(inputs[0], set()).add(tuple(shape)[1:])
         previous = entry.get("name") or entry["config"].get("name")
-    return {layer: found.pop() for layer, found in shapes.items() if len(found) == 1}
+    return {layer: candidates.pop() for layer, candidates in shapes.items() if len(candidates) == 1}
 
 
 def _input_layers(calls):

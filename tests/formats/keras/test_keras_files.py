@@ -99,7 +99,7 @@ def test_ambiguous_arrays_of_a_nested_model(tmp_path):
     with h5py.File(path, "a") as file:
         (group,) = (file["model_weights"][name] for name in file["model_weights"] if name.startswith("seq"))
         group.attrs["weight_names"] = list(group.attrs["weight_names"])[::-1]
-    with pytest.raises(snc.ConversionError, match="cannot be assigned to layers"):
+    with pytest.raises(snc.ConversionError, match="cannot be assigned"):
         as_model(path)
 
 
@@ -179,7 +179,7 @@ def test_tensorflow_function_as_activation(tmp_path):
     """Keras 3 writes its short name only, so the function is known from the live model only."""
     keras, path = LIBRARIES["Keras 3"], tmp_path / "model.keras"
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=tf.nn.softmax, name="l")])
-    with pytest.raises(snc.ConversionError, match="load the file in Keras"):
+    with pytest.raises(snc.ConversionError, match="load the file"):
         as_model(save(model, path))
     live = keras.models.load_model(path, custom_objects={"softmax_v2": tf.nn.softmax})
     assert as_model(live).metadata["reading"][-1]["status"] == "approximated"
@@ -205,14 +205,14 @@ def test_kernel_of_wrong_shape(keras, tmp_path):
     path = save(small(keras), tmp_path / "model.h5")
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
-    with pytest.raises(snc.ConversionError, match=r"has a kernel of shape .48, 3.") as caught:
+    with pytest.raises(snc.ConversionError, match=r"kernel of shape .48, 3.") as caught:
         as_model(path)
     assert caught.value.layer == "scores"
 
 
 class TestOtherFiles:
     def test_missing(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="there is no file .*model.keras"):
+        with pytest.raises(FileNotFoundError, match="no file .*model.keras"):
             as_model(tmp_path / "model.keras")
         with pytest.raises(FileNotFoundError, match="there is no file"):
             inspect_keras("lif-mnist")
@@ -224,7 +224,7 @@ class TestOtherFiles:
 
     def test_saved_model(self, tmp_path):
         (tmp_path / "model").mkdir()
-        with pytest.raises(snc.ConversionError, match="is a folder, not a file"):
+        with pytest.raises(snc.ConversionError, match="is a folder"):
             as_model(tmp_path / "model")
         (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
         with pytest.raises(snc.ConversionError, match="is a SavedModel folder"):

@@ -172,7 +172,7 @@ class TestMemory:
             with archive.open("model.weights.h5", "w") as file:
                 for _ in range(300):
                     file.write(bytes(2**20))
-        with pytest.raises(snc.FileFormatError, match="weights.h5 would unpack to 314572800"):
+        with pytest.raises(snc.FileFormatError, match="unpack to 314572800"):
             as_model(path)
 
     def test_configuration_bomb(self, tmp_path):
@@ -186,7 +186,7 @@ class TestMemory:
     @pytest.mark.parametrize("options", [{}, {"chunks": (1024, 1024), "compression": "gzip"}])
     def test_array_without_data(self, options, good_files, tmp_path):
         path = save_with_array(good_files["tf.keras", ".h5"], tmp_path, shape=(30000, 30000), dtype="f4", **options)
-        with pytest.raises(snc.FileFormatError, match="declared but not stored|unpacks to 3600000000 bytes"):
+        with pytest.raises(snc.FileFormatError, match="not stored|unpacks to 3600000000"):
             as_model(path)
 
     def test_array_with_extreme_compression(self, good_files, tmp_path):
@@ -216,7 +216,7 @@ class TestMemory:
             for i in range(100):
                 group[f"{i}"] = group["big"]
             group.attrs["weight_names"] = [f"{i}" for i in range(100)]
-        with pytest.raises(snc.FileFormatError, match="arrays declare more bytes|parts overlap"):
+        with pytest.raises(snc.FileFormatError, match="declare more|parts overlap"):
             as_model(path)
 
     @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ class TestMemory:
     )
     def test_layers_with_huge_output(self, change, good_files, tmp_path):
         path = edited(good_files["tf.keras", ".keras"], tmp_path / "bad.keras", change)
-        with pytest.raises(snc.ConversionError, match=r"would make an output of .* entries"):
+        with pytest.raises(snc.ConversionError, match=r"an output of .* entries"):
             as_model(path)
 
     def test_calls_that_double_at_each_level(self, tmp_path, good_files):
@@ -270,7 +270,7 @@ class TestHDF5:
         with h5py.File(path, "a") as file:
             del file["model_weights/conv"]
             file["model_weights/conv"] = link
-        with pytest.raises(snc.FileFormatError, match="conv is a link|groups are of a kind"):
+        with pytest.raises(snc.FileFormatError, match="a link|of a kind"):
             as_model(path)
 
     def test_data_in_another_file(self, good_files, tmp_path):
@@ -325,11 +325,11 @@ class TestHDF5:
 class TestPaths:
     def test_pipe(self, tmp_path):
         os.mkfifo(tmp_path / "model.keras")
-        with pytest.raises(snc.ConversionError, match="is a device or a pipe"):
+        with pytest.raises(snc.ConversionError, match="device or a pipe"):
             as_model(tmp_path / "model.keras")
 
     def test_device(self):
-        with pytest.raises(snc.ConversionError, match="is a device or a pipe"):
+        with pytest.raises(snc.ConversionError, match="device or a pipe"):
             as_model("/dev/zero")
 
     def test_impossible_names(self):

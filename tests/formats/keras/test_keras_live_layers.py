@@ -54,7 +54,7 @@ def test_custom_layer_with_the_name_of_a_keras_class(keras, kind, make_model):
     if kind == "Flatten" and make_model is not in_sequential:
         pytest.skip("another Flatten follows")
     model = make_model(keras, LAYERS[kind](keras.layers, doubled))
-    with pytest.raises(snc.ConversionError, match=rf"is (of your own class mine\.{kind}|a class of)") as caught:
+    with pytest.raises(snc.ConversionError, match=rf"(own class mine\.{kind}|a class of)") as caught:
         as_model(model)
     assert caught.value.layer.rpartition(".")[2] == "own"
     statuses = {row["layer"].rpartition(".")[2]: row["status"] for row in inspect_keras(model)}
@@ -93,7 +93,7 @@ def test_custom_model_with_the_name_of_a_keras_class(keras, kind):
         image = keras.Input((6, 6, 2))
         base = type(keras.Model(image, keras.layers.ReLU()(image)))
         inner = doubled(base)(image, keras.layers.ReLU()(image), name="inner")
-    with pytest.raises(snc.ConversionError, match=rf"is (of your own class mine.{kind}|a class of)") as caught:
+    with pytest.raises(snc.ConversionError, match=rf"(own class mine\.{kind}|a class of)") as caught:
         as_model(in_functional(keras, inner))
     assert caught.value.layer == "inner"
     with pytest.raises(snc.ConversionError, match="subclassed Keras model"):
@@ -107,7 +107,7 @@ def test_call_with_training(keras, wrap, rng):
         image = keras.Input((6, 6, 2))
         return keras.Model(image, (layer if wrap is None else wrap(keras, layer))(image, **options))
 
-    with pytest.raises(snc.ConversionError, match="is called with {'training': True}") as caught:
+    with pytest.raises(snc.ConversionError, match="called with {'training': True}") as caught:
         as_model(model(training=True))
     assert caught.value.layer == "inner"
     for options in ({}, {"training": False}):
@@ -118,7 +118,7 @@ def test_call_with_training_in_a_file(keras, tmp_path):
     image = keras.Input((6, 6, 2))
     inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.BatchNormalization()], name="inner")
     path = save(keras.Model(image, inner(image, training=True)), tmp_path / "model.keras")
-    with pytest.raises(snc.ConversionError, match="is called with {'training': True}") as caught:
+    with pytest.raises(snc.ConversionError, match="called with {'training': True}") as caught:
         as_model(path)
     assert caught.value.layer == "inner"
 
@@ -143,6 +143,6 @@ def test_output_padding_is_read_from_the_live_layer(keras, name, extra):
 
 def test_different_output_shape_than_in_keras_is_refused(keras, monkeypatch):
     monkeypatch.setattr("nengo_snnconv.formats.keras.model_reader.output_shape_of_single_call", lambda layer: (7, 7, 3))
-    with pytest.raises(snc.ConversionError, match=r"\(7, 7, 3\) in Keras but \(4, 4, 3\)") as caught:
+    with pytest.raises(snc.ConversionError, match=r"\(7, 7, 3\) in Keras") as caught:
         as_model(in_sequential(keras, keras.layers.Conv2D(3, 3, name="conv")))
     assert caught.value.layer == "conv"

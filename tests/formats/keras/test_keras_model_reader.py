@@ -363,7 +363,7 @@ class TestRefused:
             def call(self, inputs):
                 return 2 * super().call(inputs)
 
-        with pytest.raises(snc.ConversionError, match="is a class of .*, not") as caught:
+        with pytest.raises(snc.ConversionError, match="a class of .*, not") as caught:
             as_model(keras.Sequential([keras.Input((4,)), Dense(3, name="l")]))
         assert caught.value.layer == "l"
 
@@ -371,14 +371,15 @@ class TestRefused:
         def relu(x):
             return 2 * x
 
-        with pytest.raises(snc.ConversionError, match="activation of your own, 'relu'"):
-            as_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=relu)]))
+        with pytest.raises(snc.ConversionError, match="activation of your own") as caught:
+            as_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=relu, name="l")]))
+        assert caught.value.layer == "l"
 
     @pytest.mark.parametrize("kind", ["Dropout", "BatchNormalization", "GaussianNoise"])
     def test_layer_called_with_training(self, keras, kind):
         layer = getattr(keras.layers, kind)(*[] if kind == "BatchNormalization" else [0.5], name="l")
         image = keras.Input((4,))
-        with pytest.raises(snc.ConversionError, match="is called with {'training': True}") as caught:
+        with pytest.raises(snc.ConversionError, match="called with {'training': True}") as caught:
             as_model(keras.Model(image, layer(image, training=True)))
         assert caught.value.layer == "l"
 
@@ -404,13 +405,13 @@ class TestRefused:
             if constant.size == 4:
                 assert inspect_keras(model)[1]["status"] == "exact"
             else:
-                with pytest.raises(snc.ConversionError, match=r"has values of shape \(4, .\)"):
+                with pytest.raises(snc.ConversionError, match=r"values of shape \(4, .\)"):
                     as_model(model)
 
     def test_sum_that_broadcasts(self, keras):
         image = keras.Input((4, 3))
         mean = keras.layers.GlobalAveragePooling1D(keepdims=True)(image)
-        with pytest.raises(snc.ConversionError, match="adds inputs of different shapes"):
+        with pytest.raises(snc.ConversionError, match="inputs of different shapes"):
             as_model(keras.Model(image, image + mean))
 
     def test_nan_weights(self, keras):

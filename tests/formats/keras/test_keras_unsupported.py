@@ -345,15 +345,17 @@ class TestShortMessages:
 
     def test_unknown_layer(self, keras):
         model = keras.Sequential([keras.Input((4,)), keras.layers.CategoryEncoding(3, name="l")])
-        with pytest.raises(snc.ConversionError, match="is not supported: .*'What is read'") as error:
+        with pytest.raises(snc.ConversionError, match="'What is read'") as error:
             as_model(model)
+        assert error.value.layer == "l"
         check_short(str(error.value))
 
     def test_many_outputs(self, keras):
         image = keras.Input((4,))
         model = keras.Model(image, [keras.layers.Dense(3, name=f"out{i}")(image) for i in range(40)])
-        with pytest.raises(snc.ConversionError, match="'out0', 'out1' and 38 more") as error:
+        with pytest.raises(snc.ConversionError, match="and 38 more") as error:
             as_model(model)
+        assert error.value.layer == "out0"
         check_short(str(error.value))
 
     def test_listed(self):

@@ -44,7 +44,7 @@ def read_file(path):
     FileNotFoundError
         If there is no such file.
     ConversionError
-        If it holds weights only, or something other than a Keras model; says what to do instead.
+        If it holds weights only, or something other than a Keras model; the message gives the alternative.
     FileFormatError
         If it is damaged, or declares more data than it holds.
     """
