@@ -15,13 +15,54 @@ nengo.rc.set("decoder_cache", "enabled", "False")
 # files that take long, longest first
 LONG = (
     "test_notebooks.py",
-    "test_trainers.py",
-    "test_train.py",
+    "test_compat.py",
+    "test_documents.py",
+    "test_to_spiking.py",
     "test_diagnose.py",
-    "test_convert_command.py",
-    "test_train_command.py",
+    "test_trainers.py",
+    "test_training_through_time.py",
     "test_ttfs.py",
+    "test_site.py",
 )
+
+
+# files that take more than 10 seconds, which "make test-fast" leaves out
+SLOW = {
+    "test_checkpoint.py",
+    "test_comparison.py",
+    "test_compat.py",
+    "test_convert.py",
+    "test_convert_command.py",
+    "test_damaged_files.py",
+    "test_diagnose.py",
+    "test_diagnose_command.py",
+    "test_documents.py",
+    "test_error_bounds.py",
+    "test_evaluate.py",
+    "test_fast_backend.py",
+    "test_input_range.py",
+    "test_jobs.py",
+    "test_keras_hostile_files.py",
+    "test_keras_unsupported.py",
+    "test_life.py",
+    "test_memory.py",
+    "test_notebooks.py",
+    "test_numba_cache.py",
+    "test_output_units.py",
+    "test_report.py",
+    "test_site.py",
+    "test_surrogate_lif.py",
+    "test_sweep.py",
+    "test_to_spiking.py",
+    "test_train.py",
+    "test_train_command.py",
+    "test_trainable.py",
+    "test_trainers.py",
+    "test_training_through_time.py",
+    "test_ttfs.py",
+    "test_ttfs_command.py",
+    "test_tune.py",
+}
 
 
 def pytest_configure(config):
@@ -34,6 +75,9 @@ def pytest_collection_modifyitems(items):
     """Run slow files first, so that parallel processes end at about the same time; see Makefile."""
     places = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

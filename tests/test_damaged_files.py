@@ -178,7 +178,7 @@ def test_reports(tmp_path):
     path.write_bytes(good.replace(b"\n", b"\r\n"))  # as version control may do
     assert snc.read_report(path) == figures
     path.write_bytes(b"<script " * 10**5 + b"<!--" * 10**5)
-    with pytest.raises(snc.FileFormatError, match="no element with figures"):
+    with pytest.raises(snc.FileFormatError, match="no element with statistics"):
         snc.read_report(path)
 
 

@@ -160,7 +160,7 @@ def pooled(*, joined=False):
     "model", [small_cnn(), branched(), pooled(), pooled(joined=True)], ids=["cnn", "branched", "maxima", "joined"]
 )
 @pytest.mark.parametrize("make_network", [first_spikes, lambda model, x: snc.to_spiking(snc.convert(model))])
-@pytest.mark.filterwarnings("ignore:the network was not normalised")
+@pytest.mark.filterwarnings("ignore:the network was not normalized")
 def test_layers_add_up_to_the_total(model, make_network, rng):
     x, y = rng.random((4, *model.shapes[model.input]), np.float32), np.zeros(4, int)
     network = make_network(model, x)

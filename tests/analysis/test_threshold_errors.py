@@ -104,7 +104,7 @@ def test_refused():
     for wrong, message in (
         (model, "got Model: call convert first"),
         (snc.to_ttfs(network, x), "call convert first"),
-        (snc.to_spiking(snc.normalize(network, x)), "got one with spikes"),
+        (snc.to_spiking(snc.normalize(network, x)), "this one has spikes"),
         (snc.convert(no_neurons), "no rectifier"),
     ):
         with pytest.raises(snc.ConversionError, match=message):

@@ -105,14 +105,14 @@ class TestConvert:
         assert model.metadata["scales"] == expected.metadata["scales"]
         assert all(np.array_equal(array, expected.arrays[name]) for name, array in model.arrays.items())
 
-    @pytest.mark.filterwarnings("default:the network was not normalised")
+    @pytest.mark.filterwarnings("default:the network was not normalized")
     def test_no_scaling_warns_in_one_line(self, small, tmp_path, capsys, monkeypatch):
         # Python's own function, which pytest replaces
         monkeypatch.setattr(warnings, "showwarning", lambda *a: sys.stderr.write(warnings.formatwarning(*a[:4])))
         output = tmp_path / "out.npz"
         assert cli.main(["convert", str(small), str(output), "--method", "none", "--no-evaluate"]) == 0
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("nengo-snnconv convert: warning: the network was not normalised")
+        assert line.startswith("nengo-snnconv convert: warning: the network was not normalized")
         assert np.array_equal(snc.load(output).model.arrays["conv/kernel"], snc.load(small).arrays["conv/kernel"])
 
     def test_a_converted_network_is_a_source_under_any_name(self, small, tmp_path, capsys):

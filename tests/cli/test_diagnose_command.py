@@ -29,7 +29,7 @@ def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     figures = json.loads(figures.read_text())
     assert "conv1_relu" in printed and "clipping" in printed
     assert figures["findings"][0]["cause"] == "clipping"
-    assert "what would help most: normalise again" in printed
+    assert "recommendation: normalize again" in printed
     assert f"with the remedy: {100 * figures['tried']['accuracy']:.2f} %" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()

@@ -223,5 +223,5 @@ def test_errors_name_the_argument(x, options, argument):
 
 def test_other_networks_are_refused(x):
     for network in (small_cnn(), snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))):
-        with pytest.raises(snc.SettingsError, match="takes a network made by convert"):
+        with pytest.raises(snc.SettingsError, match="network that convert made"):
             snc.normalize(network, x)

@@ -182,7 +182,7 @@ class TestHistogram:
         assert histogram.counts().sum(axis=1).tolist() == [90_000, 90_000]
         histogram.add(np.ones((30_000, 2)), np.array([1, 1]))
         assert histogram.counts().max(axis=1).tolist() == [90_000, 150_000]
-        histogram._make_room_for(2**40)
+        histogram._widen_counts(2**40)
         assert histogram.counts().max(axis=1).tolist() == [90_000, 150_000]
 
     def test_slices_of_large_layers_are_counted_once(self, monkeypatch, rng):

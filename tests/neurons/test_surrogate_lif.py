@@ -264,7 +264,7 @@ class TestNetworks:
         expected = unrolled_model(dyadic_network, self.N_STEPS, every_step=True).predict(frames, verbose=0)
         for network in (other, snc.convert(other)):
             assert np.array_equal(snc.record(network, frames, dt=0.002).output, expected)
-            with pytest.raises(snc.SettingsError, match=r"use dt=0\.002, got 0\.001"):
+            with pytest.raises(snc.SettingsError, match=r"dt must be 0\.002"):
                 snc.record(network, frames)
 
     @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from models import make
-from nengo_snnconv.model.pictures import picture_axes
 
 import nengo_snnconv as snc
 from nengo_snnconv import plots
@@ -16,6 +15,7 @@ from nengo_snnconv.evaluation.record import Recording
 from nengo_snnconv.gui.network import _Picture
 from nengo_snnconv.gui.views import MAX_BARS, scores_svg
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.model.image_axes import image_axes
 from nengo_snnconv.plots.diagnosis import MOST_LAYERS, layers_to_draw
 from nengo_snnconv.plots.evaluation import _block_maxima
 from nengo_snnconv.plots.feature_maps import maps_of
@@ -208,7 +208,7 @@ class TestChannelsFirst:
         assert pixels.shape == (8, 11, 3) and not pixels[5].any() and pixels[2].any()
 
     def test_nengo_gui(self, network):
-        axes = picture_axes(network.model, network.model.input)
+        axes = image_axes(network.model, network.model.input)
         first = _Picture(self.X[:1], ["bar"], axes)
         last = _Picture(np.moveaxis(self.X[:1], 1, -1), ["bar"], (0, 1, 2))
         assert first.pictures == last.pictures
@@ -216,17 +216,17 @@ class TestChannelsFirst:
 
     def test_axes_are_told_from_what_reads_them(self, network):
         model = network.model
-        assert picture_axes(model, model.input) == (1, 2, 0)
-        assert all(picture_axes(model, name) == (0, 1, 2) for name in model.neurons)
+        assert image_axes(model, model.input) == (1, 2, 0)
+        assert all(image_axes(model, name) == (0, 1, 2) for name in model.neurons)
         turned = make(
             specs.Input("image", shape=(4, 5, 2)),
             specs.Permute("turned", "image", axes=(1, 0, 2)),
             specs.Conv("conv", "turned", filters=2, kernel_size=(2, 2)),
         )
-        assert picture_axes(turned, "image") == (0, 1, 2)  # rows and columns are swapped, the channel stays last
+        assert image_axes(turned, "image") == (0, 1, 2)  # rows and columns are swapped, the channel stays last
         only = make(specs.Input("image", shape=(4, 5, 2)), specs.Flatten("f", "image"), specs.Dense("d", "f", units=2))
-        assert picture_axes(only, "image") == (0, 1, 2)
-        assert picture_axes(only, "d") == (0,)
+        assert image_axes(only, "image") == (0, 1, 2)
+        assert image_axes(only, "d") == (0,)
 
     def test_maps_of_layers(self):
         numbers = maps_of((2, 3, 4), (1, 2, 0))

@@ -242,7 +242,7 @@ def test_command_in_a_folder_of_other_settings(continued, interruption, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--steps", "4", "4"], "--steps must be different numbers"),
+        (["--steps", "4", "4"], "--steps must be distinct numbers"),
         (["--steps", "0"], "must be 1 or more"),
         (["--learning-rate", "0"], "must be above 0"),
         (["--json", "folder/snn-4.snn.npz"], "json is the same file as snn-4.snn.npz"),

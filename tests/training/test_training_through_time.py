@@ -270,7 +270,7 @@ class TestErrors:
         rates = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
         for net, data, options, message in (
             (network(), x[:, 0], {}, "such as n_steps=16"),
-            (network(), recordings, {}, "say into how many they are split"),
+            (network(), recordings, {}, "for recordings, as the number of frames"),
             (network(), x, {"n_steps": 5}, "x has 4 steps, n_steps is 5"),
             (network(), x, {"n_steps": 0}, "n_steps must be a positive integer"),
             (network(), x[..., :1], {}, r"steps have shape \(6, 6, 2\)"),

@@ -274,7 +274,7 @@ def test_responses_are_the_mean_output_for_constant_input(neuron_type, skip_step
     coding = NativeConfig(neuron_type)
     current = np.random.default_rng(0).uniform(-0.5, 3.5, 300).astype(np.float32)
     with nengo.Network(seed=1) as network:
-        neurons = coding.neurons(300, "neurons")
+        neurons = coding.make_neurons(300, "neurons")
         nengo.Connection(nengo.Node(current), neurons, synapse=None)
         probe = nengo.Probe(neurons)
     with nengo.Simulator(network, progress_bar=False) as simulator:
