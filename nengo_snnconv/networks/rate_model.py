@@ -14,7 +14,7 @@ from ..compat import tf
 from ..errors import SettingsError
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
-from ..neurons.rates import rate_function
+from ..neurons.firing_rates import rate_function
 from .edits import check_unedited
 from .keras_layers import keras_layer, keras_name
 from .network import ConvNetwork, check_network

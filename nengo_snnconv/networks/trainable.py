@@ -15,8 +15,8 @@ from ..errors import ConversionError, SettingsError, SnnConvWarning
 from ..formats.keras import as_model
 from ..model import layers as specs
 from ..neurons.arguments import check_synapse
+from ..neurons.firing_rates import rate_function
 from ..neurons.integrate_and_fire import IntegrateAndFire
-from ..neurons.rates import rate_function
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import restore_output_scale
 from .edits import check_unedited

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..compat import nengo_dl, tf
 from ..model import layers as specs
-from ..neurons.rates import rate_function
+from ..neurons.firing_rates import rate_function
 from .keras_layers import keras_layer, keras_name
 from .layer_visitor import ReportRows
 from .nengo_objects import NengoLayers, linear_node

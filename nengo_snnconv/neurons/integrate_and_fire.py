@@ -12,7 +12,7 @@ from nengo.params import EnumParam, NumberParam
 from .._util.validation import check_finite, check_not_nan
 from ..compat import tf
 from ..errors import SettingsError
-from .rates import rate_function_of
+from .firing_rates import rate_function_of
 from .tensorflow_builder import NeuronBuilder, builds
 
 if typing.TYPE_CHECKING:

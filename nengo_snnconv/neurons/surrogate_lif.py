@@ -11,7 +11,7 @@ from nengo.params import BoolParam, EnumParam, NumberParam
 from .._util.validation import check_choice, check_finite, check_flags
 from ..compat import tf
 from ..errors import ConversionError, SettingsError
-from .rates import rate_function_of
+from .firing_rates import rate_function_of
 from .surrogates import SURROGATES, spike
 from .tensorflow_builder import NeuronBuilder, builds
 from .unit_gain import UnitGain

@@ -6,7 +6,7 @@ import pytest
 
 from nengo_snnconv import ConversionError
 from nengo_snnconv.compat import nengo_dl, tf
-from nengo_snnconv.neurons.rates import rate_function
+from nengo_snnconv.neurons.firing_rates import rate_function
 
 TYPES = [
     nengo.RectifiedLinear(amplitude=0.5),
