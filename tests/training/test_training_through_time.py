@@ -271,7 +271,7 @@ class TestErrors:
         for net, data, options, message in (
             (network(), x[:, 0], {}, "such as n_steps=16"),
             (network(), recordings, {}, "for recordings, as the number of frames"),
-            (network(), x, {"n_steps": 5}, "x has 4 steps, n_steps is 5"),
+            (network(), x, {"n_steps": 5}, "n_steps=5, but x has 4"),
             (network(), x, {"n_steps": 0}, "n_steps must be a positive integer"),
             (network(), x[..., :1], {}, r"steps have shape \(6, 6, 2\)"),
             (network(), np.full_like(x, np.nan), {}, "NaN"),
