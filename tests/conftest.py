@@ -26,7 +26,7 @@ LONG = (
 )
 
 
-# files that take more than 10 seconds, which "make test-fast" leaves out
+# files that take more than 6 seconds, which "make test-fast" leaves out
 SLOW = {
     "test_checkpoint.py",
     "test_comparison.py",
@@ -37,19 +37,29 @@ SLOW = {
     "test_diagnose.py",
     "test_diagnose_command.py",
     "test_documents.py",
+    "test_edits.py",
     "test_error_bounds.py",
     "test_evaluate.py",
+    "test_evaluate_command.py",
     "test_fast_backend.py",
     "test_input_range.py",
     "test_jobs.py",
+    "test_keras_files.py",
     "test_keras_hostile_files.py",
+    "test_keras_layers.py",
+    "test_keras_operations.py",
     "test_keras_unsupported.py",
+    "test_layer_names.py",
     "test_life.py",
+    "test_loihi_builder.py",
     "test_memory.py",
+    "test_names.py",
     "test_notebooks.py",
     "test_numba_cache.py",
     "test_output_units.py",
+    "test_passes.py",
     "test_report.py",
+    "test_simulated_layers.py",
     "test_site.py",
     "test_surrogate_lif.py",
     "test_sweep.py",
@@ -61,6 +71,7 @@ SLOW = {
     "test_training_through_time.py",
     "test_ttfs.py",
     "test_ttfs_command.py",
+    "test_ttfs_plots.py",
     "test_tune.py",
 }
 
