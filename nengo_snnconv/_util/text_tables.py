@@ -1,4 +1,4 @@
-"""Tables as text with aligned columns."""
+"""Tables as text with aligned columns, or as Markdown."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
     rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as a Markdown table, of which the first row is the header."""
+    header, *rest = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([header, "|---" * len(rows[0]) + "|", *rest])

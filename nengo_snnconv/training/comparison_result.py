@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import typing
 
-from .._util.text_tables import text_table
+from .._util.text_tables import markdown_table, text_table
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -128,7 +128,7 @@ class Comparison:
         markdown : bool
             Format the tables in Markdown instead of plain text.
         """
-        table = _markdown_table if markdown else text_table
+        table = markdown_table if markdown else text_table
         return table(self._result_rows()), table(self._time_rows())
 
     def _result_rows(self):
@@ -172,8 +172,3 @@ class Comparison:
 
 def _time_cells(seconds, n_items):
     return f"{n_items:,}", f"{seconds:.2f} s", f"{1000 * seconds / n_items:.3f} s"
-
-
-def _markdown_table(rows):
-    header, *rest = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([header, "|---" * len(rows[0]) + "|", *rest])

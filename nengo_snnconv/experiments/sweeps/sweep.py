@@ -7,7 +7,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from ..._util.text_tables import text_table
+from ..._util.text_tables import markdown_table, text_table
 from ..._util.validation import is_number, shown
 from ...errors import SettingsError
 from ...model.memory import MEMORY_MB
@@ -93,11 +93,7 @@ class Sweep:
 
     def table(self, markdown: bool = False) -> str:
         """Return the table of :meth:`rows` as text, or as Markdown."""
-        rows = self.rows()
-        if not markdown:
-            return text_table(rows)
-        lines = ["| " + " | ".join(row) + " |" for row in rows]
-        return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+        return (markdown_table if markdown else text_table)(self.rows())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as JSON-serializable values."""
