@@ -148,7 +148,7 @@ def test_an_optimizer_state_of_other_shapes(tmp_path):
     with pytest.raises(snc.FileFormatError, match="variables do not fit"):
         train(path)
     archive.write_arrays(path, description, {key: array for key, array in arrays.items() if key != name})
-    with pytest.raises(snc.FileFormatError, match="of the optimizer is missing"):
+    with pytest.raises(snc.FileFormatError, match="the optimizer is missing"):
         train(path)
 
 
@@ -231,14 +231,14 @@ def test_numbers_that_64_bits_do_not_hold(name, tmp_path):
     folder = tmp_path / "folder"
     (folder / name).mkdir(parents=True)
     (folder / name / "1.bin").write_bytes(b"")
-    with pytest.raises(snc.DatasetError, match="a class is a number"):
+    with pytest.raises(snc.DatasetError, match="class is a number"):
         ev.read_recordings(folder)
 
 
 def test_a_folder_with_a_pipe(tmp_path):
     (tmp_path / "0").mkdir()
     os.mkfifo(tmp_path / "0" / "1.bin")
-    with pytest.raises(snc.DatasetError, match="1.bin is not an ordinary file"):
+    with pytest.raises(snc.DatasetError, match=r"0/1\.bin .*an ordinary file"):
         ev.read_recordings(tmp_path)
 
 
@@ -258,7 +258,7 @@ def test_a_range_of_pixels_that_is_none(value, tmp_path):
         snc.save(small_cnn().replace(metadata={"input_range": given}), tmp_path / f"{name}.npz")
         assert snc.load(tmp_path / f"{name}.npz").metadata["input_range"] == given
     snc.save(small_cnn().replace(metadata={"input_range": value}), tmp_path / "bad.npz")
-    with pytest.raises(snc.FileFormatError, match="metadata 'input_range' were not written"):
+    with pytest.raises(snc.FileFormatError, match="'input_range' were not written"):
         snc.load(tmp_path / "bad.npz")
 
 
@@ -332,7 +332,7 @@ class TestSizes:
             arrays = {}
         description = {"model": {"layers": layers, "output": "large", "metadata": {}}}
         archive.write_arrays(tmp_path / "small.npz", description, arrays)
-        with pytest.raises(snc.FileFormatError, match="layer 'large'.*(the limit is|axes, got)"):
+        with pytest.raises(snc.FileFormatError, match="layer 'large'.*(limit is|axes, got)"):
             snc.load(tmp_path / "small.npz")
 
     def test_many_layers_of_a_size_that_one_may_have(self):

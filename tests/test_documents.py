@@ -32,12 +32,12 @@ class TestHelpers:
         page = "# Title\n\n```python\nx = 1\n```\n\n````{toctree} a.py\n```\n````\n  ```\n  y\n  ```\n"
         expected = [Block("python", "x = 1\n", 4), Block("{toctree}", "```\n", 8), Block("", "  y\n", 11)]
         assert blocks_of(page) == expected
-        with pytest.raises(AssertionError, match="line 2 has no end"):
+        with pytest.raises(AssertionError, match="line 2 has no"):
             blocks_of("```python\nx = 1\n")
 
     @pytest.mark.parametrize("kind", ["", "bash", "py", "{code-block}"])
     def test_unknown_kinds(self, kind):
-        with pytest.raises(AssertionError, match="line 7: a block of kind"):
+        with pytest.raises(AssertionError, match="line 7: .*of kind"):
             check_kinds([Block("python", "", 2), Block(kind, "", 7)])
 
     def test_blocks_run_in_order_and_errors_name_their_line(self):

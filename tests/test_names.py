@@ -96,9 +96,13 @@ def test_scripts_of_nengo_gui(name, network, tmp_path):
 
 def test_what_would_become_code_of_a_script_is_refused(network, tmp_path):
     snc.save(network, tmp_path / "n.npz")
-    for options in ({"seed": "0); raise SystemExit("}, {"examples": "1); raise SystemExit("}, {"data": "x'\n"}):
-        with pytest.raises(snc.SnnConvError):
-            snc.write_gui_script(tmp_path / "script.py", tmp_path / "n.npz", **options)
+    path, code = tmp_path / "n.npz", "0); raise SystemExit("
+    for argument in ("seed", "examples"):
+        with pytest.raises(snc.SettingsError) as caught:
+            snc.write_gui_script(tmp_path / "script.py", path, **{argument: code})
+        assert caught.value.argument == argument
+    with pytest.raises(snc.DatasetError, match="no data set"):
+        snc.write_gui_script(tmp_path / "script.py", path, data="x'\n")
     with pytest.raises(snc.SettingsError, match="identifier"):
         layout(None, "model)\nraise SystemExit(")
     assert not (tmp_path / "script.py").exists()

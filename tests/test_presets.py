@@ -39,7 +39,7 @@ def test_same_seed_same_weights():
 
 
 def test_unknown_name():
-    with pytest.raises(snc.SettingsError, match="there is no preset 'lenet'") as caught:
+    with pytest.raises(snc.SettingsError, match="no preset 'lenet'") as caught:
         snc.preset("lenet")
     assert caught.value.argument == "name"
     assert all(name in str(caught.value) for name in PRESETS)

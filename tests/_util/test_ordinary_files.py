@@ -76,9 +76,9 @@ class TestAtomicWrite:
     def test_a_full_disk_names_the_file(self, tmp_path):
         path = tmp_path / "file"
         path.write_text("old")
-        with pytest.raises(OSError, match="No space left on device .make room") as caught, atomic_write(path):
+        with pytest.raises(OSError, match="make room there") as caught, atomic_write(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        assert caught.value.filename == str(path)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
         assert path.read_text() == "old"
         assert list(tmp_path.iterdir()) == [path]
 
@@ -160,7 +160,7 @@ class TestOpenOrdinary:
         for path in (tmp_path / "no", tmp_path / "no" / "no"):
             with pytest.raises(FileNotFoundError, match="there is no file"):
                 READERS[reader][0](path)
-        with pytest.raises((FileNotFoundError, snc.SettingsError), match="there is no file|path must be a path"):
+        with pytest.raises((FileNotFoundError, snc.SettingsError), match="is no file|^path must"):
             READERS[reader][0]("a\0b")
 
     def test_errors_of_reading_name_the_file(self, tmp_path):

@@ -211,13 +211,13 @@ class TestRefused:
         with pytest.warns(UserWarning, match="forgets negative input.*min_voltage=-5"):
             snc.to_spiking(network, nengo.LIF())
         x = rng.random((2, 6, 6, 2), dtype=np.float32)
-        with pytest.warns(UserWarning, match="activation above 0.5: use dt=0.001"):
+        with pytest.warns(UserWarning, match="above 0.5: use dt=0.001"):
             snc.evaluate(snc.to_spiking(network), x, np.zeros(2, int), n_steps=2, dt=0.002)
 
     def test_input_outside_the_range_of_poisson_spikes(self, rng):
         x = 2 * rng.random((2, 6, 6, 2), dtype=np.float32)
         network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x), input_coding="poisson")
-        with pytest.warns(UserWarning, match="range from -1 to 1 .*input_threshold="):
+        with pytest.warns(UserWarning, match="-1 to 1 .*input_threshold="):
             snc.record(network, x, n_steps=2)
 
 

@@ -219,8 +219,9 @@ class TestRefused:
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, backend="nengo")
 
     def test_a_model_is_no_network(self, images):
-        with pytest.raises(snc.SettingsError, match="expected a network, got Model"):
+        with pytest.raises(snc.SettingsError, match="expected a network, got Model: build one first") as caught:
             snc.evaluate(small_cnn(), *images)
+        assert caught.value.argument == "network"
 
     def test_data(self, images):
         x, y = images

@@ -61,8 +61,9 @@ class TestOwnInputs:
             snc.record(network, Wrong(x, more), n_steps=3, backend=backend)
 
     def test_wrong_numbers_of_items_of_a_subclass_of_images_are_refused(self, network, x):
-        with pytest.raises(snc.SettingsError, match=r"WrongImages.batch must return .* for 7 items"):
+        with pytest.raises(snc.SettingsError, match=r"WrongImages.batch must .*for 7") as caught:
             snc.evaluate(network, WrongImages(x), [0] * 7, n_steps=3)
+        assert caught.value.argument == "x"
 
     def test_results_of_take_are_checked(self, x):
         inputs = ins.as_inputs(small_cnn(), Wrong(x))
@@ -184,7 +185,7 @@ class TestRunSteps:
     def test_more_memory_than_the_machine_has(self, network):
         with (
             snc.Simulator(network, minibatch_size=2**31 - 1, progress_bar=False) as simulator,
-            pytest.raises(snc.SettingsError, match="would take .* GB, more than the memory"),
+            pytest.raises(snc.SettingsError, match="GB, more than the"),
         ):
             simulator.run_steps(1)
         with (
@@ -204,8 +205,9 @@ class TestNumbers:
                 assert np.isfinite(ins.as_inputs(network.model, shown).batch(slice(None))).all()
                 continue
             for given in (shown, np.repeat(shown[:, None], 3, axis=1)):
-                with pytest.raises(snc.SettingsError, match="x must be finite as float32"):
+                with pytest.raises(snc.SettingsError, match="finite as float32") as caught:
                     ins.as_inputs(network.model, given)
+                assert caught.value.argument == "x"
 
     def test_whole_numbers_of_frames(self, network, x):
         frames = np.zeros((2, 3, 6, 6, 2), np.int64)
@@ -225,5 +227,6 @@ class TestNumbers:
         assert ins.as_inputs(network.model, frames.tolist()).n_steps == 3
 
     def test_one_column_of_classes(self, network, x):
-        with pytest.raises(snc.SettingsError, match=r"got \(7, 1\): take the column, y\[:, 0\]"):
+        with pytest.raises(snc.SettingsError, match=r"the column, y\[:, 0\]") as caught:
             snc.evaluate(network, x, np.zeros((7, 1), int), n_steps=3)
+        assert caught.value.argument == "y"

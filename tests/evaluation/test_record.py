@@ -120,7 +120,7 @@ def test_input_and_shapes(rng):
 )
 def test_neurons_without_a_potential(images, neuron_type):
     network = snc.build_trainable(small_cnn(), neuron_type, max_rates=100)
-    with pytest.raises(snc.SettingsError, match="membrane potential, .*Rectified.* has none") as caught:
+    with pytest.raises(snc.SettingsError, match="membrane potential, .*Rectified.* none") as caught:
         snc.record(network, images[0], potentials=True)
     assert caught.value.argument == "potentials"
 

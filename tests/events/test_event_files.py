@@ -70,7 +70,7 @@ class TestFile:
         path = next(folder.rglob("*.bin"))
         path.write_bytes(path.read_bytes()[:-2])
         for read in (lambda: ev.read_events(path), lambda: ev.read_recordings(folder)):
-            with pytest.raises(snc.DatasetError, match=rf"{re.escape(str(path))} is truncated .*; get it again"):
+            with pytest.raises(snc.DatasetError, match=rf"{re.escape(str(path))} is truncated .*again"):
                 read()
 
     def test_outside_of_the_sensor(self, tmp_path, rng):
@@ -78,12 +78,12 @@ class TestFile:
         events["x"][40] = 34
         ev.write_events(tmp_path / "1.bin", events)
         assert len(ev.read_events(tmp_path / "1.bin")) == len(ev.read_events(tmp_path / "1.bin", (34, 35))) == 100
-        with pytest.raises(snc.DatasetError, match=r"1.bin has 1 events outside .* x=34"):
+        with pytest.raises(snc.DatasetError, match=r"1.bin has 1 .*outside.*x=34"):
             ev.read_events(tmp_path / "1.bin", (34, 34))
 
     def test_time_that_runs_backwards(self, tmp_path):
         (tmp_path / "1.bin").write_bytes(bytes([1, 1, 0, 0, 9, 1, 1, 0, 0, 9, 1, 1, 0, 0, 8]))
-        with pytest.raises(snc.DatasetError, match=r"1.bin is damaged .* from 9 to 8"):
+        with pytest.raises(snc.DatasetError, match=r"1.bin.*backwards.* 9 to 8"):
             ev.read_events(tmp_path / "1.bin")
 
     @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ class TestFile:
         assert not (tmp_path / "1.bin").exists()
 
     def test_events_that_cannot_be_read_back(self, tmp_path, rng):
-        with pytest.raises(snc.DatasetError, match="cannot be written: .* runs backwards"):
+        with pytest.raises(snc.DatasetError, match="be written: .*runs backwards"):
             ev.write_events(tmp_path / "1.bin", random_events(rng, 9)[::-1])
-        with pytest.raises(snc.DatasetError, match=r"1.bin cannot be written: .*polarity, t missing"):
+        with pytest.raises(snc.DatasetError, match="be written: .*t missing"):
             ev.write_events(tmp_path / "1.bin", np.zeros(3, [("x", "u1"), ("y", "u1")]))
 
     def test_signed_polarity(self, tmp_path):
@@ -158,7 +158,7 @@ class TestFolder:
         path = folder / str(recordings.labels[3]) / f"{recordings.numbers[3] + 1:05d}.bin"
         path.write_bytes(b"")
         for _ in range(2):
-            with pytest.warns(UserWarning, match=f"1 of 12 recordings .*{re.escape(str(path))}"):
+            with pytest.warns(UserWarning, match=f"1 of 12 .*{re.escape(str(path))}"):
                 assert ev.read_recordings(folder).lengths[3] == 0
 
     def test_all_empty(self, tmp_path):
@@ -170,7 +170,7 @@ class TestFolder:
     def test_a_file_that_changes_meanwhile(self, folder, monkeypatch):
         contents = folders._contents
         monkeypatch.setattr(folders, "_contents", lambda files: [data + bytes(5) for data in contents(files)])
-        with pytest.raises(snc.DatasetError, match="changed while it was read"):
+        with pytest.raises(snc.DatasetError, match="changed while it was"):
             ev.read_recordings(folder)
 
     def test_writes_into_new_folders_only(self, folder, recordings):
@@ -279,7 +279,7 @@ class TestCache:
         (tmp_path / "file").write_bytes(b"")
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
         for n in (1, 2):
-            with pytest.warns(UserWarning, match="cannot be kept .* XDG_CACHE_HOME") as caught:
+            with pytest.warns(UserWarning, match="cannot be kept .*XDG_CACHE_HOME") as caught:
                 assert_equal(ev.read_recordings(folder), recordings)
             assert caught[0].filename == __file__
             assert len(reads) == 12 * n
@@ -320,7 +320,7 @@ class TestDataset:
         assert_equal(data.train, recordings[:3])
         assert len(data.test) == 4
         for count in (0, 5):
-            with pytest.raises(snc.DatasetError, match=f"test must be .* got {count}"):
+            with pytest.raises(snc.DatasetError, match=f"^test must .*got {count}"):
                 ev.load_events(test=count)
 
     def test_missing(self, small_nmnist, monkeypatch):

@@ -282,8 +282,9 @@ def test_statistics_that_cannot_be():
     one = event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (2, 2)))
     with pytest.raises(SettingsError, match="can be compared"):
         one.compare(event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (3, 2))))
-    with pytest.raises(SettingsError, match="recordings must not be empty"):
+    with pytest.raises(SettingsError, match="must not be empty") as caught:
         event_statistics(Recordings.of([], [], (2, 2)))
+    assert caught.value.argument == "recordings"
     with pytest.raises(SettingsError, match="part_ends_us"):
         event_statistics(Recordings.of([some_events((0, 0, 1, 0))], [0], (2, 2)), part_ends_us=(2, 1))
 

@@ -37,7 +37,7 @@ class TestOrder:
             with pytest.raises(snc.SettingsError, match="from 41 to 40"):
                 ev.Recordings.of(recordings, range(len(recordings)))
         with pytest.raises(
-            snc.SettingsError, match="the time of recording 1 runs backwards, from 41 to 40 microseconds"
+            snc.SettingsError, match="the time of recording 1 runs backwards, from 41 to 40 microseconds.*: sort them"
         ) as caught:
             ev.Recordings.of([fine, self.swapped(rng, 9, 3)], [0, 1])
         assert caught.value.argument == "recordings"
@@ -87,16 +87,18 @@ class TestFields:
         events = np.zeros(3, [("x", "i2"), ("y", "i2"), ("ts", "i8"), (name, "?")])
         calls = [lambda e: ev.Recordings.of([e], [0]), lambda e: ev.event_frames(e, 2, (3, 3)), snc.plot_events]
         for call in calls:
-            with pytest.raises(snc.SettingsError, match="polarity, t missing: rename them"):
+            with pytest.raises(snc.SettingsError, match="; polarity, t missing: rename them") as caught:
                 call(events)
+            assert caught.value.argument in ("events", "recordings")
         renamed = numpy.lib.recfunctions.rename_fields(events, {"ts": "t", name: "polarity"})
         assert len(ev.Recordings.of([renamed], [0])) == 1
 
     def test_seconds(self):
         seconds = np.zeros(3, [("t", "f8"), ("x", "i2"), ("y", "i2"), ("polarity", "i1")])
         seconds["t"] = 0.045, 0.05, 0.0900000001
-        with pytest.raises(snc.SettingsError, match=r"seconds with numpy.round\(1e6 \* t\)"):
+        with pytest.raises(snc.SettingsError, match=r"with numpy.round\(1e6 ") as caught:
             ev.Recordings.of([seconds], [0])
+        assert caught.value.argument == "recordings"
         events = np.zeros(3, [("x", "i2"), ("y", "i2"), ("polarity", "i1"), ("t", "i8")])
         events["t"] = np.round(1e6 * seconds["t"])
         assert events["t"].tolist() == [45_000, 50_000, 90_000]
@@ -110,7 +112,7 @@ class TestFields:
     def test_absolute_times_are_not_those_of_a_path(self):
         events = np.zeros(2, ev.EVENT)
         events["t"] = 10**9
-        with pytest.raises(snc.SettingsError, match="after the end of path") as caught:
+        with pytest.raises(snc.SettingsError, match="after the end of") as caught:
             ev.stabilise(events)
         assert caught.value.argument == "path"
 
@@ -188,8 +190,9 @@ class TestFrames:
     @pytest.mark.parametrize(("split", "window_us"), [("count", None), ("time", None), ("window", 11_000)])
     def test_time_that_runs_backwards(self, split, window_us):
         events = np.concatenate([event(0, 0, 9), event(0, 0, 8)])
-        with pytest.raises(snc.SettingsError, match="from 9 to 8 .*: sort them"):
+        with pytest.raises(snc.SettingsError, match="from 9 to 8") as caught:
             ev.event_frames(events, 2, (3, 6), split=split, window_us=window_us)
+        assert caught.value.argument == "events"
         ordered = events[np.argsort(events["t"], kind="stable")]  # as the message advises
         assert ev.event_frames(ordered, 2, (3, 6), split=split, window_us=window_us).sum() == 2
 
@@ -209,8 +212,9 @@ class TestFrames:
         assert caught.value.argument == argument
 
     def test_a_window_needs_its_duration(self, recordings):
-        with pytest.raises(snc.SettingsError, match="window_us, the duration of a frame, is needed for split='window'"):
+        with pytest.raises(snc.SettingsError, match="needed for split='window'") as caught:
             recordings.frames(4, split="window")
+        assert caught.value.argument == "window_us"
 
 
 class TestRecordings:
@@ -270,8 +274,9 @@ class TestRecordings:
             ev.Recordings(**arguments)
 
     def test_array_without_fields(self, rng):
-        with pytest.raises(snc.SettingsError, match="x, y, polarity, t missing"):
+        with pytest.raises(snc.SettingsError, match="; x, y, polarity") as caught:
             ev.Recordings.of([random_events(rng, 3), rng.random(3)], [0, 1])
+        assert caught.value.argument == "recordings"
 
 
 class TestTransforms:

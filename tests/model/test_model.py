@@ -316,7 +316,7 @@ class TestFiles:
     )
     def test_foreign_archive(self, tmp_path, save):
         save(tmp_path / "m.npz")
-        with pytest.raises(FileFormatError, match="is not a nengo_snnconv file"):
+        with pytest.raises(FileFormatError, match="not a nengo_snnconv file"):
             read_model(tmp_path / "m.npz")
 
     def test_newer_version(self, tmp_path, monkeypatch):

@@ -63,5 +63,5 @@ def test_smoothed_lif_is_soft_lif():
 
 @pytest.mark.parametrize("neuron_type", [nengo.AdaptiveLIF(), nengo.AdaptiveLIFRate(), nengo.Izhikevich()], ids=repr)
 def test_no_rate_form(neuron_type):
-    with pytest.raises(ConversionError, match=f"{type(neuron_type).__name__} has no rate form"):
+    with pytest.raises(ConversionError, match=f"{type(neuron_type).__name__} has no rate"):
         rate_function(neuron_type)(tf.zeros(1))

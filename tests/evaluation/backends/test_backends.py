@@ -41,7 +41,7 @@ class TestOptions:
         assert snc.evaluate(network, x, [0] * 7, n_steps=3).backend == "nengo_dl"
 
     def test_unknown_options_are_refused(self, network):
-        with pytest.raises(snc.SettingsError, match="supported by no back end") as caught:
+        with pytest.raises(snc.SettingsError, match="by no back end") as caught:
             open_backend("fast", network, (), 2, 0.001, speed=5)
         assert caught.value.argument == "speed"
 

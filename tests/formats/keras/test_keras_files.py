@@ -169,7 +169,7 @@ def test_custom_activation_is_refused(keras, suffix, tmp_path):
         return 2 * x
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=own, name="l")])
-    with pytest.raises(snc.ConversionError, match="activation of your own, 'own'") as caught:
+    with pytest.raises(snc.ConversionError, match="of your own, 'own'") as caught:
         as_model(save(model, tmp_path / f"model{suffix}"))
     assert caught.value.layer == "l"
 
@@ -205,7 +205,7 @@ def test_kernel_of_wrong_shape(keras, tmp_path):
     path = save(small(keras), tmp_path / "model.h5")
     with h5py.File(path, "a") as file:
         file.attrs["model_config"] = file.attrs["model_config"].replace('"units": 3', '"units": 4')
-    with pytest.raises(snc.ConversionError, match=r"kernel of shape .48, 3.") as caught:
+    with pytest.raises(snc.ConversionError, match=r"shape \(48, 3\), expected") as caught:
         as_model(path)
     assert caught.value.layer == "scores"
 
@@ -219,7 +219,7 @@ class TestOtherFiles:
 
     def test_file_of_nengo_snnconv(self, tmp_path):
         snc.save(as_model(small(tf.keras)), tmp_path / "model.npz")
-        with pytest.raises(snc.ConversionError, match="is a file of nengo_snnconv"):
+        with pytest.raises(snc.ConversionError, match="a file of nengo_snnconv"):
             as_model(tmp_path / "model.npz")
 
     def test_saved_model(self, tmp_path):

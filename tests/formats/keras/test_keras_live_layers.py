@@ -54,7 +54,7 @@ def test_custom_layer_with_the_name_of_a_keras_class(keras, kind, make_model):
     if kind == "Flatten" and make_model is not in_sequential:
         pytest.skip("another Flatten follows")
     model = make_model(keras, LAYERS[kind](keras.layers, doubled))
-    with pytest.raises(snc.ConversionError, match=rf"(own class mine\.{kind}|a class of)") as caught:
+    with pytest.raises(snc.ConversionError, match=rf"class (mine\.{kind}|of mine)") as caught:
         as_model(model)
     assert caught.value.layer.rpartition(".")[2] == "own"
     statuses = {row["layer"].rpartition(".")[2]: row["status"] for row in inspect_keras(model)}
@@ -93,7 +93,7 @@ def test_custom_model_with_the_name_of_a_keras_class(keras, kind):
         image = keras.Input((6, 6, 2))
         base = type(keras.Model(image, keras.layers.ReLU()(image)))
         inner = doubled(base)(image, keras.layers.ReLU()(image), name="inner")
-    with pytest.raises(snc.ConversionError, match=rf"(own class mine\.{kind}|a class of)") as caught:
+    with pytest.raises(snc.ConversionError, match=rf"class (mine\.{kind}|of mine)") as caught:
         as_model(in_functional(keras, inner))
     assert caught.value.layer == "inner"
     with pytest.raises(snc.ConversionError, match="subclassed Keras model"):
@@ -143,6 +143,6 @@ def test_output_padding_is_read_from_the_live_layer(keras, name, extra):
 
 def test_different_output_shape_than_in_keras_is_refused(keras, monkeypatch):
     monkeypatch.setattr("nengo_snnconv.formats.keras.model_reader.output_shape_of_single_call", lambda layer: (7, 7, 3))
-    with pytest.raises(snc.ConversionError, match=r"\(7, 7, 3\) in Keras") as caught:
+    with pytest.raises(snc.ConversionError, match=r"shape \(7, 7, 3\)") as caught:
         as_model(in_sequential(keras, keras.layers.Conv2D(3, 3, name="conv")))
     assert caught.value.layer == "conv"

@@ -308,7 +308,7 @@ class TestRefused:
             as_model(3)
 
     def test_unknown_input_shape(self, keras):
-        with pytest.raises(snc.ConversionError, match="input shape is not known"):
+        with pytest.raises(snc.ConversionError, match="input shape is not"):
             as_model(keras.Sequential([keras.layers.Dense(3)]))
 
     def test_open_axis(self, keras):
@@ -346,7 +346,7 @@ class TestRefused:
     def test_two_outputs(self, keras):
         image = keras.Input((4,))
         outputs = [keras.layers.Dense(4, name=name)(image) for name in "ab"]
-        with pytest.raises(snc.ConversionError, match="is one of 2 outputs") as caught:
+        with pytest.raises(snc.ConversionError, match="one of 2 outputs") as caught:
             as_model(keras.Model(image, outputs))
         assert caught.value.layer == "a"
 
@@ -363,7 +363,7 @@ class TestRefused:
             def call(self, inputs):
                 return 2 * super().call(inputs)
 
-        with pytest.raises(snc.ConversionError, match="a class of .*, not") as caught:
+        with pytest.raises(snc.ConversionError, match=f"is a class of {__name__}, not one of Keras") as caught:
             as_model(keras.Sequential([keras.Input((4,)), Dense(3, name="l")]))
         assert caught.value.layer == "l"
 
@@ -405,8 +405,9 @@ class TestRefused:
             if constant.size == 4:
                 assert inspect_keras(model)[1]["status"] == "exact"
             else:
-                with pytest.raises(snc.ConversionError, match=r"values of shape \(4, .\)"):
+                with pytest.raises(snc.ConversionError, match=r"of shape \(4, [14]\)") as caught:
                     as_model(model)
+                assert caught.value.layer == inspect_keras(model)[1]["layer"]
 
     def test_sum_that_broadcasts(self, keras):
         image = keras.Input((4, 3))

@@ -1,6 +1,7 @@
 """Models of other frameworks are refused with advice, and the advice works."""
 
 import contextlib
+import re
 import types
 
 import documents
@@ -31,7 +32,7 @@ def message_for(source):
         as_model(source)
     message = str(error.value)
     assert "\n" not in message and len(message) < 320
-    with pytest.raises(snc.ConversionError):
+    with pytest.raises(snc.ConversionError, match=f"^{re.escape(message)}$"):
         inspect_keras(source)
     return message
 

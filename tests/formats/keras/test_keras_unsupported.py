@@ -267,6 +267,7 @@ class TestEveryLayerIsChecked:
         assert len(refused(model)) > 10
         with pytest.raises(snc.ConversionError) as error:
             as_model(model)
+        assert error.value.layer == next(iter(refused(model)))
         check_short(str(error.value))
 
     def test_layer_with_several_outputs(self, keras):
@@ -331,6 +332,7 @@ class TestShortMessages:
         model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
         with pytest.raises(snc.ConversionError) as error:
             as_model(model)
+        assert error.value.layer == "tanh"
         lines = str(error.value).splitlines()
         assert [line.partition(" has")[0] for line in lines[:2]] == ["layer 'tanh' (Dense)", "layer 'sigmoid' (Dense)"]
         assert lines[2] == "and 4 more layers, for other reasons: inspect_keras lists all"
@@ -340,6 +342,7 @@ class TestShortMessages:
         layers = [keras.layers.LayerNormalization(name=f"norm{i}") for i in range(12)]
         with pytest.raises(snc.ConversionError) as error:
             as_model(keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)]))
+        assert error.value.layer == "norm0"
         check_short(str(error.value))
         assert str(error.value).endswith("(also 'norm1', 'norm2' and 9 more)")
 
