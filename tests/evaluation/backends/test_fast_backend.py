@@ -6,6 +6,7 @@ import pytest
 from models import branched, small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.evaluation.backends import FastBackend
 from nengo_snnconv.simulator.program import as_bfloat16
 from nengo_snnconv.simulator.program_runner import ProgramRunner
 
@@ -125,3 +126,11 @@ class TestPrecision:
         with pytest.raises(snc.SettingsError, match="'bfloat16' is supported by") as caught:
             snc.evaluate(network, x, [0] * 7, n_steps=3, precision="bfloat16", backend="nengo_dl")
         assert caught.value.argument == "precision"
+
+
+def test_minibatches_that_are_too_large_are_refused(rng):
+    simulator = FastBackend(spiking(small_cnn(), rng)[0], (), 4, 0.001)
+    simulator.start(np.zeros((200, 1, 72), np.float32), 0)
+    with pytest.raises(snc.SettingsError, match="n_images must be") as caught:
+        simulator.run(3)
+    assert caught.value.argument == "n_images"
