@@ -94,3 +94,14 @@ def activity(model, x, names=None):
     network = types.SimpleNamespace(model=model, settings=NativeConfig(nengo.RectifiedLinear()))
     values = snc.rate_model(network, names)(x)
     return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
+
+
+def spiking(model, **options):
+    """Return a spiking network of a model, normalized by its weights."""
+    network = snc.normalize(snc.convert(model), method="model")
+    return snc.to_spiking(network, **options)
+
+
+def dyadic_images(model, n, seed=0, low=0):
+    """Return random images in multiples of 1/256."""
+    return np.random.default_rng(seed).integers(low, 257, (n, *model.shapes[model.input])).astype(np.float32) / 256
