@@ -4,6 +4,7 @@ import numpy as np
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
+from nengo_snnconv.formats.keras import inspect_keras
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.keras_layers import keras_layer
 
@@ -56,3 +57,8 @@ def check_close(got, expected):
     expected = np.asarray(expected)
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def refused(model):
+    """Return {layer: remark} for the refused layers of a model."""
+    return {row["layer"]: row["remark"] for row in inspect_keras(model) if row["status"] == "refused"}

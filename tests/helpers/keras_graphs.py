@@ -169,3 +169,17 @@ def averages_are_dyadic(model):
         if isinstance(layer, specs.Affine) and layer.name.endswith("_scaled"):
             continue
     return True
+
+
+def gated(k, gate=True):
+    """Return a model with a squeeze-and-excite block, or without it."""
+    make = k.layers
+    image = k.Input((6, 6, 2))
+    x = make.Conv2D(4, 3, activation="relu", name="conv")(image)
+    if gate:
+        y = make.GlobalAveragePooling2D(keepdims=True, name="squeeze")(x)
+        y = make.Conv2D(2, 1, activation="relu", name="reduce")(y)
+        y = make.Conv2D(4, 1, activation="sigmoid", name="expand")(y)
+        x = make.Multiply(name="excite")([x, y])
+    x = make.Conv2D(4, 3, activation="relu", name="next")(x)
+    return k.Model(image, make.Dense(3, name="scores")(make.Flatten(name="flat")(x)))

@@ -1,6 +1,7 @@
 """Keras files are read, and all other files are refused with advice."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -277,3 +278,20 @@ def test_libraries_are_not_imported(keras, suffix, tmp_path):
     )
     process = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
+
+
+class TestPaths:
+    def test_pipe(self, tmp_path):
+        os.mkfifo(tmp_path / "model.keras")
+        with pytest.raises(snc.ConversionError, match="device or a pipe"):
+            as_model(tmp_path / "model.keras")
+
+    def test_device(self):
+        with pytest.raises(snc.ConversionError, match="device or a pipe"):
+            as_model("/dev/zero")
+
+    def test_impossible_names(self):
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            as_model("a\0b.keras")
+        with pytest.raises(snc.ConversionError, match="is a folder"):
+            as_model("")

@@ -323,23 +323,6 @@ class TestHDF5:
         assert np.array_equal(as_model(path).arrays["l/kernel"], kernel)
 
 
-class TestPaths:
-    def test_pipe(self, tmp_path):
-        os.mkfifo(tmp_path / "model.keras")
-        with pytest.raises(snc.ConversionError, match="device or a pipe"):
-            as_model(tmp_path / "model.keras")
-
-    def test_device(self):
-        with pytest.raises(snc.ConversionError, match="device or a pipe"):
-            as_model("/dev/zero")
-
-    def test_impossible_names(self):
-        with pytest.raises(FileNotFoundError, match="there is no file"):
-            as_model("a\0b.keras")
-        with pytest.raises(snc.ConversionError, match="is a folder"):
-            as_model("")
-
-
 @pytest.mark.parametrize("seed", range(240))
 def test_damaged_files_raise_errors_of_the_package(seed, good_files, tmp_path):
     good = good_files[FORMATS[seed % len(FORMATS)]]
