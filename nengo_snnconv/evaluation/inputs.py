@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import abc
 import typing
-import warnings
 
 import numpy as np
 
 from .._util.digests import crc32
+from .._util.user_warnings import warn_user
 from .._util.validation import (
     as_array,
     as_float32,
@@ -20,7 +20,7 @@ from .._util.validation import (
     is_whole,
     shown,
 )
-from ..errors import SettingsError, SnnConvWarning
+from ..errors import SettingsError
 from ..events import Recordings
 from ..events.frames import check_split
 
@@ -280,10 +280,8 @@ def warn_of_clipped_input(x, settings):
     lowest, highest = settings.input_range
     share = np.mean((x < lowest) | (x > highest))
     if share > 0:
-        warnings.warn(
+        warn_user(
             f"{100 * share:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that spikes can "
             f"represent, and is clipped: use {settings.wider_input(x)}",
-            SnnConvWarning,
-            stacklevel=4,
         )
     return bool(share > 0)
