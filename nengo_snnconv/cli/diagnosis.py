@@ -2,10 +2,9 @@
 
 import pathlib
 
-from .argument_types import at_least_zero
 from .evaluation import load_network, report_on
 from .files import check_distinct, check_picture, check_writable, save_picture
-from .options import add_command, add_data, add_input_range, add_picture, add_simulation, add_steps
+from .options import add_command, add_data, add_input_range, add_max_loss, add_picture, add_simulation, add_steps
 from .pixel_range import in_range_of
 
 
@@ -19,13 +18,7 @@ def add_diagnose(commands):
     add_steps(parser, 30)
     add_simulation(parser)
     parser.set_defaults(test_images=500)
-    parser.add_argument(
-        "--max-loss",
-        type=at_least_zero,
-        default=1.0,
-        metavar="POINTS",
-        help="acceptable loss of accuracy in percentage points",
-    )
+    add_max_loss(parser, 1.0)
     add_picture(parser)
     parser.add_argument("--try-remedy", action="store_true", help="also evaluate the network with the proposed remedy")
 

@@ -4,6 +4,7 @@ import pathlib
 import re
 import tempfile
 
+from .._util.text_tables import summary_line
 from .argument_types import positive
 from .files import check_distinct
 from .options import add_command, add_data, add_input_range
@@ -55,8 +56,8 @@ def gui(options):
     results = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}
     if options.write_script:
         write(options.write_script)
-        print(f"{'script':<26} {options.write_script}, with its layout {options.write_script}.cfg")
-        print(f"{'start it with':<26} nengo {options.write_script}")
+        print(summary_line("script", f"{options.write_script}, with its layout {options.write_script}.cfg"))
+        print(summary_line("start it with", f"nengo {options.write_script}"))
         return {**results, "script": str(options.write_script)}
     with tempfile.TemporaryDirectory(prefix="nengo-snnconv-") as folder:
         # Nengo GUI shows the name of the script as HTML, so it must hold no special characters
