@@ -23,6 +23,7 @@ from .._util.validation import (
 from ..errors import SettingsError
 from ..events import Recordings
 from ..events.frames import check_split
+from ..events.recordings import check_recordings
 
 if typing.TYPE_CHECKING:
     from ..model import Model
@@ -126,10 +127,7 @@ class EventFrames(Inputs):
         window_us: float | None = None,
         merge_polarities: bool = False,
     ):
-        if not isinstance(recordings, Recordings):
-            raise SettingsError(
-                f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings"
-            )
+        check_recordings(recordings)
         check_split(n_steps, split, window_us)
         check_flags(merge_polarities=merge_polarities)
         self.recordings, self.n_steps = recordings, n_steps

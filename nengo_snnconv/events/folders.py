@@ -18,7 +18,7 @@ from ..errors import DatasetError, SettingsError
 from . import cache
 from .event import checked_sensor
 from .files import EVENT_BYTES, decode, write_events
-from .recordings import Recordings
+from .recordings import Recordings, check_recordings
 
 # Threads read chunks of files ahead; decoding in these threads, too, took three times as long as in one thread.
 _THREADS, _CHUNK, _AHEAD = 4, 50, 1000
@@ -173,8 +173,7 @@ def write_recordings(folder: str | os.PathLike, recordings: Recordings, *, progr
     """
     check_paths(folder=folder)
     check_progress(progress)
-    if not isinstance(recordings, Recordings):
-        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings")
+    check_recordings(recordings)
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise DatasetError(
