@@ -1,7 +1,5 @@
 """The command evaluate, and the evaluation and report that other commands end with."""
 
-import pathlib
-
 from .._util.text_tables import summary_line, text_table
 from ..errors import SettingsError
 from .files import check_distinct, check_writable
@@ -10,6 +8,7 @@ from .options import (
     add_command,
     add_events,
     add_input_range,
+    add_network,
     add_simulation,
     add_steps,
     add_workers,
@@ -23,9 +22,7 @@ def add_evaluate(commands):
     """Add the command evaluate."""
     summary = "measure the accuracy and spikes of a saved network, compared with the ANN"
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
-    parser.add_argument(
-        "network", type=pathlib.Path, help="network file written by 'train', 'convert' or nengo_snnconv.save"
-    )
+    add_network(parser, "'train', 'convert'")
     add_events(parser)
     add_input_range(parser)
     add_steps(parser)

@@ -7,7 +7,7 @@ import tempfile
 from .._util.text_tables import summary_line
 from .argument_types import positive
 from .files import check_distinct
-from .options import add_command, add_data, add_input_range
+from .options import add_command, add_data, add_input_range, add_network
 
 
 def add_gui(commands):
@@ -19,7 +19,7 @@ def add_gui(commands):
         "the last browser page, ends the command."
     )
     parser = add_command(commands, "gui", gui, summary, description, seed=None)
-    parser.add_argument("network", type=pathlib.Path, help="network file written by 'convert' or nengo_snnconv.save")
+    add_network(parser)
     add_data(parser, "; its test images are shown")
     add_input_range(parser)
     parser.add_argument("--examples", type=positive, default=10, metavar="N", help="number of images of each class")

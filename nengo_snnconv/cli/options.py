@@ -52,6 +52,11 @@ def add_source(parser, command="train --neuron relu"):
     )
 
 
+def add_network(parser, commands="'convert'"):
+    """Add the argument for a saved network; ``commands`` are those that write such networks."""
+    parser.add_argument("network", type=pathlib.Path, help=f"network file written by {commands} or nengo_snnconv.save")
+
+
 def add_output(parser, optional=False):
     """Add the argument for the file to write."""
     parser.add_argument(
