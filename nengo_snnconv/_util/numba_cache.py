@@ -7,15 +7,14 @@ obscure error.  Here each signature has one file with a checksum, and a damaged 
 import contextlib
 import os
 import pickle
-import warnings
 
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
-from ..errors import SnnConvWarning
 from .atomic import atomic_write
 from .digests import blake2b
+from .user_warnings import warn_user
 
 _DIGEST_BYTES = 32
 
@@ -50,11 +49,9 @@ def kept_njit(function=None, *, signatures=(), **options):
 
 
 def _warn(name, reason):
-    warnings.warn(
+    warn_user(
         f"the machine code of {name} cannot be kept on disk ({reason}), so each process compiles it again, which takes "
         "up to a minute: make room, or set the environment variable NUMBA_CACHE_DIR to a writable folder",
-        SnnConvWarning,
-        stacklevel=2,
     )
 
 

@@ -16,6 +16,11 @@ def reading_table(reading: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]
     ]
 
 
+def summary_line(name: str, value: object) -> str:
+    """Return a line of a summary: a name, and its value in the same column as those of all other lines."""
+    return f"{name:<26} {value}"
+
+
 def text_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as text with aligned columns."""
     rows = [[printable(cell) for cell in row] for row in rows]

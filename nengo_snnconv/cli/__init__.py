@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import shlex
 import sys
 import warnings
@@ -18,7 +17,7 @@ from .._util.printable import PrintableStream, printable
 from .._version import __version__
 from ..errors import SnnConvError
 from . import comparison, conversion, diagnosis, evaluation, gui, training, ttfs, tuning
-from .files import check_writable
+from .files import check_writable, write_json
 
 # TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
 
@@ -42,11 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _warnings_in_one_line(options.command), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
             results = options.run(options)
         if options.json:
-            from .._util.atomic import atomic_write
-
-            with atomic_write(options.json, "w") as file:
-                json.dump(results, file, indent=1)
-                file.write("\n")
+            write_json(results, options.json)
     except KeyboardInterrupt as interrupt:
         return _fail(options, interrupt, str(interrupt) or "interrupted", 130)
     except Exception as error:

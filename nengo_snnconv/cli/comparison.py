@@ -1,12 +1,12 @@
 """The command compare: SNNs on event recordings, and a CNN with the same layers on images."""
 
-import json
 import pathlib
 
-from .argument_types import above_zero, positive
-from .files import check_distinct, check_writable
+from .._util.text_tables import summary_line
+from .argument_types import positive
+from .files import check_distinct, check_writable, write_json
 from .options import RECORDED, add_command, add_data
-from .training import LEARNING_RATE, print_epoch
+from .training import add_epochs, print_epoch
 
 
 def add_compare(commands):
@@ -28,11 +28,7 @@ def add_compare(commands):
         metavar="N",
         help="time steps; one network for each number",
     )
-    parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images, for each network")
-    parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
-    parser.add_argument(
-        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
-    )
+    add_epochs(parser, ", for each network")
     parser.add_argument(
         "--train-items", type=positive, metavar="N", help="train on the first N images or recordings only"
     )
@@ -72,14 +68,12 @@ def compare(options):
     results = comparison.to_dict()
     with atomic_write(files["comparison.png"]) as file:
         comparison.plot()[0].figure.savefig(file, format="png", dpi=150)
-    with atomic_write(files["comparison.json"], "w") as file:
-        json.dump(results, file, indent=1)
-        file.write("\n")
+    write_json(results, files["comparison.json"])
     with atomic_write(files["comparison.md"], "w") as file:
         file.write(f"{comparison.markdown()}\n![Losses and accuracies over the epochs](comparison.png)\n")
     accuracies, seconds = comparison.tables()
     print(f"\nlosses and accuracies after {options.epochs} epochs\n{accuracies}\n\nseconds per epoch\n{seconds}\n")
-    print(f"{'folder':<26} {folder.resolve()}")
+    print(summary_line("folder", folder.resolve()))
     return results
 
 

@@ -1,27 +1,31 @@
 """The command convert: convert a trained ANN to a spiking network (Diehl et al. 2015)."""
 
-import pathlib
 import zipfile
 
+from .._util.text_tables import reading_table, summary_line, text_table
 from ..errors import SettingsError
-from .argument_types import above_zero, finite, percentage, positive, positive_or_infinite
+from .argument_types import above_zero, finite, positive, positive_or_infinite
 from .evaluation import run_with_spikes
-from .files import check_distinct, check_writable
+from .files import check_distinct, check_writable, save_network
 from .options import (
+    CALIBRATION_IMAGES,
+    PERCENTILE,
+    add_calibration_images,
     add_command,
     add_data,
+    add_evaluation,
     add_input_range,
-    add_simulation,
+    add_output,
+    add_scales,
     add_source,
-    add_steps,
     dependent_options,
 )
 from .pixel_range import in_range_of
 
 # options that apply only with certain values of another one, with their defaults
 NORMALIZATION = {
-    "calibration_images": ("method", {"data": 1000, "balance": 1000}),
-    "percentile": ("method", {"data": 99.9}),
+    "calibration_images": ("method", dict.fromkeys(("data", "balance"), CALIBRATION_IMAGES)),
+    "percentile": ("method", {"data": PERCENTILE}),
     "per": ("method", {"data": "layer", "model": "layer", "balance": "channel"}),
     "balance_steps": ("method", {"balance": None}),
 }
@@ -43,7 +47,7 @@ def add_convert(commands):
     )
     parser = add_command(commands, "convert", convert, summary, description)
     add_source(parser)
-    parser.add_argument("output", type=pathlib.Path, nargs="?", help="file for the network, such as my.snn.npz")
+    add_output(parser, optional=True)
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -54,10 +58,7 @@ def add_convert(commands):
 
     _add_normalization(parser)
     _add_neurons(parser)
-    simulation = parser.add_argument_group("evaluation")
-    simulation.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
-    add_steps(simulation, 40)
-    add_simulation(simulation)
+    add_evaluation(parser, steps=40)
 
 
 def _add_normalization(parser):
@@ -69,23 +70,8 @@ def _add_normalization(parser):
         help="data: from activations on data; model: from the weights alone; balance: smallest error for a number of "
         "steps; none: keep the weights",
     )
-    scaling.add_argument(
-        "--calibration-images",
-        type=positive,
-        metavar="N",
-        help="calibrate on the first N training images (default: 1000)",
-    )
-    scaling.add_argument(
-        "--percentile",
-        type=percentage,
-        metavar="P",
-        help="percentile of the activations, for --method data; 100 is the maximum (default: 99.9)",
-    )
-    scaling.add_argument(
-        "--per",
-        choices=("layer", "channel"),
-        help="neurons with a common scale (default: channel for balance, else layer)",
-    )
+    add_calibration_images(scaling, default=None)
+    add_scales(scaling, "scale", "--method data", "balance")
     scaling.add_argument(
         "--balance-steps", type=positive, metavar="N", help="time steps to balance for (default: --steps)"
     )
@@ -139,7 +125,7 @@ def _add_neurons(parser):
 def convert(options):
     """Run the command convert, and return its results."""
     from .. import convert as convert_network
-    from .. import save, to_spiking
+    from .. import to_spiking
     from ..model.input_range import input_range
 
     scaling, neuron, coding = (dependent_options(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
@@ -160,8 +146,7 @@ def convert(options):
             map(abs, input_range(network.model))
         )  # the largest pixel value spikes in every step
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
-    save(network, options.output)
-    print(f"{'network':<26} {options.output}")
+    save_network(network, options.output)
     metadata = network.model.metadata
     results = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
     if options.no_evaluate:
@@ -176,7 +161,6 @@ def _dry_run(source):
     """Print how each layer would be converted; the results name the layers that are refused."""
     from .. import convert as convert_network
     from .. import inspect_keras
-    from .._util.text_tables import reading_table, text_table
 
     content = load_source(source)
     if content is source:
@@ -261,20 +245,26 @@ def data_for(options, network, n_calibration=None):
 def _normalized(network, data, method, scaling):
     """Return the network with normalized weights, and print the scales."""
     from .. import normalize
-    from ..report import scale_range
 
     names = {"percentile": "percentile", "per": "per", "balance_steps": "n_steps"}
     arguments = {names[name]: value for name, value in scaling.items() if name in names}
     network = normalize(network, data.x_train if method != "model" else None, method=method, **arguments)
-    for name, scales in network.model.metadata["scales"].items():
-        print(f"{'scale of ' + name:<26} {scale_range(scales)}")
+    print_scales("scale", network.model.metadata["scales"])
     return network
+
+
+def print_scales(quantity, scales):
+    """Print the range of the scales of each layer; ``quantity`` is their meaning."""
+    from ..report import scale_range
+
+    for name, values in scales.items():
+        print(summary_line(f"{quantity} of {name}", scale_range(values)))
 
 
 def print_reading(source, model):
     """Print the layers that were not read exactly."""
     reading = model.metadata.get("reading", [])
-    print(f"{'read':<26} {source.name}: {len(reading or model.layers)} layers")
+    print(summary_line("read", f"{source.name}: {len(reading or model.layers)} layers"))
     for row in reading:
         if row["status"] != "exact":
-            print(f"{row['status']:<26} {row['layer']} ({row['class']}): {row['remark']}")
+            print(summary_line(row["status"], f"{row['layer']} ({row['class']}): {row['remark']}"))

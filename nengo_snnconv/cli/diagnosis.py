@@ -1,11 +1,17 @@
 """The command diagnose: layers in which a converted network loses accuracy, the causes, and remedies."""
 
-import pathlib
-
-from .argument_types import at_least_zero
 from .evaluation import load_network, report_on
 from .files import check_distinct, check_picture, check_writable, save_picture
-from .options import add_command, add_data, add_input_range, add_picture, add_simulation, add_steps
+from .options import (
+    add_command,
+    add_data,
+    add_input_range,
+    add_max_loss,
+    add_network,
+    add_picture,
+    add_simulation,
+    add_steps,
+)
 from .pixel_range import in_range_of
 
 
@@ -13,19 +19,13 @@ def add_diagnose(commands):
     """Add the command diagnose."""
     summary = "find the layers in which a converted network loses accuracy, the causes, and the best remedy"
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
-    parser.add_argument("network", type=pathlib.Path, help="network file written by 'convert' or nengo_snnconv.save")
+    add_network(parser)
     add_data(parser)
     add_input_range(parser)
     add_steps(parser, 30)
     add_simulation(parser)
     parser.set_defaults(test_images=500)
-    parser.add_argument(
-        "--max-loss",
-        type=at_least_zero,
-        default=1.0,
-        metavar="POINTS",
-        help="acceptable loss of accuracy in percentage points",
-    )
+    add_max_loss(parser, 1.0)
     add_picture(parser)
     parser.add_argument("--try-remedy", action="store_true", help="also evaluate the network with the proposed remedy")
 

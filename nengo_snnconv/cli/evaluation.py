@@ -1,7 +1,6 @@
 """The command evaluate, and the evaluation and report that other commands end with."""
 
-import pathlib
-
+from .._util.text_tables import summary_line, text_table
 from ..errors import SettingsError
 from .files import check_distinct, check_writable
 from .options import (
@@ -9,6 +8,7 @@ from .options import (
     add_command,
     add_events,
     add_input_range,
+    add_network,
     add_simulation,
     add_steps,
     add_workers,
@@ -22,9 +22,7 @@ def add_evaluate(commands):
     """Add the command evaluate."""
     summary = "measure the accuracy and spikes of a saved network, compared with the ANN"
     parser = add_command(commands, "evaluate", evaluate, summary, seed=None)
-    parser.add_argument(
-        "network", type=pathlib.Path, help="network file written by 'train', 'convert' or nengo_snnconv.save"
-    )
+    add_network(parser, "'train', 'convert'")
     add_events(parser)
     add_input_range(parser)
     add_steps(parser)
@@ -105,7 +103,7 @@ def run_with_spikes(network, data, options, title, run, workers=None):
     from .. import evaluate as evaluate_network
     from .. import sweep
 
-    print(f"{'data':<26} {data.name}, test")
+    print(summary_line("data", f"{data.name}, test"))
     simulation = {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
     if any(value is not None for value in (workers or {}).values()):
         grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}
@@ -128,13 +126,11 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     recording = record(network, data.x_test[:4], n_steps=evaluation.n_steps, backend=options.backend)
     texts = {"title": title, "data": data, "run": run, "command": options.command_line}
     write_report(options.report, network, evaluation, recording=recording, **texts, **parts)
-    print(f"{'report':<26} {options.report.resolve()}")
+    print(summary_line("report", options.report.resolve()))
 
 
 def accuracy_over_time(accuracy, first=0):
     """Return a text table of the accuracy after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last."""
-    from .._util.text_tables import text_table
-
     n_steps = len(accuracy) - first
     steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [len(accuracy)]
     values = [f"{100 * accuracy[step - 1]:.2f}" for step in steps]

@@ -1,9 +1,11 @@
-"""Checks of output files, made before minutes of computation, and the writing of pictures."""
+"""Checks of output files, made before minutes of computation, and the writing of networks, pictures and results."""
 
+import json
 import os
 import tempfile
 
 from .._util.atomic import atomic_write, naming_errors
+from .._util.text_tables import summary_line
 from ..errors import SettingsError
 
 
@@ -44,4 +46,19 @@ def save_picture(axes, path):
     """Write the figure of matplotlib axes to a file."""
     with atomic_write(path, "wb") as file:
         axes.figure.savefig(file, format=path.suffix[1:], dpi=150)
-    print(f"{'picture':<26} {path.resolve()}")
+    print(summary_line("picture", path.resolve()))
+
+
+def save_network(network, path):
+    """Write a network to a file."""
+    from .. import save
+
+    save(network, path)
+    print(summary_line("network", path))
+
+
+def write_json(results, path):
+    """Write results to a JSON file."""
+    with atomic_write(path, "w") as file:
+        json.dump(results, file, indent=1)
+        file.write("\n")

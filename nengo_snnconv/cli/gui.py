@@ -4,9 +4,10 @@ import pathlib
 import re
 import tempfile
 
+from .._util.text_tables import summary_line
 from .argument_types import positive
 from .files import check_distinct
-from .options import add_command, add_data, add_input_range
+from .options import add_command, add_data, add_input_range, add_network
 
 
 def add_gui(commands):
@@ -18,7 +19,7 @@ def add_gui(commands):
         "the last browser page, ends the command."
     )
     parser = add_command(commands, "gui", gui, summary, description, seed=None)
-    parser.add_argument("network", type=pathlib.Path, help="network file written by 'convert' or nengo_snnconv.save")
+    add_network(parser)
     add_data(parser, "; its test images are shown")
     add_input_range(parser)
     parser.add_argument("--examples", type=positive, default=10, metavar="N", help="number of images of each class")
@@ -55,8 +56,8 @@ def gui(options):
     results = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}
     if options.write_script:
         write(options.write_script)
-        print(f"{'script':<26} {options.write_script}, with its layout {options.write_script}.cfg")
-        print(f"{'start it with':<26} nengo {options.write_script}")
+        print(summary_line("script", f"{options.write_script}, with its layout {options.write_script}.cfg"))
+        print(summary_line("start it with", f"nengo {options.write_script}"))
         return {**results, "script": str(options.write_script)}
     with tempfile.TemporaryDirectory(prefix="nengo-snnconv-") as folder:
         # Nengo GUI shows the name of the script as HTML, so it must hold no special characters

@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from .argument_types import finite, n_workers, natural, positive, seed_number
+from .argument_types import at_least_zero, finite, n_workers, natural, percentage, positive, seed_number
 
 # the names in evaluation.backends, which takes seconds to load
 BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
@@ -14,6 +14,10 @@ BACKEND_HELP = (
     "because it runs one image at a time; loihi is the emulator of the Loihi chip, needs the package nengo-loihi, and "
     "runs networks of LIF neurons"
 )
+
+# defaults of options for calibration
+CALIBRATION_IMAGES = 1000
+PERCENTILE = 99.9
 
 # data sets of real event recordings
 RECORDED = ("n-mnist",)
@@ -39,13 +43,27 @@ def add_command(commands, name, run, summary, description=None, seed=0):
     return parser
 
 
-def add_source(parser):
-    """Add the argument for the model or network to convert."""
+def add_source(parser, command="train --neuron relu"):
+    """Add the argument for the model or network to convert; ``command`` is the one that makes such networks."""
     parser.add_argument(
         "source",
         type=pathlib.Path,
-        help="Keras model (.keras or .h5), or a file of nengo_snnconv with a model or a network made by "
-        "'train --neuron relu'",
+        help=f"Keras model (.keras or .h5), or a file of nengo_snnconv with a model or a network made by '{command}'",
+    )
+
+
+def add_network(parser, commands="'convert'"):
+    """Add the argument for a saved network; ``commands`` are those that write such networks."""
+    parser.add_argument("network", type=pathlib.Path, help=f"network file written by {commands} or nengo_snnconv.save")
+
+
+def add_output(parser, optional=False):
+    """Add the argument for the file to write."""
+    parser.add_argument(
+        "output",
+        type=pathlib.Path,
+        nargs="?" if optional else None,
+        help="file for the network, such as my.snn.npz",
     )
 
 
@@ -90,6 +108,54 @@ def add_steps(parser, steps=None):
     )
 
 
+def add_calibration_images(parser, default=CALIBRATION_IMAGES):
+    """Add the option for the number of calibration images; None is for commands that need not calibrate."""
+    parser.add_argument(
+        "--calibration-images",
+        type=positive,
+        default=default,
+        metavar="N",
+        help="calibrate on the first N training images" + ("" if default else f" (default: {CALIBRATION_IMAGES})"),
+    )
+
+
+def add_scales(parser, quantity, percentile_with, channel_with):
+    """Add the options for the scales of neurons, or for another quantity, that is chosen from activations.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    quantity : str
+        Name of the quantity.
+    percentile_with : str
+        Option with which a percentile applies.
+    channel_with : str
+        Choice with which each channel has its own by default.
+    """
+    parser.add_argument(
+        "--percentile",
+        type=percentage,
+        metavar="P",
+        help=f"percentile of the activations, for {percentile_with}; 100 is the maximum (default: {PERCENTILE})",
+    )
+    parser.add_argument(
+        "--per",
+        choices=("layer", "channel"),
+        help=f"neurons with a common {quantity} (default: channel for {channel_with}, else layer)",
+    )
+
+
+def add_max_loss(parser, default):
+    """Add the option for the loss of accuracy that is allowed."""
+    parser.add_argument(
+        "--max-loss",
+        type=at_least_zero,
+        default=default,
+        metavar="POINTS",
+        help="allowed loss of accuracy in percentage points",
+    )
+
+
 def add_report(parser):
     """Add the option for a report."""
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE", help="write a report with pictures (HTML)")
@@ -105,6 +171,11 @@ def add_backend(parser):
     parser.add_argument("--backend", choices=BACKENDS, help=BACKEND_HELP)
 
 
+def add_train_images(parser):
+    """Add the option for the number of training images."""
+    parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
+
+
 def add_test_images(parser, help="test on the first N images only"):
     """Add the option for the number of test images."""
     parser.add_argument("--test-images", type=positive, metavar="N", help=help)
@@ -116,6 +187,15 @@ def add_simulation(parser):
     add_minibatch_size(parser)
     add_backend(parser)
     add_report(parser)
+
+
+def add_evaluation(parser, steps=None):
+    """Add the options of an evaluation that can be left out; without ``steps`` the network defines their number."""
+    group = parser.add_argument_group("evaluation")
+    group.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
+    if steps is not None:
+        add_steps(group, steps)
+    add_simulation(group)
 
 
 def add_workers(parser):

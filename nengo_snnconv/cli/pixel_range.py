@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from .._util.text_tables import summary_line
 from ..errors import SettingsError
 
 # smallest and largest number of images used to check a range, and the ranges that are tried
@@ -57,7 +58,7 @@ def in_range_of(data, network, options):
         _check_range(data, network, pixel_range)
     if pixel_range == UNIT:
         return data, network
-    print(f"{'pixel range':<26} {pixel_range[0]:g} to {pixel_range[1]:g}")
+    print(summary_line("pixel range", f"{pixel_range[0]:g} to {pixel_range[1]:g}"))
     images = {name: in_range(getattr(data, name), pixel_range) for name in ("x_train", "x_test")}
     return dataclasses.replace(data, **images), network
 
@@ -103,6 +104,9 @@ def warn_of_low_accuracy(evaluation):
     chance = 1 / evaluation.scores.shape[1]
     if evaluation.ann_accuracy < chance + GUESSES * (1 - chance):
         print(
-            f"{'note':<26} the ANN itself is hardly better than chance: check that images are scaled (--input-range) "
-            "and classes numbered as in training"
+            summary_line(
+                "note",
+                "the ANN itself is hardly better than chance: check that images are scaled (--input-range) and classes "
+                "numbered as in training",
+            )
         )

@@ -4,10 +4,18 @@ import argparse
 import pathlib
 import time
 
+from .._util.text_tables import summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
 from .evaluation import load_data, run_with_spikes
 from .files import check_writable
-from .options import add_command, add_events, dependent_options, uses_recordings
+from .options import (
+    add_command,
+    add_events,
+    add_test_images,
+    add_train_images,
+    dependent_options,
+    uses_recordings,
+)
 
 LEARNING_RATE = 3e-3
 MAX_RATE_HZ = 400
@@ -32,8 +40,8 @@ def add_demo(commands):
     )
     parser.add_argument("--epochs", type=positive, default=8, help="passes over the training images")
     parser.add_argument("--steps", type=positive, default=30, help="time steps for each image")
-    parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
-    parser.add_argument("--test-images", type=positive, metavar="N", help="test on the first N images only")
+    add_train_images(parser)
+    add_test_images(parser)
 
 
 def add_train(commands):
@@ -47,7 +55,7 @@ def add_train(commands):
         "surrogate-nmnist for --neuron surrogate-lif, else lif-mnist)",
     )
     add_events(parser)
-    parser.add_argument("--train-images", type=positive, metavar="N", help="train on the first N images only")
+    add_train_images(parser)
     parser.add_argument(
         "--neuron",
         choices=("lif", "spiking-relu", "relu", "surrogate-lif"),
@@ -68,11 +76,7 @@ def add_train(commands):
         metavar="HZ",
         help=f"firing rate for an input of 1, for lif and spiking-relu (default: {MAX_RATE_HZ})",
     )
-    parser.add_argument("--epochs", type=positive, default=10, help="passes over the training images")
-    parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
-    parser.add_argument(
-        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
-    )
+    add_epochs(parser)
     parser.add_argument("--no-augment", action="store_true", help="do not rotate, scale and shift images at random")
     parser.add_argument(
         "--activity-penalty",
@@ -100,6 +104,15 @@ def add_train(commands):
     )
 
 
+def add_epochs(parser, role=""):
+    """Add the options for the epochs of a training, the size of a step and the learning rate."""
+    parser.add_argument("--epochs", type=positive, default=10, help=f"passes over the training images{role}")
+    parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
+    parser.add_argument(
+        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
+    )
+
+
 def demo(options):
     """Run the command demo, and return its results."""
     from .. import load_dataset, save
@@ -123,8 +136,8 @@ def demo(options):
         command_line=options.command_line,
     )
     evaluation = run_with_spikes(network, data, simulation, "LIF network on the digits", {})
-    print(f"{'network':<26} {network_file}")
-    print(f"{'whole demo':<26} {time.perf_counter() - started:.0f} s")
+    print(summary_line("network", network_file))
+    print(summary_line("whole demo", f"{time.perf_counter() - started:.0f} s"))
     return {**evaluation.to_dict(), "history": network.history, "total_seconds": time.perf_counter() - started}
 
 

@@ -1,18 +1,28 @@
 """The command to-ttfs: convert a trained ANN to a network of time to first spike."""
 
 import argparse
-import pathlib
 
-from .argument_types import above_zero, percentage, positive
-from .conversion import check_output, data_for, load_source, print_reading
+from .argument_types import above_zero, positive
+from .conversion import check_output, data_for, load_source, print_reading, print_scales
 from .evaluation import run_with_spikes
-from .files import check_distinct
-from .options import add_command, add_data, add_input_range, add_simulation, add_source, dependent_options
+from .files import check_distinct, save_network
+from .options import (
+    PERCENTILE,
+    add_calibration_images,
+    add_command,
+    add_data,
+    add_evaluation,
+    add_input_range,
+    add_output,
+    add_scales,
+    add_source,
+    dependent_options,
+)
 
 THRESHOLDS = ("search", "percentile", "max")
 # options that apply only to certain thresholds, with their defaults
 THRESHOLD_OPTIONS = {
-    "percentile": ("threshold", {"percentile": 99.9}),
+    "percentile": ("threshold", {"percentile": PERCENTILE}),
     "per": ("threshold", {"search": "channel", "percentile": "layer", "max": "layer"}),
 }
 
@@ -27,7 +37,7 @@ def add_to_ttfs(commands):
     )
     parser = add_command(commands, "to-ttfs", to_ttfs, summary, description)
     add_source(parser)
-    parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
+    add_output(parser)
     add_data(parser, "; training images calibrate, test images evaluate")
     add_input_range(parser)
     parser.add_argument(
@@ -40,24 +50,9 @@ def add_to_ttfs(commands):
         help="threshold of neurons: search (smallest error on data), percentile (of activations), max (largest "
         "activation that the weights allow), or a number",
     )
-    parser.add_argument(
-        "--percentile", type=percentage, metavar="P", help="percentile of the activations (default: 99.9)"
-    )
-    parser.add_argument(
-        "--per",
-        choices=("layer", "channel"),
-        help="neurons with a common threshold (default: channel for search, else layer)",
-    )
-    parser.add_argument(
-        "--calibration-images",
-        type=positive,
-        default=1000,
-        metavar="N",
-        help="calibrate on the first N training images",
-    )
-    simulation = parser.add_argument_group("evaluation")
-    simulation.add_argument("--no-evaluate", action="store_true", help="only write OUTPUT")
-    add_simulation(simulation)
+    add_scales(parser, "threshold", "--threshold percentile", "search")
+    add_calibration_images(parser)
+    add_evaluation(parser)
     parser.set_defaults(steps=None, skip_steps=0)
 
 
@@ -72,9 +67,8 @@ def _threshold(text):
 
 def to_ttfs(options):
     """Run the command to-ttfs, and return its results."""
-    from .. import convert, efficiency, save
+    from .. import convert, efficiency
     from .. import to_ttfs as to_ttfs_network
-    from ..report import scale_range
 
     chosen = dependent_options(options, THRESHOLD_OPTIONS)
     check_distinct(options, source=options.source, output=options.output, report=options.report, json=options.json)
@@ -83,12 +77,10 @@ def to_ttfs(options):
     data, network = data_for(options, network, options.calibration_images)
     print_reading(options.source, network.model)
     network = to_ttfs_network(network, data.x_train, options.stage_steps, threshold=options.threshold, **chosen)
-    for name, scales in network.model.metadata["scales"].items():
-        if name != network.model.output:
-            print(f"{'threshold of ' + name:<26} {scale_range(scales)}")
-    save(network, options.output)
-    print(f"{'network':<26} {options.output}")
-    results = {"network": str(options.output), "scales": network.model.metadata["scales"]}
+    scales = network.model.metadata["scales"]
+    print_scales("threshold", {name: values for name, values in scales.items() if name != network.model.output})
+    save_network(network, options.output)
+    results = {"network": str(options.output), "scales": scales}
     if options.no_evaluate:
         return results
     print(f"Evaluating it on {len(data.x_test):,} test images:", flush=True)

@@ -1,19 +1,21 @@
 """The command tune: find the settings with which a network needs the fewest time steps."""
 
-import pathlib
-
-from .argument_types import at_least_zero, positive
+from .argument_types import positive
 from .conversion import load_source, print_reading
 from .evaluation import report_on
-from .files import check_distinct, check_picture, check_writable, save_picture
+from .files import check_distinct, check_picture, check_writable, save_network, save_picture
 from .options import (
     add_backend,
+    add_calibration_images,
     add_command,
     add_data,
     add_input_range,
+    add_max_loss,
     add_minibatch_size,
+    add_output,
     add_picture,
     add_report,
+    add_source,
     add_test_images,
     add_workers,
     workers_of,
@@ -30,29 +32,13 @@ def add_tune(commands):
         "Exit code 1 if no setting keeps the loss within the limit."
     )
     parser = add_command(commands, "tune", tune, summary, description)
-    parser.add_argument(
-        "source",
-        type=pathlib.Path,
-        help="Keras model (.keras or .h5), or a file of nengo_snnconv with a model or a network made by 'train'",
-    )
-    parser.add_argument("output", type=pathlib.Path, help="file for the network, such as my.snn.npz")
+    add_source(parser, "train")
+    add_output(parser)
     add_data(parser, "; training images calibrate, test images choose the settings")
     add_input_range(parser)
-    parser.add_argument(
-        "--max-loss",
-        type=at_least_zero,
-        default=0.1,
-        metavar="POINTS",
-        help="allowed loss of accuracy in percentage points",
-    )
+    add_max_loss(parser, 0.1)
     parser.add_argument("--steps", type=positive, default=64, metavar="MAX", help="largest number of time steps")
-    parser.add_argument(
-        "--calibration-images",
-        type=positive,
-        default=1000,
-        metavar="N",
-        help="calibrate on the first N training images",
-    )
+    add_calibration_images(parser)
     add_test_images(parser, "choose the settings on the first N test images only")
     add_minibatch_size(parser)
     add_backend(parser)
@@ -63,7 +49,7 @@ def add_tune(commands):
 
 def tune(options):
     """Run the command tune, and return its results."""
-    from .. import TuningError, load_dataset, save
+    from .. import TuningError, load_dataset
     from .. import tune as tune_network
 
     files = {"source": options.source, "output": options.output, "picture": options.picture}
@@ -92,8 +78,7 @@ def tune(options):
         _show(error.tuning, options)
         raise
     _show(tuning, options)
-    save(tuning.network, options.output)
-    print(f"{'network':<26} {options.output}")
+    save_network(tuning.network, options.output)
     if options.report:
         title = f"{options.source.name}, tuned, on {options.data}"
         run = {"source": options.source, "max_loss": options.max_loss, "max_steps": options.steps}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import typing
-import warnings
 
 import nengo
 import numpy as np
 
+from .._util.user_warnings import warn_user
 from .._util.validation import check_seed
-from ..errors import ConversionError, SnnConvWarning
+from ..errors import ConversionError
 from ..formats.keras import as_model
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
@@ -181,11 +181,9 @@ def to_spiking(
         )
     warn_of_clipping(network.model, neuron_type)
     if type(neuron_type) is nengo.LIF and neuron_type.min_voltage == 0:
-        warnings.warn(
+        warn_user(
             "nengo.LIF clips its membrane potential at 0 and so forgets negative input, which makes neurons fire too "
             "often: use nengo.LIF(min_voltage=-5)",
-            SnnConvWarning,
-            stacklevel=2,
         )
     return ConvNetwork(network.model, settings, network.label)
 
@@ -194,10 +192,8 @@ def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> Non
     """Warn if a model was not normalized and neurons cannot exceed an activation of 1."""
     limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
     if "scales" not in model.metadata and limited:
-        warnings.warn(
+        warn_user(
             "the network was not normalized, so activations above 1 are clipped: call normalize(network, x) first",
-            SnnConvWarning,
-            stacklevel=3,
         )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import abc
 import typing
-import warnings
 
 import numpy as np
 
 from .._util.digests import crc32
+from .._util.user_warnings import warn_user
 from .._util.validation import (
     as_array,
     as_float32,
@@ -20,9 +20,10 @@ from .._util.validation import (
     is_whole,
     shown,
 )
-from ..errors import SettingsError, SnnConvWarning
+from ..errors import SettingsError
 from ..events import Recordings
 from ..events.frames import check_split
+from ..events.recordings import check_recordings
 
 if typing.TYPE_CHECKING:
     from ..model import Model
@@ -126,10 +127,7 @@ class EventFrames(Inputs):
         window_us: float | None = None,
         merge_polarities: bool = False,
     ):
-        if not isinstance(recordings, Recordings):
-            raise SettingsError(
-                f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings"
-            )
+        check_recordings(recordings)
         check_split(n_steps, split, window_us)
         check_flags(merge_polarities=merge_polarities)
         self.recordings, self.n_steps = recordings, n_steps
@@ -280,10 +278,8 @@ def warn_of_clipped_input(x, settings):
     lowest, highest = settings.input_range
     share = np.mean((x < lowest) | (x > highest))
     if share > 0:
-        warnings.warn(
+        warn_user(
             f"{100 * share:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that spikes can "
             f"represent, and is clipped: use {settings.wider_input(x)}",
-            SnnConvWarning,
-            stacklevel=4,
         )
     return bool(share > 0)

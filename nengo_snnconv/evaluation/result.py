@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from .._util.text_tables import summary_line
 from .._util.validation import check_whole
 from ..model import connectivity
 from . import metrics
@@ -233,7 +234,7 @@ class Evaluation:
         if self.input_layer:
             rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
-        return "\n".join(f"{name:<26} {value}" for name, value in rows)
+        return "\n".join(summary_line(*row) for row in rows)
 
     def plot(self, axes: typing.Any = None) -> typing.Any:
         """Plot the accuracy after each step beside that of the ANN.

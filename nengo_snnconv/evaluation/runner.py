@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import typing
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 from nengo.params import Default
 
+from .._util.user_warnings import warn_user
 from .._util.validation import check_flags, check_run
-from ..errors import SettingsError, SnnConvWarning
+from ..errors import SettingsError
 from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
@@ -234,10 +234,8 @@ def _check_dt(settings, dt):
         )
     longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
     if dt > longest * (1 + 1e-6):
-        warnings.warn(
+        warn_user(
             f"in steps of dt={dt:g} neurons cannot reach an activation above {longest / dt:g}: use dt={longest:g}",
-            SnnConvWarning,
-            stacklevel=4,
         )
 
 

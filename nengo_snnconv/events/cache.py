@@ -10,14 +10,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from .._util.atomic import atomic_write
 from .._util.digests import blake2b, crc32
-from ..errors import SnnConvWarning
+from .._util.user_warnings import warn_user
 from .event import EVENT
 
 # threads that compute checksums, and number of slots that a thread takes at a time
@@ -119,11 +118,9 @@ def _store(events_path, index_path, slots, read):
     except OSError as error:
         with contextlib.suppress(OSError):
             events_path.unlink()
-        warnings.warn(
+        warn_user(
             f"events cannot be kept in the cache ({error}), so reading will take as long next time: make room, or set "
             "the environment variable XDG_CACHE_HOME to another folder",
-            SnnConvWarning,
-            stacklevel=4,
         )
         return False
     return True

@@ -7,18 +7,18 @@ import dataclasses
 import os
 import pathlib
 import stat
-import warnings
 
 import numpy as np
 
 from .._util.ordinary_files import open_ordinary
 from .._util.progress import progress_bar
+from .._util.user_warnings import warn_user
 from .._util.validation import check_paths, check_progress
-from ..errors import DatasetError, SettingsError, SnnConvWarning
+from ..errors import DatasetError, SettingsError
 from . import cache
 from .event import checked_sensor
 from .files import EVENT_BYTES, decode, write_events
-from .recordings import Recordings
+from .recordings import Recordings, check_recordings
 
 # Threads read chunks of files ahead; decoding in these threads, too, took three times as long as in one thread.
 _THREADS, _CHUNK, _AHEAD = 4, 50, 1000
@@ -78,11 +78,9 @@ def read_recordings(
     key = [("sensor", *sensor), *map(dataclasses.astuple, files)]
     events, lengths = cache.cached(folder, key, slots, read)
     if not np.all(lengths):
-        warnings.warn(
+        warn_user(
             f"{np.sum(lengths == 0)} of {len(files)} recordings have no events, the first is "
             f"{files[np.argmin(lengths)].path}: get them again if they should have some",
-            SnnConvWarning,
-            stacklevel=2,
         )
     labels = np.array([file.label for file in files], np.int64)
     numbers = np.array([file.number - 1 for file in files], np.int64)
@@ -175,8 +173,7 @@ def write_recordings(folder: str | os.PathLike, recordings: Recordings, *, progr
     """
     check_paths(folder=folder)
     check_progress(progress)
-    if not isinstance(recordings, Recordings):
-        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings")
+    check_recordings(recordings)
     folder = pathlib.Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise DatasetError(

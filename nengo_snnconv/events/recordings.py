@@ -210,3 +210,9 @@ def _integers(values, name, kind=""):
     if len(array) and array.max() >= 2**63:
         raise SettingsError(f"{name} must be {kind}integers below 2**63, got {array.max()}", argument=name)
     return array.astype(np.int64, copy=False)
+
+
+def check_recordings(recordings):
+    """Check that an argument is Recordings; raise SettingsError otherwise."""
+    if not isinstance(recordings, Recordings):
+        raise SettingsError(f"recordings must be Recordings, got {type(recordings).__name__}", argument="recordings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 from .layers import Add, Affine, AveragePool, Conv, Dropout, GlobalAveragePool, GlobalMaxPool, MaxPool, Rectifier
@@ -36,29 +37,26 @@ def image_axes(model: Model, name: str) -> tuple[int, ...]:
     identity = tuple(range(rank))
     if rank < 2:
         return identity
-    seen, waiting = set(), [name]
-    while waiting:
-        current = waiting.pop(0)
-        for layer in model.consumers(current):
-            if isinstance(layer, READ_IMAGES):
-                return identity
-            if isinstance(layer, Permute) and layer.axes[-1] != rank - 1 and _is_read_as_image(model, layer.name):
-                channel = layer.axes[-1]
-                return (*(axis for axis in identity if axis != channel), channel)
-            if isinstance(layer, KEEP_AXES) and layer.name not in seen:
-                seen.add(layer.name)
-                waiting.append(layer.name)
+    for layer in _readers(model, name):
+        if isinstance(layer, READ_IMAGES):
+            return identity
+        if isinstance(layer, Permute) and layer.axes[-1] != rank - 1 and _is_read_as_image(model, layer.name):
+            channel = layer.axes[-1]
+            return (*(axis for axis in identity if axis != channel), channel)
     return identity
 
 
 def _is_read_as_image(model, name):
-    """Return whether a convolution or pooling reads a layer, directly or through layers that keep the axes."""
-    seen, waiting = {name}, [name]
+    """Return True if a convolution or pooling reads a layer, directly or through layers that keep the axes."""
+    return any(isinstance(layer, READ_IMAGES) for layer in _readers(model, name))
+
+
+def _readers(model, name):
+    """Yield the layers that read a layer, directly or through layers that keep the axes, nearest first."""
+    seen, waiting = {name}, collections.deque([name])
     while waiting:
-        for layer in model.consumers(waiting.pop()):
-            if isinstance(layer, READ_IMAGES):
-                return True
+        for layer in model.consumers(waiting.popleft()):
+            yield layer
             if isinstance(layer, KEEP_AXES) and layer.name not in seen:
                 seen.add(layer.name)
                 waiting.append(layer.name)
-    return False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._util.user_warnings import warn_user
 from .._util.validation import is_number, shown
-from ..errors import ModelError, SettingsError, SnnConvWarning
+from ..errors import ModelError, SettingsError
 from . import layers as specs
 
 if TYPE_CHECKING:
@@ -96,11 +96,9 @@ def warn_of_range(model: Model, x: Any) -> None:
     if input_range(model) != BYTES or not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
         return
     if 0 < x.max() <= 1 and x.min() >= 0 and (x % 1 != 0).any():
-        warnings.warn(
+        warn_user(
             "x holds numbers from 0 to 1, but the first layers of the model scale pixels from 0 to 255 down: pass "
             "255 * x, unless the model was trained on numbers from 0 to 1",
-            SnnConvWarning,
-            stacklevel=4,
         )
 
 

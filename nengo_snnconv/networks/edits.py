@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import typing
-import warnings
 
 import nengo
 import numpy as np
 
-from ..errors import SettingsError, SnnConvWarning
+from .._util.user_warnings import warn_user
+from ..errors import SettingsError
 
 # attributes without effect, or without effect on neurons that are driven directly
 WITHOUT_EFFECT = {"label", "encoders", "eval_points", "n_eval_points", "normalize_encoders"}
@@ -117,11 +117,9 @@ def warn_of_added_connections(network):
     """Warn of connections that a user added and that end in objects of the network."""
     added = network.snapshot.added_connections(network)
     if added:
-        warnings.warn(
+        warn_user(
             f"{_describe(added[0])} was added by hand and ends in an object of the network: it works in simulators of "
             "your own, but functions that evaluate, convert or save the network leave it out",
-            SnnConvWarning,
-            stacklevel=4,
         )
 
 

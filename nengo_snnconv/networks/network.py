@@ -204,17 +204,24 @@ class ConvNetwork(nengo.Network):
         For a network that was read from Keras, a table of the Keras layers comes first.
         """
         check_unedited(self)
-        rows: list[tuple[str, ...]] = [("layer", "type", "output shape", "became", "", "remark")]
-        for name, layer in self.model.layers.items():
-            rows.append(
-                (name, type(layer).__name__, str(self.model.shapes[name]), *self.settings.report_row(layer, self.model))
-            )
-        if read_out := self.settings.read_out_row():
-            rows.append(("output", "read-out", str(self.model.shapes[self.model.output]), *read_out))
-        tables = [rows]
+        header = ("layer", "type", "output shape", "became", "", "remark")
+        rows = ((name, kind, str(shape), *became) for name, kind, shape, *became in report_rows(self))
+        tables = [[header, *rows]]
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
         return "\n\n".join(map(text_table, tables))
+
+
+def report_rows(network):
+    """Return a row for each layer and for the read-out: name, type, output shape, and a report row of the builder."""
+    model, settings = network.model, network.settings
+    rows = [
+        (name, type(layer).__name__, model.shapes[name], *settings.report_row(layer, model))
+        for name, layer in model.layers.items()
+    ]
+    if read_out := settings.read_out_row():
+        rows.append(("output", "read-out", model.shapes[model.output], *read_out))
+    return rows
 
 
 def _check_probe_layers(model, names):

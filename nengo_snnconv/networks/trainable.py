@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-import warnings
 
 import nengo
 import numpy as np
 
+from .._util.user_warnings import warn_user
 from .._util.validation import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
-from ..errors import ConversionError, SettingsError, SnnConvWarning
+from ..errors import ConversionError, SettingsError
 from ..formats.keras import as_model
 from ..model import layers as specs
 from ..neurons.arguments import check_synapse
@@ -265,11 +265,9 @@ def _warn_of_low_rates(config):
     if not config.has_rates or isinstance(rates, nengo.dists.Distribution) or not neuron_type.spiking:
         return
     if np.max(rates) < LOW_RATE_HZ:
-        warnings.warn(
+        warn_user(
             f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
             f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
-            SnnConvWarning,
-            stacklevel=3,
         )
 
 

@@ -216,12 +216,8 @@ def _(layer, inputs, shape, per, graph):
 @_label.register(specs.MaxPool)
 @_label.register(specs.GlobalAveragePool)
 @_label.register(specs.GlobalMaxPool)
+@_label.register(specs.Rectifier)
 def _(layer, inputs, shape, per, graph):
-    return np.broadcast_to(graph.unite_channels(inputs[0]), shape)
-
-
-@_label.register
-def _(layer: specs.Rectifier, inputs, shape, per, graph):
     # the neurons of a channel share a threshold, whatever their inputs are
     return np.broadcast_to(graph.unite_channels(inputs[0]), shape)
 

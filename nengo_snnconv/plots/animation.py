@@ -33,6 +33,7 @@ def animate_life(
     recording: Any,
     path: str | os.PathLike,
     image: int = 0,
+    *,
     true_class: int | None = None,
     class_names: Sequence[str] | None = None,
     steps: Sequence[int] | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._util.validation import check_has, check_names, check_whole
+from .._util.validation import check_has, check_whole
 from ..errors import SettingsError
 from .figures import (
     BLUE,
@@ -19,6 +19,7 @@ from .figures import (
     Figure,
     bounded,
     check_axes,
+    class_labels,
     dots,
     label_rows,
     legend_name,
@@ -165,8 +166,7 @@ def plot_confusion(
     check_whole(-evaluation.n_steps, evaluation.n_steps - 1, step=step)
     counts = evaluation.confusion(step)
     n_classes = len(counts)
-    check_names(n_classes, class_names=class_names)
-    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
+    names = class_labels(n_classes, class_names)
     ax = single_axes(axes, (bounded(1.6 + 0.45 * n_classes, 10.4), bounded(1.2 + 0.45 * n_classes, 10)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     squares, block = _block_maxima(shares, MOST_SQUARES)

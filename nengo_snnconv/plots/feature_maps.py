@@ -81,30 +81,32 @@ def draw_maps(ax, counts, grid, dt, traced):
     final = counts.mean(axis=0)[grid[grid >= 0]] / dt
     # the color scale ends at the 99th percentile, so a few very active neurons do not make all others look alike
     highest = np.percentile(final[final > 0], 99) if final.any() else 1 / dt
-    image = ax.imshow(
-        np.ma.masked_all(grid.shape),
-        cmap="magma",
-        vmin=0,
-        vmax=highest,
-        interpolation="nearest",
-        aspect="auto" if len(grid) < 3 else "equal",
-    )
-    ax.set_anchor("W")
-    ax.axis("off")
-    colorbar = ax.figure.colorbar(
-        image,
-        cax=ax.inset_axes((1.025, 0, 0.02, 1)),
-        extend="max" if (final > highest).any() else "neither",
-        ticks=MaxNLocator(3),
-    )
-    colorbar.ax.tick_params(labelsize=8, length=2, pad=2)
-    colorbar.ax.set_title("Hz", fontsize=8, loc="left", pad=3)
+    image = _empty_image(ax, grid, cmap="magma", vmin=0, vmax=highest)
+    extend = "max" if (final > highest).any() else "neither"
+    _add_colorbar(ax, image, "Hz", extend=extend, ticks=MaxNLocator(3))
 
     def show(step):
         rates = counts[:step].mean(axis=0) / dt
         image.set_data(np.ma.masked_where(grid < 0, rates[grid]))
 
     return [Moving(image, show), *_mark(ax, grid, traced)]
+
+
+def _empty_image(ax, grid, **colors):
+    """Draw an image without values, the size of ``grid``."""
+    aspect = "auto" if len(grid) < 3 else "equal"
+    image = ax.imshow(np.ma.masked_all(grid.shape), interpolation="nearest", aspect=aspect, **colors)
+    ax.set_anchor("W")
+    ax.axis("off")
+    return image
+
+
+def _add_colorbar(ax, image, unit, **options):
+    """Add a narrow color bar to the right of an image."""
+    colorbar = ax.figure.colorbar(image, cax=ax.inset_axes((1.025, 0, 0.02, 1)), **options)
+    colorbar.ax.tick_params(labelsize=8, length=2, pad=2)
+    colorbar.ax.set_title(unit, fontsize=8, loc="left", pad=3)
+    return colorbar
 
 
 def _mark(ax, grid, traced):
@@ -127,21 +129,9 @@ def draw_times(ax, counts, grid, traced):
     first, last = (times[spiked].min(), times[spiked].max()) if spiked.any() else (1, len(counts))
     # the color scale ends after the last step, so spikes in it are not black like silent neurons
     limits = {"vmin": first, "vmax": last + 0.3 * (last - first + 1)}
-    image = ax.imshow(
-        np.ma.masked_all(grid.shape),
-        cmap=matplotlib.colormaps["magma_r"].with_extremes(bad="white"),
-        interpolation="nearest",
-        aspect="auto" if len(grid) < 3 else "equal",
-        **limits,
-    )
-    ax.set_anchor("W")
-    ax.axis("off")
-    colorbar = ax.figure.colorbar(
-        image, cax=ax.inset_axes((1.025, 0, 0.02, 1)), ticks=MaxNLocator(3, integer=True, min_n_ticks=1)
-    )
+    image = _empty_image(ax, grid, cmap=matplotlib.colormaps["magma_r"].with_extremes(bad="white"), **limits)
+    colorbar = _add_colorbar(ax, image, "step", ticks=MaxNLocator(3, integer=True, min_n_ticks=1))
     colorbar.ax.set_ylim(last, first)
-    colorbar.ax.tick_params(labelsize=8, length=2, pad=2)
-    colorbar.ax.set_title("step", fontsize=8, loc="left", pad=3)
 
     def show(step):
         seen = np.where(spiked & (times <= step), times, limits["vmax"])  # as dark as neurons that never spike

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .._util.printable import printable
-from .._util.validation import shown
+from .._util.validation import check_names, shown
 from ..errors import SettingsError
 
 # several axes, as the functions take and return them
@@ -76,6 +76,12 @@ def short(name, most=24):
     if len(name) > most:
         name = f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 + 1 :]}"
     return name.replace("$", r"\$")
+
+
+def class_labels(n_classes, class_names):
+    """Check the names of the classes, and return them; if they are None, the numbers of the classes as text."""
+    check_names(n_classes, class_names=class_names)
+    return list(map(str, range(n_classes)) if class_names is None else class_names)
 
 
 def bounded(size, most=MOST_INCHES):

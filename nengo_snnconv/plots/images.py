@@ -12,7 +12,6 @@ from .._util.validation import (
     check_choice,
     check_counts,
     check_has,
-    check_names,
     check_positive,
     check_whole,
     is_whole,
@@ -28,6 +27,7 @@ from .figures import (
     AxesSequence,
     Figure,
     check_axes,
+    class_labels,
     draw_input,
     draw_picture,
     evenly,
@@ -90,7 +90,7 @@ def plot_image_response(
     check_whole(-n_images, n_images - 1, image=image)
     if true_class is not None:
         check_whole(0, n_classes - 1, true_class=true_class)
-    check_names(n_classes, class_names=class_names)
+    names = [short(label) for label in class_labels(n_classes, class_names)]
     check_counts(max_neurons=max_neurons)
     check_axes(axes, len(recording.spikes) + 2, least=2)
     layers = evenly(list(recording.spikes), MOST_LAYERS if axes is None else len(axes) - 2)
@@ -101,7 +101,6 @@ def plot_image_response(
     unit, step = ("time step", 1) if moving else ("time (ms)", 1000 * recording.dt)
     times = step * np.arange(1, n_steps + 1)
     time_axis = {"xlim": (times[0] / 2, times[-1] + times[0] / 2), "xlabel": unit}
-    names = [str(i) for i in range(n_classes)] if class_names is None else [short(name) for name in class_names]
 
     picture = picture_of(recording, image)
     if moving and picture.shape[2] <= 2:

@@ -8,10 +8,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from .._util.validation import check_has, check_names, check_whole, shown
+from .._util.validation import check_has, check_whole, shown
 from ..errors import SettingsError, listed
 from . import feature_maps, panels, score_panels
-from .figures import CLASSES, RECORDING, Axes, Figure, draw_input, evenly, short
+from .figures import CLASSES, RECORDING, Axes, Figure, class_labels, draw_input, evenly, short
 from .panels import TRACED, Moving, moving_title
 
 # widths and heights in inches
@@ -105,7 +105,7 @@ class Life:
         self.image, self.emitted = picture_of(recording, image), emitted_by(recording, image)
         self.scores = recording.filtered[image]
         self.n_steps = len(self.scores)
-        self.names = _class_names(class_names, self.scores.shape[1])
+        self.names = [short(label) for label in class_labels(self.scores.shape[1], class_names)]
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
         self.once = max((counts.sum(axis=0).max() for counts in self.spikes.values()), default=0) == 1 < self.n_steps
@@ -309,12 +309,6 @@ def _classes_to_draw(scores, true_class, n=MOST_CLASSES):
     winners, steps = np.unique(scores.argmax(axis=1), return_counts=True)
     classes = {*winners[np.argsort(-steps, kind="stable")][:n].tolist(), *np.argsort(-scores[-1])[:n].tolist()}
     return sorted(classes if true_class is None else classes | {int(true_class)})
-
-
-def _class_names(class_names, n_classes):
-    check_names(n_classes, class_names=class_names)
-    names = [str(i) for i in range(n_classes)] if class_names is None else list(class_names)
-    return [short(name) for name in names]
 
 
 def _check(recording, image, true_class, layers, max_maps, max_neurons):

@@ -94,7 +94,7 @@ def draw_activity(ax, layers, dt):
 
 
 def draw_mean(ax, image, emitted):
-    """Draw the mean up to the step of what the input layer ``emitted`` (steps, ...), on the scale of the image."""
+    """Draw the mean up to the step of the input layer's output ``emitted`` (steps, ...), on the scale of the image."""
     return _draw_so_far(ax, image, lambda step: emitted[:step].mean(axis=0))
 
 

@@ -5,6 +5,7 @@ import datetime
 
 from .._util.system_info import machine, versions
 from .._version import __version__
+from ..networks.network import report_rows
 from ..plots.evaluation import item_of
 
 
@@ -41,11 +42,8 @@ def scale_range(scales):
 def layer_rows(network):
     """Return a table of the layers, with the Nengo objects that they became."""
     rows = [("layer", "type", "output shape", "became", "how exact", "remark")]
-    for name, layer in network.model.layers.items():
-        shape = "×".join(map(str, network.model.shapes[name]))
-        rows.append((name, type(layer).__name__, shape, *network.settings.report_row(layer, network.model)))
-    if read_out := network.settings.read_out_row():
-        rows.append(("output", "read-out", "", *read_out))
+    for name, kind, shape, *became in report_rows(network):
+        rows.append((name, kind, "" if kind == "read-out" else "×".join(map(str, shape)), *became))
     return rows
 
 

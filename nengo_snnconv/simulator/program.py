@@ -8,8 +8,12 @@ row or list.
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .kernels.arguments import ProgramArrays
 
 
 def _record(*names):
@@ -61,27 +65,15 @@ class Program:
 
     Attributes
     ----------
-    operations : structured ndarray of OPERATION
-        In the order in which they run.
-    events : structured ndarray of EVENTS
-    scatter_tables : structured ndarray of SCATTER_TABLE
-    gather_tables : structured ndarray of GATHER_TABLE
-    integers, runs, weights, constants : ndarray
-        Arrays of all tables and operations, one after another; weights are float32, or bfloat16 as uint16.
+    arrays : ProgramArrays
+        Operations and the arrays that they read.
     records : ndarray of int
         Numbers of the operations that record probes.
     arena_size, event_arena_size : int
         Numbers that all dense signals take, and entries that all event lists take.
     """
 
-    operations: np.ndarray
-    events: np.ndarray
-    scatter_tables: np.ndarray
-    gather_tables: np.ndarray
-    integers: np.ndarray
-    runs: np.ndarray
-    weights: np.ndarray
-    constants: np.ndarray
+    arrays: ProgramArrays
     records: np.ndarray
     arena_size: int
     event_arena_size: int

@@ -15,7 +15,7 @@ from .compile.compiler import Compiler
 from .compile.network_view import NetworkView
 from .compile.neuron_kinds import kind_of
 from .compile.state_layout import StateLayout
-from .kernels.arguments import Counters, ProgramArrays, Run, new_workspace
+from .kernels.arguments import Counters, Run, new_workspace
 from .kernels.interpreter import execute
 from .program import aligned_zeros
 
@@ -136,7 +136,8 @@ class ProgramRunner:
         sample_rows, shapes = self._samples(n_steps)
         # where the results of each probe begin and end among those of an image
         ends = np.cumsum([0, *(rows * size for rows, size in shapes)])
-        program.operations["target"][program.records] = ends[program.operations["parameter"][program.records]]
+        operations = program.arrays.operations
+        operations["target"][program.records] = ends[operations["parameter"][program.records]]
         flat_data, inputs = _joined(data)
         results = np.empty((n_images, ends[-1]), np.float32)
         initial = self._allocate_state(n_images) if self.steps_done == 0 else None
@@ -176,7 +177,6 @@ class ProgramRunner:
         n_images = len(run.results)
         block = max(1, min(8, n_images // (4 * self.threads)))
         blocks, lock, stop = iter(range(0, n_images, block)), threading.Lock(), threading.Event()
-        arrays = _arrays(program)
 
         def work():
             workspace, counters = new_workspace(program, run.chunk), self._counters(run.n_steps)
@@ -188,7 +188,7 @@ class ProgramRunner:
                 images = np.array([first, min(first + block, n_images)])
                 if initial is not None:
                     self.state[slice(*images)] = initial
-                execute(images, arrays, run, counters, workspace)
+                execute(images, program.arrays, run, counters, workspace)
                 if progress:
                     with lock:
                         progress((images[1] - images[0]) * run.n_steps)
@@ -240,7 +240,7 @@ class ProgramRunner:
         sample_rows = np.zeros((len(self.probes), 1), np.int64)
         run = Run(1, chunk, 0, none.ravel(), inputs, none, none, sample_rows)
         with progress_bar(1, "loading the simulator (compiled once, which takes a minute)", "s"):
-            execute(np.zeros(2, np.int64), _arrays(program), run, self._counters(1), new_workspace(program, chunk))
+            execute(np.zeros(2, np.int64), program.arrays, run, self._counters(1), new_workspace(program, chunk))
 
     def initial_state(self, neurons, name):
         """Return the initial state of neurons, (neurons,); None if they have no such state or are not simulated."""
@@ -258,10 +258,6 @@ class ProgramRunner:
 
     def _counters(self, n_steps):
         return Counters(np.zeros_like(self._totals), np.zeros((len(self.counted), n_steps)))
-
-
-def _arrays(program):
-    return ProgramArrays(*(getattr(program, name) for name in ProgramArrays._fields))
 
 
 def _period(probe, dt):

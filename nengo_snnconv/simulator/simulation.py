@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections.abc
-import warnings
 from typing import Any
 
 import nengo
 import numpy as np
 
 from .._util.progress import progress_bar as make_progress_bar
+from .._util.user_warnings import warn_user
 from .._util.validation import (
     as_float32,
     check_counts,
@@ -21,7 +21,7 @@ from .._util.validation import (
     is_number,
     shown,
 )
-from ..errors import SettingsError, SnnConvWarning
+from ..errors import SettingsError
 from .compile.network_view import is_function
 from .program_runner import ProgramRunner
 
@@ -177,10 +177,8 @@ class Simulator:
             )
         n_steps = int(np.round(float(time_in_seconds) / self.dt))
         if n_steps == 0:
-            warnings.warn(
+            warn_user(
                 f"time_in_seconds={time_in_seconds} is less than half a step of {self.dt} s: nothing was simulated",
-                SnnConvWarning,
-                stacklevel=2,
             )
         else:
             self.run_steps(n_steps, data=data, progress_bar=progress_bar)

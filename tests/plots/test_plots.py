@@ -23,6 +23,11 @@ def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
     )
 
 
+def test_the_package_offers_every_plot():
+    constants = {"BLUE", "GREEN", "GREY", "ORANGE", "Figure"}
+    assert set(snc.plots.__all__) - constants == set(snc._HOMES["plots"])
+
+
 def test_notebooks_show_figures_without_pyplot_and_tensorflow():
     """As in IPython, in a process that has not imported pyplot or TensorFlow."""
     code = (

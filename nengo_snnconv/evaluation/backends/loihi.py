@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import typing
-import warnings
 
 import numpy as np
 
-from ...errors import SnnConvWarning
+from ..._util.user_warnings import warn_user
 from ...networks.loihi.builder import loihi_form
 from ...networks.network import ConvNetwork
 from .base import Backend, InputFrames
@@ -34,11 +33,9 @@ class LoihiBackend(Backend):
     def open_simulator(self) -> LoihiEmulator:
         highest = self.network.settings.spike_amplitude / self.dt
         if highest < 1 - 1e-6:
-            warnings.warn(
+            warn_user(
                 f"Loihi's neurons spike once per step at most, and so cannot reach an activation above {highest:.2g}: "
                 f"use to_spiking(..., max_rate={1 / self.dt:g}) or less",
-                SnnConvWarning,
-                stacklevel=9,
             )
         self.input = InputFrames(self.network.input, self.dt)
         return self.emulator_type(self.network, self.dt, self.target)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import nengo
 import numpy as np
 
+from ..._util.user_warnings import warn_user
 from ...compat import nengo_loihi
-from ...errors import ConversionError, SnnConvWarning
+from ...errors import ConversionError
 from .loihi_synapses import CompiledSynapses
 
 if typing.TYPE_CHECKING:
@@ -75,11 +76,9 @@ class LoihiEmulator:
         overflows = [warning for warning in caught if str(warning.message).startswith("Overflow")]
         if overflows and not self.overflowed:
             self.overflowed = True
-            warnings.warn(
+            warn_user(
                 "the input of neurons overflows the 23 bits in which Loihi sums it, and changes its sign: lower "
                 "max_rate, or normalize with a higher percentile",
-                SnnConvWarning,
-                stacklevel=7,
             )
         for warning in caught:
             if warning not in overflows:

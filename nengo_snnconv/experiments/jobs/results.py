@@ -4,10 +4,10 @@ import dataclasses
 import functools
 import json
 import pathlib
-import warnings
 
 from ..._util.digests import digest
-from ...errors import FileFormatError, SettingsError, SnnConvWarning
+from ..._util.user_warnings import warn_user
+from ...errors import FileFormatError, SettingsError
 from ...model.archive import read_arrays, write_arrays
 
 
@@ -86,9 +86,7 @@ class Results:
                     raise FileFormatError(f"{self.path(job)} is damaged: {str(error)[:300]}") from error
             return result
         except (FileFormatError, OSError) as error:
-            warnings.warn(
-                f"a result is computed again, because its file cannot be used: {error}", SnnConvWarning, stacklevel=2
-            )
+            warn_user(f"a result is computed again, because its file cannot be used: {error}")
             return None
 
     def write(self, job, result):

@@ -8,22 +8,21 @@ from typing import Any
 
 from ..._util.validation import check_paths, check_progress
 from ...evaluation.run_options import check_run_options
-from ...model.memory import MEMORY_MB
 from ..jobs import check_workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepOptions:
-    """Options of a sweep or of tuning, validated; they are documented at ``sweep``."""
+    """Options of a sweep or of tuning, validated; ``sweep`` documents them, and has their defaults."""
 
-    backend: str | None = None
-    minibatch_size: int | None = None
-    memory_mb: float = MEMORY_MB
-    dt: float = 0.001
-    folder: str | os.PathLike | None = None
-    n_jobs: int | None = None
-    dask: Any = None
-    progress: bool | None = None
+    backend: str | None
+    minibatch_size: int | None
+    memory_mb: float
+    dt: float
+    folder: str | os.PathLike | None
+    n_jobs: int | None
+    dask: Any
+    progress: bool | None
 
     def __post_init__(self):
         check_workers(self.n_jobs, self.dask)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._util.text_tables import text_table
+from ..._util.text_tables import summary_line, text_table
 from ...evaluation.metrics import paired_interval
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
@@ -140,8 +140,8 @@ class Tuning:
             ("tried", f"{len(self.trials)} settings on up to {len(evaluation.y):,} images"),
             ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
         ]
-        lines = [f"{name:<26} {value}" for name, value in rows]
-        return "\n".join([*lines, *(f"{'note':<26} {remark}" for remark in self.remarks())])
+        rows += [("note", remark) for remark in self.remarks()]
+        return "\n".join(summary_line(*row) for row in rows)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table of all trials, the chosen one first: a header, then parameter values and results as text."""

@@ -6,7 +6,8 @@ import os
 import warnings
 from typing import Any
 
-from ...errors import ConversionError, ModelError, SnnConvError, SnnConvWarning, listed
+from ..._util.user_warnings import warn_user
+from ...errors import ConversionError, ModelError, SnnConvError, listed
 from ...model import Model
 from .files import keras_file
 from .live_layers import has_custom_call
@@ -55,7 +56,7 @@ def as_model(source: Model | str | os.PathLike | Any, training: bool = False) ->
         )
     if training:
         for note in report.training_notes:
-            warnings.warn(note, SnnConvWarning, stacklevel=3)
+            warn_user(note)
     try:
         return reader.builder.model(reader.output, {"reading": list(report.rows.values())})
     except ModelError as error:

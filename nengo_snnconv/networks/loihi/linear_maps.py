@@ -116,18 +116,21 @@ def _is_source(layer):
 
 def _region(model, name):
     """Return the linear layers that end in layer ``name``, in order, and the names of the sources before them."""
-    seen, sources, waiting = set(), [], [name]
+    layers = model.layers
+    reached = reachable(name, lambda each: () if _is_source(layers[each]) else layers[each].inputs)
+    sources = [each for each in reached if _is_source(layers[each])]
+    return [layer for each, layer in layers.items() if each in reached and not _is_source(layer)], sources
+
+
+def reachable(start, neighbors):
+    """Return the layers that are reached from a layer by following ``neighbors(name)``, depth first, as a dict."""
+    reached, waiting = {}, [start]
     while waiting:
         current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        layer = model.layers[current]
-        if _is_source(layer):
-            sources.append(current)
-        else:
-            waiting.extend(reversed(layer.inputs))
-    return [layer for each, layer in model.layers.items() if each in seen and not _is_source(layer)], sources
+        if current not in reached:
+            reached[current] = True
+            waiting.extend(reversed(neighbors(current)))
+    return reached
 
 
 def _only_path(model, region, source, name):

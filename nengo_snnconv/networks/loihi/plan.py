@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import ConversionError
 from ...model import layers as specs
 from .cores import ChipLayer, as_image, block_shapes
-from .linear_maps import LinearMap, linear_maps
+from .linear_maps import LinearMap, linear_maps, reachable
 
 OUTPUT_NEURONS = "output/neurons"  # names of layers have no slash
 
@@ -113,14 +113,9 @@ def _reads_only_neurons(model, name, maps, on_chip):
 
 def layers_reached(model, name):
     """Return the layers of neurons, or the output, that a linear layer reaches through linear layers only."""
-    reached, seen, waiting = [], set(), [name]
-    while waiting:
-        current = waiting.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        if current == model.output or isinstance(model.layers[current], specs.Rectifier):
-            reached.append(current)
-        else:
-            waiting.extend(layer.name for layer in reversed(model.consumers(current)))
-    return reached
+
+    def is_end(each):
+        return each == model.output or isinstance(model.layers[each], specs.Rectifier)
+
+    reached = reachable(name, lambda each: () if is_end(each) else [layer.name for layer in model.consumers(each)])
+    return [each for each in reached if is_end(each)]

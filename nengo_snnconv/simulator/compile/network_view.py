@@ -5,7 +5,7 @@ import numpy as np
 from nengo.builder.network import seed_network
 
 from ...compat import nengo_dl
-from ...errors import ConversionError, SettingsError
+from ...errors import ConversionError
 from ...networks.network import ConvNetwork
 from .native_form import native_form
 from .transforms import map_of
@@ -36,8 +36,6 @@ class NetworkView:
     """
 
     def __init__(self, network, probes=(), counted=()):
-        if not isinstance(network, nengo.Network):
-            raise SettingsError(f"expected a network, got {type(network).__name__}", argument="network")
         self.stand_ins, connections, nodes = {}, network.all_connections, network.all_nodes
         if isinstance(network, ConvNetwork) and (form := native_form(network)):
             native, self.stand_ins = form

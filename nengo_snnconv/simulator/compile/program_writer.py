@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from .. import program
+from ..kernels.arguments import ProgramArrays
 from ..kernels.operations import CODES
 from ..kernels.vectors import LANES
 from ..program import FOREVER, Program, padded
@@ -151,7 +152,7 @@ class ProgramWriter:
         operations = self._operation_records()
         scatter_tables, gather_tables = self._scatter_records(), self._gather_records()
         weights = self.weights.joined()
-        return Program(
+        arrays = ProgramArrays(
             operations=operations,
             events=np.array([(events.begin, events.stride) for events in self.event_lists], program.EVENTS),
             scatter_tables=scatter_tables,
@@ -160,6 +161,9 @@ class ProgramWriter:
             runs=self.runs.joined(),
             weights=program.as_bfloat16(weights) if precision == "bfloat16" else weights,
             constants=self.constants.joined(),
+        )
+        return Program(
+            arrays=arrays,
             records=np.flatnonzero(operations["code"] == CODES["record"]),
             arena_size=arena_size,
             event_arena_size=event_arena_size,

@@ -36,7 +36,18 @@ def copy_numbers(source, begin, target, target_begin, size):
 
 
 class ProgramArrays(NamedTuple):
-    """Arrays of a :class:`~nengo_snnconv.simulator.program.Program`, which describes them."""
+    """Arrays of a :class:`~nengo_snnconv.simulator.program.Program`, whose module has the columns of its tables.
+
+    Attributes
+    ----------
+    operations : structured ndarray of OPERATION
+        In the order in which they run.
+    events : structured ndarray of EVENTS
+    scatter_tables : structured ndarray of SCATTER_TABLE
+    gather_tables : structured ndarray of GATHER_TABLE
+    integers, runs, weights, constants : ndarray
+        Arrays of all tables and operations, one after another; weights are float32, or bfloat16 as uint16.
+    """
 
     operations: np.ndarray
     events: np.ndarray
@@ -152,15 +163,16 @@ class Turn(NamedTuple):
 
 def new_workspace(program: Program, chunk: int) -> Workspace:
     """Return the memory in which a thread runs a program, ``chunk`` steps at a time."""
+    arrays = program.arrays
     # three rows of a block for the late resets of neuron_loops, and a vector that ends behind each
-    widest = max(3 * BLOCK, int(program.operations["size"].max(initial=0))) + 3 * LANES
+    widest = max(3 * BLOCK, int(arrays.operations["size"].max(initial=0))) + 3 * LANES
     return Workspace(
         arena=aligned_zeros(program.arena_size + 1),
         units=np.empty(program.event_arena_size + 1, np.int32),
         values=np.empty(program.event_arena_size + 1, np.float32),
-        counts=np.zeros((len(program.events), chunk), np.int64),
+        counts=np.zeros((len(arrays.events), chunk), np.int64),
         flags=np.zeros(BLOCK, np.uint8),
         outputs=np.zeros(widest, np.float32),
         touched=np.zeros(widest, np.int32),
-        starts=np.zeros(chunk * (int(program.gather_tables["places"].max(initial=0)) + 1), np.int32),
+        starts=np.zeros(chunk * (int(arrays.gather_tables["places"].max(initial=0)) + 1), np.int32),
     )

@@ -105,21 +105,8 @@ def _gather_vectors(n_vectors):
     def gather(
         typingctx, out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span
     ):
-        signature = types.void(
-            out,
-            types.int64,
-            initial,
-            types.int64,
-            weights,
-            types.int64,
-            index,
-            value,
-            starts,
-            rows,
-            types.int64,
-            types.int64,
-            span,
-        )
+        i64 = types.int64
+        signature = types.void(out, i64, initial, i64, weights, i64, index, value, starts, rows, i64, i64, span)
 
         def generate(context, builder, signature, arguments):
             out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
