@@ -4,9 +4,9 @@
 
 Main functions
 --------------
-Data and models: ``load_dataset``, ``load_events``, ``preset``, ``as_model``, ``inspect_keras``.
+Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_keras``.
 
-Train a network: ``build_trainable``, ``train``, ``collect_trained``.
+Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``.
 
 Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``.
 
@@ -81,7 +81,8 @@ _HOMES = {
     "neurons.surrogate_lif": ("SurrogateLIF",),
     "neurons.time_to_first_spike": ("TimeToFirstSpike",),
     "neurons.encoding": ("poisson_spikes",),
-    "presets": ("preset",),
+    "presets": ("preset", "pretrained"),
+    "training.cnn.train_cnn": ("train_cnn",),
     "simulator": ("Simulator",),
     "training.augmentation": ("random_affine",),
     "training.train": ("train",),

@@ -20,6 +20,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def multiplies_bfloat16() -> bool:
+    """Return whether the processor has instructions for products of bfloat16 numbers."""
+    import llvmlite.binding
+
+    features = llvmlite.binding.get_host_cpu_features()
+    return any(features.get(name) for name in ("avx512bf16", "amx-bf16", "bf16"))
+
+
 def n_cores() -> int:
     """Return the number of cores this process may use.
 

@@ -1,7 +1,7 @@
 """The command line, ``nengo-snnconv COMMAND``.
 
-Commands: demo, train, convert, to-ttfs, tune, evaluate, diagnose, compare and gui; one module for each or for two that
-share code.
+Commands: demo, train, train-cnn, convert, to-ttfs, tune, evaluate, diagnose, compare and gui; one module for each or
+for two that share code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from .._util.printable import PrintableStream, printable
 from .._version import __version__
 from ..errors import SnnConvError
-from . import comparison, conversion, diagnosis, evaluation, gui, training, ttfs, tuning
+from . import cnn_training, comparison, conversion, diagnosis, evaluation, gui, training, ttfs, tuning
 from .files import check_writable, write_json
 
 # TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
@@ -88,6 +88,7 @@ def _parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     training.add_demo(commands)
     training.add_train(commands)
+    cnn_training.add_train_cnn(commands)
     conversion.add_convert(commands)
     ttfs.add_to_ttfs(commands)
     tuning.add_tune(commands)

@@ -9,6 +9,7 @@ import typing
 
 import numpy as np
 
+from .._util.validation import check_paths
 from ..errors import FileFormatError, ModelError, SettingsError
 from ..model.archive import read_arrays, write_arrays
 from ..model.files import model_from_json, model_to_json
@@ -98,7 +99,7 @@ class Checkpoint:
             )
         if not (isinstance(progress, dict) and isinstance(progress.get("run"), dict)):
             raise self._damaged("the description of its training is missing")
-        self._check_same_run(progress.pop("run"))
+        check_same_run(self.path, progress.pop("run"), self.run)
         groups: dict[str, dict] = {"model": {}, "optimizer": {}, "best": {}}
         for name, array in arrays.items():
             group, _, key = name.partition("/")
@@ -124,17 +125,6 @@ class Checkpoint:
             raise self._damaged("the optimizer's variables do not fit the model")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(np.asarray(value, variable.dtype.as_numpy_dtype))
-
-    def _check_same_run(self, saved_run):
-        keys = self.run.keys() | saved_run.keys()
-        different = sorted(key for key in keys if self.run.get(key) != saved_run.get(key))
-        if different:
-            changes = ", ".join(_change(key, saved_run.get(key), self.run.get(key)) for key in different)
-            raise SettingsError(
-                f"the checkpoint {self.path} belongs to a different training: {changes}. "
-                "Use the same settings to continue it, remove the file, or choose another path",
-                argument="checkpoint",
-            )
 
     def _check_model(self, section, arrays, best_arrays):
         model = model_from_json(self.path, section, arrays, "model/")
@@ -162,6 +152,29 @@ class Checkpoint:
         return FileFormatError(
             f"the checkpoint {self.path} is damaged: {str(reason)[:300]}; use a backup, or remove the file to train "
             "from the beginning"
+        )
+
+
+def check_checkpoint(path: str | os.PathLike | None) -> None:
+    """Validate the argument ``checkpoint``: a path of a file, or None."""
+    if path is None:
+        return
+    check_paths(checkpoint=path)
+    if pathlib.Path(path).is_dir():
+        raise SettingsError(
+            f"checkpoint={str(path)!r} is a folder: give the path of a file in it", argument="checkpoint"
+        )
+
+
+def check_same_run(path: str | os.PathLike, saved: dict, run: dict) -> None:
+    """Raise SettingsError if a checkpoint, of the training ``saved``, belongs to another training than ``run``."""
+    different = sorted(key for key in run.keys() | saved.keys() if run.get(key) != saved.get(key))
+    if different:
+        changes = ", ".join(_change(key, saved.get(key), run.get(key)) for key in different)
+        raise SettingsError(
+            f"the checkpoint {path} belongs to a different training: {changes}. "
+            "Use the same settings to continue it, remove the file, or choose another path",
+            argument="checkpoint",
         )
 
 

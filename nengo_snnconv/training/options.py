@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import pathlib
 import typing
 from collections.abc import Callable
 
@@ -15,7 +14,6 @@ from .._util.validation import (
     check_counts,
     check_fraction,
     check_optional_counts,
-    check_paths,
     check_positive,
     check_progress,
     check_seed,
@@ -24,6 +22,7 @@ from .._util.validation import (
 )
 from ..compat import tf
 from ..errors import SettingsError
+from .checkpoint import check_checkpoint
 from .trainers import TRAINERS
 
 
@@ -65,7 +64,7 @@ class TrainingOptions:
         self._check_penalty()
         self._check_learning_rate()
         self._check_validation()
-        self._check_checkpoint()
+        check_checkpoint(self.checkpoint)
 
     def _check_penalty(self) -> None:
         if not is_number(self.activity_penalty) or not 0 <= self.activity_penalty < math.inf:
@@ -100,12 +99,3 @@ class TrainingOptions:
                 "early_stopping needs validation data: give validation_split or validation_data",
                 argument="early_stopping",
             )
-
-    def _check_checkpoint(self) -> None:
-        if self.checkpoint is not None:
-            check_paths(checkpoint=self.checkpoint)
-            if pathlib.Path(self.checkpoint).is_dir():
-                raise SettingsError(
-                    f"checkpoint={str(self.checkpoint)!r} is a folder: give the path of a file in it",
-                    argument="checkpoint",
-                )

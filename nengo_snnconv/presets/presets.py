@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._util.validation import check_counts, check_seed, shown
-from .compat import tf
-from .errors import SettingsError
+from .._util.validation import check_counts, check_seed, shown
+from ..compat import tf
+from ..errors import SettingsError
+from .layer_stack import LayerStack
 
 
 def _lif_mnist(add, classes):
@@ -92,6 +93,29 @@ def _resnet_cifar10(add, classes):
     add.dense(classes)
 
 
+def _airbench_cifar10(add, classes):
+    """Add the layers of airbench94 (Jordan 2024, arXiv 2404.00498), with ReLU: 6 convolutions after the whitening one.
+
+    Maxima before normalization and ReLU are equal to maxima after them, since the scales of normalization are 1.
+    """
+    add.whitening_conv(2)
+    for filters in (64, 256, 256):
+        add.dirac_conv(filters, max_pool=2)
+        add.dirac_conv(filters)
+    add.max_pool(3)
+    add.scaled_logits(classes)
+
+
+def _resnet14_cifar10(add, classes):
+    """Add six residual blocks (He et al. 2016, arXiv 1512.03385), from 16x16 pixels on, without max pooling."""
+    add.whitening_conv(2)
+    add.dirac_conv(64, kernel_size=4, strides=2)
+    for filters, strides in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)):
+        add.dirac_residual_block(filters, strides)
+    add.global_average_pool()
+    add.scaled_logits(classes)
+
+
 PRESETS = {
     "lif-mnist": _lif_mnist,
     "diehl-mnist": _diehl_mnist,
@@ -100,6 +124,8 @@ PRESETS = {
     "surrogate-nmnist-cnn": _surrogate_nmnist_cnn,
     "vgg-cifar10": _vgg_cifar10,
     "resnet-cifar10": _resnet_cifar10,
+    "airbench-cifar10": _airbench_cifar10,
+    "resnet14-cifar10": _resnet14_cifar10,
 }
 
 
@@ -108,8 +134,9 @@ def preset(name: str, input_shape: Sequence[int] = (28, 28, 1), classes: int = 1
 
     Parameters
     ----------
-    name : "lif-mnist", "diehl-mnist", "ttfs-mnist", "surrogate-nmnist", "surrogate-nmnist-cnn", "vgg-cifar10" or \
-"resnet-cifar10"
+    name : "lif-mnist", "diehl-mnist", "ttfs-mnist", "surrogate-nmnist", "surrogate-nmnist-cnn", "vgg-cifar10", \
+"resnet-cifar10", "airbench-cifar10" or "resnet14-cifar10"
+        The last two are made for :func:`nengo_snnconv.train_cnn`.
     input_shape : tuple of int
         Height, width and channels of the images, or of frames of events: (34, 34, 2) for N-MNIST.
     classes : int
@@ -150,76 +177,6 @@ def preset(name: str, input_shape: Sequence[int] = (28, 28, 1), classes: int = 1
 
 
 def _model(name, input_shape, classes, seed):
-    stack = _LayerStack(input_shape, seed)
+    stack = LayerStack(input_shape, seed)
     PRESETS[name](stack, classes)
     return tf.keras.Model(stack.input, stack.end, name=name)
-
-
-class _LayerStack:
-    """Stack of Keras layers with numbered names and seeded initial weights."""
-
-    def __init__(self, input_shape, seed):
-        self.input = self.end = tf.keras.Input(input_shape, name="image")
-        self.seed = seed
-        self.counts = {}
-
-    def conv(self, filters, kernel_size, *, activation="relu", gain=None, **options):
-        name = self._name("conv")
-        kernel = self._initializer(gain)
-        conv = tf.keras.layers.Conv2D(
-            filters, kernel_size, activation=activation, name=name, kernel_initializer=kernel, **options
-        )
-        self.end = conv(self.end)
-
-    def normalized_conv(self, filters, *, kernel_size=3, strides=1, relu=True):
-        self.conv(filters, kernel_size, activation=None, strides=strides, padding="same", use_bias=False)
-        self.end = tf.keras.layers.BatchNormalization(name=self._name("norm"))(self.end)
-        if relu:
-            self._relu()
-
-    def residual_block(self, filters, strides):
-        start = self.end
-        self.normalized_conv(filters, strides=strides)
-        self.normalized_conv(filters, relu=False)
-        end, self.end = self.end, start
-        if start.shape[1:] != end.shape[1:]:
-            self.normalized_conv(filters, kernel_size=1, strides=strides, relu=False)
-        self.end = tf.keras.layers.Add(name=self._name("add"))([end, self.end])
-        self._relu()
-
-    def _relu(self):
-        self.end = tf.keras.layers.ReLU(name=self._name("relu"))(self.end)
-
-    def average_pool(self, size):
-        self.end = tf.keras.layers.AveragePooling2D(size, name=self._name("pool"))(self.end)
-
-    def dropout(self, rate):
-        name = self._name("dropout")
-        self.end = tf.keras.layers.Dropout(rate, seed=self._seed(), name=name)(self.end)
-
-    def max_pool(self, size):
-        self.end = tf.keras.layers.MaxPooling2D(size, name=self._name("pool"))(self.end)
-
-    def global_average_pool(self):
-        self.end = tf.keras.layers.GlobalAveragePooling2D(name=self._name("pool"))(self.end)
-
-    def dense(self, units, gain=None, **options):
-        if len(self.end.shape) > 2:
-            self.end = tf.keras.layers.Flatten(name="flatten")(self.end)
-        name = self._name("dense")
-        self.end = tf.keras.layers.Dense(units, name=name, kernel_initializer=self._initializer(gain), **options)(
-            self.end
-        )
-
-    def _name(self, kind):
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        return f"{kind}{self.counts[kind]}"
-
-    def _seed(self):
-        return self.seed * 1000 + sum(self.counts.values()) + 1
-
-    def _initializer(self, gain):
-        """Return the initializer of weights: Glorot's, or with a variance of ``gain`` / number of inputs."""
-        if gain is None:
-            return tf.keras.initializers.GlorotUniform(seed=self._seed())
-        return tf.keras.initializers.VarianceScaling(gain, "fan_in", "uniform", seed=self._seed())

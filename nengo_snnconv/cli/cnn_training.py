@@ -1,0 +1,84 @@
+"""The command train-cnn."""
+
+import pathlib
+import time
+
+from .argument_types import above_zero, natural, positive
+from .evaluation import load_data
+from .files import check_distinct, check_writable
+from .options import add_command, add_data, add_test_images, add_train_images
+
+
+def add_train_cnn(commands):
+    """Add the command train-cnn."""
+    summary = "train a Keras CNN on photographs, to be converted afterwards"
+    description = (
+        "Train a Keras CNN on photographs, to be converted afterwards, with the recipe of airbench94 (Jordan 2024, "
+        "arXiv 2404.00498), and measure its accuracy on the test images. An interrupted training continues from its "
+        "checkpoint."
+    )
+    parser = add_command(commands, "train-cnn", train_cnn, summary, description)
+    parser.add_argument("output", type=pathlib.Path, help="file for the trained Keras model, such as cnn.keras")
+    parser.add_argument(
+        "--preset", default="airbench-cifar10", help="layers: airbench-cifar10, resnet14-cifar10 or another preset"
+    )
+    add_data(parser)
+    parser.set_defaults(data="cifar-10", events=False)
+    add_train_images(parser)
+    add_test_images(parser)
+    parser.add_argument("--epochs", type=positive, default=16, help="passes over the training images")
+    parser.add_argument("--batch-size", type=positive, default=1000, help="images in a training step")
+    parser.add_argument(
+        "--learning-rate", type=above_zero, help="largest learning rate (default: 0.0015 times the batch size)"
+    )
+    parser.add_argument("--no-flip", action="store_true", help="do not mirror images, as for digits")
+    parser.add_argument("--shift", type=natural, default=2, metavar="N", help="largest random shift in pixels")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="precision of products; auto is bfloat16 if the processor has instructions for it",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=pathlib.Path,
+        help="file for the state of training, to continue from (default: OUTPUT.checkpoint.npz)",
+    )
+
+
+def train_cnn(options):
+    """Run the command train-cnn, and return its results."""
+    from .. import preset
+    from .. import train_cnn as train_keras_cnn
+    from .training import print_epoch
+
+    if options.output.suffix not in (".keras", ".h5"):
+        options.wrong_usage(f"the output must end in .keras or .h5, got {options.output.name}")
+    checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
+    check_distinct(options, output=options.output, checkpoint=checkpoint)
+    check_writable(options.output)
+    data = load_data(options, train=options.train_images, test=options.test_images)
+    started = time.perf_counter()
+    model = train_keras_cnn(
+        preset(options.preset, data.x_train.shape[1:], len(data.class_names), seed=options.seed),
+        data.x_train,
+        data.y_train,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        flip=not options.no_flip,
+        shift=options.shift,
+        precision=options.precision,
+        checkpoint=checkpoint,
+        seed=options.seed,
+        on_epoch=print_epoch,
+    )
+    minutes = (time.perf_counter() - started) / 60
+    model.save(options.output)
+    if options.checkpoint is None:
+        checkpoint.unlink(missing_ok=True)
+    scores = model.predict(data.x_test, batch_size=500, verbose=0)
+    accuracy = float((scores.argmax(axis=-1) == data.y_test).mean())
+    print(f"accuracy on {len(data.x_test):,} test images {100 * accuracy:.2f} %")
+    print(f"trained in {minutes:.1f} minutes, saved as {options.output}")
+    return {"model": str(options.output), "accuracy": accuracy, "history": model.history.history}

@@ -1,0 +1,70 @@
+"""CNNOptions: the arguments of ``train_cnn`` other than the model and the data, validated at construction."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+from ..._util.validation import (
+    check_callable,
+    check_choice,
+    check_counts,
+    check_flags,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    check_progress,
+    check_seed,
+    check_whole,
+    shown,
+)
+from ...errors import SettingsError
+from ..checkpoint import check_checkpoint
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+LARGEST_SHIFT = 2**10
+# of airbench94, for each image of a batch
+LEARNING_RATE_PER_IMAGE = 0.0015
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class CNNOptions:
+    """Arguments of :func:`nengo_snnconv.train_cnn` other than the model and the data; explained there.
+
+    Raises
+    ------
+    SettingsError
+        If a value is invalid.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float | None
+    weight_decay: float
+    label_smoothing: float
+    flip: bool
+    shift: int
+    precision: str
+    validation_data: tuple | None
+    checkpoint: str | os.PathLike | None
+    seed: int
+    progress: bool | None
+    on_epoch: Callable[[int, dict], object] | None
+
+    def __post_init__(self) -> None:
+        check_counts(epochs=self.epochs, batch_size=self.batch_size)
+        if self.learning_rate is not None:
+            check_positive(learning_rate=self.learning_rate)
+        check_not_negative(weight_decay=self.weight_decay)
+        check_fraction(label_smoothing=self.label_smoothing)
+        check_flags(flip=self.flip)
+        check_whole(0, LARGEST_SHIFT, shift=self.shift)
+        check_choice(PRECISIONS, precision=self.precision)
+        check_checkpoint(self.checkpoint)
+        data = self.validation_data
+        if data is not None and (not isinstance(data, tuple | list) or len(data) != 2):
+            raise SettingsError(f"validation_data must be a pair (x, y), got {shown(data)}", argument="validation_data")
+        check_seed(self.seed)
+        check_progress(self.progress)
+        check_callable(on_epoch=self.on_epoch)
