@@ -78,6 +78,7 @@ _HOMES = {
     "conversion.ttfs": ("to_ttfs",),
     "conversion.normalization": ("normalize",),
     "neurons.integrate_and_fire": ("IntegrateAndFire",),
+    "neurons.signed_integrate_and_fire": ("SignedIntegrateAndFire",),
     "neurons.surrogate_lif": ("SurrogateLIF",),
     "neurons.time_to_first_spike": ("TimeToFirstSpike",),
     "neurons.encoding": ("poisson_spikes",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import typing
 
@@ -18,18 +17,16 @@ from .._util.validation import (
     shown,
 )
 from ..errors import SettingsError
-from ..model import layers as specs
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.native import require_native_network
-from ..passes import find_units, rescale
+from ..passes import find_units, insert_scales, rescale, untie_shortcuts
 from ..passes.rescale import without_repeats
 from .calibration import activation_histogram, signaling_layers, upper_bounds
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..model import Model
     from ..networks.network import ConvNetwork
     from .histograms import Histogram
 
@@ -53,9 +50,9 @@ def normalize(
     """Scale weights and biases so that an activation of 1 is the largest that a neuron can signal.
 
     W' = W * scale_in / scale_out and b' = b / scale_out for each layer, so the activations of each rectified layer are
-    the old ones divided by its scale, and the class with the largest score stays the same.  Branches that meet share a
-    scale.  The output of the network is multiplied by its scale again, so it keeps its units.  In units of the old
-    activations, the scale is the threshold of a layer's neurons.
+    the old ones divided by its scale, and the class with the largest score stays the same.  On shortcuts of residual
+    blocks, the connection carries the ratio of scales.  The output of the network is multiplied by its scale again, so
+    it keeps its units.  In units of the old activations, the scale is the threshold of a layer's neurons.
 
     Parameters
     ----------
@@ -202,11 +199,11 @@ class Normalizer:
         return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": description}))
 
     def _units(self, per):
-        """Return the model and its units, after adding a layer that scales the input if the units need one."""
-        model = self.network.model
+        """Return the model, with scales on its shortcuts and, if the units need one, on its input; and its units."""
+        model = untie_shortcuts(self.network.model)
         units = find_units(model, per)
         if any((units.labels[name] == units.fixed).any() for name in signaling_layers(model)):
-            model = _with_scalable_input(model)
+            model = insert_scales(model, [(model.input, layer.name) for layer in model.consumers(model.input)])
             units = find_units(model, per)
         return model, units
 
@@ -243,21 +240,6 @@ def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
     check_input_range(input_range)
     if method == "model":
         needed_range(network.model, input_range)
-
-
-def _with_scalable_input(model: Model) -> Model:
-    """Return the model with a layer after its input that can scale images, for models that add them to activations."""
-    name = f"{model.input}_scaled"
-    while name in model.layers:
-        name += "_"
-    image, *rest = model.layers.values()
-    scaled = specs.Affine(name, (image.name,))
-    rest = [
-        dataclasses.replace(layer, inputs=tuple(name if i == image.name else i for i in layer.inputs)) for layer in rest
-    ]
-    channels = model.shapes[image.name][-1]
-    arrays = {**model.arrays, f"{name}/scale": np.ones(channels), f"{name}/bias": np.zeros(channels)}
-    return type(model)([image, scaled, *rest], arrays, model.output, model.metadata)
 
 
 def _largest_possible(model, units, low, high):

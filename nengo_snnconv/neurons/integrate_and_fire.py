@@ -167,24 +167,27 @@ class IntegrateAndFireBuilder(NeuronBuilder):
         self.slope = amplitude / (self.threshold * tau)
 
     def step(self, J, dt, voltage):
-        voltage += _times(J, self.growth)
+        voltage += times(J, self.growth)
         n_spikes = self._spikes(voltage)
-        rest = voltage - _times(n_spikes, self.threshold)
+        rest = voltage - times(n_spikes, self.threshold)
         voltage = rest if _is(self.residue, 1) else tf.where(n_spikes > 0, self.residue * rest, voltage)
         if not _is(self.min_potential, -np.inf):
             voltage = tf.maximum(voltage, self.min_potential)
-        return _times(n_spikes, self.height), voltage
+        return times(n_spikes, self.height), voltage
 
     def _spikes(self, voltage):
         if _is(self.max_spikes, 1):
             return tf.cast(voltage >= self.threshold, voltage.dtype)
-        n_spikes = tf.floor(voltage / self.threshold)
-        # TensorFlow multiplies by the reciprocal of a constant, and rounding can make the result off by one
-        rest = voltage - n_spikes * self.threshold
-        n_spikes += tf.cast(rest >= self.threshold, rest.dtype) - tf.cast(rest < 0, rest.dtype)
-        return tf.clip_by_value(n_spikes, 0, self.max_spikes)
+        return tf.clip_by_value(self.whole_thresholds(voltage), 0, self.max_spikes)
 
-    def training_step(self, J, dt, voltage):
+    def whole_thresholds(self, voltage):
+        """Return the potential in units of the threshold, rounded down."""
+        number = tf.floor(voltage / self.threshold)
+        # TensorFlow multiplies by the reciprocal of a constant, and rounding can make the result off by one
+        rest = voltage - number * self.threshold
+        return number + tf.cast(rest >= self.threshold, rest.dtype) - tf.cast(rest < 0, rest.dtype)
+
+    def training_step(self, J, dt, **state):
         return tf.nn.relu(J) * self.slope
 
 
@@ -193,5 +196,6 @@ def _is(constant, number):
     return np.isscalar(constant) and constant == number
 
 
-def _times(values, factor):
+def times(values, factor):
+    """Return the product; without a multiplication by 1."""
     return values if _is(factor, 1) else values * factor

@@ -10,6 +10,7 @@ from .fold_affine import fold_affine
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale, restore_output_scale
+from .untie_shortcuts import insert_scales, untie_shortcuts
 
 # The order matters: fold_affine needs scales next to their convolutions, without dropout in between, and
 # rectify_before_max inspects the consumers of a maximum in the simplified graph.
@@ -32,9 +33,11 @@ __all__ = [
     "drop_dropout",
     "find_units",
     "fold_affine",
+    "insert_scales",
     "rectify_before_max",
     "rectify_sums_before_max",
     "rescale",
     "simplify",
     "restore_output_scale",
+    "untie_shortcuts",
 ]

@@ -18,6 +18,7 @@ from nengo_snnconv.passes import (
     rectify_before_max,
     rescale,
     simplify,
+    untie_shortcuts,
 )
 
 EXAMPLES = settings(max_examples=20, deadline=None, derandomize=True)
@@ -36,7 +37,7 @@ def assert_keeps_the_function(one_pass, model, x, but=()):
     return after
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 8), st.sampled_from([*CONVERSION, simplify]))
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8), st.sampled_from([*CONVERSION, simplify, untie_shortcuts]))
 @EXAMPLES
 def test_passes_keep_the_function(seed, n_layers, one_pass):
     model = snc.as_model(random_model(seed, n_layers))
@@ -104,6 +105,43 @@ def test_maxima_are_taken_of_rectified_values(rng):
     after = assert_keeps_the_function(rectify_before_max, model, x, but={"max", "relu"})
     assert list(after.layers) == ["image", "conv", "relu", "max", "flat"]
     assert np.array_equal(activity(after, x)["max"], activity(model, x)["relu"])
+
+
+class TestUntieShortcuts:
+    def residual(self):
+        return make(
+            specs.Input("image", shape=(4, 4, 2)),
+            specs.Conv("conv1", "image", filters=3, kernel_size=(3, 3), padding="same"),
+            specs.Rectifier("neurons1", "conv1"),
+            specs.Conv("conv2", "neurons1", filters=3, kernel_size=(3, 3), padding="same"),
+            specs.Add("sum", ("conv2", "neurons1")),
+            specs.Rectifier("neurons2", "sum"),
+            specs.Flatten("flat", "neurons2"),
+            specs.Dense("scores", "flat", units=3),
+        )
+
+    def test_layers_of_a_residual_block_have_scales_of_their_own(self, rng):
+        model = self.residual()
+        tied = find_units(model).labels
+        assert set(np.unique(tied["neurons1"])) == set(np.unique(tied["neurons2"]))
+        x = rng.normal(size=(3, 4, 4, 2)).astype(np.float32)
+        after = assert_keeps_the_function(untie_shortcuts, model, x)
+        assert list(after.layers) == [*list(model.layers)[:4], "neurons1_scaled", *list(model.layers)[4:]]
+        assert after.layers["sum"].inputs == ("conv2", "neurons1_scaled")
+        units = find_units(after, "channel")
+        assert not set(np.unique(units.labels["neurons1"])) & set(np.unique(units.labels["neurons2"]))
+
+    def test_models_without_shortcuts_stay(self):
+        model = self.residual()
+        once = untie_shortcuts(model)
+        assert untie_shortcuts(once) is once
+
+    def test_each_layer_gets_its_own_percentile(self, rng):
+        """Shared scales were up to 1.81 times a layer's own percentile."""
+        x = rng.random((50, 4, 4, 2)).astype(np.float32)
+        network = snc.normalize(snc.convert(self.residual()), x, percentile=100)
+        activities = activity(network.model, x)
+        assert [activities[name].max() for name in ("neurons1", "neurons2")] == pytest.approx([1, 1], rel=1e-5)
 
 
 class TestRescale:

@@ -11,6 +11,7 @@ from ...errors import ConversionError
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
+from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from ...neurons.surrogate_lif import SurrogateLIF
 from ...neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .program_writer import ALWAYS
@@ -58,7 +59,10 @@ class NeuronKind:
         return () if self.operation == "poisson_input" else self.states
 
 
-SUPPORTED = "IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear, SurrogateLIF, nengo.RectifiedLinear"
+SUPPORTED = (
+    "IntegrateAndFire, SignedIntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear, SurrogateLIF, "
+    "nengo.RectifiedLinear"
+)
 
 
 @functools.singledispatch
@@ -99,6 +103,12 @@ def _(neurons, dt):
     else:
         operation, constants = "integrate_and_fire_often", (*constants, neurons.max_spikes)
     return NeuronKind(operation, constants, neurons.amplitude / dt, ("voltage",), gain=True)
+
+
+@_register(SignedIntegrateAndFire)
+def _(neurons, dt):
+    constants, states = (dt / neurons.tau, neurons.threshold, neurons.max_spikes), ("voltage", "net_spikes")
+    return NeuronKind("signed_integrate_and_fire", constants, neurons.amplitude / dt, states, gain=True)
 
 
 @_register(nengo.LIF)

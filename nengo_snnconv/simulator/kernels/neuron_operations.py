@@ -141,6 +141,24 @@ def _integrate_and_fire_often(block, numbers, state, work):
 
 
 @inlined
+def _signed_integrate_and_fire(block, numbers, state, work):
+    height, gain, bias, growth, threshold, max_spikes, _, _ = numbers
+    x = work.arena[block.source : block.source + block.size]
+    v = state[block.state : block.state + block.size]
+    net = state[block.second_state : block.second_state + block.size]
+    for n in range(len(x)):
+        charged = v[n] + (gain * x[n] + bias) * growth
+        number = np.floor(charged / threshold)
+        rest = charged - number * threshold
+        number += np.float32(rest >= threshold) - np.float32(rest < 0)
+        number = max(min(max(number, -max_spikes), max_spikes), -net[n])
+        v[n] = charged - number * threshold
+        net[n] += number
+        work.outputs[n] = number * height
+    return append_values(work.outputs, block.size, block.first, work, block.end)
+
+
+@inlined
 def _spiking_rectify(block, numbers, state, work):
     height, gain, bias, dt, _, _, _, _ = numbers
     x = work.arena[block.source : block.source + block.size]
@@ -155,6 +173,7 @@ def _spiking_rectify(block, numbers, state, work):
 
 integrate_and_fire = _operation(_integrate_and_fire, 1)
 integrate_and_fire_often = _operation(_integrate_and_fire_often, 1)
+signed_integrate_and_fire = _operation(_signed_integrate_and_fire, 2)
 spiking_rectify = _operation(_spiking_rectify, 1)
 lif = _operation(_lif, 2)
 coarse_lif = _operation(_coarse_lif, 2)

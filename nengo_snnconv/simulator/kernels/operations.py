@@ -38,6 +38,7 @@ OPERATIONS = {
     "rectify": dense_operations.rectify,
     "integrate_and_fire": neuron_operations.integrate_and_fire,
     "integrate_and_fire_often": neuron_operations.integrate_and_fire_often,
+    "signed_integrate_and_fire": neuron_operations.signed_integrate_and_fire,
     "spiking_rectify": neuron_operations.spiking_rectify,
     "lif": neuron_operations.lif,
     "coarse_lif": neuron_operations.coarse_lif,
