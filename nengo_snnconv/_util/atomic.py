@@ -69,10 +69,14 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb") -> Iterator[IO[Any]]
 
 def _resolved(path: pathlib.Path) -> pathlib.Path:
     """Return the file that a link names, not the link."""
+    loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     try:
-        return path.resolve()
-    except RuntimeError as error:  # of Python before 3.13, where links name each other
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+        resolved = path.resolve()
+    except RuntimeError as error:  # Python before 3.13, where links name each other
+        raise loop from error
+    if resolved.is_symlink():  # Python 3.13 returns such a link
+        raise loop
+    return resolved
 
 
 @contextlib.contextmanager
