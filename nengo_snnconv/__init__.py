@@ -8,7 +8,8 @@ Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, 
 
 Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``.
 
-Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``.
+Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``;
+``calibrate`` for few time steps.
 
 Run a network: ``evaluate``, ``record``, ``Simulator``.
 
@@ -74,6 +75,7 @@ _HOMES = {
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),
     "networks.storage": ("load", "save"),
+    "conversion.calibrate": ("calibrate",),
     "conversion.convert": ("convert", "to_loihi", "to_spiking"),
     "conversion.ttfs": ("to_ttfs",),
     "conversion.normalization": ("normalize",),

@@ -24,7 +24,9 @@ LAYERS = {name: getattr(specs, name) for name in specs.LAYERS}
 def write_model(path: str | os.PathLike, model: Model, **sections: Any) -> None:
     """Write ``model`` and further JSON-serializable ``sections`` to ``path``, atomically."""
     description = {"model": model_to_json(model), **sections}
-    write_arrays(path, description, {f"model/{name}": array for name, array in model.arrays.items()})
+    arrays = {f"model/{name}": array for name, array in model.arrays.items()}
+    arrays |= {f"ann/{name}": array for name, array in model.ann_arrays.items()}
+    write_arrays(path, description, arrays)
 
 
 def read_model(path: str | os.PathLike) -> tuple[Model, dict[str, Any]]:
@@ -39,7 +41,12 @@ def read_model(path: str | os.PathLike) -> tuple[Model, dict[str, Any]]:
     """
     description, arrays = read_arrays(path)
     model = model_from_json(path, description.pop("model", None), arrays, "model/")
-    return model, description
+    try:
+        return model.replace(ann_arrays=_starting_with("ann/", arrays)), description
+    except ModelError as error:
+        raise FileFormatError(
+            f"{path} is damaged: the arrays of its ANN do not fit ({describe_error(error)})"
+        ) from error
 
 
 def model_to_json(model: Model) -> dict[str, Any]:
@@ -55,12 +62,16 @@ def model_from_json(path: str | os.PathLike, description: Any, arrays: Mapping[s
     """
     try:
         layers = [_layer_from_json(layer) for layer in description["layers"]]
-        own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-        model = Model(layers, own, description["output"])
+        model = Model(layers, _starting_with(prefix, arrays), description["output"])
         check_metadata(description["metadata"], model.shapes)
         return model.replace(metadata=description["metadata"])
     except DAMAGE as error:
         raise FileFormatError(f"{path} is damaged: its model cannot be rebuilt ({describe_error(error)})") from error
+
+
+def _starting_with(prefix, arrays):
+    """Return the arrays whose names start with a prefix, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _layer_from_json(fields):

@@ -30,6 +30,9 @@ class Model:
         Name of the output layer; the last layer by default.
     metadata : mapping, optional
         JSON-serializable information about the model, such as its training history.
+    ann_arrays : mapping of str to array_like, optional
+        Arrays of the ANN that the model approximates with spikes, where they differ from ``arrays``: those that
+        ``calibrate`` changed.
 
     Attributes
     ----------
@@ -51,6 +54,7 @@ class Model:
     shapes: Mapping[str, tuple[int, ...]]
     output: str
     metadata: Mapping[str, Any]
+    ann_arrays: Mapping[str, np.ndarray]
 
     def __init__(
         self,
@@ -58,12 +62,14 @@ class Model:
         arrays: Mapping[str, Any],
         output: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        ann_arrays: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(layers, str) or not hasattr(layers, "__iter__"):
             raise ModelError(f"layers must be a sequence of layer specs such as Conv or Dense, got {shown(layers)}")
         if not (output is None or isinstance(output, str)):
             raise ModelError(f"output must be the name of a layer or None, got {shown(output)}")
-        for name, value in (("arrays", arrays), ("metadata", {} if metadata is None else metadata)):
+        mappings = {"arrays": arrays, "metadata": metadata or {}, "ann_arrays": ann_arrays or {}}
+        for name, value in mappings.items():
             if not isinstance(value, collections.abc.Mapping):
                 raise ModelError(f"{name} must be a dict, got {shown(value)}")
         layers = tuple(layers)
@@ -91,6 +97,15 @@ class Model:
         self.shapes = types.MappingProxyType(shapes)
         self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
         self.metadata = types.MappingProxyType(dict(metadata or {}))
+        of_ann = {name: shape for name, shape in array_shapes.items() if name in (ann_arrays or {})}
+        self.ann_arrays = types.MappingProxyType(_checked_arrays(ann_arrays or {}, of_ann))
+
+    @property
+    def ann(self) -> Model:
+        """The ANN that the model approximates with spikes: the model itself unless it was calibrated."""
+        if not self.ann_arrays:
+            return self
+        return Model(self.layers.values(), {**self.arrays, **self.ann_arrays}, self.output, self.metadata)
 
     @property
     def input(self) -> str:
@@ -145,6 +160,7 @@ class Model:
         arrays: Mapping[str, Any] | None = None,
         output: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        ann_arrays: Mapping[str, Any] | None = None,
     ) -> Model:
         """Return a new model with some parts replaced.
 
@@ -155,6 +171,7 @@ class Model:
             {**(self.arrays if layers is None else {}), **(arrays or {})},
             self.output if output is None else output,
             self.metadata if metadata is None else metadata,
+            self.ann_arrays if ann_arrays is None else ann_arrays,
         )
 
     def summary(self) -> str:
@@ -166,7 +183,8 @@ class Model:
         return text_table(rows)
 
     def __reduce__(self):
-        return Model, (tuple(self.layers.values()), dict(self.arrays), self.output, dict(self.metadata))
+        parts = tuple(self.layers.values()), dict(self.arrays), self.output, dict(self.metadata), dict(self.ann_arrays)
+        return Model, parts
 
     def __repr__(self):
         n_parameters = sum(array.size for array in self.arrays.values())

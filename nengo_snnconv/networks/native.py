@@ -252,3 +252,12 @@ def require_native_network(network, function, *, origin="convert", advice="", sp
         )
     if spiking and not network.settings.neuron_type.spiking:
         raise ConversionError(f"{function} takes a network that spikes, this one has rates: call to_spiking first")
+
+
+def require_uncalibrated(network, function):
+    """Raise ConversionError for a network that ``calibrate`` made, whose weights are not those of the ANN."""
+    if network.model.ann_arrays:
+        raise ConversionError(
+            f"{function} needs a network with the weights of its ANN, and calibrate changed those of this one: call "
+            f"{function} with the network before calibrate"
+        )

@@ -36,9 +36,10 @@ def rate_model(network: ConvNetwork, layers: Sequence[str] | None = None) -> tf.
     -------
     tf.keras.Model
         Model from images (batch, height, width, channel) to the network's output, in the units of the model that was
-        converted, or to a list with the activity of each of ``layers``.  It has the network's arrays, so activities
-        are divided by the scales in ``network.model.metadata["scales"]``.  Layers have their names in
-        ``network.model``, except for characters that TensorFlow does not allow ("conv 1" is "conv-x20-1").
+        converted, or to a list with the activity of each of ``layers``.  It has the network's arrays, or those before
+        ``calibrate``, so activities are divided by the scales in ``network.model.metadata["scales"]``.  Layers have
+        their names in ``network.model``, except for characters that TensorFlow does not allow ("conv 1" is
+        "conv-x20-1").
 
     Raises
     ------
@@ -67,7 +68,7 @@ def rate_model(network: ConvNetwork, layers: Sequence[str] | None = None) -> tf.
         layers = names
     if not network.settings.has_rates:
         rate_function(network.settings.neuron_type)(None)  # raises ConversionError with the reason
-    model = network.model
+    model = network.model.ann
     tensors: dict[str, tf.Tensor] = {}
     for name, layer in model.layers.items():
         inputs = [tensors[i] for i in layer.inputs]

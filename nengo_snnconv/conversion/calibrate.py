@@ -1,0 +1,304 @@
+"""calibrate: thresholds and weights of a spiking network, corrected for few time steps on calibration images."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import nengo
+import numpy as np
+
+from .._util.progress import progress_bar
+from .._util.validation import (
+    check_counts,
+    check_dt,
+    check_flags,
+    check_images,
+    check_memory,
+    check_not_negative,
+    check_progress,
+    check_seed,
+)
+from ..errors import ConversionError
+from ..model import layers as specs
+from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
+from ..networks.native import require_native_network, require_uncalibrated
+from ..neurons.integrate_and_fire import IntegrateAndFire
+from ..passes import find_units, rescale, untie_shortcuts
+from ..passes.rescale import without_repeats
+from .spike_trains import SpikeTrains
+from .weight_fit import WeightFit
+
+if typing.TYPE_CHECKING:
+    from ..model import Model
+    from ..networks.network import ConvNetwork
+
+WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
+NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
+# thresholds that are tried, relative to the largest activation of a channel
+CANDIDATES = np.geomspace(0.12, 1.3, 24)
+ROWS = 12_000  # positions of images from which thresholds are chosen
+
+
+def calibrate(
+    network: ConvNetwork,
+    x: np.ndarray,
+    *,
+    n_steps: int,
+    fit_weights: bool = True,
+    regularization: float = 0.01,
+    dt: float = 0.001,
+    memory_mb: float = MEMORY_MB,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> ConvNetwork:
+    """Correct a spiking network for a small number of time steps, on calibration images without labels.
+
+    With few steps, spikes represent activations coarsely, and each layer receives the errors of all layers before it.
+    The layers are corrected one after another, each for the spikes that it really receives:
+
+    1. Weights and biases of a layer are fitted so that its mean input current over the ``n_steps`` steps is closest to
+       that of the ANN, in the least-squares sense (ridge regression towards the weights of the ANN).  In a residual
+       block, the last layer also compensates for the errors of the shortcut.
+    2. Each channel gets the threshold with which the mean output of its neurons is closest to the activations.
+
+    Nothing is trained: there are no gradients and no labels.  This extends the layer-wise correction of biases and
+    weights of Li et al. 2021 (arXiv 2106.06984) by the closed form of the weights.  The result is an ordinary network
+    for every back end; ``evaluate`` compares it with the ANN that was converted.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Network made by ``to_spiking``, with constant input and without synapses between layers.  For few steps,
+        ``SignedIntegrateAndFire`` neurons lose least.
+    x : ndarray, (images, height, width, channel)
+        Calibration images, such as 1,000 training images.
+    n_steps : int
+        Number of time steps for which the network will run.
+    fit_weights : bool
+        Fit weights and biases; otherwise only thresholds are chosen.
+    regularization : float
+        Strength of the pull towards the weights of the ANN, relative to the variance of a layer's inputs.
+    dt : float
+        Length of a time step in seconds.
+    memory_mb : float
+        Approximate memory for the computation of a layer, in megabytes.  The spikes of some layers are kept as well:
+        2 bytes for each neuron, step and image.
+    seed : int
+        Seed of the choice of positions in images from which weights and thresholds are computed.
+    progress : bool, optional
+        Show a progress bar; by default if standard error is a terminal.
+
+    Returns
+    -------
+    ConvNetwork
+        Network of the same type.  ``network.model.metadata["calibration"]`` lists the settings, and
+        ``network.model.ann`` is the model with the weights of the ANN.
+
+    Raises
+    ------
+    ConversionError
+        If the network was not made by ``to_spiking``, has other neurons than ``IntegrateAndFire``,
+        ``SignedIntegrateAndFire``, ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, or was calibrated before.
+    SettingsError
+        If an argument is invalid, or the images do not fit the network or the memory.
+
+    Examples
+    --------
+    >>> network = snc.normalize(snc.convert(keras_model), x_calibration, method="balance", n_steps=4)
+    >>> snn = snc.to_spiking(network, snc.SignedIntegrateAndFire())
+    >>> snn = snc.calibrate(snn, x_calibration, n_steps=4)
+    >>> evaluation = snc.evaluate(snn, x_test, y_test, n_steps=4)
+    """
+    require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
+    require_uncalibrated(network, "calibrate")
+    _check_settings(network.settings)
+    check_counts(n_steps=n_steps)
+    check_flags(fit_weights=fit_weights)
+    check_not_negative(regularization=regularization)
+    check_dt(dt)
+    check_seed(seed)
+    check_progress(progress)
+    x = check_images(network.model, x)
+    model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
+    batch_size = images_together(n_steps * bytes_of_pass(model), memory_mb)
+    largest = max((model.size(name) for name in model.neurons), default=0)
+    check_memory((2 * n_steps + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
+    trains = SpikeTrains(model, network.settings, x, n_steps, dt)
+    calibration = _Calibration(trains, batch_size, np.random.default_rng(seed))
+    with progress_bar(len(model.layers), "calibrating", "layer", progress) as bar:
+        for name, layer in model.layers.items():
+            if isinstance(layer, specs.Rectifier):
+                calibration.choose_thresholds(name)
+            elif fit_weights and isinstance(layer, WEIGHTED) and not trains.is_constant(name):
+                calibration.fit(name, regularization)
+            calibration.forget_before(name)
+            bar.update()
+    fitted = {key: array for key, array in trains.arrays.items() if array is not model.arrays[key]}
+    scaled_ann = rescale(model, calibration.units, calibration.scales())
+    scaled = rescale(model.replace(arrays=fitted), calibration.units, calibration.scales())
+    description = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
+    if fit_weights:
+        description["regularization"] = float(regularization)
+    return network.rebuild(
+        scaled.replace(
+            metadata={**scaled.metadata, "calibration": description},
+            ann_arrays={key: scaled_ann.arrays[key] for key in fitted},
+        )
+    )
+
+
+def _check_settings(settings):
+    """Raise ConversionError for networks whose spikes SpikeTrains does not compute."""
+    if not isinstance(settings.neuron_type, NEURON_TYPES):
+        raise ConversionError(
+            f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
+            "nengo.LIF"
+        )
+    if settings.input_coding != "constant":
+        raise ConversionError(
+            f'calibrate needs constant input, but the network has input_coding="{settings.input_coding}": use '
+            'to_spiking(..., input_coding="constant")'
+        )
+    if settings.synapse is not None:
+        raise ConversionError(
+            f"calibrate needs a network without synapses between layers, but it has {settings.synapse}: use "
+            "to_spiking(..., synapse=None)"
+        )
+
+
+def with_biases(model: Model) -> Model:
+    """Return the model with biases of zero where layers with weights have none."""
+    layers, arrays = [], dict(model.arrays)
+    for name, layer in model.layers.items():
+        if isinstance(layer, specs.Conv | specs.Dense) and not layer.use_bias:
+            layer = dataclasses.replace(layer, use_bias=True)
+            arrays[f"{name}/bias"] = np.zeros(model.shapes[name][-1])
+        layers.append(layer)
+    return type(model)(layers, arrays, model.output, model.metadata)
+
+
+class _Calibration:
+    """Corrections of one layer after another; ``units`` are sets of channels with a common threshold."""
+
+    def __init__(self, trains, batch_size, rng):
+        self.trains, self.model, self.batch_size, self.rng = trains, trains.model, batch_size, rng
+        self.units = find_units(self.model, "channel")
+        self._scales = np.full(self.units.n_units, np.nan)
+        names = list(self.model.layers)
+        self._last_reader = {i: name for name, layer in self.model.layers.items() for i in layer.inputs}
+        self._order = {name: number for number, name in enumerate(names)}
+
+    def _batches(self):
+        """Yield slices of the images, in an order in which the first of them are a random sample."""
+        starts = list(range(0, len(self.trains.x), self.batch_size))
+        for first in self.rng.permutation(starts):
+            yield slice(int(first), int(first) + self.batch_size)
+
+    def fit(self, name, regularization):
+        """Fit the weights and the bias of a layer to the activations of the ANN."""
+        trains, layer = self.trains, self.model.layers[name]
+        (source,) = layer.inputs
+        fit = WeightFit(layer, self.model.arrays_of(name))
+        n_batches = -(-len(trains.x) // self.batch_size)
+        for images in self._batches():
+            target = trains.activations(name, images) + self._missing_in_sum(name, images)
+            fit.add(trains.mean_activity(source, images), target, -(-fit.rows_needed // n_batches), self.rng)
+        trains.set_arrays(name, fit.solve(regularization))
+
+    def _missing_in_sum(self, name, images):
+        """Return what the other inputs of the sum that alone reads a layer lack, if they are known already; else 0."""
+        consumers = self.model.consumers(name)
+        if len(consumers) != 1 or not isinstance(consumers[0], specs.Add) or consumers[0].inputs.count(name) != 1:
+            return 0
+        others = [source for source in consumers[0].inputs if source != name]
+        if any(self._order[source] > self._order[name] for source in others):
+            return 0
+        return sum(
+            self.trains.activations(source, images) - self.trains.mean_activity(source, images) for source in others
+        )
+
+    def choose_thresholds(self, name):
+        """Choose the thresholds of a layer of neurons, and simulate it."""
+        (source,) = self.model.layers[name].inputs
+        channels = self.model.shapes[name][-1]
+        labels = np.broadcast_to(
+            without_repeats(self.units.labels[name]).reshape(-1, channels).max(axis=0), (channels,)
+        )
+        unknown = np.isnan(self._scales[np.unique(labels)])
+        if unknown.any():
+            currents, activations = self._sample(source, channels)
+            best = self._best_scales(currents, activations, labels)
+            missing = np.isnan(self._scales)
+            self._scales[missing] = best[missing]
+        self.trains.simulate(name, self._scales[labels], self.batch_size)
+
+    def _sample(self, source, channels):
+        """Return input currents, (steps, positions, channels), and activations, (positions, channels)."""
+        n_batches = -(-len(self.trains.x) // self.batch_size)
+        most, currents, activations = -(-ROWS // n_batches), [], []
+        for images in self._batches():
+            current = self.trains.activity(source, images).reshape(-1, *self._flat(source, images, channels))
+            activation = self.trains.activations(source, images).reshape(-1, channels)
+            chosen = self.rng.permutation(len(activation))[:most]
+            currents.append(current[:, chosen])
+            activations.append(np.maximum(activation[chosen], 0))
+        return np.concatenate(currents, axis=1), np.concatenate(activations)
+
+    def _flat(self, source, images, channels):
+        n_images = len(range(*images.indices(len(self.trains.x))))
+        return n_images * self.model.size(source) // channels, channels
+
+    def _best_scales(self, currents, activations, labels):
+        """Return the best scale of each unit; NaN for the others."""
+        n_units, channels = self.units.n_units, np.arange(len(labels))
+        largest = np.zeros(n_units)
+        np.maximum.at(largest, labels, activations.max(axis=0))
+        # channels that are never active get the largest scale of the layer
+        largest[largest == 0] = largest.max() or 1
+        most = getattr(self.trains.match.neuron_type, "max_spikes", 1)
+        reach = self.trains.height * (most if np.isfinite(most) else 1)
+        scales, smallest = np.full(n_units, np.nan), np.full(n_units, np.inf)
+        for candidate in CANDIDATES / reach:
+            scale = (candidate * largest)[labels].astype(np.float32)
+            counts = self.trains.step_neurons(currents, scale).mean(axis=0)
+            squares = np.zeros(n_units)
+            errors = ((counts * self.trains.height * scale - activations) ** 2).mean(axis=0, dtype=np.float64)
+            np.add.at(squares, labels[channels], errors)
+            better = np.zeros(n_units, bool)
+            better[labels] = squares[labels] < smallest[labels]
+            smallest[better], scales[better] = squares[better], candidate * largest[better]
+        return scales
+
+    def forget_before(self, name):
+        """Free the memory of layers of neurons that no later layer needs."""
+        for source in self._neurons_before(name):
+            if all(self._order[reader] <= self._order[name] for reader in self._needing(source)):
+                self.trains.forget(source)
+
+    def _neurons_before(self, name):
+        """Return the layers of neurons that a layer reads, through layers without neurons in between."""
+        found, pending = [], list(self.model.layers[name].inputs)
+        while pending:
+            source = pending.pop()
+            if isinstance(self.model.layers[source], specs.Rectifier):
+                found.append(source)
+            else:
+                pending += self.model.layers[source].inputs
+        return found
+
+    def _needing(self, name):
+        """Return the layers that need the spikes of a layer: all up to the next layers of neurons."""
+        found, pending = [], [layer.name for layer in self.model.consumers(name)]
+        while pending:
+            reader = pending.pop()
+            found.append(reader)
+            if not isinstance(self.model.layers[reader], specs.Rectifier):
+                pending += [layer.name for layer in self.model.consumers(reader)]
+        return found
+
+    def scales(self):
+        """Return the scale of each unit, 1 for units without neurons."""
+        scales = np.where(np.isnan(self._scales), 1, self._scales)
+        scales[self.units.fixed] = 1
+        return scales

@@ -1,0 +1,153 @@
+"""SpikeTrains: spikes of a network on some images, simulated layer by layer, each for all steps at once."""
+
+from __future__ import annotations
+
+import typing
+
+import numpy as np
+
+from ..model import layers as specs
+from ..networks.keras_layers import keras_layer
+
+if typing.TYPE_CHECKING:
+    from ..model import Model
+    from ..networks.native import NativeConfig
+
+MOST_SPIKES = np.iinfo(np.int16).max
+
+
+class SpikeTrains:
+    """Spikes of the neurons of a model, and the activations of its ANN, on the same images.
+
+    Layers of neurons are simulated one after another with :meth:`simulate`; in between, the arrays of the layers that
+    follow may be changed.  Since spikes pass all layers within a step, the result is that of a simulation step by step.
+
+    Parameters
+    ----------
+    model : Model
+    settings : NativeConfig
+        Settings of the spiking network: constant input, no synapses.
+    x : ndarray, (images, height, width, channel)
+    n_steps : int
+    dt : float
+        Length of a step in seconds.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Current arrays of the network, which :meth:`set_arrays` changes.
+    """
+
+    def __init__(self, model: Model, settings: NativeConfig, x: np.ndarray, n_steps: int, dt: float = 0.001):
+        self.model, self.settings, self.x, self.n_steps, self.dt = model, settings, x, n_steps, dt
+        self.arrays = dict(model.arrays)
+        self.match = settings.match
+        self.height = self.match.neuron_type.amplitude / dt
+        self._ann_layers = {name: self._linear(name, model.arrays_of(name)) for name in model.layers}
+        self._layers = dict(self._ann_layers)
+        self._activations: dict[str, np.ndarray] = {}
+        self._spikes: dict[str, np.ndarray] = {}
+        self._scales: dict[str, np.ndarray] = {}
+        self._constant = {name: self._is_constant(name) for name in model.layers}
+
+    def _linear(self, name, arrays):
+        layer = self.model.layers[name]
+        return None if isinstance(layer, specs.Input | specs.Rectifier) else keras_layer(layer, arrays)
+
+    def _is_constant(self, name):
+        """Return whether a layer has the same activity in all steps: no neurons are between it and the input."""
+        layer = self.model.layers[name]
+        if isinstance(layer, specs.Rectifier):
+            return False
+        return isinstance(layer, specs.Input) or all(map(self._is_constant, layer.inputs))
+
+    def is_constant(self, name: str) -> bool:
+        """Return whether a layer has the same activity in all steps."""
+        return self._constant[name]
+
+    def set_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Change the arrays of a layer of the network; the ANN keeps its arrays."""
+        arrays = {key: np.asarray(array, np.float32) for key, array in arrays.items()}
+        self._layers[name] = self._linear(name, arrays)
+        self.arrays |= {f"{name}/{key}": array for key, array in arrays.items()}
+
+    def activations(self, name: str, images: slice) -> np.ndarray:
+        """Return the activations of a layer of the ANN, (images, ...)."""
+        layer = self.model.layers[name]
+        if isinstance(layer, specs.Input):
+            return self.x[images]
+        if name in self._activations:
+            return self._activations[name][images]
+        inputs = [self.activations(source, images) for source in layer.inputs]
+        if isinstance(layer, specs.Rectifier):
+            return np.maximum(inputs[0], 0)
+        return np.asarray(self._ann_layers[name](inputs if len(inputs) > 1 else inputs[0]))
+
+    def activity(self, name: str, images: slice) -> np.ndarray:
+        """Return the activity of a layer of the network in each step, (steps, images, ...); one step if constant."""
+        layer = self.model.layers[name]
+        if isinstance(layer, specs.Input):
+            return self.x[images][None]
+        if isinstance(layer, specs.Rectifier):
+            return self._spikes[name][:, images] * (self.height * self._scales[name])
+        inputs = [self.activity(source, images) for source in layer.inputs]
+        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and not self._constant[name]:
+            # the maximum of the sums over time, and its growth in each step, as in MaxGate
+            largest = self._apply(name, [np.cumsum(inputs[0], axis=0)])
+            return np.diff(largest, axis=0, prepend=np.zeros_like(largest[:1]))
+        return self._apply(name, inputs)
+
+    def _apply(self, name, inputs):
+        n_steps = max(map(len, inputs))
+        flat = [
+            np.broadcast_to(values, (n_steps, *values.shape[1:])).reshape(-1, *values.shape[2:]) for values in inputs
+        ]
+        output = np.asarray(self._layers[name](flat if len(flat) > 1 else flat[0]))
+        return output.reshape(n_steps, -1, *output.shape[1:])
+
+    def mean_activity(self, name: str, images: slice) -> np.ndarray:
+        """Return the mean activity of a layer of the network over the steps, (images, ...)."""
+        return self.activity(name, images).mean(axis=0)
+
+    def step_neurons(self, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the numbers of spikes of neurons, negative ones as such, for a current in each step.
+
+        Parameters
+        ----------
+        current : ndarray, (steps, ...) or one step that is the same in all
+            Input, in units of activations.
+        scale : ndarray
+            Activation, per entry of the last axes, for which a neuron of the normalized network has an input of 1.
+
+        Returns
+        -------
+        ndarray of float32, (steps, ...)
+        """
+        neuron_type, shape = self.match.neuron_type, current.shape[1:]
+        rng = np.random.RandomState(self.settings.seed or 0)
+        states = neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
+        states = {name: np.array(np.broadcast_to(state.reshape(shape), shape)) for name, state in states.items()}
+        driving = (self.match.gain * (current / scale) + self.match.bias).astype(np.float32)
+        output, counts = np.zeros(shape, np.float32), np.empty((self.n_steps, *shape), np.float32)
+        for step in range(self.n_steps):
+            neuron_type.step(self.dt, driving[min(step, len(driving) - 1)].copy(), output, **states)
+            np.rint(output / self.height, out=counts[step])
+        return counts
+
+    def simulate(self, name: str, scale: np.ndarray, batch_size: int) -> None:
+        """Simulate a layer of neurons with a scale for each channel, and keep its spikes and activations."""
+        (source,) = self.model.layers[name].inputs
+        shape, n = self.model.shapes[name], len(self.x)
+        self._scales[name] = np.asarray(scale, np.float32)
+        spikes = np.empty((self.n_steps, n, *shape), np.int16)
+        activations = np.empty((n, *shape), np.float32)
+        for first in range(0, n, batch_size):
+            images = slice(first, first + batch_size)
+            spikes[:, images] = self.step_neurons(self.activity(source, images), self._scales[name])
+            activations[images] = np.maximum(self.activations(source, images), 0)
+        self._spikes[name], self._activations[name] = spikes, activations
+
+    def forget(self, name: str) -> None:
+        """Free the memory of a layer that no layer reads any more."""
+        self._spikes.pop(name, None)
+        self._activations.pop(name, None)
