@@ -125,6 +125,8 @@ def why_unbounded(network: ConvNetwork) -> str:
     """Return why :func:`error_bounds` do not hold for a network, with a way out; an empty string if they hold."""
     if not is_native_network(network):
         return "it was not made by to_spiking"
+    if network.model.ann_arrays:
+        return "calibrate changed its weights, use the network before calibrate"
     settings, neuron_type = network.settings, network.settings.match.neuron_type
     if not isinstance(neuron_type, IntegrateAndFire):
         return f"{type(neuron_type).__name__} loses charge, use IntegrateAndFire"

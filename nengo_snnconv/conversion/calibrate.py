@@ -22,7 +22,7 @@ from .._util.validation import (
 from ..errors import ConversionError
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
-from ..networks.native import require_native_network, require_uncalibrated
+from ..networks.native import require_native_network
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..passes import find_units, rescale, untie_shortcuts
 from ..passes.rescale import without_repeats
@@ -36,8 +36,8 @@ if typing.TYPE_CHECKING:
 WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 # thresholds that are tried, relative to the largest activation of a channel
-CANDIDATES = np.geomspace(0.12, 1.3, 24)
-ROWS = 12_000  # positions of images from which thresholds are chosen
+CANDIDATES = np.geomspace(0.12, 1.3, 18)
+ROWS = 6_000  # positions of images from which thresholds are chosen
 
 
 def calibrate(
@@ -111,7 +111,6 @@ def calibrate(
     >>> evaluation = snc.evaluate(snn, x_test, y_test, n_steps=4)
     """
     require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
-    require_uncalibrated(network, "calibrate")
     _check_settings(network.settings)
     check_counts(n_steps=n_steps)
     check_flags(fit_weights=fit_weights)

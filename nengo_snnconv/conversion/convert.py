@@ -11,10 +11,11 @@ from .._util.user_warnings import warn_user
 from .._util.validation import check_seed
 from ..errors import ConversionError
 from ..formats.keras import as_model
+from ..model import Model
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import NativeConfig, require_native_network
+from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
 from ..networks.surrogate import SurrogateConfig
 from ..networks.trainable import TrainableConfig, check_collected
@@ -22,9 +23,6 @@ from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
-
-if typing.TYPE_CHECKING:
-    from ..model import Model
 
 
 def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
@@ -63,6 +61,8 @@ def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
     check_seed(seed, optional=True)
     if isinstance(source, ConvNetwork):
         check_unedited(source)
+    if isinstance(source, ConvNetwork | Model):
+        require_uncalibrated(getattr(source, "model", source), "convert")
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):
@@ -163,7 +163,7 @@ def to_spiking(
     --------
     >>> snn = nengo_snnconv.to_spiking(network, nengo_snnconv.IntegrateAndFire())
     """
-    require_native_network(network, "to_spiking")
+    require_native_network(network, "to_spiking", calibrated=True)
     settings = NativeConfig(
         IntegrateAndFire() if neuron_type is None else neuron_type,
         network.settings.seed if seed is None else seed,

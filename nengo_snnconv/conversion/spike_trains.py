@@ -48,6 +48,7 @@ class SpikeTrains:
         self._activations: dict[str, np.ndarray] = {}
         self._spikes: dict[str, np.ndarray] = {}
         self._scales: dict[str, np.ndarray] = {}
+        self._states: tuple | None = None
         self._constant = {name: self._is_constant(name) for name in model.layers}
 
     def _linear(self, name, arrays):
@@ -93,7 +94,7 @@ class SpikeTrains:
         inputs = [self.activity(source, images) for source in layer.inputs]
         if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and not self._constant[name]:
             # the maximum of the sums over time, and its growth in each step, as in MaxGate
-            largest = self._apply(name, [np.cumsum(inputs[0], axis=0)])
+            largest = self._apply(name, [np.add.accumulate(inputs[0], axis=0)])
             return np.diff(largest, axis=0, prepend=np.zeros_like(largest[:1]))
         return self._apply(name, inputs)
 
@@ -124,15 +125,21 @@ class SpikeTrains:
         ndarray of float32, (steps, ...)
         """
         neuron_type, shape = self.match.neuron_type, current.shape[1:]
-        rng = np.random.RandomState(self.settings.seed or 0)
-        states = neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
-        states = {name: np.array(np.broadcast_to(state.reshape(shape), shape)) for name, state in states.items()}
-        driving = (self.match.gain * (current / scale) + self.match.bias).astype(np.float32)
-        output, counts = np.zeros(shape, np.float32), np.empty((self.n_steps, *shape), np.float32)
+        states = {name: state.copy() for name, state in self._initial_states(shape).items()}
+        gain, bias = (self.match.gain / scale).astype(np.float32), np.float32(self.match.bias)
+        counts = np.empty((self.n_steps, *shape), np.float32)
         for step in range(self.n_steps):
-            neuron_type.step(self.dt, driving[min(step, len(driving) - 1)].copy(), output, **states)
-            np.rint(output / self.height, out=counts[step])
-        return counts
+            neuron_type.step(self.dt, gain * current[min(step, len(current) - 1)] + bias, counts[step], **states)
+        counts *= np.float32(1 / self.height)
+        return np.rint(counts, out=counts)
+
+    def _initial_states(self, shape):
+        """Return the initial states of neurons, {name: ndarray}; those of the last shape are kept."""
+        if self._states is None or self._states[0] != shape:
+            rng = np.random.RandomState(self.settings.seed or 0)
+            states = self.match.neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
+            self._states = shape, {name: state.reshape(shape) for name, state in states.items()}
+        return self._states[1]
 
     def simulate(self, name: str, scale: np.ndarray, batch_size: int) -> None:
         """Simulate a layer of neurons with a scale for each channel, and keep its spikes and activations."""

@@ -218,7 +218,9 @@ def is_native_network(network):
     return isinstance(network, ConvNetwork) and isinstance(network.settings, NativeConfig)
 
 
-def require_native_network(network, function, *, origin="convert", advice="", spiking=None, error=ConversionError):
+def require_native_network(
+    network, function, *, origin="convert", advice="", spiking=None, calibrated=False, error=ConversionError
+):
     """Check that the argument of a function is a native network that was not changed by hand.
 
     Parameters
@@ -233,6 +235,8 @@ def require_native_network(network, function, *, origin="convert", advice="", sp
         Way out, for the message; by default to call ``origin`` first.
     spiking : bool, optional
         Require neurons that spike (True), or rates (False); None accepts both.
+    calibrated : bool
+        Accept networks that ``calibrate`` made, whose weights are not those of the ANN.
     error : callable
         Makes the exception, from its message, for any object but a native network.
 
@@ -252,12 +256,14 @@ def require_native_network(network, function, *, origin="convert", advice="", sp
         )
     if spiking and not network.settings.neuron_type.spiking:
         raise ConversionError(f"{function} takes a network that spikes, this one has rates: call to_spiking first")
+    if not calibrated:
+        require_uncalibrated(network.model, function)
 
 
-def require_uncalibrated(network, function):
-    """Raise ConversionError for a network that ``calibrate`` made, whose weights are not those of the ANN."""
-    if network.model.ann_arrays:
+def require_uncalibrated(model, function):
+    """Raise ConversionError for a model that ``calibrate`` made, whose weights are not those of the ANN."""
+    if model.ann_arrays:
         raise ConversionError(
-            f"{function} needs a network with the weights of its ANN, and calibrate changed those of this one: call "
-            f"{function} with the network before calibrate"
+            f"{function} needs the weights of the ANN, and calibrate changed those of this network: call {function} "
+            "with the network before calibrate"
         )

@@ -10,6 +10,9 @@ from ..model import Model
 from ..model import layers as specs
 from .rewiring import without
 
+MEANS = (specs.AveragePool, specs.GlobalAveragePool)
+MAXIMA = (specs.MaxPool, specs.GlobalMaxPool)
+
 
 def fold_affine(model: Model) -> Model:
     """Fold scales and shifts into neighboring layers.
@@ -17,7 +20,9 @@ def fold_affine(model: Model) -> Model:
     Given    y = Affine(Conv(x)), where no other layer reads the convolution, or y = Conv(Affine(x)); likewise Dense.
     Result   one Conv with kernel W * scale and bias b * scale + shift, or W * scale and b + sum of W * shift.
 
-    A shift is not folded into a following convolution with zero padding, since the padded zeros are not shifted.
+    Pooling layers in between are passed: means always, and maxima if all scales are positive, since the largest value
+    stays the largest.  A shift is not folded into a following convolution with zero padding, since the padded zeros are
+    not shifted.
     Affine layers that cannot be folded are kept.
     """
     for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
@@ -27,16 +32,22 @@ def fold_affine(model: Model) -> Model:
 
 def _fold_back(model, name):
     """Return the model with the Affine layer ``name`` folded into the layer before it, or None if impossible."""
-    before = model.layers[model.layers[name].inputs[0]]
-    if not isinstance(before, specs.Conv | specs.Dense | specs.Affine):
-        return None
-    if len(model.consumers(before.name)) > 1 or model.output == before.name:
-        return None
     scale, shift = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
+    pools = MEANS + (MAXIMA if (scale > 0).all() else ())
+    before = model.layers[model.layers[name].inputs[0]]
+    while isinstance(before, pools) and _only_one_reads(model, before):
+        before = model.layers[before.inputs[0]]
+    if not isinstance(before, specs.Conv | specs.Dense | specs.Affine) or not _only_one_reads(model, before):
+        return None
     weights = "scale" if isinstance(before, specs.Affine) else "kernel"
     bias = np.asarray(model.arrays.get(f"{before.name}/bias", 0), np.float64) * scale + shift
     arrays = {f"{before.name}/{weights}": model.arrays[f"{before.name}/{weights}"] * scale}
     return _folded(model, name, before, arrays, bias, "back")
+
+
+def _only_one_reads(model, layer):
+    """Return whether exactly one layer reads the output of a layer, and the model's user does not."""
+    return len(model.consumers(layer.name)) == 1 and model.output != layer.name
 
 
 def _fold_forward(model, name):

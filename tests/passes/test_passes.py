@@ -45,6 +45,9 @@ def test_passes_keep_the_function(seed, n_layers, one_pass):
     # except layers that absorb a scale or are exchanged
     affine = {name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)}
     but = {i for name in affine for i in model.layers[name].inputs}
+    pools = specs.MaxPool | specs.GlobalMaxPool | specs.AveragePool | specs.GlobalAveragePool
+    for _ in model.layers:  # an Affine layer is folded past pooling layers
+        but |= {i for name in but if isinstance(model.layers[name], pools) for i in model.layers[name].inputs}
     but |= {layer.name for layer in model.layers.values() if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool)}
     but |= {layer.name for name in list(but) for layer in model.consumers(name)}
     assert_keeps_the_function(one_pass, model, x, but)
@@ -77,6 +80,23 @@ class TestFoldAffine:
         assert "norm" in after.layers
         unshifted = model.replace(arrays={"norm/bias": np.zeros(2)})
         assert "norm" not in fold_affine(unshifted).layers
+
+    @pytest.mark.parametrize("pool", [specs.MaxPool, specs.AveragePool])
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_past_pooling(self, pool, sign, rng):
+        """Maxima and scales can be exchanged if all scales are positive, means always."""
+        model = make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Conv("conv", "image", filters=3, kernel_size=(3, 3), padding="same", use_bias=False),
+            pool("pool", "conv", pool_size=(2, 2)),
+            specs.Affine("norm", "pool"),
+            specs.Rectifier("neurons", "norm"),
+        )
+        scale = np.array([0.5, sign * 2.0, 1.5])
+        model = model.replace(arrays={"norm/scale": scale})
+        x = rng.normal(size=(3, 6, 6, 2)).astype(np.float32)
+        after = assert_keeps_the_function(fold_affine, model, x, but={"conv", "pool"})
+        assert ("norm" in after.layers) == (sign < 0 and pool is specs.MaxPool)
 
     def test_not_where_something_else_reads_the_convolution(self, rng):
         model = self.conv(specs.Affine("norm", "conv"), specs.Add("sum", ("norm", "conv")))

@@ -134,6 +134,6 @@ def loihi_form(network, **changes):
         f"convert a Keras model, or a network that was trained with nengo.RectifiedLinear(), normalize it, and call "
         f"{ADVICE}"
     )
-    require_native_network(network, "Loihi", origin="to_spiking", advice=advice)
+    require_native_network(network, "Loihi", origin="to_spiking", advice=advice, calibrated=True)
     fields = {field.name: getattr(network.settings, field.name) for field in dataclasses.fields(network.settings)}
     return ConvNetwork(network.model, LoihiConfig(**{**fields, **changes}), network.label)

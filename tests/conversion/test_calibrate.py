@@ -1,0 +1,229 @@
+import nengo
+import numpy as np
+import pytest
+
+import nengo_snnconv as snc
+from nengo_snnconv.conversion.calibrate import with_biases
+from nengo_snnconv.conversion.spike_trains import SpikeTrains
+from nengo_snnconv.conversion.weight_fit import WeightFit
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.keras_layers import keras_layer
+
+LAYERS = [
+    (specs.Conv("c", "x", filters=4, kernel_size=(3, 2), padding="same"), (7, 6, 2)),
+    (specs.Conv("c", "x", filters=4, kernel_size=(3, 3), strides=(2, 1), groups=2), (9, 8, 4)),
+    (specs.Conv("c", "x", filters=6, kernel_size=(3, 3), padding="same", groups=3), (5, 5, 3)),
+    (specs.Conv("c", "x", filters=3, kernel_size=(2, 2), dilation=(2, 3), padding="same"), (9, 9, 2)),
+    (specs.Conv("c", "x", filters=3, kernel_size=(4,), strides=(3,), padding="same"), (20, 2)),
+    (specs.Conv("c", "x", filters=2, kernel_size=(2, 2, 2)), (4, 4, 4, 2)),
+    (specs.Dense("c", "x", units=5), (7,)),
+    (specs.Dense("c", "x", units=5), (4, 7)),
+    (specs.Affine("c", "x"), (4, 4, 3)),
+]
+
+
+def random_layer_arrays(layer, shape, rng):
+    return {name: rng.normal(size=size).astype(np.float32) for name, size in layer.array_shapes(shape).items()}
+
+
+class TestWeightFit:
+    @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
+    def test_finds_the_weights_that_made_the_targets(self, layer, shape, rng):
+        old, true = random_layer_arrays(layer, shape, rng), random_layer_arrays(layer, shape, rng)
+        fit = WeightFit(layer, old)
+        for _ in range(3):
+            x = rng.normal(size=(40, *shape)).astype(np.float32)
+            fit.add(x, keras_layer(layer, true)(x).numpy(), 500, rng)
+        for name, array in fit.solve(regularization=1e-9).items():
+            assert np.allclose(array, true[name], atol=2e-3), name
+
+    @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
+    def test_strong_regularization_keeps_the_weights(self, layer, shape, rng):
+        old = random_layer_arrays(layer, shape, rng)
+        fit = WeightFit(layer, old)
+        x = rng.normal(size=(40, *shape)).astype(np.float32)
+        target = rng.normal(size=keras_layer(layer, old)(x).shape)
+        fit.add(x, target, 10**6, rng)
+        fitted = fit.solve(regularization=1e9)
+        weights = next(name for name in fitted if name != "bias")
+        assert np.allclose(fitted[weights], old[weights], atol=1e-5)
+        # the bias still removes the mean error
+        output = keras_layer(layer, fitted)(x).numpy()
+        mean_error = (output - target).reshape(-1, target.shape[-1]).mean(axis=0)
+        assert np.abs(mean_error).max() < 1e-4
+
+    def test_ridge_regression(self, rng):
+        """Against the closed form with all rows at once."""
+        layer, (x, target) = specs.Dense("c", "x", units=2), (rng.normal(size=(50, 3)), rng.normal(size=(50, 2)))
+        old = random_layer_arrays(layer, (3,), rng)
+        fit = WeightFit(layer, old)
+        fit.add(x[:20], target[:20], 100, rng)
+        fit.add(x[20:], target[20:], 100, rng)
+        centered, wanted = x - x.mean(0), target - target.mean(0)
+        strength = 0.1 * np.trace(centered.T @ centered / 50) / 3
+        system = centered.T @ centered / 50 + strength * np.eye(3)
+        expected = np.linalg.solve(system, centered.T @ wanted / 50 + strength * old["kernel"])
+        assert np.allclose(fit.solve(0.1)["kernel"], expected, atol=1e-5)
+
+
+def residual(seed=0, strides=(1, 1)):
+    """Return a Keras model with a residual block, maxima and means."""
+    from nengo_snnconv.compat import tf
+
+    tf.keras.utils.set_random_seed(seed)
+    layers = tf.keras.layers
+    image = tf.keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    y = layers.Conv2D(8, 3, padding="same", activation="relu", strides=strides)(x)
+    y = layers.Conv2D(8, 3, padding="same", use_bias=False)(y)
+    x = layers.ReLU()(layers.Add()([y, x]))
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+    x = layers.AveragePooling2D(2)(x)
+    x = layers.Dense(10)(layers.Flatten()(x))
+    return tf.keras.Model(image, x)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((120, 8, 8, 3)).astype(np.float32)
+
+
+def spiking(keras, images, n_steps, neuron_type=None):
+    network = snc.normalize(snc.convert(keras), images, method="balance", n_steps=n_steps)
+    return snc.to_spiking(network, neuron_type or snc.SignedIntegrateAndFire())
+
+
+def relative_error(network, x, n_steps):
+    """Return the root mean square error of the class scores, relative to their standard deviation."""
+    scores = snc.record(network, x, n_steps=n_steps).filtered[:, -1]
+    ann = snc.rate_model(network).predict(x, verbose=0)
+    return np.sqrt(np.mean((scores - ann) ** 2)) / ann.std(axis=0).mean()
+
+
+NEURON_TYPES = [
+    snc.SignedIntegrateAndFire(),
+    snc.SignedIntegrateAndFire(max_spikes=4),
+    snc.IntegrateAndFire(),
+    snc.IntegrateAndFire(reset="zero"),
+    nengo.LIF(min_voltage=-5),
+]
+
+
+class TestSpikeTrains:
+    @pytest.mark.parametrize("neuron_type", NEURON_TYPES[:4], ids=str)
+    def test_equal_to_a_simulation(self, neuron_type, images):
+        model = snc.as_model(residual())
+        arrays = {name: np.round(array * 64) / 64 for name, array in model.arrays.items()}
+        network = snc.to_spiking(snc.normalize(snc.convert(model.replace(arrays=arrays)), images), neuron_type)
+        arrays = {name: np.round(array * 256) / 256 for name, array in network.model.arrays.items()}
+        network = network.rebuild(network.model.replace(arrays=arrays))
+        x = np.round(images[:10] * 16) / 16
+        record = snc.record(network, x, n_steps=5, dt=0.001)
+        trains = SpikeTrains(network.model, network.settings, x, 5)
+        for name in network.model.neurons:
+            channels = network.model.shapes[name][-1]
+            trains.simulate(name, np.ones(channels), 4)
+            spikes = record.spikes[name].reshape(10, 5, *network.model.shapes[name])
+            assert spikes.any()
+            assert np.array_equal(np.moveaxis(trains._spikes[name], 0, 1), spikes), name
+        scores = trains.mean_activity(network.model.output, slice(None)) * network.model.output_scale
+        assert np.allclose(scores, record.filtered[:, -1], atol=1e-4)
+
+
+class TestCalibrate:
+    @pytest.mark.parametrize("neuron_type", NEURON_TYPES, ids=str)
+    def test_errors_fall(self, neuron_type, images):
+        """On images that calibration has not seen."""
+        snn = spiking(residual(), images[:80], 4, neuron_type)
+        calibrated = snc.calibrate(snn, images[:80], n_steps=4)
+        before, after = (relative_error(network, images[80:], 4) for network in (snn, calibrated))
+        assert after < 0.75 * before
+
+    def test_the_ann_stays(self, images):
+        snn = spiking(residual(), images, 4)
+        calibrated = snc.calibrate(snn, images, n_steps=4)
+        keras = residual().predict(images, verbose=0)
+        assert np.allclose(snc.rate_model(calibrated).predict(images, verbose=0), keras, rtol=1e-4, atol=1e-4)
+        y = keras.argmax(axis=1)
+        assert snc.evaluate(calibrated, images, y, n_steps=4).ann_accuracy == 1
+        assert calibrated.model.metadata["calibration"]["n_steps"] == 4
+
+    def test_all_back_ends_run_it(self, images):
+        calibrated = snc.calibrate(spiking(residual(), images, 3), images, n_steps=3)
+        runs = [snc.record(calibrated, images[:4], n_steps=3, backend=name) for name in ("fast", "nengo_dl", "nengo")]
+        totals = [sum(np.abs(spikes).sum() for spikes in run.spikes.values()) for run in runs]
+        assert totals == pytest.approx([totals[0]] * 3, rel=0.01)  # rounding may move a spike
+        scores = [run.filtered[:, -1] for run in runs]
+        assert all(np.allclose(others, scores[0], atol=0.1 * scores[0].std()) for others in scores)
+
+    def test_thresholds_alone(self, images):
+        snn = spiking(residual(), images, 4)
+        calibrated = snc.calibrate(snn, images, n_steps=4, fit_weights=False)
+        assert not calibrated.model.ann_arrays
+        assert relative_error(calibrated, images, 4) < relative_error(snn, images, 4)
+        assert np.allclose(
+            snc.rate_model(calibrated).predict(images, verbose=0), residual().predict(images, verbose=0), atol=1e-4
+        )
+
+    def test_same_arguments_same_network(self, images):
+        snn = spiking(residual(), images, 2)
+        one, other = (snc.calibrate(snn, images, n_steps=2, memory_mb=mb).model for mb in (500, 500))
+        assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+
+    def test_small_memory(self, images):
+        snn = spiking(residual(), images, 2)
+        one, other = (snc.calibrate(snn, images, n_steps=2, memory_mb=mb) for mb in (500, 0.5))
+        assert relative_error(other, images, 2) == pytest.approx(relative_error(one, images, 2), rel=0.2)
+
+    def test_saved_and_loaded(self, images, tmp_path):
+        calibrated = snc.calibrate(spiking(residual(), images, 2), images, n_steps=2)
+        snc.save(calibrated, tmp_path / "network.snn.npz")
+        loaded = snc.load(tmp_path / "network.snn.npz")
+        assert loaded.model.ann_arrays.keys() == calibrated.model.ann_arrays.keys()
+        for network in (calibrated, loaded):
+            assert relative_error(network, images, 2) == relative_error(calibrated, images, 2)
+            assert np.allclose(snc.rate_model(network)(images), residual()(images), atol=1e-4)
+
+    def test_layers_without_biases_get_them(self):
+        model = with_biases(snc.as_model(residual()))
+        assert all(layer.use_bias for layer in model.layers.values() if isinstance(layer, specs.Conv | specs.Dense))
+
+
+class TestErrors:
+    @pytest.mark.parametrize("function", ["normalize", "calibrate", "convert", "diagnose", "error_bounds"])
+    def test_of_calibrated_networks(self, function, images):
+        calibrated = snc.calibrate(spiking(residual(), images, 2), images, n_steps=2)
+        call = {
+            "normalize": lambda: snc.normalize(calibrated, images),
+            "calibrate": lambda: snc.calibrate(calibrated, images, n_steps=2),
+            "convert": lambda: snc.convert(calibrated),
+            "diagnose": lambda: snc.diagnose(calibrated, images, np.zeros(120, int)),
+            "error_bounds": lambda: snc.error_bounds(calibrated, n_steps=2),
+        }[function]
+        with pytest.raises(snc.ConversionError, match="calibrate changed"):
+            call()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"input_coding": "poisson"}, "constant input"),
+            ({"synapse": 0.005}, "synapse=None"),
+            ({"neuron_type": nengo.PoissonSpiking(nengo.RectifiedLinear(), amplitude=0.001)}, "does not support"),
+        ],
+    )
+    def test_of_other_networks(self, options, message, images):
+        network = snc.normalize(snc.convert(residual()), images)
+        with pytest.raises(snc.ConversionError, match=message):
+            snc.calibrate(snc.to_spiking(network, **options), images, n_steps=2)
+        with pytest.raises(snc.ConversionError, match="call to_spiking first"):
+            snc.calibrate(network, images, n_steps=2)
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("n_steps", 0), ("regularization", -1), ("fit_weights", 2), ("dt", 0), ("x", np.zeros(3))]
+    )
+    def test_of_arguments(self, name, value, images):
+        snn = spiking(residual(), images, 2)
+        with pytest.raises(snc.SettingsError) as caught:
+            snc.calibrate(**{"network": snn, "x": images, "n_steps": 2, name: value})
+        assert caught.value.argument == name
