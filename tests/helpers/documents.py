@@ -36,6 +36,7 @@ SMALL_IF_GIVEN = {"--steps": 2, "--stage-steps": 4}
 SMALL_COMMANDS = {
     "gui": ["--write-script", "gui.py"],
     "compare": ["--batch-size", "20"],
+    "train-cnn": ["--data", "digits"],
     "tune": ["--max-loss", "100", "--calibration-images", "60"],
 }
 SMALL_DATA = {"mnist": "digits"}
