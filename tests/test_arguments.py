@@ -161,6 +161,7 @@ def made():
     events["t"] = np.sort(np.random.default_rng(0).integers(0, 300_000, 20))
     recordings = snc.Recordings.of([events, events], [0, 1])
     return {
+        "keras": snc.rate_model(rates),
         "rates": rates,
         "spiking": spiking,
         "ttfs": ttfs,
@@ -254,6 +255,7 @@ CASES = {
             "arrays": [None, 5, [], {}, *odd_arrays()],
             "output": [5, "other", [], True],
             "metadata": [5, "x", []],
+            "ann_arrays": [5, "x", [], {"other/bias": np.ones(3)}, *odd_arrays()],
         },
     ),
     "load_dataset": (
@@ -378,6 +380,20 @@ CASES = {
         {"network": "<rates>"},
         {"network": NETWORK, "layers": ["conv", 5, [], ["other"], [5], [[]], [None]]},
     ),
+    "calibrate": (
+        {"network": "<spiking>", "x": x, "n_steps": 2},
+        {
+            "network": [*NETWORK, "<rates>", "<ttfs>"],
+            "x": IMAGES,
+            "n_steps": COUNT,
+            "fit_weights": FLAG,
+            "regularization": NOT_NEGATIVE,
+            "dt": POSITIVE,
+            "memory_mb": optional(POSITIVE),
+            "seed": [*SEED, None],
+            "progress": PROGRESS,
+        },
+    ),
     "to_spiking": (
         {"network": "<rates>"},
         {
@@ -500,6 +516,7 @@ CASES = {
             "seed": [*SEED, None],
         },
     ),
+    "pretrained": ({"name": "none"}, {"name": [*CHOICE, None, "vgg-cifar10"]}),
     "Simulator": (
         {"network": "<spiking>"},
         {
@@ -537,6 +554,27 @@ CASES = {
             "activity_penalty": NOT_NEGATIVE,
             "checkpoint": [*optional(PATH), "/"],
             "engine": [*CHOICE, None],
+            "seed": [*SEED, None],
+            "progress": PROGRESS,
+            "on_epoch": CALLABLE,
+        },
+    ),
+    "train_cnn": (
+        {"model": "<keras>", "x": x, "y": y, "shift": 1},
+        {
+            "model": [None, 5, "x", [], object(), small_cnn(), "<rates>"],
+            "x": IMAGES,
+            "y": LABELS,
+            "epochs": COUNT,
+            "batch_size": COUNT,
+            "learning_rate": optional(POSITIVE),
+            "weight_decay": NOT_NEGATIVE,
+            "label_smoothing": FRACTION,
+            "flip": FLAG,
+            "shift": [-1, 6, 1.0, NAN, 10**12, True, None, *ODD],
+            "precision": [*CHOICE, "float16", None],
+            "validation_data": [5, x, (x,), "xy", (x, y[:3]), (x[..., :1], y)],
+            "checkpoint": [*optional(PATH), "/"],
             "seed": [*SEED, None],
             "progress": PROGRESS,
             "on_epoch": CALLABLE,
@@ -791,6 +829,7 @@ CALLED = {
     "validation_data": r"validation_data|\bx\b|\by\b|equally many",
     "step": "step",
     "arrays": "array",
+    "ann_arrays": "array",
     "steps": "steps?",
     "path": "path|file|script|ends in|let it end",
     "evaluation": "valuation",
@@ -799,7 +838,7 @@ CALLED = {
     "layers": "layer",
     "source": "source|model|Keras|file",
     "model": "model|Keras",
-    "name": "name|data set|recordings|preset",
+    "name": "name|data set|recordings|preset|pretrained model",
     "data": "data",
     "split": "split|window",
     "max_rates": "max_rates",

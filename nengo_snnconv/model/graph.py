@@ -31,8 +31,8 @@ class Model:
     metadata : mapping, optional
         JSON-serializable information about the model, such as its training history.
     ann_arrays : mapping of str to array_like, optional
-        Arrays of the ANN that the model approximates with spikes, where they differ from ``arrays``: those that
-        ``calibrate`` changed.
+        Arrays of the ANN that the model approximates with spikes, if they differ from ``arrays``: the originals of
+        those that ``calibrate`` changed.
 
     Attributes
     ----------
@@ -68,8 +68,8 @@ class Model:
             raise ModelError(f"layers must be a sequence of layer specs such as Conv or Dense, got {shown(layers)}")
         if not (output is None or isinstance(output, str)):
             raise ModelError(f"output must be the name of a layer or None, got {shown(output)}")
-        mappings = {"arrays": arrays, "metadata": metadata or {}, "ann_arrays": ann_arrays or {}}
-        for name, value in mappings.items():
+        metadata, ann_arrays = ({} if value is None else value for value in (metadata, ann_arrays))
+        for name, value in {"arrays": arrays, "metadata": metadata, "ann_arrays": ann_arrays}.items():
             if not isinstance(value, collections.abc.Mapping):
                 raise ModelError(f"{name} must be a dict, got {shown(value)}")
         layers = tuple(layers)
@@ -96,9 +96,9 @@ class Model:
                 array_shapes[f"{layer.name}/{name}"] = array_shape
         self.shapes = types.MappingProxyType(shapes)
         self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
-        self.metadata = types.MappingProxyType(dict(metadata or {}))
-        of_ann = {name: shape for name, shape in array_shapes.items() if name in (ann_arrays or {})}
-        self.ann_arrays = types.MappingProxyType(_checked_arrays(ann_arrays or {}, of_ann))
+        self.metadata = types.MappingProxyType(dict(metadata))
+        of_ann = {name: shape for name, shape in array_shapes.items() if name in ann_arrays}
+        self.ann_arrays = types.MappingProxyType(_checked_arrays(ann_arrays, of_ann))
 
     @property
     def ann(self) -> Model:

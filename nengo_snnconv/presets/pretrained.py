@@ -1,4 +1,4 @@
-"""pretrained: networks with trained weights, which are part of the package."""
+"""pretrained: Keras models with trained weights, which are part of the package."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ PRETRAINED = {"airbench-cifar10": (32, 32, 3), "resnet14-cifar10": (32, 32, 3)}
 def pretrained(name: str) -> tf.keras.Model:
     """Return a trained Keras model by name, without a download.
 
-    The models were trained by :func:`nengo_snnconv.train_cnn` on the training images of CIFAR-10; weights are kept in
-    half precision.  ``benchmarks/pretrained.py`` of the source trains them again.
+    The models were trained by :func:`nengo_snnconv.train_cnn` on the training images of CIFAR-10; their weights are
+    stored in half precision.  ``benchmarks/pretrained.py`` in the source folder trains them again.
 
     Parameters
     ----------
     name : "airbench-cifar10" or "resnet14-cifar10"
-        A plain network of 7 convolutions with max pooling, or a residual one of 6 blocks without.
+        A plain network of 7 convolutions with max pooling, or a residual network of 6 blocks without max pooling.
 
     Returns
     -------
     tf.keras.Model
-        Model of images (32, 32, 3), with pixels in [0, 1], whose outputs are logits of the ten classes.
+        Model for images (32, 32, 3) with pixels in [0, 1], whose outputs are the logits of the ten classes.
 
     Raises
     ------
     SettingsError
         If there is no such model.
     FileFormatError
-        If the file of its weights is damaged.
+        If the file of its weights is damaged or missing.
 
     Examples
     --------
     >>> network = snc.convert(snc.pretrained("airbench-cifar10"))
     """
     if not isinstance(name, str) or name not in PRETRAINED:
-        raise SettingsError(f"there is no pretrained {shown(name)}; there are {', '.join(PRETRAINED)}", argument="name")
+        raise SettingsError(
+            f"there is no pretrained model {shown(name)}; there are {', '.join(PRETRAINED)}", argument="name"
+        )
     model = preset(name, PRETRAINED[name])
     path = FOLDER / f"{name}.npz"
     try:
