@@ -11,11 +11,11 @@ from .options import add_command, add_data, add_test_images, add_train_images
 
 def add_train_cnn(commands):
     """Add the command train-cnn."""
-    summary = "train a Keras CNN on photographs, to be converted afterwards"
+    summary = "train a Keras CNN on photographs, for conversion"
     description = (
-        "Train a Keras CNN on photographs, to be converted afterwards, with the recipe of airbench94 (Jordan 2024, "
-        "arXiv 2404.00498), and measure its accuracy on the test images. An interrupted training continues from its "
-        "checkpoint."
+        "Train a Keras CNN on photographs, for conversion, with the recipe of airbench94 (Jordan 2024, arXiv "
+        "2404.00498), and measure its accuracy on the test images. An interrupted training continues from its "
+        "checkpoint when the command is repeated."
     )
     parser = add_command(commands, "train-cnn", train_cnn, summary, description)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained Keras model, such as cnn.keras")

@@ -1,4 +1,4 @@
-"""calibrate: thresholds and weights of a spiking network, corrected for few time steps on calibration images."""
+"""calibrate: correction of a spiking network's weights and thresholds for few time steps."""
 
 from __future__ import annotations
 
@@ -57,35 +57,36 @@ def calibrate(
     With few steps, spikes represent activations coarsely, and each layer receives the errors of all layers before it.
     The layers are corrected one after another, each for the spikes that it really receives:
 
-    1. Weights and biases of a layer are fitted so that its mean input current over the ``n_steps`` steps is closest to
-       that of the ANN, in the least-squares sense (ridge regression towards the weights of the ANN).  In a residual
-       block, the last layer also compensates for the errors of the shortcut.
-    2. Each channel gets the threshold with which the mean output of its neurons is closest to the activations.
+    1. The weights and biases of a layer are fitted by least squares, so that its mean output over ``n_steps`` steps is
+       closest to its output in the ANN (ridge regression towards the weights of the ANN).  In a residual block, the
+       last layer also compensates for the errors of the shortcut.
+    2. Each channel gets the threshold for which the mean output of its neurons is closest to the activations of the
+       ANN.
 
-    Nothing is trained: there are no gradients and no labels.  This extends the layer-wise correction of biases and
-    weights of Li et al. 2021 (arXiv 2106.06984) by the closed form of the weights.  The result is an ordinary network
-    for every back end; ``evaluate`` compares it with the ANN that was converted.
+    There are no gradients and no labels.  The method is the layer-wise calibration of Li et al. 2021 (arXiv
+    2106.06984), with weights that are computed in closed form.  The result is an ordinary network for every back end;
+    ``evaluate`` compares it with the ANN that was converted.
 
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``to_spiking``, with constant input and without synapses between layers.  For few steps,
-        ``SignedIntegrateAndFire`` neurons lose least.
+        Network made by ``to_spiking``, with constant input and without synapses between layers.  With few steps,
+        ``SignedIntegrateAndFire`` neurons lose the least accuracy.
     x : ndarray, (images, height, width, channel)
-        Calibration images, such as 1,000 training images.
+        Calibration images, such as 1,000 of the training images.
     n_steps : int
         Number of time steps for which the network will run.
     fit_weights : bool
-        Fit weights and biases; otherwise only thresholds are chosen.
+        Fit weights and biases.  If False, only thresholds are chosen.
     regularization : float
         Strength of the pull towards the weights of the ANN, relative to the variance of a layer's inputs.
     dt : float
         Length of a time step in seconds.
     memory_mb : float
-        Approximate memory for the computation of a layer, in megabytes.  The spikes of some layers are kept as well:
+        Approximate memory for the computation of a layer, in megabytes.  The spikes of some layers are kept as well, in
         2 bytes for each neuron, step and image.
     seed : int
-        Seed of the choice of positions in images from which weights and thresholds are computed.
+        Seed of the random choice of positions in the images from which weights and thresholds are computed.
     progress : bool, optional
         Show a progress bar; by default if standard error is a terminal.
 
@@ -178,7 +179,7 @@ def with_biases(model: Model) -> Model:
 
 
 class _Calibration:
-    """Corrections of one layer after another; ``units`` are sets of channels with a common threshold."""
+    """Correction of one layer after another; ``units`` are sets of channels with a common threshold."""
 
     def __init__(self, trains, batch_size, rng):
         self.trains, self.model, self.batch_size, self.rng = trains, trains.model, batch_size, rng
@@ -206,7 +207,10 @@ class _Calibration:
         trains.set_arrays(name, fit.solve(regularization))
 
     def _missing_in_sum(self, name, images):
-        """Return what the other inputs of the sum that alone reads a layer lack, if they are known already; else 0."""
+        """Return what the other inputs of a following sum lack, compared with the ANN, so that this layer can add it.
+
+        It is 0 if something other than a single sum reads the layer, or if later layers are inputs of the sum, too.
+        """
         consumers = self.model.consumers(name)
         if len(consumers) != 1 or not isinstance(consumers[0], specs.Add) or consumers[0].inputs.count(name) != 1:
             return 0
@@ -253,7 +257,7 @@ class _Calibration:
         n_units, channels = self.units.n_units, np.arange(len(labels))
         largest = np.zeros(n_units)
         np.maximum.at(largest, labels, activations.max(axis=0))
-        # channels that are never active get the largest scale of the layer
+        # for channels that are never active, take the largest activation of the layer
         largest[largest == 0] = largest.max() or 1
         most = getattr(self.trains.match.neuron_type, "max_spikes", 1)
         reach = self.trains.height * (most if np.isfinite(most) else 1)

@@ -1,4 +1,4 @@
-"""SpikeTrains: spikes of a network on some images, simulated layer by layer, each for all steps at once."""
+"""SpikeTrains: the spikes of a network on some images, simulated layer by layer instead of step by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class SpikeTrains:
     """Spikes of the neurons of a model, and the activations of its ANN, on the same images.
 
     Layers of neurons are simulated one after another with :meth:`simulate`; in between, the arrays of the layers that
-    follow may be changed.  Since spikes pass all layers within a step, the result is that of a simulation step by step.
+    follow may be changed.  Since spikes pass through all layers within a step, the result is the same as that of a
+    simulation step by step.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class SpikeTrains:
         return None if isinstance(layer, specs.Input | specs.Rectifier) else keras_layer(layer, arrays)
 
     def _is_constant(self, name):
-        """Return whether a layer has the same activity in all steps: no neurons are between it and the input."""
+        """Return whether a layer has the same activity in all steps: there are no neurons between it and the input."""
         layer = self.model.layers[name]
         if isinstance(layer, specs.Rectifier):
             return False
@@ -111,14 +112,14 @@ class SpikeTrains:
         return self.activity(name, images).mean(axis=0)
 
     def step_neurons(self, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the numbers of spikes of neurons, negative ones as such, for a current in each step.
+        """Return the numbers of spikes of neurons in each step; they are negative for negative spikes.
 
         Parameters
         ----------
         current : ndarray, (steps, ...) or one step that is the same in all
             Input, in units of activations.
         scale : ndarray
-            Activation, per entry of the last axes, for which a neuron of the normalized network has an input of 1.
+            Activation that corresponds to an input of 1 of the normalized network, for each entry of the last axes.
 
         Returns
         -------
@@ -134,7 +135,7 @@ class SpikeTrains:
         return np.rint(counts, out=counts)
 
     def _initial_states(self, shape):
-        """Return the initial states of neurons, {name: ndarray}; those of the last shape are kept."""
+        """Return the initial states of neurons, {name: ndarray}, and keep them until the shape changes."""
         if self._states is None or self._states[0] != shape:
             rng = np.random.RandomState(self.settings.seed or 0)
             states = self.match.neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
@@ -155,6 +156,6 @@ class SpikeTrains:
         self._spikes[name], self._activations[name] = spikes, activations
 
     def forget(self, name: str) -> None:
-        """Free the memory of a layer that no layer reads any more."""
+        """Free the memory of a layer that is not needed any more."""
         self._spikes.pop(name, None)
         self._activations.pop(name, None)

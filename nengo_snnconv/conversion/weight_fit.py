@@ -1,4 +1,4 @@
-"""Least-squares fit of a layer's weights to the activity that it really receives."""
+"""WeightFit: least-squares fit of a layer's weights to the activity that the layer really receives."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import numpy as np
 from ..model import layers as specs
 from ..model.layers import window_offset, window_output
 
-# rows of the fit: for each number of inputs of a neuron, and at least
+# number of rows of a fit: for each input of a neuron, and at least
 ROWS_PER_INPUT = 20
 LEAST_ROWS = 20_000
 
 
 class WeightFit:
-    """Fit of weights and biases to pairs of input and target, one part after another.
+    """Fit of weights and biases to pairs of input and target, which are added in parts.
 
-    The weights minimize the mean squared error plus ``regularization`` times the mean variance of an input times the
-    squared distance from the weights before (ridge regression towards the old weights); the bias removes the mean
-    error.
+    The weights minimize the mean squared error, plus ``regularization`` times the mean variance of the inputs times the
+    squared distance from the old weights (ridge regression towards the old weights).  The bias removes the mean error.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ class WeightFit:
 
     @property
     def rows_needed(self) -> int:
-        """Number of rows, positions of images, from which the fit should be made."""
+        """Number of rows, that is, positions in images, that the fit should be based on."""
         return max(LEAST_ROWS, ROWS_PER_INPUT * self.n_inputs)
 
     def add(self, x: np.ndarray, target: np.ndarray, most_rows: int, rng: np.random.Generator) -> None:
@@ -101,7 +100,7 @@ def _sums(x, y):
 
 
 def rows_of(layer: specs.Layer, x: np.ndarray):
-    """Return a function from positions to the inputs that a layer reads there.
+    """Return a function that maps positions to the inputs that a layer reads there.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""LayerStack: stack of Keras layers, to which the presets add theirs."""
+"""LayerStack: a stack of Keras layers, which the presets fill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..compat import tf
 
 
 def dirac_kernel(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Return the initial kernel of a convolution whose first outputs, as many as there are inputs, copy the inputs.
+    """Return the initial kernel of a convolution whose first outputs copy its inputs, one output for each input.
 
     The other outputs have uniform weights between -1 / sqrt(n) and 1 / sqrt(n), for n inputs of a neuron.
 
@@ -62,11 +62,11 @@ class LayerStack:
             filters, kernel_size, strides=strides, padding="same", use_bias=False, name=self._name(name)
         )
         self.end = conv(self.end)
-        # as weights, since files would name an initializer that Keras does not know
+        # set as weights, because Keras could not read a file that names an initializer of ours
         conv.set_weights([dirac_kernel(conv.kernel.shape, self._seed())])
         if max_pool > 1:
             self.max_pool(max_pool)
-        # a short memory of means and variances, for trainings of few epochs; scales of 1
+        # means and variances over few batches, for trainings of few epochs; scales of 1
         self.end = tf.keras.layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False, name=self._name("norm"))(
             self.end
         )

@@ -94,7 +94,7 @@ def _resnet_cifar10(add, classes):
 
 
 def _airbench_cifar10(add, classes):
-    """Add the layers of airbench94 (Jordan 2024, arXiv 2404.00498), with ReLU: 6 convolutions after the whitening one.
+    """Add the layers of airbench94 (Jordan 2024, arXiv 2404.00498) with ReLU: a whitening convolution and 6 others.
 
     Maxima before normalization and ReLU are equal to maxima after them, since the scales of normalization are 1.
     """
@@ -107,7 +107,7 @@ def _airbench_cifar10(add, classes):
 
 
 def _resnet14_cifar10(add, classes):
-    """Add six residual blocks (He et al. 2016, arXiv 1512.03385), from 16x16 pixels on, without max pooling."""
+    """Add six residual blocks (He et al. 2016, arXiv 1512.03385) without max pooling, the first at 16x16 pixels."""
     add.whitening_conv(2)
     add.dirac_conv(64, kernel_size=4, strides=2)
     for filters, strides in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)):

@@ -16,7 +16,7 @@ def flip_and_shift(
     flipped : ndarray of bool, (images,)
         Images to mirror, left to right.
     shift : int
-        Largest shift in pixels; at the border, the image is continued by its reflection.
+        Largest shift in pixels.  Images are continued beyond their borders by reflection.
     rng : numpy.random.Generator, optional
         Source of the shifts; required if ``shift`` is above 0.
 
@@ -37,8 +37,8 @@ def flip_and_shift(
 def alternating_flips(n_images: int, epoch: int, seed: int) -> np.ndarray:
     """Return which images to mirror in an epoch: a random half in even epochs, the other half in odd ones.
 
-    In any two consecutive epochs, the network sees each image once in either direction (Jordan 2024, arXiv 2404.00498,
-    section 3.6).
+    In any two consecutive epochs, the network sees each image once as it is and once mirrored (Jordan 2024, arXiv
+    2404.00498, section 3.6).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""train_cnn: training of a Keras CNN, to be converted afterwards."""
+"""train_cnn: training of Keras CNNs for conversion."""
 
 from __future__ import annotations
 
@@ -51,16 +51,15 @@ def train_cnn(
     progress: bool | None = None,
     on_epoch: Callable[[int, dict], object] | None = None,
 ) -> tf.keras.Model:
-    """Train a Keras CNN on photographs, to be converted to a spiking network afterwards.
+    """Train a Keras CNN on photographs, for conversion to a spiking network.
 
-    The recipe is that of airbench94 (Jordan 2024, arXiv 2404.00498), which reaches in ten epochs what others take a
-    hundred for: SGD with Nesterov momentum 0.85 and a learning rate that rises and falls linearly; 64 times this rate
-    for the biases of batch normalization; label smoothing; Lookahead; and flips that alternate between epochs.  If the
-    first convolution is named "whitening" and has 2 * height * width * channels filters, its kernel is set to the
-    principal axes of patches of the images, and stays.  ``preset("airbench-cifar10")`` and
-    ``preset("resnet14-cifar10")`` are made for this recipe.
+    The recipe is that of airbench94 (Jordan 2024, arXiv 2404.00498), which needs far fewer epochs than usual: SGD with
+    Nesterov momentum 0.85 and a learning rate that rises and falls linearly; 64 times this rate for the biases of batch
+    normalization; label smoothing; Lookahead; and flips that alternate between epochs.  If the first convolution is
+    named "whitening" and has 2 * height * width * channels filters, its kernel is set to the principal axes of patches
+    of the images, and is not trained.  The presets "airbench-cifar10" and "resnet14-cifar10" are made for this recipe.
 
-    The model itself is not changed.
+    The given model is not changed.
 
     Parameters
     ----------
@@ -73,20 +72,21 @@ def train_cnn(
     epochs : int
         Number of epochs.
     batch_size : int
-        Number of images per training step.  Images that do not fill the last batch are left out, others in each epoch.
+        Number of images per training step.  Images that do not fill the last batch are left out, different ones in each
+        epoch.
     learning_rate : float, optional
         Largest learning rate; by default 0.0015 * ``batch_size``.
     weight_decay : float
-        Factor of the weights that is added to their gradients.
+        Factor of weight decay: this multiple of each weight is added to its gradient.
     label_smoothing : float
-        Probability that targets distribute evenly over all classes, from 0 to 1.
+        Probability that the targets distribute evenly over all classes; at least 0, below 1.
     flip : bool
         Mirror each image, left to right, in every second epoch.  Not for digits or letters.
     shift : int
         Largest random shift along either axis, in pixels.
     precision : "auto", "float32" or "bfloat16"
         Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
-        it, which takes about 60 % of the time; elsewhere it would be slow.
+        it, where training takes about 60 % of the time, and float32 on others, where bfloat16 would be slow.
     validation_data : tuple, optional
         Pair (x, y) whose accuracy is measured after each epoch.
     checkpoint : str or path, optional
@@ -101,8 +101,8 @@ def train_cnn(
     Returns
     -------
     tf.keras.Model
-        New model of the same layers, whose ``history.history`` holds lists with a value for each epoch: loss, accuracy,
-        seconds and, with validation data, val_accuracy.
+        New model with the same layers.  Its ``history.history`` holds a list for each of loss, accuracy, seconds and,
+        with validation data, val_accuracy, with a value for each epoch.
 
     Raises
     ------
@@ -117,7 +117,8 @@ def train_cnn(
     Examples
     --------
     >>> data = snc.load_dataset("cifar-10")
-    >>> model = snc.train_cnn(snc.preset("airbench-cifar10"), data.x_train, data.y_train, checkpoint="cnn.npz")
+    >>> model = snc.preset("airbench-cifar10", (32, 32, 3))
+    >>> model = snc.train_cnn(model, data.x_train, data.y_train, checkpoint="training.npz")
     >>> network = snc.convert(model)
     """
     options = CNNOptions(
@@ -170,7 +171,7 @@ def _check_model(model):
 
 
 class _Training:
-    """A training of a copy of ``model``, of which ``run`` returns the result."""
+    """Training of a copy of ``model``; ``run`` returns the trained model."""
 
     def __init__(self, model, x, y, validation_data, options):
         self.x, self.y, self.validation_data, self.options = x, y.astype(np.int32), validation_data, options
@@ -261,7 +262,7 @@ class _Training:
         return flip_and_shift(self.x[items], flips[items], options.shift, rng), self.y[items]
 
     def _accuracy(self, x, y):
-        """Return the accuracy of the slow weights."""
+        """Return the accuracy with the weights after the last step (the slow ones of Lookahead)."""
         model = self._result()
         parts = np.array_split(np.arange(len(x)), max(1, len(x) // VALIDATION_BATCH))
         right = [(np.argmax(model.predict_on_batch(x[part]), axis=-1) == y[part]).sum() for part in parts]
@@ -278,20 +279,20 @@ class _Training:
         return model
 
     def _describe(self, model):
-        """Return what a training must have in common with a checkpoint to continue it."""
+        """Return the properties in which a training must agree with a checkpoint to continue from it."""
         names = ("epochs", "learning_rate", "weight_decay", "label_smoothing", "flip", "shift", "seed")
         data = [array for pair in ((self.x, self.y), self.validation_data or ()) for array in pair]
         return {
             **{name: getattr(self.options, name) for name in names},
             "batch_size": self.batch_size,
             "layers": json.loads(self.model.to_json())["config"],
-            # those given, since whitening filters can differ in the last bit
+            # before whitening, since the last bits of its filters can differ
             "initial weights": f"{crc32(*model.get_weights()):08x}",
             "data": f"{len(self.x)} images, crc32 {crc32(*data):08x}",
         }
 
     def _write(self):
-        """Write the checkpoint, if one is wanted."""
+        """Write the checkpoint, if there is a path for it."""
         if self.options.checkpoint is not None:
             section = {"run": self.run_description, "epoch": self.epoch, "history": self.history}
             write_arrays(self.options.checkpoint, {SECTION: section}, self.trainer.arrays())

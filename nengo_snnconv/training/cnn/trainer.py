@@ -21,16 +21,16 @@ LOOKAHEAD_STEPS = 5
 WARMUP = 0.23  # part of the training in which the learning rate rises
 FIRST_RATE, LAST_RATE = 0.2, 0.07  # relative to the largest rate
 
-WHITENING = "whitening"  # name of the layer that the images initialize
+WHITENING = "whitening"  # name of the layer whose weights are computed from the images
 
 
 def relative_rate(progress: float) -> float:
-    """Return the learning rate as a fraction of the largest one; ``progress`` runs from 0 to 1."""
+    """Return the learning rate as a fraction of the largest one; ``progress`` is from 0 to 1."""
     return float(np.interp(progress, [0, WARMUP, 1], [FIRST_RATE, 1, LAST_RATE]))
 
 
 def lookahead_decay(progress: float) -> float:
-    """Return the weight of the slow weights in the mean with the fast ones; ``progress`` runs from 0 to 1."""
+    """Return the share of the slow weights when they are averaged with the fast ones; ``progress`` is from 0 to 1."""
     return 0.95**LOOKAHEAD_STEPS * progress**3
 
 
@@ -44,6 +44,8 @@ class CNNTrainer:
     options : CNNOptions
     batches : int
         Number of batches in an epoch.
+    peak_rate : float
+        Largest learning rate.
 
     Attributes
     ----------
@@ -63,7 +65,7 @@ class CNNTrainer:
         self._step = tf.function(self._make_step())
 
     def _factors(self):
-        """Return the factors of the learning rate of each trained variable, in the first epochs and later."""
+        """Return for each trained variable the factor of its learning rate, and whether only early epochs train it."""
         norms = tf.keras.layers.BatchNormalization
         biases = {id(layer.beta) for layer in self.model.layers if isinstance(layer, norms) and layer.center}
         early = {id(layer.bias) for layer in self.model.layers if layer.name == WHITENING}
@@ -113,7 +115,7 @@ class CNNTrainer:
         return float(loss), float(accuracy)
 
     def _look_ahead(self):
-        """Move the slow weights towards the fast ones, and the fast ones to the result."""
+        """Move the slow weights towards the fast ones, and set the fast ones to the result."""
         decay = lookahead_decay(self.n_steps_done / self.n_steps)
         for slow, fast in zip(self.slow, self.fast, strict=True):
             slow.assign(decay * slow + (1 - decay) * fast)

@@ -1,4 +1,4 @@
-"""Whitening: a first convolution whose outputs are uncorrelated on patches of training images."""
+"""Whitening: filters of a first convolution whose outputs are uncorrelated on training images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def whitening_filters(images: np.ndarray, size: tuple[int, int]) -> tuple[np.nda
     -------
     kernel : ndarray of float32, (height, width, channel, 2 * height * width * channel)
     bias : ndarray of float32, (2 * height * width * channel,)
-        It subtracts the mean of each channel.
+        Biases that subtract the mean of each channel.
     """
     images = images[:MOST_IMAGES]
     mean, deviation = images.mean((0, 1, 2), np.float64), images.std((0, 1, 2), np.float64)
