@@ -15,7 +15,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.presets import PRETRAINED, write_pretrained
 from nengo_snnconv.presets.pretrained import FOLDER
 
-EPOCHS = {"airbench-cifar10": 16, "resnet14-cifar10": 12}
+EPOCHS = {"airbench-cifar10": 16}
 
 
 def main():
