@@ -13,7 +13,7 @@ from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.presets import PRETRAINED, write_pretrained
-from nengo_snnconv.presets.pretrained import FOLDER
+from nengo_snnconv.presets.trained_presets import FOLDER
 
 EPOCHS = {"airbench-cifar10": 16}
 
