@@ -10,8 +10,9 @@ import nengo
 import numpy as np
 
 from ...conversion.normalization import normalize
-from ...neurons.arguments import replaced
+from ...neurons.arguments import arguments_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
+from ...neurons.signed_integrate_and_fire import with_signed_spikes
 
 if typing.TYPE_CHECKING:
     from ...networks.network import ConvNetwork
@@ -61,13 +62,23 @@ def evaluate_with(advice: str, **options: typing.Any) -> Remedy:
 def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) -> Remedy:
     """Return the remedy to use integrate-and-fire neurons.
 
-    These are the network's own with ``changes``, or ``IntegrateAndFire()`` if it has other neurons.
+    These are the network's own with ``changes``, or ``IntegrateAndFire()`` if it has neurons without such arguments.
     """
     old = network.settings.neuron_type
-    if isinstance(old, IntegrateAndFire):
-        new, rate = replaced(old, **changes), {}
-    else:
-        new, rate = IntegrateAndFire(), {"max_rate": None}
+    if isinstance(old, IntegrateAndFire) and changes.keys() <= arguments_of(old).keys():
+        return _use_neurons(advice, replaced(old, **changes))
+    return _use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
+
+
+def take_spikes_back(network: ConvNetwork) -> Remedy:
+    """Return the remedy to let integrate-and-fire neurons take spikes back."""
+    advice = "use neurons that take such spikes back by negative ones: SignedIntegrateAndFire"
+    return _use_neurons(advice, with_signed_spikes(network.settings.neuron_type))
+
+
+def _use_neurons(advice, new, rate=None):
+    """Return the remedy to rebuild the network with other neurons."""
+    rate = rate or {}
     code = f"neuron_type=snc.{new!r}".replace("Uniform(", "nengo.dists.Uniform(")
     code = f"network = network.rebuild({code}{', max_rate=None' if rate else ''})"
     return Remedy(advice, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
