@@ -204,7 +204,8 @@ class TestNegativeSpikes:
             assert type(network.settings.neuron_type) is snc.SignedIntegrateAndFire
         text, remedy = explain("unevenness", diagnosis, layer)
         assert "too late" in text and remedy.options
-        half = dataclasses.replace(diagnosis, predicted_accuracy={"half": 1.0, diagnosis.n_steps: 0.1})
+        half = {"half": 1.0, diagnosis.n_steps: 0.1}
+        half = dataclasses.replace(diagnosis, predicted_accuracy=half, max_loss=1)
         code = explain("quantisation", half, dataclasses.replace(layer, level=0.5))[1].code
         assert code == "network = network.rebuild(neuron_type=snc.SignedIntegrateAndFire())"
 
