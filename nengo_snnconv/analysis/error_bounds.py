@@ -103,8 +103,7 @@ def activity_bounds(
     if neuron_type.negative and skip_steps:  # the mean of the other steps may be negative
         most *= 2
     largest = {
-        name: most if isinstance(layer, specs.Rectifier) else np.inf
-        for name, layer in network.model.layers.items()
+        name: most if isinstance(layer, specs.Rectifier) else np.inf for name, layer in network.model.layers.items()
     }
     return {
         name: np.minimum(distances[name][0] * _mean_factor(n_steps, skip_steps), largest[name])

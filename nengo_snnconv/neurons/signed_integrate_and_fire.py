@@ -73,7 +73,9 @@ class SignedIntegrateAndFire(IntegrateAndFire):
             initial_state=initial_state,
         )
 
-    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, net_spikes: np.ndarray) -> None:
+    def step(  # type: ignore[override]  # one more state
+        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, net_spikes: np.ndarray
+    ) -> None:
         voltage += J * (dt / self.tau)
         n_spikes = np.clip(np.floor(voltage / self.threshold), -self.max_spikes, self.max_spikes)
         np.maximum(n_spikes, -net_spikes, out=n_spikes)

@@ -54,8 +54,9 @@ def plot_image_response(
     """Draw the response of a network to one image: the image, its spikes layer by layer, and the class scores.
 
     If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time
-    is in steps.  Negative spikes, as of SignedIntegrateAndFire, are reddish purple.  Output neurons, whose spikes are the class scores, are all drawn, the one of the true class in
-    orange.  The highest class score is blue, and the score of the true class orange if it is another one.
+    is in steps.  Negative spikes, as of SignedIntegrateAndFire, are reddish purple.  Output neurons, whose spikes are
+    the class scores, are all drawn, the one of the true class in orange.  The highest class score is blue, and the
+    score of the true class orange if it is another one.
 
     Parameters
     ----------

@@ -109,7 +109,8 @@ class Life:
         self.names = [short(label) for label in class_labels(self.scores.shape[1], class_names)]
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
-        self.once = max((np.abs(counts).sum(axis=0).max() for counts in self.spikes.values()), default=0) == 1 < self.n_steps
+        most = max((np.abs(counts).sum(axis=0).max() for counts in self.spikes.values()), default=0)
+        self.once = most == 1 < self.n_steps
         self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
         spiking = [str(name) for name in evenly(spiking, MOST_LAYERS)]
         self.layers = spiking if layers is None else [layers] if isinstance(layers, str) else list(layers)

@@ -22,7 +22,7 @@ class Moving(typing.NamedTuple):
 
 
 def draw_raster(ax, counts, neurons, traced):
-    """Draw the spikes of some neurons, one row each, in gray; traced neurons in their colors, negative spikes in theirs.
+    """Draw the spikes of some neurons, one row each, in gray; traced neurons and negative spikes in their colors.
 
     Parameters
     ----------

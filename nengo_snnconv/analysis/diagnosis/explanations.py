@@ -149,7 +149,7 @@ def _unevenness(diagnosis, layer):
     text = "spikes arrive in bursts: neurons fire before inhibition arrives that would have prevented it"
     if isinstance(neuron_type, SignedIntegrateAndFire):
         text = "neurons fire before inhibition arrives that would have prevented it, and take such spikes back too late"
-        return text, remedies.more_steps(diagnosis)
+        return text, remedies.skip_transient(diagnosis)
     if diagnosis.keeps_charge:
         return text, remedies.take_spikes_back(diagnosis.network)
     return f"{text}, and {name} forgets negative input", remedies.keep_negative_input(diagnosis.network)

@@ -87,7 +87,7 @@ def _use_neurons(advice, new, rate=None):
 def more_steps(diagnosis: Diagnosis) -> Remedy:
     """Return the remedy to run more steps.
 
-    The number is the predicted one if spikes are even, twice that number if they are not.
+    The number is the predicted one if spikes are even, or can be taken back; twice that number if they are not.
     """
     predicted: dict[int, float] = {
         n: accuracy
@@ -103,7 +103,8 @@ def more_steps(diagnosis: Diagnosis) -> Remedy:
     if predicted[n_steps] > diagnosis.accuracy + 0.005:
         remark = f" (predicted accuracy for {n_steps} steps: {100 * predicted[n_steps]:.1f} % if spikes are even)"
     uneven = max(diagnosis.error_of("transient"), diagnosis.error_of("unevenness"))
-    if uneven > diagnosis.error_of("quantisation") / 4:
+    signed = diagnosis.network.settings.neuron_type.negative
+    if uneven > diagnosis.error_of("quantisation") / 4 and not signed:
         n_steps *= 2
     return _run_longer(n_steps, remark)
 
@@ -112,7 +113,7 @@ def skip_transient(diagnosis: Diagnosis) -> Remedy:
     """Return the remedy for input that changes at the start of a run.
 
     Skip the first steps if that gives an acceptable accuracy in this run; otherwise start at random potentials if the
-    neurons do not, else run more steps.
+    neurons do not, and do not take spikes back; else run more steps.
     """
     half = diagnosis.n_steps // 2
     if (
@@ -127,7 +128,7 @@ def skip_transient(diagnosis: Diagnosis) -> Remedy:
     neuron_type = diagnosis.network.settings.neuron_type
     # with few steps, random initial potentials cost more accuracy than they restore
     can_start_randomly = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
-    if can_start_randomly and not neuron_type.initial_state:
+    if can_start_randomly and not neuron_type.initial_state and not neuron_type.negative:
         advice = "start at random membrane potentials, so that neurons do not spike at the same time"
         initial_state = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
         return replace_neurons(advice, diagnosis.network, initial_state=initial_state)
