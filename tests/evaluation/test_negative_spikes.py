@@ -6,9 +6,11 @@ import pytest
 from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.evaluation.backends import FastBackend
 from nengo_snnconv.experiments.sweeps.shards import check_result, counts_from_result, merge_counts, run_shard
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.report.run import Run, cards
+from nengo_snnconv.simulator.kernels.operations import CODES
 
 pytestmark = pytest.mark.filterwarnings("ignore:the network was not normalized")
 N_STEPS = 9
@@ -127,3 +129,13 @@ class TestShards:
         ]
         assert shares[0] == shares[1] > 0
         assert not [warning for warning in recwarn if "computed again" in str(warning.message)]
+
+
+@pytest.mark.parametrize("neuron_type", [snc.IntegrateAndFire(), snc.SignedIntegrateAndFire()], ids=str)
+def test_the_fast_simulator_counts_them_only_for_neurons_that_emit_them(network, neuron_type):
+    network = network.rebuild(neuron_type=neuron_type)
+    counted = dict.fromkeys(network.model.neurons, 1.0)
+    backend = FastBackend(network, [], 2, 0.001, counted=counted)
+    (program, _), *_ = backend.simulator.programs.values()
+    n_operations = int((program.arrays.operations["code"] == CODES["count_negative"]).sum())
+    assert n_operations == len(backend.negative) == (len(counted) if neuron_type.negative else 0)
