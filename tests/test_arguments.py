@@ -454,6 +454,14 @@ CASES = {
             "max_spikes": [0, -1, 1.5, NAN, "x", None, []],
         },
     ),
+    "SignedIntegrateAndFire": (
+        {},
+        {
+            **dict.fromkeys(("threshold", "amplitude", "tau"), POSITIVE),
+            "initial_potential": [NAN, INF, "x", None, True, []],
+            "max_spikes": [0, -1, 1.5, NAN, "x", None, []],
+        },
+    ),
     "SurrogateLIF": (
         {},
         {

@@ -33,6 +33,8 @@ def error_bounds(
 
     Proof: without a limit of spikes per step, N(t) is the maximum of floor(v_0 + Z(s)) over s <= t, where Z is the
     accumulated input charge, and ``|Z(s) - s z| <= sum_j |W_j| d_j``; a limit of spikes per step only delays them.
+    The spikes of ``SignedIntegrateAndFire``, negative ones subtracted, follow max(floor(v_0 + Z(t)), 0) by at most
+    ``max_spikes`` in a step, faster than t a changes, so they stay within the same distance.
     The maximum over a pooling window differs by no more than its entries do.  Moser & Lunglmayr 2023 (arXiv 2305.05772)
     measure distances of spike trains by the same partial sums.
 
@@ -53,13 +55,15 @@ def error_bounds(
         Bounds for each layer of neurons and for the output, with the shape of the layer's output.  Bounds of neurons
         are in the network's own units, in which one spike per step is an activation of 1 by default; those of the
         output are in the units of ``Evaluation.scores``.  No bound of neurons exceeds the largest firing rate, because
-        rates and clipped activations lie between 0 and that rate.
+        rates and clipped activations lie between 0 and that rate; or twice that, for neurons with negative spikes, some
+        of which take back spikes of skipped steps.
 
     Raises
     ------
     ConversionError
-        If the theory does not hold: for neurons other than ``IntegrateAndFire``; for reset to zero or a floor of the
-        membrane potential, which lose charge; for Poisson input, which is random; for synapses, which delay charge.
+        If the theory does not hold: for neurons other than ``IntegrateAndFire`` and ``SignedIntegrateAndFire``; for
+        reset to zero or a floor of the membrane potential, which lose charge; for Poisson input, which is random; for
+        synapses, which delay charge.
     SettingsError
         If ``n_steps``, ``skip_steps`` or ``dt`` is invalid.
 
@@ -95,9 +99,11 @@ def activity_bounds(
             distances[name] = np.asarray(
                 _absolute_layer(layer, network.model)(inputs if len(inputs) > 1 else inputs[0])
             )
+    most = neuron_type.max_spikes * neuron_type.amplitude / dt
+    if neuron_type.negative and skip_steps:  # the mean of the other steps may be negative
+        most *= 2
     largest = {
-        name: neuron_type.max_spikes * neuron_type.amplitude / dt if isinstance(layer, specs.Rectifier) else np.inf
-        for name, layer in network.model.layers.items()
+        name: most if isinstance(layer, specs.Rectifier) else np.inf for name, layer in network.model.layers.items()
     }
     return {
         name: np.minimum(distances[name][0] * _mean_factor(n_steps, skip_steps), largest[name])

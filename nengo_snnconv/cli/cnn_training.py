@@ -77,8 +77,9 @@ def train_cnn(options):
     model.save(options.output)
     if options.checkpoint is None:
         checkpoint.unlink(missing_ok=True)
+    history = model.history.history  # which predict replaces
     scores = model.predict(data.x_test, batch_size=500, verbose=0)
     accuracy = float((scores.argmax(axis=-1) == data.y_test).mean())
     print(f"accuracy on {len(data.x_test):,} test images {100 * accuracy:.2f} %")
     print(f"trained in {minutes:.1f} minutes, saved as {options.output}")
-    return {"model": str(options.output), "accuracy": accuracy, "history": model.history.history}
+    return {"model": str(options.output), "accuracy": accuracy, "history": history}

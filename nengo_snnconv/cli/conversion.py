@@ -31,8 +31,8 @@ NORMALIZATION = {
 }
 NEURON = {
     "reset": ("neuron", {"if": "subtract"}),
-    "initial_potential": ("neuron", {"if": 0.5}),
-    "max_spikes": ("neuron", {"if": 1}),
+    "initial_potential": ("neuron", {"if": 0.5, "signed-if": 0.5}),
+    "max_spikes": ("neuron", {"if": 1, "signed-if": 1}),
 }
 INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
@@ -81,9 +81,10 @@ def _add_neurons(parser):
     neurons = parser.add_argument_group("neurons")
     neurons.add_argument(
         "--neuron",
-        choices=("if", "lif", "spiking-relu"),
+        choices=("if", "signed-if", "lif", "spiking-relu"),
         default="if",
-        help="neuron type: IntegrateAndFire, nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
+        help="neuron type: IntegrateAndFire, SignedIntegrateAndFire (fewer steps for deep networks), "
+        "nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
     )
     neurons.add_argument(
         "--reset",
@@ -94,13 +95,13 @@ def _add_neurons(parser):
         "--initial-potential",
         type=finite,
         metavar="V",
-        help="initial potential in thresholds, for --neuron if (default: 0.5)",
+        help="initial potential in thresholds, for --neuron if or signed-if (default: 0.5)",
     )
     neurons.add_argument(
         "--max-spikes",
         type=positive_or_infinite,
         metavar="N",
-        help="largest number of spikes in a step, or inf, for --neuron if (default: 1)",
+        help="largest number of spikes in a step, or inf, for --neuron if or signed-if (default: 1)",
     )
     neurons.add_argument(
         "--input",
@@ -214,13 +215,13 @@ def _is_own_file(path):
 def _neuron_type(name, arguments):
     import nengo
 
-    from .. import IntegrateAndFire
+    from .. import IntegrateAndFire, SignedIntegrateAndFire
 
     if name == "lif":
         return nengo.LIF(min_voltage=-5)
     if name == "spiking-relu":
         return nengo.SpikingRectifiedLinear(amplitude=0.001)
-    return IntegrateAndFire(**arguments)
+    return (SignedIntegrateAndFire if name == "signed-if" else IntegrateAndFire)(**arguments)
 
 
 def data_for(options, network, n_calibration=None):

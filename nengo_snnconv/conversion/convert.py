@@ -117,9 +117,9 @@ def to_spiking(
     network : ConvNetwork
         Network made by ``convert``, and usually ``normalize``, so that activations do not exceed 1.
     neuron_type : nengo.neurons.NeuronType, optional
-        By default ``IntegrateAndFire()``.  Any Nengo type with an amplitude and a static response is possible, such as
-        ``nengo.LIF(min_voltage=-5)``: gain, bias and amplitude are fitted so that its response is closest to the
-        rectifier.
+        By default ``IntegrateAndFire()``; ``SignedIntegrateAndFire()`` for deep networks in few steps.  Any Nengo type
+        with an amplitude and a static response is possible, such as ``nengo.LIF(min_voltage=-5)``: gain, bias and
+        amplitude are fitted so that its response is closest to the rectifier.
     input_coding : "constant" or "poisson"
         Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
         ``min(1, |x| / input_threshold)``.

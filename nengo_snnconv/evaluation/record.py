@@ -34,7 +34,8 @@ class Recording:
     images : ndarray, (images, height, width, channel)
         Images; of frames, the mean over time.
     spikes : dict of str to ndarray, (images, steps, neurons)
-        Number of spikes of each neuron of each spiking layer in each step, and of the input if it spikes.
+        Number of spikes of each neuron of each spiking layer in each step, and of the input if it spikes.  Negative
+        spikes of neurons are negative numbers.
     output, filtered : ndarray, (images, steps, classes)
         Class scores, and the same averaged or filtered over time, in the units of the model that was converted.
     dt : float
@@ -129,6 +130,8 @@ def record(
     shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
     spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
+    for name in runner.signed:
+        spikes[name] *= np.sign(activity[name]).astype(np.int32)
     return Recording(
         images=images.mean(axis=1),
         spikes=spikes,

@@ -97,6 +97,11 @@ class Evaluation:
         True if the input changed from step to step.
     arguments : dict
         Arguments of :func:`evaluate` that affect the results, apart from network, x and y, with the values used.
+    signed : bool
+        True if the neurons can emit negative spikes, as :class:`SignedIntegrateAndFire` does.
+    negative_spikes_share : float or None
+        Fraction of the neurons' spikes that are negative; 0 for neurons that emit none.  None if it is not known, and
+        for a network of rates.
     """
 
     accuracy: np.ndarray
@@ -116,6 +121,8 @@ class Evaluation:
     backend: str
     moving: bool = False
     arguments: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+    signed: bool = False
+    negative_spikes_share: float | None = None
 
     @property
     def n_steps(self) -> int:
@@ -190,6 +197,7 @@ class Evaluation:
             }
             for name, layer in self.layers.items()
         }
+        signed = {"negative_spikes_share": self.negative_spikes_share} if self.signed else {}
         return {
             "images": len(self.y),
             "moving": self.moving,
@@ -201,6 +209,7 @@ class Evaluation:
             "loss_points": self.loss_points,
             "confusion": self.confusion().tolist(),
             "spikes_per_neuron": self.spikes_per_neuron,
+            **signed,
             "synaptic_operations": self.synaptic_operations,
             "ann_operations": self.ann_operations,
             "input_operations": self.input_operations,
@@ -221,8 +230,10 @@ class Evaluation:
             rows.insert(1, ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"))
             rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
         if self.layers:
+            rows.append(("spikes per neuron", f"{self.spikes_per_neuron:.3f}"))
+            if self.signed and self.negative_spikes_share is not None:
+                rows.append(("negative spikes", f"{100 * self.negative_spikes_share:.1f} % of all"))
             rows += [
-                ("spikes per neuron", f"{self.spikes_per_neuron:.3f}"),
                 ("synaptic operations", f"{self.synaptic_operations:,.0f} per {item}"),
                 (
                     "multiply-accumulates, ANN",
@@ -310,4 +321,18 @@ def evaluation_from_counts(
         backend=counts.backend,
         moving=moving,
         arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
+        signed=network.settings.neuron_type.spiking and network.settings.neuron_type.negative,
+        negative_spikes_share=_negative_share(network, counts),
     )
+
+
+def _negative_share(network, counts):
+    """Return the fraction of negative spikes among those of all neurons; None without spikes, or if it is unknown."""
+    neuron_type = network.settings.neuron_type
+    if not neuron_type.spiking:
+        return None
+    layers = [name for name in network.model.neurons if name in counts.totals] if neuron_type.negative else []
+    if any(name not in counts.negative for name in layers):
+        return None
+    n_spikes = sum(float(counts.totals[name].sum()) for name in layers)
+    return sum(counts.negative[name] for name in layers) / n_spikes if n_spikes else 0.0

@@ -41,6 +41,8 @@ class RunCounts:
         Wall time of the run, and of building the simulation.
     backend : str
         Name of the back end that was used.
+    negative : dict of str to float
+        Number of negative spikes over all images and steps, for each layer whose neurons can emit them.
     """
 
     step_predictions: np.ndarray
@@ -50,6 +52,7 @@ class RunCounts:
     seconds: float
     build_seconds: float
     backend: str = "fast"
+    negative: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Observer(typing.Protocol):
@@ -110,6 +113,7 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
     counted = [*runner.recorded, *([model.input] if runner.counts_frames(inputs) else [])]
     totals = {name: np.zeros(model.size(name)) for name in counted}
     per_step = {name: np.zeros(n_steps) for name in counted}
+    negative = dict.fromkeys(runner.signed, 0.0)
     started = time.perf_counter()
     with runner, progress_bar(n_items * n_steps, "simulating", "image-step", progress) as bar:
         for chunk in runner.run(inputs):
@@ -119,6 +123,9 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
             step_predictions[steps, images] = readout.argmax(axis=-1).T
             scores[images] = readout[:, -1]
             for name, values in activity.items():
+                if name in negative:
+                    negative[name] += float(runner.counts(np.minimum(values, 0).sum(axis=0)).sum())
+                    values = np.abs(values)
                 by_step = runner.counts(values.sum(axis=0))
                 totals[name] += by_step.sum(axis=0)
                 per_step[name][steps] += by_step.sum(axis=1)
@@ -128,8 +135,9 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
             bar.update(readout.shape[0] * readout.shape[1])
     if runner.counts_itself:
         totals |= runner.simulator.totals
+        negative |= runner.simulator.negative
     seconds, backend = time.perf_counter() - started, backend_name(runner.simulator)
-    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, backend)
+    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, backend, negative)
 
 
 def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):

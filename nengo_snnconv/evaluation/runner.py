@@ -40,8 +40,9 @@ class Chunk(typing.NamedTuple):
     readout : ndarray, (images, steps, classes)
         Class scores, averaged or filtered over time.
     activity : dict of str to ndarray, (images, steps, neurons)
-        Magnitude of the output of each recorded layer, and of frames at the input.  "potential/<name>" holds the
-        membrane potentials of a layer in units of the threshold, if they are recorded.
+        Output of each layer of spiking neurons.  Of other recorded layers, and of frames at the input, 0 or the height
+        of a spike.  "potential/<name>" holds the membrane potentials of a layer in units of the threshold, if they are
+        recorded.
     """
 
     images: slice
@@ -74,6 +75,8 @@ class Runner:
         Layers of spiking neurons.
     recorded : list of str
         Layers whose events are counted: ``spiking``, maxima of spikes, and the input if it spikes.
+    signed : list of str
+        Those of ``spiking`` whose neurons can emit negative spikes: all or none.
     potentials : list of str
         Layers whose membrane potentials are recorded.
     n_places : int
@@ -119,7 +122,8 @@ class Runner:
         self.input_spikes = settings.input_spikes
         if self.input_spikes:
             self.recorded.insert(0, model.input)
-        self.amplitude, self.negative = settings.spike_amplitude, neuron_type.negative
+        self.amplitude = settings.spike_amplitude
+        self.signed = self.spiking if neuron_type.negative else []
         self.potentials = self.spiking if potentials else []
         if potentials:
             _check_potentials(neuron_type)
@@ -187,9 +191,9 @@ class Runner:
                 values = self.simulator.run(n_steps)
                 activity = {}
                 if not self.counts_itself:
-                    activity = {name: self._magnitude(name, values[f"layer/{name}"]) for name in self.recorded}
+                    activity = {name: self._activity(name, values[f"layer/{name}"]) for name in self.recorded}
                 if self.counts_frames(inputs):
-                    activity[input_name] = self._magnitude(input_name, images[:, start : start + n_steps])
+                    activity[input_name] = self._activity(input_name, images[:, start : start + n_steps])
                 for label in (f"potential/{name}" for name in self.potentials):
                     activity[label] = (values[label] - self.rest) / self.threshold
                 output = values["output"]
@@ -209,18 +213,16 @@ class Runner:
             for first in range(begin, end, self.simulator.minibatch_size):
                 yield first, min(first + self.simulator.minibatch_size, end)
 
-    def _magnitude(self, name, output):
-        """Return the magnitude of a layer's output, from which :meth:`counts` counts events.
+    def _activity(self, name, output):
+        """Return the output of a layer of neurons, and of another layer or frames, the height of a spike per event.
 
         Maxima pass on averages or filtered values, and frames hold numbers of events, so any value but zero counts as
         one event there.
         """
-        if name not in self.spiking:
-            return (output != 0) * np.float32(self.amplitude / self.dt)
-        return np.abs(output) if self.negative else output
+        return output if name in self.spiking else (output != 0) * np.float32(self.amplitude / self.dt)
 
     def counts(self, output: np.ndarray) -> np.ndarray:
-        """Return numbers of spikes from the output of neurons, or from sums of it."""
+        """Return numbers of spikes from the output of neurons, or from sums of magnitudes or of negative parts."""
         return metrics.spike_counts(output, self.amplitude, self.dt)
 
 

@@ -17,6 +17,7 @@ from ..neurons.arguments import check_synapse, replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
 from ..neurons.response import match_rectifier
+from ..neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from .connections import bias_of, connect
 from .edits import check_unedited
 from .layer_visitor import ReportRows
@@ -202,6 +203,8 @@ class NativeRows(ReportRows):
         remark = "spikes: activations in whole numbers per run"
         if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
             remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"
+        if isinstance(neuron_type, SignedIntegrateAndFire):
+            remark += "; spikes can be negative, to take back earlier ones"
         if isinstance(neuron_type, nengo.RectifiedLinear | nengo.neurons.RatesToSpikesNeuronType):
             remark = f"drops negative current in each step, so it fires too much; {remark}"
         if deviation > 1e-6:

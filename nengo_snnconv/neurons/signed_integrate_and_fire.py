@@ -8,6 +8,8 @@ import numpy as np
 from nengo.dists import Choice
 
 from ..compat import tf
+from ..errors import SettingsError
+from .arguments import arguments_of
 from .integrate_and_fire import IntegrateAndFire, IntegrateAndFireBuilder, times
 from .tensorflow_builder import builds
 
@@ -71,13 +73,46 @@ class SignedIntegrateAndFire(IntegrateAndFire):
             initial_state=initial_state,
         )
 
-    def step(self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, net_spikes: np.ndarray) -> None:
+    def step(  # type: ignore[override]  # one more state
+        self, dt: float, J: np.ndarray, output: np.ndarray, voltage: np.ndarray, net_spikes: np.ndarray
+    ) -> None:
         voltage += J * (dt / self.tau)
         n_spikes = np.clip(np.floor(voltage / self.threshold), -self.max_spikes, self.max_spikes)
         np.maximum(n_spikes, -net_spikes, out=n_spikes)
         output[...] = n_spikes * (self.amplitude / dt)
         voltage -= n_spikes * self.threshold
         net_spikes += n_spikes
+
+
+def with_signed_spikes(neuron_type: IntegrateAndFire, signed: bool = True, **changes: typing.Any) -> IntegrateAndFire:
+    """Return integrate-and-fire neurons with or without negative spikes, and with some arguments changed.
+
+    Parameters
+    ----------
+    neuron_type : IntegrateAndFire
+        Neurons whose other arguments are kept.
+    signed : bool
+        True for :class:`SignedIntegrateAndFire`, False for :class:`IntegrateAndFire`.
+    **changes
+        Arguments of :class:`IntegrateAndFire` to change.
+
+    Raises
+    ------
+    SettingsError
+        If neurons with negative spikes would be reset to zero, or have a lower bound of the potential.
+    """
+    arguments = {**arguments_of(neuron_type), **changes}
+    if not signed:
+        return IntegrateAndFire(**arguments)
+    for name, only in (("reset", "subtract"), ("min_potential", -np.inf)):
+        value = arguments.pop(name, only)
+        if value != only:
+            raise SettingsError(
+                f"{name}={value!r} loses charge, so neurons cannot take spikes back: leave {name} out, or use "
+                "IntegrateAndFire (signed=False), which emits no negative spikes",
+                argument=name,
+            )
+    return SignedIntegrateAndFire(**arguments)
 
 
 @builds(SignedIntegrateAndFire)

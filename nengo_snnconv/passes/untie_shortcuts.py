@@ -44,7 +44,8 @@ def insert_scales(model: Model, edges: Collection[tuple[str, str]]) -> Model:
     Model
         Model with Affine layers that are named after the layer they scale.
     """
-    layers, arrays = [], dict(model.arrays)
+    layers: list[specs.Layer] = []
+    arrays = dict(model.arrays)
     names: dict[tuple[str, str], str] = {}
     for layer in model.layers.values():
         inputs = []

@@ -64,7 +64,7 @@ def mosaic(maps, ratio):
 
 
 def draw_maps(ax, counts, grid, dt, traced):
-    """Draw the firing rates in Hz up to the step.
+    """Draw the firing rates in Hz up to the step; negative spikes are subtracted.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def draw_maps(ax, counts, grid, dt, traced):
     traced : dict of int to color
         Neurons that are marked with rings.
     """
-    final = counts.mean(axis=0)[grid[grid >= 0]] / dt
+    final = np.abs(counts.mean(axis=0))[grid[grid >= 0]] / dt
     # the color scale ends at the 99th percentile, so a few very active neurons do not make all others look alike
     highest = np.percentile(final[final > 0], 99) if final.any() else 1 / dt
     image = _empty_image(ax, grid, cmap="magma", vmin=0, vmax=highest)
@@ -86,7 +86,7 @@ def draw_maps(ax, counts, grid, dt, traced):
     _add_colorbar(ax, image, "Hz", extend=extend, ticks=MaxNLocator(3))
 
     def show(step):
-        rates = counts[:step].mean(axis=0) / dt
+        rates = np.abs(counts[:step].mean(axis=0)) / dt
         image.set_data(np.ma.masked_where(grid < 0, rates[grid]))
 
     return [Moving(image, show), *_mark(ax, grid, traced)]
@@ -125,7 +125,7 @@ def draw_times(ax, counts, grid, traced):
 
     Parameters are those of :func:`draw_maps`.
     """
-    spiked, times = counts.any(axis=0), counts.argmax(axis=0) + 1
+    spiked, times = counts.any(axis=0), np.abs(counts).argmax(axis=0) + 1
     first, last = (times[spiked].min(), times[spiked].max()) if spiked.any() else (1, len(counts))
     # the color scale ends after the last step, so spikes in it are not black like silent neurons
     limits = {"vmin": first, "vmax": last + 0.3 * (last - first + 1)}

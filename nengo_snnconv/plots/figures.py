@@ -21,8 +21,10 @@ RECORDING = "a Recording: make one with record(network, x)"
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#718096"
 # green of Okabe & Ito (2008), distinct from orange for all kinds of color vision
 GREEN = "#009e73"
+# color of negative spikes, reddish purple of Okabe & Ito
+NEGATIVE = "#cc79a7"
 # colors of Okabe & Ito, without those that are too light for lines
-SERIES = ("#0072b2", "#d55e00", GREEN, "#cc79a7", "#e69f00", "#56b4e9")
+SERIES = ("#0072b2", "#d55e00", GREEN, NEGATIVE, "#e69f00", "#56b4e9")
 MARKERS = "os^Dv"
 # ten colors that are distinct for all kinds of color vision (Petroff 2021, arXiv 2107.02270)
 CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
@@ -33,6 +35,11 @@ MOST_INCHES = 12
 def series_style(number):
     """Return the color and marker of the line with this number; combinations repeat as late as possible."""
     return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)], "ms": 4}
+
+
+def name_negative_spikes(ax, handle):
+    """Add a legend with an entry for negative spikes."""
+    ax.legend([handle], ["negative spikes"], loc="upper right", fontsize=7, handlelength=1, borderpad=0.3)
 
 
 def ink():

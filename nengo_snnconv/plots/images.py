@@ -22,6 +22,7 @@ from .events import event_colors
 from .figures import (
     BLUE,
     GREY,
+    NEGATIVE,
     ORANGE,
     RECORDING,
     AxesSequence,
@@ -31,6 +32,7 @@ from .figures import (
     draw_input,
     draw_picture,
     evenly,
+    name_negative_spikes,
     short,
 )
 from .life import picture_of
@@ -52,8 +54,9 @@ def plot_image_response(
     """Draw the response of a network to one image: the image, its spikes layer by layer, and the class scores.
 
     If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time
-    is in steps.  Output neurons, whose spikes are the class scores, are all drawn, the one of the true class in
-    orange.  The highest class score is blue, and the score of the true class orange if it is another one.
+    is in steps.  Negative spikes, as of SignedIntegrateAndFire, are reddish purple.  Output neurons, whose spikes are
+    the class scores, are all drawn, the one of the true class in orange.  The highest class score is blue, and the
+    score of the true class orange if it is another one.
 
     Parameters
     ----------
@@ -144,12 +147,19 @@ def _are_scores(spikes, output):
 
 def _draw_raster(ax, spikes, neurons, times, marked=None):
     """Draw the spikes (steps, neurons) of some neurons, one row each; the neuron ``marked`` in orange."""
-    trains = [times[spikes[:, neuron] > 0] for neuron in neurons]
-    if trains:
-        colors = [ORANGE if neuron == marked else BLUE for neuron in neurons]
-        lines = ax.eventplot(trains, colors=colors, linewidths=1.5, linelengths=0.9)
-        for line in lines if sum(map(len, trains)) > MOST_MARKS else ():
-            line.set_rasterized(True)
+    colors = [ORANGE if neuron == marked else BLUE for neuron in neurons]
+    _draw_trains(ax, [times[spikes[:, neuron] > 0] for neuron in neurons], colors)
+    negative = [times[spikes[:, neuron] < 0] for neuron in neurons]
+    if any(map(len, negative)):
+        name_negative_spikes(ax, _draw_trains(ax, negative, NEGATIVE)[0])
+
+
+def _draw_trains(ax, trains, colors):
+    """Draw trains of spikes, one row each, and return the lines."""
+    lines = ax.eventplot(trains, colors=colors, linewidths=1.5, linelengths=0.9) if trains else []
+    for line in lines if sum(map(len, trains)) > MOST_MARKS else ():
+        line.set_rasterized(True)
+    return lines
 
 
 def _name_classes(ax, names, true_class):

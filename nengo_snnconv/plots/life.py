@@ -37,8 +37,9 @@ def plot_life(
     The first row shows the image and the mean firing rate of each layer in each step; for networks with input spikes
     also the mean of the input spikes up to the step and their raster.  Each spiking layer has a row with its feature
     maps (firing rates up to the step), a raster of spikes, and, if they were recorded, the membrane potentials of three
-    neurons, which have the same colors in all three panels; potentials beyond 3 thresholds are cut off.  The last row
-    shows the class scores after the step and over time, and the class with the highest score in each step.
+    neurons, which have the same colors in all three panels; potentials beyond 3 thresholds are cut off.  Negative
+    spikes, as of SignedIntegrateAndFire, are reddish purple, and subtracted in feature maps.  The last row shows the
+    class scores after the step and over time, and the class with the highest score in each step.
 
     If no neuron spikes twice, as in networks of time to first spike, feature maps show the step in which each neuron
     spiked, and the picture beside the image shows the values that its spikes encode.
@@ -108,7 +109,8 @@ class Life:
         self.names = [short(label) for label in class_labels(self.scores.shape[1], class_names)]
         self.true_class = true_class
         self.spikes = {name: spikes[image] for name, spikes in recording.spikes.items()}
-        self.once = max((counts.sum(axis=0).max() for counts in self.spikes.values()), default=0) == 1 < self.n_steps
+        most = max((np.abs(counts).sum(axis=0).max() for counts in self.spikes.values()), default=0)
+        self.once = most == 1 < self.n_steps
         self.potentials = {name: potentials[image] for name, potentials in recording.potentials.items()}
         spiking = [str(name) for name in evenly(spiking, MOST_LAYERS)]
         self.layers = spiking if layers is None else [layers] if isinstance(layers, str) else list(layers)
@@ -210,7 +212,7 @@ class Life:
 
         def text(step):
             so_far = spikes[:step]
-            active, rate = np.count_nonzero(so_far.any(axis=0)), so_far.mean() / self.dt
+            active, rate = np.count_nonzero(so_far.any(axis=0)), np.abs(so_far).mean() / self.dt
             title = f"{active:,} of {spikes.shape[1]:,} have spiked"
             return title if self.once else f"{title}, {rate:.0f} Hz on average"
 
@@ -270,7 +272,7 @@ def _figure(n_layers, n_columns):
 
 def _map_counts(maps, spikes):
     """Return the number of spikes of each map over the whole run."""
-    totals = np.append(spikes.sum(axis=0), 0)  # index -1, for places without a neuron, gives 0
+    totals = np.append(np.abs(spikes).sum(axis=0), 0)  # index -1, for places without a neuron, gives 0
     return totals[maps].sum(axis=(1, 2))
 
 
@@ -286,7 +288,7 @@ def _map_title(name, shape, n_shown):
 
 def _traced(neurons, spikes):
     """Return up to three neurons with a high, a medium and a low number of spikes, and their colors."""
-    trains = spikes[:, neurons]
+    trains = np.abs(spikes[:, neurons])
     # most spikes first; among neurons with equally many spikes, the earliest first
     order = neurons[np.lexsort((trains.argmax(axis=0), -trains.sum(axis=0)))]
     chosen = order[(np.array([0.1, 0.4, 0.75]) * len(order)).astype(int)]

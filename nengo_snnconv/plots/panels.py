@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from .figures import BLUE, GREEN, GREY, ORANGE, draw_input, legend_name
+from .figures import BLUE, GREEN, GREY, NEGATIVE, ORANGE, draw_input, legend_name, name_negative_spikes
 
 TRACED = (BLUE, ORANGE, GREEN)  # colors of the traced neurons, in feature maps, raster and potentials
 
@@ -22,7 +22,7 @@ class Moving(typing.NamedTuple):
 
 
 def draw_raster(ax, counts, neurons, traced):
-    """Draw the spikes of some neurons, one row each, in gray; traced neurons in their colors.
+    """Draw the spikes of some neurons, one row each, in gray; traced neurons and negative spikes in their colors.
 
     Parameters
     ----------
@@ -42,16 +42,20 @@ def draw_raster(ax, counts, neurons, traced):
         "markersize": np.clip(0.85 * height / max(len(neurons), 1), 1.2, 8),
         "markeredgewidth": np.clip(0.5 * width / n_steps, 0.4, 1.2),
     }
-    moving = [_spike_marks(ax, counts[:, neurons], [i for i, n in enumerate(neurons) if n not in traced], GREY, style)]
+    drawn = counts[:, neurons]
+    moving = [_spike_marks(ax, drawn > 0, [i for i, n in enumerate(neurons) if n not in traced], GREY, style)]
     style["markersize"] = max(5, style["markersize"])
     for neuron, color in traced.items():
-        moving.append(_spike_marks(ax, counts[:, neurons], [list(neurons).index(neuron)], color, style))
+        moving.append(_spike_marks(ax, drawn > 0, [list(neurons).index(neuron)], color, style))
+    if (drawn < 0).any():
+        moving.append(_spike_marks(ax, drawn < 0, range(len(neurons)), NEGATIVE, style))
+        name_negative_spikes(ax, moving[-1].artist)
     ax.set(ylim=(len(neurons) - 0.2, -0.8), yticks=[])
     return [*moving, *draw_time(ax, n_steps)]
 
 
-def _spike_marks(ax, counts, rows, color, style):
-    steps, places = np.nonzero(counts[:, rows])
+def _spike_marks(ax, spikes, rows, color, style):
+    steps, places = np.nonzero(spikes[:, rows])
     heights = np.asarray(rows, float)[places]
     (line,) = ax.plot([], [], color=color, **style)
 
@@ -63,13 +67,20 @@ def _spike_marks(ax, counts, rows, color, style):
 
 
 def draw_potentials(ax, potentials, counts, traced):
-    """Draw the membrane potentials of the traced neurons, in units of the threshold, with dots at their spikes."""
+    """Draw the membrane potentials of the traced neurons, in units of the threshold, with dots at their spikes.
+
+    Dots at 1 are spikes, those at 0 negative spikes.
+    """
     n_steps = len(potentials)
     moving = []
     for neuron, color in traced.items():
         moving.append(growing_line(ax, potentials[:, neuron], color=color, lw=1.3))
         fired = np.where(counts[:, neuron] > 0, 1.0, np.nan)
         moving.append(growing_line(ax, fired, color=color, ls="", marker=".", ms=4, markevery=1))
+        if (counts[:, neuron] < 0).any():
+            taken_back = np.where(counts[:, neuron] < 0, 0.0, np.nan)
+            style = {"ls": "", "marker": "o", "ms": 4, "markevery": 1, "mfc": NEGATIVE}
+            moving.append(growing_line(ax, taken_back, color=color, **style))
     ax.axhline(1, color="black", ls="--", lw=0.8)
     shown = potentials[:, list(traced)]
     low, high = max(shown.min(initial=0), -3), min(shown.max(initial=1), 3)
@@ -84,7 +95,7 @@ def draw_activity(ax, layers, dt):
     n_steps = len(next(iter(layers.values())))
     moving, highest = [], 1
     for color, (name, counts) in zip(colors, layers.items(), strict=True):
-        rates = counts.mean(axis=1) / dt
+        rates = np.abs(counts).mean(axis=1) / dt
         highest = max(highest, rates.max())
         moving.append(growing_line(ax, rates, color=color, lw=1.3, label=legend_name(name, 16)))
     ax.set_ylim(0, 1.5 * highest)  # room for the legend

@@ -23,7 +23,8 @@ def dirac_kernel(shape: tuple[int, ...], seed: int) -> np.ndarray:
     kernel = np.random.default_rng(seed).uniform(-limit, limit, shape).astype(np.float32)
     copied = np.arange(min(n_inputs, n_outputs))
     kernel[..., copied] = 0
-    kernel[(*((length - 1) // 2 for length in size), copied, copied)] = 1
+    middle = tuple((length - 1) // 2 for length in size)
+    kernel[middle][copied, copied] = 1
     return kernel
 
 

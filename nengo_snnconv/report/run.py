@@ -13,6 +13,7 @@ from ..plots.evaluation import item_of
 # names of neuron types in titles
 NEURON_NAMES = {
     "IntegrateAndFire": "Integrate-and-fire",
+    "SignedIntegrateAndFire": "Signed integrate-and-fire",
     "TimeToFirstSpike": "Time-to-first-spike",
     "SurrogateLIF": "Surrogate-gradient LIF",
     "RectifiedLinear": "Rectified linear",
@@ -134,6 +135,8 @@ def cards(run):
         return result
     source = evaluation.input_layer
     inputs = f"{source.spikes_per_neuron:.2f} per input" if source else "the input is a constant current"
+    if evaluation.signed and evaluation.negative_spikes_share is not None:
+        inputs = f"{100 * evaluation.negative_spikes_share:.1f} % of them are negative; {inputs}"
     energy = costs.energies[0]
     result += [
         (f"spikes per neuron and {run.item}", f"{evaluation.spikes_per_neuron:.2f}", inputs),

@@ -6,6 +6,7 @@ import concurrent.futures
 import threading
 
 import numpy as np
+from nengo.ensemble import Neurons
 
 from .._util.progress import progress_bar
 from .._util.system_info import n_cores
@@ -54,6 +55,8 @@ class ProgramRunner:
         Counts of all runs.
     per_step : dict of str to ndarray, (steps,)
         Counts of the last run.
+    negative : dict of str to float
+        Counts of negative spikes in all runs, for the counted neurons that can emit them.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class ProgramRunner:
         # where the counts of each object begin and end
         self._count_ends = np.cumsum([0, *(obj.size_out for obj, _ in self.counted.values())])
         self._totals = np.zeros(self._count_ends[-1])
+        self.negative = {name: 0.0 for name, (obj, weight) in self.counted.items() if weight and _is_signed(obj)}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.view.sources}
         self._load(*self.program(fed))
         self.state = np.empty((minibatch_size, 0), np.float32)
@@ -99,8 +103,9 @@ class ProgramRunner:
             for number, probe in enumerate(self.probes):
                 compiler.record(probe, number)
             counted = zip(self.counted.values(), self._count_ends[:-1], strict=True)
-            for number, ((obj, weight), begin) in enumerate(counted):
-                compiler.count(obj, weight, int(begin), number)
+            negative = {name: len(self.counted) + row for row, name in enumerate(self.negative)}
+            for number, (name, ((obj, weight), begin)) in enumerate(zip(self.counted, counted, strict=True)):
+                compiler.count(obj, weight, int(begin), number, negative.get(name))
             chunk = self._chunk(compiler.writer)
             self.programs[key] = compiler.writer.finish(chunk, self.precision), chunk
         return self.programs[key]
@@ -145,7 +150,10 @@ class ProgramRunner:
         counters = self._run_threads(program, run, initial, progress)
         self.steps_done += n_steps
         self._totals += sum(counts.per_unit for counts in counters)
-        self.per_step = dict(zip(self.counted, sum(counts.per_step for counts in counters), strict=True))
+        per_step = sum(counts.per_step for counts in counters)
+        self.per_step = dict(zip(self.counted, per_step[: len(self.counted)], strict=True))
+        for name, by_step in zip(self.negative, per_step[len(self.counted) :], strict=True):
+            self.negative[name] += float(by_step.sum())
         return [
             results[:, begin:end].reshape(n_images, *shape)
             for begin, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
@@ -257,7 +265,13 @@ class ProgramRunner:
         }
 
     def _counters(self, n_steps):
-        return Counters(np.zeros_like(self._totals), np.zeros((len(self.counted), n_steps)))
+        rows = len(self.counted) + len(self.negative)
+        return Counters(np.zeros_like(self._totals), np.zeros((rows, n_steps)))
+
+
+def _is_signed(obj):
+    """Return True for neurons that can emit negative spikes."""
+    return isinstance(obj, Neurons) and obj.ensemble.neuron_type.negative
 
 
 def _period(probe, dt):

@@ -65,8 +65,27 @@ def test_no_neuron_exceeds_its_bound_on_random_graphs(seed, n_layers, start, max
     assert_bounded(network, x, largest=max_spikes)
 
 
-def test_no_neuron_exceeds_its_bound_with_random_starts_and_skipped_steps():
-    neuron_type = snc.IntegrateAndFire(initial_state={"voltage": nengo.dists.Uniform(0, 1)})
+@given(st.integers(0, 2**32 - 1), st.integers(2, 7), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([1, 2]))
+@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_no_neuron_with_negative_spikes_exceeds_its_bound(seed, n_layers, start, max_spikes):
+    model = simplify(snc.as_model(random_model(seed, n_layers)))
+    network = spiking(model, neuron_type=snc.SignedIntegrateAndFire(initial_potential=start, max_spikes=max_spikes))
+    x = np.random.default_rng(seed).uniform(0, 1.2, (3, *model.shapes[model.input]))
+    assert_bounded(network, x, largest=max_spikes)
+
+
+def test_means_after_skipped_steps_may_be_negative_if_spikes_are():
+    """The bound of neurons that take back spikes of skipped steps is up to twice their largest rate."""
+    plain = spiking(branched())
+    signed = plain.rebuild(neuron_type=snc.SignedIntegrateAndFire())
+    assert snc.error_bounds(signed, 2)["c_neurons"].max() == snc.error_bounds(plain, 2)["c_neurons"].max() == 1
+    assert snc.error_bounds(plain, 8, skip_steps=6)["c_neurons"].max() == 1
+    assert snc.error_bounds(signed, 8, skip_steps=6)["c_neurons"].max() == 2
+
+
+@pytest.mark.parametrize("kind", [snc.IntegrateAndFire, snc.SignedIntegrateAndFire])
+def test_no_neuron_exceeds_its_bound_with_random_starts_and_skipped_steps(kind):
+    neuron_type = kind(initial_state={"voltage": nengo.dists.Uniform(0, 1)})
     for model in (small_cnn(), branched()):
         network = spiking(model, neuron_type=neuron_type)
         x = np.random.default_rng(1).uniform(0, 1, (4, *model.shapes[model.input]))

@@ -78,6 +78,9 @@ class TestConvert:
         )
         assert settings("--max-spikes", "inf").neuron_type == snc.IntegrateAndFire(max_spikes=np.inf)
         assert settings("--max-spikes", "3").neuron_type == snc.IntegrateAndFire(max_spikes=3)
+        assert settings("--neuron", "signed-if").neuron_type == snc.SignedIntegrateAndFire()
+        signed = settings("--neuron", "signed-if", "--max-spikes", "2", "--initial-potential", "0.25").neuron_type
+        assert signed == snc.SignedIntegrateAndFire(initial_potential=0.25, max_spikes=2)
         assert settings("--neuron", "lif").neuron_type == nengo.LIF(min_voltage=-5)
         assert settings("--neuron", "spiking-relu").neuron_type == nengo.SpikingRectifiedLinear(amplitude=0.001)
         poisson = settings("--input", "poisson", "--input-threshold", "2", "--readout", "spikes", "--seed", "3")

@@ -181,5 +181,8 @@ class TestReport:
         assert "response within" in lif
         assert "random spikes" in lif
         assert "clipped at 1" in snc.to_spiking(network).report()
+        signed = snc.to_spiking(network, snc.SignedIntegrateAndFire()).report()
+        assert "clipped at 1; spikes can be negative" in signed
+        assert "negative" not in snc.to_spiking(network).report()
         assert "read-out" not in snc.to_spiking(network).report()
         assert "negative scores become 0" in snc.to_spiking(network, readout="spikes").report()

@@ -7,6 +7,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.experiments.sweeps import grid, sweep_runner
+from nengo_snnconv.experiments.tuning.space import default_space
 
 
 class TestGrid:
@@ -42,6 +43,44 @@ class TestGrid:
         assert found[0].settings.neuron_type == snc.IntegrateAndFire(max_spikes=3, initial_potential=0.25)
         assert found[0].settings.readout == "spikes"
         assert found[0].normalization is None
+
+    def test_signed_spikes(self, network, x):
+        normalizer = sweep_runner.Normalizer(network, x)
+        found = grid.grid_points(network, {"signed": [False, True], "max_spikes": [2]}, 8, normalizer)
+        assert [point.settings.neuron_type for point in found] == [
+            snc.IntegrateAndFire(max_spikes=2),
+            snc.SignedIntegrateAndFire(max_spikes=2),
+        ]
+        assert [point.text for point in found] == ["signed False, max_spikes 2", "signed True, max_spikes 2"]
+        start = {"initial_state": {"voltage": nengo.dists.Uniform(0, 1)}}
+        signed = snc.to_spiking(network, snc.SignedIntegrateAndFire(max_spikes=3, **start))
+        normalizer = sweep_runner.Normalizer(signed, x)
+        found = grid.grid_points(signed, {"signed": [False, True], "max_spikes": [4]}, 8, normalizer)
+        assert [point.settings.neuron_type for point in found] == [
+            snc.IntegrateAndFire(max_spikes=4, **start),
+            snc.SignedIntegrateAndFire(max_spikes=4, **start),
+        ]
+        (kept,) = grid.grid_points(signed, {"initial_potential": [0.25]}, 8, normalizer)
+        assert kept.settings.neuron_type == snc.SignedIntegrateAndFire(initial_potential=0.25, max_spikes=3, **start)
+
+    def test_parameters_that_the_neuron_type_lacks_are_refused(self, network, x):
+        signed = snc.to_spiking(snc.normalize(network, x), snc.SignedIntegrateAndFire())
+        for name in ("reset", "min_potential"):
+            assert name not in grid.parameter_names(signed)
+            with pytest.raises(snc.SettingsError, match=f"'{name}' cannot be varied .* max_spikes, signed"):
+                grid.grid_points(signed, {name: [0]}, 8, None)
+        assert default_space(signed, 8) == default_space(network, 8)
+
+    @pytest.mark.parametrize(("name", "value"), [("reset", "zero"), ("min_potential", 0.0)])
+    def test_signed_spikes_need_all_charge(self, name, value, network, x):
+        normalizer = sweep_runner.Normalizer(network, x)
+        with pytest.raises(snc.SettingsError, match=f"leave {name} out, or .*signed=False") as caught:
+            grid.grid_points(network, {"signed": [True], name: [value]}, 8, normalizer)
+        assert caught.value.argument == name
+        grids = [{"signed": [True]}, {"signed": [False], name: [value]}]
+        assert len(grid.grid_points(network, grids, 8, normalizer)) == 2
+        with pytest.raises(snc.SettingsError, match="signed must be True or False"):
+            grid.grid_points(network, {"signed": ["yes"]}, 8, normalizer)
 
     @pytest.mark.parametrize(
         ("values", "message"),

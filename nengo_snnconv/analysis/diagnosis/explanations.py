@@ -8,6 +8,7 @@ import nengo
 import numpy as np
 
 from ...neurons.integrate_and_fire import IntegrateAndFire
+from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from . import remedies
 from .remedies import Remedy
 
@@ -146,8 +147,11 @@ def _unevenness(diagnosis, layer):
     if isinstance(neuron_type, nengo.PoissonSpiking | nengo.StochasticSpiking):
         return f"the spikes of {name} are random", remedies.keep_negative_input(diagnosis.network)
     text = "spikes arrive in bursts: neurons fire before inhibition arrives that would have prevented it"
-    if diagnosis.keeps_charge:
+    if isinstance(neuron_type, SignedIntegrateAndFire):
+        text = "neurons fire before inhibition arrives that would have prevented it, and take such spikes back too late"
         return text, remedies.skip_transient(diagnosis)
+    if diagnosis.keeps_charge:
+        return text, remedies.take_spikes_back(diagnosis.network)
     return f"{text}, and {name} forgets negative input", remedies.keep_negative_input(diagnosis.network)
 
 

@@ -10,8 +10,9 @@ import nengo
 import numpy as np
 
 from ...conversion.normalization import normalize
-from ...neurons.arguments import replaced
+from ...neurons.arguments import arguments_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
+from ...neurons.signed_integrate_and_fire import with_signed_spikes
 
 if typing.TYPE_CHECKING:
     from ...networks.network import ConvNetwork
@@ -61,13 +62,23 @@ def evaluate_with(advice: str, **options: typing.Any) -> Remedy:
 def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) -> Remedy:
     """Return the remedy to use integrate-and-fire neurons.
 
-    These are the network's own with ``changes``, or ``IntegrateAndFire()`` if it has other neurons.
+    These are the network's own with ``changes``, or ``IntegrateAndFire()`` if it has neurons without such arguments.
     """
     old = network.settings.neuron_type
-    if isinstance(old, IntegrateAndFire):
-        new, rate = replaced(old, **changes), {}
-    else:
-        new, rate = IntegrateAndFire(), {"max_rate": None}
+    if isinstance(old, IntegrateAndFire) and changes.keys() <= arguments_of(old).keys():
+        return _use_neurons(advice, replaced(old, **changes))
+    return _use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
+
+
+def take_spikes_back(network: ConvNetwork) -> Remedy:
+    """Return the remedy to let integrate-and-fire neurons take spikes back."""
+    advice = "use neurons that take such spikes back by negative ones: SignedIntegrateAndFire"
+    return _use_neurons(advice, with_signed_spikes(network.settings.neuron_type))
+
+
+def _use_neurons(advice, new, rate=None):
+    """Return the remedy to rebuild the network with other neurons."""
+    rate = rate or {}
     code = f"neuron_type=snc.{new!r}".replace("Uniform(", "nengo.dists.Uniform(")
     code = f"network = network.rebuild({code}{', max_rate=None' if rate else ''})"
     return Remedy(advice, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
@@ -76,7 +87,7 @@ def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) ->
 def more_steps(diagnosis: Diagnosis) -> Remedy:
     """Return the remedy to run more steps.
 
-    The number is the predicted one if spikes are even, twice that number if they are not.
+    The number is the predicted one if spikes are even, or can be taken back; twice that number if they are not.
     """
     predicted: dict[int, float] = {
         n: accuracy
@@ -92,7 +103,8 @@ def more_steps(diagnosis: Diagnosis) -> Remedy:
     if predicted[n_steps] > diagnosis.accuracy + 0.005:
         remark = f" (predicted accuracy for {n_steps} steps: {100 * predicted[n_steps]:.1f} % if spikes are even)"
     uneven = max(diagnosis.error_of("transient"), diagnosis.error_of("unevenness"))
-    if uneven > diagnosis.error_of("quantisation") / 4:
+    signed = diagnosis.network.settings.neuron_type.negative
+    if uneven > diagnosis.error_of("quantisation") / 4 and not signed:
         n_steps *= 2
     return _run_longer(n_steps, remark)
 
@@ -101,7 +113,7 @@ def skip_transient(diagnosis: Diagnosis) -> Remedy:
     """Return the remedy for input that changes at the start of a run.
 
     Skip the first steps if that gives an acceptable accuracy in this run; otherwise start at random potentials if the
-    neurons do not, else run more steps.
+    neurons do not, and do not take spikes back; else run more steps.
     """
     half = diagnosis.n_steps // 2
     if (
@@ -116,7 +128,7 @@ def skip_transient(diagnosis: Diagnosis) -> Remedy:
     neuron_type = diagnosis.network.settings.neuron_type
     # with few steps, random initial potentials cost more accuracy than they restore
     can_start_randomly = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
-    if can_start_randomly and not neuron_type.initial_state:
+    if can_start_randomly and not neuron_type.initial_state and not neuron_type.negative:
         advice = "start at random membrane potentials, so that neurons do not spike at the same time"
         initial_state = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
         return replace_neurons(advice, diagnosis.network, initial_state=initial_state)

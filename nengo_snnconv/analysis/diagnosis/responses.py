@@ -88,7 +88,8 @@ class Response(abc.ABC):
 class ChargeResponse(Response):
     """Integrate-and-fire neurons without loss of charge, in closed form: floor(v_0 + charge) spikes.
 
-    Neurons with reset to zero are compared with the same formula; the difference is the effect of the reset.
+    Neurons with reset to zero are compared with the same formula; the difference is the effect of the reset.  Neurons
+    with negative spikes take back what they emitted before their input changed, so they have no stage for transients.
     """
 
     def __init__(self, neuron_type: IntegrateAndFire, dt: float, initial_potential: typing.Any):
@@ -97,6 +98,7 @@ class ChargeResponse(Response):
         self.initial_potential = np.asarray(initial_potential, np.float32) / neuron_type.threshold
         self.largest = self.max_spikes * self.height
         self.remaining_cause = "unevenness" if neuron_type.reset == "subtract" else "reset"
+        self.signed = neuron_type.negative
 
     def mean_output(self, current, n_steps, skip_steps=0):
         spikes, _ = self._spikes(self.initial_potential, current, n_steps)
@@ -107,7 +109,7 @@ class ChargeResponse(Response):
     def stages(self, current, early, n_steps, skip_steps):
         yield "clipping", self.clipped(current)
         yield "quantisation", self.mean_output(current, n_steps, skip_steps)
-        if self.remaining_cause == "unevenness" and not skip_steps:
+        if self.remaining_cause == "unevenness" and not skip_steps and not self.signed:
             half = n_steps // 2
             first, potential = self._spikes(self.initial_potential, early, half)
             late = (n_steps * current - half * early) / (n_steps - half)

@@ -31,6 +31,8 @@ class FastBackend(Backend):
         Number of events of each unit, over all runs.
     per_step : dict of str to ndarray, (steps,)
         Number of events in each step of the last run.
+    negative : dict of str to float
+        Number of negative spikes over all runs, for the layers whose neurons can emit them.
     """
 
     options = frozenset(("counted", "memory_mb", "threads", "precision"))
@@ -76,6 +78,10 @@ class FastBackend(Backend):
     @property
     def per_step(self) -> dict[str, np.ndarray]:
         return self.simulator.per_step
+
+    @property
+    def negative(self) -> dict[str, float]:
+        return self.simulator.negative
 
     def close(self) -> None:
         """Do nothing: only memory is held."""

@@ -6,19 +6,21 @@ import itertools
 import nengo
 
 from ..._util.json_values import python_number
-from ..._util.validation import check_run
+from ..._util.validation import check_flags, check_run
 from ...conversion.convert import warn_of_clipping
 from ...conversion.normalization import METHODS
 from ...errors import SettingsError
 from ...networks.native import NativeConfig
 from ...networks.network import BuildConfig
 from ...networks.trainable import TrainableConfig
-from ...neurons.arguments import replaced
+from ...neurons.arguments import arguments_of
 from ...neurons.integrate_and_fire import IntegrateAndFire
+from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire, with_signed_spikes
 
-# names of parameters: of normalize, of IntegrateAndFire, of to_spiking, and of evaluate
+# names of parameters: of normalize, of IntegrateAndFire with "signed" for SignedIntegrateAndFire, of to_spiking, and of
+# evaluate
 NORMALIZATION = ("method", "percentile", "per", "balance_steps")
-NEURON = ("initial_potential", "reset", "max_spikes", "min_potential")
+NEURON = ("initial_potential", "reset", "max_spikes", "min_potential", "signed")
 SPIKING = ("input_coding", "input_threshold", "readout", "synapse", "seed")
 EVALUATION = ("output_synapse", "skip_steps", "precision")
 
@@ -71,8 +73,10 @@ def parameter_names(network):
     settings = network.settings
     if isinstance(settings, NativeConfig):
         neuron_type = settings.neuron_type
-        neuron = NEURON if isinstance(neuron_type, IntegrateAndFire) or not neuron_type.spiking else ()
-        return (*NORMALIZATION, *neuron, *SPIKING, *EVALUATION)
+        if not neuron_type.spiking:
+            neuron_type = IntegrateAndFire()
+        neuron = {*arguments_of(neuron_type), "signed"} if isinstance(neuron_type, IntegrateAndFire) else ()
+        return (*NORMALIZATION, *(name for name in NEURON if name in neuron), *SPIKING, *EVALUATION)
     synapse = ("synapse",) if isinstance(settings, TrainableConfig) and settings.has_rates else ()
     # networks of time to first spike have one fixed read-out
     evaluation = EVALUATION if settings.total_steps(network.model) is None else ()
@@ -193,7 +197,14 @@ def _normalization(values, n_steps, normalizer):
 def _network_settings(settings, neuron, spiking):
     """Return the settings of a network with other values of its neurons and of ``to_spiking``."""
     if isinstance(settings, NativeConfig) and not settings.neuron_type.spiking:
-        spiking["neuron_type"] = IntegrateAndFire(**neuron)
+        spiking["neuron_type"] = _neuron_type(IntegrateAndFire(), neuron)
     elif neuron:
-        spiking["neuron_type"] = replaced(settings.neuron_type, **neuron)
+        spiking["neuron_type"] = _neuron_type(settings.neuron_type, neuron)
     return dataclasses.replace(settings, **spiking)
+
+
+def _neuron_type(neuron_type, values):
+    """Return integrate-and-fire neurons with some parameters changed."""
+    signed = values.get("signed", isinstance(neuron_type, SignedIntegrateAndFire))
+    check_flags(signed=signed)
+    return with_signed_spikes(neuron_type, signed, **{name: values[name] for name in values if name != "signed"})

@@ -45,6 +45,7 @@ def run_shard(model, inputs, *, settings, threads, n_steps, **run):
     counts = count_run(network, inputs, n_steps, RunOptions(threads_of_job=threads, **run), progress=False)
     arrays = {f"totals/{name}": values for name, values in counts.totals.items()}
     arrays |= {f"per_step/{name}": values for name, values in counts.per_step.items()}
+    arrays |= {f"negative/{name}": np.array(count) for name, count in counts.negative.items()}
     # the smallest type that holds the number of classes
     classes = np.min_scalar_type(counts.scores.shape[1] - 1)
     arrays |= {"step_predictions": counts.step_predictions.astype(classes), "scores": counts.scores}
@@ -66,6 +67,8 @@ def check_result(result, model, n_steps, n_images):
     for layer in layers:
         shapes |= {f"totals/{layer}": (model.size(layer) if layer in model.layers else None,)}
         shapes |= {f"per_step/{layer}": (n_steps,)}
+        if f"negative/{layer}" in arrays:  # only for neurons that emit negative spikes
+            shapes |= {f"negative/{layer}": ()}
     if arrays.keys() != shapes.keys():
         raise ValueError(f"its arrays are {', '.join(sorted(arrays))}")
     for name, shape in shapes.items():
@@ -82,17 +85,18 @@ def check_result(result, model, n_steps, n_images):
 def counts_from_result(result):
     """Return the counts in a result of :func:`run_shard`."""
     values, arrays = result
-    counts = {"totals": {}, "per_step": {}}
+    counts = {"totals": {}, "per_step": {}, "negative": {}}
     for name, array in arrays.items():
         kind, _, layer = name.partition("/")
         if layer:
-            counts[kind][layer] = array
+            counts[kind][layer] = float(array) if kind == "negative" else array
     return RunCounts(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **values)
 
 
 def merge_counts(parts):
     """Return the counts of all images from those of shards, in order; exact, because spike counts are integers."""
     first = parts[0]
+    known = [name for name in first.negative if all(name in part.negative for part in parts)]
     return RunCounts(
         step_predictions=np.concatenate([part.step_predictions for part in parts], axis=1),
         scores=np.concatenate([part.scores for part in parts]),
@@ -101,4 +105,5 @@ def merge_counts(parts):
         seconds=sum(part.seconds for part in parts),
         build_seconds=sum(part.build_seconds for part in parts),
         backend=first.backend,
+        negative={name: sum(part.negative[name] for part in parts) for name in known},
     )

@@ -156,8 +156,9 @@ def sweep(
 
         For networks made by ``convert``: "method", "percentile", "per" and "balance_steps" (the n_steps of method
         "balance") of ``normalize``; "initial_potential", "reset", "max_spikes" and "min_potential" of
-        ``IntegrateAndFire``; "input_coding", "input_threshold", "readout", "synapse" and "seed" of ``to_spiking``.
-        Networks with rates become spiking networks of ``IntegrateAndFire`` neurons.
+        ``IntegrateAndFire``; "signed", True for ``SignedIntegrateAndFire``, which has no "reset" and "min_potential";
+        "input_coding", "input_threshold", "readout", "synapse" and "seed" of ``to_spiking``.  Networks with rates
+        become spiking networks of ``IntegrateAndFire`` neurons.
 
         For networks made by ``build_trainable``: "synapse".
 

@@ -74,7 +74,8 @@ def tune(
     max_steps : int
         Largest number of time steps.
     space : dict of str to list, or list of such dicts, optional
-        Search space, as the grid of :func:`sweep`; by default one that suits the network.
+        Search space, as the grid of :func:`sweep`; by default one that suits the network.  The default space keeps the
+        type of the neurons; ``"signed": [True]`` in each grid of a space tries ``SignedIntegrateAndFire``.
     folder, n_jobs, dask, backend, minibatch_size, memory_mb, dt, progress
         As for :func:`sweep`.
 

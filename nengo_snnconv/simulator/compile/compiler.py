@@ -60,7 +60,7 @@ class Compiler:
         # also constant rows are recorded in each step
         self.writer.do("record", size=size, source=row, source_offset=offset, parameter=number)
 
-    def count(self, obj, weight, first_unit, number):
+    def count(self, obj, weight, first_unit, number, negative=None):
         """Count the events of an object.
 
         Parameters
@@ -72,10 +72,15 @@ class Compiler:
             Where its units begin in ``Counters.per_unit``.
         number : int
             Row of ``Counters.per_step``.
+        negative : int, optional
+            Row of ``Counters.per_step`` for the negative events.
         """
         events = self.compute.events(self._signal(self.view.stand_in(obj)))
         fields = {"events_in": events, "target": first_unit, "parameter": number}
-        self.writer.do("count", constant=np.array([weight], np.float32), **fields)
+        constant = np.array([weight], np.float32)
+        self.writer.do("count", constant=constant, **fields)
+        if negative is not None:
+            self.writer.do("count_negative", constant=constant, events_in=events, parameter=negative)
 
     def _probed(self, probe):
         """Return where a probe reads: (row, offset, size)."""

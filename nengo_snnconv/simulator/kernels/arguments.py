@@ -99,6 +99,7 @@ class Counters(NamedTuple):
     ----------
     per_unit : ndarray of float64, (units of all counted layers,)
     per_step : ndarray of float64, (counted layers, n_steps)
+        Further rows count the negative events of layers whose neurons can emit them.
     """
 
     per_unit: np.ndarray

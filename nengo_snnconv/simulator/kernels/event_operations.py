@@ -105,3 +105,14 @@ def count(op, turn, program, run, counters, work):
             number = np.rint(abs(work.values[k]) * weight) if weight > 0 else np.float32(1)
             counters.per_unit[op.target + work.units[k]] += number
             counters.per_step[op.parameter, turn.start + t] += number
+
+
+@compiled
+def count_negative(op, turn, program, run, counters, work):
+    """Count negative events of a whole layer: their magnitude times a constant."""
+    weight = program.constants[op.constant]
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        for k in range(begin, end):
+            if work.values[k] < 0:
+                counters.per_step[op.parameter, turn.start + t] += np.rint(-work.values[k] * weight)

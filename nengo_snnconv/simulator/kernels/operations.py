@@ -31,6 +31,7 @@ OPERATIONS = {
     "expand": event_operations.expand,
     "remap": event_operations.remap,
     "count": event_operations.count,
+    "count_negative": event_operations.count_negative,
     # connections, from events to dense signals
     "scatter": connection_operations.scatter,
     "gather": connection_operations.gather,

@@ -28,6 +28,7 @@ def flip_and_shift(
     images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
     if shift == 0:
         return images
+    assert rng is not None  # required for shifts
     n, height, width = images.shape[:3]
     padded = np.pad(images, [(0, 0), (shift, shift), (shift, shift), (0, 0)], mode="reflect")
     rows, columns = rng.integers(0, 2 * shift + 1, (2, n, 1)) + np.arange(max(height, width))

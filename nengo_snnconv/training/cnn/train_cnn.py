@@ -14,6 +14,7 @@ import numpy as np
 
 from ..._util.digests import crc32
 from ..._util.interrupts import deferred_interrupt
+from ..._util.json_values import to_json
 from ..._util.progress import progress_bar
 from ..._util.system_info import multiplies_bfloat16
 from ..._util.validation import check_classes, check_images
@@ -185,7 +186,7 @@ class _Training:
         self.weights = self.trainer.weights()
         self.history: dict[str, list] = {}
         self.epoch = 0
-        self.run_description = self._describe(model)
+        self.run_description = json.loads(json.dumps(to_json(self._describe(model))))
 
     def _whiten(self):
         """Set the weights of a layer named "whitening", if there is one."""
@@ -285,7 +286,11 @@ class _Training:
         return {
             **{name: getattr(self.options, name) for name in names},
             "batch_size": self.batch_size,
-            "layers": json.loads(self.model.to_json())["config"],
+            # without names, which Keras numbers
+            "layers": [
+                [type(layer).__name__, {name: value for name, value in layer.get_config().items() if name != "name"}]
+                for layer in model.layers
+            ],
             # before whitening, since the last bits of its filters can differ
             "initial weights": f"{crc32(*model.get_weights()):08x}",
             "data": f"{len(self.x)} images, crc32 {crc32(*data):08x}",
@@ -306,7 +311,7 @@ class _Training:
         section = sections.get(SECTION)
         if not isinstance(section, dict) or not isinstance(section.get("run"), dict):
             raise SettingsError(f"{path} is not a checkpoint of train_cnn: choose another path", argument="checkpoint")
-        check_same_run(path, section["run"], json.loads(json.dumps(self.run_description)))
+        check_same_run(path, section["run"], self.run_description)
         try:
             epoch, self.history = section["epoch"], section["history"]
             if not all(len(values) == epoch for values in self.history.values()):

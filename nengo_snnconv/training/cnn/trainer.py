@@ -110,7 +110,7 @@ class CNNTrainer:
             tf.constant(x), tf.constant(y), tf.constant(rate, tf.float32), tf.constant(is_early)
         )
         self.n_steps_done += 1
-        if self.n_steps_done % LOOKAHEAD_STEPS == 0:
+        if self.n_steps_done % LOOKAHEAD_STEPS == 0 or self.n_steps_done == self.n_steps:
             self._look_ahead()
         return float(loss), float(accuracy)
 

@@ -1,6 +1,7 @@
 """diagnose names deliberate faults and their layers in three architectures."""
 
 import dataclasses
+import re
 
 import nengo
 import numpy as np
@@ -18,6 +19,8 @@ from diagnosed_networks import (
 from trained_models import half_digits, trained
 
 import nengo_snnconv as snc
+from nengo_snnconv.analysis.diagnosis import remedies
+from nengo_snnconv.analysis.diagnosis.explanations import _EXPLANATIONS, explain
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import find_units
 
@@ -154,6 +157,62 @@ def test_a_synapse_is_named():
     assert first_cause(diagnosis)[0] == "synapse"
     assert "synapse between layers, 0.005" in diagnosis.findings[0].text
     assert accuracy_with(diagnosis.remedy, diagnosis.network, 12) > diagnosis.accuracy + 0.5
+
+
+class TestNegativeSpikes:
+    @pytest.fixture(scope="class")
+    def uneven(self):
+        neuron_type = snc.IntegrateAndFire(threshold=2.0, initial_potential=0.25, max_spikes=2)
+        diagnosis = diagnosed(snc.to_spiking(normalised("vgg"), neuron_type, input_coding="poisson"), n_steps=16)
+        # all layers lose accuracy by unevenness alone
+        layers = {
+            name: dataclasses.replace(layer, causes={"unevenness": 0.4}, points={"unevenness": 9.0})
+            for name, layer in diagnosis.layers.items()
+        }
+        evaluation = dataclasses.replace(diagnosis.evaluation, input_layer=None)
+        return dataclasses.replace(diagnosis, layers=layers, evaluation=evaluation, max_loss=-100)
+
+    def test_they_are_the_remedy_for_unevenness(self, uneven):
+        assert first_cause(uneven)[0] == "unevenness"
+        neuron_type = snc.SignedIntegrateAndFire(threshold=2.0, initial_potential=0.25, max_spikes=2)
+        assert "SignedIntegrateAndFire" in uneven.remedy.text
+        assert uneven.remedy.code == f"network = network.rebuild(neuron_type=snc.{neuron_type!r})"
+        changed = uneven.remedy.apply(uneven.network, None)
+        assert changed.settings.neuron_type == neuron_type
+        assert changed.settings.input_coding == "poisson"
+
+    def test_they_reduce_the_loss(self):
+        """In few steps, spikes are uneven in all layers after the first."""
+        network = snc.to_spiking(normalised("residual"))
+        signed = remedies.take_spikes_back(network).apply(network, None)
+        plain, other = (diagnosed(each, n_steps=8) for each in (network, signed))
+        last = list(plain.layers)[-1]
+        assert other.layers[last].error < 0.8 * plain.layers[last].error
+        assert other.accuracy >= plain.accuracy
+        assert all("transient" not in layer.causes for layer in other.layers.values())
+        assert all(layer.largest_error <= layer.bound + 1e-4 for layer in other.layers.values())
+
+    def test_remedies_name_no_argument_that_the_type_lacks(self, uneven):
+        signed = uneven.network.rebuild(neuron_type=snc.SignedIntegrateAndFire(initial_potential=0))
+        diagnosis = dataclasses.replace(uneven, network=signed, starts=(0.0, 0.0))
+        layer = next(iter(diagnosis.layers.values()))
+        assert diagnosis.keeps_charge
+        for cause in _EXPLANATIONS.keys() - {"response", "reset"}:  # these neurons cannot have those
+            text, remedy = explain(cause, diagnosis, dataclasses.replace(layer, level=0.5))
+            assert not {"reset", "min_potential"} & set(re.findall(r"[a-z_]+", remedy.text + remedy.code)), cause
+            network = remedy.apply(signed, np.ones((2, *signed.model.shapes["image"])))
+            assert type(network.settings.neuron_type) is snc.SignedIntegrateAndFire
+        text, remedy = explain("unevenness", diagnosis, layer)
+        assert "too late" in text and remedy.options
+        half = {"half": 1.0, diagnosis.n_steps: 0.1}
+        half = dataclasses.replace(diagnosis, predicted_accuracy=half, max_loss=1)
+        code = explain("quantisation", half, dataclasses.replace(layer, level=0.5))[1].code
+        assert code == "network = network.rebuild(neuron_type=snc.SignedIntegrateAndFire())"
+
+    def test_changes_of_arguments_that_the_type_lacks_lead_to_the_other_type(self, uneven):
+        signed = uneven.network.rebuild(neuron_type=snc.SignedIntegrateAndFire())
+        remedy = remedies.replace_neurons("", signed, min_potential=-np.inf)
+        assert remedy.apply(signed, None).settings.neuron_type == snc.IntegrateAndFire()
 
 
 def test_neurons_without_negative_input_are_named_with_poisson_input():

@@ -16,6 +16,7 @@ from nengo_snnconv.networks.native import NativeConfig
         snc.IntegrateAndFire(),
         snc.IntegrateAndFire(initial_potential=0, max_spikes=3),
         snc.IntegrateAndFire(threshold=0.5, tau=0.002, amplitude=0.002),
+        snc.SignedIntegrateAndFire(initial_potential=0.25, max_spikes=2),
         nengo.LIF(min_voltage=-5),
         nengo.SpikingRectifiedLinear(amplitude=0.001),
         nengo.RegularSpiking(nengo.LIFRate()),
@@ -47,3 +48,9 @@ def test_a_change_of_input_is_a_transient():
     stages = dict(response.stages(np.zeros((1, 1)), np.ones((1, 1)), 10, 0))
     assert stages["quantisation"] == 0
     assert stages["transient"] == pytest.approx(0.5)
+
+
+def test_neurons_that_take_spikes_back_have_no_transients():
+    response = ChargeResponse(snc.SignedIntegrateAndFire(), 0.001, np.full(1, 0.5))
+    stages = dict(response.stages(np.zeros((1, 1)), np.ones((1, 1)), 10, 0))
+    assert stages.keys() == {"clipping", "quantisation"}

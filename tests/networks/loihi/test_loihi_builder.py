@@ -203,6 +203,7 @@ class TestErrors:
         ("options", "message"),
         [
             ({"neuron_type": snc.IntegrateAndFire()}, "no IntegrateAndFire neurons"),
+            ({"neuron_type": snc.SignedIntegrateAndFire()}, "no SignedIntegrateAndFire neurons: use nengo.LIF"),
             ({"neuron_type": nengo.PoissonSpiking(nengo.RectifiedLinear())}, "no PoissonSpiking neurons"),
             (
                 {"input_coding": "poisson"},
