@@ -19,8 +19,8 @@ PRETRAINED = {"airbench-cifar10": (32, 32, 3)}
 def pretrained(name: str) -> tf.keras.Model:
     """Return a trained Keras model by name, without a download.
 
-    Models are trained by :func:`nengo_snnconv.train_cnn` on the training images of CIFAR-10; their weights are stored in
-    half precision.  ``benchmarks/pretrained.py`` in the source folder trains them again.
+    Models are trained by :func:`nengo_snnconv.train_cnn` on the training images of CIFAR-10; their weights are stored
+    in half precision.  ``benchmarks/pretrained.py`` in the source folder trains them again.
 
     Parameters
     ----------
