@@ -136,7 +136,7 @@ def calibrate(
     fitted = {key: array for key, array in trains.arrays.items() if array is not model.arrays[key]}
     scaled_ann = rescale(model, calibration.units, calibration.scales())
     scaled = rescale(model.replace(arrays=fitted), calibration.units, calibration.scales())
-    description = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
+    description: dict[str, typing.Any] = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
     if fit_weights:
         description["regularization"] = float(regularization)
     return network.rebuild(
