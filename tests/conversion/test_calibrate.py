@@ -162,13 +162,13 @@ class TestCalibrate:
 
     def test_thresholds_alone(self, images):
         """The first layer, whose input is constant, gets the thresholds with the smallest error; weights only scale."""
-        snn = spiking(residual(), images, 4, snc.IntegrateAndFire())
+        keras = residual()
+        snn = spiking(keras, images, 4, snc.IntegrateAndFire())
         calibrated = snc.calibrate(snn, images, n_steps=4, fit_weights=False)
         assert not calibrated.model.ann_arrays
-        keras = residual().predict(images, verbose=0)
-        assert np.allclose(snc.rate_model(calibrated).predict(images, verbose=0), keras, atol=1e-4)
+        assert np.allclose(snc.rate_model(calibrated)(images), keras(images), atol=1e-4)
         name, errors = calibrated.model.neurons[0], []
-        (activations,) = snc.rate_model(snc.convert(residual()), [name])(images)[None]
+        activations = snc.rate_model(snc.convert(keras), [name])(images).numpy()
         for factor in (0.8, 1, 1.25):
             units = find_units(calibrated.model, "channel")
             scales = np.ones(units.n_units)
