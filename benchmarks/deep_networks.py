@@ -2,8 +2,8 @@
 
     python benchmarks/deep_networks.py
 
-Calibration sees 1,000 training images; all other settings are defaults.  Intermediate results are kept in build/, so an
-interrupted run continues.
+Calibration sees 1,000 training images by default; all other settings are those of the functions.  Intermediate results
+are kept in build/, so an interrupted run continues.
 """
 
 import argparse
@@ -32,15 +32,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
+    parser.add_argument("--most-steps", type=int, default=STEPS[-1])
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
     data = snc.load_dataset("cifar-10", test=options.test_images)
     sizes = [options.test_images, options.calibration_images]
+    steps = [n for n in STEPS if n <= options.most_steps]
     kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
     for name in PRETRAINED:
         network = snc.convert(snc.pretrained(name))
         for title, (neuron_type, calibrated, most) in ROWS.items():
-            for n_steps in (n for n in STEPS if n <= most):
+            for n_steps in (n for n in steps if n <= most):
                 key = f"{name}, {title}, {n_steps}"
                 if kept.get(key, {}).get("sizes") != sizes:
                     kept[key] = {"sizes": sizes, **run(network, data, neuron_type(), calibrated, n_steps, options)}
@@ -48,7 +50,7 @@ def main():
                     with atomic_write(KEPT, "w") as file:
                         json.dump(kept, file)
                 print(key, f"{loss(kept[key]):.2f} points lost", flush=True)
-    publish("deep-networks", table(kept, options), kept)
+    publish("deep-networks", table(kept, steps, options), {"rows": kept})
 
 
 def run(network, data, neuron_type, calibrated, n_steps, options):
@@ -68,7 +70,7 @@ def loss(result):
     return 100 * (result["ann_accuracy"] - result["accuracy"][-1])
 
 
-def table(kept, options):
+def table(kept, steps, options):
     """Return the table of losses and spikes as Markdown."""
     lines = []
     for name in PRETRAINED:
@@ -77,11 +79,11 @@ def table(kept, options):
             f"Points of accuracy lost by {name} ({100 * first['ann_accuracy']:.2f} % as a CNN) on "
             f"{options.test_images:,} test images, and spikes per neuron in brackets:",
             "",
-            "| | " + " | ".join(f"{n} step{'s' if n > 1 else ''}" for n in STEPS) + " |",
-            "|---" * (len(STEPS) + 1) + "|",
+            "| | " + " | ".join(f"{n} step{'s' if n > 1 else ''}" for n in steps) + " |",
+            "|---" * (len(steps) + 1) + "|",
         ]
         for title, (_, _, most) in ROWS.items():
-            results = [kept[f"{name}, {title}, {n}"] if n <= most else None for n in STEPS]
+            results = [kept[f"{name}, {title}, {n}"] if n <= most else None for n in steps]
             cells = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
             lines.append(f"| {title} | {' | '.join(cells)} |")
         lines.append("")
