@@ -37,7 +37,9 @@ WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 # thresholds that are tried, relative to the largest activation of a channel
 CANDIDATES = np.geomspace(0.12, 1.3, 18)
-ROWS = 6_000  # positions of images from which thresholds are chosen
+# positions of images from which thresholds are chosen
+ROWS = 6_000
+ROWS_PER_IMAGE = 48
 
 
 def calibrate(
@@ -238,19 +240,19 @@ class _Calibration:
 
     def _sample(self, source, channels):
         """Return input currents, (steps, positions, channels), and activations, (positions, channels)."""
-        n_batches = -(-len(self.trains.x) // self.batch_size)
-        most, currents, activations = -(-ROWS // n_batches), [], []
+        currents, activations, n_rows = [], [], 0
         for images in self._batches():
-            current = self.trains.activity(source, images).reshape(-1, *self._flat(source, images, channels))
             activation = self.trains.activations(source, images).reshape(-1, channels)
-            chosen = self.rng.permutation(len(activation))[:most]
+            current = self.trains.activity(source, images)
+            current = current.reshape(len(current), -1, channels)
+            n_images = len(self.trains.x[images])
+            chosen = self.rng.permutation(len(activation))[: ROWS_PER_IMAGE * n_images]
             currents.append(current[:, chosen])
             activations.append(np.maximum(activation[chosen], 0))
+            n_rows += len(chosen)
+            if n_rows >= ROWS:
+                break
         return np.concatenate(currents, axis=1), np.concatenate(activations)
-
-    def _flat(self, source, images, channels):
-        n_images = len(range(*images.indices(len(self.trains.x))))
-        return n_images * self.model.size(source) // channels, channels
 
     def _best_scales(self, currents, activations, labels):
         """Return the best scale of each unit; NaN for the others."""

@@ -246,13 +246,16 @@ class TestSweep:
 
 
 def test_a_dask_worker_dies_in_the_middle(network, x, y, tmp_path):
-    """On a cluster of two worker processes, one of which is killed: same results, each job once."""
+    """On a cluster of two worker processes, one of which is killed: same results, each job once.
+
+    Its dashboard has any free port, since that of the cluster of another test may exist at the same time.
+    """
     import distributed
 
     options = {"x_calibration": x, "n_steps": 300, "minibatch_size": 5, "shards": 4}
     values = {"percentile": [99, 99.9, 100], "initial_potential": [0, 0.25, 0.5, 0.75], "input_coding": ["poisson"]}
     alone = snc.sweep(network, x, y, values, n_jobs=1, **options)
-    two = {"n_workers": 2, "processes": True, "threads_per_worker": 1, "dashboard_address": None}
+    two = {"n_workers": 2, "processes": True, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**two, silence_logs="CRITICAL") as cluster:
         with distributed.Client(cluster, set_as_default=False) as client:
             victim = list(client.run(os.getpid).values())[0]
