@@ -48,7 +48,7 @@ def calibrate(
     *,
     n_steps: int,
     fit_weights: bool = True,
-    regularization: float = 0.01,
+    regularization: float | None = None,
     dt: float = 0.001,
     memory_mb: float = MEMORY_MB,
     seed: int = 0,
@@ -80,8 +80,9 @@ def calibrate(
         Number of time steps for which the network will run.
     fit_weights : bool
         Fit weights and biases.  If False, only thresholds are chosen.
-    regularization : float
-        Strength of the pull towards the weights of the ANN, relative to the variance of a layer's inputs.
+    regularization : float, optional
+        Strength of the pull towards the weights of the ANN, relative to the variance of a layer's inputs.  By default
+        it is chosen for each layer by cross-validation on two halves of the images.
     dt : float
         Length of a time step in seconds.
     memory_mb : float
@@ -117,7 +118,8 @@ def calibrate(
     _check_settings(network.settings)
     check_counts(n_steps=n_steps)
     check_flags(fit_weights=fit_weights)
-    check_not_negative(regularization=regularization)
+    if regularization is not None:
+        check_not_negative(regularization=regularization)
     check_dt(dt)
     check_seed(seed)
     check_progress(progress)
@@ -140,7 +142,7 @@ def calibrate(
     scaled_ann = rescale(model, calibration.units, calibration.scales())
     scaled = rescale(model.replace(arrays=fitted), calibration.units, calibration.scales())
     description: dict[str, typing.Any] = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
-    if fit_weights:
+    if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
     return network.rebuild(
         scaled.replace(

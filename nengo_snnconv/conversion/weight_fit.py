@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import typing
 
 import numpy as np
+import scipy.linalg
 
 from ..model import layers as specs
 from ..model.layers import window_offset, window_output
@@ -12,6 +14,8 @@ from ..model.layers import window_offset, window_output
 # number of rows of a fit: for each input of a neuron, and at least
 ROWS_PER_INPUT = 20
 LEAST_ROWS = 20_000
+# strengths of the regularization that are tried; infinity keeps the weights, and changes the bias only
+STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, np.inf)
 
 
 class WeightFit:
@@ -28,75 +32,100 @@ class WeightFit:
     """
 
     def __init__(self, layer: specs.Layer, arrays: dict[str, np.ndarray]):
-        self.layer, self.arrays = layer, arrays
+        self.layer = layer
+        self.name = "scale" if isinstance(layer, specs.Affine) else "kernel"
+        self.weights = arrays[self.name]
+        channels = self.weights.shape[-1]
         self.groups = layer.groups if isinstance(layer, specs.Conv) else 1
-        self.n_rows = 0
-        self.sums: list = []  # for each group: of inputs, of targets, of products of inputs, of inputs and targets
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of inputs of a neuron."""
-        kernel = self.arrays.get("kernel")
-        return 1 if kernel is None else int(np.prod(kernel.shape[:-1]))
+        if isinstance(layer, specs.Affine):  # a convolution of one position, with a group for each channel
+            self.groups = channels
+        matrix = self.weights.reshape(-1, channels).astype(np.float64)
+        self.matrices = np.split(matrix, self.groups, axis=1)
+        self.n_images = 0
+        # sums over the even images and over the odd ones, for each group
+        self.halves: list[list[_Sums] | None] = [None, None]
 
     @property
     def rows_needed(self) -> int:
         """Number of rows, that is, positions in images, that the fit should be based on."""
-        return max(LEAST_ROWS, ROWS_PER_INPUT * self.n_inputs)
+        return max(LEAST_ROWS, ROWS_PER_INPUT * len(self.matrices[0]))
 
     def add(self, x: np.ndarray, target: np.ndarray, most_rows: int, rng: np.random.Generator) -> None:
         """Add up to ``most_rows`` positions, drawn at random, of inputs and targets, (images, ..., channel)."""
         rows = rows_of(self.layer, x)
         targets = target.reshape(-1, target.shape[-1])
-        n = len(targets)
-        chosen = np.sort(rng.permutation(n)[:most_rows]) if n > most_rows else slice(None)
-        rows, targets = rows(chosen), targets[chosen].astype(np.float64)
-        self.n_rows += len(targets)
-        if isinstance(self.layer, specs.Affine):
-            parts = [(rows.sum(0), targets.sum(0), (rows**2).sum(0), (rows * targets).sum(0))]
-        else:
-            # rows: (positions, window, channel); groups divide the channels
-            grouped = np.split(rows, self.groups, axis=2)
-            split = np.split(targets, self.groups, axis=1)
-            parts = [_sums(r.reshape(len(r), -1), t) for r, t in zip(grouped, split, strict=True)]
-        if not self.sums:
-            self.sums = [list(part) for part in parts]
-            return
-        for total, part in zip(self.sums, parts, strict=True):
-            for number, values in enumerate(part):
-                total[number] = total[number] + values
+        chosen = np.sort(rng.permutation(len(targets))[:most_rows])
+        odd = (chosen // (len(targets) // len(x)) + self.n_images) % 2
+        self.n_images += len(x)
+        for half in (0, 1):
+            if not (odd == half).any():
+                continue
+            part = chosen[odd == half]
+            grouped = np.split(rows(part).astype(np.float32), self.groups, axis=2)
+            split = np.split(targets[part].astype(np.float32), self.groups, axis=1)
+            sums = [_Sums.of(r.reshape(len(r), -1), t) for r, t in zip(grouped, split, strict=True)]
+            self.halves[half] = _added(self.halves[half], sums)
 
-    def solve(self, regularization: float) -> dict[str, np.ndarray]:
-        """Return the fitted arrays of the layer, with a bias."""
-        if isinstance(self.layer, specs.Affine):
-            return self._solve_affine(regularization)
-        kernel = self.arrays["kernel"]
-        matrices = np.split(kernel.reshape(-1, kernel.shape[-1]).astype(np.float64), self.groups, axis=1)
-        biases = []
-        for number, (sum_x, sum_y, xx, xy) in enumerate(self.sums):
-            mean_x, mean_y = sum_x / self.n_rows, sum_y / self.n_rows
-            covariance = xx / self.n_rows - np.outer(mean_x, mean_x)
-            with_target = xy / self.n_rows - np.outer(mean_x, mean_y)
-            strength = regularization * max(np.trace(covariance) / len(covariance), 1e-12)
-            old = matrices[number]
-            system = covariance + strength * np.eye(len(covariance))
-            matrices[number] = old + np.linalg.solve(system, with_target - covariance @ old)
-            biases.append(mean_y - mean_x @ matrices[number])
-        return {"kernel": np.concatenate(matrices, axis=1).reshape(kernel.shape), "bias": np.concatenate(biases)}
+    def solve(self, regularization: float | None = None) -> dict[str, np.ndarray]:
+        """Return the fitted arrays of the layer, with a bias.
 
-    def _solve_affine(self, regularization):
-        ((sum_x, sum_y, xx, xy),) = self.sums
-        mean_x, mean_y = sum_x / self.n_rows, sum_y / self.n_rows
-        variance = xx / self.n_rows - mean_x**2
-        strength = regularization * max(variance.mean(), 1e-12)
-        old = self.arrays["scale"]
-        scale = old + (xy / self.n_rows - mean_x * mean_y - variance * old) / (variance + strength)
-        return {"scale": scale, "bias": mean_y - mean_x * scale}
+        By default, the regularization is the one of ``STRENGTHS`` with the smallest error in cross-validation: of the
+        fit to the even images on the odd ones, and the other way round.
+        """
+        if regularization is None:
+            regularization = self._best_strength() if None not in self.halves else 1.0
+        fits = [
+            sums.fit(matrix, regularization) for sums, matrix in zip(_added(*self.halves), self.matrices, strict=True)
+        ]
+        kernel = np.concatenate([matrix for matrix, _ in fits], axis=1).reshape(self.weights.shape)
+        return {self.name: kernel, "bias": np.concatenate([bias for _, bias in fits])}
+
+    def _best_strength(self):
+        errors = dict.fromkeys(STRENGTHS, 0.0)
+        for strength in STRENGTHS:
+            for fitted, tested in (self.halves, self.halves[::-1]):
+                for matrix, sums, others in zip(self.matrices, fitted, tested, strict=True):
+                    errors[strength] += others.error(*sums.fit(matrix, strength))
+        return min(errors, key=errors.get)
 
 
-def _sums(x, y):
-    x = x.astype(np.float32)
-    return x.sum(0, np.float64), y.sum(0), (x.T @ x).astype(np.float64), (x.T @ y.astype(np.float32)).astype(np.float64)
+class _Sums(typing.NamedTuple):
+    """Sums over rows: their number, inputs, targets, products of inputs, and products of inputs and targets."""
+
+    n: int
+    x: np.ndarray
+    y: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+
+    @classmethod
+    def of(cls, x, y):
+        parts = x.sum(0, np.float64), y.sum(0, np.float64), (x.T @ x).astype(np.float64), (x.T @ y).astype(np.float64)
+        return cls(len(x), *parts)
+
+    def fit(self, old, strength):
+        """Return weights and bias of the ridge regression towards the weights ``old``."""
+        mean_x, mean_y = self.x / self.n, self.y / self.n
+        new = old
+        if np.isfinite(strength):
+            covariance = self.xx / self.n - np.outer(mean_x, mean_x)
+            with_target = self.xy / self.n - np.outer(mean_x, mean_y)
+            variance = max(np.trace(covariance) / len(old), 1e-12)
+            system = covariance + max(strength, 1e-9) * variance * np.eye(len(old))
+            new = old + scipy.linalg.solve(system, with_target - covariance @ old, assume_a="pos")
+        return new, mean_y - mean_x @ new
+
+    def error(self, weights, bias):
+        """Return the mean squared error summed over outputs, less a part that depends on the targets only."""
+        squares = np.sum(weights * (self.xx @ weights)) + 2 * bias @ (weights.T @ self.x) + self.n * bias @ bias
+        return (squares - 2 * np.sum(weights * self.xy) - 2 * bias @ self.y) / self.n
+
+
+def _added(one, other):
+    """Return the sums over the rows of both, for each group; None stands for no rows."""
+    if one is None or other is None:
+        return other if one is None else one
+    return [_Sums(*(a + b for a, b in zip(*pair, strict=True))) for pair in zip(one, other, strict=True)]
 
 
 def rows_of(layer: specs.Layer, x: np.ndarray):
@@ -111,15 +140,12 @@ def rows_of(layer: specs.Layer, x: np.ndarray):
     Returns
     -------
     callable
-        Function of an index into the flat positions of all images; it returns an array, (positions, window, channel)
-        for Conv and Dense, whose order is that of the layer's kernel, or (positions, channel) for Affine.
+        Function of an index into the flat positions of all images; it returns an array, (positions, window, channel),
+        whose order is that of the layer's kernel.
     """
     if isinstance(layer, specs.Conv):
         return functools.partial(_windows, layer, x)
-    flat = x.reshape(-1, x.shape[-1])
-    if isinstance(layer, specs.Dense):
-        flat = flat[:, None]
-    return flat.__getitem__
+    return x.reshape(-1, 1, x.shape[-1]).__getitem__
 
 
 def _windows(layer, x, chosen):

@@ -66,6 +66,19 @@ class TestWeightFit:
         expected = np.linalg.solve(system, centered.T @ wanted / 50 + strength * old["kernel"])
         assert np.allclose(fit.solve(0.1)["kernel"], expected, atol=1e-5)
 
+    def test_cross_validation(self, rng):
+        """Strong regularization for noise, weak regularization for targets that other weights explain."""
+        layer = specs.Dense("c", "x", units=4)
+        old, true = (random_layer_arrays(layer, (30,), rng) for _ in range(2))
+        x = rng.normal(size=(60, 30)).astype(np.float32)
+        output = x @ old["kernel"] + old["bias"]
+        noisy, clean = WeightFit(layer, old), WeightFit(layer, old)
+        noisy.add(x, output + rng.normal(size=output.shape), 60, rng)
+        clean.add(x, x @ true["kernel"], 60, rng)
+        assert np.array_equal(noisy.solve()["kernel"], old["kernel"].astype(np.float64))
+        fitted, half_way = clean.solve()["kernel"], (old["kernel"] + true["kernel"]) / 2
+        assert np.abs(fitted - true["kernel"]).max() < 0.2 * np.abs(half_way - true["kernel"]).max()
+
 
 def residual(seed=0, strides=(1, 1)):
     """Return a Keras model with a residual block, maxima and means."""
