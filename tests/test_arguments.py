@@ -387,7 +387,7 @@ CASES = {
             "x": IMAGES,
             "n_steps": COUNT,
             "fit_weights": FLAG,
-            "regularization": NOT_NEGATIVE,
+            "regularization": optional(NOT_NEGATIVE),
             "dt": POSITIVE,
             "memory_mb": optional(POSITIVE),
             "seed": [*SEED, None],
