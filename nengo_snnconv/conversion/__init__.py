@@ -1,1 +1,1 @@
-"""Conversion of trained networks: ``convert``, ``normalize``, ``to_spiking``, ``to_loihi`` and ``to_ttfs``."""
+"""Conversion of trained networks: ``convert``, ``normalize``, ``to_spiking``, ``calibrate`` and the other targets."""

@@ -25,7 +25,7 @@ from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.native import require_native_network
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..passes import find_units, rescale, untie_shortcuts
-from ..passes.rescale import without_repeats
+from ..passes.rescale import channel_labels
 from .spike_trains import SpikeTrains
 from .weight_fit import WeightFit
 
@@ -139,8 +139,9 @@ def calibrate(
             calibration.forget_before(name)
             bar.update()
     fitted = {key: array for key, array in trains.arrays.items() if array is not model.arrays[key]}
-    scaled_ann = rescale(model, calibration.units, calibration.scales())
-    scaled = rescale(model.replace(arrays=fitted), calibration.units, calibration.scales())
+    scales = calibration.scales()
+    scaled_ann = rescale(model, calibration.units, scales)
+    scaled = rescale(model.replace(arrays=fitted), calibration.units, scales)
     description: dict[str, typing.Any] = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
     if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
@@ -189,9 +190,7 @@ class _Calibration:
         self.trains, self.model, self.batch_size, self.rng = trains, trains.model, batch_size, rng
         self.units = find_units(self.model, "channel")
         self._scales = np.full(self.units.n_units, np.nan)
-        names = list(self.model.layers)
-        self._last_reader = {i: name for name, layer in self.model.layers.items() for i in layer.inputs}
-        self._order = {name: number for number, name in enumerate(names)}
+        self._order = {name: number for number, name in enumerate(self.model.layers)}
 
     def _batches(self):
         """Yield slices of the images, in an order in which the first of them are a random sample."""
@@ -229,9 +228,7 @@ class _Calibration:
         """Choose the thresholds of a layer of neurons, and simulate it."""
         (source,) = self.model.layers[name].inputs
         channels = self.model.shapes[name][-1]
-        labels = np.broadcast_to(
-            without_repeats(self.units.labels[name]).reshape(-1, channels).max(axis=0), (channels,)
-        )
+        labels = channel_labels(self.units.labels[name])
         unknown = np.isnan(self._scales[np.unique(labels)])
         if unknown.any():
             currents, activations = self._sample(source, channels)

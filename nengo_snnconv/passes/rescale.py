@@ -89,13 +89,13 @@ def rescale(model: Model, units: Units, scales: np.ndarray) -> Model:
     arrays = {}
     for name, layer in model.layers.items():
         if model.array_names(name):
-            into, out = (scale_of[_channel_labels(units.labels[i])] for i in (layer.inputs[0], name))
+            into, out = (scale_of[channel_labels(units.labels[i])] for i in (layer.inputs[0], name))
             arrays.update(_scaled(layer, model.arrays_of(name), into, out))
     before = model.metadata.get("scales", {})
     declared = {}
     for name, layer in model.layers.items():
         if isinstance(layer, specs.Rectifier) or name == model.output:
-            labels = _channel_labels(units.labels[name])
+            labels = channel_labels(units.labels[name])
             if name == model.output:
                 labels = np.full_like(labels, labels.max())  # one scale, also for entries that are always zero
             declared[name] = (scale_of[labels] * before.get(name, 1.0)).tolist()
@@ -131,7 +131,7 @@ def _scaled(layer, arrays, into, out):
     return scaled
 
 
-def _channel_labels(labels):
+def channel_labels(labels):
     """Return the label of each entry of the last axis; entries that are always zero do not count."""
     shape, labels = labels.shape, without_repeats(labels)
     return np.broadcast_to(labels.reshape(-1, labels.shape[-1]).max(axis=0), shape[-1:])

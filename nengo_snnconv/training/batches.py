@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -71,3 +72,14 @@ def augment_images(augment: Callable, images: np.ndarray, rng: np.random.Generat
             argument="augment",
         )
     return augmented
+
+
+def made_ahead(make: Callable[[int], typing.Any], n_batches: int) -> Iterator[typing.Any]:
+    """Yield ``make(0)``, ``make(1)``, ...; a thread makes the next batch while the caller works on the current one."""
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        next_batch = executor.submit(make, 0)
+        for number in range(n_batches):
+            batch = next_batch.result()
+            if number + 1 < n_batches:
+                next_batch = executor.submit(make, number + 1)
+            yield batch

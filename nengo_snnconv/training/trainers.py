@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import concurrent.futures
 import typing
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from ..networks.keras_layers import keras_name
 from ..networks.rate_model import arrays_of_rate_model, rate_model
 from ..networks.trainable import live_arrays
 from .activity_penalty import ActivityPenalty, count_active
+from .batches import made_ahead
 from .unrolled_model import unrolled_model
 
 if typing.TYPE_CHECKING:
@@ -145,20 +145,15 @@ class KerasTrainer(Trainer):
         return {name: float(values[0]) for name, values in history.history.items()}
 
     def _fit_batches(self, batches, callbacks):
-        """Train on a Sequence of batches; a thread makes the next batch while the network trains on the current one."""
+        """Train on a Sequence of batches."""
         self.keras.stop_training = False
-        with concurrent.futures.ThreadPoolExecutor(1) as executor:
-            next_batch = executor.submit(batches.__getitem__, 0)
-            for number in range(len(batches)):
-                batch = next_batch.result()
-                if number + 1 < len(batches):
-                    next_batch = executor.submit(batches.__getitem__, number + 1)
-                callbacks.on_train_batch_begin(number)
-                # the metrics are means over the epoch so far
-                metrics = self.keras.train_on_batch(*batch, reset_metrics=number == 0, return_dict=True)
-                callbacks.on_train_batch_end(number, metrics)
-                if self.keras.stop_training:
-                    break
+        for number, batch in enumerate(made_ahead(batches.__getitem__, len(batches))):
+            callbacks.on_train_batch_begin(number)
+            # the metrics are means over the epoch so far
+            metrics = self.keras.train_on_batch(*batch, reset_metrics=number == 0, return_dict=True)
+            callbacks.on_train_batch_end(number, metrics)
+            if self.keras.stop_training:
+                break
         return {name: float(value) for name, value in metrics.items()}
 
     def arrays(self):

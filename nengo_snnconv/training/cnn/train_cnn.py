@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import math
 import os
@@ -21,8 +20,11 @@ from ..._util.validation import check_classes, check_images
 from ...compat import tf
 from ...compat.keras_versions import refuse_keras3
 from ...errors import FileFormatError, SettingsError, TrainingInterrupted
+from ...evaluation.metrics import accuracy
 from ...formats.keras import as_model
 from ...model.archive import read_arrays, write_arrays
+from ...networks.rate_model import outputs_of
+from ..batches import made_ahead
 from ..checkpoint import check_same_run
 from .augmentation import alternating_flips, flip_and_shift
 from .options import LEARNING_RATE_PER_IMAGE, CNNOptions
@@ -30,7 +32,6 @@ from .trainer import WHITENING, CNNTrainer, bfloat16_products
 from .whitening import whitening_filters
 
 SECTION = "cnn_training"  # of the checkpoint
-VALIDATION_BATCH = 500
 
 
 def train_cnn(
@@ -231,24 +232,17 @@ class _Training:
         order = order[: self.n_batches * self.batch_size].reshape(self.n_batches, -1)
         sums = np.zeros(2)
         title = f"epoch {self.epoch + 1}/{options.epochs}"
-        with (
-            concurrent.futures.ThreadPoolExecutor(1) as executor,
-            progress_bar(self.n_batches, title, "batch", options.progress) as bar,
-        ):
-            next_batch = executor.submit(self._batch, 0, order[0])
-            for number in range(self.n_batches):
-                batch = next_batch.result()
-                if number + 1 < self.n_batches:
-                    next_batch = executor.submit(self._batch, number + 1, order[number + 1])
+        with progress_bar(self.n_batches, title, "batch", options.progress) as bar:
+            for batch in made_ahead(lambda number: self._batch(number, order[number]), self.n_batches):
                 check_interrupt()
                 sums += self.trainer.step(*batch)
                 bar.update()
-        loss, accuracy = (float(total / self.n_batches) for total in sums)
+        loss, mean_accuracy = (float(total / self.n_batches) for total in sums)
         if not math.isfinite(loss):
             raise SettingsError(
                 f"the loss became NaN in epoch {self.epoch + 1}: reduce learning_rate", argument="learning_rate"
             )
-        values = {"loss": loss, "accuracy": accuracy}
+        values = {"loss": loss, "accuracy": mean_accuracy}
         self.weights = self.trainer.weights()
         if self.validation_data is not None:
             values["val_accuracy"] = self._accuracy(*self.validation_data)
@@ -264,10 +258,7 @@ class _Training:
 
     def _accuracy(self, x, y):
         """Return the accuracy with the weights after the last step (the slow ones of Lookahead)."""
-        model = self._result()
-        parts = np.array_split(np.arange(len(x)), max(1, len(x) // VALIDATION_BATCH))
-        right = [(np.argmax(model.predict_on_batch(x[part]), axis=-1) == y[part]).sum() for part in parts]
-        return float(sum(right) / len(x))
+        return float(accuracy(outputs_of(self._result(), x).argmax(axis=-1), y))
 
     def _result(self):
         """Return a model with the weights and the history after the last complete epoch."""
