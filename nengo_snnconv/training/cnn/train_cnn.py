@@ -88,7 +88,7 @@ def train_cnn(
         Largest random shift along either axis, in pixels.
     precision : "auto", "float32" or "bfloat16"
         Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
-        it, where training takes about 60 % of the time, and float32 on others, where bfloat16 would be slow.
+        it, where it is faster than float32; on others it would be slower.
     validation_data : tuple, optional
         Pair (x, y) whose accuracy is measured after each epoch.
     checkpoint : str or path, optional
