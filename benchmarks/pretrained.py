@@ -15,7 +15,11 @@ import nengo_snnconv as snc
 from nengo_snnconv.presets import PRETRAINED, write_pretrained
 from nengo_snnconv.presets.trained_presets import FOLDER
 
-EPOCHS = {"airbench-cifar10": 16}
+# settings of train_cnn; shifts by 4 pixels, because shifts by 2 let the training accuracy rise to 98.5 % in 16 epochs
+SETTINGS = {
+    "airbench-cifar10": {"epochs": 30, "shift": 4},
+    "resnet14-cifar10": {"epochs": 20, "shift": 4},
+}
 
 
 def main():
@@ -30,7 +34,7 @@ def main():
         model = snc.pretrained(name)
         scores = model.predict(data.x_test, batch_size=500, verbose=0)
         results[name] = {
-            "epochs": EPOCHS[name],
+            "epochs": SETTINGS[name]["epochs"],
             "accuracy": float(np.mean(scores.argmax(axis=1) == data.y_test)),
             "parameters": model.count_params(),
             "megabytes": (FOLDER / f"{name}.npz").stat().st_size / 1e6,
@@ -51,7 +55,7 @@ def trained(name, shape, data):
         snc.preset(name, shape),
         data.x_train,
         data.y_train,
-        epochs=EPOCHS[name],
+        **SETTINGS[name],
         checkpoint=folder / f"{name}.checkpoint.npz",
         on_epoch=show,
     )
