@@ -6,7 +6,8 @@ Main functions
 --------------
 Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_keras``.
 
-Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``.
+Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``,
+with ``QCFS`` activations for few time steps.
 
 Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``;
 ``calibrate`` for few time steps.
@@ -81,6 +82,7 @@ _HOMES = {
     "conversion.normalization": ("normalize",),
     "neurons.integrate_and_fire": ("IntegrateAndFire",),
     "neurons.signed_integrate_and_fire": ("SignedIntegrateAndFire",),
+    "neurons.qcfs": ("QCFS",),
     "neurons.surrogate_lif": ("SurrogateLIF",),
     "neurons.time_to_first_spike": ("TimeToFirstSpike",),
     "neurons.encoding": ("poisson_spikes",),

@@ -462,6 +462,7 @@ CASES = {
             "max_spikes": [0, -1, 1.5, NAN, "x", None, []],
         },
     ),
+    "QCFS": ({}, {"levels": COUNT, "threshold": POSITIVE}),
     "SurrogateLIF": (
         {},
         {
@@ -580,6 +581,7 @@ CASES = {
             "label_smoothing": FRACTION,
             "flip": FLAG,
             "shift": [-1, 6, 1.0, NAN, 10**12, True, None, *ODD],
+            "levels": optional(COUNT),
             "precision": [*CHOICE, "float16", None],
             "validation_data": [5, x, (x,), "xy", (x, y[:3]), (x[..., :1], y)],
             "checkpoint": [*optional(PATH), "/"],

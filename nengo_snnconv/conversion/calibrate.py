@@ -25,7 +25,7 @@ from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.native import require_native_network
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..passes import find_units, rescale, untie_shortcuts
-from ..passes.rescale import channel_labels
+from ..passes.rescale import channel_labels, trained_units
 from .spike_trains import SpikeTrains
 from .weight_fit import WeightFit
 
@@ -189,7 +189,7 @@ class _Calibration:
     def __init__(self, trains, batch_size, rng):
         self.trains, self.model, self.batch_size, self.rng = trains, trains.model, batch_size, rng
         self.units = find_units(self.model, "channel")
-        self._scales = np.full(self.units.n_units, np.nan)
+        self._scales = np.where(trained_units(self.model, self.units), 1, np.nan)
         self._order = {name: number for number, name in enumerate(self.model.layers)}
 
     def _batches(self):

@@ -12,6 +12,7 @@ from .._util.validation import check_seed
 from ..errors import ConversionError
 from ..formats.keras import as_model
 from ..model import Model
+from ..model import layers as specs
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
@@ -191,7 +192,8 @@ def to_spiking(
 def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> None:
     """Warn if a model was not normalized and neurons cannot exceed an activation of 1."""
     limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
-    if "scales" not in model.metadata and limited:
+    unlimited = any(isinstance(layer, specs.Rectifier) and layer.levels is None for layer in model.layers.values())
+    if "scales" not in model.metadata and limited and unlimited:
         warn_user(
             "the network was not normalized, so activations above 1 are clipped: call normalize(network, x) first",
         )

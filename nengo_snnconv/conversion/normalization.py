@@ -21,7 +21,7 @@ from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.native import require_native_network
 from ..passes import find_units, insert_scales, rescale, untie_shortcuts
-from ..passes.rescale import without_repeats
+from ..passes.rescale import trained_units, without_repeats
 from .calibration import activation_histogram, signaling_layers, upper_bounds
 
 if typing.TYPE_CHECKING:
@@ -277,4 +277,5 @@ def _with_scales_of_silent_units(model, units, scales):
         positive[own] = np.where(positive[own] > 0, positive[own], scales[own].max(initial=0))
     positive[~(positive > 0)] = 1
     positive[units.fixed] = 1
+    positive[trained_units(model, units)] = 1
     return positive

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..model import layers as specs
 from ..networks.keras_layers import keras_layer
+from ..neurons.qcfs import quantized
 
 if typing.TYPE_CHECKING:
     from ..model import Model
@@ -82,7 +83,7 @@ class SpikeTrains:
             return self._activations[name][images]
         inputs = [self.activations(source, images) for source in layer.inputs]
         if isinstance(layer, specs.Rectifier):
-            return np.maximum(inputs[0], 0)
+            return quantized(inputs[0], layer.levels)
         return np.asarray(self._ann_layers[name](inputs if len(inputs) > 1 else inputs[0]))
 
     def activity(self, name: str, images: slice) -> np.ndarray:
@@ -144,7 +145,8 @@ class SpikeTrains:
 
     def simulate(self, name: str, scale: np.ndarray, batch_size: int) -> None:
         """Simulate a layer of neurons with a scale for each channel, and keep its spikes and activations."""
-        (source,) = self.model.layers[name].inputs
+        layer = typing.cast(specs.Rectifier, self.model.layers[name])
+        (source,) = layer.inputs
         shape, n = self.model.shapes[name], len(self.x)
         self._scales[name] = np.asarray(scale, np.float32)
         spikes = np.empty((self.n_steps, n, *shape), np.int16)
@@ -152,7 +154,7 @@ class SpikeTrains:
         for first in range(0, n, batch_size):
             images = slice(first, first + batch_size)
             spikes[:, images] = self.step_neurons(self.activity(source, images), self._scales[name])
-            activations[images] = np.maximum(self.activations(source, images), 0)
+            activations[images] = quantized(self.activations(source, images), layer.levels)
         self._spikes[name], self._activations[name] = spikes, activations
 
     def forget(self, name: str) -> None:

@@ -270,7 +270,18 @@ class Add(Layer):
 
 @dataclasses.dataclass(frozen=True)
 class Rectifier(Layer):
-    """max(x, 0), a layer of neurons in a network; the neuron type is a setting of the builder."""
+    """max(x, 0), a layer of neurons in a network; the neuron type is a setting of the builder.
+
+    With ``levels``, it is a rectifier that was trained for few spikes: clip(floor(levels * x + 1/2) / levels, 0, 1).
+    Its scale is fixed, since the values depend on it.
+    """
+
+    levels: int | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.levels is not None:
+            self._positive("levels")
 
 
 @dataclasses.dataclass(frozen=True)

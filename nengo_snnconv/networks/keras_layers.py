@@ -8,6 +8,7 @@ import numpy as np
 
 from ..compat import tf
 from ..model import layers as specs
+from ..neurons.qcfs import QCFS
 
 
 def keras_layer(layer, arrays):
@@ -155,7 +156,9 @@ def _(layer: specs.Selection, arrays):
 
 @_layer.register
 def _(layer: specs.Rectifier, arrays):
-    return tf.keras.layers.ReLU(name=layer.name)
+    if layer.levels is None:
+        return tf.keras.layers.ReLU(name=layer.name)
+    return QCFS(layer.levels, name=layer.name, trainable=False)
 
 
 @_layer.register

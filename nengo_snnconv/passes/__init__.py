@@ -10,13 +10,15 @@ from .fold_affine import fold_affine
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale, restore_output_scale
+from .spread_affine import spread_affine
 from .untie_shortcuts import insert_scales, untie_shortcuts
 
 # The order matters: fold_affine needs scales next to their convolutions, without dropout in between, and
-# rectify_before_max inspects the consumers of a maximum in the simplified graph.
-CONVERSION = (drop_dropout, fold_affine, rectify_before_max)
+# rectify_before_max inspects the consumers of a maximum in the simplified graph.  spread_affine moves only the scales
+# that could not be folded where they were.
 # for neurons with state, which cannot be exchanged with a maximum
-FOLDING = (drop_dropout, fold_affine)
+FOLDING = (drop_dropout, fold_affine, spread_affine, fold_affine)
+CONVERSION = (*FOLDING, rectify_before_max)
 
 
 def simplify(model: Model, passes: Sequence[Callable[[Model], Model]] = CONVERSION) -> Model:
@@ -39,5 +41,6 @@ __all__ = [
     "rescale",
     "simplify",
     "restore_output_scale",
+    "spread_affine",
     "untie_shortcuts",
 ]

@@ -21,8 +21,8 @@ def fold_affine(model: Model) -> Model:
     Result   one Conv with kernel W * scale and bias b * scale + shift, or W * scale and b + sum of W * shift.
 
     Pooling layers in between are passed: means always, and maxima if all scales are positive, since the largest value
-    stays the largest.  A shift is not folded into a following convolution with zero padding, since the padded zeros are
-    not shifted.
+    stays the largest; on the way to a following layer, Flatten as well.  A shift is not folded into a following
+    convolution with zero padding, since the padded zeros are not shifted.
     Affine layers that cannot be folded are kept.
     """
     for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
@@ -52,11 +52,18 @@ def _only_one_reads(model, layer):
 
 def _fold_forward(model, name):
     """Return the model with the Affine layer ``name`` folded into the layer after it, or None if impossible."""
-    consumers = model.consumers(name)
-    if len(consumers) != 1 or model.output == name or not isinstance(consumers[0], specs.Conv | specs.Dense):
-        return None
-    after = consumers[0]
     scale, shift = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
+    passed = (specs.Flatten, *MEANS, *(MAXIMA if (scale > 0).all() else ()))
+    after = model.layers[name]
+    while after.name == name or isinstance(after, passed):
+        if not _only_one_reads(model, after):
+            return None
+        if isinstance(after, specs.Flatten):
+            repeats = model.size(after.name) // len(scale)
+            scale, shift = np.tile(scale, repeats), np.tile(shift, repeats)
+        (after,) = model.consumers(after.name)
+    if not isinstance(after, specs.Conv | specs.Dense):
+        return None
     if isinstance(after, specs.Conv) and after.padding == "same" and shift.any():
         return None
     kernel = np.asarray(model.arrays[f"{after.name}/kernel"], np.float64)

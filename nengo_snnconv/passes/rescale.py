@@ -85,6 +85,9 @@ def rescale(model: Model, units: Units, scales: np.ndarray) -> Model:
         raise ModelError(f"scales must be {units.n_units} numbers above 0, got {scales}")
     if scales[units.fixed] != 1:
         raise ModelError(f"the scale of the input must be 1, got {scales[units.fixed]}")
+    changed = trained_units(model, units) & (scales != 1)
+    if changed.any():
+        raise ModelError(f"the scale of rectifiers with levels must be 1, got {scales[changed][0]}")
     scale_of = np.append(scales, 1.0)  # label -1, of entries that are always zero, has scale 1
     arrays = {}
     for name, layer in model.layers.items():
@@ -100,6 +103,15 @@ def rescale(model: Model, units: Units, scales: np.ndarray) -> Model:
                 labels = np.full_like(labels, labels.max())  # one scale, also for entries that are always zero
             declared[name] = (scale_of[labels] * before.get(name, 1.0)).tolist()
     return model.replace(arrays=arrays, metadata={**model.metadata, "scales": declared})
+
+
+def trained_units(model: Model, units: Units) -> np.ndarray:
+    """Return which units have a trained threshold, of rectifiers with levels, and so the scale 1: bool, (units,)."""
+    trained = np.zeros(units.n_units, bool)
+    for name, layer in model.layers.items():
+        if isinstance(layer, specs.Rectifier) and layer.levels is not None:
+            trained[channel_labels(units.labels[name])] = True
+    return trained
 
 
 def restore_output_scale(model: Model) -> Model:

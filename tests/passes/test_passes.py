@@ -18,6 +18,7 @@ from nengo_snnconv.passes import (
     rectify_before_max,
     rescale,
     simplify,
+    spread_affine,
     untie_shortcuts,
 )
 
@@ -219,3 +220,54 @@ class TestRescale:
             rescale(small_cnn(), units, scales)
         with pytest.raises(snc.ModelError, match="scale of the input"):
             rescale(small_cnn(), units, np.full(units.n_units, 2.0))
+
+
+class TestSpreadAffine:
+    @pytest.fixture
+    def images(self, rng):
+        return rng.normal(size=(2, 6, 6, 2)).astype(np.float32)
+
+    def sum_of_convs(self, *more):
+        return make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Conv("one", "image", filters=3, kernel_size=(3, 3), padding="same"),
+            specs.Conv("other", "image", filters=3, kernel_size=(1, 1)),
+            specs.Add("sum", ("one", "other")),
+            specs.Affine("affine", "sum"),
+            *more,
+        )
+
+    def test_from_a_sum_into_the_layers_before_it(self, images):
+        model = self.sum_of_convs(specs.Rectifier("relu", "affine"))
+        spread = assert_keeps_the_function(spread_affine, model, images, but=("sum",))
+        assert not any(isinstance(layer, specs.Affine) for layer in fold_affine(spread).layers.values())
+        assert_keeps_the_function(simplify, model, images, but=("one", "other", "sum"))
+
+    def test_stays_behind_a_sum_that_others_read(self, images):
+        model = self.sum_of_convs(specs.Add("again", ("affine", "sum")))
+        assert spread_affine(model) is model
+
+    def test_into_each_reader(self, images):
+        model = make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Rectifier("relu", "image"),
+            specs.Affine("affine", "relu"),
+            specs.Conv("one", "affine", filters=2, kernel_size=(3, 3)),
+            specs.Conv("other", "affine", filters=2, kernel_size=(3, 3)),
+            specs.Add("sum", ("one", "other")),
+        )
+        after = assert_keeps_the_function(simplify, model, images)
+        assert [type(layer).__name__ for layer in after.layers.values()].count("Affine") == 0
+
+    def test_past_pooling_and_flatten_into_a_dense_layer(self, images):
+        model = make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Rectifier("relu", "image"),
+            specs.Affine("affine", "relu"),
+            specs.MaxPool("pool", "affine", pool_size=(2, 2)),
+            specs.Flatten("flatten", "pool"),
+            specs.Dense("dense", "flatten", units=4),
+        )
+        model = model.replace(arrays={"affine/scale": np.array([0.5, 2.0])})
+        after = assert_keeps_the_function(fold_affine, model, images, but=("pool", "flatten"))
+        assert "affine" not in after.layers

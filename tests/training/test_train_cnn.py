@@ -6,6 +6,7 @@ from nengo_snnconv.compat import tf
 from nengo_snnconv.model.archive import read_arrays, write_arrays
 from nengo_snnconv.training.cnn.augmentation import alternating_flips, flip_and_shift
 from nengo_snnconv.training.cnn.options import CNNOptions
+from nengo_snnconv.training.cnn.quantization import with_levels
 from nengo_snnconv.training.cnn.trainer import CNNTrainer, bfloat16_products, lookahead_decay, relative_rate
 from nengo_snnconv.training.cnn.whitening import REGULARIZATION, whitening_filters
 
@@ -78,7 +79,7 @@ class TestTraining:
         x, y = stripes
         model = small_model()
         options = CNNOptions(
-            **dict.fromkeys(("learning_rate", "validation_data", "checkpoint", "progress", "on_epoch")),
+            **dict.fromkeys(("learning_rate", "levels", "validation_data", "checkpoint", "progress", "on_epoch")),
             epochs=5,
             batch_size=50,
             weight_decay=0.0,
@@ -246,3 +247,81 @@ def test_schedules():
     assert [relative_rate(progress) for progress in (0, 0.23, 1)] == [0.2, 1, pytest.approx(0.07)]
     assert lookahead_decay(0) == 0
     assert lookahead_decay(1) == pytest.approx(0.95**5)
+
+
+class TestLevels:
+    """Fine-tuning with QCFS layers in place of rectifiers."""
+
+    def test_fine_tunes_a_trained_model(self, stripes):
+        x, y = stripes
+        relu = trained(stripes, epochs=4)
+        model = trained(stripes, relu, epochs=2, levels=1)
+        assert [layer.name for layer in model.layers if isinstance(layer, snc.QCFS)] == [
+            "whitening_qcfs",
+            relu.layers[4].name,
+        ]
+        kernels = [m.get_layer("whitening").kernel for m in (model, relu)]
+        assert np.allclose(*kernels, rtol=1e-5)
+        snn = snc.to_spiking(snc.convert(model), snc.SignedIntegrateAndFire())
+        evaluation = snc.evaluate(snn, x[500:], y[500:], n_steps=1)
+        assert evaluation.ann_accuracy > 0.9
+        plain = snc.to_spiking(snc.normalize(snc.convert(relu), x[:500], method="balance", n_steps=1))
+        assert evaluation.accuracy[-1] > snc.evaluate(plain, x[500:], y[500:], n_steps=1).accuracy[-1]
+
+    def test_interruption_resumes_to_the_same_weights(self, stripes, tmp_path):
+        relu, path = trained(stripes, epochs=1), tmp_path / "checkpoint.npz"
+        whole = trained(stripes, relu, epochs=2, levels=2)
+
+        def stop(epoch, values):
+            raise KeyboardInterrupt
+
+        with pytest.raises(snc.TrainingInterrupted):
+            trained(stripes, relu, epochs=2, levels=2, checkpoint=path, on_epoch=stop)
+        resumed = trained(stripes, relu, epochs=2, levels=2, checkpoint=path)
+        assert all(map(np.array_equal, whole.get_weights(), resumed.get_weights()))
+        with pytest.raises(snc.SettingsError, match="layers"):
+            trained(stripes, relu, epochs=2, levels=3, checkpoint=path)
+
+    @pytest.mark.parametrize("n_levels", [1, 4])
+    def test_initial_thresholds_have_the_least_error(self, stripes, n_levels):
+        x, _ = stripes
+        model = small_model()
+        before = tf.keras.Model(model.inputs, model.get_layer("whitening").output)(x[:50]).numpy()
+        threshold = with_levels(model, n_levels, x).get_layer("whitening_qcfs").threshold
+
+        def error(scale):
+            return np.mean((snc.QCFS(n_levels, scale)(before) - before) ** 2)
+
+        best = min(error(scale) for scale in np.linspace(0.02, 1, 50) * before.max())
+        assert error(float(threshold)) <= 1.1 * best
+
+    def test_all_forms_of_rectifiers(self):
+        layers = tf.keras.layers
+        image = tf.keras.Input((6, 6, 2))
+        shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")
+        x = layers.Conv2D(2, 1, name="first")(image)
+        x = shared(layers.ReLU(name="layer")(x)) if x.shape[-1] == 2 else x
+        x = layers.Activation("relu", name="activation")(layers.Conv2D(4, 1, name="second")(x))
+        x = tf.nn.relu(layers.Conv2D(4, 1, name="third")(x))
+        x = layers.Add()([x, layers.ReLU(6.0, name="six")(layers.Conv2D(4, 1, name="fourth")(x))])
+        model = tf.keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+        images = np.random.default_rng(0).random((8, 6, 6, 2)).astype(np.float32)
+        fine = with_levels(model, 1000, images)
+        assert sum(isinstance(layer, snc.QCFS) for layer in fine.layers) == 5
+        # with many levels, only clipping remains
+        assert np.allclose(fine(images), model(images), atol=0.05)
+        again = with_levels(fine, 3, images)
+        kept = [(layer.levels, float(layer.threshold)) for layer in again.layers if isinstance(layer, snc.QCFS)]
+        assert kept == [(3, float(layer.threshold)) for layer in fine.layers if isinstance(layer, snc.QCFS)]
+
+    def test_refuses_models_without_rectifiers_and_nested_ones(self, stripes):
+        layers = tf.keras.layers
+        flat = [layers.Flatten(input_shape=(12, 12, 3)), layers.Dense(3)]
+        for model, reason in ((tf.keras.Sequential(flat), "rectifiers"), (nested_model(), "nested")):
+            with pytest.raises(snc.SettingsError, match=reason):
+                trained(stripes, model, levels=4)
+
+
+def nested_model():
+    inner = tf.keras.Sequential([tf.keras.layers.Conv2D(4, 3, activation="relu", input_shape=(12, 12, 3))])
+    return tf.keras.Sequential([inner, tf.keras.layers.Flatten(), tf.keras.layers.Dense(3)])

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...conversion.histograms import Histogram
 from ...model.memory import MEMORY_MB, bytes_of_all, images_together
+from ...neurons.qcfs import quantized
 from .partial_ann import PartialANN
 from .responses import ChargeResponse, Response, response_of
 
@@ -186,9 +187,12 @@ class Decomposition:
         """
         layer, response = self.layers[name], self.responses[name]
         current = self._current(name, with_rates)
-        before = np.maximum(current, 0)
+        levels = self.network.model.layers[name].levels
+        before = quantized(current, levels)
         stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
         for cause, after in itertools.chain(stages, [(response.remaining_cause, rates)]):
+            if cause == "clipping" and levels is not None:
+                after = before  # a rectifier with levels clips already
             change = after - before
             if change.any():
                 layer.squares[cause] += float(np.vdot(change, change))

@@ -11,6 +11,7 @@ import numpy as np
 from ...compat import tf
 from ...model import layers as specs
 from ...networks.keras_layers import keras_layer
+from ...neurons.qcfs import quantized
 
 if typing.TYPE_CHECKING:
     from ...model.graph import Model
@@ -45,11 +46,14 @@ class PartialANN:
             if name in known:
                 values[name] = tf.convert_to_tensor(known[name], tf.float32)
             elif isinstance(layer, specs.Rectifier):
-                emitted = neurons(name, inputs[0].numpy()) if neurons else tf.nn.relu(inputs[0])
+                emitted = (neurons or self._rectify)(name, np.asarray(inputs[0]))
                 values[name] = tf.convert_to_tensor(emitted, tf.float32)
             else:
                 values[name] = self.linear_layers[name](inputs if len(inputs) > 1 else inputs[0])
         return values
+
+    def _rectify(self, name, current):
+        return quantized(current, self.model.layers[name].levels)
 
     def output_from(self, name: str, activation: typing.Any, values: dict[str, typing.Any]) -> typing.Any:
         """Return the output of the ANN, given the ``activation`` of a layer and ``values`` of all layers before it."""

@@ -15,6 +15,8 @@ APPLICATION_LAYERS = {
     "LayerScale": "convnext",
     "StochasticDepth": "convnext",
 }
+# layers of nengo_snnconv, by the name that Keras registers
+OWN_LAYERS = {"nengo_snnconv>QCFS": "nengo_snnconv.QCFS"}
 
 
 def layer_name(entry):
@@ -33,9 +35,14 @@ def is_application_layer(entry):
     return entry.get("module") in [f"{root}.src.applications.{module}" for root in ("keras", "tf_keras")]
 
 
+def own_kind(entry):
+    """Return the key in the table of readers of a layer of nengo_snnconv, None for all others."""
+    return OWN_LAYERS.get(entry.get("registered_name") or entry.get("class_name"))
+
+
 def is_custom_class(entry):
-    """Return whether the class, or the function, is defined outside of Keras."""
-    if is_application_layer(entry):
+    """Return whether the class, or the function, is defined outside of Keras and of nengo_snnconv."""
+    if is_application_layer(entry) or own_kind(entry):
         return False
     root = (entry.get("module") or "keras").partition(".")[0]
     registered = entry.get("registered_name") or ""
@@ -54,9 +61,12 @@ def layer_kind(entry):
     """Return the key of a layer in the table of readers; raise UnsupportedLayer for a custom class.
 
     It is the name of a Keras class.  "tf.nn.relu" is a TensorFlow function in a functional model of Keras 2, "ops.Relu"
-    an operation in one of Keras 3, "applications.LayerScale" a layer that keras.applications defines.
+    an operation in one of Keras 3, "applications.LayerScale" a layer that keras.applications defines, and
+    "nengo_snnconv.QCFS" a layer of this package.
     """
     name = entry["class_name"]
+    if own_kind(entry):
+        return own_kind(entry)
     if is_application_layer(entry):
         return f"applications.{name}"
     if is_custom_class(entry):

@@ -1,5 +1,6 @@
 """Live Keras objects: custom code in them, and attributes that their configuration lacks."""
 
+from .config_entries import OWN_LAYERS
 from .files.stored_layers import StoredLayer
 
 LIBRARIES = ("keras", "tf_keras", "tensorflow")
@@ -9,12 +10,16 @@ OPERATOR_CLASSES = {"TFOpLambda", "ClassMethod", "InstanceMethod", "InstanceProp
 
 
 def custom_classes(layer):
-    """Return the classes outside of Keras that a live layer or model is an instance of; none for one of a file."""
+    """Return the classes outside of Keras and of this package that a live layer or model is an instance of.
+
+    There are none for a layer of a file.
+    """
     if isinstance(layer, StoredLayer):
         return []
     classes = []
     for cls in type(layer).__mro__:
-        if cls.__module__.partition(".")[0] in LIBRARIES:
+        root = cls.__module__.partition(".")[0]
+        if root in LIBRARIES or f"{root}.{cls.__name__}" in OWN_LAYERS.values():
             break
         classes.append(cls)
     return classes

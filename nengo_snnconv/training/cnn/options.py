@@ -13,6 +13,7 @@ from ..._util.validation import (
     check_flags,
     check_fraction,
     check_not_negative,
+    check_optional_counts,
     check_positive,
     check_progress,
     check_seed,
@@ -24,8 +25,9 @@ from ..checkpoint import check_checkpoint
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LARGEST_SHIFT = 2**10
-# of airbench94, for each image of a batch
+# for each image of a batch: of airbench94, and for the fine-tuning of trained networks
 LEARNING_RATE_PER_IMAGE = 0.0015
+FINE_TUNING_RATE_PER_IMAGE = 0.0003
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,12 +47,18 @@ class CNNOptions:
     label_smoothing: float
     flip: bool
     shift: int
+    levels: int | None
     precision: str
     validation_data: tuple | None
     checkpoint: str | os.PathLike | None
     seed: int
     progress: bool | None
     on_epoch: Callable[[int, dict], object] | None
+
+    @property
+    def peak_rate_per_image(self) -> float:
+        """Largest learning rate for each image of a batch, if ``learning_rate`` is not given."""
+        return LEARNING_RATE_PER_IMAGE if self.levels is None else FINE_TUNING_RATE_PER_IMAGE
 
     def __post_init__(self) -> None:
         check_counts(epochs=self.epochs, batch_size=self.batch_size)
@@ -60,6 +68,7 @@ class CNNOptions:
         check_fraction(label_smoothing=self.label_smoothing)
         check_flags(flip=self.flip)
         check_whole(0, LARGEST_SHIFT, shift=self.shift)
+        check_optional_counts(levels=self.levels)
         check_choice(PRECISIONS, precision=self.precision)
         check_checkpoint(self.checkpoint)
         data = self.validation_data

@@ -27,7 +27,8 @@ from ...networks.rate_model import outputs_of
 from ..batches import made_ahead
 from ..checkpoint import check_same_run
 from .augmentation import alternating_flips, flip_and_shift
-from .options import LEARNING_RATE_PER_IMAGE, CNNOptions
+from .options import CNNOptions
+from .quantization import with_levels
 from .trainer import WHITENING, CNNTrainer, bfloat16_products
 from .whitening import whitening_filters
 
@@ -46,6 +47,7 @@ def train_cnn(
     label_smoothing: float = 0.2,
     flip: bool = True,
     shift: int = 2,
+    levels: int | None = None,
     precision: str = "auto",
     validation_data: tuple | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -60,6 +62,9 @@ def train_cnn(
     normalization; label smoothing; Lookahead; and flips that alternate between epochs.  If the first convolution is
     named "whitening" and has 2 * height * width * channels filters, its kernel is set to the principal axes of patches
     of the images, and is not trained.  The presets "airbench-cifar10" and "resnet14-cifar10" are made for this recipe.
+
+    With ``levels``, a trained model is fine-tuned for a spiking network of as many time steps: its rectifiers become
+    :class:`QCFS` layers (Bu et al. 2022, arXiv 2303.04347), whose initial thresholds are chosen from the images.
 
     The given model is not changed.
 
@@ -77,7 +82,7 @@ def train_cnn(
         Number of images per training step.  Images that do not fill the last batch are left out, different ones in each
         epoch.
     learning_rate : float, optional
-        Largest learning rate; by default 0.0015 * ``batch_size``.
+        Largest learning rate; by default 0.0015 * ``batch_size``, or 0.0003 * ``batch_size`` with ``levels``.
     weight_decay : float
         Factor of weight decay: this multiple of each weight is added to its gradient.
     label_smoothing : float
@@ -86,6 +91,9 @@ def train_cnn(
         Mirror each image, left to right, in every second epoch.  Not for digits or letters.
     shift : int
         Largest random shift along either axis, in pixels.
+    levels : int, optional
+        Replace rectifiers by QCFS layers with this number of levels, usually the number of time steps for which the
+        spiking network will run.  ``model`` should be trained already.
     precision : "auto", "float32" or "bfloat16"
         Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
         it, where it is faster than float32; on others it would be slower.
@@ -103,8 +111,8 @@ def train_cnn(
     Returns
     -------
     tf.keras.Model
-        New model with the same layers.  Its ``history.history`` holds a list for each of loss, accuracy, seconds and,
-        with validation data, val_accuracy, with a value for each epoch.
+        New model with the same layers, QCFS layers apart.  Its ``history.history`` holds a list for each of loss,
+        accuracy, seconds and, with validation data, val_accuracy, with a value for each epoch.
 
     Raises
     ------
@@ -122,6 +130,12 @@ def train_cnn(
     >>> model = snc.preset("airbench-cifar10", (32, 32, 3))
     >>> model = snc.train_cnn(model, data.x_train, data.y_train, checkpoint="training.npz")
     >>> network = snc.convert(model)
+
+    Fine-tuning for four time steps:
+
+    >>> model = snc.train_cnn(model, data.x_train, data.y_train, epochs=5, levels=4)
+    >>> snn = snc.to_spiking(snc.convert(model), snc.SignedIntegrateAndFire())
+    >>> evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=4)
     """
     options = CNNOptions(
         epochs=epochs,
@@ -131,6 +145,7 @@ def train_cnn(
         label_smoothing=label_smoothing,
         flip=flip,
         shift=shift,
+        levels=levels,
         precision=precision,
         validation_data=validation_data,
         checkpoint=checkpoint,
@@ -148,6 +163,8 @@ def train_cnn(
     if validation_data is not None:
         validation_data = (check_images(layers, validation_data[0]), validation_data[1])
         validation_data = (validation_data[0], check_classes(layers, len(validation_data[0]), validation_data[1]))
+    if levels is not None:
+        model = with_levels(model, levels, x, seed)
     with bfloat16_products(precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16())):
         return _Training(model, x, y, validation_data, options).run()
 
@@ -179,10 +196,11 @@ class _Training:
         self.x, self.y, self.validation_data, self.options = x, y.astype(np.int32), validation_data, options
         self.model = tf.keras.models.clone_model(model)
         self.model.set_weights(model.get_weights())
-        self._whiten()
+        if options.levels is None:  # else it is trained already
+            self._whiten()
         self.batch_size = min(options.batch_size, len(x))
         self.n_batches = len(x) // self.batch_size
-        peak_rate = options.learning_rate or LEARNING_RATE_PER_IMAGE * self.batch_size
+        peak_rate = options.learning_rate or options.peak_rate_per_image * self.batch_size
         self.trainer = CNNTrainer(self.model, options, self.n_batches, peak_rate)
         self.weights = self.trainer.weights()
         self.history: dict[str, list] = {}

@@ -47,6 +47,18 @@ def prelu(call):
     return _rectify(call, call.tensor, slope=slope.ravel(), axis=axes[0])
 
 
+def qcfs(call):
+    """Read QCFS, a rectifier for few spikes: its input is divided by the threshold, and its output multiplied by it."""
+    call.options.ignore("threshold")  # the initial value
+    (threshold,) = call.arrays("threshold")
+    if not threshold > 0:
+        raise UnsupportedLayer(f"has the threshold {threshold:g}, which must be above 0: train the model again")
+    scaled = affine(call, call.tensor, 1 / threshold, 0, suffix="_in")
+    levels = int(call.options["levels"])
+    rectified = call.add_spec(specs.Rectifier, scaled.spec, order=scaled.axes, levels=levels)
+    return affine(call, rectified, threshold, 0, suffix="_out")
+
+
 def _rectify(call, tensor, suffix="", *, max_value=None, slope=0, threshold=0, axis=-1):
     """Add specs for Keras' ReLU: relu(x) - relu(x - max_value) - slope * relu(-x).
 

@@ -82,7 +82,9 @@ APPLICATION_LAYERS = {
     "applications.StochasticDepth": unchanged,
 }
 
-READERS = KERAS_LAYERS | OPERATIONS | APPLICATION_LAYERS
+OWN_LAYERS = {"nengo_snnconv.QCFS": activations.qcfs}
+
+READERS = KERAS_LAYERS | OPERATIONS | APPLICATION_LAYERS | OWN_LAYERS
 
 
 def find_reader(entry, role=""):

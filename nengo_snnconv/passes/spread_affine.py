@@ -1,0 +1,68 @@
+"""spread_affine: scales and shifts moved to places where they can be folded into weights."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ..model import Model
+from ..model import layers as specs
+from .rewiring import without
+
+WEIGHTED = (specs.Conv, specs.Dense)
+
+
+def spread_affine(model: Model) -> Model:
+    """Move scales and shifts from sums to their inputs, and from layers with several readers to each reader.
+
+    Given    y = Affine(Add(a, b)), where no other layer reads the sum.
+    Result   y = Add(Affine(a), Affine(b)), the first of which has the shift.
+
+    Given    an Affine layer that several layers read, among them convolutions or dense layers.
+    Result   one Affine layer for each reader.
+    """
+    for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
+        before = model.layers[model.layers[name].inputs[0]]
+        if isinstance(before, specs.Add) and len(model.consumers(before.name)) == 1 and model.output != before.name:
+            model = _moved_to_inputs(model, name, before)
+        elif len(model.consumers(name)) > 1 and any(isinstance(r, WEIGHTED) for r in model.consumers(name)):
+            model = _copied_for_readers(model, name)
+    return model
+
+
+def _moved_to_inputs(model, name, total):
+    """Return the model with the Affine layer ``name`` at each input of the sum ``total`` before it."""
+    scale, shift = model.arrays[f"{name}/scale"], model.arrays[f"{name}/bias"]
+    layers, arrays, inputs = [], {}, []
+    copies = []
+    for number, source in enumerate(total.inputs):
+        copy = specs.Affine(_free_name(model, f"{name}_{number + 1}"), (source,))
+        arrays |= {f"{copy.name}/scale": scale, f"{copy.name}/bias": shift if number == 0 else np.zeros_like(shift)}
+        copies.append(copy)
+        inputs.append(copy.name)
+    for layer in model.layers.values():
+        layers += [*copies, dataclasses.replace(layer, inputs=tuple(inputs))] if layer is total else [layer]
+    return without(model, {name: total.name}, f"moved to the inputs of {total.name}", layers=layers, arrays=arrays)
+
+
+def _copied_for_readers(model, name):
+    """Return the model with a copy of the Affine layer ``name`` for each of its readers but the first."""
+    layers, arrays, first = [], {}, True
+    source = model.layers[name].inputs
+    for layer in model.layers.values():
+        if name in layer.inputs and not first:
+            copy = specs.Affine(_free_name(model, f"{name}_{layer.name}"), source)
+            arrays |= {f"{copy.name}/{key}": model.arrays[f"{name}/{key}"] for key in ("scale", "bias")}
+            layers.append(copy)
+            layer = dataclasses.replace(layer, inputs=tuple(copy.name if i == name else i for i in layer.inputs))
+        elif name in layer.inputs:
+            first = False
+        layers.append(layer)
+    return type(model)(layers, {**model.arrays, **arrays}, model.output, model.metadata)
+
+
+def _free_name(model, name):
+    while name in model.layers:
+        name += "_"
+    return name
