@@ -2,34 +2,60 @@
 
     python benchmarks/deep_networks.py
 
-Calibration sees 1,000 training images by default; all other settings are those of the functions.  Intermediate results
-are kept in build/, so an interrupted run continues.
+Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks trained for
+few steps are fine-tuned on all training images.  Trained networks and intermediate results are kept in build/, so an
+interrupted run continues.
 """
 
 import argparse
+import dataclasses
 import json
 import time
 
+from pretrained import SETTINGS
 from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
+from nengo_snnconv.compat import tf
 from nengo_snnconv.presets import PRETRAINED
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
-# title: (neuron type, calibrate, most steps)
+FINE_TUNING_EPOCHS = 4
+MOST_LEVELS = 4
+
+
+@dataclasses.dataclass
+class Row:
+    """A conversion: neurons, whether the CNN was trained for few steps, calibration, and the largest number of steps."""
+
+    neuron_type: type
+    trained: bool = False
+    calibrated: bool = False
+    max_spikes: int = 1
+    most_steps: int = 16
+
+
 ROWS = {
-    "balanced thresholds": (snc.IntegrateAndFire, False, 16),
-    "the same, signed spikes": (snc.SignedIntegrateAndFire, False, 16),
-    "calibrated": (snc.IntegrateAndFire, True, 16),
-    "calibrated, signed spikes": (snc.SignedIntegrateAndFire, True, 16),
-    "calibrated, up to 4 signed spikes a step": (lambda: snc.SignedIntegrateAndFire(max_spikes=4), True, 4),
+    "balanced thresholds": Row(snc.IntegrateAndFire, most_steps=8),
+    "the same, signed spikes": Row(snc.SignedIntegrateAndFire),
+    "calibrated": Row(snc.IntegrateAndFire, calibrated=True, most_steps=8),
+    "calibrated, signed spikes": Row(snc.SignedIntegrateAndFire, calibrated=True),
+    "calibrated, up to 4 signed spikes a step": Row(
+        snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, most_steps=4
+    ),
+    "trained for few steps": Row(snc.IntegrateAndFire, trained=True, most_steps=8),
+    "trained for few steps, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, most_steps=8),
+    "trained for few steps, calibrated, signed spikes": Row(
+        snc.SignedIntegrateAndFire, trained=True, calibrated=True, most_steps=8
+    ),
 }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--networks", nargs="+", choices=list(PRETRAINED), default=list(PRETRAINED))
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--most-steps", type=int, default=STEPS[-1])
@@ -39,55 +65,96 @@ def main():
     sizes = [options.test_images, options.calibration_images]
     steps = [n for n in STEPS if n <= options.most_steps]
     kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
-    for name in PRETRAINED:
-        network = snc.convert(snc.pretrained(name))
-        for title, (neuron_type, calibrated, most) in ROWS.items():
-            for n_steps in (n for n in steps if n <= most):
+    for name in options.networks:
+        for title, row in ROWS.items():
+            for n_steps in (n for n in steps if n <= row.most_steps):
                 key = f"{name}, {title}, {n_steps}"
                 if kept.get(key, {}).get("sizes") != sizes:
-                    kept[key] = {"sizes": sizes, **run(network, data, neuron_type(), calibrated, n_steps, options)}
+                    kept[key] = {"sizes": sizes, **run(name, row, data, n_steps, options.calibration_images)}
                     KEPT.parent.mkdir(exist_ok=True)
                     with atomic_write(KEPT, "w") as file:
                         json.dump(kept, file)
-                print(key, f"{loss(kept[key]):.2f} points lost", flush=True)
+                print(key, f"{loss(kept, name, kept[key]):.2f} points lost", flush=True)
     publish("deep-networks", table(kept, steps, options), {"rows": kept})
 
 
-def run(network, data, neuron_type, calibrated, n_steps, options):
-    """Convert for a number of steps, evaluate, and return the results."""
-    x = data.x_train[: options.calibration_images]
+def run(name, row, data, n_steps, n_images):
+    """Convert a network for a number of steps, evaluate it, and return the results."""
+    levels = min(n_steps, MOST_LEVELS) if row.trained else None
+    model = fine_tuned(name, levels, data) if levels else snc.pretrained(name)
+    x = data.x_train[:n_images]
     started = time.perf_counter()
-    snn = snc.to_spiking(snc.normalize(network, x, method="balance", n_steps=n_steps), neuron_type)
-    if calibrated:
+    network = snc.normalize(snc.convert(model), x, method="balance", n_steps=n_steps)
+    snn = snc.to_spiking(network, row.neuron_type(max_spikes=row.max_spikes))
+    if row.calibrated:
         snn = snc.calibrate(snn, x, n_steps=n_steps)
     seconds = time.perf_counter() - started
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
-    return {"conversion_seconds": seconds, **evaluation.to_dict()}
+    return {"levels": levels, "conversion_seconds": seconds, **evaluation.to_dict()}
 
 
-def loss(result):
-    """Return the points of accuracy lost after the last step."""
-    return 100 * (result["ann_accuracy"] - result["accuracy"][-1])
+def fine_tuned(name, levels, data):
+    """Return a pretrained CNN that was fine-tuned with QCFS activations; train it on first use."""
+    path = ROOT / "build" / f"{name}-{levels}-levels.keras"
+    if path.exists():
+        return tf.keras.models.load_model(path)
+
+    def show(epoch, values):
+        print(path.stem, "epoch", epoch, {key: round(value, 4) for key, value in values.items()}, flush=True)
+
+    path.parent.mkdir(exist_ok=True)
+    model = snc.train_cnn(
+        snc.pretrained(name),
+        data.x_train,
+        data.y_train,
+        epochs=FINE_TUNING_EPOCHS,
+        shift=SETTINGS[name]["shift"],
+        levels=levels,
+        checkpoint=path.with_suffix(".checkpoint.npz"),
+        on_epoch=show,
+    )
+    model.save(path)
+    return model
+
+
+def cnn_accuracy(kept, name):
+    """Return the accuracy of the CNN with rectifiers."""
+    return kept[f"{name}, {next(iter(ROWS))}, 1"]["ann_accuracy"]
+
+
+def loss(kept, name, result):
+    """Return the points of accuracy lost after the last step, compared with the CNN with rectifiers."""
+    return 100 * (cnn_accuracy(kept, name) - result["accuracy"][-1])
 
 
 def table(kept, steps, options):
     """Return the table of losses and spikes as Markdown."""
     lines = []
-    for name in PRETRAINED:
-        first = kept[f"{name}, {next(iter(ROWS))}, 1"]
+    for name in options.networks:
         lines += [
-            f"Points of accuracy lost by {name} ({100 * first['ann_accuracy']:.2f} % as a CNN) on "
+            f"Points of accuracy lost by {name} ({100 * cnn_accuracy(kept, name):.2f} % as a CNN) on "
             f"{options.test_images:,} test images, and spikes per neuron in brackets:",
             "",
             "| | " + " | ".join(f"{n} step{'s' if n > 1 else ''}" for n in steps) + " |",
             "|---" * (len(steps) + 1) + "|",
         ]
-        for title, (_, _, most) in ROWS.items():
-            results = [kept[f"{name}, {title}, {n}"] if n <= most else None for n in steps]
-            cells = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
+        for title, row in ROWS.items():
+            results = [kept[f"{name}, {title}, {n}"] if n <= row.most_steps else None for n in steps]
+            cells = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
             lines.append(f"| {title} | {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", negative_share(kept, name, steps), ""]
     return "\n".join(lines)
+
+
+def negative_share(kept, name, steps):
+    """Return a sentence on negative spikes."""
+    shares = [
+        100 * kept[f"{name}, {title}, {n}"]["negative_spikes_share"]
+        for title, row in ROWS.items()
+        for n in steps
+        if 1 < n <= row.most_steps and row.neuron_type is snc.SignedIntegrateAndFire
+    ]
+    return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
 
 
 if __name__ == "__main__":
