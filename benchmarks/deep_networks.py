@@ -28,7 +28,7 @@ MOST_LEVELS = 4
 
 @dataclasses.dataclass
 class Row:
-    """A conversion: neurons, whether the CNN was trained for few steps, calibration, and the largest number of steps."""
+    """A conversion: neurons, training for few steps, calibration, and the largest number of steps."""
 
     neuron_type: type
     trained: bool = False
