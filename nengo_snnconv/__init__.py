@@ -16,7 +16,7 @@ Run a network: ``evaluate``, ``record``, ``Simulator``.
 
 Understand a result: ``diagnose``, ``efficiency``, ``error_bounds``, ``threshold_errors``.
 
-Choose parameters: ``sweep``, ``tune``, ``compare``.
+Choose parameters: ``sweep``, ``tune``, ``compare``; ``choose_stop`` for images that stop early.
 
 Files: ``save``, ``load``.
 
@@ -94,6 +94,8 @@ _HOMES = {
     "analysis.error_bounds": ("error_bounds",),
     "analysis.diagnosis": ("Diagnosis", "diagnose"),
     "evaluation.evaluate": ("evaluate",),
+    "evaluation.choose_stop": ("choose_stop",),
+    "evaluation.margin_stop": ("MarginStop",),
     "evaluation.result": ("Evaluation",),
     "analysis.efficiency": ("Efficiency", "efficiency"),
     "analysis.threshold_errors": ("ThresholdErrors", "threshold_errors"),

@@ -296,8 +296,10 @@ def _updates(network, evaluation):
     settings = network.settings
     again = settings.relay_stages(network.model)
     neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
-    steps = 2 * settings.stage_steps if isinstance(settings, TTFSConfig) else evaluation.n_steps
-    return neurons * steps, neurons * (evaluation.n_steps - steps)
+    steps = all_steps = evaluation.mean_steps
+    if isinstance(settings, TTFSConfig):
+        steps = min(2 * settings.stage_steps, all_steps)
+    return round(neurons * steps), round(neurons * (all_steps - steps))
 
 
 def _layers(network, evaluation):

@@ -23,6 +23,7 @@ if typing.TYPE_CHECKING:
     from ..events import Recordings
     from ..networks.network import ConvNetwork
     from .inputs import Inputs
+    from .margin_stop import MarginStop
     from .run_counts import Observer
 
 
@@ -40,6 +41,7 @@ def evaluate(
     dt: float = 0.001,
     precision: str = "float32",
     threads: int | None = None,
+    stop: MarginStop | None = None,
     progress: bool | None = None,
 ) -> Evaluation:
     """Run a network on images and measure its accuracy after every step, beside that of its ANN.
@@ -57,8 +59,9 @@ def evaluate(
     y : ndarray of int, (images,)
         True classes.
     n_steps : int, optional
-        Number of time steps for which each image is shown.  By default the number of frames in ``x``, or the number
-        with which the network was trained through time, or 30.  Networks made by ``to_ttfs`` define it themselves.
+        Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
+        or the number with which the network was trained through time, or 30.  Networks made by ``to_ttfs`` define it
+        themselves.
     backend : "fast", "nengo_dl", "nengo" or "loihi", optional
         Simulator; by default "fast" if it supports the network, else "nengo_dl".
 
@@ -92,6 +95,10 @@ def evaluate(
     threads : int, optional
         Number of threads, for the back end "fast"; by default the number of available cores.  If given, networks made
         by ``to_ttfs`` are simulated step by step.
+    stop : MarginStop, optional
+        Rule by which an image stops as soon as its scores are far enough apart, see :func:`choose_stop`.  It keeps its
+        class, and its spikes are counted until then.  On the back ends "fast", "nengo" and "loihi", it is not simulated
+        any longer.  Networks made by ``to_ttfs`` are simulated step by step.
     progress : bool, optional
         Show a progress bar; by default if standard error is a terminal.
 
@@ -125,7 +132,10 @@ def evaluate(
         dt=dt,
         precision=precision,
         threads=threads,
+        stop=stop,
     )
+    if n_steps is None and stop is not None:
+        n_steps = stop.n_steps
     return evaluate_observed(network, x, y, n_steps, options, progress=progress)
 
 
@@ -158,6 +168,8 @@ def evaluate_observed(
         arguments["minibatch_size"] = options.minibatch_size
     if options.synapse is not Default:
         arguments["synapse"] = options.synapse
+    if options.stop is not None:
+        arguments["stop"] = options.stop
     return evaluation_from_counts(
         network,
         counts,
@@ -166,4 +178,5 @@ def evaluate_observed(
         dt=options.dt,
         arguments=arguments,
         moving=inputs.n_steps is not None,
+        stop=options.stop,
     )

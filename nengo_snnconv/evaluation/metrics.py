@@ -10,6 +10,14 @@ def accuracy(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.asarray(predictions) == np.asarray(y)).mean(axis=-1)
 
 
+def margins(scores: np.ndarray) -> np.ndarray:
+    """Return the largest score minus the second largest along the last axis, float32; infinite for a single class."""
+    if scores.shape[-1] == 1:
+        return np.full(scores.shape[:-1], np.inf, np.float32)
+    largest = np.partition(np.asarray(scores, np.float32), -2)
+    return largest[..., -1] - largest[..., -2]
+
+
 def first_lasting(holds: np.ndarray) -> int | None:
     """Return the first step (1-based) from which the condition always holds; None if it fails in the last step.
 

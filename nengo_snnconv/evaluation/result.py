@@ -11,6 +11,7 @@ from .._util.text_tables import summary_line
 from .._util.validation import check_whole
 from ..model import connectivity
 from . import metrics
+from .margin_stop import MarginStop, stopped, tradeoff
 from .synaptic_operations import operations_by_layer, relay_operations
 
 if typing.TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Evaluation:
     Attributes
     ----------
     accuracy : ndarray, (steps,)
-        Fraction of correct predictions after each step.
+        Fraction of correct predictions after each step.  An image that has stopped keeps its prediction.
     ann_accuracy : float or None
         Accuracy of the ANN, which computes firing rates in one pass and sees the mean of frames over time.  None for
         networks that were trained through time, which have no ANN.
@@ -70,7 +71,8 @@ class Evaluation:
     ann_predictions : ndarray, (images,), or None
         Classes that the ANN predicts.
     scores : ndarray, (images, classes)
-        Class scores after the last step, or outputs of a regression, in the units of the model that was converted.
+        Class scores after the last step of each image, or outputs of a regression, in the units of the model that was
+        converted.
     y : ndarray, (images,)
         True classes.
     layers : dict of str to LayerActivity
@@ -102,6 +104,13 @@ class Evaluation:
     negative_spikes_share : float or None
         Fraction of the neurons' spikes that are negative; 0 for neurons that emit none.  None if it is not known, and
         for a network of rates.
+    margins : ndarray of float32, (steps, images), or None
+        Largest score minus second largest after each step; NaN after an image has stopped.  None in results of
+        ``sweep``, ``tune`` and ``compare``.
+    stop_steps : ndarray of int, (images,), or None
+        Number of steps after which each image stopped; None without a rule.
+    stop : MarginStop or None
+        Rule by which images stopped.
     """
 
     accuracy: np.ndarray
@@ -123,11 +132,19 @@ class Evaluation:
     arguments: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
     signed: bool = False
     negative_spikes_share: float | None = None
+    margins: np.ndarray | None = None
+    stop_steps: np.ndarray | None = None
+    stop: MarginStop | None = None
 
     @property
     def n_steps(self) -> int:
-        """Number of time steps."""
+        """Number of time steps of images that do not stop before."""
         return len(self.accuracy)
+
+    @property
+    def mean_steps(self) -> float:
+        """Mean number of steps of an image."""
+        return float(self.n_steps if self.stop_steps is None else self.stop_steps.mean())
 
     @property
     def predictions(self) -> np.ndarray:
@@ -185,6 +202,31 @@ class Evaluation:
         check_whole(-self.n_steps, self.n_steps - 1, step=step)
         return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
 
+    def stop_tradeoff(self, power: float = 1, n_points: int = 100) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean steps and accuracy for rules from the laxest to the strictest, without another simulation.
+
+        Parameters
+        ----------
+        power : float
+            The margins of the rules are c t**-power after t steps; the points differ in c.
+        n_points : int
+            Number of rules.
+
+        Returns
+        -------
+        mean_steps, accuracy : ndarray, (n_points,)
+
+        Raises
+        ------
+        SettingsError
+            If the evaluation has no margins, or its images stopped early.
+        """
+        return tradeoff(self, power, n_points)
+
+    def stopped(self, stop: MarginStop) -> tuple[float, float]:
+        """Return the mean steps and the accuracy that a rule would give, without another simulation."""
+        return stopped(self, stop)
+
     def to_dict(self) -> dict[str, typing.Any]:
         """Return the results as JSON-serializable values."""
         layers = {
@@ -197,11 +239,13 @@ class Evaluation:
             }
             for name, layer in self.layers.items()
         }
+        stopped = {"mean_steps": self.mean_steps, "stop": self.stop.to_dict()} if self.stop else {}
         signed = {"negative_spikes_share": self.negative_spikes_share} if self.signed else {}
         return {
             "images": len(self.y),
             "moving": self.moving,
             "n_steps": self.n_steps,
+            **stopped,
             "dt": self.dt,
             "backend": self.backend,
             "accuracy": [float(value) for value in self.accuracy],
@@ -224,8 +268,13 @@ class Evaluation:
         item, picture = ("recording", "frame") if self.moving else ("image", "image")
         rows = [
             (f"{item}s", f"{len(self.y):,}"),
-            (f"accuracy after {self.n_steps} steps", f"{100 * self.accuracy[-1]:.2f} %"),
+            (
+                f"accuracy after {'stopping' if self.stop else f'{self.n_steps} steps'}",
+                f"{100 * self.accuracy[-1]:.2f} %",
+            ),
         ]
+        if self.stop:
+            rows.insert(1, ("mean steps", f"{self.mean_steps:.2f} of {self.n_steps}"))
         if self.ann_accuracy is not None:
             rows.insert(1, ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"))
             rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
@@ -272,6 +321,7 @@ def evaluation_from_counts(
     dt: float,
     arguments: dict[str, typing.Any],
     moving: bool = False,
+    stop: MarginStop | None = None,
 ) -> Evaluation:
     """Return the Evaluation that follows from the counts of a run.
 
@@ -289,15 +339,17 @@ def evaluation_from_counts(
     arguments : dict
         Further arguments of ``evaluate`` that affect the results.
     moving : bool
+    stop : MarginStop or None
     """
     model, n_images, n_steps = network.model, len(y), len(counts.step_predictions)
     operations = operations_by_layer(model, counts)
+    steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
     layers = {
         name: LayerActivity(
             name,
             model.size(name),
             float(total.mean()) / n_images,
-            total / (n_images * n_steps * dt),
+            total / (steps_of_all * dt),
             counts.per_step[name] / n_images,
             operations[name],
         )
@@ -323,6 +375,9 @@ def evaluation_from_counts(
         arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
         signed=network.settings.neuron_type.spiking and network.settings.neuron_type.negative,
         negative_spikes_share=_negative_share(network, counts),
+        margins=counts.margins,
+        stop_steps=counts.stop_steps,
+        stop=stop,
     )
 
 

@@ -13,6 +13,7 @@ from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
 from ..model.memory import bytes_of_all, images_together
 from ..networks.ttfs import TTFSConfig, stages
+from . import metrics
 from .backends import backend_name
 from .inputs import warn_of_clipped_input
 from .runner import Runner
@@ -43,6 +44,10 @@ class RunCounts:
         Name of the back end that was used.
     negative : dict of str to float
         Number of negative spikes over all images and steps, for each layer whose neurons can emit them.
+    margins : ndarray of float32, (steps, images), or None
+        Largest score minus second largest after each step; NaN after an image has stopped.  None if not recorded.
+    stop_steps : ndarray of int, (images,), or None
+        Number of steps of each image; None if all have run for all steps.
     """
 
     step_predictions: np.ndarray
@@ -53,6 +58,8 @@ class RunCounts:
     build_seconds: float
     backend: str = "fast"
     negative: dict[str, float] = dataclasses.field(default_factory=dict)
+    margins: np.ndarray | None = None
+    stop_steps: np.ndarray | None = None
 
 
 class Observer(typing.Protocol):
@@ -93,6 +100,7 @@ def _allows_closed_form(network, options):
         and (options.synapse is Default or options.synapse is None)
         and not options.skip_steps
         and options.precision == "float32"
+        and options.stop is None
         and options.threads is None  # only the simulator observes it
     )
 
@@ -102,13 +110,14 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
     model, started = network.model, time.perf_counter()
     n_items = len(inputs)
     check_counts(n_steps=n_steps)
-    predictions = f"the predictions for {n_items:,} images after each of n_steps={n_steps} steps"
-    check_memory(4 * n_items * n_steps, predictions, "take fewer steps or fewer images")
+    predictions = f"the predictions and margins for {n_items:,} images after each of n_steps={n_steps} steps"
+    check_memory(8 * n_items * n_steps, predictions, "take fewer steps or fewer images")
     runner = Runner(network, n_steps, n_items, options, with_activity=observer is not None)
     build_seconds = time.perf_counter() - started
     if observer is not None:
         observer.begin(runner)
     step_predictions = np.empty((n_steps, n_items), np.int32)
+    margins, stop_steps = np.full((n_steps, n_items), np.nan, np.float32), np.full(n_items, n_steps)
     scores = np.empty((n_items, model.size(model.output)), np.float32)
     counted = [*runner.recorded, *([model.input] if runner.counts_frames(inputs) else [])]
     totals = {name: np.zeros(model.size(name)) for name in counted}
@@ -121,7 +130,8 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
             if observer is not None:
                 observer.see(*chunk)
             step_predictions[steps, images] = readout.argmax(axis=-1).T
-            scores[images] = readout[:, -1]
+            scores[images], margins[steps, images] = readout[:, -1], metrics.margins(readout).T
+            stop_steps[images] = steps.stop
             for name, values in activity.items():
                 if name in negative:
                     negative[name] += float(runner.counts(np.minimum(values, 0).sum(axis=0)).sum())
@@ -137,7 +147,11 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
         totals |= runner.simulator.totals
         negative |= runner.simulator.negative
     seconds, backend = time.perf_counter() - started, backend_name(runner.simulator)
-    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, backend, negative)
+    # an image that has stopped keeps its decision
+    last = np.minimum(np.arange(n_steps)[:, None], stop_steps - 1)
+    step_predictions = np.take_along_axis(step_predictions, last, axis=0)
+    counts = step_predictions, scores, totals, per_step, seconds, build_seconds, backend, negative
+    return RunCounts(*counts, margins, None if options.stop is None else stop_steps)
 
 
 def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
@@ -151,6 +165,7 @@ def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
     form, stage_steps, stage_of = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started
     step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
+    margins = np.zeros((n_steps, len(x)), np.float32)
     scores = np.empty((len(x), model.size(model.output)), np.float32)
     counters = {name: SpikeCounter(model.size(name), stage_steps) for name in form.emitters}
     started = time.perf_counter()
@@ -160,6 +175,7 @@ def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
             levels = form.levels(x[images])
             outputs = form.outputs(levels).numpy()
             step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
+            margins[-stage_steps:, images] = metrics.margins(outputs)
             scores[images] = outputs[-1]
             for name, counter in counters.items():
                 # a view of the tensor's memory, which numpy() would copy
@@ -171,4 +187,5 @@ def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
         begin = stage_of[name] * stage_steps
         per_step[name][begin : begin + stage_steps] = counter.histogram[:0:-1]
     totals = {name: counter.spikes.astype(float) for name, counter in counters.items()}
-    return RunCounts(step_predictions, scores, totals, per_step, time.perf_counter() - started, build_seconds)
+    seconds = time.perf_counter() - started
+    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, margins=margins)

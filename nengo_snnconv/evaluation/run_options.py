@@ -13,12 +13,14 @@ from .._util.validation import (
     check_optional_counts,
     check_positive,
     check_workers_count,
+    invalid,
 )
 from ..errors import SettingsError
 from ..model.memory import MEMORY_MB
 from ..neurons.arguments import check_synapse
 from ..simulator.program_runner import PRECISIONS
 from .backends import check_backend
+from .margin_stop import MarginStop
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -42,6 +44,7 @@ class RunOptions:
     dt : float
     precision : str
     threads : int or None
+    stop : MarginStop or None
     threads_of_job : int or None
         Number of threads for a run that is one of several parallel jobs.  Unlike ``threads``, back ends without
         threads accept and ignore it.
@@ -60,6 +63,7 @@ class RunOptions:
     dt: float = 0.001
     precision: str = "float32"
     threads: int | None = None
+    stop: MarginStop | None = None
     threads_of_job: int | None = None
 
     def __post_init__(self):
@@ -71,6 +75,8 @@ class RunOptions:
         check_workers_count(threads=self.threads)
         if self.synapse is not Default:
             check_synapse(synapse=self.synapse)
+        if self.stop is not None and not isinstance(self.stop, MarginStop):
+            raise invalid("stop", "be a MarginStop, such as choose_stop returns, or None", self.stop)
         check_backend(self.backend, **self.backend_options)
 
     @property

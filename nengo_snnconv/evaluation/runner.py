@@ -33,8 +33,10 @@ class Chunk(typing.NamedTuple):
 
     Attributes
     ----------
-    images, steps : slice
-        Positions among all images and all steps.
+    images : slice, or ndarray of int
+        Positions among all images; an array if some of a minibatch have stopped.
+    steps : slice
+        Positions among all steps.
     output : ndarray, (images, steps, classes)
         Class scores.
     readout : ndarray, (images, steps, classes)
@@ -45,7 +47,7 @@ class Chunk(typing.NamedTuple):
         recorded.
     """
 
-    images: slice
+    images: slice | np.ndarray
     steps: slice
     output: np.ndarray
     readout: np.ndarray
@@ -109,6 +111,8 @@ class Runner:
                 "skip_steps is for averaged scores only: filtered ones forget the first steps by themselves",
                 argument="skip_steps",
             )
+        self.stop = options.stop
+        _check_stop(self.stop, n_steps)
         self.synapse = as_synapse(settings.output_synapse if options.synapse is Default else options.synapse)
         self._describe_layers(model, settings, potentials)
         self._open(network, options, n_images, with_activity, minibatch_size)
@@ -174,8 +178,10 @@ class Runner:
         return bool(self.spiking) and inputs.n_steps is not None and not self.input_spikes
 
     def run(self, inputs: Inputs) -> Iterator[Chunk]:
-        """Run the network on all inputs for all steps; yield a :class:`Chunk` at a time."""
-        input_name = self.simulator.network.model.input
+        """Run the network on all inputs; yield a :class:`Chunk` at a time.
+
+        Images run for all steps, or until the rule ``options.stop`` stops them.
+        """
         settings, unchecked = self.simulator.network.settings, self.input_spikes
         if unchecked and isinstance(inputs, Images):
             warn_of_clipped_input(inputs.batch(slice(None)), settings)
@@ -184,27 +190,45 @@ class Runner:
             images = inputs.batch(slice(first, stop))
             unchecked = unchecked and not warn_of_clipped_input(images, settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
-            readout = averaging_readout(self.skip_steps) if self.accumulates else None
-            self.simulator.start(images, first % self.n_places)
-            for start in range(0, self.n_steps, self.chunk):
-                n_steps = min(self.chunk, self.n_steps - start)
-                values = self.simulator.run(n_steps)
-                activity = {}
-                if not self.counts_itself:
-                    activity = {name: self._activity(name, values[f"layer/{name}"]) for name in self.recorded}
-                if self.counts_frames(inputs):
-                    activity[input_name] = self._activity(input_name, images[:, start : start + n_steps])
-                for label in (f"potential/{name}" for name in self.potentials):
-                    activity[label] = (values[label] - self.rest) / self.threshold
-                output = values["output"]
-                readout = readout or filtering_readout(self.synapse, output[:, 0].shape, self.dt)
-                yield Chunk(
-                    slice(first, first + len(images)),
-                    slice(start, start + n_steps),
-                    output,
-                    readout(output),
-                    activity,
-                )
+            yield from self._run_minibatch(images, first, self.counts_frames(inputs))
+
+    def _run_minibatch(self, images, first, counts_frames):
+        """Yield the chunks of a minibatch, whose first image has the number ``first``; ``rows`` are still running."""
+        input_name = self.simulator.network.model.input
+        readout = averaging_readout(self.skip_steps) if self.accumulates else None
+        self.simulator.start(images, first % self.n_places)
+        n_images, rows = len(images), np.arange(len(images))
+        for steps in self._chunks():
+            values = self.simulator.run(steps.stop - steps.start)
+            activity = {}
+            if not self.counts_itself:
+                activity = {name: self._activity(name, values[f"layer/{name}"]) for name in self.recorded}
+            if counts_frames:
+                activity[input_name] = self._activity(input_name, images[:, steps])
+            for label in (f"potential/{name}" for name in self.potentials):
+                activity[label] = (values[label] - self.rest) / self.threshold
+            output = values["output"]
+            readout = readout or filtering_readout(self.synapse, (n_images, output.shape[-1]), self.dt)
+            numbers = slice(first, first + n_images) if len(rows) == n_images else first + rows
+            scores = readout(_with_stopped(output, rows, n_images))[rows]
+            yield Chunk(numbers, steps, output, scores, activity)
+            if self.stop is None or steps.stop == self.n_steps:
+                continue
+            kept = np.flatnonzero(~self.stop.certain(metrics.margins(scores[:, -1]), steps.stop))
+            if not len(kept):
+                break
+            if len(kept) < len(rows):
+                rows, images = rows[kept], images[kept]
+                self.simulator.keep(kept)
+
+    def _chunks(self):
+        """Yield the steps of each chunk; one ends after each step in which images may stop."""
+        start = 0
+        while start < self.n_steps:
+            ends = [] if self.stop is None else self.stop.steps
+            end = min(start + self.chunk, *(end for end in ends if end > start), self.n_steps)
+            yield slice(start, end)
+            start = end
 
     def _minibatches(self, n_images):
         """Yield (first, stop) of images that are simulated together; none crosses the end of a block of places."""
@@ -238,6 +262,25 @@ def _check_dt(settings, dt):
     if dt > longest * (1 + 1e-6):
         warn_user(
             f"in steps of dt={dt:g} neurons cannot reach an activation above {longest / dt:g}: use dt={longest:g}",
+        )
+
+
+def _with_stopped(output, rows, n_images):
+    """Return output with rows of zeros for the images that have stopped, because a read-out keeps sums of all."""
+    if len(rows) == n_images:
+        return output
+    filled = np.zeros((n_images, *output.shape[1:]), output.dtype)
+    filled[rows] = output
+    return filled
+
+
+def _check_stop(stop, n_steps):
+    """Raise SettingsError if a rule is for another number of steps."""
+    if stop is not None and stop.n_steps != n_steps:
+        raise SettingsError(
+            f"stop has margins for {stop.n_steps} steps, but n_steps={n_steps}: leave n_steps out, or choose the rule "
+            f"with an evaluation of {n_steps} steps",
+            argument="stop",
         )
 
 

@@ -10,6 +10,7 @@ from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
 from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
+from ..evaluation.margin_stop import MarginStop
 from ..networks.native import NativeConfig
 from ..networks.trainable import TrainableConfig, build_trainable
 from ..networks.ttfs import TTFSConfig
@@ -97,7 +98,13 @@ def _code(value):
     if isinstance(value, FrozenObject):
         module = type(value).__module__.partition(".")[0]
         return f"{'snc' if module == 'nengo_snnconv' else module}.{value!r}"
+    if isinstance(value, MarginStop):
+        return f"snc.MarginStop([{', '.join(_margin(margin) for margin in value.margins)}])"
     value = python_number(value)
     if isinstance(value, float):
         return f"{value:.7g}"  # values may have been float32
     return repr(value)
+
+
+def _margin(value):
+    return 'float("inf")' if value == float("inf") else f"{value:.9g}"

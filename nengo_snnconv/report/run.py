@@ -68,9 +68,14 @@ class Run:
     @property
     def length(self):
         """Duration of one item: "30 steps of 1 ms"; steps of event frames have no fixed length."""
+        return self.n_steps if self.evaluation.moving else f"{self.n_steps} of {1000 * self.evaluation.dt:g} ms"
+
+    @property
+    def n_steps(self):
+        """Number of steps: "30 steps", or "5.2 of 30 steps" on average, if images stop early."""
         evaluation = self.evaluation
-        one = "" if evaluation.moving else f" of {1000 * evaluation.dt:g} ms"
-        return f"{evaluation.n_steps} step{'s' if evaluation.n_steps != 1 else ''}{one}"
+        mean = f"{evaluation.mean_steps:.1f} of " if evaluation.stop else ""
+        return f"{mean}{evaluation.n_steps} step{'s' if evaluation.n_steps != 1 else ''}"
 
     @property
     def ann_name(self):
@@ -119,7 +124,7 @@ def cards(run):
     evaluation, costs = run.evaluation, run.efficiency
     low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
     remark = f"95 % interval: {100 * low:.1f} to {100 * high:.1f} %"
-    result = [(f"accuracy after {evaluation.n_steps} steps", percent(evaluation.accuracy[-1]), remark)]
+    result = [(f"accuracy after {run.n_steps}", percent(evaluation.accuracy[-1]), remark)]
     if evaluation.ann_accuracy is not None:
         changed = int((evaluation.predictions != evaluation.ann_predictions).sum())
         lost = evaluation.loss_points

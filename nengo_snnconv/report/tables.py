@@ -55,7 +55,7 @@ def activity_rows(network, evaluation):
     for name in network.model.layers:
         activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
         if activity:
-            spikes, steps = f"{activity.spikes_per_neuron:.3f}", evaluation.n_steps
+            spikes, steps = f"{activity.spikes_per_neuron:.3f}", evaluation.mean_steps
             # steps of event frames have no fixed length, so there is no rate in Hz
             per_step = f"{activity.spikes_per_neuron / steps:.3f} / step"
             rate = per_step if evaluation.moving else f"{activity.rate_hz:.1f} Hz"

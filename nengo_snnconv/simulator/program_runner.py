@@ -89,6 +89,19 @@ class ProgramRunner:
         """
         self.steps_done, self.first_item = 0, first_item
 
+    def keep(self, rows):
+        """Continue with some images of the last run only, which move to the first places.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Their places, in order.
+        """
+        kept, places = self.state[rows], np.arange(len(rows))
+        for begin, size in self.layout.item_numbers:  # the number of an image is this state plus its place
+            kept[:, begin : begin + size] += (rows - places)[:, None]
+        self.state[places] = kept
+
     def program(self, fed):
         """Return the program for a choice of nodes that are fed: (Program, chunk).
 

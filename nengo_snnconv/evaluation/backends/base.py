@@ -108,6 +108,15 @@ class Backend(abc.ABC):
             Place of the first image in its minibatch, on which Poisson spikes depend.
         """
 
+    def keep(self, rows: np.ndarray) -> None:  # noqa: B027 -- the right thing for back ends with one image at a time
+        """Simulate only some of the images from now on.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions of at least one image among those that :meth:`run` returned last, in order.
+        """
+
     @abc.abstractmethod
     def run(self, n_steps: int) -> dict[str, np.ndarray]:
         """Simulate ``n_steps`` further steps; return probed values, {label: (images, steps, size)}."""

@@ -64,6 +64,10 @@ class FastBackend(Backend):
         self.images, self.n_done = images, 0
         self.simulator.reset(place)
 
+    def keep(self, rows: np.ndarray) -> None:
+        self.images = self.images[rows]
+        self.simulator.keep(rows)
+
     def run(self, n_steps: int) -> dict[str, np.ndarray]:
         still = self.images.shape[1] == 1
         images = self.images if still else self.images[:, self.n_done : self.n_done + n_steps]

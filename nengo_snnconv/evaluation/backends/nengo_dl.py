@@ -22,7 +22,7 @@ class NengoDLBackend(Backend):
         return nengo_dl.Simulator(self.network, minibatch_size=self.minibatch_size, dt=self.dt, progress_bar=False)
 
     def start(self, images: np.ndarray, place: int) -> None:
-        self.n_images, self.n_done = len(images), 0
+        self.rows, self.n_done = np.arange(len(images)), 0
         self.images = np.pad(images, [(0, self.minibatch_size - len(images)), (0, 0), (0, 0)], mode="edge")
         self.simulator.reset(include_trainable=False)
         source = self.poisson_source()
@@ -34,13 +34,16 @@ class NengoDLBackend(Backend):
                 values[:, begin:end] = place
             graph.saved_state[item.key].assign(values)
 
+    def keep(self, rows: np.ndarray) -> None:
+        self.rows = self.rows[rows]  # the others are still simulated, because the size of a minibatch is fixed
+
     def run(self, n_steps: int) -> dict[str, np.ndarray]:
         still = self.images.shape[1] == 1
         end = self.n_done + n_steps
         images = np.repeat(self.images, n_steps, axis=1) if still else self.images[:, self.n_done : end]
         self.n_done = end
         values = self.simulator.predict_on_batch({self.network.input: images}, n_steps=n_steps, stateful=True)
-        return {label: values[probe][: self.n_images] for label, probe in self.probes.items()}
+        return {label: values[probe][self.rows] for label, probe in self.probes.items()}
 
     def close(self) -> None:
         self.simulator.close()
