@@ -120,6 +120,7 @@ _HOMES = {
         "plot_operations",
         "plot_spike_counts",
         "plot_spike_times",
+        "plot_stop",
         "plot_sweep",
         "plot_threshold_errors",
         "plot_tuning",

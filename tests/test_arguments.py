@@ -233,6 +233,7 @@ SOME_BACKEND = {
 }
 EVALUATE = {**RUN, **SOME_BACKEND, "y": LABELS, "skip_steps": [-1, 4, 1.0, True, None, "1", NAN]}
 EVALUATE |= {"precision": [*CHOICE, "float16", None], "threads": THREADS}
+STOP = [5, "x", True, [1, 1, 1, 1], {}, "<evaluation>"]
 WORKERS = {"n_jobs": THREADS, "folder": optional(PATH), "dask": [5, True, "", [], {}]}
 EVENTS = [
     None,
@@ -590,7 +591,10 @@ CASES = {
             "on_epoch": CALLABLE,
         },
     ),
-    "evaluate": ({"network": "<spiking>", "x": x, "y": y, "n_steps": 4}, {"network": NETWORK, **EVALUATE}),
+    "evaluate": (
+        {"network": "<spiking>", "x": x, "y": y, "n_steps": 4},
+        {"network": NETWORK, **EVALUATE, "stop": STOP},
+    ),
     "evaluate in closed form": ({"network": "<ttfs>", "x": x, "y": y}, {**EVALUATE, "skip_steps": [-1, 1.0, True]}),
     "record": (
         {"network": "<spiking>", "x": x},
@@ -784,6 +788,23 @@ CASES = {
     "plot_spike_times": (
         {"network": "<ttfs>", "evaluation": "<evaluation>"},
         {"network": NETWORK, "evaluation": [None, 5, "<evaluation>"]},
+    ),
+    "plot_stop": (
+        {"evaluation": "<evaluation>"},
+        {"evaluation": [None, 5], "rules": [5, [], "x", {"a": 5}], "axes": [5, [], [1, 2]]},
+    ),
+    "MarginStop": (
+        {"margins": [1, 2]},
+        {"margins": [None, 5, "x", b"x", {}, [], [-1], [1, NAN], ["1"], [None], [True]], "calibration": [5, "x", []]},
+    ),
+    "choose_stop": (
+        {"evaluation": "<evaluation>", "max_loss": 60.0, "confidence": 0.5},
+        {
+            "evaluation": [None, 5, "<recording>"],
+            "max_loss": [*POSITIVE, 100, 1e-3],
+            "confidence": [*FRACTION, 0, 0.0],
+            "labels": FLAG,
+        },
     ),
     "plot_sweep": ({"sweep": None}, {"sweep": [None, 5, "<evaluation>"]}),
     "plot_threshold_errors": ({"errors": None}, {"errors": [None, 5, "<evaluation>"]}),

@@ -1,7 +1,10 @@
 """The command evaluate, and the evaluation and report that other commands end with."""
 
+import dataclasses
+
 from .._util.text_tables import summary_line, text_table
 from ..errors import SettingsError
+from .argument_types import above_zero
 from .files import check_distinct, check_writable
 from .options import (
     RECORDED,
@@ -27,6 +30,14 @@ def add_evaluate(commands):
     add_input_range(parser)
     add_steps(parser)
     add_simulation(parser)
+    parser.add_argument(
+        "--stop",
+        type=above_zero,
+        metavar="POINTS",
+        help="stop images early, as soon as their class is certain, for a loss of at most POINTS percentage points "
+        "with a confidence of 95 %%; the rule is chosen on the second half of the test images, and the first half "
+        "evaluated",
+    )
     add_workers(parser)
 
 
@@ -34,6 +45,8 @@ def evaluate(options):
     """Run the command evaluate, and return its results."""
     check_distinct(options, network=options.network, report=options.report, json=options.json)
     workers = workers_of(options)
+    if options.stop and any(value is not None for value in workers.values()):
+        options.wrong_usage("--stop cannot be combined with --jobs, --dask or --folder: it runs in this process")
     uses_recordings(options)  # checks the options before the network is read
     network = load_network(options.network, options.seed)
     if options.report:
@@ -42,7 +55,30 @@ def evaluate(options):
     data, network = in_range_of(data, network, options)
     title = f"{options.network.name} on {data.name}"
     run = {"network": options.network}
+    if options.stop:
+        data, options.rule = with_rule(network, data, options)
+        run["stop"] = f"{options.stop:g} points"
     return run_with_spikes(network, data, options, title, run, workers).to_dict()
+
+
+def with_rule(network, data, options):
+    """Return the first half of the test images, and a rule for early stopping that was chosen on the second half."""
+    from .. import choose_stop
+    from .. import evaluate as evaluate_network
+
+    half = len(data.y_test) // 2
+    calibration = evaluate_network(
+        network, data.x_test[half:], data.y_test[half:], skip_steps=options.skip_steps, **simulation_of(options)
+    )
+    rule = choose_stop(calibration, max_loss=options.stop)
+    steps = f"{rule.calibration['mean_steps']:.2f} of {rule.n_steps} steps"
+    print(summary_line("rule for stopping", f"{steps}, chosen on {len(calibration.y):,} other test images"))
+    return dataclasses.replace(data, x_test=data.x_test[:half], y_test=data.y_test[:half]), rule
+
+
+def simulation_of(options):
+    """Return the arguments of ``evaluate`` and ``sweep`` that the options of ``add_simulation`` give."""
+    return {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
 
 
 def load_data(options, train, test):
@@ -104,13 +140,14 @@ def run_with_spikes(network, data, options, title, run, workers=None):
     from .. import sweep
 
     print(summary_line("data", f"{data.name}, test"))
-    simulation = {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
+    simulation = simulation_of(options)
     if any(value is not None for value in (workers or {}).values()):
         grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}
         result = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
         evaluation = result.trials[0].evaluation
     else:
-        evaluation = evaluate_network(network, data.x_test, data.y_test, skip_steps=options.skip_steps, **simulation)
+        simulation |= {"skip_steps": options.skip_steps, "stop": options.rule}
+        evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)
     print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))

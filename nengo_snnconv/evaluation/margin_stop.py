@@ -10,11 +10,8 @@ import numpy as np
 
 from .._util.validation import (
     check_counts,
-    check_flags,
-    check_has,
     check_not_nan,
     check_not_negative,
-    check_positive,
     invalid,
 )
 from ..errors import SettingsError

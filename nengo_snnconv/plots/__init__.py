@@ -8,7 +8,7 @@ from .animation import animate_life
 from .comparison import plot_comparison
 from .diagnosis import plot_diagnosis
 from .efficiency import plot_operations
-from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_spike_counts
+from .evaluation import plot_accuracies, plot_accuracy, plot_confusion, plot_spike_counts, plot_stop
 from .events import plot_event_frames, plot_event_statistics, plot_events
 from .figures import BLUE, GREEN, GREY, ORANGE, Figure
 from .images import plot_image_response, plot_input_spikes
@@ -40,6 +40,7 @@ __all__ = [
     "plot_operations",
     "plot_spike_counts",
     "plot_spike_times",
+    "plot_stop",
     "plot_sweep",
     "plot_threshold_errors",
     "plot_tuning",

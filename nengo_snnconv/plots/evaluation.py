@@ -66,6 +66,51 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes | None = None) -> Axes:
+    """Draw the accuracy against the mean number of steps if images stop early, without another simulation.
+
+    Beside it is the accuracy if all images stop after the same number of steps.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Evaluation without a rule.
+    rules : dict of str to MarginStop, optional
+        Rules to mark, by name, such as those of :func:`choose_stop` for several losses.  The lines are for all rules
+        with margins that decrease like those of the first one, by default as 1 / t.
+    axes : matplotlib axes, optional
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    SettingsError
+        If the images of the evaluation stopped early, or a rule is for another number of steps.
+    """
+    check_has("step_predictions", EVALUATION, evaluation=evaluation)
+    rules = {} if rules is None else rules
+    if not isinstance(rules, dict) or not all(hasattr(rule, "margins") for rule in rules.values()):
+        raise SettingsError('rules must be a dict of MarginStop: {"name": choose_stop(...), ...}', argument="rules")
+    power = next(iter(rules.values())).calibration.get("power", 1) if rules else 1
+    steps, accuracy = evaluation.stop_tradeoff(power)
+    points = {name: evaluation.stopped(rule) for name, rule in rules.items()}
+    ax = single_axes(axes)
+    every = np.arange(1, evaluation.n_steps + 1)
+    ax.plot(every, 100 * evaluation.accuracy, color=GREY, marker=dots(len(every)), ms=3, label="same number of steps")
+    ax.plot(steps, 100 * accuracy, color=BLUE, label="stopping early")
+    for number, (name, (mean, correct)) in enumerate(points.items()):
+        color = series_style(number + 1)["color"]
+        label = f"{legend_name(name)}: {100 * correct:.2f} % in {mean:.2f} steps"
+        ax.plot([mean], [100 * correct], ls="", marker="o", ms=7, color=color, label=label)
+    ax.set(xlabel="mean number of time steps", ylabel="accuracy (%)", xlim=(0.5, evaluation.n_steps + 0.5))
+    ax.set_title(f"Early stopping, {len(evaluation.y):,} {item_of(evaluation)}s")
+    ax.grid(alpha=0.3)
+    ax.legend(loc="lower right")
+    return ax
+
+
 def item_of(evaluation):
     """Return the word for one item of the data: "image" or "recording"."""
     return "recording" if evaluation.moving else "image"

@@ -39,3 +39,23 @@ def test_accuracy_is_shown_at_powers_of_two_and_the_end(n_steps, shown):
 def test_evaluate_of_a_model_names_the_way_out(small, capsys):
     assert cli.main(["evaluate", str(small)]) == 1
     assert "convert it with 'nengo-snnconv convert'" in capsys.readouterr().err
+
+
+def test_images_stop_early(tmp_path, trained, capsys):
+    snc.save(trained, tmp_path / "n.npz")
+    arguments = ["evaluate", str(tmp_path / "n.npz"), "--steps", "12", "--test-images"]
+    files = ["--json", str(tmp_path / "f.json"), "--report", str(tmp_path / "r.html")]
+    assert cli.main([*arguments, "200", "--stop", "10", *files]) == 0
+    assert "of 12 steps, chosen on 100 other test images" in capsys.readouterr().out
+    data = snc.load_dataset("digits", train=1, test=200)
+    rule = snc.choose_stop(snc.evaluate(trained, data.x_test[100:], data.y_test[100:], n_steps=12), max_loss=10)
+    expected = snc.evaluate(trained, data.x_test[:100], data.y_test[:100], stop=rule)
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert found["accuracy"] == expected.accuracy.tolist()
+    assert found["mean_steps"] == expected.mean_steps < 12
+    assert snc.read_report(tmp_path / "r.html")["evaluation"]["mean_steps"] == expected.mean_steps
+    assert cli.main([*arguments, "20", "--stop", "1"]) == 1
+    assert "needs at least" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "20", "--stop", "10", "--jobs", "2"])
+    assert "--stop cannot be combined with --jobs" in capsys.readouterr().err

@@ -68,3 +68,16 @@ def test_inputs_of_any_shape_are_drawn(shape, rng):
 
 def test_confusion_after_an_earlier_step(evaluation):
     assert snc.plot_confusion(evaluation, step=-2).get_title() == "Confusion after 19 steps"
+
+
+def test_early_stopping_is_drawn_from_one_run(trained, digits):
+    evaluation = snc.evaluate(trained, digits.x_test[:100], digits.y_test[:100], n_steps=12)
+    rule = snc.choose_stop(evaluation, max_loss=10)
+    axes = snc.plot_stop(evaluation, {"10 points": rule})
+    same, early, mark = axes.get_lines()
+    assert np.allclose(same.get_ydata(), 100 * evaluation.accuracy)
+    assert np.isclose(early.get_ydata()[-1], 100 * evaluation.accuracy[-1])
+    assert np.isclose(mark.get_xdata()[0], rule.calibration["mean_steps"])
+    stopped = snc.evaluate(trained, digits.x_test[:10], digits.y_test[:10], stop=rule)
+    with pytest.raises(snc.SettingsError, match="stopped early"):
+        snc.plot_stop(stopped)
