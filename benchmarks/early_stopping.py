@@ -105,9 +105,8 @@ def table(rows):
         for number, (steps, result) in enumerate(results):
             ratio = result["synaptic_operations"] / whole["synaptic_operations"]
             name = f"{title}, {row['images']:,} test images" if number == 0 else ""
-            lines.append(
-                f"| {name} | {steps} | {100 * result['accuracy']:.2f} % | {100 * ratio:.0f} % | {result['seconds']:.1f} s |"
-            )
+            accuracy, seconds = f"{100 * result['accuracy']:.2f} %", f"{result['seconds']:.1f} s"
+            lines.append(f"| {name} | {steps} | {accuracy} | {100 * ratio:.0f} % | {seconds} |")
     return "\n".join(lines)
 
 

@@ -801,7 +801,7 @@ CASES = {
         {"evaluation": "<evaluation>", "max_loss": 60.0, "confidence": 0.5},
         {
             "evaluation": [None, 5, "<recording>"],
-            "max_loss": [*POSITIVE, 100, 1e-3],
+            "max_loss": [*POSITIVE, 100.1, 1e-3],
             "confidence": [*FRACTION, 0, 0.0],
             "labels": FLAG,
         },

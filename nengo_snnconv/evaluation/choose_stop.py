@@ -80,8 +80,8 @@ def choose_stop(
     """
     check_has("step_predictions", "an Evaluation: make one with evaluate(network, x, y)", evaluation=evaluation)
     check_positive(max_loss=max_loss)
-    if max_loss >= 100:
-        raise invalid("max_loss", "be below 100 percentage points", max_loss)
+    if max_loss > 100:
+        raise invalid("max_loss", "be at most 100 percentage points", max_loss)
     if not isinstance(confidence, float | np.floating) or not 0 < confidence < 1:
         raise invalid("confidence", "be a number between 0 and 1", confidence)
     check_flags(labels=labels)
@@ -134,7 +134,7 @@ def _most_lost(n_images, share, risk):
     """
     from scipy.special import bdtr
 
-    needed = math.ceil(math.log(risk) / math.log1p(-share))
+    needed = math.ceil(math.log(risk) / math.log1p(-share)) if share < 1 else 1
     if n_images < needed:
         raise SettingsError(
             f"max_loss={100 * share:g} needs at least {needed:,} images for this confidence, got {n_images:,}: "

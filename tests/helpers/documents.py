@@ -32,7 +32,7 @@ SMALL = [
 ]
 # options that make commands fast: set for all commands that have them, set only if given, and by command
 SMALL_OPTIONS = {"--train-images": 100, "--test-images": 2, "--train-items": 40, "--test-items": 20, "--epochs": 1}
-SMALL_IF_GIVEN = {"--steps": 2, "--stage-steps": 4}
+SMALL_IF_GIVEN = {"--steps": 2, "--stage-steps": 4, "--stop": 100}
 SMALL_COMMANDS = {
     "gui": ["--write-script", "gui.py"],
     "compare": ["--batch-size", "20"],
