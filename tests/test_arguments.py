@@ -951,7 +951,7 @@ def test_every_public_function_is_here():
     plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency"}
     plain |= {"ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
-    elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step"}
+    elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step", "options"}
     for name in snc.__all__:
         found = getattr(snc, name)
         if name in plain or inspect.ismodule(found) or (isinstance(found, type) and issubclass(found, BaseException)):
