@@ -12,6 +12,8 @@ import dataclasses
 import json
 import time
 
+import numpy as np
+from matplotlib.figure import Figure
 from pretrained import SETTINGS
 from results import ROOT, publish
 
@@ -76,6 +78,8 @@ def main():
                         json.dump(kept, file)
                 print(key, f"{loss(kept, name, kept[key]):.2f} points lost", flush=True)
     publish("deep-networks", table(kept, steps, options), {"rows": kept})
+    with atomic_write(ROOT / "docs" / "results" / "deep-networks.png") as file:
+        figure(kept, steps, options.networks).savefig(file, format="png", dpi=100)
 
 
 def run(name, row, data, n_steps, n_images):
@@ -144,6 +148,26 @@ def table(kept, steps, options):
             lines.append(f"| {title} | {' | '.join(cells)} |")
         lines += ["", negative_share(kept, name, steps), ""]
     return "\n".join(lines)
+
+
+def figure(kept, steps, names):
+    """Return a figure of the loss after each number of steps, with a panel for each network."""
+    drawn = Figure(figsize=(5.5 * len(names) + 3.2, 4.2), layout="constrained")
+    for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
+        for number, (title, row) in enumerate(ROWS.items()):
+            xs = [n for n in steps if n <= row.most_steps]
+            losses = [loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs]
+            style = {"linestyle": "--" if row.trained else "-", "marker": "s" if row.calibrated else "o"}
+            ax.plot(xs, losses, color=f"C{number}", label=title, **style)
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(steps, [str(n) for n in steps])
+        ax.set_yscale("symlog", linthresh=0.5)
+        ax.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50], ["0", "0.5", "1", "2", "5", "10", "20", "50"])
+        ax.set(title=f"{name} ({100 * cnn_accuracy(kept, name):.1f} % as a CNN)", xlabel="time steps")
+        ax.grid(alpha=0.3)
+    drawn.axes[0].set_ylabel("points of accuracy lost")
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
+    return drawn
 
 
 def negative_share(kept, name, steps):
