@@ -70,11 +70,8 @@ class TTFSConfig(NativeBase):
         if self.input_coding == "constant":
             return x
         level = np.minimum(np.floor(np.abs(x) * (self.stage_steps / self.x_max) + 0.5), self.stage_steps)
-        return (
-            (level * np.maximum(np.sign(x), -1 if self.signed else 0)).astype(np.float32)
-            * self.x_max
-            / self.stage_steps
-        )
+        sign = np.maximum(np.sign(x), -1 if self.signed else 0)
+        return (level * sign).astype(np.float32) * (self.x_max / self.stage_steps)
 
     @property
     def stage_steps(self):

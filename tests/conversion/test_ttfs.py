@@ -130,7 +130,7 @@ def test_a_constant_input_is_not_rounded(n_steps):
     assert "ConstantInput" in network.report()
     fast, slow = (snc.evaluate(network, x, [0] * 5, backend=backend) for backend in ("fast", "nengo_dl"))
     assert fast.input_layer is None and fast.input_operations > 0
-    assert fast.operations == slow.operations
+    assert fast.synaptic_operations == slow.synaptic_operations
     for name in fast.layers:
         assert np.array_equal(fast.layers[name].spikes_per_step, slow.layers[name].spikes_per_step), name
 
