@@ -31,8 +31,8 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     evaluation : Evaluation
         Evaluation of this network.
     axes : sequence of matplotlib axes, optional
-        Axes for the input, if it spikes, and for each layer of neurons; with fewer axes, evenly spaced layers are drawn.  By default
-        all layers, or 20 if there are more.
+        Axes for the input, if it spikes, and for each layer of neurons; with fewer axes, evenly spaced layers are
+        drawn.  By default all layers, or 20 if there are more.
 
     Returns
     -------
