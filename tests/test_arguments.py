@@ -386,7 +386,7 @@ CASES = {
         {
             "network": [*NETWORK, "<rates>"],
             "x": IMAGES,
-            "n_steps": [*COUNT, None],
+            "n_steps": COUNT,
             "fit_weights": FLAG,
             "regularization": optional(NOT_NEGATIVE),
             "dt": POSITIVE,
@@ -395,7 +395,7 @@ CASES = {
             "progress": PROGRESS,
         },
     ),
-    "calibrate time to first spike": ({"network": "<ttfs>", "x": x}, {"n_steps": [*COUNT, 4]}),
+    "calibrate time to first spike": ({"network": "<ttfs>", "x": x}, {"n_steps": [*optional(COUNT), 4]}),
     "to_spiking": (
         {"network": "<rates>"},
         {

@@ -13,6 +13,7 @@ from ..neurons.qcfs import quantized
 if typing.TYPE_CHECKING:
     from ..model import Model
     from ..networks.native import NativeConfig
+    from ..networks.ttfs import TTFSConfig
 
 MOST_SPIKES = np.iinfo(np.int16).max
 
@@ -44,7 +45,7 @@ class SpikeTrains:
         Largest mean activity of a neuron, in units of its scale.
     """
 
-    def __init__(self, model: Model, settings: NativeConfig, x: np.ndarray, n_steps: int, dt: float = 0.001):
+    def __init__(self, model: Model, settings: NativeConfig | TTFSConfig, x: np.ndarray, n_steps: int, dt: float = 0.001):
         self.model, self.settings, self.x, self.n_steps, self.dt = model, settings, x, n_steps, dt
         self.arrays = dict(model.arrays)
         self._describe_neurons()
