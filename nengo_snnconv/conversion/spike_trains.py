@@ -45,7 +45,9 @@ class SpikeTrains:
         Largest mean activity of a neuron, in units of its scale.
     """
 
-    def __init__(self, model: Model, settings: NativeConfig | TTFSConfig, x: np.ndarray, n_steps: int, dt: float = 0.001):
+    def __init__(
+        self, model: Model, settings: NativeConfig | TTFSConfig, x: np.ndarray, n_steps: int, dt: float = 0.001
+    ):
         self.model, self.settings, self.x, self.n_steps, self.dt = model, settings, x, n_steps, dt
         self.arrays = dict(model.arrays)
         self._describe_neurons()
