@@ -91,8 +91,8 @@ def converted(name, n_steps, threshold, options):
 
 def results_of(name, options):
     """Return results for each threshold with STEPS steps, and for all numbers of steps with searched thresholds."""
-    results = {}
-    for threshold, n_steps in [(each, STEPS) for each in THRESHOLDS] + [("search", each) for each in ALL_STEPS]:
+    results, runs = {}, [(each, STEPS) for each in THRESHOLDS] + [("search", each) for each in ALL_STEPS]
+    for threshold, n_steps in [*runs, ("percentile", ALL_STEPS[0])]:
         network, data = converted(name, n_steps, threshold, options)
         x, y = data.x_test[: options.test_images], data.y_test[: options.test_images]
         evaluation = snc.evaluate(network, x, y, backend="fast")

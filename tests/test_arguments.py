@@ -384,7 +384,7 @@ CASES = {
     "calibrate": (
         {"network": "<spiking>", "x": x, "n_steps": 2},
         {
-            "network": [*NETWORK, "<rates>", "<ttfs>"],
+            "network": [*NETWORK, "<rates>"],
             "x": IMAGES,
             "n_steps": COUNT,
             "fit_weights": FLAG,
@@ -395,6 +395,7 @@ CASES = {
             "progress": PROGRESS,
         },
     ),
+    "calibrate time to first spike": ({"network": "<ttfs>", "x": x}, {"n_steps": [*optional(COUNT), 4]}),
     "to_spiking": (
         {"network": "<rates>"},
         {
@@ -420,6 +421,7 @@ CASES = {
             "percentile": [5],
             "per": CHOICE,
             "x_max": optional(POSITIVE),
+            "input_coding": [*CHOICE, None, "poisson"],
             "seed": SEED,
             "memory_mb": optional(POSITIVE),
             "progress": PROGRESS,

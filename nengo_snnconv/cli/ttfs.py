@@ -50,6 +50,12 @@ def add_to_ttfs(commands):
         help="threshold of neurons: search (smallest error on data), percentile (of activations), max (largest "
         "activation that the weights allow), or a number",
     )
+    parser.add_argument(
+        "--input",
+        choices=("spikes", "constant"),
+        default="spikes",
+        help="pixels as spikes, whose times round them, or as constant currents",
+    )
     add_scales(parser, "threshold", "--threshold percentile", "search")
     add_calibration_images(parser)
     add_evaluation(parser)
@@ -76,6 +82,7 @@ def to_ttfs(options):
     network = convert(load_source(options.source), seed=options.seed)
     data, network = data_for(options, network, options.calibration_images)
     print_reading(options.source, network.model)
+    chosen["input_coding"] = options.input
     network = to_ttfs_network(network, data.x_train, options.stage_steps, threshold=options.threshold, **chosen)
     scales = network.model.metadata["scales"]
     print_scales("threshold", {name: values for name, values in scales.items() if name != network.model.output})

@@ -19,19 +19,22 @@ from .._util.validation import (
     check_progress,
     check_seed,
 )
-from ..errors import ConversionError
+from ..errors import ConversionError, SettingsError
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
-from ..networks.native import require_native_network
+from ..networks.edits import check_unedited
+from ..networks.native import require_native_network, require_uncalibrated
+from ..networks.network import ConvNetwork
+from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..passes import find_units, rescale, untie_shortcuts
 from ..passes.rescale import channel_labels, trained_units
+from .spike_levels import SpikeLevels
 from .spike_trains import SpikeTrains
 from .weight_fit import WeightFit
 
 if typing.TYPE_CHECKING:
     from ..model import Model
-    from ..networks.network import ConvNetwork
 
 WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
@@ -46,7 +49,7 @@ def calibrate(
     network: ConvNetwork,
     x: np.ndarray,
     *,
-    n_steps: int,
+    n_steps: int | None = None,
     fit_weights: bool = True,
     regularization: float | None = None,
     dt: float = 0.001,
@@ -65,6 +68,9 @@ def calibrate(
     2. Each channel gets the threshold for which the mean output of its neurons is closest to the activations of the
        ANN.
 
+    A layer of time to first spike is a rounded and clipped rectifier; the thresholds of its channels are chosen by the
+    error of the maxima if only a pooling layer reads them.
+
     There are no gradients and no labels.  The method is the layer-wise calibration of Li et al. 2021 (arXiv
     2106.06984), with weights that are computed in closed form.  The result is an ordinary network for every back end;
     ``evaluate`` compares it with the ANN that was converted.
@@ -72,12 +78,13 @@ def calibrate(
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``to_spiking``, with constant input and without synapses between layers.  With few steps,
-        ``SignedIntegrateAndFire`` neurons lose the least accuracy.
+        Network made by ``to_ttfs``, or by ``to_spiking`` with constant input and without synapses between layers.  With
+        few steps, ``SignedIntegrateAndFire`` neurons lose the least accuracy.
     x : ndarray, (images, height, width, channel)
         Calibration images, such as 1,000 of the training images.
-    n_steps : int
-        Number of time steps for which the network will run.
+    n_steps : int, optional
+        Number of time steps for which the network will run.  Required, unless ``to_ttfs`` made the network, which then
+        defines it.
     fit_weights : bool
         Fit weights and biases.  If False, only thresholds are chosen.
     regularization : float, optional
@@ -102,8 +109,9 @@ def calibrate(
     Raises
     ------
     ConversionError
-        If the network was not made by ``to_spiking``, has other neurons than ``IntegrateAndFire``,
-        ``SignedIntegrateAndFire``, ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, or was calibrated before.
+        If the network was not made by ``to_ttfs`` or ``to_spiking``, has other neurons than ``TimeToFirstSpike``,
+        ``IntegrateAndFire``, ``SignedIntegrateAndFire``, ``nengo.LIF`` or ``nengo.SpikingRectifiedLinear``, or was
+        calibrated before.
     SettingsError
         If an argument is invalid, or the images do not fit the network or the memory.
 
@@ -113,10 +121,11 @@ def calibrate(
     >>> snn = snc.to_spiking(network, snc.SignedIntegrateAndFire())
     >>> snn = snc.calibrate(snn, x_calibration, n_steps=4)
     >>> evaluation = snc.evaluate(snn, x_test, y_test, n_steps=4)
+    >>> first_spikes = snc.calibrate(snc.to_ttfs(snc.convert(keras_model), x_calibration, n_steps=8), x_calibration)
     """
-    require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
-    _check_settings(network.settings)
-    check_counts(n_steps=n_steps)
+    first_spike = isinstance(network, ConvNetwork) and isinstance(network.settings, TTFSConfig)
+    _check_network(network, first_spike)
+    _check_n_steps(n_steps, first_spike)
     check_flags(fit_weights=fit_weights)
     if regularization is not None:
         check_not_negative(regularization=regularization)
@@ -125,10 +134,11 @@ def calibrate(
     check_progress(progress)
     x = check_images(network.model, x)
     model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
-    batch_size = images_together(n_steps * bytes_of_pass(model), memory_mb)
+    steps_kept = n_steps or 1
+    batch_size = images_together(steps_kept * bytes_of_pass(model), memory_mb)
     largest = max((model.size(name) for name in model.neurons), default=0)
-    check_memory((2 * n_steps + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
-    trains = SpikeTrains(model, network.settings, x, n_steps, dt)
+    check_memory((2 * steps_kept + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
+    trains = _spikes_of(model, network.settings, x, n_steps, dt)
     calibration = _Calibration(trains, batch_size, np.random.default_rng(seed))
     with progress_bar(len(model.layers), "calibrating", "layer", progress) as bar:
         for name, layer in model.layers.items():
@@ -142,7 +152,9 @@ def calibrate(
     scales = calibration.scales()
     scaled_ann = rescale(model, calibration.units, scales)
     scaled = rescale(model.replace(arrays=fitted), calibration.units, scales)
-    description: dict[str, typing.Any] = {"n_steps": n_steps, "fit_weights": fit_weights, "images": len(x)}
+    description: dict[str, typing.Any] = {"fit_weights": fit_weights, "images": len(x)}
+    if n_steps is not None:
+        description["n_steps"] = n_steps
     if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
     return network.rebuild(
@@ -153,8 +165,14 @@ def calibrate(
     )
 
 
-def _check_settings(settings):
-    """Raise ConversionError for networks whose spikes SpikeTrains does not compute."""
+def _check_network(network, first_spike):
+    """Raise ConversionError for networks whose spikes cannot be computed layer by layer."""
+    if first_spike:
+        check_unedited(network)
+        require_uncalibrated(network.model, "calibrate")
+        return
+    require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
+    settings = network.settings
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         raise ConversionError(
             f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
@@ -170,6 +188,25 @@ def _check_settings(settings):
             f"calibrate needs a network without synapses between layers, but it has {settings.synapse}: use "
             "to_spiking(..., synapse=None)"
         )
+
+
+def _check_n_steps(n_steps, first_spike):
+    """Raise SettingsError unless the number of steps is given for networks that do not define it themselves."""
+    if first_spike and n_steps is not None:
+        raise SettingsError("a network of to_ttfs has a fixed number of steps: leave n_steps out", argument="n_steps")
+    if not first_spike and n_steps is None:
+        raise SettingsError(
+            "calibrate needs n_steps, the number of steps that the network will run for", argument="n_steps"
+        )
+    if n_steps is not None:
+        check_counts(n_steps=n_steps)
+
+
+def _spikes_of(model, settings, x, n_steps, dt):
+    """Return the object that computes the spikes of a network layer by layer."""
+    if isinstance(settings, TTFSConfig):
+        return SpikeLevels(model, settings, x)
+    return SpikeTrains(model, settings, x, n_steps, dt)
 
 
 def with_biases(model: Model) -> Model:
@@ -231,19 +268,21 @@ class _Calibration:
         labels = channel_labels(self.units.labels[name])
         unknown = np.isnan(self._scales[np.unique(labels)])
         if unknown.any():
-            currents, activations = self._sample(source, channels)
+            currents, activations = self._sample(name, source, channels)
             best = self._best_scales(currents, activations, labels)
             missing = np.isnan(self._scales)
             self._scales[missing] = best[missing]
         self.trains.simulate(name, self._scales[labels], self.batch_size)
 
-    def _sample(self, source, channels):
-        """Return input currents, (steps, positions, channels), and activations, (positions, channels)."""
+    def _sample(self, name, source, channels):
+        """Return input currents, (steps, positions, channels), and activations, (positions, channels), of neurons."""
         currents, activations, n_rows = [], [], 0
         for images in self._batches():
-            activation = self.trains.activations(source, images).reshape(-1, channels)
+            activation = self.trains.read_values(name, self.trains.activations(source, images)).reshape(-1, channels)
             current = self.trains.activity(source, images)
-            current = current.reshape(len(current), -1, channels)
+            current = self.trains.read_values(name, current.reshape(-1, *current.shape[2:])).reshape(
+                len(current), -1, channels
+            )
             n_images = len(self.trains.x[images])
             chosen = self.rng.permutation(len(activation))[: ROWS_PER_IMAGE * n_images]
             currents.append(current[:, chosen])
@@ -260,10 +299,8 @@ class _Calibration:
         np.maximum.at(largest, labels, activations.max(axis=0))
         # for channels that are never active, take the largest activation of the layer
         largest[largest == 0] = largest.max() or 1
-        most = getattr(self.trains.match.neuron_type, "max_spikes", 1)
-        reach = self.trains.height * (most if np.isfinite(most) else 1)
         scales, smallest = np.full(n_units, np.nan), np.full(n_units, np.inf)
-        for candidate in CANDIDATES / reach:
+        for candidate in CANDIDATES / self.trains.reach:
             scale = (candidate * largest)[labels].astype(np.float32)
             counts = self.trains.step_neurons(currents, scale).mean(axis=0)
             squares = np.zeros(n_units)

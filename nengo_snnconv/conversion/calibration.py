@@ -10,6 +10,7 @@ from .._util.progress import progress_bar
 from .._util.validation import as_array, check_images
 from ..errors import SettingsError
 from ..model import layers as specs
+from ..model.connectivity import read_at
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.keras_layers import keras_layer
 from ..networks.rate_model import rate_model
@@ -28,6 +29,7 @@ def activation_histogram(
     x: np.ndarray | Iterable,
     units: Units,
     *,
+    at_maxima: bool = False,
     batch_size: int | None = None,
     memory_mb: float = MEMORY_MB,
     progress: bool | None = None,
@@ -41,6 +43,8 @@ def activation_histogram(
         A batch may be a pair (x, y), whose labels are ignored.
     units : Units
         Units of the network's model.
+    at_maxima : bool
+        Take the maxima of layers that only a pooling layer reads, instead of all their activations.
     batch_size : int, optional
         Number of images of an array that are computed together; by default as many as fit into ``memory_mb``, and at
         most 200.
@@ -59,6 +63,8 @@ def activation_histogram(
     """
     model = network.model
     names = signaling_layers(model)
+    if at_maxima:
+        names = [read_at(model, name) for name in names]
     most = images_together(bytes_of_pass(model, names), memory_mb)
     ann = rate_model(network, names)
     histogram = Histogram(units.n_units)

@@ -128,6 +128,8 @@ class Normalizer:
     ----------
     network, x, batch_size, memory_mb, progress
         As for :func:`normalize`.
+    at_maxima : bool
+        Take the maxima of layers that only a pooling layer reads, instead of all their activations.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Normalizer:
         batch_size: int | None = None,
         memory_mb: float = MEMORY_MB,
         progress: bool | None = None,
+        at_maxima: bool = False,
     ):
         check_optional_counts(batch_size=batch_size)
         images_together(1, memory_mb)  # checks memory_mb
@@ -147,6 +150,7 @@ class Normalizer:
             "batch_size": batch_size,
             "memory_mb": memory_mb,
             "progress": progress,
+            "at_maxima": at_maxima,
         }
         self._histograms: dict[str, Histogram] = {}
 

@@ -13,6 +13,7 @@ from ..neurons.qcfs import quantized
 if typing.TYPE_CHECKING:
     from ..model import Model
     from ..networks.native import NativeConfig
+    from ..networks.ttfs import TTFSConfig
 
 MOST_SPIKES = np.iinfo(np.int16).max
 
@@ -38,13 +39,18 @@ class SpikeTrains:
     ----------
     arrays : dict of str to ndarray
         Current arrays of the network, which :meth:`set_arrays` changes.
+    height : float
+        Height of a spike.
+    reach : float
+        Largest mean activity of a neuron, in units of its scale.
     """
 
-    def __init__(self, model: Model, settings: NativeConfig, x: np.ndarray, n_steps: int, dt: float = 0.001):
+    def __init__(
+        self, model: Model, settings: NativeConfig | TTFSConfig, x: np.ndarray, n_steps: int, dt: float = 0.001
+    ):
         self.model, self.settings, self.x, self.n_steps, self.dt = model, settings, x, n_steps, dt
         self.arrays = dict(model.arrays)
-        self.match = settings.match
-        self.height = self.match.neuron_type.amplitude / dt
+        self._describe_neurons()
         self._ann_layers = {name: self._linear(name, model.arrays_of(name)) for name in model.layers}
         self._layers = dict(self._ann_layers)
         self._activations: dict[str, np.ndarray] = {}
@@ -52,6 +58,12 @@ class SpikeTrains:
         self._scales: dict[str, np.ndarray] = {}
         self._states: tuple | None = None
         self._constant = {name: self._is_constant(name) for name in model.layers}
+
+    def _describe_neurons(self):
+        self.match = self.settings.match
+        self.height = self.match.neuron_type.amplitude / self.dt
+        most = getattr(self.match.neuron_type, "max_spikes", 1)
+        self.reach = self.height * (most if np.isfinite(most) else 1)
 
     def _linear(self, name, arrays):
         layer = self.model.layers[name]
@@ -86,11 +98,19 @@ class SpikeTrains:
             return quantized(inputs[0], layer.levels)
         return np.asarray(self._ann_layers[name](inputs if len(inputs) > 1 else inputs[0]))
 
+    def _input(self, images):
+        """Return the input that the network receives."""
+        return self.x[images]
+
+    def read_values(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Return those values of a layer of neurons, (images, ...), that its errors should be measured on."""
+        return values
+
     def activity(self, name: str, images: slice) -> np.ndarray:
         """Return the activity of a layer of the network in each step, (steps, images, ...); one step if constant."""
         layer = self.model.layers[name]
         if isinstance(layer, specs.Input):
-            return self.x[images][None]
+            return self._input(images)[None]
         if isinstance(layer, specs.Rectifier):
             return self._spikes[name][:, images] * (self.height * self._scales[name])
         inputs = [self.activity(source, images) for source in layer.inputs]

@@ -20,19 +20,21 @@ from .._util.validation import (
 from ..errors import SettingsError, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
-from ..model.memory import MEMORY_MB
+from ..model.memory import MEMORY_MB, bytes_of_all, images_together
 from ..networks.native import require_native_network
 from ..networks.network import ConvNetwork
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from ..networks.ttfs import TTFSConfig, spike_sources
+from ..networks.ttfs import INPUT_CODINGS, TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
 from ..passes import find_units, rectify_sums_before_max, rescale
-from .normalization import normalize
+from .normalization import Normalizer, normalize
+from .spike_levels import output_error
 
 if typing.TYPE_CHECKING:
     from collections.abc import Mapping
 
 THRESHOLDS = ("search", "max", "percentile")
+PERCENTILE = 99.9
 
 
 def to_ttfs(
@@ -44,6 +46,7 @@ def to_ttfs(
     percentile: float | None = None,
     per: str | None = None,
     x_max: float | None = None,
+    input_coding: str = "spikes",
     seed: int | None = None,
     memory_mb: float = MEMORY_MB,
     progress: bool | None = None,
@@ -73,7 +76,8 @@ def to_ttfs(
         u_th / t_max, the activation for which a neuron spikes in the first step; larger activations are clipped.
 
         "search": the threshold of each channel with the least mean squared error, from rounding and clipping, of the
-        activations on the calibration images.
+        activations on the calibration images.  Of neurons that only a maximum reads, the maxima count.  If the output
+        is closer to that of the ANN with "percentile", that is chosen.
 
         "max": the largest potential that the weights allow in each layer, as in the paper; never clips.
 
@@ -88,6 +92,10 @@ def to_ttfs(
     x_max : float, optional
         Largest input; by default the largest magnitude in ``x_calibration``, or the one that the model's first layer
         expects, such as 255 for ``Rescaling(1 / 255)``.
+    input_coding : "spikes" or "constant"
+        "spikes": each pixel is a spike, rounded to the nearest multiple of x_max / ``n_steps``, as in the paper.
+
+        "constant": pixels are constant currents, not rounded, at the cost of multiplications in the first layer.
     seed : int, optional
         Seed of the network; by default that of ``network``.
     memory_mb : float
@@ -120,6 +128,7 @@ def to_ttfs(
     """
     check_seed(seed, optional=True)
     check_progress(progress)
+    check_choice(INPUT_CODINGS, input_coding=input_coding)
     x = _check_arguments(network, x_calibration, n_steps, threshold, percentile, per, x_max)
     if x is None:
         low, high = needed_range(network.model, None if x_max is None else (0.0, x_max))
@@ -129,17 +138,19 @@ def to_ttfs(
             warn_of_range(network.model, x)
         x_max, signed = _largest_magnitude(x) if x_max is None else float(x_max), bool((x < 0).any())
     network = network.rebuild(rectify_sums_before_max(network.model, _smallest_maxima(network, x, memory_mb)))
+    seed = network.settings.seed if seed is None else seed
+    # a constant input has no largest value
+    coding = {"x_max": x_max, "signed": signed} if input_coding == "spikes" else {"input_coding": input_coding}
+    settings = TTFSConfig(TimeToFirstSpike(int(n_steps)), seed, **coding)
     options: dict[str, typing.Any] = {"per": per, "memory_mb": memory_mb, "progress": progress}
     if not isinstance(threshold, str):
         network = network.rebuild(_with_thresholds(network.model, threshold))
     elif threshold == "search":
-        network = normalize(network, x, method="balance", n_steps=int(n_steps), **options)
+        network = _searched(network, x, settings, **options)
     elif threshold == "percentile":
-        network = normalize(network, x, method="data", percentile=99.9 if percentile is None else percentile, **options)
+        network = normalize(network, x, method="data", percentile=percentile or PERCENTILE, **options)
     else:
         network = normalize(network, method="model", input_range=(-x_max if signed else 0.0, x_max), **options)
-    seed = network.settings.seed if seed is None else seed
-    settings = TTFSConfig(TimeToFirstSpike(int(n_steps)), seed, x_max=x_max, signed=signed)
     return ConvNetwork(network.model, settings, network.label)
 
 
@@ -184,6 +195,21 @@ def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
             argument="x_calibration",
         )
     return None
+
+
+def _searched(network, x, settings, per, memory_mb, progress):
+    """Return the network with the thresholds of least squared error, or with percentiles if its output is closer then.
+
+    The squared error of a layer is not all that matters to the layers after it.
+    """
+    reading: dict[str, typing.Any] = {"memory_mb": memory_mb, "progress": progress}
+    balanced = Normalizer(network, x, at_maxima=True, **reading)
+    candidates = [
+        balanced.normalize("balance", per=per, n_steps=settings.stage_steps),
+        normalize(network, x, method="data", percentile=PERCENTILE, per=per, **reading),
+    ]
+    batch_size = images_together(3 * bytes_of_all(network.model), memory_mb)
+    return min(candidates, key=lambda candidate: output_error(candidate.model, settings, x, batch_size))
 
 
 def _largest_magnitude(x):

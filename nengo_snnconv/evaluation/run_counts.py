@@ -158,7 +158,8 @@ def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
     """Return the same RunCounts from the closed form of time to first spike, all steps at once."""
     check_counts(minibatch_size=minibatch_size)
     check_run(n_steps, 0, dt)
-    warn_of_clipped_input(x, network.settings)
+    if network.settings.input_spikes:
+        warn_of_clipped_input(x, network.settings)
     from .ttfs_spike_counter import SpikeCounter  # loads Numba, which simulations may not need
 
     model, started = network.model, time.perf_counter()

@@ -37,7 +37,7 @@ class ClosedForm:
     Attributes
     ----------
     emitters : list of str
-        Names of the layers that emit spikes, in order: the input, layers of neurons, and maxima of their spikes.
+        Names of the layers that emit spikes, in order: the input if it spikes, layers of neurons, and maxima.
     """
 
     def __init__(self, network: ConvNetwork):
@@ -45,7 +45,9 @@ class ClosedForm:
         self.model, self.settings = network.model, network.settings
         self.n_steps, self.neurons = self.settings.stage_steps, self.settings.neuron_type
         layers = self.model.layers
-        self.emitters = [name for name in layers if is_event_source(layers[name]) or name == self.model.input]
+        self.emitters = [name for name in layers if is_event_source(layers[name])]
+        if self.settings.input_spikes:
+            self.emitters.insert(0, self.model.input)
         # layers in units of levels of the image, which are not yet multiplied by the height of its spikes
         self._image_levels = {name for name, kind in spike_sources(self.model).items() if kind is specs.Input}
         # layers whose bias includes the offset of the neurons that they drive, which saves an operation
@@ -70,17 +72,26 @@ class ClosedForm:
         -------
         dict of str to tensor, (images, ...)
             For each of ``emitters``, whole numbers from 0, which is no spike, to the number of steps of a stage;
-            negative for negative spikes of the image.
+            negative for negative spikes of the image.  Also those that the scores depend on: an input without spikes
+            is multiplied by the number of steps.
         """
         return self._levels(tf.constant(images))
 
     def _compute_levels(self, images):
-        x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
-        level = nearest_level(images, self.n_steps / x_max, self.n_steps)
-        known = {self.model.input: level * tf.maximum(tf.sign(images), lowest)}
-        values = self._forward(known, self._layers, {})
+        values = self._forward({self.model.input: self._image_level(images)}, self._layers, {})
         # only these: other layers would have to be kept in memory, and could not be fused with the next operation
-        return {name: values[name] for name in self.emitters}
+        levels = {name: values[name] for name in {*self.emitters, *self._output_sources}}
+        if not self.settings.input_spikes:  # maxima of the image pass on one impulse, in the first step
+            levels |= {
+                name: self.n_steps * tf.abs(tf.sign(levels[name])) for name in self._image_levels & {*self.emitters}
+            }
+        return levels
+
+    def _image_level(self, images):
+        x_max, lowest = self.settings.x_max, -1 if self.settings.signed else 0
+        if not self.settings.input_spikes:
+            return images * (self.n_steps / x_max)
+        return nearest_level(images, self.n_steps / x_max, self.n_steps) * tf.maximum(tf.sign(images), lowest)
 
     def outputs(self, levels: dict[str, tf.Tensor]) -> tf.Tensor:
         """Return the class scores after each step of the last stage, (steps, images, classes)."""
@@ -94,6 +105,8 @@ class ClosedForm:
         # a spike k steps before the end of the stage is k - remaining steps before the end of this step
         remaining = self.n_steps - step
         known = {name: tf.sign(level) * tf.nn.relu(abs(level) - remaining) for name, level in levels.items()}
+        if self.model.input in levels and not self.settings.input_spikes:
+            known[self.model.input] = levels[self.model.input] * (step / self.n_steps)
         # biases are currents from the first step of the stage
         biases = {
             name: step * self.model.arrays[f"{name}/bias"] for name in self._output_layers if self._has_bias(name)

@@ -24,6 +24,16 @@ def is_event_source(layer: specs.Layer) -> bool:
     return isinstance(layer, specs.Rectifier | specs.MaxPool | specs.GlobalMaxPool)
 
 
+def read_at(model: Model, name: str) -> str:
+    """Return the layer of maxima if it alone reads layer ``name``, else ``name``.
+
+    Rounding and clipping do not change which entry of a window is the largest, so only errors of maxima matter.
+    """
+    readers = model.consumers(name)
+    maxima = specs.MaxPool | specs.GlobalMaxPool
+    return readers[0].name if len(readers) == 1 and isinstance(readers[0], maxima) else name
+
+
 def fan_out(model: Model, name: str) -> np.ndarray:
     """Return the number of synapses that a spike of each unit of layer ``name`` reaches, exact at borders.
 

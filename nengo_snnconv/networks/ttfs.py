@@ -8,18 +8,20 @@ import typing
 import nengo
 import numpy as np
 
-from .._util.validation import check_flags, check_positive
+from .._util.validation import check_choice, check_flags, check_positive
 from ..compat import nengo_dl, tf
 from ..errors import SettingsError
 from ..model import layers as specs
 from ..model.connectivity import is_event_source
 from ..neurons.arguments import replaced
-from ..neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
+from ..neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .connections import bias_of
 from .keras_layers import keras_name
 from .layer_visitor import ReportRows
 from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
 from .network import NativeBase
+
+INPUT_CODINGS = ("spikes", "constant")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +30,11 @@ class TTFSConfig(NativeBase):
 
     x_max: float = 1.0
     signed: bool = False
+    input_coding: str = "spikes"
     output_synapse: typing.Any = None
     probe_layers: tuple[str, ...] = ()
 
     builder_name = "to_ttfs"
-    input_spikes = True
 
     def __post_init__(self):
         super().__post_init__()
@@ -42,6 +44,11 @@ class TTFSConfig(NativeBase):
             )
         check_positive(x_max=self.x_max)
         check_flags(signed=self.signed)
+        check_choice(INPUT_CODINGS, input_coding=self.input_coding)
+
+    @property
+    def input_spikes(self):
+        return self.input_coding == "spikes"
 
     @property
     def input_height(self):
@@ -57,6 +64,14 @@ class TTFSConfig(NativeBase):
         """Return advice on how to encode ``x`` without clipping."""
         change = "such images among x_calibration" if x.min() < self.input_range[0] else f"x_max={x.max():g}"
         return f"to_ttfs(...) with {change}"
+
+    def encoded(self, x):
+        """Return the values of images that the first layers receive, of the shape of ``x``."""
+        if self.input_coding == "constant":
+            return x
+        level = np.minimum(np.floor(np.abs(x) * (self.stage_steps / self.x_max) + 0.5), self.stage_steps)
+        sign = np.maximum(np.sign(x), -1 if self.signed else 0)
+        return (level * sign).astype(np.float32) * (self.x_max / self.stage_steps)
 
     @property
     def stage_steps(self):
@@ -211,8 +226,10 @@ class TTFSLayers(NengoLayers):
         self.one = None
 
     def visit_input(self, layer, sources):
+        if self.config.input_coding == "constant":
+            return self._encode(ConstantInput, self.image, self._label(layer))
         options = {"x_max": self.config.x_max, "signed": self.config.signed}
-        return self._encode(self.image, self._label(layer), **options)
+        return self._encode(FirstSpikeInput, self.image, self._label(layer), **options)
 
     def make_neurons(self, layer):
         neuron_type = replaced(self.config.neuron_type, stage=self.stage - 1)
@@ -234,11 +251,11 @@ class TTFSLayers(NengoLayers):
     def _one(self):
         """Return a neuron that spikes in the first step of the stage, which encodes 1; biases are its weights."""
         if self.one is None:
-            self.one = self._encode(nengo.Node([1.0], label="one"), f"bias{self.stage}")
+            self.one = self._encode(FirstSpikeInput, nengo.Node([1.0], label="one"), f"bias{self.stage}")
         return self.one
 
-    def _encode(self, source, label, **options):
-        neurons = self.config.staged_neurons(FirstSpikeInput, self.stage, source.size_out, label, **options)
+    def _encode(self, cls, source, label, **options):
+        neurons = self.config.staged_neurons(cls, self.stage, source.size_out, label, **options)
         nengo.Connection(source, neurons, synapse=None)
         return neurons
 
@@ -248,6 +265,8 @@ class TTFSRows(ReportRows):
 
     def visit_input(self, layer):
         config = self.config
+        if config.input_coding == "constant":
+            return "Ensemble (ConstantInput)", "exact", "constant current in each stage that reads it"
         remark = f"one spike each at most, in {config.stage_steps} steps; above {config.x_max:g} it is clipped"
         remark += ", values below 0 are negative spikes" if config.signed else ", below 0 it is silent"
         return "Ensemble (FirstSpikeInput)", "approximated", remark

@@ -237,6 +237,39 @@ class FirstSpikeInputBuilder(StagedBuilder):
         return fires * tf.maximum(tf.sign(J), self.lowest) * self.spike, step + 1
 
 
+class ConstantInput(StagedNeuron):
+    """Input units that switch on a constant current x for a stage, without spikes.
+
+    As for a spike in the first step, an impulse of height x amplitude / dt switches on the current.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number of steps of a stage.
+    stage : int
+        Stage of the current.
+    amplitude : float
+        Amplitude of the spikes of other neurons.
+    initial_state : dict, optional
+    """
+
+    state = {"step": Choice([0])}
+    spiking = False
+    negative = True
+
+    def step(self, dt: float, J: np.ndarray, output: np.ndarray, step: np.ndarray) -> None:
+        output[...] = (step[0] == self.first_step) * J * (self.amplitude / dt)
+        step += 1
+
+
+@builds(ConstantInput)
+class ConstantInputBuilder(StagedBuilder):
+    """The same step in TensorFlow."""
+
+    def step(self, J, dt, step):
+        return tf.cast(step == self.first, J.dtype) * J * self.height, step + 1
+
+
 class FirstSpikeReadout(StagedNeuron):
     """Neurons of the last layer, which do not spike: their output is the membrane potential divided by ``n_steps``.
 

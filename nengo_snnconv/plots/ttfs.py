@@ -31,8 +31,8 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     evaluation : Evaluation
         Evaluation of this network.
     axes : sequence of matplotlib axes, optional
-        Axes for the input and for each layer of neurons; with fewer axes, evenly spaced layers are drawn.  By default
-        all layers, or 20 if there are more.
+        Axes for the input, if it spikes, and for each layer of neurons; with fewer axes, evenly spaced layers are
+        drawn.  By default all layers, or 20 if there are more.
 
     Returns
     -------
@@ -52,7 +52,8 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     if not isinstance(network.settings, TTFSConfig):
         raise SettingsError("network must be one of time to first spike: make one with to_ttfs", argument="network")
     model, stage_steps = network.model, network.settings.stage_steps
-    first_stages, panels = stages(model), {model.input: evaluation.input_layer, **evaluation.layers}
+    inputs = {model.input: evaluation.input_layer} if network.settings.input_spikes else {}
+    first_stages, panels = stages(model), {**inputs, **evaluation.layers}
     if (
         None in panels.values()
         or not set(panels) <= set(first_stages)
@@ -62,9 +63,11 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
             f"evaluation is of another network: this network has the layers {listed(first_stages, 8)}",
             argument="evaluation",
         )
+    if not panels:
+        raise SettingsError("network has no neurons that spike", argument="network")
     check_axes(axes, len(panels), least=1)
-    shown = evenly(list(panels)[1:], MOST_LAYERS if axes is None else len(axes) - 1)
-    panels = {name: panels[name] for name in (model.input, *map(str, shown))}
+    shown = evenly(list(evaluation.layers), MOST_LAYERS if axes is None else len(axes) - len(inputs))
+    panels = {name: panels[name] for name in (*inputs, *map(str, shown))}
     if axes is None:
         figure = Figure(figsize=(8, 0.8 + 1.05 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]

@@ -185,7 +185,7 @@ def _spike_counts_and_times(run):
             "When neurons spike: each layer integrates its input in one stage (gray), and its neurons spike at most "
             "once in the next one (blue). Earlier spikes encode larger activations."
         )
-        n_drawn = min(1 + len(evaluation.layers), MOST_PANELS)
+        n_drawn = min(bool(evaluation.input_layer) + len(evaluation.layers), MOST_PANELS)
         figure = panel(4.4, 0.6 + 0.95 * n_drawn).figure
         figure.clear()
         axes = figure.subplots(n_drawn, 1, sharex=True)

@@ -37,8 +37,8 @@ def computed_steps(network, x):
 
 
 def assert_same(network, x):
-    """Assert that spike times and scores are equal on nengo, on nengo_dl and in closed form."""
-    recordings = [snc.record(network, x, backend=backend) for backend in ("nengo_dl", "nengo")]
+    """Assert that spike times and scores are equal on all back ends and in closed form."""
+    recordings = [snc.record(network, x, backend=backend) for backend in ("nengo_dl", "nengo", "fast")]
     steps, scores = computed_steps(network, x)
     for recording in recordings:
         for name in recording.spikes:
@@ -95,15 +95,58 @@ def test_the_input_spikes_at_the_papers_time(signed):
     assert set(np.unique(spikes)) == ({-x_max, 0, x_max} if signed else {0, x_max})
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 8), st.sampled_from([4, 7, 16]), st.booleans())
-@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate])
-def test_every_neuron_spikes_at_the_same_time_on_every_back_end_and_in_closed_form(seed, n_layers, n_steps, signed):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 8),
+    st.sampled_from([4, 7, 16]),
+    st.booleans(),
+    st.sampled_from(["spikes", "constant"]),
+)
+@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_every_neuron_spikes_at_the_same_time_on_every_back_end_and_in_closed_form(
+    seed, n_layers, n_steps, signed, coding
+):
     model = dyadic_model(seed, n_layers)
     if not averages_are_dyadic(model):
         return
+    if coding == "constant" and n_steps == 7:
+        n_steps = 8  # the products of pixels and steps are exact
     x = dyadic_images(model, 3, low=-256 if signed else 0)
-    network = snc.to_ttfs(snc.convert(model), x, n_steps, threshold=2.0 if _scalable(model) else 1.0, x_max=1)
+    threshold = 2.0 if _scalable(model) else 1.0
+    network = snc.to_ttfs(snc.convert(model), x, n_steps, threshold=threshold, x_max=1, input_coding=coding)
     assert_same(network, x)
+
+
+@pytest.mark.parametrize("n_steps", [1, 4, 16])
+def test_a_constant_input_is_not_rounded(n_steps):
+    """The image is added to neurons, pooled, and read by the output as well."""
+    joined = specs.Concatenate("both", ("sum", "image"))
+    pooled = specs.MaxPool("pooled", "both", pool_size=(2, 2))
+    model = meeting_late(joined, pooled, specs.Flatten("flat", "pooled"), specs.Dense("scores", "flat", units=3))
+    model = model.replace(arrays={name: np.round(8 * array) / 8 for name, array in model.arrays.items()})
+    x = dyadic_images(model, 5, low=-256)
+    network = snc.to_ttfs(snc.convert(model), x, n_steps, threshold=4.0, input_coding="constant")
+    assert_same(network, x)
+    assert "ConstantInput" in network.report()
+    fast, slow = (snc.evaluate(network, x, [0] * 5, backend=backend) for backend in ("fast", "nengo_dl"))
+    assert fast.input_layer is None and fast.input_operations > 0
+    assert fast.synaptic_operations == slow.synaptic_operations
+    for name in fast.layers:
+        assert np.array_equal(fast.layers[name].spikes_per_step, slow.layers[name].spikes_per_step), name
+
+
+def test_a_single_layer_of_a_constant_input_is_exact():
+    model = make(
+        specs.Input("image", shape=(4, 4, 1)),
+        specs.GlobalMaxPool("max", "image"),
+        specs.Dense("scores", "max", units=3),
+    )
+    x = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
+    network = snc.to_ttfs(snc.convert(model), x, 2, input_coding="constant")
+    expected = snc.rate_model(network).predict(x, verbose=0)
+    for backend in ("fast", "nengo_dl", "nengo"):
+        np.testing.assert_allclose(snc.record(network, x, backend=backend).output[:, -1], expected, atol=1e-6)
+    np.testing.assert_allclose(snc.evaluate(network, x, [0] * 6).scores, expected, atol=1e-6)
 
 
 def _scalable(model):

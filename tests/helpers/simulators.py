@@ -13,7 +13,12 @@ from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.nengo_objects import direct_neurons
 from nengo_snnconv.neurons.max_gate import MaxGate
 from nengo_snnconv.neurons.poisson_input import PoissonInput
-from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
+from nengo_snnconv.neurons.time_to_first_spike import (
+    ConstantInput,
+    FirstSpikeInput,
+    FirstSpikeReadout,
+    TimeToFirstSpike,
+)
 from nengo_snnconv.simulator import Simulator
 
 # a power of two, so that the heights of spikes and products with currents are exact
@@ -41,6 +46,7 @@ NEURONS = [
     MaxGate(3),
     PoissonInput(threshold=2, seed=5),
     FirstSpikeInput(n_steps=4, stage=1, x_max=2, signed=True, amplitude=DT),
+    ConstantInput(n_steps=4, stage=1, amplitude=DT),
     TimeToFirstSpike(n_steps=2, stage=1, threshold=0.5, amplitude=DT),
     FirstSpikeReadout(n_steps=4, stage=1, amplitude=DT),
 ]

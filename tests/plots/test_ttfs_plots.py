@@ -56,6 +56,14 @@ class TestSpikeTimes:
             assert ax.get_xlim() == (0.5, evaluation.n_steps + 0.5)
         assert drawn(axes[0].figure)
 
+    def test_a_constant_input_has_no_panel(self):
+        model = small_cnn()
+        x = np.random.default_rng(0).random((6, *model.shapes[model.input])).astype(np.float32)
+        network = snc.to_ttfs(snc.convert(model), x, T, input_coding="constant")
+        evaluation = snc.evaluate(network, x, [0] * 6)
+        axes = snc.plot_spike_times(network, evaluation)
+        assert [ax.get_title(loc="left").partition(":")[0] for ax in axes] == list(evaluation.layers)
+
     def test_stages_are_marked(self):
         network, x, y = network_of(branched())
         evaluation = snc.evaluate(network, x, y, backend="fast")

@@ -13,7 +13,7 @@ from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from ...neurons.surrogate_lif import SurrogateLIF
-from ...neurons.time_to_first_spike import FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
+from ...neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .program_writer import ALWAYS
 
 
@@ -164,6 +164,13 @@ def _(neurons, dt):
     return NeuronKind(
         "ttfs_input", constants, reads="events", input_steps=stage, active_steps=stage, parameter=neurons.n_steps
     )
+
+
+@_register(ConstantInput)
+def _(neurons, dt):
+    first = neurons.first_step, neurons.first_step + 1
+    constants = (neurons.amplitude / dt,)
+    return NeuronKind("ttfs_current", constants, reads="events", input_steps=first, active_steps=first)
 
 
 @_register(TimeToFirstSpike)

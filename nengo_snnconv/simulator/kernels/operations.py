@@ -46,6 +46,7 @@ OPERATIONS = {
     "surrogate_lif": neuron_operations.surrogate_lif,
     "poisson_input": poisson_operations.poisson_input,
     "ttfs_input": ttfs_operations.ttfs_input,
+    "ttfs_current": ttfs_operations.ttfs_current,
     "ttfs_neurons": ttfs_operations.ttfs_neurons,
     "ttfs_readout": ttfs_operations.ttfs_readout,
     "max_gate": max_operations.max_gate,

@@ -33,6 +33,21 @@ def ttfs_input(op, turn, program, run, counters, work):
 
 
 @compiled
+def ttfs_current(op, turn, program, run, counters, work):
+    """Step units of ConstantInput: impulses that switch on a current in the first step of the stage."""
+    height = program.constants[op.constant]
+    for t in range(turn.length):
+        work.counts[op.events_out, t] = 0
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        target = begin_of(program, op.events_out, t)
+        for k in range(begin, end):
+            work.units[target + k - begin] = work.units[k]
+            work.values[target + k - begin] = work.values[k] * height
+        work.counts[op.events_out, t] = end - begin
+
+
+@compiled
 def ttfs_neurons(op, turn, program, run, counters, work):
     """Step neurons of TimeToFirstSpike: a silent stage that integrates, then a stage in which each spikes once."""
     size = op.size
