@@ -12,6 +12,7 @@ run continues.
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -30,22 +31,22 @@ KEPT = ROOT / "build" / "spikingjelly-conversion.json"
 PROCESS = pathlib.Path(__file__).with_name("spikingjelly_process.py")
 COMPARED = 50  # images on which the outputs must be equal
 OURS = ("balanced thresholds", "the same, signed spikes", "calibrated", "calibrated, signed spikes")
-HALF = {"channel_wise": True, "pre_spike_maxpool": True, "half_threshold": True}
-# title: recipe of spikingjelly.activation_based.ann2snn, its arguments, and passes through the calibration images:
-# local balancing raises thresholds a little with each batch, and its example shows 50,000 images
+# title: recipe of spikingjelly.activation_based.ann2snn, and its arguments
 RECIPES = {
-    "SpikingJelly: largest activation": ("RateCodingRecipe", {"mode": "Max"}, 1),
-    "SpikingJelly: 99.9th percentile": ("RateCodingRecipe", {"mode": "99.9%"}, 1),
-    "SpikingJelly: half the largest activation": ("RateCodingRecipe", {"mode": 1 / 2}, 1),
-    "SpikingJelly: a quarter of the largest activation": ("RateCodingRecipe", {"mode": 1 / 4}, 1),
-    "SpikingJelly: 99.9th percentile of each channel": ("RateCodingRecipe", {"mode": "99.9%", "channel_wise": True}, 1),
+    "SpikingJelly: largest activation": ("RateCodingRecipe", {"mode": "Max"}),
+    "SpikingJelly: 99.9th percentile": ("RateCodingRecipe", {"mode": "99.9%"}),
+    "SpikingJelly: half the largest activation": ("RateCodingRecipe", {"mode": 1 / 2}),
+    "SpikingJelly: a quarter of the largest activation": ("RateCodingRecipe", {"mode": 1 / 4}),
+    "SpikingJelly: 99.9th percentile of each channel": ("RateCodingRecipe", {"mode": "99.9%", "channel_wise": True}),
     "SpikingJelly: the same, half a threshold at the start, maxima before spikes": (
         "RateCodingRecipe",
-        {"mode": "99.9%", **HALF},
-        1,
+        {"mode": "99.9%", "channel_wise": True, "pre_spike_maxpool": True, "half_threshold": True},
     ),
-    "SpikingJelly: locally balanced thresholds": ("LocalThresholdBalancingRecipe", {}, 50),
+    "SpikingJelly: locally balanced thresholds": ("LocalThresholdBalancingRecipe", {}),
 }
+# images that a recipe sees, if not each once: local balancing raises thresholds a little with each batch, and
+# SpikingJelly's example shows it 50,000 images
+SHOWN = {"LocalThresholdBalancingRecipe": 50_000}
 
 
 def main():
@@ -119,17 +120,22 @@ def write_network(network, data, options, folder):
 
 def run(network, titles, data, options):
     """Let SpikingJelly convert and evaluate a network; yield the results of recipes, (title, result)."""
-    recipes = {title: dict(zip(("name", "arguments", "passes"), RECIPES[title], strict=True)) for title in titles}
+    recipes = {title: job_of(*RECIPES[title], options.calibration_images) for title in titles}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         write_network(network, data, options, folder)
         (folder / "job.json").write_text(json.dumps({"recipes": recipes, "n_steps": options.most_steps}))
         command = [options.python, str(PROCESS), str(folder)]
-        with open(folder / "log.txt", "w") as log:
-            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
-                yield from map(json.loads, process.stdout)
+        pipes = {"stdout": subprocess.PIPE, "stderr": (folder / "log.txt").open("w")}
+        with pipes["stderr"], subprocess.Popen(command, text=True, **pipes) as process:
+            yield from map(json.loads, process.stdout)
         if process.returncode:
             sys.exit(f"{PROCESS.name} failed:\n{(folder / 'log.txt').read_text()[-2000:]}")
+
+
+def job_of(name, arguments, n_images):
+    """Return a recipe for spikingjelly_process.py, with the number of passes through the calibration images."""
+    return {"name": name, "arguments": arguments, "passes": max(1, math.ceil(SHOWN.get(name, 0) / n_images))}
 
 
 def losses(result, options):
