@@ -7,15 +7,21 @@ are not used for calibration, to choose one, and on the test images.
 """
 
 import argparse
-import dataclasses
 
 import anns
-import deep_networks
 from results import publish
 
 import nengo_snnconv as snc
 
 STEPS = (1, 2)
+# title: (neuron type, calibrated)
+ROWS = {
+    "balanced thresholds": (snc.IntegrateAndFire, False),
+    "the same, signed spikes": (snc.SignedIntegrateAndFire, False),
+    "calibrated": (snc.IntegrateAndFire, True),
+    "calibrated, signed spikes": (snc.SignedIntegrateAndFire, True),
+    "calibrated, up to 4 signed spikes a step": (lambda: snc.SignedIntegrateAndFire(max_spikes=4), True),
+}
 
 
 def main():
@@ -26,25 +32,40 @@ def main():
     keras, data = anns.trained("diehl-mnist")
     network, rows = snc.convert(keras), {}
     for n_steps in STEPS:
-        for title, (neuron_type, calibrated, _) in deep_networks.ROWS.items():
-            for images, shown in parts(data, options).items():
+        for title in ROWS:
+            snn = converted(network, data.x_train[: options.calibration_images], title, n_steps)
+            for images, (x, y) in parts(data, options).items():
                 key = f"{title}, {n_steps}, {images}"
-                rows[key] = deep_networks.run(network, shown, neuron_type(), calibrated, n_steps, options)
-                print(key, f"{deep_networks.loss(rows[key]):.2f} points lost", flush=True)
+                rows[key] = snc.evaluate(snn, x, y, n_steps=n_steps).to_dict()
+                print(key, f"{loss(rows[key]):.2f} points lost", flush=True)
     publish("diehl-few-steps", table(rows, options), {"rows": rows})
 
 
+def converted(network, x, title, n_steps):
+    """Return the network of a row of the table, converted for a number of steps."""
+    neuron_type, calibrated = ROWS[title]
+    snn = snc.to_spiking(snc.normalize(network, x, method="balance", n_steps=n_steps), neuron_type())
+    return snc.calibrate(snn, x, n_steps=n_steps) if calibrated else snn
+
+
+def loss(result):
+    """Return the points of accuracy lost after the last step."""
+    return 100 * (result["ann_accuracy"] - result["accuracy"][-1])
+
+
 def parts(data, options):
-    """Return the images for evaluation, as data sets whose test images they are: {"training": ..., "test": ...}."""
-    held_out = slice(options.calibration_images, options.calibration_images + options.test_images)
-    training = dataclasses.replace(data, x_test=data.x_train[held_out], y_test=data.y_train[held_out])
-    x, y = data.x_test[: options.test_images], data.y_test[: options.test_images]
-    return {"training": training, "test": dataclasses.replace(data, x_test=x, y_test=y)}
+    """Return the images for evaluation, {"training": (x, y), "test": (x, y)}."""
+    n_images, n_test = options.calibration_images, options.test_images
+    held_out = slice(n_images, n_images + n_test)
+    return {
+        "training": (data.x_train[held_out], data.y_train[held_out]),
+        "test": (data.x_test[:n_test], data.y_test[:n_test]),
+    }
 
 
 def table(rows, options):
     """Return the table of losses and spikes as Markdown."""
-    first = {images: rows[f"{next(iter(deep_networks.ROWS))}, 1, {images}"] for images in ("training", "test")}
+    first = {images: rows[f"{next(iter(ROWS))}, 1, {images}"] for images in ("training", "test")}
     lines = [
         f"Points of accuracy lost on {options.test_images:,} test images of MNIST "
         f"({100 * first['test']['ann_accuracy']:.2f} % as a CNN) and on as many training images "
@@ -54,12 +75,12 @@ def table(rows, options):
         "| | 1 step, training | 1 step, test | 2 steps, training | 2 steps, test |",
         "|---|---|---|---|---|",
     ]
-    for title in deep_networks.ROWS:
+    for title in ROWS:
         cells = []
         for n_steps in STEPS:
             training, test = (rows[f"{title}, {n_steps}, {images}"] for images in ("training", "test"))
-            cells.append(f"{deep_networks.loss(training):.2f}")
-            cells.append(f"{deep_networks.loss(test):.2f} ({test['spikes_per_neuron']:.2f})")
+            cells.append(f"{loss(training):.2f}")
+            cells.append(f"{loss(test):.2f} ({test['spikes_per_neuron']:.2f})")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

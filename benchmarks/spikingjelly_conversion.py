@@ -64,7 +64,7 @@ def main():
         return
     data = snc.load_dataset("cifar-10", test=options.test_images)
     theirs = measure_spikingjelly(data, options)
-    ours = deep_networks.measure(data, options, OURS, options.networks)
+    ours = deep_networks.measure(data, options, OURS)
     results = {"versions": versions, "spikingjelly": theirs, "ours": ours}
     publish("spikingjelly-conversion", table(theirs, ours, versions, options), results)
 
@@ -162,17 +162,18 @@ def table(theirs, ours, versions, options):
         ]
         for title in RECIPES:
             result = theirs[f"{name}, {title}"]
-            lost = losses(result, options)
-            lines.append(row(title, [(lost[n], result["spikes_per_neuron"][n - 1]) for n in steps]))
+            cells = [cell(lost, result["spikes_per_neuron"][n - 1]) for n, lost in losses(result, options).items()]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
         for title in OURS:
-            results = [ours[f"{name}, {title}, {n}"] for n in steps]
-            lines.append(row(title, [(deep_networks.loss(r), r["spikes_per_neuron"]) for r in results]))
+            results = [ours.get(f"{name}, {title}, {n}") for n in steps]
+            cells = [cell(deep_networks.loss(ours, name, r), r["spikes_per_neuron"]) if r else "" for r in results]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def row(title, cells):
-    return f"| {title} | {' | '.join(f'{lost:.2f} ({spikes:.2f})' for lost, spikes in cells)} |"
+def cell(lost, spikes):
+    return f"{lost:.2f} ({spikes:.2f})"
 
 
 if __name__ == "__main__":
