@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import time
+import zlib
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
 from nengo_snnconv.presets import PRETRAINED
+from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
@@ -73,16 +75,19 @@ def main():
 
 def measure(data, options, titles=tuple(ROWS)):
     """Return the results of rows of the table, {"network, title, steps": result}, from build/ if they are there."""
-    sizes = [options.test_images, options.calibration_images]
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     wanted = []
     for name in options.networks:
+        run_on = {
+            "sizes": [options.test_images, options.calibration_images],
+            "weights": zlib.crc32((FOLDER / f"{name}.npz").read_bytes()),
+        }
         for title in titles:
             for n_steps in (n for n in STEPS if n <= min(options.most_steps, ROWS[title].most_steps)):
                 wanted.append(key := f"{name}, {title}, {n_steps}")
-                if options.restart or kept.get(key, {}).get("sizes") != sizes:
+                if options.restart or any(kept.get(key, {}).get(k) != v for k, v in run_on.items()):
                     result = run(name, ROWS[title], data, n_steps, options.calibration_images)
-                    kept[key] = {"sizes": sizes, **result}
+                    kept[key] = run_on | result
                     KEPT.parent.mkdir(exist_ok=True)
                     with atomic_write(KEPT, "w") as file:
                         json.dump(kept, file)
@@ -109,7 +114,7 @@ def fine_tuned(name, levels, data):
     """Return a pretrained CNN that was fine-tuned with QCFS activations; train it on first use."""
     path = ROOT / "build" / f"{name}-{levels}-levels.keras"
     if path.exists():
-        return tf.keras.models.load_model(path)
+        return tf.keras.models.load_model(path, custom_objects={"QCFS": snc.QCFS})
 
     def show(epoch, values):
         print(path.stem, "epoch", epoch, {key: round(value, 4) for key, value in values.items()}, flush=True)
