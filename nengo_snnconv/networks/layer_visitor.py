@@ -49,6 +49,11 @@ class LayerVisitor(abc.ABC):
         """Treat any other layer: convolutions, dense layers, averages, sums, selections and dropout."""
 
 
+def rates_remark(layer):
+    """Return the remark of a report on the rates of a rectifier."""
+    return "rates" if layer.levels is None else f"rates, rounded to {layer.levels} levels"
+
+
 class ReportRows(LayerVisitor):
     """Rows of ``ConvNetwork.report``: ``visit(layer)`` returns (Nengo object, "exact" or "approximated", remark).
 
