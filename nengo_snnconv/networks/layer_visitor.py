@@ -51,7 +51,9 @@ class LayerVisitor(abc.ABC):
 
 def rates_remark(layer):
     """Return the remark of a report on the rates of a rectifier."""
-    return "rates" if layer.levels is None else f"rates, rounded to {layer.levels} levels"
+    if layer.levels is None:
+        return "rates"
+    return f"rates, rounded to {layer.levels} level{'s' if layer.levels > 1 else ''}"
 
 
 class ReportRows(LayerVisitor):
