@@ -557,6 +557,7 @@ CASES = {
             "batch_size": COUNT,
             "optimizer": ["other", 5, True, [], object()],
             "loss": ["other", 5, True, []],
+            "levels": optional(COUNT),
             "learning_rate": optional(POSITIVE),
             "schedule": [*CHOICE],
             "validation_split": [*FRACTION, 0.95],

@@ -53,7 +53,8 @@ def normalize(
     W' = W * scale_in / scale_out and b' = b / scale_out for each layer, so the activations of each rectified layer are
     the old ones divided by its scale, and the class with the largest score stays the same.  On shortcuts of residual
     blocks, the connection carries the ratio of scales.  The output of the network is multiplied by its scale again, so
-    it keeps its units.  Layers that were trained with levels (:class:`QCFS`) keep the scale 1.  In units of the old activations, the scale is the threshold of a layer's neurons.
+    it keeps its units.  In units of the old activations, the scale is the threshold of a layer's neurons.  Layers that
+    were trained with levels (:class:`QCFS`) keep the scale 1.
 
     Parameters
     ----------

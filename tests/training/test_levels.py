@@ -110,7 +110,9 @@ class TestTraining:
             assert np.array_equal(evaluation.predictions, evaluation.ann_predictions)
 
     def test_engines_make_the_same_steps(self, trained, problem):
-        keras, reference = (fine_tuned(trained, problem, epochs=1, optimizer="sgd", engine=e) for e in ("keras", "nengo_dl"))
+        keras, reference = (
+            fine_tuned(trained, problem, epochs=1, optimizer="sgd", engine=e) for e in ("keras", "nengo_dl")
+        )
         for name, before in with_levels(trained, problem[0], 2).model.arrays.items():
             change = reference.model.arrays[name] - before
             assert np.abs(keras.model.arrays[name] - reference.model.arrays[name]).max() <= 2e-3 * np.abs(change).max()

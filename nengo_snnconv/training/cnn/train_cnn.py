@@ -61,7 +61,8 @@ def train_cnn(
     Nesterov momentum 0.85 and a learning rate that rises and falls linearly; 64 times this rate for the biases of batch
     normalization; label smoothing; Lookahead; and flips that alternate between epochs.  If the first convolution is
     named "whitening" and has 2 * height * width * channels filters, its kernel is set to the principal axes of patches
-    of the images, unless an earlier training did so, and is not trained.  The presets "airbench-cifar10" and "resnet14-cifar10" are made for this recipe.
+    of the images, unless an earlier training did so, and is not trained.  The presets "airbench-cifar10" and
+    "resnet14-cifar10" are made for this recipe.
 
     With ``levels``, a trained model is fine-tuned for a spiking network of as many time steps: its rectifiers become
     :class:`QCFS` layers (Bu et al. 2022, arXiv 2303.04347), whose initial thresholds are chosen from the images.
