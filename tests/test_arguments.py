@@ -557,6 +557,7 @@ CASES = {
             "batch_size": COUNT,
             "optimizer": ["other", 5, True, [], object()],
             "loss": ["other", 5, True, []],
+            "levels": optional(COUNT),
             "learning_rate": optional(POSITIVE),
             "schedule": [*CHOICE],
             "validation_split": [*FRACTION, 0.95],
@@ -994,7 +995,7 @@ def command_line_options():
 def test_odd_options_are_wrong_usage(parser, action, capsys):
     texts = ["other", ""] if action.choices else TEXTS.get(action.type)
     if texts is None:
-        assert action.dest in ("data", "preset", "dask"), "names, which functions check: load_dataset, preset, sweep"
+        assert action.dest in ("data", "preset", "start", "dask"), "names and files, which functions check"
         return
     files = ["file"] * sum(
         1 for each in parser._actions if not each.option_strings and not isinstance(each, argparse._SubParsersAction)

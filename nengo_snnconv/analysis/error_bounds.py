@@ -133,7 +133,7 @@ def why_unbounded(network: ConvNetwork) -> str:
         return "it was not made by to_spiking"
     if network.model.ann_arrays:
         return "calibrate changed its weights, use the network before calibrate"
-    if any(isinstance(layer, specs.Rectifier) and layer.levels for layer in network.model.layers.values()):
+    if network.model.levels:
         return "its ANN has QCFS layers, which round activations as well, use a network with rectifiers"
     settings, neuron_type = network.settings, network.settings.match.neuron_type
     if not isinstance(neuron_type, IntegrateAndFire):

@@ -20,13 +20,14 @@ from ..errors import SettingsError
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.native import require_native_network
-from ..passes import find_units, insert_scales, rescale, untie_shortcuts
+from ..passes import Units, find_units, insert_scales, rescale, untie_shortcuts
 from ..passes.rescale import trained_units, without_repeats
 from .calibration import activation_histogram, signaling_layers, upper_bounds
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..model import Model
     from ..networks.network import ConvNetwork
     from .histograms import Histogram
 
@@ -52,7 +53,8 @@ def normalize(
     W' = W * scale_in / scale_out and b' = b / scale_out for each layer, so the activations of each rectified layer are
     the old ones divided by its scale, and the class with the largest score stays the same.  On shortcuts of residual
     blocks, the connection carries the ratio of scales.  The output of the network is multiplied by its scale again, so
-    it keeps its units.  In units of the old activations, the scale is the threshold of a layer's neurons.
+    it keeps its units.  In units of the old activations, the scale is the threshold of a layer's neurons.  Layers that
+    were trained with levels (:class:`QCFS`) keep the scale 1.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ class Normalizer:
         self.check(method, percentile, per, n_steps, input_range)
         check_flags(bound_weights=bound_weights)
         per = per or ("channel" if method == "balance" else "layer")
-        (model, units), n_images = self._units(per), None
+        (model, units), n_images = scalable(self.network.model, per), None
         if method == "model":
             scales = _largest_possible(model, units, *needed_range(model, input_range))
         else:
@@ -188,7 +190,7 @@ class Normalizer:
             scales = histogram.percentile(percentile) if method == "data" else histogram.best_threshold(n_steps)
         if bound_weights:
             scales = _at_least_weights(model, units, scales)
-        scaled = rescale(model, units, _with_scales_of_silent_units(model, units, scales))
+        scaled = rescale(model, units, with_scales_of_silent_units(model, units, scales))
         description: dict[str, typing.Any] = {
             "method": method,
             "per": per,
@@ -202,22 +204,23 @@ class Normalizer:
         description = {name: value for name, value in description.items() if value is not None}
         return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": description}))
 
-    def _units(self, per):
-        """Return the model, with scales on its shortcuts and, if the units need one, on its input; and its units."""
-        model = untie_shortcuts(self.network.model)
-        units = find_units(model, per)
-        if any((units.labels[name] == units.fixed).any() for name in signaling_layers(model)):
-            model = insert_scales(model, [(model.input, layer.name) for layer in model.consumers(model.input)])
-            units = find_units(model, per)
-        return model, units
-
     def _histogram(self, per):
         """Return the histogram of activations, from one pass over the calibration data."""
         if per not in self._histograms:
             warn_of_range(self.network.model, self.x)
-            model, units = self._units(per)
+            model, units = scalable(self.network.model, per)
             self._histograms[per] = activation_histogram(self.network.rebuild(model), self.x, units, **self._reading)
         return self._histograms[per]
+
+
+def scalable(model: Model, per: str) -> tuple[Model, Units]:
+    """Return a model with scales on its shortcuts and, if the units need one, on its input; and its units."""
+    model = untie_shortcuts(model)
+    units = find_units(model, per)
+    if any((units.labels[name] == units.fixed).any() for name in signaling_layers(model)):
+        model = insert_scales(model, [(model.input, layer.name) for layer in model.consumers(model.input)])
+        units = find_units(model, per)
+    return model, units
 
 
 def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
@@ -272,7 +275,7 @@ def _at_least_weights(model, units, scales):
     return scales
 
 
-def _with_scales_of_silent_units(model, units, scales):
+def with_scales_of_silent_units(model, units, scales):
     """Return the scales with those of zero replaced by the largest one of the layer, or by 1 if all are zero."""
     positive = scales.copy()
     for name in signaling_layers(model):

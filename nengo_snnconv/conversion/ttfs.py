@@ -27,6 +27,7 @@ from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.ttfs import INPUT_CODINGS, TTFSConfig, spike_sources
 from ..neurons.time_to_first_spike import TimeToFirstSpike
 from ..passes import find_units, rectify_sums_before_max, rescale
+from ..passes.rescale import trained_units
 from .normalization import Normalizer, normalize
 from .spike_levels import output_error
 
@@ -85,6 +86,9 @@ def to_ttfs(
 
         Numbers are in units of the activations of ``network``: one for all layers of neurons, or a dict with one, or
         one for each channel, for each layer of neurons.
+
+        Layers that were trained with levels (:class:`QCFS`) keep the threshold 1; with as many steps as levels, they
+        are exact.
     percentile : float, optional
         Percentile for ``threshold="percentile"``; by default 99.9.
     per : "layer" or "channel", optional
@@ -279,6 +283,12 @@ def _with_thresholds(model, threshold):
                 argument="threshold",
             )
     scales[np.isnan(scales)] = 1
+    if (scales[trained_units(model, units)] != 1).any():
+        raise SettingsError(
+            f"the thresholds of {listed(model.levels)} were trained, and are 1: leave them so, or use "
+            "threshold='search'",
+            argument="threshold",
+        )
     if scales[units.fixed] != 1:
         raise SettingsError(
             "the image itself is added to activations: use threshold='search' or 'max'", argument="threshold"

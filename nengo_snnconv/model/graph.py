@@ -118,6 +118,12 @@ class Model:
         return [name for name, layer in self.layers.items() if isinstance(layer, Rectifier)]
 
     @property
+    def levels(self) -> dict[str, int]:
+        """Numbers of levels of the rectifiers that have them, by name."""
+        rectifiers = ((name, layer) for name, layer in self.layers.items() if isinstance(layer, Rectifier))
+        return {name: layer.levels for name, layer in rectifiers if layer.levels is not None}
+
+    @property
     def output_scale(self) -> float:
         """Factor from the activity of the output layer to the units of the original model.
 

@@ -49,6 +49,13 @@ class LayerVisitor(abc.ABC):
         """Treat any other layer: convolutions, dense layers, averages, sums, selections and dropout."""
 
 
+def rates_remark(layer):
+    """Return the remark of a report on the rates of a rectifier."""
+    if layer.levels is None:
+        return "rates"
+    return f"rates, rounded to {layer.levels} level{'s' if layer.levels > 1 else ''}"
+
+
 class ReportRows(LayerVisitor):
     """Rows of ``ConvNetwork.report``: ``visit(layer)`` returns (Nengo object, "exact" or "approximated", remark).
 

@@ -16,11 +16,12 @@ from ..model import layers as specs
 from ..neurons.arguments import check_synapse, replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.poisson_input import PoissonInput
+from ..neurons.quantized_rectifier import rectifier_neurons
 from ..neurons.response import match_rectifier
 from ..neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from .connections import bias_of, connect
 from .edits import check_unedited
-from .layer_visitor import ReportRows
+from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import ConvNetwork, NativeBase, describe_network
 
@@ -107,7 +108,7 @@ class NativeConfig(NativeBase):
             scores = neurons
         add_output(network, scores, self.output_synapse, self.probe_layers)
 
-    def make_neurons(self, size, label, bias=0.0, **changes):
+    def make_neurons(self, size, label, bias=0.0, levels=None, **changes):
         """Make an ensemble in place of rectifiers, and return its neurons.
 
         Parameters
@@ -117,11 +118,14 @@ class NativeConfig(NativeBase):
         label : str
         bias : float or ndarray, (size,)
             Constant input, in units of the rectifier's input.
+        levels : int, optional
+            Levels of the rectifiers; spikes have no need of them.
         **changes
             Arguments of the neuron type to change.
         """
         match = self.match
         neuron_type = replaced(match.neuron_type, **changes) if changes else match.neuron_type
+        neuron_type = rectifier_neurons(neuron_type, levels)
         return direct_neurons(neuron_type, size, label, match.gain, match.gain * bias + match.bias)
 
     def report_row(self, layer, model):
@@ -165,12 +169,13 @@ class NativeLayers(NengoLayers):
         return direct_neurons(neuron_type, self.model.size(layer.name), layer.name)
 
     def make_neurons(self, layer):
-        return self.config.make_neurons(self.model.size(layer.name), layer.name)
+        return self.config.make_neurons(self.model.size(layer.name), layer.name, levels=layer.levels)
 
     def make_driven_neurons(self, rectifier, driver, source):
         """Make the neurons of a rectifier, and connect its weighted layer ``driver`` to them without a node."""
         bias = bias_of(driver, self.model)
-        neurons = self.config.make_neurons(self.model.size(rectifier.name), rectifier.name, bias)
+        size, levels = self.model.size(rectifier.name), rectifier.levels
+        neurons = self.config.make_neurons(size, rectifier.name, bias, levels)
         connect(driver, self.model, [source], neurons, [self.synapse_from(source)])
         return neurons
 
@@ -199,7 +204,7 @@ class NativeRows(ReportRows):
         neuron_type, deviation = self.config.neuron_type, self.config.match.deviation
         became = f"Ensemble ({type(neuron_type).__name__})"
         if isinstance(neuron_type, nengo.RectifiedLinear) and not neuron_type.spiking:
-            return became, "exact", "rates"
+            return became, "exact", rates_remark(layer)
         remark = "spikes: activations in whole numbers per run"
         if isinstance(neuron_type, IntegrateAndFire) and np.isfinite(neuron_type.max_spikes):
             remark += f", clipped at {neuron_type.max_spikes * 0.001 / neuron_type.amplitude:g}"

@@ -36,6 +36,8 @@ class BuildConfig(abc.ABC):
         True if the input layer spikes.  Such a class also has ``input_height`` (height of these spikes),
         ``input_range`` (lowest and highest input that spikes can encode) and ``wider_input(x)`` (advice on how to
         encode ``x``).
+    takes_levels : bool
+        True if the neurons can stand for rectifiers with levels.
     """
 
     neuron_type: nengo.neurons.NeuronType
@@ -45,6 +47,7 @@ class BuildConfig(abc.ABC):
     accumulates: typing.ClassVar[bool] = False
     has_rates: typing.ClassVar[bool] = True
     input_spikes: typing.ClassVar[bool] = False
+    takes_levels: typing.ClassVar[bool] = True
 
     @property
     def spike_amplitude(self) -> float:
@@ -152,6 +155,7 @@ class ConvNetwork(nengo.Network):
                     f"{name} must be {kind.__name__}, got {type(value).__name__}: use convert(...)", argument=name
                 )
         _check_probe_layers(model, getattr(settings, "probe_layers", ()))
+        _check_levels(model, settings)
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
         self.model = model
@@ -232,6 +236,17 @@ def _check_probe_layers(model, names):
     if unknown:
         raise SettingsError(
             f"probe_layers has {listed(unknown)}, but the layers are {listed(model.layers, 8)}", argument="probe_layers"
+        )
+
+
+def _check_levels(model, settings):
+    """Raise SettingsError if the model has rectifiers with levels, and the neurons have another response."""
+    if model.levels and not settings.takes_levels:
+        raise SettingsError(
+            f"activations with levels (QCFS) need neurons whose rate is the rectifier, which that of "
+            f"{settings.neuron_type} is not: use IntegrateAndFire() or nengo.RectifiedLinear(), or a model without "
+            "levels",
+            argument="neuron_type",
         )
 
 

@@ -21,6 +21,7 @@ class SurrogateConfig(NativeBase):
     builder_name = "convert"
     accumulates = True
     has_rates = False
+    takes_levels = False
 
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)

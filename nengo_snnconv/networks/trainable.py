@@ -19,7 +19,9 @@ from ..neurons.firing_rates import rate_function
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import restore_output_scale
+from ..passes.rescale import without_layer_scales
 from .edits import check_unedited
+from .keras_layers import keras_layer
 from .nengo_objects import add_output, add_probes
 from .network import BuildConfig, ConvNetwork, check_network
 from .trainable_layers import RateLayer, TrainableLayers, TrainableRows
@@ -137,6 +139,10 @@ class TrainableConfig(BuildConfig):
             return False
         return np.array_equal(self.rates_at_one, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
 
+    @property
+    def takes_levels(self):
+        return self.rectifies
+
     def gain_bias(self, model, name):
         """Return gain and bias of the neurons of rectifier ``name``, two arrays of float32 of the layer's size."""
         size = model.size(name)
@@ -146,6 +152,9 @@ class TrainableConfig(BuildConfig):
         return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
 
     def rate_layer(self, model, name):
+        layer = model.layers[name]
+        if layer.levels is not None:  # of neurons that rectify: see takes_levels
+            return keras_layer(layer, {})
         return RateLayer(self.neuron_type, self.lif_smoothing, *self.gain_bias(model, name), name)
 
     def construct(self, network):
@@ -254,9 +263,7 @@ def build_trainable(
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
-    # scales would no longer be those of the arrays once they are trained
-    metadata = {key: value for key, value in model.metadata.items() if key != "scales"}
-    return ConvNetwork(model.replace(metadata=metadata), config)
+    return ConvNetwork(without_layer_scales(model), config)
 
 
 def _warn_of_low_rates(config):

@@ -6,8 +6,9 @@ import numpy as np
 from ..compat import nengo_dl, tf
 from ..model import layers as specs
 from ..neurons.firing_rates import rate_function
+from ..neurons.quantized_rectifier import rectifier_neurons
 from .keras_layers import keras_layer, keras_name
-from .layer_visitor import ReportRows
+from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, linear_node
 
 
@@ -20,7 +21,8 @@ class TrainableLayers(NengoLayers):
 
     def visit_neurons(self, layer, sources):
         gain, bias = self.config.gain_bias(self.model, layer.name)
-        neurons, synapse = nengo_dl.Layer(self.config.neuron_type), self.synapse_from(sources[0])
+        neuron_type = rectifier_neurons(self.config.neuron_type, layer.levels)
+        neurons, synapse = nengo_dl.Layer(neuron_type), self.synapse_from(sources[0])
         return neurons(sources[0], synapse=synapse, gain=gain, bias=bias, label=layer.name)
 
     def visit_maximum(self, layer, sources):
@@ -46,10 +48,10 @@ class TrainableRows(ReportRows):
     def visit_neurons(self, layer):
         config, name = self.config, type(self.config.neuron_type).__name__
         if config.rectifies and not config.neuron_type.spiking:
-            return f"Ensemble ({name})", "exact", "rates"
+            return f"Ensemble ({name})", "exact", rates_remark(layer)
         if not config.has_rates:
             return f"Ensemble ({name})", "exact", "spikes, trained through time"
-        remark = "trained on its rates, runs with spikes" if config.neuron_type.spiking else "rates"
+        remark = f"trained on its {rates_remark(layer)}, runs with spikes" if config.neuron_type.spiking else "rates"
         if not isinstance(config.neuron_type, nengo.RectifiedLinear):
             remark = f"the response of {name} replaces the rectifier; {remark}"
         return f"Ensemble ({name})", "approximated", remark

@@ -69,12 +69,17 @@ class QCFS(tf.keras.layers.Layer):
         threshold = tf.maximum(self.threshold, SMALLEST_THRESHOLD)
         # the same value with a scaled gradient
         threshold = tf.stop_gradient((1 - self.gradient_scale) * threshold) + self.gradient_scale * threshold
-        clipped = tf.clip_by_value(inputs / threshold, 0, 1)
-        rounded = tf.floor(clipped * self.levels + 0.5) / self.levels
-        return threshold * (clipped + tf.stop_gradient(rounded - clipped))
+        return threshold * quantized_tensor(inputs / threshold, self.levels)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "levels": self.levels, "threshold": self.initial_threshold}
+
+
+def quantized_tensor(x: tf.Tensor, levels: int | tf.Tensor) -> tf.Tensor:
+    """Return the value of :class:`QCFS` for a threshold of 1, as a tensor whose gradients pass rounding."""
+    clipped = tf.clip_by_value(x, 0, 1)
+    rounded = tf.floor(clipped * levels + 0.5) / levels
+    return clipped + tf.stop_gradient(rounded - clipped)
 
 
 def quantized(x: np.ndarray, levels: int | None) -> np.ndarray:

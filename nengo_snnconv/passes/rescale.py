@@ -118,14 +118,25 @@ def restore_output_scale(model: Model) -> Model:
     """Undo the rescaling of the output.
 
     Given    a model that was rescaled.
-    Result   the output, and all entries that share its scale, have scale 1; all other layers are unchanged.
+    Result   the output, and all entries that share its scale, have scale 1; all other layers are unchanged.  Outputs
+             with a trained threshold keep their scale.
     """
     if model.output_scale == 1:
         return model
     units = find_units(model)
-    scales = np.ones(units.n_units)
-    scales[units.labels[model.output].max()] = 1 / model.output_scale
+    scales, unit = np.ones(units.n_units), units.labels[model.output].max()
+    if trained_units(model, units)[unit]:
+        return model
+    scales[unit] = 1 / model.output_scale
     return rescale(model, units, scales)
+
+
+def without_layer_scales(model: Model) -> Model:
+    """Return the model without the declared scales of its layers, which training changes; only the output's is kept."""
+    metadata = {key: value for key, value in model.metadata.items() if key != "scales"}
+    if model.output_scale != 1:
+        metadata["scales"] = {model.output: model.metadata["scales"][model.output]}
+    return model.replace(metadata=metadata)
 
 
 def _scaled(layer, arrays, into, out):

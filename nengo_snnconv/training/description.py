@@ -49,6 +49,7 @@ def _settings(task):
         "augmented": options.augment is not None,
         **({"activity_penalty": options.activity_penalty} if options.activity_penalty else {}),
         **({"n_steps": task.n_steps} if task.n_steps else {}),
+        **({"levels": options.levels} if options.levels else {}),
         "early_stopping": options.early_stopping,
         "engine": options.engine,
         "seed": options.seed,

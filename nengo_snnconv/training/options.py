@@ -37,6 +37,7 @@ class TrainingOptions:
     """
 
     n_steps: int | None
+    levels: int | None
     epochs: int
     batch_size: int
     optimizer: typing.Any
@@ -56,7 +57,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check_counts(epochs=self.epochs, batch_size=self.batch_size)
-        check_optional_counts(early_stopping=self.early_stopping)
+        check_optional_counts(early_stopping=self.early_stopping, levels=self.levels)
         check_seed(self.seed)
         check_choice(TRAINERS, engine=self.engine)
         check_progress(self.progress)

@@ -8,6 +8,7 @@ import typing
 import numpy as np
 
 from .._util.validation import check_targets
+from ..conversion.levels import with_levels
 from ..errors import SettingsError
 from ..evaluation.inputs import as_inputs
 from ..model.layers import Rectifier
@@ -21,6 +22,9 @@ if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
     from .options import TrainingOptions
 
+# number of images from which initial thresholds are chosen
+IMAGES_FOR_LEVELS = 500
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingTask:
@@ -29,7 +33,7 @@ class TrainingTask:
     Attributes
     ----------
     network : ConvNetwork
-        Network to train.
+        Network to train; with levels, if the options have them.
     options : TrainingOptions
     x, y : Inputs and ndarray
         Training data.
@@ -98,6 +102,8 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps)
     x, y, validation = _split(network, x, y, n_steps, options)
+    if options.levels is not None:
+        network = _with_levels(network, x, options)
     batch_size = min(options.batch_size, len(x))
     n_batches = options.epochs * (len(x) // batch_size)
     base_rate = copy_optimizer(options.optimizer, options.learning_rate).get_config()["learning_rate"]
@@ -142,6 +148,21 @@ def _check_steps(network, n_steps):
             "SurrogateLIF networks are trained without synapses between layers: network.rebuild(synapse=None)",
             argument="network",
         )
+
+
+def _with_levels(network, x, options):
+    """Return the network with levels, from some of the images."""
+    if not network.settings.rectifies:
+        raise SettingsError(
+            f"levels needs neurons whose rate is the rectifier, which that of {network.settings.neuron_type} is not: "
+            "use build_trainable(model, nengo.RectifiedLinear()) or IntegrateAndFire(), without max_rates and "
+            "intercepts",
+            argument="levels",
+        )
+    if not network.model.neurons:
+        raise SettingsError("levels needs a network with neurons, and this one has none", argument="levels")
+    order = np.random.default_rng(options.seed).permutation(len(x))
+    return with_levels(network, x.batch(np.sort(order[:IMAGES_FOR_LEVELS])), options.levels)
 
 
 def _split(network, x, y, n_steps, options):

@@ -29,6 +29,7 @@ def train(
     y: np.ndarray,
     *,
     n_steps: int | None = None,
+    levels: int | None = None,
     epochs: int = 10,
     batch_size: int = 200,
     optimizer: str | dict | tf.keras.optimizers.Optimizer | None = None,
@@ -52,6 +53,10 @@ def train(
     propagated back through all of these steps.  Their class scores are means over the steps; firing rates if the last
     layer has neurons.  All other networks are trained on firing rates, in one step.
 
+    With ``levels``, a trained network is fine-tuned for spikes in as many time steps: its rectifiers become rectifiers
+    with levels, as :class:`QCFS` (Bu et al. 2022, arXiv 2303.04347).  Initial thresholds are those with the least mean
+    squared error of the activations on training images; the weights are divided by them, and train them from then on.
+
     The network itself is not changed.  The same arguments give the same result; with dropout, however, a training that
     was continued from a checkpoint drops other neurons than one without interruption.
 
@@ -68,6 +73,10 @@ def train(
     n_steps : int, optional
         Number of time steps to train through; by default the number of frames in ``x``.  Time and memory grow with
         ``n_steps`` and ``batch_size``.
+    levels : int, optional
+        Round activations to this number of values above 0, usually the number of time steps for which the spiking
+        network will run.  For neurons whose rate is the rectifier, such as ``nengo.RectifiedLinear`` and
+        ``IntegrateAndFire``.  A network that has levels already keeps them if ``levels`` is left out.
     epochs : int
         Number of epochs.
     batch_size : int
@@ -121,8 +130,8 @@ def train(
     Raises
     ------
     SettingsError
-        If an argument is invalid, the data do not fit the network, the checkpoint belongs to another training, or
-        the loss becomes NaN.
+        If an argument is invalid, the data do not fit the network, the neurons cannot have levels, the checkpoint
+        belongs to another training, or the loss becomes NaN.
     TrainingInterrupted
         If interrupted (a KeyboardInterrupt); holds the network after the last complete epoch.
 
@@ -131,10 +140,16 @@ def train(
     >>> network = snc.build_trainable(snc.preset("lif-mnist"))
     >>> network = snc.train(network, data.x_train, data.y_train, epochs=5, validation_split=0.1)
     >>> network.history["val_accuracy"][-1]
+
+    Fine-tuning for four time steps:
+
+    >>> network = snc.train(network, data.x_train, data.y_train, epochs=5, levels=4)
+    >>> snn = snc.to_spiking(snc.convert(network), snc.SignedIntegrateAndFire())
     """
     check_trainable(network)
     options = TrainingOptions(
         n_steps=n_steps,
+        levels=levels,
         epochs=epochs,
         batch_size=batch_size,
         optimizer=optimizer,
@@ -157,7 +172,7 @@ def train(
     saved = checkpoint_file.read() if checkpoint_file else None
     # the loss can rise while the weight of the penalty grows
     warmup_epochs = epochs // 2 if activity_penalty else 0
-    state = TrainingState(network, saved, describe_settings(task), warmup_epochs)
+    state = TrainingState(task.network, saved, describe_settings(task), warmup_epochs)
     if state.epoch > epochs:
         raise SettingsError(
             f"the checkpoint {checkpoint} has {state.epoch} epochs already, more than epochs={epochs}: "

@@ -165,7 +165,10 @@ class NengoDLTrainer(Trainer):
 
     def compile(self, loss):
         # synapses would delay inputs, and have no effect on a rate network in one step
-        self.trained = self.network.rebuild(synapse=None, stateful=False)
+        changes = {"synapse": None, "stateful": False}
+        if self.network.model.levels:
+            changes["neuron_type"] = nengo.RectifiedLinear()  # the same rates, which NengoDL rounds to levels
+        self.trained = self.network.rebuild(**changes)
         self.probe = self.trained.probes["output"]
         losses = {self.probe: loss if self.n_steps is None else self._of_mean_scores(loss, "loss")}
         if self.penalized:

@@ -268,6 +268,12 @@ class TestLevels:
         # one step with one level is exact
         assert np.array_equal(evaluation.predictions, evaluation.ann_predictions)
 
+    def test_further_training_keeps_whitening_filters(self, stripes):
+        first = trained(stripes, epochs=1)
+        again = trained(tuple(array[:300] for array in stripes), first, epochs=1)
+        kernels = [model.get_layer("whitening").get_weights()[0] for model in (first, again)]
+        assert np.allclose(*kernels, rtol=1e-5)
+
     def test_interruption_resumes_to_the_same_weights(self, stripes, tmp_path):
         relu, path = trained(stripes, epochs=1), tmp_path / "checkpoint.npz"
         whole = trained(stripes, relu, epochs=2, levels=2)

@@ -11,6 +11,7 @@ from ...errors import ConversionError
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
+from ...neurons.quantized_rectifier import QuantizedRectifier
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from ...neurons.surrogate_lif import SurrogateLIF
 from ...neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
@@ -136,6 +137,11 @@ def _(neurons, dt):
 @_register(nengo.RectifiedLinear)
 def _(neurons, dt):
     return NeuronKind("rectify", (neurons.amplitude,), emits="dense")
+
+
+@_register(QuantizedRectifier)
+def _(neurons, dt):
+    return NeuronKind("quantize", (neurons.amplitude, neurons.levels), emits="dense")
 
 
 @_register(MaxGate)

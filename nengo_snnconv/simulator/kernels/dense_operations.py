@@ -72,6 +72,18 @@ def rectify(op, turn, program, run, counters, work):
 
 
 @compiled
+def quantize(op, turn, program, run, counters, work):
+    """Step neurons of QuantizedRectifier."""
+    amplitude, levels = program.constants[op.constant], program.constants[op.constant + 1]
+    for t in range(turn.begin, turn.end):
+        source, target = _rows(op, t)
+        x, out = work.arena[source : source + op.size], work.arena[target : target + op.size]
+        for n in range(len(x)):
+            clipped = min(max(x[n] * amplitude, np.float32(0)), np.float32(1))
+            out[n] = np.floor(clipped * levels + np.float32(0.5)) / levels
+
+
+@compiled
 def record(op, turn, program, run, counters, work):
     """Copy the steps that a probe samples to the results."""
     for t in range(turn.begin, turn.end):

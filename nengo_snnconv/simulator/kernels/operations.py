@@ -37,6 +37,7 @@ OPERATIONS = {
     "gather": connection_operations.gather,
     # neurons
     "rectify": dense_operations.rectify,
+    "quantize": dense_operations.quantize,
     "integrate_and_fire": neuron_operations.integrate_and_fire,
     "integrate_and_fire_often": neuron_operations.integrate_and_fire_often,
     "signed_integrate_and_fire": neuron_operations.signed_integrate_and_fire,

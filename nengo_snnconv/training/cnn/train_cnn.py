@@ -30,7 +30,7 @@ from .augmentation import alternating_flips, flip_and_shift
 from .options import CNNOptions
 from .quantization import with_levels
 from .trainer import WHITENING, CNNTrainer, bfloat16_products
-from .whitening import whitening_filters
+from .whitening import is_whitening, whitening_filters
 
 SECTION = "cnn_training"  # of the checkpoint
 
@@ -61,7 +61,8 @@ def train_cnn(
     Nesterov momentum 0.85 and a learning rate that rises and falls linearly; 64 times this rate for the biases of batch
     normalization; label smoothing; Lookahead; and flips that alternate between epochs.  If the first convolution is
     named "whitening" and has 2 * height * width * channels filters, its kernel is set to the principal axes of patches
-    of the images, and is not trained.  The presets "airbench-cifar10" and "resnet14-cifar10" are made for this recipe.
+    of the images, unless an earlier training did so, and is not trained.  The presets "airbench-cifar10" and
+    "resnet14-cifar10" are made for this recipe.
 
     With ``levels``, a trained model is fine-tuned for a spiking network of as many time steps: its rectifiers become
     :class:`QCFS` layers (Bu et al. 2022, arXiv 2303.04347), whose initial thresholds are chosen from the images.
@@ -220,7 +221,8 @@ class _Training:
                     f"principal axes of its patches and their negatives; got {layer.filters}",
                     argument="model",
                 )
-            layer.set_weights(whitening_filters(self.x, size))
+            if not is_whitening(layer.get_weights()[0]):
+                layer.set_weights(whitening_filters(self.x, size))
 
     def run(self):
         """Train until all epochs are complete, and return the model."""

@@ -41,3 +41,9 @@ def whitening_filters(images: np.ndarray, size: tuple[int, int]) -> tuple[np.nda
     kernel = axes.reshape(*size, images.shape[-1], -1) / deviation[:, None]
     bias = -(kernel * mean[:, None]).sum((0, 1, 2))
     return np.concatenate([kernel, -kernel], -1).astype(np.float32), np.concatenate([bias, -bias]).astype(np.float32)
+
+
+def is_whitening(kernel: np.ndarray) -> bool:
+    """Return whether a kernel consists of filters and their negatives, as :func:`whitening_filters` makes them."""
+    half = kernel.shape[-1] // 2
+    return bool(kernel.any()) and np.array_equal(kernel[..., :half], -kernel[..., half:])
