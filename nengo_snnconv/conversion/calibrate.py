@@ -31,6 +31,7 @@ from .weight_fit import WeightFit
 
 if typing.TYPE_CHECKING:
     from ..model import Model
+    from ..networks.native import NativeConfig
     from ..networks.network import ConvNetwork
 
 WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
@@ -115,7 +116,6 @@ def calibrate(
     >>> evaluation = snc.evaluate(snn, x_test, y_test, n_steps=4)
     """
     require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
-    _check_settings(network.settings)
     check_counts(n_steps=n_steps)
     check_flags(fit_weights=fit_weights)
     if regularization is not None:
@@ -124,10 +124,9 @@ def calibrate(
     check_seed(seed)
     check_progress(progress)
     x = check_images(network.model, x)
+    check_calibration(network.model, network.settings, x, n_steps)
     model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
     batch_size = images_together(n_steps * bytes_of_pass(model), memory_mb)
-    largest = max((model.size(name) for name in model.neurons), default=0)
-    check_memory((2 * n_steps + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
     trains = SpikeTrains(model, network.settings, x, n_steps, dt)
     calibration = _Calibration(trains, batch_size, np.random.default_rng(seed))
     with progress_bar(len(model.layers), "calibrating", "layer", progress) as bar:
@@ -153,8 +152,8 @@ def calibrate(
     )
 
 
-def _check_settings(settings):
-    """Raise ConversionError for networks whose spikes SpikeTrains does not compute."""
+def check_calibration(model: Model, settings: NativeConfig, x: np.ndarray, n_steps: int) -> None:
+    """Raise ConversionError for networks that cannot be calibrated, and SettingsError if memory is too small."""
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         raise ConversionError(
             f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
@@ -170,6 +169,8 @@ def _check_settings(settings):
             f"calibrate needs a network without synapses between layers, but it has {settings.synapse}: use "
             "to_spiking(..., synapse=None)"
         )
+    largest = max((model.size(name) for name in model.neurons), default=0)
+    check_memory((2 * n_steps + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
 
 
 def with_biases(model: Model) -> Model:

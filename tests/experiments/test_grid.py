@@ -6,7 +6,7 @@ import pytest
 from models import small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.experiments.sweeps import grid, sweep_runner
+from nengo_snnconv.experiments.sweeps import grid, point_models
 from nengo_snnconv.experiments.tuning.space import default_space
 
 
@@ -30,7 +30,7 @@ class TestGrid:
         assert found.trials[3].network.model.metadata["normalization"]["n_steps"] == 4
 
     def test_several_grids(self, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         grids = [{"percentile": [99, 99.9]}, {"method": ["model"], "seed": [3]}, {"percentile": [99]}]
         found = grid.grid_points(network, grids, 8, normalizer)
         assert [setting.text for setting in found] == ["percentile 99", "percentile 99.9", "method model, seed 3"]
@@ -39,13 +39,13 @@ class TestGrid:
 
     def test_spiking_networks_keep_what_is_not_varied(self, network, x):
         spiking = snc.to_spiking(network, snc.IntegrateAndFire(max_spikes=3), readout="spikes")
-        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, sweep_runner.Normalizer(network))
+        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, point_models.Normalizer(network))
         assert found[0].settings.neuron_type == snc.IntegrateAndFire(max_spikes=3, initial_potential=0.25)
         assert found[0].settings.readout == "spikes"
         assert found[0].normalization is None
 
     def test_signed_spikes(self, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         found = grid.grid_points(network, {"signed": [False, True], "max_spikes": [2]}, 8, normalizer)
         assert [point.settings.neuron_type for point in found] == [
             snc.IntegrateAndFire(max_spikes=2),
@@ -54,7 +54,7 @@ class TestGrid:
         assert [point.text for point in found] == ["signed False, max_spikes 2", "signed True, max_spikes 2"]
         start = {"initial_state": {"voltage": nengo.dists.Uniform(0, 1)}}
         signed = snc.to_spiking(network, snc.SignedIntegrateAndFire(max_spikes=3, **start))
-        normalizer = sweep_runner.Normalizer(signed, x)
+        normalizer = point_models.Normalizer(signed, x)
         found = grid.grid_points(signed, {"signed": [False, True], "max_spikes": [4]}, 8, normalizer)
         assert [point.settings.neuron_type for point in found] == [
             snc.IntegrateAndFire(max_spikes=4, **start),
@@ -73,7 +73,7 @@ class TestGrid:
 
     @pytest.mark.parametrize(("name", "value"), [("reset", "zero"), ("min_potential", 0.0)])
     def test_signed_spikes_need_all_charge(self, name, value, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         with pytest.raises(snc.SettingsError, match=f"leave {name} out, or .*signed=False") as caught:
             grid.grid_points(network, {"signed": [True], name: [value]}, 8, normalizer)
         assert caught.value.argument == name
