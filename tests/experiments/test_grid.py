@@ -160,3 +160,44 @@ class TestGrid:
     def test_arguments_are_checked(self, changes, message, network, x, y):
         with pytest.raises(snc.SettingsError, match=message):
             snc.sweep(**{"network": network, "x": x, "y": y, "n_jobs": 1, **changes})
+
+
+class TestCalibration:
+    def test_a_calibrated_network_runs_for_its_steps(self, network, x, y):
+        grids = [{}, {"calibrate": [False, True], "calibrate_steps": [2, 3], "signed": [True]}]
+        found = snc.sweep(network, x, y, grids, x_calibration=x, n_steps=4, n_jobs=1)
+        assert [trial.evaluation.n_steps for trial in found.trials] == [4, 4, 2, 3]
+        assert found.n_steps == 4 and found.table()
+        snn = snc.to_spiking(snc.normalize(network, x), snc.SignedIntegrateAndFire())
+        same = snc.calibrate(snn, x, n_steps=3)
+        trial = found.trials[-1]
+        assert trial.network.model.metadata["calibration"] == same.model.metadata["calibration"]
+        for name, array in same.model.arrays.items():
+            assert np.array_equal(trial.network.model.arrays[name], array)
+        assert np.array_equal(trial.evaluation.accuracy, snc.evaluate(same, x, y, n_steps=3).accuracy)
+        # by the last step alone, which is the one of the calibration
+        loss = float(trial.loss_points[-1])
+        assert trial.steps_within(loss) == 3 and trial.steps_within(loss - 1) is None
+
+    def test_its_steps_are_those_of_the_run_by_default(self, network, x):
+        normalizer = point_models.Normalizer(network, x)
+        points = grid.grid_points(network, {"calibrate": [True], "method": ["balance"]}, 8, normalizer)
+        assert points[0].calibration == {"n_steps": 8} and points[0].normalization["n_steps"] == 8
+
+    @pytest.mark.parametrize(
+        ("values", "error", "message"),
+        [
+            ({"calibrate": [1]}, snc.SettingsError, "^calibrate must be"),
+            ({"calibrate": [True], "calibrate_steps": [0]}, snc.SettingsError, "^calibrate_steps must be"),
+            ({"calibrate_steps": [2]}, snc.SettingsError, "only with calibrate=True"),
+            ({"calibrate": [True], "synapse": [0.002]}, snc.ConversionError, "without synapses"),
+            ({"calibrate": [True], "input_coding": ["poisson"]}, snc.ConversionError, "constant input"),
+        ],
+    )
+    def test_networks_that_cannot_be_calibrated_are_refused(self, network, x, y, values, error, message):
+        with pytest.raises(error, match=message):
+            snc.sweep(network, x, y, values, x_calibration=x, n_steps=4, n_jobs=1)
+
+    def test_it_needs_images(self, network, x, y):
+        with pytest.raises(snc.SettingsError, match="'calibrate' needs x_calibration"):
+            snc.sweep(network, x, y, {"calibrate": [True]}, n_steps=4, n_jobs=1)

@@ -13,12 +13,15 @@ import numpy as np
 
 from ..._util.text_tables import text_table
 from ...evaluation.result import Evaluation
+from ...model import layers as specs
 from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from .findings import OF_STEPS, Finding, find
 from .remedies import Remedy
 
-CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
+CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse", "maxima")
+# 99.9th percentile of activations below which the scale of a layer counts as too large because it is shared
+LOW_LEVEL = 0.8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,7 +42,8 @@ class LayerDiagnosis:
         by one cause.  "clipping": activations above the largest firing rate; "response": neurons whose response is not
         the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in the first half of the
         run than in the second; the rest is "unevenness" (bursts of spikes), "reset" (charge that a reset to zero
-        discards) or "synapse" (spikes that are delayed between layers).
+        discards) or "synapse" (spikes that are delayed between layers).  "maxima", behind the layer: maximum pooling
+        passes on the largest of inexact sums, instead of the sum of the neuron with the largest activation.
     points : dict of str to float
         Loss of accuracy by each cause, in percentage points, if all later layers were exact.
     accuracy : float
@@ -113,6 +117,12 @@ class Diagnosis:
         Lowest and highest initial membrane potential of integrate-and-fire neurons, in thresholds.
     skip_steps : int
         Number of first steps that class scores leave out.
+    shared_scales : dict of str to tuple of str
+        For layers that share a scale because a shortcut has none of its own, the names of the other layers.
+    other_calibration : bool
+        True if there are calibration images other than those of the diagnosis.
+    tried : tuple of Remedy
+        Remedies that were tried, with the accuracy of each.
     """
 
     network: ConvNetwork
@@ -128,6 +138,9 @@ class Diagnosis:
     late_accuracy: float
     starts: tuple[float, float] | None
     skip_steps: int
+    shared_scales: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    other_calibration: bool = False
+    tried: tuple[Remedy, ...] = ()
 
     @property
     def foreseen(self) -> dict[int | str, float]:
@@ -185,8 +198,22 @@ class Diagnosis:
 
     @property
     def remedy(self) -> Remedy | None:
-        """Most helpful change, the remedy of the first finding; None for a healthy network."""
-        return self.findings[0].remedy if self.findings else None
+        """Most helpful of the changes that were tried; None if none helps, or none was tried.
+
+        That is, among those that restore the accuracy up to ``max_loss``, one that needs no more steps if there is one;
+        and of these the one with the highest accuracy.
+        """
+        helpful = [remedy for finding in self.findings for remedy in finding.remedies if remedy.helps]
+        return max(helpful, key=self._rank, default=None)
+
+    def _rank(self, remedy):
+        enough = remedy.accuracy >= self.ann_accuracy - self.max_loss / 100 - 1e-9
+        return enough, enough and remedy.options.get("n_steps", 0) <= self.n_steps, remedy.accuracy
+
+    def maxima_over(self, name: str) -> list[str]:
+        """Return the names of the maximum pooling layers that read a layer."""
+        pools = (specs.MaxPool, specs.GlobalMaxPool)
+        return [layer.name for layer in self.network.model.consumers(name) if isinstance(layer, pools)]
 
     @property
     def first_failing(self) -> str | None:
@@ -200,7 +227,8 @@ class Diagnosis:
     def points(self, names: Sequence[str] | None = None) -> dict[str, float]:
         """Return the loss of accuracy by each cause in all layers together, in percentage points: {cause: points}.
 
-        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness.  Poisson
+        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness; "shared
+        scale" is the quantisation of layers whose scale is too large because they share it.  Poisson
         input makes spikes uneven; if neurons lose no charge, "input" therefore includes transient and unevenness.
 
         Parameters
@@ -212,10 +240,16 @@ class Diagnosis:
         for name in self.layers if names is None else names:
             for cause, lost in self.layers[name].points.items():
                 from_input = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
-                points["input" if from_input else "steps" if cause in OF_STEPS else cause] += lost
+                shared = cause == "quantisation" and self._is_held_back(name)
+                kind = "shared scale" if shared else "steps" if cause in OF_STEPS else cause
+                points["input" if from_input else kind] += lost
         points["input"] += self.input_points
         points["synapse" if self.network.settings.synapse is not None else "readout"] += self.readout_points
         return dict(points)
+
+    def _is_held_back(self, name):
+        """Return whether the scale of a layer is too large because it is shared."""
+        return name in self.shared_scales and self.layers[name].level < LOW_LEVEL
 
     def error_of(self, cause: str) -> float:
         """Return the error by one cause, averaged over layers."""
@@ -230,9 +264,12 @@ class Diagnosis:
             return self.network.model.input
         if cause == "readout":
             return self.network.model.output
+        if cause == "shared scale":
+            held_back = [layer for name, layer in self.layers.items() if self._is_held_back(name)]
+            return max(held_back, key=lambda layer: layer.points.get("quantisation", 0)).name
         worst = max(self.layers.values(), key=lambda layer: (layer.points.get(cause, 0), layer.causes.get(cause, 0)))
         first_failing = self.first_failing
-        if cause == "clipping" or first_failing is None or first_failing not in self.layers:
+        if cause in ("clipping", "maxima") or first_failing is None or first_failing not in self.layers:
             return worst.name
         return first_failing
 
@@ -259,8 +296,12 @@ class Diagnosis:
             lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
         if self.first_failing:
             lines.append(f"first failing layer: {self.first_failing}")
+        for remedy in sorted(self.tried, key=lambda remedy: -remedy.accuracy):
+            lines.append(f"tried: {100 * remedy.accuracy:.2f} % with this change: {remedy.text}")
         if self.remedy:
             lines.append(f"recommendation: {self.remedy.text}")
+        elif self.tried:
+            lines.append(f"none of these changes helps on these images, by more than chance ({spikes:.2f} % without)")
         return lines
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -302,8 +343,13 @@ class Diagnosis:
                     "cause": finding.cause,
                     "points": finding.points,
                     "text": finding.text,
-                    "remedy": finding.remedy.text,
-                    "code": finding.remedy.code,
+                    "remedy": finding.remedy and finding.remedy.text,
+                    "code": finding.remedy and finding.remedy.code,
+                    "tried": [
+                        {"remedy": each.text, "code": each.code, "accuracy": each.accuracy, "helps": each.helps}
+                        for each in finding.remedies
+                        if each.accuracy is not None
+                    ],
                 }
                 for finding in self.findings
             ],

@@ -127,7 +127,9 @@ def grid_points(network, grid, n_steps, normalizer, dt=0.001):
             values = _with_effect(values, network.settings)
             used |= values.keys()
             point = _grid_point(network, values, n_steps, normalizer, dt)
-            points.setdefault(repr((point.normalization, point.settings, point.evaluate_options, point.calibration)), point)
+            points.setdefault(
+                repr((point.normalization, point.settings, point.evaluate_options, point.calibration)), point
+            )
         for name in part.keys() - used:
             other, value = DEPENDS_ON[name]
             raise SettingsError(
