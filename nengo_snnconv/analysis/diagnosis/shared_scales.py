@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
 def shared_scales(model: Model) -> dict[str, tuple[str, ...]]:
     """Return the layers of neurons that share a scale only because a shortcut has none of its own.
 
-    ``normalize`` gives shortcuts a scale (:func:`untie_shortcuts`); models that were rescaled otherwise, or by an earlier
+    ``normalize`` gives shortcuts a scale (``untie_shortcuts``); models that were rescaled otherwise, or by an earlier
     version, have none.
 
     Parameters

@@ -107,7 +107,8 @@ def grid_points(network, grid, n_steps, normalizer, dt=0.001):
         Number of time steps of the run.  Networks are calibrated for this number unless ``calibrate_steps`` is varied,
         and thresholds are balanced for the length of the run unless ``balance_steps`` is varied.
     normalizer : Normalizer or None
-        Checks the arguments of ``normalize``, and has the calibration images.  None for networks that cannot be normalized.
+        Checks the arguments of ``normalize``, and has the calibration images.  None for networks that cannot be
+        normalized.
     dt : float
         Length of a time step in seconds.
 
@@ -127,9 +128,8 @@ def grid_points(network, grid, n_steps, normalizer, dt=0.001):
             values = _with_effect(values, network.settings)
             used |= values.keys()
             point = _grid_point(network, values, n_steps, normalizer, dt)
-            points.setdefault(
-                repr((point.normalization, point.settings, point.evaluate_options, point.calibration)), point
-            )
+            key = repr((point.normalization, point.settings, point.evaluate_options, point.calibration))
+            points.setdefault(key, point)
         for name in part.keys() - used:
             other, value = DEPENDS_ON[name]
             raise SettingsError(

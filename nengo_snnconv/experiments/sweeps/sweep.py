@@ -168,9 +168,9 @@ def sweep(
         For every network, parameters of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse that
         filters the class scores.
     x_calibration : ndarray, (images, height, width, channel), optional
-        Calibration images for networks made by ``convert``; required for "calibrate".  Weights are normalized for each grid point, with the
-        defaults of ``normalize`` for parameters that are not in the grid.  Without calibration images, weights stay
-        unchanged.
+        Calibration images for networks made by ``convert``; required for "calibrate".  Weights are normalized for each
+        grid point, with the defaults of ``normalize`` for parameters that are not in the grid.  Without calibration
+        images, weights stay unchanged.
     n_steps : int, optional
         Number of time steps, as for :func:`evaluate`.
     shards : int, optional

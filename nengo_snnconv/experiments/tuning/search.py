@@ -34,8 +34,8 @@ class Search:
 
     Results of earlier rounds are used in later ones, so no grid point sees an image twice.
 
-    Calibrated networks are tried afterwards, because each takes a calibration, and judges one number of steps.  They are
-    calibrated for ever fewer steps, beginning with fewer than the others need, as long as they keep the loss.
+    Calibrated networks are tried afterwards, because each takes a calibration, and judges one number of steps: for ever
+    fewer steps, beginning with fewer than the others need, as long as they keep the loss.
 
     Parameters
     ----------
