@@ -18,8 +18,9 @@ from ...networks.native import require_native_network
 from ...networks.network import ConvNetwork
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
+from .layer_diagnosis import LayerDiagnosis
 from .responses import ChargeResponse, Response
-from .result import Diagnosis, LayerDiagnosis
+from .result import Diagnosis
 from .shared_scales import shared_scales
 from .trials import with_tried_remedies
 

@@ -13,7 +13,8 @@ from . import remedies
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
-    from .result import Diagnosis, LayerDiagnosis
+    from .layer_diagnosis import LayerDiagnosis
+    from .result import Diagnosis
 
 # levels of activations outside these limits mean wrong scales; they are near 1 in a normalized layer
 TOO_HIGH, TOO_LOW = 3.0, 0.25
