@@ -235,8 +235,9 @@ class Diagnosis:
             lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
         if self.first_failing:
             lines.append(f"first failing layer: {self.first_failing}")
-        for remedy in sorted(self.tried, key=lambda remedy: -remedy.accuracy):
-            lines.append(f"tried: {100 * remedy.accuracy:.2f} % with this change: {remedy.text}")
+        measured = [(remedy.accuracy or 0.0, remedy.text) for remedy in self.tried]
+        for accuracy, text in sorted(measured, key=lambda pair: -pair[0]):
+            lines.append(f"tried: {100 * accuracy:.2f} % with this change: {text}")
         if self.remedy:
             lines.append(f"recommendation: {self.remedy.text}")
         elif self.tried:

@@ -127,8 +127,10 @@ def tune(
     native = isinstance(network.settings, NativeConfig)
     parts = split_parts(network.model, x, y, x_calibration, report_split, report_data, seed, calibrates=native)
     models = PointModels(network, parts.calibration, options)
-    runner = SweepRunner(models, *parts.selection, max_steps, n_shards=number_of_shards(len(parts.selection[1])))
-    reporter = SweepRunner(models, *parts.report, max_steps, n_shards=None)
+    x, y = parts.selection
+    runner = SweepRunner(models, x, y, max_steps, n_shards=number_of_shards(len(y)))
+    x, y = parts.report
+    reporter = SweepRunner(models, x, y, max_steps, n_shards=None)
     points = runner.grid_points(default_space(network, max_steps, backend) if space is None else space)
     if any(point.run_length(max_steps) > max_steps for point in points):
         raise SettingsError(f"space: calibrate_steps must be at most max_steps={max_steps}", argument="space")
