@@ -984,6 +984,7 @@ TEXTS = {
     argument_types.above_zero: [*REAL, "inf", "0", "-1"],
     argument_types.at_least_zero: [*REAL, "inf", "-0.1"],
     argument_types.fraction: [*REAL, "inf", "1", "-0.1"],
+    argument_types.share: [*REAL, "inf", "0", "1", "-0.1"],
     argument_types.percentage: [*REAL, "inf", "0", "100.1", "-1"],
     ttfs._threshold: [*REAL, "inf", "0", "-1", "other"],
 }

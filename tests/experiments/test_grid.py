@@ -187,7 +187,7 @@ class TestCalibration:
     @pytest.mark.parametrize(
         ("values", "error", "message"),
         [
-            ({"calibrate": [1]}, snc.SettingsError, "^calibrate must be"),
+            ({"calibrate": [1]}, snc.SettingsError, "^grid: 'calibrate' must be"),
             ({"calibrate": [True], "calibrate_steps": [0]}, snc.SettingsError, "^calibrate_steps must be"),
             ({"calibrate_steps": [2]}, snc.SettingsError, "only with calibrate=True"),
             ({"calibrate": [True], "synapse": [0.002]}, snc.ConversionError, "without synapses"),

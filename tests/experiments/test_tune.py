@@ -389,7 +389,7 @@ class TestOtherNetworks:
             ({"report_split": 0}, "^report_split must be"),
             ({"report_split": 1}, "^report_split must be"),
             ({"report_data": np.zeros(3)}, "^report_data must be"),
-            ({"report_data": (np.zeros((8, 3)), np.zeros(8, int))}, "^x must have shape"),
+            ({"report_data": (np.zeros((8, 3)), np.zeros(8, int))}, "^report_data: x must have shape"),
             ({"seed": -1}, "^seed must be"),
             ({"x": np.zeros((2, 6, 6, 2)), "y": np.zeros(2, int)}, "^x: tune needs at least 3 images"),
             ({"x": np.zeros((8, 3, 6, 6, 2))}, "^x must have shape"),

@@ -213,8 +213,9 @@ def _normalization(values, n_steps, normalizer):
 
 def _calibration(values, n_steps, normalizer):
     """Return the arguments of ``calibrate``; None if the network is not calibrated."""
-    check_flags(calibrate=values.get("calibrate", False))
-    if not values.get("calibrate"):
+    if not isinstance(wanted := values.get("calibrate", False), bool):
+        raise SettingsError(f"grid: 'calibrate' must be True or False, got {wanted!r}", argument="grid")
+    if not wanted:
         return None
     if normalizer.x is None:
         raise SettingsError("grid: 'calibrate' needs x_calibration, some training images", argument="x_calibration")

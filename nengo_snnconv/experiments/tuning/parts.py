@@ -71,7 +71,10 @@ def _check_report_data(model, report_data):
             f"report_data must be (x, y), images and classes, or None, got {shown(report_data)}",
             argument="report_data",
         )
-    return _check_data(model, *report_data)
+    try:
+        return _check_data(model, *report_data)
+    except SettingsError as error:
+        raise SettingsError(f"report_data: {error}", argument="report_data") from error
 
 
 def _check_data(model, x, y):
