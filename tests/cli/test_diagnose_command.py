@@ -29,10 +29,10 @@ def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     figures = json.loads(figures.read_text())
     assert "conv1_relu" in printed and "clipping" in printed
     assert figures["findings"][0]["cause"] == "clipping"
-    assert "recommendation: normalize again" in printed
-    best = figures["findings"][0]["tried"][0]
-    assert best["helps"] and best["remedy"] == figures["findings"][0]["remedy"]
-    assert f"tried: {100 * best['accuracy']:.2f} % with this change: normalize again" in printed
+    (tried,) = figures["findings"][0]["tried"]
+    assert f"tried: {100 * tried['accuracy']:.2f} % with this change: normalize again" in printed
+    # these few images lose nothing, so no change can help
+    assert figures["findings"][0]["remedy"] is None and "none of these changes helps" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
 
