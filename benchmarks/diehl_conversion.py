@@ -2,9 +2,9 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/diehl_conversion.py
 
-trains the ANNs if build/ does not contain them (half an hour on two cores), converts and simulates them (another hour),
-and publishes the results and docs/results/diehl-conversion.png.  Intermediate results are kept in
-build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
+trains the CNN of MNIST if build/ does not contain it, converts and simulates it and the pretrained networks, and
+publishes the results and docs/results/diehl-conversion.png.  Takes about two hours on two cores.  Intermediate results
+are kept in build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
 """
 
 import argparse
@@ -19,18 +19,12 @@ from results import ROOT, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
+from nengo_snnconv.presets import PRETRAINED
 
 STEPS = (1, 2, 4, 8, 16, 32, 40)
 KEPT = ROOT / "build" / "diehl-conversion.json"
 REFERENCE = {"method": "data", "percentile": 99.9}
-# in deep networks, random initial potentials keep neurons from spiking simultaneously
-DEEP = {"method": "data", "percentile": 99.9, "per": "channel"}
-SKIPPED = 16
 BALANCE = {"method": "balance", "n_steps": 1}
-
-
-def random_start():
-    return snc.IntegrateAndFire(initial_state={"voltage": nengo.dists.Uniform(0, 1)})
 
 
 def spiking_relu():
@@ -49,10 +43,15 @@ MNIST = {
         {"input_coding": "poisson", "readout": "spikes"},
     ),
 }
+# deep networks: {row: (arguments of normalize, neuron type, whether to calibrate for each number of steps)}
+PER_CHANNEL = {"method": "data", "percentile": 99.9, "per": "channel"}
 CIFAR = {
-    "vgg-cifar10": ("vgg-cifar10", DEEP, {"neuron_type": random_start}),
-    "resnet-cifar10": ("resnet-cifar10", DEEP, {"neuron_type": random_start}),
+    "99.9th percentile": (PER_CHANNEL, snc.IntegrateAndFire, False),
+    "the same, signed spikes": (PER_CHANNEL, snc.SignedIntegrateAndFire, False),
+    "balanced for four steps, signed spikes": ({**BALANCE, "n_steps": 4}, snc.SignedIntegrateAndFire, False),
+    "calibrated for each number of steps, signed spikes": (PER_CHANNEL, snc.SignedIntegrateAndFire, True),
 }
+CALIBRATED_STEPS = (1, 2, 4, 8, 16)
 ABLATIONS = {
     "the defaults: subtract, start at half, signed": ("diehl-mnist", REFERENCE, {}),
     "reset to zero": ("diehl-mnist", REFERENCE, {"neuron_type": lambda: IF(reset="zero")}),
@@ -69,18 +68,19 @@ def main():
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=5000)
     parser.add_argument("--cifar-images", type=int, default=1000)
+    parser.add_argument("--cifar-calibration-images", type=int, default=500)
     parser.add_argument("--ablation-images", type=int, default=2000)
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
-    sizes = [options.test_images, options.cifar_images, options.ablation_images]
-    for rows, n_test in zip((MNIST, CIFAR, ABLATIONS), sizes, strict=True):
+    for rows, n_test in ((MNIST, options.test_images), (ABLATIONS, options.ablation_images)):
         arguments = [n_test, options.calibration_images]
         for title, (preset, scaling, spiking) in rows.items():
             if kept.get(title, {}).get("arguments") != arguments:
                 kept[title] = {"arguments": arguments, **run(preset, scaling, spiking, *arguments)}
                 keep(kept)
             print(title, figures_of(kept[title]), flush=True)
+    run_cifar(kept, options)
     kept["equality"] = kept.get("equality") or same_on_nengo()
     keep(kept)
     draw(kept)
@@ -102,11 +102,29 @@ def run(preset, scaling, spiking, n_test, n_calibration):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some ablations cause warnings on purpose
         network = snc.to_spiking(network, **spiking)
-    skipped = SKIPPED if scaling is DEEP else 0
-    evaluation = snc.evaluate(
-        network, data.x_test[:n_test], data.y_test[:n_test], n_steps=STEPS[-1], skip_steps=skipped
-    )
-    return evaluation.to_dict()
+    return snc.evaluate(network, data.x_test[:n_test], data.y_test[:n_test], n_steps=STEPS[-1]).to_dict()
+
+
+def run_cifar(kept, options):
+    """Run the pretrained networks: once for most steps, or for each number of steps if they are calibrated for it."""
+    arguments = [options.cifar_images, options.cifar_calibration_images]
+    data = snc.load_dataset("cifar-10", train=arguments[1], test=arguments[0])
+    for name in PRETRAINED:
+        network = snc.convert(snc.pretrained(name))
+        for title, (scaling, neuron_type, calibrated) in CIFAR.items():
+            for n_steps in CALIBRATED_STEPS if calibrated else STEPS[-1:]:
+                key = cifar_key(name, title, n_steps)
+                if kept.get(key, {}).get("arguments") != arguments:
+                    snn = snc.to_spiking(snc.normalize(network, data.x_train, **scaling), neuron_type())
+                    snn = snc.calibrate(snn, data.x_train, n_steps=n_steps) if calibrated else snn
+                    evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
+                    kept[key] = {"arguments": arguments, **evaluation.to_dict()}
+                    keep(kept)
+                print(key, f"{losses(kept[key])[-1]:.2f} points lost", flush=True)
+
+
+def cifar_key(name, title, n_steps):
+    return f"{name}, {title}, {n_steps} steps"
 
 
 def same_on_nengo(n_images=5, n_steps=8):
@@ -143,11 +161,7 @@ Loss of accuracy by spiking, in percentage points, by number of steps (negative:
 {100 * first["ann_accuracy"]:.2f} % as a CNN:
 
 {rows_of(MNIST, kept)}
-Networks with batch normalization, first {options.cifar_images:,} test images of CIFAR-10, constant input,
-99.9th percentile of each channel, random initial potentials, scores from step {SKIPPED + 1} on; vgg has maxima of
-spikes, resnet residual blocks; {accuracies(CIFAR, kept)} as CNNs:
-
-{rows_of(CIFAR, kept)}
+{cifar_tables(kept, options)}
 Effect of the defaults: MNIST's first {options.ablation_images:,} test images, constant input,
 99.9th percentile, with one change:
 
@@ -158,8 +172,28 @@ Spikes that differ between nengo (double precision) and nengo_dl, {equality["ima
 """
 
 
-def accuracies(rows, kept):
-    return ", ".join(f"{title} {100 * kept[title]['ann_accuracy']:.2f} %" for title in rows)
+def cifar_tables(kept, options):
+    """Return a table for each pretrained network; each calibrated network has a run for each number of steps."""
+    tables = []
+    for name in PRETRAINED:
+        ann = kept[cifar_key(name, next(iter(CIFAR)), STEPS[-1])]["ann_accuracy"]
+        lines = [
+            f"Deep network {name} ([`pretrained`](../how-to/deep-networks.md)), first {options.cifar_images:,} test "
+            f"images of CIFAR-10, constant input, a threshold for each channel; {100 * ann:.2f} % as a CNN:",
+            "",
+            f"| | {' | '.join(map(str, STEPS))} |",
+            f"|---|{'---|' * len(STEPS)}",
+        ]
+        for title, (*_, calibrated) in CIFAR.items():
+            lines.append(f"| {title} | {' | '.join(cifar_cell(kept, name, title, n, calibrated) for n in STEPS)} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables) + "\n"
+
+
+def cifar_cell(kept, name, title, n_steps, calibrated):
+    """Return the loss after a number of steps; empty if no network was calibrated for it."""
+    result = kept.get(cifar_key(name, title, n_steps if calibrated else STEPS[-1]))
+    return f"{losses(result)[n_steps - 1]:.2f}" if result else ""
 
 
 def rows_of(rows, kept):
@@ -175,7 +209,10 @@ def rows_of(rows, kept):
 def draw(kept):
     """Draw the loss over time, with a curve for each row."""
     panels = Figure(figsize=(12, 6.5), layout="constrained").subplots(1, 2, sharey=True)
-    groups = ({**MNIST, **CIFAR}, ABLATIONS)
+    deep = {
+        cifar_key(name, title, STEPS[-1]): None for name in PRETRAINED for title, row in CIFAR.items() if not row[2]
+    }
+    groups = ({**MNIST, **deep}, ABLATIONS)
     for axes, rows, title in zip(panels, groups, ("Conversions", "One change each"), strict=True):
         for name in rows:
             loss = losses(kept[name])

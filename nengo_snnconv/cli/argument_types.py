@@ -68,6 +68,11 @@ def fraction(text):
     return _real(text, lambda value: 0 <= value < 1, "0 or more and below 1")
 
 
+def share(text):
+    """Convert text to a number between 0 and 1, both excluded."""
+    return _real(text, lambda value: 0 < value < 1, "above 0 and below 1")
+
+
 def percentage(text):
     """Convert text to a number above 0, up to 100."""
     return _real(text, lambda value: 0 < value <= 100, "above 0 and at most 100")

@@ -73,7 +73,10 @@ def _add_normalization(parser):
     add_calibration_images(scaling, default=None)
     add_scales(scaling, "scale", "--method data", "balance")
     scaling.add_argument(
-        "--balance-steps", type=positive, metavar="N", help="time steps to balance for (default: --steps)"
+        "--balance-steps",
+        type=positive,
+        metavar="N",
+        help="time steps to balance for (default: --steps; tune tries several)",
     )
 
 

@@ -17,7 +17,7 @@ from .pixel_range import in_range_of
 
 def add_diagnose(commands):
     """Add the command diagnose."""
-    summary = "find the layers in which a converted network loses accuracy, the causes, and the best remedy"
+    summary = "find the layers in which a converted network loses accuracy and the causes, and try remedies"
     parser = add_command(commands, "diagnose", diagnose, summary, seed=None)
     add_network(parser)
     add_data(parser)
@@ -27,7 +27,7 @@ def add_diagnose(commands):
     parser.set_defaults(test_images=500)
     add_max_loss(parser, 1.0)
     add_picture(parser)
-    parser.add_argument("--try-remedy", action="store_true", help="also evaluate the network with the proposed remedy")
+    parser.add_argument("--no-remedies", action="store_true", help="find causes only, without trying changes")
 
 
 def diagnose(options):
@@ -45,7 +45,14 @@ def diagnose(options):
     data, network = in_range_of(data, network, options)
     run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
     diagnosis = diagnose_network(
-        network, data.x_test, data.y_test, max_loss=options.max_loss, minibatch_size=options.minibatch_size, **run
+        network,
+        data.x_test,
+        data.y_test,
+        max_loss=options.max_loss,
+        x_calibration=data.x_train,
+        try_remedies=not options.no_remedies,
+        minibatch_size=options.minibatch_size,
+        **run,
     )
     print(diagnosis.summary())
     results = diagnosis.to_dict()
@@ -55,19 +62,4 @@ def diagnose(options):
         title = f"{options.network.name} on {options.data}"
         settings = {"network": options.network}
         report_on(network, data, diagnosis.evaluation, options, title, settings, diagnosis=diagnosis)
-    if options.try_remedy and diagnosis.remedy:
-        results["tried"] = _try_remedy(diagnosis, data, options.minibatch_size, run)
     return results
-
-
-def _try_remedy(diagnosis, data, minibatch_size, run):
-    """Evaluate the network with the proposed remedy, print its accuracy, and return both."""
-    from .. import evaluate
-
-    remedy = diagnosis.remedy
-    changed = remedy.apply(diagnosis.network, data.x_train)
-    options = {**run, **remedy.options}
-    evaluation = evaluate(changed, data.x_test, data.y_test, minibatch_size=minibatch_size, **options)
-    accuracy = float(evaluation.accuracy[-1])
-    print(f"with the remedy: {100 * accuracy:.2f} % instead of {100 * diagnosis.accuracy:.2f} %: {remedy.text}")
-    return {"remedy": remedy.text, "accuracy": accuracy}

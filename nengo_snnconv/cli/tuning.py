@@ -1,6 +1,6 @@
 """The command tune: find the settings with which a network needs the fewest time steps."""
 
-from .argument_types import positive
+from .argument_types import positive, share
 from .conversion import load_source, print_reading
 from .evaluation import report_on
 from .files import check_distinct, check_picture, check_writable, save_network, save_picture
@@ -27,19 +27,27 @@ def add_tune(commands):
     """Add the command tune."""
     summary = "find settings with which a network needs the fewest time steps to keep its accuracy, and save it"
     description = (
-        "Find the normalization, initial potential, synapse and smallest number of time steps that keep the loss of "
-        "accuracy within a limit, in later steps too; among equal ones, those with the fewest synaptic operations. "
+        "Find the normalization, neurons, calibration and smallest number of time steps that keep the loss of accuracy "
+        "within a limit, in later steps too; among equal ones, those with the fewest synaptic operations. Half of the "
+        "test images choose the settings, the other half reports their loss. "
         "Exit code 1 if no setting keeps the loss within the limit."
     )
     parser = add_command(commands, "tune", tune, summary, description)
     add_source(parser, "train")
     add_output(parser)
-    add_data(parser, "; training images calibrate, test images choose the settings")
+    add_data(parser, "; training images calibrate, test images choose the settings and report their loss")
     add_input_range(parser)
     add_max_loss(parser, 0.1)
     parser.add_argument("--steps", type=positive, default=64, metavar="MAX", help="largest number of time steps")
     add_calibration_images(parser)
-    add_test_images(parser, "choose the settings on the first N test images only")
+    add_test_images(parser, "use the first N test images only")
+    parser.add_argument(
+        "--report-split",
+        type=share,
+        default=0.5,
+        metavar="SHARE",
+        help="share of the test images that report the loss of the chosen settings",
+    )
     add_minibatch_size(parser)
     add_backend(parser)
     add_picture(parser)
@@ -70,6 +78,8 @@ def tune(options):
             max_loss=options.max_loss,
             x_calibration=data.x_train,
             max_steps=options.steps,
+            report_split=options.report_split,
+            seed=options.seed,
             backend=options.backend,
             minibatch_size=options.minibatch_size,
             **workers,

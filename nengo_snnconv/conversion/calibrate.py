@@ -35,6 +35,7 @@ from .weight_fit import WeightFit
 
 if typing.TYPE_CHECKING:
     from ..model import Model
+    from ..networks.native import NativeConfig
 
 WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
@@ -124,7 +125,11 @@ def calibrate(
     >>> first_spikes = snc.calibrate(snc.to_ttfs(snc.convert(keras_model), x_calibration, n_steps=8), x_calibration)
     """
     first_spike = isinstance(network, ConvNetwork) and isinstance(network.settings, TTFSConfig)
-    _check_network(network, first_spike)
+    if first_spike:
+        check_unedited(network)
+        require_uncalibrated(network.model, "calibrate")
+    else:
+        require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
     _check_n_steps(n_steps, first_spike)
     check_flags(fit_weights=fit_weights)
     if regularization is not None:
@@ -133,11 +138,9 @@ def calibrate(
     check_seed(seed)
     check_progress(progress)
     x = check_images(network.model, x)
+    check_calibration(network.model, network.settings, x, n_steps)
     model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
-    steps_kept = n_steps or 1
-    batch_size = images_together(steps_kept * bytes_of_pass(model), memory_mb)
-    largest = max((model.size(name) for name in model.neurons), default=0)
-    check_memory((2 * steps_kept + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
+    batch_size = images_together((n_steps or 1) * bytes_of_pass(model), memory_mb)
     trains = _spikes_of(model, network.settings, x, n_steps, dt)
     calibration = _Calibration(trains, batch_size, np.random.default_rng(seed))
     with progress_bar(len(model.layers), "calibrating", "layer", progress) as bar:
@@ -165,14 +168,19 @@ def calibrate(
     )
 
 
-def _check_network(network, first_spike):
-    """Raise ConversionError for networks whose spikes cannot be computed layer by layer."""
-    if first_spike:
-        check_unedited(network)
-        require_uncalibrated(network.model, "calibrate")
-        return
-    require_native_network(network, "calibrate", origin="to_spiking", spiking=True)
-    settings = network.settings
+def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.ndarray, n_steps: int | None) -> None:
+    """Raise ConversionError for networks that cannot be calibrated, and SettingsError if memory is too small.
+
+    ``n_steps`` is None for networks of ``to_ttfs``.
+    """
+    if not isinstance(settings, TTFSConfig):
+        _check_settings(settings)
+    largest = max((model.size(name) for name in model.neurons), default=0)
+    check_memory((2 * (n_steps or 1) + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
+
+
+def _check_settings(settings):
+    """Raise ConversionError for networks whose spikes SpikeTrains does not compute."""
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         raise ConversionError(
             f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "

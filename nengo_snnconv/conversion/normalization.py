@@ -82,7 +82,9 @@ def normalize(
         Outputs that share a scale; by default "channel" for "balance", else "layer".  The output layer always has one
         scale.
     n_steps : int, optional
-        Number of steps that the network will run for; required for "balance".
+        Number of steps for which the error is minimized; required for "balance".  The best value is not always the
+        number of steps that the network runs for, because neurons also receive the errors of earlier layers; ``tune``
+        tries several.
     bound_weights : bool
         Make each scale at least the largest weight of its layer, as in algorithm 2 of Diehl et al. 2015; for "data".
         Not useful with reset by subtraction.
@@ -241,7 +243,8 @@ def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
     if method == "balance":
         if n_steps is None:
             raise SettingsError(
-                "method='balance' needs n_steps, the number of steps that the network will run for", argument="n_steps"
+                "method='balance' needs n_steps, a number of steps to balance for (tune tries several)",
+                argument="n_steps",
             )
         check_counts(n_steps=n_steps)
     check_input_range(input_range)

@@ -32,43 +32,54 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
     two matplotlib axes
         A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is
         logarithmic in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the
-        chosen number of steps.  Other settings are gray, lighter if they have seen fewer images, and their distance
+        chosen number of steps.  The diamond is the loss on the report images, which had no part in the choice, with its
+        95 % confidence interval.  Other settings are gray, lighter if they have seen fewer images, and their distance
         from the ANN is that on these images.  The dotted line on the right is the number of multiply-accumulates of the
         ANN.
     """
     check_has("trials", "a Tuning: make one with tune(network, x, y)", tuning=tuning)
     check_has("max_loss", "a Tuning: draw a Sweep with plot_sweep", tuning=tuning)
     axes = _two_axes(axes)
-    ann, chosen = 100 * tuning.evaluation.ann_accuracy, tuning.trial
+    ann, chosen = 100 * tuning.selection.ann_accuracy, tuning.trial
     lines = []
     for trial in reversed(tuning.trials):
-        share = trial.n_images / len(tuning.evaluation.y)
+        share = trial.n_images / len(tuning.selection.y)
         gray: dict[str, Any] = {"color": GREY, "alpha": 0.2 + 0.4 * share, "lw": 0.8, "zorder": 1}
         lines += _draw_trial(
             axes, trial, ann, **(gray if trial is not chosen else {"color": BLUE, "lw": 2, "zorder": 3})
         )
-    position: dict[str, Any] = {"color": BLUE, "ms": 8, "zorder": 4}
-    axes[0].plot(tuning.n_steps, ann - tuning.loss_points, "o", **position)
-    axes[1].plot(tuning.synaptic_operations, ann - tuning.loss_points, "o", **position)
-    finest = min(tuning.max_loss or np.inf, 100 / len(tuning.evaluation.y))
-    _finish(axes, lines, ann, finest, 1.6 * max(tuning.loss_points, tuning.max_loss, 10))
+    _draw_losses(axes, tuning, ann)
+    finest = min(tuning.max_loss or np.inf, 100 / len(tuning.selection.y))
+    _finish(axes, lines, ann, finest, 1.6 * max(tuning.interval[1], tuning.max_loss, 10))
     for ax, x in zip(axes, (tuning.n_steps, tuning.synaptic_operations), strict=True):
         ax.axhspan(ann - tuning.max_loss, 200, color=ALLOWED_GREEN, alpha=0.13, lw=0, zorder=0)
         ax.axvline(x, color=BLUE, lw=0.8, zorder=2)
     axes[1].axvline(tuning.evaluation.ann_operations, color=ORANGE, ls=":", lw=1.4, zorder=2)
     steps = f"{tuning.n_steps} step{'s' if tuning.n_steps > 1 else ''}"
-    lost = f"{tuning.loss_points + 0.0:.2f} points lost after {steps} ({tuning.max_loss:g} allowed)"
+    losses = f"{tuning.loss_points + 0.0:.2f} points lost ({tuning.selection_loss_points + 0.0:.2f} when chosen)"
+    lost = f"{losses} after {steps}, {tuning.max_loss:g} allowed"
     axes[0].set_title(lost, fontsize=10)
     axes[1].set_title(f"{tuning.synaptic_operations:,.0f} operations per image", fontsize=10)
     handles = [
         Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=legend_name(tuning.trial.grid_point.text)),
+        Line2D([], [], color=BLUE, lw=1.2, marker="D", mfc="white", ms=6, label="report images, 95 % interval"),
         Line2D([], [], color=GREY, lw=0.8, label=f"{len(tuning.trials) - 1} other settings"),
         matplotlib.patches.Patch(color=ALLOWED_GREEN, alpha=0.25, label="allowed loss"),
         Line2D([], [], color=ORANGE, lw=1.2, ls="--", label=f"ANN: {ann:.2f} %"),
         Line2D([], [], color=ORANGE, lw=1.4, ls=":", label="ANN: multiply-accumulates"),
     ]
-    axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     return axes
+
+
+def _draw_losses(axes, tuning, ann):
+    """Draw the loss on the images that chose the settings, and on the report images with its confidence interval."""
+    position: dict[str, Any] = {"color": BLUE, "ms": 8, "zorder": 4}
+    low, high = tuning.interval
+    for ax, x in zip(axes, (tuning.n_steps, tuning.synaptic_operations), strict=True):
+        ax.plot(x, ann - tuning.selection_loss_points, "o", **position)
+        ax.plot([x, x], [ann - high, ann - low], color=BLUE, lw=2, zorder=4)
+        ax.plot(x, ann - tuning.loss_points, "D", mfc="white", mew=1.5, **{**position, "ms": 7, "zorder": 5})
 
 
 def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:

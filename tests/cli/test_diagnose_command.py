@@ -23,19 +23,23 @@ def spiking_file(tmp_path_factory, digits):
 def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     picture, report, figures = (tmp_path / name for name in ("picture.png", "report.html", "figures.json"))
     files = ["--picture", str(picture), "--report", str(report), "--json", str(figures)]
-    options = ["--steps", "4", "--test-images", "20", "--max-loss", "0.5", "--try-remedy"]
+    options = ["--steps", "4", "--test-images", "20", "--max-loss", "0.5"]
     assert cli.main(["diagnose", str(spiking_file), *options, *files]) == 0
     printed = capsys.readouterr().out
     figures = json.loads(figures.read_text())
     assert "conv1_relu" in printed and "clipping" in printed
     assert figures["findings"][0]["cause"] == "clipping"
-    assert "recommendation: normalize again" in printed
-    assert f"with the remedy: {100 * figures['tried']['accuracy']:.2f} %" in printed
+    (tried,) = figures["findings"][0]["tried"]
+    assert f"tried: {100 * tried['accuracy']:.2f} % with this change: normalize again" in printed
+    # these few images lose nothing, so no change can help
+    assert figures["findings"][0]["remedy"] is None and "none of these changes helps" in printed
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
 
 
 def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
+    assert cli.main(["diagnose", str(spiking_file), "--test-images", "5", "--steps", "1", "--no-remedies"]) == 0
+    assert "tried:" not in capsys.readouterr().out
     assert cli.main(["diagnose", str(spiking_file), "--picture", str(tmp_path / "picture.bmp")]) == 1
     assert "--picture must end in" in capsys.readouterr().err
     trainable = tmp_path / "trainable.npz"

@@ -6,7 +6,7 @@ import pytest
 from models import small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.experiments.sweeps import grid, sweep_runner
+from nengo_snnconv.experiments.sweeps import grid, point_models
 from nengo_snnconv.experiments.tuning.space import default_space
 
 
@@ -30,7 +30,7 @@ class TestGrid:
         assert found.trials[3].network.model.metadata["normalization"]["n_steps"] == 4
 
     def test_several_grids(self, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         grids = [{"percentile": [99, 99.9]}, {"method": ["model"], "seed": [3]}, {"percentile": [99]}]
         found = grid.grid_points(network, grids, 8, normalizer)
         assert [setting.text for setting in found] == ["percentile 99", "percentile 99.9", "method model, seed 3"]
@@ -39,13 +39,13 @@ class TestGrid:
 
     def test_spiking_networks_keep_what_is_not_varied(self, network, x):
         spiking = snc.to_spiking(network, snc.IntegrateAndFire(max_spikes=3), readout="spikes")
-        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, sweep_runner.Normalizer(network))
+        found = grid.grid_points(spiking, {"initial_potential": [0.25]}, 8, point_models.Normalizer(network))
         assert found[0].settings.neuron_type == snc.IntegrateAndFire(max_spikes=3, initial_potential=0.25)
         assert found[0].settings.readout == "spikes"
         assert found[0].normalization is None
 
     def test_signed_spikes(self, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         found = grid.grid_points(network, {"signed": [False, True], "max_spikes": [2]}, 8, normalizer)
         assert [point.settings.neuron_type for point in found] == [
             snc.IntegrateAndFire(max_spikes=2),
@@ -54,7 +54,7 @@ class TestGrid:
         assert [point.text for point in found] == ["signed False, max_spikes 2", "signed True, max_spikes 2"]
         start = {"initial_state": {"voltage": nengo.dists.Uniform(0, 1)}}
         signed = snc.to_spiking(network, snc.SignedIntegrateAndFire(max_spikes=3, **start))
-        normalizer = sweep_runner.Normalizer(signed, x)
+        normalizer = point_models.Normalizer(signed, x)
         found = grid.grid_points(signed, {"signed": [False, True], "max_spikes": [4]}, 8, normalizer)
         assert [point.settings.neuron_type for point in found] == [
             snc.IntegrateAndFire(max_spikes=4, **start),
@@ -73,7 +73,7 @@ class TestGrid:
 
     @pytest.mark.parametrize(("name", "value"), [("reset", "zero"), ("min_potential", 0.0)])
     def test_signed_spikes_need_all_charge(self, name, value, network, x):
-        normalizer = sweep_runner.Normalizer(network, x)
+        normalizer = point_models.Normalizer(network, x)
         with pytest.raises(snc.SettingsError, match=f"leave {name} out, or .*signed=False") as caught:
             grid.grid_points(network, {"signed": [True], name: [value]}, 8, normalizer)
         assert caught.value.argument == name
@@ -160,3 +160,44 @@ class TestGrid:
     def test_arguments_are_checked(self, changes, message, network, x, y):
         with pytest.raises(snc.SettingsError, match=message):
             snc.sweep(**{"network": network, "x": x, "y": y, "n_jobs": 1, **changes})
+
+
+class TestCalibration:
+    def test_a_calibrated_network_runs_for_its_steps(self, network, x, y):
+        grids = [{}, {"calibrate": [False, True], "calibrate_steps": [2, 3], "signed": [True]}]
+        found = snc.sweep(network, x, y, grids, x_calibration=x, n_steps=4, n_jobs=1)
+        assert [trial.evaluation.n_steps for trial in found.trials] == [4, 4, 2, 3]
+        assert found.n_steps == 4 and found.table()
+        snn = snc.to_spiking(snc.normalize(network, x), snc.SignedIntegrateAndFire())
+        same = snc.calibrate(snn, x, n_steps=3)
+        trial = found.trials[-1]
+        assert trial.network.model.metadata["calibration"] == same.model.metadata["calibration"]
+        for name, array in same.model.arrays.items():
+            assert np.array_equal(trial.network.model.arrays[name], array)
+        assert np.array_equal(trial.evaluation.accuracy, snc.evaluate(same, x, y, n_steps=3).accuracy)
+        # by the last step alone, which is the one of the calibration
+        loss = float(trial.loss_points[-1])
+        assert trial.steps_within(loss) == 3 and trial.steps_within(loss - 1) is None
+
+    def test_its_steps_are_those_of_the_run_by_default(self, network, x):
+        normalizer = point_models.Normalizer(network, x)
+        points = grid.grid_points(network, {"calibrate": [True], "method": ["balance"]}, 8, normalizer)
+        assert points[0].calibration == {"n_steps": 8} and points[0].normalization["n_steps"] == 8
+
+    @pytest.mark.parametrize(
+        ("values", "error", "message"),
+        [
+            ({"calibrate": [1]}, snc.SettingsError, "^grid: 'calibrate' must be"),
+            ({"calibrate": [True], "calibrate_steps": [0]}, snc.SettingsError, "^calibrate_steps must be"),
+            ({"calibrate_steps": [2]}, snc.SettingsError, "only with calibrate=True"),
+            ({"calibrate": [True], "synapse": [0.002]}, snc.ConversionError, "without synapses"),
+            ({"calibrate": [True], "input_coding": ["poisson"]}, snc.ConversionError, "constant input"),
+        ],
+    )
+    def test_networks_that_cannot_be_calibrated_are_refused(self, network, x, y, values, error, message):
+        with pytest.raises(error, match=message):
+            snc.sweep(network, x, y, values, x_calibration=x, n_steps=4, n_jobs=1)
+
+    def test_it_needs_images(self, network, x, y):
+        with pytest.raises(snc.SettingsError, match="'calibrate' needs x_calibration"):
+            snc.sweep(network, x, y, {"calibrate": [True]}, n_steps=4, n_jobs=1)

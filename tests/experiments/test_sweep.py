@@ -14,7 +14,7 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.conversion import normalization
-from nengo_snnconv.experiments.sweeps import sweep_runner
+from nengo_snnconv.experiments.sweeps import point_models, sweep_runner
 from nengo_snnconv.experiments.sweeps.shards import split_images
 from nengo_snnconv.model import layers as specs
 
@@ -183,14 +183,14 @@ class TestResults:
         assert one.trials[0].evaluation.accuracy[-1] != other.trials[0].evaluation.accuracy[-1]
 
     def test_weights_are_scaled_once_for_each_way(self, network, x, y, monkeypatch):
-        ways, normalized = [], sweep_runner.Normalizer.normalize
+        ways, normalized = [], point_models.Normalizer.normalize
         measured, measure = [], normalization.activation_histogram
 
         def counting(self, **options):
             ways.append(tuple(options.values()))
             return normalized(self, **options)
 
-        monkeypatch.setattr(sweep_runner.Normalizer, "normalize", counting)
+        monkeypatch.setattr(point_models.Normalizer, "normalize", counting)
         monkeypatch.setattr(
             normalization, "activation_histogram", lambda *a, **k: measured.append(1) or measure(*a, **k)
         )

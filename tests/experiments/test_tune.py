@@ -1,6 +1,7 @@
 """tune keeps its promise on a trained network, runs less than a full grid, and reports failure."""
 
 import collections
+import dataclasses
 import json
 
 import nengo
@@ -14,6 +15,7 @@ from nengo_snnconv import cli
 from nengo_snnconv.evaluation.metrics import paired_interval
 from nengo_snnconv.experiments.sweeps import sweep_runner
 from nengo_snnconv.experiments.tuning import search
+from nengo_snnconv.experiments.tuning.parts import split_parts, stratified
 from nengo_snnconv.experiments.tuning.space import default_space
 
 MAX_LOSS, MAX_STEPS = 1.0, 20
@@ -21,8 +23,10 @@ SPACE = [
     {"percentile": [99, 99.9, 100], "initial_potential": [0, 0.5], "synapse": [None]},
     {"method": ["balance"], "balance_steps": [4], "initial_potential": [0.25, 0.5]},
 ]
-# three rounds, of 40, 120 and 360 images
+# 360 of 540 images choose the settings, in three rounds of 40, 120 and 360 images; the others report their loss
+REPORT_SPLIT = 1 / 3
 OPTIONS = {"max_loss": MAX_LOSS, "max_steps": MAX_STEPS, "space": SPACE, "minibatch_size": 20, "n_jobs": 1}
+OPTIONS["report_split"] = REPORT_SPLIT
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,18 @@ def network():
 @pytest.fixture(scope="module")
 def images():
     _, _, x, y = half_digits()
-    return x[:360], y[:360]
+    return x[:540], y[:540]
+
+
+@pytest.fixture(scope="module")
+def parts(network, images, calibration):
+    return split_parts(network.model, *images, calibration, REPORT_SPLIT, None, 0, calibrates=True)
+
+
+@pytest.fixture(scope="module")
+def selection(parts):
+    """Images and classes that choose the settings."""
+    return parts.selection
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +75,9 @@ def tuned(network, images, calibration, tmp_path_factory):
 
 
 class TestPromise:
-    def test_the_network_keeps_the_loss_from_then_on(self, tuned, images):
+    def test_the_network_keeps_the_loss_from_then_on(self, tuned, selection):
         tuning = tuned[0]
-        run = snc.evaluate(tuning.network, *images, n_steps=MAX_STEPS)
+        run = snc.evaluate(tuning.network, *selection, n_steps=MAX_STEPS)
         losses = run.ann_accuracy - run.accuracy
         allowed = MAX_LOSS / 100 + 1e-9
         assert (losses[tuning.n_steps - 1 :] <= allowed).all()
@@ -70,24 +85,28 @@ class TestPromise:
         assert tuning.kept
         assert 1 < tuning.n_steps < MAX_STEPS
 
-    def test_its_figures_are_those_of_a_run_of_just_so_many_steps(self, tuned, images):
+    def test_its_figures_are_those_of_a_run_of_just_so_many_steps(self, tuned, parts):
         tuning = tuned[0]
-        run = snc.evaluate(tuning.network, *images)  # the network defines the number of steps
+        run = snc.evaluate(tuning.network, *parts.selection)  # the network defines the number of steps
         assert run.n_steps == tuning.n_steps == tuning.options["n_steps"]
-        assert run.loss_points == tuning.loss_points <= MAX_LOSS
-        assert run.synaptic_operations == tuning.synaptic_operations
+        assert run.loss_points == tuning.selection_loss_points <= MAX_LOSS
+        others = snc.evaluate(tuning.network, *parts.report)
+        assert others.loss_points == tuning.loss_points
+        assert others.synaptic_operations == tuning.synaptic_operations
 
-    def test_no_other_setting_is_better(self, tuned, images, network, calibration):
-        """Compared with a grid of all settings on all images."""
+    def test_no_other_setting_is_better(self, tuned, selection, network, calibration):
+        """Compared with a grid of all settings on all images that choose."""
         tuning = tuned[0]
-        grid = snc.sweep(network, *images, SPACE, x_calibration=calibration, n_steps=MAX_STEPS, n_jobs=1)
+        grid = snc.sweep(network, *selection, SPACE, x_calibration=calibration, n_steps=MAX_STEPS, n_jobs=1)
         steps = {trial.grid_point.text: trial.steps_within(MAX_LOSS) for trial in grid.trials}
         assert len(steps) == len(tuning.trials) == 8
         fewest = min(n for n in steps.values() if n)
         assert tuning.n_steps == fewest
         equal = [trial for trial in grid.trials if steps[trial.grid_point.text] == fewest]
-        costs = {t.grid_point.text: snc.evaluate(t.network, *images, n_steps=fewest).synaptic_operations for t in equal}
-        assert costs[tuning.trial.grid_point.text] == min(costs.values()) == tuning.synaptic_operations
+        costs = {
+            t.grid_point.text: snc.evaluate(t.network, *selection, n_steps=fewest).synaptic_operations for t in equal
+        }
+        assert costs[tuning.trial.grid_point.text] == min(costs.values()) == tuning.selection.synaptic_operations
         assert len({n for n in steps.values() if n}) > 2  # the settings differ
 
     def test_settings_make_the_network(self, tuned, network, calibration):
@@ -117,6 +136,7 @@ class TestEconomy:
         assert seen.keys() == {40, 360}
         assert 5 <= seen[360] < 8
         shown = sum(n for key, n in runs if key[-1] == MAX_STEPS)
+        assert sum(n for key, n in runs if n == 180) == 180  # only the chosen setting sees the report images
         assert shown == seen[40] * 40 + seen[360] * 360
         assert tuning.image_steps == (shown * MAX_STEPS, 8 * 360 * MAX_STEPS)
         assert f"{100 * shown / (8 * 360):.0f} % of the steps of a full grid" in tuning.summary()
@@ -160,12 +180,13 @@ class TestInVain:
         assert "max_steps=8, because the loss is still falling; or max_loss=" in str(error)
         assert "diagnose(error.tuning.network, x[:500], y[:500], n_steps=4)" in str(error)
 
-    def test_it_holds_the_best_one(self, error, images):
+    def test_it_holds_the_best_one(self, error, images, network):
         tuning = error.tuning
         assert not tuning.kept
         assert tuning.n_steps == 4
-        assert tuning.loss_points == min(trial.loss_points[-1] for trial in tuning.trials)
-        assert snc.evaluate(tuning.network, *images).loss_points == tuning.loss_points
+        assert tuning.selection_loss_points == min(trial.loss_points[-1] for trial in tuning.trials)
+        report = split_parts(network.model, *images, images[0], 0.5, None, 0, calibrates=True).report
+        assert snc.evaluate(tuning.network, *report).loss_points == tuning.loss_points
         assert "loss too large; best found" in tuning.summary()
         assert snc.diagnose(tuning.network, *images, n_steps=4).findings
 
@@ -175,7 +196,8 @@ class TestWords:
         tuning = tuned[0]
         summary = tuning.summary()
         assert f"steps                      {tuning.n_steps} (tried up to {MAX_STEPS})" in summary
-        assert f"{tuning.loss_points:.2f} points (1 allowed)" in summary
+        assert f"{tuning.selection_loss_points:.2f} points (1 allowed) on 360 images" in summary
+        assert f"{tuning.loss_points + 0.0:.2f} points on 180 images" in summary
         header, first, *others = tuning.rows()
         assert header[:3] == ("method", "balance_steps", "initial_potential") or header[0] == "percentile"
         assert len(others) == 7
@@ -192,32 +214,114 @@ class TestWords:
     def test_too_few_images_are_said_to_be(self, network, images):
         x, y = images
         with pytest.raises(snc.TuningError) as caught:  # also if the loss is kept: the remarks are the same
-            raise snc.TuningError("", snc.tune(network, x[:50], y[:50], max_loss=0.5, max_steps=40, n_jobs=1))
-        remarks = " ".join(caught.value.tuning.remarks())
+            options = {"max_loss": 0.5, "max_steps": 40, "space": {"percentile": [99.9]}, "n_jobs": 1}
+            raise snc.TuningError("", snc.tune(network, x[:150], y[:150], **options))
+        tuning = caught.value.tuning
+        assert len(tuning.selection.y) == len(tuning.evaluation.y) == 50  # and 50 images calibrated the network
+        remarks = " ".join(tuning.remarks())
         assert "one image of 50 is 2 points, so max_loss=0.5 allows no net loss; 200 or more images" in remarks
         assert "give training images as x_calibration" in remarks
-        assert "on new images cannot be excluded" in remarks
+        if tuning.kept:
+            assert "on new images cannot be excluded" in remarks
 
     def test_the_interval_is_of_images_that_changed(self, tuned):
         evaluation = tuned[0].evaluation
         ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.predictions == evaluation.y
         lost, gained = (ann & ~spikes).sum(), (~ann & spikes).sum()
         low, high = tuned[0].interval
-        assert (low, high) == tuple(100 * limit for limit in paired_interval(int(lost), int(gained), 360))
+        assert (low, high) == tuple(100 * limit for limit in paired_interval(int(lost), int(gained), 180))
         assert low < tuned[0].loss_points < high
 
 
 def test_plot(tuned):
     tuning = tuned[0]
     axes = tuning.plot()
-    ann = 100 * tuning.evaluation.ann_accuracy
+    ann = 100 * tuning.selection.ann_accuracy
     curves = [line for line in axes[0].lines if len(line.get_xdata()) == MAX_STEPS]
     assert len(curves) == 8
     np.testing.assert_allclose(curves[-1].get_ydata(), ann - tuning.trial.loss_points)
     dots = [[line for line in ax.lines if line.get_marker() == "o"][0] for ax in axes]
     assert [dot.get_xdata()[0] for dot in dots] == [tuning.n_steps, tuning.synaptic_operations]
-    assert dots[0].get_ydata()[0] == pytest.approx(ann - tuning.loss_points)
+    assert dots[0].get_ydata()[0] == pytest.approx(ann - tuning.selection_loss_points)
+    (report,) = [line for line in axes[0].lines if line.get_marker() == "D"]
+    assert report.get_ydata()[0] == pytest.approx(ann - tuning.loss_points)
     assert axes[0].get_ylim()[0] < ann - MAX_LOSS < ann < axes[0].get_ylim()[1]
+
+
+class TestCalibrated:
+    """Calibrated networks are tried for ever fewer steps than the others need."""
+
+    SPACE = [
+        {"method": ["balance"], "balance_steps": [4]},
+        {"calibrate": [True], "calibrate_steps": [1, 2, 4, 8], "signed": [True], "max_spikes": [4]},
+    ]
+
+    @pytest.fixture(scope="class")
+    def vgg(self):
+        return snc.convert(trained("vgg"))
+
+    @pytest.fixture(scope="class")
+    def tuning(self, vgg, images, calibration):
+        options = {"max_loss": 3, "max_steps": 16, "space": self.SPACE, "n_jobs": 1}
+        return snc.tune(vgg, *images, x_calibration=calibration[:100], **options)
+
+    def test_they_need_fewer_steps(self, tuning):
+        assert tuning.settings["calibrate"]
+        assert tuning.n_steps == tuning.settings["calibrate_steps"] == tuning.evaluation.n_steps
+        assert tuning.selection_loss_points <= 3
+        assert "calibrated for" in " ".join(tuning.remarks())
+        (plain,) = [trial for trial in tuning.trials if "calibrate" not in trial.setting]
+        assert (plain.steps_within(3) or 99) > tuning.n_steps
+        tried = [trial.evaluation.n_steps for trial in tuning.trials if "calibrate" in trial.setting]
+        assert max(tried) < (plain.steps_within(3) or 99)
+        assert min(tried) >= tuning.n_steps / 2  # after one that fails, fewer steps are not tried
+
+    def test_it_is_the_network_of_calibrate(self, tuning, vgg, calibration):
+        x, n_steps = calibration[:100], tuning.n_steps
+        snn = snc.to_spiking(snc.normalize(vgg, x), snc.SignedIntegrateAndFire(max_spikes=4))
+        same = snc.calibrate(snn, x, n_steps=n_steps)
+        for name, array in same.model.arrays.items():
+            assert np.array_equal(tuning.network.model.arrays[name], array)
+        assert tuning.network.model.metadata["calibration"]["n_steps"] == n_steps
+
+    def test_the_best_one_is_kept_in_vain(self, network, images, calibration):
+        space = [{"calibrate": [True], "calibrate_steps": [1, 2], "initial_potential": [0]}]
+        options = {"max_loss": 0, "max_steps": 2, "n_jobs": 1, "space": space}
+        with pytest.raises(snc.TuningError) as caught:
+            snc.tune(network, *images, x_calibration=calibration[:60], **options)
+        assert [trial.evaluation.n_steps for trial in caught.value.tuning.trials] == [2]
+        assert "diagnose" not in str(caught.value)
+
+
+class TestParts:
+    @pytest.mark.parametrize(("n", "share"), [(2, 0.5), (7, 0.01), (100, 0.3), (101, 0.5)])
+    def test_both_have_the_same_shares_of_classes(self, n, share, rng):
+        y = rng.integers(0, 3, n)
+        one, other = stratified(y, share, rng)
+        assert np.array_equal(np.sort([*one, *other]), np.arange(n))
+        assert len(other) == np.clip(round(share * n), 1, n - 1)
+        for label in range(3):
+            assert abs((y[other] == label).sum() - len(other) / n * (y == label).sum()) <= 1
+
+    def test_no_image_has_two_purposes(self, network, images):
+        x, y = images
+        parts = split_parts(network.model, x, y, None, 0.4, None, 1, calibrates=True)
+        n_images = [len(parts.calibration), len(parts.selection[1]), len(parts.report[1])]
+        assert n_images == [180, 216, 144]
+        seen = np.concatenate([parts.calibration, parts.selection[0], parts.report[0]])
+        assert sorted(map(bytes, seen)) == sorted(map(bytes, x.astype(np.float32)))
+
+    def test_given_report_images_leave_all_others_to_choose(self, network, images, calibration):
+        x, y = images
+        options = {"max_loss": 100, "max_steps": 2, "space": {"percentile": [99]}, "n_jobs": 1}
+        report = (x[300:340], y[300:340])
+        tuning = snc.tune(network, x[:300], y[:300], x_calibration=calibration, report_data=report, **options)
+        assert len(tuning.selection.y) == 300 and np.array_equal(tuning.evaluation.y, report[1])
+        assert not tuning.own_calibration
+
+    def test_a_loss_that_is_too_large_on_the_report_images_is_said(self, tuned):
+        tuning = dataclasses.replace(tuned[0], max_loss=-5.0)
+        assert "larger than allowed: choose the settings on more images" in " ".join(tuning.remarks())
 
 
 class TestOtherNetworks:
@@ -231,7 +335,8 @@ class TestOtherNetworks:
             snc.tune(trained, x, y, max_loss=0, **{**options, "max_steps": 1})
         best = caught.value.tuning
         synapse = best.settings["synapse"]
-        run = snc.evaluate(trained.rebuild(synapse=synapse), x, y, n_steps=1)
+        report = split_parts(trained.model, x, y, None, 0.5, None, 0, calibrates=False).report
+        run = snc.evaluate(trained.rebuild(synapse=synapse), *report, n_steps=1)
         assert run.loss_points == best.loss_points
 
     def test_spaces(self):
@@ -245,7 +350,17 @@ class TestOtherNetworks:
             "balance_steps",
             "initial_potential",
             "synapse",
+            "signed",
+            "max_spikes",
+            "skip_steps",
+            "calibrate",
+            "calibrate_steps",
         }
+        signed = snc.to_spiking(snc.normalize(native, method="model"), snc.SignedIntegrateAndFire())
+        names = {name for grid in default_space(signed, 8) for name in grid}
+        assert "calibrate" in names and not {"signed", "max_spikes"} & names  # keeps its neurons
+        poisson = signed.rebuild(input_coding="poisson")
+        assert not any("calibrate" in grid for grid in default_space(poisson, 8))
         with pytest.warns(UserWarning, match="not normalized"):
             lif = snc.to_spiking(native, nengo.LIF(min_voltage=-5, amplitude=0.0025))
         assert "initial_potential" not in default_space(lif, 8)[0]
@@ -270,6 +385,13 @@ class TestOtherNetworks:
             ({"max_steps": 0}, "^max_steps must be"),
             ({"space": {"percentile": [0]}}, "^percentile must be"),
             ({"space": {"colour": [0]}}, "'colour' cannot be varied"),
+            ({"space": {"calibrate": [True], "calibrate_steps": [65]}}, "^space: calibrate_steps must be at most"),
+            ({"report_split": 0}, "^report_split must be"),
+            ({"report_split": 1}, "^report_split must be"),
+            ({"report_data": np.zeros(3)}, "^report_data must be"),
+            ({"report_data": (np.zeros((8, 3)), np.zeros(8, int))}, "^report_data: x must have shape"),
+            ({"seed": -1}, "^seed must be"),
+            ({"x": np.zeros((2, 6, 6, 2)), "y": np.zeros(2, int)}, "^x: tune needs at least 3 images"),
             ({"x": np.zeros((8, 3, 6, 6, 2))}, "^x must have shape"),
             ({"y": np.zeros(7, int)}, "^x and y must"),
         ],
@@ -304,8 +426,8 @@ class TestCommand:
         assert cli.main(["evaluate", str(output), *options]) == 0
         evaluation = json.loads((tmp_path / "e.json").read_text())
         assert evaluation["n_steps"] == figures["n_steps"]
-        assert evaluation["accuracy"] == figures["evaluation"]["accuracy"]
-        assert evaluation["synaptic_operations"] == figures["synaptic_operations"]
+        assert len(figures["evaluation"]["accuracy"]) == figures["n_steps"]
+        assert "loss on other images" in printed
         assert len(list((tmp_path / "f").iterdir())) == n_results + 1
 
     def test_it_saves_nothing_else(self, trained, tmp_path, capsys):

@@ -2,7 +2,8 @@
 
 from .diagnose import diagnose
 from .findings import Finding
+from .layer_diagnosis import LayerDiagnosis
 from .remedies import Remedy
-from .result import Diagnosis, LayerDiagnosis
+from .result import Diagnosis
 
 __all__ = ["Diagnosis", "Finding", "LayerDiagnosis", "Remedy", "diagnose"]

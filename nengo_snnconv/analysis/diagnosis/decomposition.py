@@ -188,7 +188,8 @@ class Decomposition:
         layer, response = self.layers[name], self.responses[name]
         current = self._current(name, with_rates)
         levels = self.network.model.layers[name].levels
-        before = quantized(current, levels)
+        before = exact = quantized(current, levels)
+        pools = self.ann.maxima_over(name)
         stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
         for cause, after in itertools.chain(stages, [(response.remaining_cause, rates)]):
             if cause == "clipping" and levels is not None:
@@ -196,9 +197,15 @@ class Decomposition:
             change = after - before
             if change.any():
                 layer.squares[cause] += float(np.vdot(change, change))
-                output = self.ann.output_from(name, after, with_rates)
+                output = self.ann.output_from(name, after, with_rates, exact if pools else None)
             layer.n_correct[cause] += _count_correct(output, y)
             before = after
+        if pools:
+            for pool in pools:
+                change = (with_rates[pool] - self.ann.passed_on(pool, rates, exact)).numpy()
+                layer.squares["maxima"] += float(np.vdot(change, change))
+            output = self.ann.output_from(name, rates, with_rates)
+            layer.n_correct["maxima"] += _count_correct(output, y)
         return output
 
     def _add_sums(self, layer, response, ann, rates, clipped):

@@ -1,10 +1,13 @@
-"""diagnose: run a spiking network once and explain its loss of accuracy."""
+"""diagnose: run a spiking network, explain its loss of accuracy, and try changes that may reduce it."""
 
 from __future__ import annotations
 
+import dataclasses
+import typing
+
 import numpy as np
 
-from ..._util.validation import check_data, check_progress, check_run, is_number, shown
+from ..._util.validation import check_data, check_flags, check_images, check_progress, check_run, is_number, shown
 from ...errors import ConversionError, SettingsError
 from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
@@ -15,8 +18,11 @@ from ...networks.native import require_native_network
 from ...networks.network import ConvNetwork
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
+from .layer_diagnosis import LayerDiagnosis
 from .responses import ChargeResponse, Response
-from .result import Diagnosis, LayerDiagnosis
+from .result import Diagnosis
+from .shared_scales import shared_scales
+from .trials import with_tried_remedies
 
 # factors of n_steps for which accuracy is predicted
 MORE_STEPS = (1, 2, 4, 8)
@@ -30,20 +36,25 @@ def diagnose(
     n_steps: int = 30,
     max_loss: float = 1.0,
     skip_steps: int = 0,
+    x_calibration: np.ndarray | None = None,
+    try_remedies: bool = True,
     backend: str | None = None,
     minibatch_size: int | None = None,
     memory_mb: float = MEMORY_MB,
     dt: float = 0.001,
     progress: bool | None = None,
 ) -> Diagnosis:
-    """Find out where a spiking network loses accuracy compared with its ANN, why, and how to improve it.
+    """Find out where a spiking network loses accuracy compared with its ANN, why, and what improves it.
 
     The loss is divided exactly among layers and causes.  The ANN is computed from the measured firing rates of the
     first layers, and exactly after them; within a layer, the output of the neurons is built up from the rectifier,
     cause by cause.  The accuracy then changes stepwise from that of the ANN to that of the spiking network, and each
     step belongs to one layer and one cause.
 
-    Takes as long as the evaluation and a few passes through the ANN for each layer.
+    Changes of the network or of the run that may help are tried: each is made and evaluated on the same images, and the
+    result lists the accuracies.  Only a change that improves the accuracy by more than chance is recommended.
+
+    Takes as long as the evaluation, a few passes through the ANN for each layer, and an evaluation of each change.
 
     Parameters
     ----------
@@ -58,6 +69,11 @@ def diagnose(
     max_loss : float
         Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a layer
         deviates much from the ANN.
+    x_calibration : ndarray, (images, height, width, channel), optional
+        Calibration images, such as 1,000 of the training images, to try ``normalize`` and ``calibrate`` with.  Without
+        them ``normalize`` uses ``x``, and ``calibrate`` is not tried.
+    try_remedies : bool
+        Try changes of the network.  If False, there are findings, but no recommendation.
     skip_steps, backend, minibatch_size, memory_mb, dt, progress
         As for :func:`evaluate`.
 
@@ -74,7 +90,7 @@ def diagnose(
 
     Examples
     --------
-    >>> diagnosis = snc.diagnose(snn, x_test[:300], y_test[:300], n_steps=20)
+    >>> diagnosis = snc.diagnose(snn, x_test[:300], y_test[:300], n_steps=20, x_calibration=x_train[:1000])
     >>> print(diagnosis.summary())
     """
     require_native_network(network, "diagnose", origin="to_spiking", spiking=True)
@@ -85,15 +101,25 @@ def diagnose(
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):
         raise ConversionError("diagnose needs a network with neurons, and this one has no rectifier")
     check_run(n_steps, skip_steps, dt)
-    options = RunOptions(
-        backend=backend, skip_steps=skip_steps, minibatch_size=minibatch_size, memory_mb=memory_mb, dt=dt
-    )
+    check_flags(try_remedies=try_remedies)
+    run: dict[str, typing.Any] = {
+        "backend": backend,
+        "skip_steps": skip_steps,
+        "minibatch_size": minibatch_size,
+        "memory_mb": memory_mb,
+        "dt": dt,
+    }
+    options = RunOptions(**run)
     check_progress(progress)
     x, y = check_data(network.model, x, y)
+    calibration = x if x_calibration is None else check_images(network.model, x_calibration)
     decomposition = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
     evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=decomposition)
     decomposition.finish()
-    return make_diagnosis(network, evaluation, decomposition, max_loss)
+    diagnosis = make_diagnosis(network, evaluation, decomposition, max_loss)
+    diagnosis = dataclasses.replace(diagnosis, other_calibration=x_calibration is not None)
+    run |= {"n_steps": n_steps, "progress": progress}
+    return with_tried_remedies(diagnosis, x, y, calibration, run) if try_remedies else diagnosis
 
 
 def make_diagnosis(
@@ -129,6 +155,7 @@ def make_diagnosis(
         late_accuracy=decomposition.n_correct["late"] / n_images,
         starts=_initial_potentials(decomposition.responses.values()),
         skip_steps=decomposition.skip_steps,
+        shared_scales=shared_scales(network.model),
     )
 
 

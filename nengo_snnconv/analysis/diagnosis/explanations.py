@@ -1,4 +1,4 @@
-"""Explanations: the meaning of each cause in a given network, and its remedy."""
+"""Explanations: the meaning of each cause in a given network, and remedies that may help."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from . import remedies
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
-    from .result import Diagnosis, LayerDiagnosis
+    from .layer_diagnosis import LayerDiagnosis
+    from .result import Diagnosis
 
 # levels of activations outside these limits mean wrong scales; they are near 1 in a normalized layer
 TOO_HIGH, TOO_LOW = 3.0, 0.25
+# largest number of steps for which balanced thresholds are tried
+MOST_BALANCED = 16
 
 
-def explain(cause: str, diagnosis: Diagnosis, layer: LayerDiagnosis | None) -> tuple[str, Remedy]:
-    """Return the meaning of a cause in a layer, and its remedy."""
+def explain(cause: str, diagnosis: Diagnosis, layer: LayerDiagnosis | None) -> tuple[str, list[Remedy]]:
+    """Return the meaning of a cause in a layer, and remedies that may help."""
     return _EXPLANATIONS[cause](diagnosis, layer)
 
 
 def _input(diagnosis, _):
     settings, n_steps, largest = diagnosis.network.settings, diagnosis.n_steps, diagnosis.largest_input
-    threshold = settings.input_threshold
+    threshold, found = settings.input_threshold, []
     error = 100 * diagnosis.input_error
     text = f"after {n_steps} steps the mean of the Poisson spikes differs from the image by {error:.0f} %"
     if threshold > 1.2 * largest > 0:
         text += f": a spike has the value {threshold:g}, but the largest pixel is {largest:.3g}, so spikes are too rare"
         advice = f"let the largest pixel spike in every step: input_threshold={largest:.3g}"
-        return text, remedies.rebuild(advice, input_threshold=round(largest, 6))
-    if threshold < largest:
+        found.append(remedies.rebuild(advice, input_threshold=round(largest, 6)))
+    elif threshold < largest:
         text += f"; pixels above {threshold:g} are clipped, up to {largest:.3g}"
-    advice = "use constant input current: input_coding='constant' (or many more steps)"
-    return text, remedies.rebuild(advice, input_coding="constant")
+    constant = remedies.rebuild("use constant input current: input_coding='constant'", input_coding="constant")
+    return text, [*found, constant, remedies.run_longer(4 * n_steps)]
 
 
 def _ann(diagnosis, _):
@@ -47,26 +50,21 @@ def _ann(diagnosis, _):
         text = f"the accuracy of the ANN itself is only {accuracy:.1f} %, near that of guessing, {chance:.1f} %"
     else:
         text = f"the ANN is less accurate than the spikes: {accuracy:.1f} % against {100 * diagnosis.accuracy:.1f} %"
-    advice = (
-        "check that images are scaled and classes are numbered as in training, and that the weights are the trained "
-        "ones: a conversion cannot be better than its ANN"
-    )
-    return text, Remedy(advice, "# check the ANN")
+    return f"{text}; images may not be scaled, or classes not numbered, as in training, or weights be wrong", []
 
 
 def _dead(diagnosis, layer):
     if layer.silent >= 0.99:
         text = (
             f"its neurons are active for no image, not even in the ANN (the largest activation is {layer.level:.3g}), "
-            "so later layers cannot distinguish images"
+            "so later layers cannot distinguish images, and no conversion can repair it"
         )
-        advice = "check the layer's weights and biases, and train the ANN again: no conversion can repair it"
-        return text, Remedy(advice, "# train the ANN again")
+        return text, []
     text = (
         f"{100 * layer.dead / (1 - layer.silent):.0f} % of its neurons that are active in the ANN never spike: its "
         f"activations reach {layer.level:.2g}, so its scale is about {1 / layer.level:,.0f} times too large"
     )
-    return text, remedies.normalize_again()
+    return text, [remedies.normalize_again()]
 
 
 def _weights(diagnosis, layer):
@@ -75,7 +73,7 @@ def _weights(diagnosis, layer):
     factor = np.exp(np.log([*levels, diagnosis.output_level]).mean())
     changed = "the weights before it" if layer.name != names[0] else "the weights before it or the range of the images"
     text = f"from this layer on, activations are about {factor:.2g} times as large as the scales imply"
-    return f"{text}: {changed} changed after normalization", remedies.normalize_again()
+    return f"{text}: {changed} changed after normalization", [remedies.normalize_again()]
 
 
 def _clipping(diagnosis, layer):
@@ -87,14 +85,14 @@ def _clipping(diagnosis, layer):
     if isinstance(neuron_type, IntegrateAndFire) and layer.largest_output < 1 - 1e-6:
         longest = neuron_type.max_spikes * neuron_type.amplitude
         text += f", because steps are {1000 * dt:g} ms long"
-        return text, remedies.evaluate_with(f"shorter steps: dt={longest:g}", dt=longest)
-    return text, remedies.normalize_again()
+        return text, [remedies.evaluate_with(f"shorter steps: dt={longest:g}", dt=longest)]
+    return text, [remedies.normalize_again()]
 
 
 def _reset(diagnosis, layer):
     text = "in all layers, reset to zero discards the charge above the threshold with every spike"
     advice = "reset by subtraction, which loses no charge: IntegrateAndFire(reset='subtract')"
-    return text, remedies.replace_neurons(advice, diagnosis.network, reset="subtract")
+    return text, [remedies.replace_neurons(advice, diagnosis.network, reset="subtract")]
 
 
 def _response(diagnosis, layer):
@@ -104,26 +102,31 @@ def _response(diagnosis, layer):
         f"{settings.match.deviation:.2g}"
     )
     advice = "neurons that compute the rectifier exactly: IntegrateAndFire()"
-    return text, remedies.replace_neurons(advice, diagnosis.network)
+    return text, [remedies.replace_neurons(advice, diagnosis.network)]
 
 
 def _quantization(diagnosis, layer):
-    error = 100 * diagnosis.error_of("quantisation")
+    error, found = 100 * diagnosis.error_of("quantisation"), []
     text = f"{diagnosis.n_steps} steps are too few to express activations by whole spikes: the error is {error:.0f} %"
     lowest = min(diagnosis.layers.values(), key=lambda other: other.level)
     if lowest.level < TOO_LOW:
         text += f", because activations of {lowest.name} reach only {lowest.level:.2g}"
-        return text, remedies.normalize_again()
-    start = _unfavorable_start(diagnosis)
-    predicted = diagnosis.predicted_accuracy
-    from_half, present = predicted.get("half", 0), predicted.get(diagnosis.n_steps, 1)
-    if start:
+        found.append(remedies.normalize_again())
+    if start := _unfavorable_start(diagnosis):
         text += f"; neurons start at {start}, but only a start at half the threshold rounds to the nearest"
-    if start and from_half >= diagnosis.ann_accuracy - diagnosis.max_loss / 100 and from_half > present + 0.005:
-        advice = f"start at half the threshold (predicted accuracy: {100 * from_half:.1f} %): initial_potential=0.5"
         changes = {"initial_potential": 0.5, "initial_state": None}
-        return text, remedies.replace_neurons(advice, diagnosis.network, **changes)
-    return text, remedies.more_steps(diagnosis)
+        advice = "start at half the threshold: initial_potential=0.5"
+        found.append(remedies.replace_neurons(advice, diagnosis.network, **changes))
+    return text, [*found, *_for_few_steps(diagnosis), remedies.more_steps(diagnosis)]
+
+
+def _for_few_steps(diagnosis):
+    """Return remedies for errors that vanish in longer runs, without running longer."""
+    n_steps = diagnosis.n_steps
+    # thresholds balanced for more steps are almost those of percentiles; the best number is not always n_steps
+    balanced = [n_steps, n_steps // 2] if 1 < n_steps <= MOST_BALANCED else [n_steps] * (n_steps == 1)
+    found = [remedies.balance(n) for n in balanced]
+    return [*found, *remedies.take_spikes_back(diagnosis), *remedies.calibrated(diagnosis)]
 
 
 def _unfavorable_start(diagnosis):
@@ -136,34 +139,55 @@ def _unfavorable_start(diagnosis):
     return f"{low:.2g} to {high:.2g} thresholds" if low < -0.1 or high > 1.1 else ""
 
 
+def _shared_scale(diagnosis, layer):
+    others = ", ".join(diagnosis.shared_scales.get(layer.name, ()))
+    text = (
+        f"a shortcut makes it share a scale with {others}; its activations reach only {layer.level:.2g}, so its spikes "
+        "are larger than they need to be"
+    )
+    return text, [remedies.normalize_again(), *_for_few_steps(diagnosis), remedies.more_steps(diagnosis)]
+
+
 def _transient(diagnosis, layer):
     text = "the mean input of its neurons changes during the run, and they spike before it has settled"
-    return text, remedies.skip_transient(diagnosis)
+    few = [*remedies.take_spikes_back(diagnosis), *remedies.calibrated(diagnosis)]
+    return text, [*few, *remedies.for_transients(diagnosis)]
 
 
 def _unevenness(diagnosis, layer):
     neuron_type = diagnosis.network.settings.neuron_type
     name = type(neuron_type).__name__
     if isinstance(neuron_type, nengo.PoissonSpiking | nengo.StochasticSpiking):
-        return f"the spikes of {name} are random", remedies.keep_negative_input(diagnosis.network)
+        return f"the spikes of {name} are random", [remedies.keep_negative_input(diagnosis.network)]
     text = "spikes arrive in bursts: neurons fire before inhibition arrives that would have prevented it"
+    few = [*remedies.take_spikes_back(diagnosis), *remedies.calibrated(diagnosis)]
     if isinstance(neuron_type, SignedIntegrateAndFire):
         text = "neurons fire before inhibition arrives that would have prevented it, and take such spikes back too late"
-        return text, remedies.skip_transient(diagnosis)
-    if diagnosis.keeps_charge:
-        return text, remedies.take_spikes_back(diagnosis.network)
-    return f"{text}, and {name} forgets negative input", remedies.keep_negative_input(diagnosis.network)
+    elif not diagnosis.keeps_charge:
+        return f"{text}, and {name} forgets negative input", [remedies.keep_negative_input(diagnosis.network), *few]
+    return text, [*few, *remedies.for_transients(diagnosis)]
+
+
+def _maxima(diagnosis, layer):
+    pools = ", ".join(diagnosis.maxima_over(layer.name))
+    text = (
+        f"{pools} takes maxima of sums of spikes: the largest of several inexact sums is too large on average, most of "
+        "all where no activation is large"
+    )
+    few = [*remedies.take_spikes_back(diagnosis), *remedies.calibrated(diagnosis)]
+    return text, [*few, remedies.more_steps(diagnosis)]
 
 
 def _synapse(diagnosis, layer):
     synapse = diagnosis.network.settings.synapse
     text = f"the synapse between layers, {synapse}, delays spikes, so that each layer emits fewer of them in time"
-    return text, remedies.rebuild("no synapse between layers (or many more steps): synapse=None", synapse=None)
+    without = remedies.rebuild("no synapse between layers: synapse=None", synapse=None)
+    return text, [without, remedies.run_longer(4 * diagnosis.n_steps)]
 
 
 def _readout(diagnosis, _):
     text = "output neurons spike so rarely that classes tie, or are in a different order than their scores"
-    return text, remedies.rebuild("read out the membrane potential: readout='potential'", readout="potential")
+    return text, [remedies.rebuild("read out the membrane potential: readout='potential'", readout="potential")]
 
 
 _EXPLANATIONS = {
@@ -175,8 +199,10 @@ _EXPLANATIONS = {
     "reset": _reset,
     "response": _response,
     "quantisation": _quantization,
+    "shared scale": _shared_scale,
     "transient": _transient,
     "unevenness": _unevenness,
+    "maxima": _maxima,
     "synapse": _synapse,
     "readout": _readout,
 }

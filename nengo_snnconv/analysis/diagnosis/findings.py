@@ -30,21 +30,27 @@ class Finding:
     layer : str
         Layer at fault; the first failing layer if the cause affects all layers.
     cause : str
-        "ann", "dead", "weights", "input", "clipping", "quantisation", "transient", "unevenness", "synapse", "reset",
-        "response" or "readout".
+        "ann", "dead", "weights", "input", "clipping", "quantisation", "shared scale", "transient", "unevenness",
+        "maxima", "synapse", "reset", "response" or "readout".
     points : float
         Loss of accuracy in percentage points.
     text : str
         Explanation.
-    remedy : Remedy
-        Recommended change.
+    remedies : tuple of Remedy
+        Changes that may help, each with the accuracy that was measured with it, the most accurate first; without
+        accuracies if none was tried.
     """
 
     layer: str
     cause: str
     points: float
     text: str
-    remedy: Remedy
+    remedies: tuple[Remedy, ...]
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """Change with the highest measured accuracy, if it helps; None otherwise, or if none was tried."""
+        return next((remedy for remedy in self.remedies if remedy.helps), None)
 
 
 def find(diagnosis: Diagnosis) -> list[Finding]:
@@ -125,7 +131,7 @@ def _large_errors(diagnosis):
     """
     causes = {cause for layer in diagnosis.layers.values() for cause in layer.causes}
     causes -= {"transient", "unevenness"} if diagnosis.evaluation.input_layer else set()
-    errors = [(layer.causes[cause], cause, name) for name, layer in diagnosis.layers.items() for cause in causes]
+    errors = [(layer.causes.get(cause, 0), cause, name) for name, layer in diagnosis.layers.items() for cause in causes]
     error, cause, name = max(errors)
     return [_finding(diagnosis, cause, 0.0, name)] if error > LARGE_ERROR else []
 
@@ -135,7 +141,11 @@ def _finding(diagnosis, cause, points, name=None):
         cause = max(OF_STEPS, key=diagnosis.error_of)
     if name is None:
         name = diagnosis.where(cause)
-    return Finding(name, cause, points, *explain(cause, diagnosis, diagnosis.layers.get(name)))
+    text, remedies = explain(cause, diagnosis, diagnosis.layers.get(name))
+    tried = {remedy.code: remedy for remedy in diagnosis.tried}
+    measured = [tried.get(remedy.code, remedy) for remedy in remedies]
+    # sorting is stable: remedies with equal accuracies keep the order of the explanation
+    return Finding(name, cause, points, text, tuple(sorted(measured, key=lambda remedy: -(remedy.accuracy or 0))))
 
 
 def _loss_from(diagnosis, name):

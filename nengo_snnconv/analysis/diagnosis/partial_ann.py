@@ -55,7 +55,32 @@ class PartialANN:
     def _rectify(self, name, current):
         return quantized(current, self.model.layers[name].levels)
 
-    def output_from(self, name: str, activation: typing.Any, values: dict[str, typing.Any]) -> typing.Any:
-        """Return the output of the ANN, given the ``activation`` of a layer and ``values`` of all layers before it."""
+    def output_from(
+        self, name: str, activation: typing.Any, values: dict[str, typing.Any], chosen_by: typing.Any = None
+    ) -> typing.Any:
+        """Return the output of the ANN, given the ``activation`` of a layer and ``values`` of all layers before it.
+
+        With ``chosen_by``, other activations of this layer, maxima over it pass on the entries that are largest in
+        these, as :meth:`passed_on` does.
+        """
         known = dict(itertools.takewhile(lambda item: item[0] != name, values.items()))
-        return self.run({**known, name: activation})[self.model.output]
+        known[name] = activation
+        if chosen_by is not None:
+            known |= {pool: self.passed_on(pool, activation, chosen_by) for pool in self.maxima_over(name)}
+        return self.run(known)[self.model.output]
+
+    def maxima_over(self, name: str) -> list[str]:
+        """Return the names of the maximum pooling layers that read a layer."""
+        pools = (specs.MaxPool, specs.GlobalMaxPool)
+        return [layer.name for layer in self.model.consumers(name) if isinstance(layer, pools)]
+
+    def passed_on(self, pool: str, activation: typing.Any, chosen_by: typing.Any) -> typing.Any:
+        """Return the entries of ``activation`` at the positions of the maxima of ``chosen_by``.
+
+        Among equal entries any one is chosen, by its position.  This is the derivative of the maximum at ``chosen_by``
+        in the direction of ``activation``.
+        """
+        chosen_by, activation = (tf.convert_to_tensor(values, tf.float32) for values in (chosen_by, activation))
+        with tf.autodiff.ForwardAccumulator(chosen_by, activation) as derivative:
+            largest = self.linear_layers[pool](chosen_by)
+        return derivative.jvp(largest)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import nengo
 import numpy as np
 
+from ...conversion.calibrate import NEURON_TYPES, calibrate
 from ...conversion.normalization import normalize
 from ...neurons.arguments import arguments_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
@@ -18,6 +19,9 @@ if typing.TYPE_CHECKING:
     from ...networks.network import ConvNetwork
     from .result import Diagnosis
 
+# largest number of steps for which networks are calibrated
+MOST_CALIBRATED = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Remedy:
@@ -26,25 +30,59 @@ class Remedy:
     Attributes
     ----------
     text : str
-        Description, with the predicted effect if it is known.
+        Description.
     code : str
         Python code of the change.
     apply : callable
         Function of the network and calibration images that returns the changed network.
     options : dict
         Changed arguments of ``evaluate``.
+    accuracy : float or None
+        Accuracy with the change, measured on the images of the diagnosis; None if it was not tried.
+    helps : bool
+        True if it was tried and is more accurate than the network without it, by more than chance.
     """
 
     text: str
     code: str
     apply: Callable[[ConvNetwork, np.ndarray], ConvNetwork] = lambda network, x: network
     options: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+    accuracy: float | None = None
+    helps: bool = False
 
 
 def normalize_again() -> Remedy:
     """Return the remedy to normalize the network with the data."""
     advice = "normalize again with data: normalize(network, x_train[:1000])"
     return Remedy(advice, "network = snc.normalize(network, x_train[:1000])", lambda network, x: normalize(network, x))
+
+
+def balance(n_steps: int) -> Remedy:
+    """Return the remedy to balance thresholds for a number of steps."""
+    arguments = f'method="balance", n_steps={n_steps}'
+    return Remedy(
+        f"balance thresholds for {n_steps} step{'s' if n_steps > 1 else ''}: normalize(..., {arguments})",
+        f"network = snc.normalize(network, x_train[:1000], {arguments})",
+        lambda network, x: normalize(network, x, method="balance", n_steps=n_steps),
+    )
+
+
+def calibrated(diagnosis: Diagnosis) -> list[Remedy]:
+    """Return the remedy to calibrate the network, in a list; an empty list if that is not possible.
+
+    Calibration would fit the images of the diagnosis themselves, so there must be others.
+    """
+    settings, n_steps = diagnosis.network.settings, diagnosis.n_steps
+    possible = isinstance(settings.neuron_type, NEURON_TYPES) and settings.input_coding == "constant"
+    if not (possible and settings.synapse is None and diagnosis.other_calibration) or n_steps > MOST_CALIBRATED:
+        return []
+    dt = diagnosis.evaluation.dt
+
+    def apply(network, x):
+        return calibrate(network, x, n_steps=n_steps, dt=dt, progress=False)
+
+    code = f"network = snc.calibrate(network, x_train[:1000], n_steps={n_steps})"
+    return [Remedy(f"calibrate the network for {n_steps} steps: calibrate", code, apply)]
 
 
 def rebuild(advice: str, **changes: typing.Any) -> Remedy:
@@ -70,10 +108,13 @@ def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) ->
     return _use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
 
 
-def take_spikes_back(network: ConvNetwork) -> Remedy:
-    """Return the remedy to let integrate-and-fire neurons take spikes back."""
-    advice = "use neurons that take such spikes back by negative ones: SignedIntegrateAndFire"
-    return _use_neurons(advice, with_signed_spikes(network.settings.neuron_type))
+def take_spikes_back(diagnosis: Diagnosis) -> list[Remedy]:
+    """Return the remedy to let integrate-and-fire neurons take spikes back, in a list; empty if it is impossible."""
+    neuron_type = diagnosis.network.settings.neuron_type
+    if not diagnosis.keeps_charge or neuron_type.negative:
+        return []
+    advice = "use neurons that take spikes back by negative ones: SignedIntegrateAndFire"
+    return [_use_neurons(advice, with_signed_spikes(neuron_type))]
 
 
 def _use_neurons(advice, new, rate=None):
@@ -95,44 +136,36 @@ def more_steps(diagnosis: Diagnosis) -> Remedy:
         if isinstance(n, int) and n > diagnosis.n_steps
     }
     if not predicted:
-        return _run_longer(4 * diagnosis.n_steps)
+        return run_longer(4 * diagnosis.n_steps)
     allowed = diagnosis.ann_accuracy - diagnosis.max_loss / 100
     enough = (n for n, accuracy in predicted.items() if accuracy >= allowed)
     n_steps = next(enough, max(predicted, key=predicted.__getitem__))
-    remark = ""
-    if predicted[n_steps] > diagnosis.accuracy + 0.005:
-        remark = f" (predicted accuracy for {n_steps} steps: {100 * predicted[n_steps]:.1f} % if spikes are even)"
     uneven = max(diagnosis.error_of("transient"), diagnosis.error_of("unevenness"))
     signed = diagnosis.network.settings.neuron_type.negative
     if uneven > diagnosis.error_of("quantisation") / 4 and not signed:
         n_steps *= 2
-    return _run_longer(n_steps, remark)
+    return run_longer(n_steps)
 
 
-def skip_transient(diagnosis: Diagnosis) -> Remedy:
-    """Return the remedy for input that changes at the start of a run.
+def for_transients(diagnosis: Diagnosis) -> list[Remedy]:
+    """Return remedies for input that changes at the start of a run.
 
-    Skip the first steps if that gives an acceptable accuracy in this run; otherwise start at random potentials if the
-    neurons do not, and do not take spikes back; else run more steps.
+    Skip the first steps; start at random potentials if the neurons do not, and do not take spikes back; run more steps.
     """
-    half = diagnosis.n_steps // 2
-    if (
-        not diagnosis.skip_steps
-        and half
-        and diagnosis.late_accuracy >= diagnosis.ann_accuracy - diagnosis.max_loss / 100
-    ):
-        accuracy = f"accuracy in this run: {100 * diagnosis.late_accuracy:.1f} %"
-        return evaluate_with(
-            f"leave the first steps out of the class scores: skip_steps={half} ({accuracy})", skip_steps=half
+    half, settings, found = diagnosis.n_steps // 2, diagnosis.network.settings, []
+    if not diagnosis.skip_steps and half:
+        found.append(
+            evaluate_with(f"leave the first steps out of the class scores: skip_steps={half}", skip_steps=half)
         )
-    neuron_type = diagnosis.network.settings.neuron_type
+    neuron_type = settings.neuron_type
     # with few steps, random initial potentials cost more accuracy than they restore
     can_start_randomly = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
-    if can_start_randomly and not neuron_type.initial_state and not neuron_type.negative:
+    can_start_randomly &= diagnosis.keeps_charge and not neuron_type.negative
+    if can_start_randomly and not neuron_type.initial_state:
         advice = "start at random membrane potentials, so that neurons do not spike at the same time"
         initial_state = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
-        return replace_neurons(advice, diagnosis.network, initial_state=initial_state)
-    return _run_longer(2 * diagnosis.n_steps)
+        found.append(replace_neurons(advice, diagnosis.network, initial_state=initial_state))
+    return [*found, run_longer(2 * diagnosis.n_steps)]
 
 
 def keep_negative_input(network: ConvNetwork) -> Remedy:
@@ -141,5 +174,6 @@ def keep_negative_input(network: ConvNetwork) -> Remedy:
     return replace_neurons(advice, network, min_potential=-np.inf)
 
 
-def _run_longer(n_steps, remark=""):
-    return evaluate_with(f"run more steps: n_steps={n_steps}{remark}", n_steps=n_steps)
+def run_longer(n_steps: int) -> Remedy:
+    """Return the remedy to run for a number of steps."""
+    return evaluate_with(f"run more steps: n_steps={n_steps}", n_steps=n_steps)

@@ -1,4 +1,4 @@
-"""Diagnosis and LayerDiagnosis: the result of ``diagnose``."""
+"""Diagnosis: the result of ``diagnose``."""
 
 from __future__ import annotations
 
@@ -13,73 +13,16 @@ import numpy as np
 
 from ..._util.text_tables import text_table
 from ...evaluation.result import Evaluation
+from ...model import layers as specs
 from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from .findings import OF_STEPS, Finding, find
+from .layer_diagnosis import LayerDiagnosis
 from .remedies import Remedy
 
-CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LayerDiagnosis:
-    """Errors of one layer of neurons.
-
-    Errors are root mean squares over neurons and images, relative to that of the ANN's activations.
-
-    Attributes
-    ----------
-    name : str
-    n_neurons : int
-    error : float
-        Error of the firing rates, compared with the ANN's activations.
-    causes : dict of str to float
-        Errors that arise in this layer, by cause.  From the output of the rectifier for the measured input to the
-        measured output of the neurons, the causes are taken into account one after another; each error is the change
-        by one cause.  "clipping": activations above the largest firing rate; "response": neurons whose response is not
-        the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in the first half of the
-        run than in the second; the rest is "unevenness" (bursts of spikes), "reset" (charge that a reset to zero
-        discards) or "synapse" (spikes that are delayed between layers).
-    points : dict of str to float
-        Loss of accuracy by each cause, in percentage points, if all later layers were exact.
-    accuracy : float
-        Accuracy of the ANN that continues with the firing rates of this layer.
-    level : float
-        99.9th percentile of the ANN's positive activations; about 1 in a normalized layer.
-    largest_output : float
-        Largest mean output of its neurons, in units of activations.
-    silent : float
-        Fraction of neurons that are active for no image in the ANN.
-    dead : float
-        Fraction of neurons that are active in the ANN but never spike.
-    saturated : float
-        Fraction of activations at the largest output of the neurons.
-    bound : float or None
-        Largest error that theory allows for any neuron, compared with activations clipped at ``largest_output``
-        (:func:`nengo_snnconv.error_bounds`); None if the theory does not hold.
-    own_bound : float or None
-        Contribution of this layer to ``bound``: quantization.
-    largest_error : float
-        Largest measured error of any neuron.
-    pairs : ndarray, (n, 2)
-        Activations in the ANN and firing rates, in the same unit, of random neurons and images.
-    """
-
-    name: str
-    n_neurons: int
-    error: float
-    causes: dict[str, float]
-    points: dict[str, float]
-    accuracy: float
-    level: float
-    largest_output: float
-    silent: float
-    dead: float
-    saturated: float
-    bound: float | None
-    own_bound: float | None
-    largest_error: float
-    pairs: np.ndarray
+CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse", "maxima")
+# 99.9th percentile of activations below which the scale of a layer counts as too large because it is shared
+LOW_LEVEL = 0.8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,6 +56,12 @@ class Diagnosis:
         Lowest and highest initial membrane potential of integrate-and-fire neurons, in thresholds.
     skip_steps : int
         Number of first steps that class scores leave out.
+    shared_scales : dict of str to tuple of str
+        For layers that share a scale because a shortcut has none of its own, the names of the other layers.
+    other_calibration : bool
+        True if there are calibration images other than those of the diagnosis.
+    tried : tuple of Remedy
+        Remedies that were tried, with the accuracy of each.
     """
 
     network: ConvNetwork
@@ -128,6 +77,9 @@ class Diagnosis:
     late_accuracy: float
     starts: tuple[float, float] | None
     skip_steps: int
+    shared_scales: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    other_calibration: bool = False
+    tried: tuple[Remedy, ...] = ()
 
     @property
     def foreseen(self) -> dict[int | str, float]:
@@ -185,8 +137,22 @@ class Diagnosis:
 
     @property
     def remedy(self) -> Remedy | None:
-        """Most helpful change, the remedy of the first finding; None for a healthy network."""
-        return self.findings[0].remedy if self.findings else None
+        """Most helpful of the changes that were tried; None if none helps, or none was tried.
+
+        That is, among those that restore the accuracy up to ``max_loss``, one that needs no more steps if there is one;
+        and of these the one with the highest accuracy.
+        """
+        helpful = [remedy for finding in self.findings for remedy in finding.remedies if remedy.helps]
+        return max(helpful, key=self._rank, default=None)
+
+    def _rank(self, remedy):
+        enough = remedy.accuracy >= self.ann_accuracy - self.max_loss / 100 - 1e-9
+        return enough, enough and remedy.options.get("n_steps", 0) <= self.n_steps, remedy.accuracy
+
+    def maxima_over(self, name: str) -> list[str]:
+        """Return the names of the maximum pooling layers that read a layer."""
+        pools = (specs.MaxPool, specs.GlobalMaxPool)
+        return [layer.name for layer in self.network.model.consumers(name) if isinstance(layer, pools)]
 
     @property
     def first_failing(self) -> str | None:
@@ -200,7 +166,8 @@ class Diagnosis:
     def points(self, names: Sequence[str] | None = None) -> dict[str, float]:
         """Return the loss of accuracy by each cause in all layers together, in percentage points: {cause: points}.
 
-        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness.  Poisson
+        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness; "shared
+        scale" is the quantisation of layers whose scale is too large because they share it.  Poisson
         input makes spikes uneven; if neurons lose no charge, "input" therefore includes transient and unevenness.
 
         Parameters
@@ -212,10 +179,16 @@ class Diagnosis:
         for name in self.layers if names is None else names:
             for cause, lost in self.layers[name].points.items():
                 from_input = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
-                points["input" if from_input else "steps" if cause in OF_STEPS else cause] += lost
+                shared = cause == "quantisation" and self._is_held_back(name)
+                kind = "shared scale" if shared else "steps" if cause in OF_STEPS else cause
+                points["input" if from_input else kind] += lost
         points["input"] += self.input_points
         points["synapse" if self.network.settings.synapse is not None else "readout"] += self.readout_points
         return dict(points)
+
+    def _is_held_back(self, name):
+        """Return whether the scale of a layer is too large because it is shared."""
+        return name in self.shared_scales and self.layers[name].level < LOW_LEVEL
 
     def error_of(self, cause: str) -> float:
         """Return the error by one cause, averaged over layers."""
@@ -230,9 +203,12 @@ class Diagnosis:
             return self.network.model.input
         if cause == "readout":
             return self.network.model.output
+        if cause == "shared scale":
+            held_back = [layer for name, layer in self.layers.items() if self._is_held_back(name)]
+            return max(held_back, key=lambda layer: layer.points.get("quantisation", 0)).name
         worst = max(self.layers.values(), key=lambda layer: (layer.points.get(cause, 0), layer.causes.get(cause, 0)))
         first_failing = self.first_failing
-        if cause == "clipping" or first_failing is None or first_failing not in self.layers:
+        if cause in ("clipping", "maxima") or first_failing is None or first_failing not in self.layers:
             return worst.name
         return first_failing
 
@@ -259,8 +235,13 @@ class Diagnosis:
             lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
         if self.first_failing:
             lines.append(f"first failing layer: {self.first_failing}")
+        measured = [(remedy.accuracy or 0.0, remedy.text) for remedy in self.tried]
+        for accuracy, text in sorted(measured, key=lambda pair: -pair[0]):
+            lines.append(f"tried: {100 * accuracy:.2f} % with this change: {text}")
         if self.remedy:
             lines.append(f"recommendation: {self.remedy.text}")
+        elif self.tried:
+            lines.append(f"none of these changes helps on these images, by more than chance ({spikes:.2f} % without)")
         return lines
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -302,8 +283,13 @@ class Diagnosis:
                     "cause": finding.cause,
                     "points": finding.points,
                     "text": finding.text,
-                    "remedy": finding.remedy.text,
-                    "code": finding.remedy.code,
+                    "remedy": finding.remedy and finding.remedy.text,
+                    "code": finding.remedy and finding.remedy.code,
+                    "tried": [
+                        {"remedy": each.text, "code": each.code, "accuracy": each.accuracy, "helps": each.helps}
+                        for each in finding.remedies
+                        if each.accuracy is not None
+                    ],
                 }
                 for finding in self.findings
             ],

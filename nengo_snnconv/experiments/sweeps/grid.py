@@ -6,7 +6,8 @@ import itertools
 import nengo
 
 from ..._util.json_values import python_number
-from ..._util.validation import check_flags, check_run
+from ..._util.validation import check_counts, check_flags, check_run
+from ...conversion.calibrate import check_calibration
 from ...conversion.convert import warn_of_clipping
 from ...conversion.normalization import METHODS
 from ...errors import SettingsError
@@ -17,9 +18,10 @@ from ...neurons.arguments import arguments_of
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire, with_signed_spikes
 
-# names of parameters: of normalize, of IntegrateAndFire with "signed" for SignedIntegrateAndFire, of to_spiking, and of
-# evaluate
+# names of parameters: of normalize, of calibrate, of IntegrateAndFire with "signed" for SignedIntegrateAndFire, of
+# to_spiking, and of evaluate
 NORMALIZATION = ("method", "percentile", "per", "balance_steps")
+CALIBRATION = ("calibrate", "calibrate_steps")
 NEURON = ("initial_potential", "reset", "max_spikes", "min_potential", "signed")
 SPIKING = ("input_coding", "input_threshold", "readout", "synapse", "seed")
 EVALUATION = ("output_synapse", "skip_steps", "precision")
@@ -28,6 +30,7 @@ EVALUATION = ("output_synapse", "skip_steps", "precision")
 DEPENDS_ON = {
     "percentile": ("method", "data"),
     "balance_steps": ("method", "balance"),
+    "calibrate_steps": ("calibrate", True),
     "input_threshold": ("input_coding", "poisson"),
 }
 
@@ -46,12 +49,19 @@ class GridPoint:
         Settings of the network.
     evaluate_options : dict
         Arguments of ``evaluate``.
+    calibration : dict or None
+        Arguments of ``calibrate``; None for networks that are not calibrated.
     """
 
     values: dict
     normalization: dict | None
     settings: BuildConfig
     evaluate_options: dict
+    calibration: dict | None = None
+
+    def run_length(self, n_steps: int) -> int:
+        """Return the number of steps of a run: ``n_steps``, or the number for which the network is calibrated."""
+        return n_steps if self.calibration is None else self.calibration["n_steps"]
 
     @property
     def text(self) -> str:
@@ -76,7 +86,7 @@ def parameter_names(network):
         if not neuron_type.spiking:
             neuron_type = IntegrateAndFire()
         neuron = {*arguments_of(neuron_type), "signed"} if isinstance(neuron_type, IntegrateAndFire) else ()
-        return (*NORMALIZATION, *(name for name in NEURON if name in neuron), *SPIKING, *EVALUATION)
+        return (*NORMALIZATION, *CALIBRATION, *(name for name in NEURON if name in neuron), *SPIKING, *EVALUATION)
     synapse = ("synapse",) if isinstance(settings, TrainableConfig) and settings.has_rates else ()
     # networks of time to first spike have one fixed read-out
     evaluation = EVALUATION if settings.total_steps(network.model) is None else ()
@@ -94,9 +104,11 @@ def grid_points(network, grid, n_steps, normalizer, dt=0.001):
     grid : dict of str to sequence, or sequence of such dicts
         Values of each parameter; the points are all combinations of the values of each dict.
     n_steps : int
-        Number of time steps of the run; balanced thresholds are for this number unless ``balance_steps`` is varied.
+        Number of time steps of the run.  Networks are calibrated for this number unless ``calibrate_steps`` is varied,
+        and thresholds are balanced for the length of the run unless ``balance_steps`` is varied.
     normalizer : Normalizer or None
-        Checks the arguments of ``normalize``.  None for networks that cannot be normalized.
+        Checks the arguments of ``normalize``, and has the calibration images.  None for networks that cannot be
+        normalized.
     dt : float
         Length of a time step in seconds.
 
@@ -116,7 +128,8 @@ def grid_points(network, grid, n_steps, normalizer, dt=0.001):
             values = _with_effect(values, network.settings)
             used |= values.keys()
             point = _grid_point(network, values, n_steps, normalizer, dt)
-            points.setdefault(repr((point.normalization, point.settings, point.evaluate_options)), point)
+            key = repr((point.normalization, point.settings, point.evaluate_options, point.calibration))
+            points.setdefault(key, point)
         for name in part.keys() - used:
             other, value = DEPENDS_ON[name]
             raise SettingsError(
@@ -147,7 +160,7 @@ def _check_grid(network, grid):
 
 def _with_effect(values, settings):
     """Return the values that have an effect beside the others."""
-    defaults = {"method": "data", "input_coding": getattr(settings, "input_coding", None)}
+    defaults = {"method": "data", "calibrate": False, "input_coding": getattr(settings, "input_coding", None)}
     kept = {}
     for name, value in values.items():
         other, needed = DEPENDS_ON.get(name, (None, None))
@@ -158,10 +171,14 @@ def _with_effect(values, settings):
 
 def _grid_point(network, values, n_steps, normalizer, dt):
     """Return the GridPoint of some values, after checking them."""
+    calibration = _calibration(_select(values, CALIBRATION), n_steps, normalizer)
+    n_steps = n_steps if calibration is None else calibration["n_steps"]
     normalization = _normalization(_select(values, NORMALIZATION), n_steps, normalizer)
     settings = _network_settings(network.settings, _select(values, NEURON), _select(values, SPIKING))
     if isinstance(settings, NativeConfig) and normalization is None:
         warn_of_clipping(network.model, settings.neuron_type)
+    if calibration is not None:
+        check_calibration(network.model, settings, normalizer.x, n_steps)
     options = _select(values, EVALUATION)
     check_run(n_steps, options.get("skip_steps", 0), dt)
     if "output_synapse" in options:
@@ -170,7 +187,7 @@ def _grid_point(network, values, n_steps, normalizer, dt):
                 "grid: skip_steps is for averaged scores, so it cannot be combined with output_synapse", argument="grid"
             )
         options["synapse"] = options.pop("output_synapse")
-    return GridPoint(values, normalization, settings, options)
+    return GridPoint(values, normalization, settings, options, calibration)
 
 
 def _select(values, names):
@@ -192,6 +209,19 @@ def _normalization(values, n_steps, normalizer):
         values["n_steps"] = steps
     normalizer.check(**values)
     return values
+
+
+def _calibration(values, n_steps, normalizer):
+    """Return the arguments of ``calibrate``; None if the network is not calibrated."""
+    if not isinstance(wanted := values.get("calibrate", False), bool):
+        raise SettingsError(f"grid: 'calibrate' must be True or False, got {wanted!r}", argument="grid")
+    if not wanted:
+        return None
+    if normalizer.x is None:
+        raise SettingsError("grid: 'calibrate' needs x_calibration, some training images", argument="x_calibration")
+    n_steps = values.get("calibrate_steps", n_steps)
+    check_counts(calibrate_steps=n_steps)
+    return {"n_steps": n_steps}
 
 
 def _network_settings(settings, neuron, spiking):

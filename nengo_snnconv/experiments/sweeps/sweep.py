@@ -14,6 +14,7 @@ from ...model.memory import MEMORY_MB
 from ...networks.network import check_network
 from .grid import format_value
 from .options import SweepOptions
+from .point_models import PointModels
 from .sweep_runner import SweepRunner
 from .trial import Trial
 
@@ -42,8 +43,8 @@ class Sweep:
 
     @property
     def n_steps(self) -> int:
-        """Number of time steps."""
-        return self.trials[0].evaluation.n_steps
+        """Number of time steps; of the longest run, if networks were calibrated for other numbers."""
+        return max(trial.evaluation.n_steps for trial in self.trials)
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
@@ -157,17 +158,19 @@ def sweep(
         For networks made by ``convert``: "method", "percentile", "per" and "balance_steps" (the n_steps of method
         "balance") of ``normalize``; "initial_potential", "reset", "max_spikes" and "min_potential" of
         ``IntegrateAndFire``; "signed", True for ``SignedIntegrateAndFire``, which has no "reset" and "min_potential";
-        "input_coding", "input_threshold", "readout", "synapse" and "seed" of ``to_spiking``.  Networks with rates
-        become spiking networks of ``IntegrateAndFire`` neurons.
+        "input_coding", "input_threshold", "readout", "synapse" and "seed" of ``to_spiking``; "calibrate", True to
+        correct the network by :func:`calibrate` for ``n_steps``, or for each number in "calibrate_steps".  A calibrated
+        network belongs to one number of steps, so it runs for just this number.  Networks with rates become spiking
+        networks of ``IntegrateAndFire`` neurons.
 
         For networks made by ``build_trainable``: "synapse".
 
         For every network, parameters of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse that
         filters the class scores.
     x_calibration : ndarray, (images, height, width, channel), optional
-        Calibration images for networks made by ``convert``.  Weights are normalized for each grid point, with the
-        defaults of ``normalize`` for parameters that are not in the grid.  Without calibration images, weights stay
-        unchanged.
+        Calibration images for networks made by ``convert``; required for "calibrate".  Weights are normalized for each
+        grid point, with the defaults of ``normalize`` for parameters that are not in the grid.  Without calibration
+        images, weights stay unchanged.
     n_steps : int, optional
         Number of time steps, as for :func:`evaluate`.
     shards : int, optional
@@ -214,7 +217,8 @@ def sweep(
         dask=dask,
         progress=progress,
     )
-    runner = SweepRunner(network, x, y, x_calibration, n_steps, n_shards=shards, options=options)
+    models = PointModels(network, x_calibration, options)
+    runner = SweepRunner(models, x, y, n_steps, n_shards=shards)
     points = runner.grid_points({} if grid is None else grid)
     counts: dict[Any, dict] = collections.defaultdict(dict)
 

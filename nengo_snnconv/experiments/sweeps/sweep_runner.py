@@ -5,9 +5,8 @@ import types
 
 import numpy as np
 
-from ..._util.validation import check_classes, check_images, check_optional_counts
+from ..._util.validation import check_classes, check_optional_counts
 from ..._version import __version__
-from ...conversion.normalization import Normalizer
 from ...evaluation.ann import ann_predictions
 from ...evaluation.inputs import Images, as_inputs
 from ...evaluation.result import evaluation_from_counts
@@ -16,10 +15,7 @@ from ...evaluation.synaptic_operations import operations_by_step
 from ...model.files import model_to_json
 from ...model.input_range import warn_of_range
 from ...model.memory import MOST_TOGETHER
-from ...networks.native import NativeConfig
-from ...networks.network import ConvNetwork
 from ...networks.storage import settings_to_json, value_to_json
-from ...networks.trainable import check_collected
 from ..jobs import Job, digest, run_jobs
 from .grid import grid_points
 from .shards import check_result, counts_from_result, merge_counts, run_shard, split_images
@@ -34,45 +30,38 @@ class SweepRunner:
 
     Parameters
     ----------
-    network : ConvNetwork
-        Network whose parameters are varied.
+    models : PointModels
+        Makes the models of the grid points.
     x : ndarray, Recordings or Inputs
         Images, as for ``evaluate``.
     y : ndarray of int, (images,)
         True classes.
-    x_calibration : ndarray or None
-        Calibration images, for networks that can be normalized.
     n_steps : int or None
         Number of time steps, as for ``evaluate``.
     n_shards : int or None
         Largest number of shards.
-    options : SweepOptions
 
     Attributes
     ----------
+    network : ConvNetwork
+        Network whose parameters are varied.
+    options : SweepOptions
+        Options of ``models``.
     inputs : Inputs
         Data, from ``x``.
     n_steps : int
         Number of time steps.
-    normalizer : Normalizer or None
-        None if the network cannot be normalized.
     shards : list of slice
         Slices of the images.
     """
 
-    def __init__(self, network, x, y, x_calibration, n_steps, *, n_shards, options):
+    def __init__(self, models, x, y, n_steps, *, n_shards):
+        network, options = models.network, models.options
         self.inputs = as_inputs(network.model, x, n_steps)
         warn_of_range(network.model, x)
         self.y = check_classes(network.model, len(self.inputs), y)
         check_optional_counts(minibatch_size=options.minibatch_size, shards=n_shards)
-        check_collected(network)
-        self.network, self.options = network, options
-        self.normalizer = self.calibration_digest = None
-        if isinstance(network.settings, NativeConfig):
-            if x_calibration is not None:
-                x_calibration = check_images(network.model, x_calibration)
-                self.calibration_digest = digest(x_calibration)
-            self.normalizer = Normalizer(network, x_calibration, memory_mb=options.memory_mb, progress=False)
+        self.models, self.network, self.options = models, network, options
         self.automatic_minibatch = options.minibatch_size is None
         minibatch_size = min(
             MOST_TOGETHER if options.minibatch_size is None else options.minibatch_size, len(self.inputs)
@@ -83,7 +72,7 @@ class SweepRunner:
 
     def grid_points(self, grid):
         """Return the points of a grid, each once; raise SettingsError if the back end does not support one."""
-        points = grid_points(self.network, grid, self.n_steps, self.normalizer, self.options.dt)
+        points = grid_points(self.network, grid, self.n_steps, self.models.normalizer, self.options.dt)
         for point in points:
             options = {
                 name: point.evaluate_options[name]
@@ -106,7 +95,7 @@ class SweepRunner:
         pairs : iterable of (GridPoint, int)
             Grid points and shard numbers.
         n_steps : int
-            Number of time steps.
+            Number of time steps; calibrated grid points run for the number for which they are calibrated.
         on_counts : callable
             Called as ``on_counts(point, shard number, counts)``, once for each pair.
         description : str
@@ -114,16 +103,23 @@ class SweepRunner:
         """
         jobs = {self._job(point, shard, n_steps): (point, shard) for point, shard in pairs}
         shared = {f"shard {shard}": functools.partial(self._shard, shard) for shard in range(len(self.shards))}
-        shared |= {self._model_name(point): functools.partial(self._model, point) for point, _ in jobs.values()}
+        shared |= {self.models.name(point): functools.partial(self.models.model, point) for point, _ in jobs.values()}
         run_jobs(
             run_shard,
             list(jobs),
             lambda job, result: on_counts(*jobs[job], counts_from_result(result)),
-            check=lambda job, result: self._check(jobs[job][1], n_steps, result),
+            check=lambda job, result: self._check(*jobs[job], n_steps, result),
             shared=shared,
             description=description,
             **self.options.job_options,
         )
+
+    def run_all(self, point, n_steps, description):
+        """Run a grid point for a number of steps on all shards, and return its Trial."""
+        counts = {}
+        pairs = [(point, shard) for shard in range(len(self.shards))]
+        self.run(pairs, n_steps, lambda _, shard, result: counts.update({shard: result}), description)
+        return self.trial(point, counts)
 
     def trial(self, point, shard_counts):
         """Return the Trial of a grid point on some of the shards.
@@ -147,16 +143,12 @@ class SweepRunner:
         evaluation = evaluation_from_counts(
             network, counts, self.y[images], ann, dt=self.options.dt, arguments=arguments, moving=moving
         )
-        return Trial(point, evaluation, operations_by_step(network, counts), self.build_network)
+        return Trial(point, evaluation, operations_by_step(network, counts), self.models.build_network)
 
-    def build_network(self, point):
-        """Return the network of a grid point, with its weights."""
-        return ConvNetwork(self._model(point), point.settings, self.network.label)
-
-    def _check(self, shard, n_steps, result):
+    def _check(self, point, shard, n_steps, result):
         """Raise ValueError for a result that the shard cannot have."""
         images = self.shards[shard]
-        check_result(result, self.network.model, n_steps, images.stop - images.start)
+        check_result(result, self.network.model, point.run_length(n_steps), images.stop - images.start)
 
     def _shard(self, number):
         return self.inputs.take(self.shards[number])
@@ -175,17 +167,8 @@ class SweepRunner:
         description["output scale"] = model.output_scale
         return digest(description, *(value for item in sorted(model.arrays.items()) for value in item))
 
-    def _model_name(self, point):
-        """Return the name of the model that all grid points with the same normalization share."""
-        return f"model {point.normalization}"
-
-    def _model(self, point):
-        if point.normalization is None:
-            return self.network.model
-        return self.normalizer.normalize(**point.normalization).model
-
     def _job(self, point, shard, n_steps):
-        run = {"n_steps": n_steps, **point.evaluate_options, **self.run_options}
+        run = {"n_steps": point.run_length(n_steps), **point.evaluate_options, **self.run_options}
         identity = {
             "what": "tally",
             "version": __version__,
@@ -193,11 +176,13 @@ class SweepRunner:
             "moving": self.inputs.n_steps is not None,
             "model": self._model_digest,
             "normalization": point.normalization,
-            "calibration": self.calibration_digest if point.normalization else None,
+            "calibration": self.models.calibration_digest if point.normalization else None,
             "settings": settings_to_json(point.settings),
             "run": {name: value_to_json(name, value) for name, value in run.items()},
         }
+        if point.calibration is not None:
+            identity |= {"calibrate": point.calibration, "calibration": self.models.calibration_digest}
         arguments = {"settings": point.settings, "memory_mb": self.options.memory_mb, **DEFAULTS, **run}
         if self.automatic_minibatch:  # results do not depend on the number of images that fit into memory
             arguments["minibatch_size"] = None
-        return Job(identity, (self._model_name(point), f"shard {shard}"), arguments)
+        return Job(identity, (self.models.name(point), f"shard {shard}"), arguments)

@@ -79,9 +79,13 @@ class Trial:
         Returns
         -------
         int or None
-            None if the loss after the last step is larger, or the network has no ANN.
+            None if the loss after the last step is larger, or the network has no ANN.  A network that is calibrated for
+            a number of steps is judged by this number alone, which is that of its last step.
         """
         losses = self.loss_points
+        if self.grid_point.calibration is not None and losses is not None:
+            n_steps = len(losses)
+            return n_steps if losses[-1] <= np.broadcast_to(max_loss, n_steps)[-1] + 1e-9 else None
         first = None if losses is None else first_lasting(losses <= max_loss + 1e-9)
         # steps that are left out of the scores cannot count
         least = self.grid_point.evaluate_options.get("skip_steps", 0) + 1

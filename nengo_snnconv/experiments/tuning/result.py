@@ -33,11 +33,14 @@ class Tuning:
     settings : dict
         Chosen parameter values, by name.
     n_steps : int
-        Smallest number of time steps that keeps the loss within ``max_loss``.
+        Smallest number of time steps that keeps the loss within ``max_loss`` on the images that chose the settings.
     evaluation : Evaluation
-        Evaluation of a run of ``n_steps`` on all images.
+        Evaluation of a run of ``n_steps`` on the report images, which had no part in the choice.
+    selection : Evaluation
+        Evaluation of a run of ``n_steps`` on the images that chose the settings.
     trial : Trial
-        Trial of the chosen settings, for ``max_steps`` on all images.
+        Trial of the chosen settings on the images that chose them, for ``max_steps``, or for the number of steps for
+        which the network is calibrated.
     trials : list of Trial
         All trials, the chosen one first; most of them have seen only some of the images.
     max_loss : float
@@ -45,15 +48,17 @@ class Tuning:
     max_steps : int
         Largest number of time steps that was tried.
     kept : bool
-        True if the loss is within ``max_loss`` after every step from ``n_steps`` to ``max_steps``.
+        True if the loss is within ``max_loss`` after every step from ``n_steps`` to ``max_steps``, on the images that
+        chose the settings.
     own_calibration : bool
-        True if the images that chose the settings also calibrated the network.
+        True if calibration images were taken from the images to tune on.
     """
 
     network: ConvNetwork
     settings: dict[str, Any]
     n_steps: int
     evaluation: Evaluation
+    selection: Evaluation
     trial: Trial
     trials: list[Trial]
     max_loss: float
@@ -63,14 +68,21 @@ class Tuning:
 
     @property
     def loss_points(self) -> float:
-        """Accuracy lost after ``n_steps`` on all images, in percentage points."""
+        """Accuracy lost after ``n_steps`` on the report images, in percentage points."""
         loss = self.evaluation.loss_points
         assert loss is not None  # networks that are tuned have an ANN
         return loss
 
     @property
+    def selection_loss_points(self) -> float:
+        """Accuracy lost after ``n_steps`` on the images that chose the settings, in percentage points."""
+        loss = self.selection.loss_points
+        assert loss is not None
+        return loss
+
+    @property
     def synaptic_operations(self) -> float:
-        """Additions caused by spikes in ``n_steps``, per image."""
+        """Additions caused by spikes in ``n_steps``, per report image."""
         operations = self.evaluation.synaptic_operations
         assert operations is not None  # networks that are tuned spike
         return operations
@@ -82,7 +94,11 @@ class Tuning:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the loss on new images, in percentage points."""
+        """95 % confidence interval of the loss on new images, in percentage points.
+
+        It is that of a paired difference of accuracies (Tango 1998) on the report images.  It holds for the chosen
+        settings, however many were tried, because the report images did not choose them.
+        """
         evaluation = self.evaluation
         ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.predictions == evaluation.y
         low, high = paired_interval(int((ann & ~spikes).sum()), int((spikes & ~ann).sum()), len(evaluation.y))
@@ -90,54 +106,62 @@ class Tuning:
 
     @property
     def image_steps(self) -> tuple[int, int]:
-        """Simulated time steps over all images, without the final run; and those of a full grid, for comparison."""
-        simulated = sum(trial.n_images for trial in self.trials) * self.max_steps
-        return simulated, len(self.trials) * len(self.evaluation.y) * self.max_steps
+        """Simulated time steps over all images, without the final runs; and those of a full grid, for comparison."""
+        simulated = sum(trial.n_images * trial.evaluation.n_steps for trial in self.trials)
+        return simulated, sum(len(self.selection.y) * trial.evaluation.n_steps for trial in self.trials)
 
     def remarks(self) -> list[str]:
         """Return the limits of the result, as a list of sentences."""
-        n_images, remarks = len(self.evaluation.y), []
+        n_images, n_report, (low, high), remarks = len(self.selection.y), len(self.evaluation.y), self.interval, []
         one_image = 100 / n_images
         if one_image > self.max_loss > 0:
             remarks.append(
                 f"one image of {n_images:,} is {one_image:.2g} points, so max_loss={self.max_loss:g} allows no net "
                 f"loss; {math.ceil(100 / self.max_loss):,} or more images are needed to resolve it"
             )
-        if self.kept and self.interval[1] > self.max_loss:
+        if self.kept and low > self.max_loss:
+            remarks.append("the loss on new images is larger than allowed: choose the settings on more images")
+        elif self.kept and high > self.max_loss:
             remarks.append(
-                f"with these images, a loss of up to {self.interval[1]:.2f} points on new images cannot be excluded; "
-                "use more images to narrow this"
+                f"with {n_report:,} report images, a loss of up to {high:.2f} points on new images cannot be excluded; "
+                "more of them narrow the interval"
             )
+        calibrated = self.trial.grid_point.calibration is not None
         later = self.max_steps - self.n_steps
-        if self.kept and later < FEW_STEPS:
+        if self.kept and later < FEW_STEPS and not calibrated:
             confirmed = f"only {later} later step{'s' if later > 1 else ''}" if later else "no later step"
             remarks.append(f"{confirmed} could confirm the result: increase max_steps")
+        if calibrated:
+            remarks.append(f"the network is calibrated for {self.n_steps} steps: run it for just this number")
+        if options := ", ".join(f"{name}={format_value(value)}" for name, value in self.trial.options.items()):
+            remarks.append(f"the result holds for evaluate(..., {options}), which the network does not contain")
         if self.evaluation.ann_accuracy < 2 / self.evaluation.scores.shape[1]:
             remarks.append(
                 "the ANN itself is hardly better than chance: scale images and number classes as in training"
             )
         if self.own_calibration:
             remarks.append(
-                "the same images calibrated the network and chose the settings: give training images as x_calibration"
+                "some of the images calibrated the network and had no other use: give training images as x_calibration"
             )
-        remarks.append("the settings were chosen on these images: evaluate the network on other images")
         return remarks
 
     def summary(self) -> str:
         """Return the result as text, one line for each quantity."""
         evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
         label = "chosen settings" if self.kept else "loss too large; best found"
+        allowed, n_chosen, n_report = f"{self.max_loss:g} allowed", len(self.selection.y), len(evaluation.y)
         rows = [(label, self.trial.grid_point.text)]
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
+            ("loss when chosen", f"{self.selection_loss_points + 0.0:.2f} points ({allowed}) on {n_chosen:,} images"),
+            ("loss on other images", f"{self.loss_points + 0.0:.2f} points on {n_report:,} images"),
+            ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
             ("accuracy with rates (ANN)", f"{100 * (evaluation.ann_accuracy or 0.0):.2f} %"),
             ("accuracy with spikes", f"{100 * evaluation.accuracy[-1]:.2f} %"),
-            ("loss from spiking", f"{self.loss_points + 0.0:.2f} points ({self.max_loss:g} allowed)"),
-            ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
             ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
             ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
-            ("tried", f"{len(self.trials)} settings on up to {len(evaluation.y):,} images"),
+            ("tried", f"{len(self.trials)} settings on up to {n_chosen:,} images"),
             ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
         ]
         rows += [("note", remark) for remark in self.remarks()]
@@ -173,9 +197,11 @@ class Tuning:
             "max_steps": self.max_steps,
             "loss_points": self.loss_points,
             "interval": list(self.interval),
+            "selection_loss_points": self.selection_loss_points,
             "synaptic_operations": self.synaptic_operations,
             "remarks": self.remarks(),
             "evaluation": self.evaluation.to_dict(),
+            "selection": self.selection.to_dict(),
             "trials": [{**trial.to_dict(), "n_steps": trial.steps_within(self.max_loss)} for trial in self.trials],
         }
 

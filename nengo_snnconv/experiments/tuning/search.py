@@ -1,4 +1,4 @@
-"""Search by successive halving: many grid points on few images, then ever fewer of them on ever more images."""
+"""Search: successive halving for most grid points, and one calibrated network after another, for ever fewer steps."""
 
 import collections
 import math
@@ -34,6 +34,9 @@ class Search:
 
     Results of earlier rounds are used in later ones, so no grid point sees an image twice.
 
+    Calibrated networks are tried afterwards, because each takes a calibration, and judges one number of steps: for ever
+    fewer steps, beginning with fewer than the others need, as long as they keep the loss.
+
     Parameters
     ----------
     runner : SweepRunner
@@ -47,7 +50,7 @@ class Search:
     Attributes
     ----------
     trials : dict of GridPoint to Trial
-        Trial of each grid point on the images that it has seen.
+        Trial of each grid point that was tried, on the images that it has seen.
     """
 
     def __init__(self, runner, points, max_loss, max_steps):
@@ -57,27 +60,64 @@ class Search:
 
     def run(self):
         """Return the grid points that have seen all images, best first."""
-        n_shards, remaining = len(self.order), self.points
-        sizes = shards_per_round(n_shards)
+        finalists = self._halve([each for each in self.points if each.calibration is None])
+        for points in self._calibrated_points():
+            finalists = sorted([*finalists, *self._descend(points, finalists)], key=self.rank)
+        return finalists
+
+    def _halve(self, points):
+        """Return those of the points that have seen all images, best first."""
+        n_shards, remaining = len(self.order), points
+        sizes = shards_per_round(n_shards) if points else []
         for number, size in enumerate(sizes, start=1):
             self._run_on(remaining, self.order[:size], f"tuning, round {number} of {len(sizes)}")
             remaining = sorted(remaining, key=self.rank)
             if size < n_shards:
                 remaining = remaining[: max(FINALISTS, -(-len(remaining) // FACTOR))]
         for number in range(EXTRA_ROUNDS):
-            others = self._promising(remaining)[:FINALISTS]
+            others = self._promising(points, remaining)[:FINALISTS] if points else []
             if not others:
                 break
             self._run_on(others, self.order, f"tuning, extra round {number + 1}")
             remaining = sorted([*remaining, *others], key=self.rank)
         return remaining
 
+    def _calibrated_points(self):
+        """Return lists of calibrated grid points that differ in their number of steps only, most steps first."""
+        families = collections.defaultdict(list)
+        for point in self.points:
+            if point.calibration is not None:
+                values = {name: value for name, value in point.values.items() if name != "calibrate_steps"}
+                families[repr(values)].append(point)
+        return [sorted(points, key=lambda point: -point.calibration["n_steps"]) for points in families.values()]
+
+    def _descend(self, points, finalists):
+        """Return those of the points that have seen all images: those that keep the loss on few of them.
+
+        Points with as many steps as a finalist that keeps the loss are not tried.  If there is none, the first point is
+        returned in any case.
+        """
+        fewest = min((self.rank(each)[0] for each in finalists), default=np.inf)
+        few = self.order[: shards_per_round(len(self.order))[0]]
+        seen = []
+        for point in points:
+            n_steps = point.calibration["n_steps"]
+            if n_steps >= fewest:
+                continue
+            description = f"tuning, calibrated for {n_steps} steps"
+            self._run_on([point], few, description)
+            if self.rank(point)[0] < np.inf or (fewest == np.inf and not seen):
+                self._run_on([point], self.order, description)
+                seen.append(point)
+            if self.rank(point)[0] == np.inf:
+                break
+        return seen
+
     def exact_trial(self, point, n_steps):
         """Run a grid point for exactly ``n_steps`` on all images, and return its Trial, whose operations are exact."""
-        counts = {}
-        pairs = [(point, shard) for shard in self.order]
-        self.runner.run(pairs, n_steps, lambda _, shard, result: counts.update({shard: result}), "confirming")
-        return self.runner.trial(point, counts)
+        if self.trials[point].evaluation.n_steps == n_steps:
+            return self.trials[point]
+        return self.runner.run_all(point, n_steps, "confirming")
 
     def rank(self, point):
         """Return the rank of a grid point, smaller is better: (steps, deviation from the ANN, operations).
@@ -87,7 +127,8 @@ class Search:
         """
         trial = self.trials[point]
         steps = trial.steps_within(self.max_loss + self._loss_deviation(trial))
-        evaluation, begin = trial.evaluation, (self.max_steps // 2 if steps is None else steps - 1)
+        evaluation = trial.evaluation
+        begin = evaluation.n_steps // 2 if steps is None else steps - 1
         deviation = np.mean(evaluation.step_predictions[begin:] != evaluation.ann_predictions)
         operations = trial.operations[-1 if steps is None else steps - 1]
         return np.inf if steps is None else steps, float(deviation), float(operations)
@@ -103,9 +144,9 @@ class Search:
         ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.step_predictions == evaluation.y
         return 100 / n_images * np.sqrt(np.maximum((ann != spikes).sum(axis=1), 1))
 
-    def _promising(self, finalists):
-        """Return the other grid points that seem better than all finalists, by the images that they have seen."""
-        others = sorted((each for each in self.points if each not in finalists), key=self.rank)
+    def _promising(self, points, finalists):
+        """Return the other points that seem better than all finalists, by the images that they have seen."""
+        others = sorted((each for each in points if each not in finalists), key=self.rank)
         n_steps, _, operations = min((self.rank(each) for each in finalists), key=lambda rank: (rank[0], rank[2]))
         if n_steps == np.inf:
             return others

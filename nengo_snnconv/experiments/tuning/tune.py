@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._util.validation import check_counts, check_images, is_number, shown
+from ..._util.validation import check_counts, check_seed, is_number, shown
 from ...errors import ConversionError, SettingsError, TuningError
 from ...model.memory import MEMORY_MB
 from ...networks.native import NativeConfig
 from ...networks.network import check_network
 from ...networks.ttfs import TTFSConfig
 from ..sweeps.options import SweepOptions
+from ..sweeps.point_models import PointModels
 from ..sweeps.sweep_runner import SweepRunner
+from .parts import split_parts
 from .result import Tuning
 from .search import Search, number_of_shards
 from .space import default_space
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     import distributed
 
     from ...networks.network import ConvNetwork
-
-# default number of calibration images
-N_CALIBRATION = 1000
 
 
 def tune(
@@ -37,6 +36,9 @@ def tune(
     x_calibration: np.ndarray | None = None,
     max_steps: int = 64,
     space: dict[str, Any] | list[dict[str, Any]] | None = None,
+    report_split: float = 0.5,
+    report_data: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
     folder: str | os.PathLike | None = None,
     n_jobs: int | None = None,
     dask: str | distributed.Client | None = None,
@@ -53,29 +55,40 @@ def tune(
     step does not count.  Among settings with the same number of steps, the one with the fewest synaptic operations is
     chosen.
 
+    The images are split into two parts.  One chooses the settings; since the best of many settings is partly the
+    luckiest one, its loss on these images is too small an estimate.  The other part sees nothing but the chosen
+    setting, so its loss, and the confidence interval of it, hold for new images.
+
     The search is successive halving: all settings see some hundred images, the best third of them three times as many,
-    and so on.  The result has been confirmed on all images.
+    and so on; the chosen one has seen all images of its part.  Calibrated networks are tried after all others, because
+    each takes a calibration: for ever fewer steps, beginning with fewer than the other settings need, as long as they
+    keep the loss.
 
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``convert``, for which the scales of the weights, the initial potential, the synapse and the
-        number of steps are chosen; or made by ``build_trainable`` with spiking neurons, for which the synapse and the
-        number of steps are chosen.
+        Network made by ``convert``, for which the scales of the weights, the neurons, the synapse, calibration, skipped
+        steps and the number of steps are chosen; made by ``to_spiking``, which keeps its type of neurons; or made by
+        ``build_trainable`` with spiking neurons, for which the synapse and the number of steps are chosen.
     x : ndarray, (images, height, width, channel)
-        Images that were not used for training; several thousand for a ``max_loss`` of 0.1.  Keep other images apart to
-        evaluate the result.
+        Images that were not used for training; several thousand for a ``max_loss`` of 0.1.
     y : ndarray of int, (images,)
         True classes.
     max_loss : float
         Allowed loss in percentage points.
     x_calibration : ndarray, (images, height, width, channel), optional
-        Calibration images for networks made by ``convert``, best training images; by default the first 1,000 of ``x``.
+        Calibration images for networks made by ``convert`` or ``to_spiking``, best training images; by default up to
+        1,000 images of ``x``, at most a third of them, that have no other use.
     max_steps : int
         Largest number of time steps.
     space : dict of str to list, or list of such dicts, optional
-        Search space, as the grid of :func:`sweep`; by default one that suits the network.  The default space keeps the
-        type of the neurons; ``"signed": [True]`` in each grid of a space tries ``SignedIntegrateAndFire``.
+        Search space, as the grid of :func:`sweep`; by default one that suits the network.
+    report_split : float
+        Share of the images of ``x`` that report the loss of the chosen settings, above 0 and below 1.
+    report_data : (ndarray, ndarray), optional
+        Images and classes that report the loss of the chosen settings; all of ``x`` chooses them then.
+    seed : int
+        Seed of the random split, in which all parts have about the same share of each class.
     folder, n_jobs, dask, backend, minibatch_size, memory_mb, dt, progress
         As for :func:`sweep`.
 
@@ -100,7 +113,7 @@ def tune(
     >>> tuning = nengo_snnconv.tune(network, x, y, max_loss=0.5, x_calibration=x_train)
     >>> print(tuning.n_steps, tuning.settings)
     """
-    _check(network, max_loss, max_steps)
+    _check(network, max_loss, max_steps, seed)
     options = SweepOptions(
         backend=backend,
         minibatch_size=minibatch_size,
@@ -111,19 +124,24 @@ def tune(
         dask=dask,
         progress=progress,
     )
-    x, native = check_images(network.model, x), isinstance(network.settings, NativeConfig)
-    own_calibration = native and x_calibration is None
-    calibration = x[:N_CALIBRATION] if own_calibration else x_calibration
-    runner = SweepRunner(network, x, y, calibration, max_steps, n_shards=number_of_shards(len(x)), options=options)
-    points = runner.grid_points(default_space(network, runner.n_steps) if space is None else space)
-    search = Search(runner, points, max_loss, runner.n_steps)
-    tuning = _choose(search, search.run(), own_calibration)
+    native = isinstance(network.settings, NativeConfig)
+    parts = split_parts(network.model, x, y, x_calibration, report_split, report_data, seed, calibrates=native)
+    models = PointModels(network, parts.calibration, options)
+    x, y = parts.selection
+    runner = SweepRunner(models, x, y, max_steps, n_shards=number_of_shards(len(y)))
+    x, y = parts.report
+    reporter = SweepRunner(models, x, y, max_steps, n_shards=None)
+    points = runner.grid_points(default_space(network, max_steps, backend) if space is None else space)
+    if any(point.run_length(max_steps) > max_steps for point in points):
+        raise SettingsError(f"space: calibrate_steps must be at most max_steps={max_steps}", argument="space")
+    search = Search(runner, points, max_loss, max_steps)
+    tuning = _choose(search, search.run(), reporter, parts.own_calibration)
     if not tuning.kept:
         raise TuningError(_failure_message(tuning, native), tuning)
     return tuning
 
 
-def _check(network, max_loss, max_steps):
+def _check(network, max_loss, max_steps, seed):
     """Raise an error if the network has nothing to tune, or an argument is invalid."""
     check_network(network)
     settings = network.settings
@@ -144,9 +162,10 @@ def _check(network, max_loss, max_steps):
             f"max_loss must be a number of percentage points, 0 or more, got {shown(max_loss)}", argument="max_loss"
         )
     check_counts(max_steps=max_steps)
+    check_seed(seed)
 
 
-def _choose(search, finalists, own_calibration):
+def _choose(search, finalists, reporter, own_calibration):
     """Return the Tuning of the finalist with the fewest steps, and among those the fewest operations."""
     trials = search.trials
     steps = {each: trials[each].steps_within(search.max_loss) for each in finalists}
@@ -158,9 +177,9 @@ def _choose(search, finalists, own_calibration):
         chosen = min(runs, key=lambda each: runs[each].operations[-1])
         run = runs[chosen]
     else:
-        chosen, n_steps = min(finalists, key=lambda each: trials[each].loss_points[-1]), search.max_steps
-        run = trials[chosen]
-    others = sorted((each for each in search.points if each is not chosen), key=search.rank)
+        chosen = min(finalists, key=lambda each: trials[each].loss_points[-1])
+        run, n_steps = trials[chosen], trials[chosen].evaluation.n_steps
+    others = sorted((each for each in trials if each is not chosen), key=search.rank)
     others.sort(key=lambda each: -trials[each].n_images)
     network = trials[chosen].network
     tuned = {"max_loss": search.max_loss, "max_steps": search.max_steps, **trials[chosen].to_dict()["setting"]}
@@ -169,7 +188,8 @@ def _choose(search, finalists, own_calibration):
         network=network.rebuild(network.model.replace(metadata=metadata)),
         settings=trials[chosen].setting,
         n_steps=n_steps,
-        evaluation=run.evaluation,
+        evaluation=reporter.run_all(chosen, n_steps, "reporting").evaluation,
+        selection=run.evaluation,
         trial=trials[chosen],
         trials=[trials[each] for each in (chosen, *others)],
         max_loss=float(search.max_loss),
@@ -183,14 +203,15 @@ def _failure_message(tuning, native):
     """Return the message of a search without success: the best result, and what to try."""
     losses, max_steps = tuning.trial.loss_points, tuning.max_steps
     advice = [f"max_loss={losses[-1] + 0.005:.2f}"]
-    if losses[-1] < losses[(max_steps - 1) // 2]:
+    calibrated = tuning.trial.grid_point.calibration is not None
+    if not calibrated and losses[-1] < losses[(max_steps - 1) // 2]:
         advice.insert(0, f"max_steps={2 * max_steps}, because the loss is still falling")
-    elif tuning.evaluation.accuracy[-1] < tuning.evaluation.ann_accuracy / 2:
+    elif tuning.selection.accuracy[-1] < tuning.selection.ann_accuracy / 2:
         advice.insert(0, f"max_steps={2 * max_steps}")
-    if native:
+    if native and not calibrated:
         run = f"x[:500], y[:500], n_steps={max_steps}"
         advice.append(f"diagnose(error.tuning.network, {run}), which shows where accuracy is lost and what would help")
-    else:
+    elif not native:
         advice.append("neurons with higher firing rates (amplitude, max_rates)")
     return (
         f"no setting loses at most max_loss={tuning.max_loss:g} points up to step {max_steps}: the best one "

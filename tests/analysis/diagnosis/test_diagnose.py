@@ -1,15 +1,14 @@
 """diagnose: losses add up exactly, and are the same on all back ends; arguments and results."""
 
 import dataclasses
+import functools
 
 import matplotlib
 import nengo
 import numpy as np
 import pytest
-from diagnosed_networks import (
-    diagnosed,
-    normalised,
-)
+from diagnosed_networks import diagnosed as diagnosed_with_remedies
+from diagnosed_networks import normalised
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from keras_graphs import random_model
@@ -19,6 +18,8 @@ from trained_models import half_digits
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
+
+diagnosed = functools.partial(diagnosed_with_remedies, try_remedies=False)
 
 
 def test_the_points_add_up_to_the_loss():
@@ -51,7 +52,8 @@ def test_both_back_ends_give_the_same_diagnosis():
         network = snc.to_spiking(snc.convert(model))
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 17, (5, 8, 8, 2)) / 16, rng.integers(0, 3, 5)
-    one, other = (snc.diagnose(network, x, y, n_steps=8, backend=backend) for backend in ("nengo_dl", "nengo"))
+    options = {"n_steps": 8, "try_remedies": False}
+    one, other = (snc.diagnose(network, x, y, **options, backend=backend) for backend in ("nengo_dl", "nengo"))
     for name in one.layers:
         for field in ("error", "accuracy", "level", "dead", "saturated", "largest_error"):
             assert getattr(one.layers[name], field) == pytest.approx(getattr(other.layers[name], field), rel=1e-6)
@@ -88,6 +90,8 @@ def test_largest_errors_stay_within_their_bounds():
         ({"x": np.zeros((3, 6, 6, 1))}, snc.SettingsError, "x must have shape"),
         ({"y": np.zeros(2, int)}, snc.SettingsError, "equally many"),
         ({"y": np.zeros((3, 4))}, snc.SettingsError, "class numbers"),
+        ({"x_calibration": np.zeros((3, 6, 6, 1))}, snc.SettingsError, "x must have shape"),
+        ({"try_remedies": 1}, snc.SettingsError, "try_remedies"),
         ({"backend": "abacus"}, snc.ConversionError, "abacus"),
     ],
 )
