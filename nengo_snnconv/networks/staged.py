@@ -17,8 +17,8 @@ from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from .connections import bias_of
 from .layer_visitor import ReportRows
-from .native import READOUTS
-from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
+from .native import READOUTS, driving_layers
+from .nengo_objects import NengoLayers, add_constant, add_output, direct_neurons, linear_node
 from .network import NativeBase
 from .stages import first_stages, stages
 
@@ -111,7 +111,8 @@ class StagedLayers(NengoLayers):
     """Makes the Nengo objects of the layers.
 
     The image is shown in stage 0 only, and the bias of a layer is on in the stage of the layer only.  So both are
-    counted for the ``stage_steps`` steps of one stage, however many stages a layer after them integrates.
+    integrated for the ``stage_steps`` steps of one stage, however many stages a layer after them integrates.  Biases of
+    layers that only neurons read, which integrate that stage alone, are constant currents.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ class StagedLayers(NengoLayers):
         super().__init__(model, cumulative=True)
         self.config, self.image = config, image
         self.stage_of, self.first_stage_of = stages(model), first_stages(model)
-        self._ones = {}
+        self._driving, self._ones = driving_layers(model), {}
 
     def neurons_reading(self, name, size, label):
         """Make neurons that integrate the output of layer ``name``, and spike in the stage after its last one."""
@@ -151,9 +152,11 @@ class StagedLayers(NengoLayers):
 
     def visit_linear(self, layer, sources):
         node = linear_node(layer, self.model, sources, [None] * len(sources))
-        bias = bias_of(layer, self.model)
-        if bias.any():
-            nengo.Connection(self._one(self.stage_of[layer.name]), node, transform=bias[:, None], synapse=None)
+        bias, stage = bias_of(layer, self.model), self.stage_of[layer.name]
+        if layer.name in self._driving and self.first_stage_of[layer.name] == stage:
+            add_constant(bias, node, layer.name)
+        elif bias.any():
+            nengo.Connection(self._one(stage), node, transform=bias[:, None], synapse=None)
         return node
 
     def _one(self, stage):
