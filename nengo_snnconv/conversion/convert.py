@@ -9,7 +9,7 @@ import numpy as np
 
 from .._util.user_warnings import warn_user
 from .._util.validation import check_seed
-from ..errors import ConversionError
+from ..errors import ConversionError, SettingsError
 from ..formats.keras import as_model
 from ..model import Model
 from ..model import layers as specs
