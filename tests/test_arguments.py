@@ -405,6 +405,7 @@ CASES = {
             "max_rate": optional(POSITIVE),
             "synapse": SYNAPSE,
             "direct": FLAG,
+            "stage_steps": optional(COUNT),
             "seed": SEED,
         },
     ),
