@@ -148,8 +148,8 @@ def to_spiking(
         rounded to ``stage_steps`` levels (Bu et al. 2022, QCFS), at any depth.  Neurons spike as often as in
         ``stage_steps`` ordinary steps, but the latency grows with the depth: ``stage_steps`` times one more than the
         largest number of layers of neurons in a row.  A pipeline, in which neurons have a potential for each image
-        under way, takes one image per stage.  Neurons must be ``IntegrateAndFire()``, with any initial potential; ``evaluate`` and ``record`` know the
-        number of steps.
+        under way, takes one image per stage.  Neurons must be ``IntegrateAndFire()``, with any initial potential.
+        ``evaluate`` and ``record`` know the number of steps.
     seed : int, optional
         Seed of Poisson spikes and of random numbers of neuron types; by default that of ``network``.
 

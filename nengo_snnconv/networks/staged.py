@@ -90,7 +90,7 @@ class StagedConfig(NativeBase):
 
 
 def _check_neuron_type(neuron_type):
-    """Raise SettingsError unless neurons are IntegrateAndFire, and differ from the default in initial potential only."""
+    """Raise SettingsError unless neurons are IntegrateAndFire() with any initial potential."""
     advice = "use IntegrateAndFire(), whose initial_potential can be chosen, or leave stage_steps out"
     if type(neuron_type) is not IntegrateAndFire:
         raise SettingsError(

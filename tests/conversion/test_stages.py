@@ -105,7 +105,7 @@ def deep(n_blocks, maximum=False):
         specs.Rectifier("hidden_neurons", "hidden"),
         specs.Dense("scores", "hidden_neurons", units=3),
     ]
-    return rounded(make(*layers, seed=1))
+    return rounded(make(*layers, seed=3))
 
 
 class TestExact:
@@ -115,7 +115,7 @@ class TestExact:
         network = staged(deep(5, maximum), n_steps)
         assert network.settings.total_steps(network.model) == n_steps * 13
         counts = assert_exact(network, dyadic_images(network.model, 3))
-        assert all(counts[f"inner{n}"].any() for n in range(1, 6)) or n_steps == 1
+        assert all(counts[name].any() for name in network.model.neurons)
 
     @pytest.mark.parametrize("make_model", [small_cnn, branched, lambda: meeting_late(specs.Rectifier("end", "sum"))])
     @pytest.mark.parametrize("readout", ["potential", "spikes"])
