@@ -29,33 +29,32 @@ from nengo_snnconv.presets.trained_presets import FOLDER
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
 FINE_TUNING_EPOCHS = 4
-MOST_LEVELS = 4
+LEVELS = 4
 COMPARED = 100  # images whose spike counts are compared with the quantized ANN
 
 
 @dataclasses.dataclass
 class Row:
-    """A conversion: neurons, training for few steps, calibration, and the largest number of steps."""
+    """A conversion: neurons, training for few steps, calibration, and the numbers of steps."""
 
     neuron_type: type
     trained: bool = False
     calibrated: bool = False
     max_spikes: int = 1
-    most_steps: int = 16
+    steps: tuple[int, ...] = STEPS
 
 
 ROWS = {
-    "balanced thresholds": Row(snc.IntegrateAndFire, most_steps=8),
+    "balanced thresholds": Row(snc.IntegrateAndFire, steps=(1, 2, 4, 8)),
     "the same, signed spikes": Row(snc.SignedIntegrateAndFire),
-    "calibrated": Row(snc.IntegrateAndFire, calibrated=True, most_steps=8),
+    "calibrated": Row(snc.IntegrateAndFire, calibrated=True, steps=(1, 2, 4, 8)),
     "calibrated, signed spikes": Row(snc.SignedIntegrateAndFire, calibrated=True),
     "calibrated, up to 4 signed spikes a step": Row(
-        snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, most_steps=4
+        snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, steps=(1, 2, 4)
     ),
-    "trained for few steps": Row(snc.IntegrateAndFire, trained=True, most_steps=8),
-    "trained for few steps, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, most_steps=8),
-    "trained for few steps, calibrated, signed spikes": Row(
-        snc.SignedIntegrateAndFire, trained=True, calibrated=True, most_steps=8
+    "trained with 4 levels, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, steps=(4, 8)),
+    "trained with 4 levels, calibrated, signed spikes": Row(
+        snc.SignedIntegrateAndFire, trained=True, calibrated=True, steps=(4, 8)
     ),
 }
 
@@ -90,7 +89,7 @@ def measure(data, options, titles=tuple(ROWS)):
             "weights": zlib.crc32((FOLDER / f"{name}.npz").read_bytes()),
         }
         for title in titles:
-            for n_steps in (n for n in STEPS if n <= min(options.most_steps, ROWS[title].most_steps)):
+            for n_steps in (n for n in ROWS[title].steps if n <= options.most_steps):
                 wanted.append(key := f"{name}, {title}, {n_steps}")
                 if options.restart or any(kept.get(key, {}).get(k) != v for k, v in run_on.items()):
                     result = run(name, ROWS[title], data, n_steps, options.calibration_images)
@@ -104,8 +103,7 @@ def measure(data, options, titles=tuple(ROWS)):
 
 def run(name, row, data, n_steps, n_images):
     """Convert a network for a number of steps, evaluate it, and return the results."""
-    levels = min(n_steps, MOST_LEVELS) if row.trained else None
-    model = fine_tuned(name, levels, data) if levels else snc.pretrained(name)
+    model = fine_tuned(name, LEVELS, data) if row.trained else snc.pretrained(name)
     x = data.x_train[:n_images]
     started = time.perf_counter()
     network = snc.normalize(snc.convert(model), x, method="balance", n_steps=n_steps)
@@ -114,7 +112,7 @@ def run(name, row, data, n_steps, n_images):
         snn = snc.calibrate(snn, x, n_steps=n_steps)
     seconds = time.perf_counter() - started
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
-    return {"levels": levels, "conversion_seconds": seconds, **evaluation.to_dict()}
+    return {"conversion_seconds": seconds, **evaluation.to_dict()}
 
 
 def fine_tuned(name, levels, data):
@@ -163,7 +161,7 @@ def table(kept, steps, options):
             "|---" * (len(steps) + 1) + "|",
         ]
         for title, row in ROWS.items():
-            results = [kept[f"{name}, {title}, {n}"] if n <= row.most_steps else None for n in steps]
+            results = [kept[f"{name}, {title}, {n}"] if n in row.steps else None for n in steps]
             cells = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
             lines.append(f"| {title} | {' | '.join(cells)} |")
         lines += ["", negative_share(kept, name, steps), ""]
@@ -175,7 +173,7 @@ def figure(kept, steps, names):
     drawn = Figure(figsize=(5.5 * len(names) + 3.2, 4.2), layout="constrained")
     for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
         for number, (title, row) in enumerate(ROWS.items()):
-            xs = [n for n in steps if n <= row.most_steps]
+            xs = [n for n in steps if n in row.steps]
             losses = [loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs]
             style = {"linestyle": "--" if row.trained else "-", "marker": "s" if row.calibrated else "o"}
             ax.plot(xs, losses, color=f"C{number}", label=title, **style)
@@ -196,7 +194,7 @@ def negative_share(kept, name, steps):
         100 * kept[f"{name}, {title}, {n}"]["negative_spikes_share"]
         for title, row in ROWS.items()
         for n in steps
-        if 1 < n <= row.most_steps and row.neuron_type is snc.SignedIntegrateAndFire
+        if n > 1 and n in row.steps and row.neuron_type is snc.SignedIntegrateAndFire
     ]
     return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
 
