@@ -122,9 +122,9 @@ class LayerwiseCalibration:
         """Choose the thresholds of a layer of neurons, and simulate it."""
         labels = channel_labels(self.units.labels[name])
         if np.isnan(self._scales[np.unique(labels)]).any():
-            scales = ThresholdSearch(self.trains, *self._sample(name), labels, self.judged_by_readers).scales(
-                self.units.n_units
-            )
+            currents, activations = self._sample(name)
+            search = ThresholdSearch(self.trains, currents, activations, labels, self.judged_by_readers)
+            scales = search.scales(self.units.n_units)
             missing = np.isnan(self._scales)
             self._scales[missing] = scales[missing]
         self.trains.simulate(name, self._scales[labels], self.batch_size)

@@ -144,8 +144,8 @@ def rows_of(layer: specs.Layer, x: np.ndarray):
         whose order is that of the layer's kernel.
     """
     if isinstance(layer, specs.MaxPool):
-        window = {"kernel_size": layer.pool_size, "strides": layer.strides, "padding": layer.padding}
-        layer = specs.Conv(layer.name, layer.inputs, filters=1, **window)
+        size, strides, padding = layer.pool_size, layer.strides, layer.padding
+        layer = specs.Conv(layer.name, layer.inputs, filters=1, kernel_size=size, strides=strides, padding=padding)
     if isinstance(layer, specs.Conv):
         return functools.partial(_windows, layer, x)
     return x.reshape(-1, 1, x.shape[-1]).__getitem__
