@@ -1,6 +1,7 @@
 """Deep networks in few steps: points of accuracy lost on CIFAR-10 after 1 to 16 steps, for several conversions.
 
     python benchmarks/deep_networks.py
+    python benchmarks/deep_networks.py --by-stages
 
 Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks trained for
 few steps are fine-tuned on all training images.  Trained networks and intermediate results are kept in build/, so an
@@ -21,38 +22,39 @@ from results import ROOT, publish
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
+from nengo_snnconv.passes import quantize
 from nengo_snnconv.presets import PRETRAINED
 from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
 FINE_TUNING_EPOCHS = 4
-MOST_LEVELS = 4
+LEVELS = 4
+COMPARED = 100  # images whose spike counts are compared with the quantized ANN
 
 
 @dataclasses.dataclass
 class Row:
-    """A conversion: neurons, training for few steps, calibration, and the largest number of steps."""
+    """A conversion: neurons, training for few steps, calibration, and the numbers of steps."""
 
     neuron_type: type
     trained: bool = False
     calibrated: bool = False
     max_spikes: int = 1
-    most_steps: int = 16
+    steps: tuple[int, ...] = STEPS
 
 
 ROWS = {
-    "balanced thresholds": Row(snc.IntegrateAndFire, most_steps=8),
+    "balanced thresholds": Row(snc.IntegrateAndFire, steps=(1, 2, 4, 8)),
     "the same, signed spikes": Row(snc.SignedIntegrateAndFire),
-    "calibrated": Row(snc.IntegrateAndFire, calibrated=True, most_steps=8),
+    "calibrated": Row(snc.IntegrateAndFire, calibrated=True, steps=(1, 2, 4, 8)),
     "calibrated, signed spikes": Row(snc.SignedIntegrateAndFire, calibrated=True),
     "calibrated, up to 4 signed spikes a step": Row(
-        snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, most_steps=4
+        snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, steps=(1, 2, 4)
     ),
-    "trained for few steps": Row(snc.IntegrateAndFire, trained=True, most_steps=8),
-    "trained for few steps, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, most_steps=8),
-    "trained for few steps, calibrated, signed spikes": Row(
-        snc.SignedIntegrateAndFire, trained=True, calibrated=True, most_steps=8
+    "trained with 4 levels, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, steps=(4, 8)),
+    "trained with 4 levels, calibrated, signed spikes": Row(
+        snc.SignedIntegrateAndFire, trained=True, calibrated=True, steps=(4, 8)
     ),
 }
 
@@ -64,7 +66,11 @@ def main():
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--most-steps", type=int, default=STEPS[-1])
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
+    parser.add_argument("--by-stages", action="store_true", help="measure networks that run in stages instead")
     options = parser.parse_args()
+    if options.by_stages:
+        publish_stages(options)
+        return
     data = snc.load_dataset("cifar-10", test=options.test_images)
     steps = [n for n in STEPS if n <= options.most_steps]
     kept = measure(data, options)
@@ -83,7 +89,7 @@ def measure(data, options, titles=tuple(ROWS)):
             "weights": zlib.crc32((FOLDER / f"{name}.npz").read_bytes()),
         }
         for title in titles:
-            for n_steps in (n for n in STEPS if n <= min(options.most_steps, ROWS[title].most_steps)):
+            for n_steps in (n for n in ROWS[title].steps if n <= options.most_steps):
                 wanted.append(key := f"{name}, {title}, {n_steps}")
                 if options.restart or any(kept.get(key, {}).get(k) != v for k, v in run_on.items()):
                     result = run(name, ROWS[title], data, n_steps, options.calibration_images)
@@ -97,8 +103,7 @@ def measure(data, options, titles=tuple(ROWS)):
 
 def run(name, row, data, n_steps, n_images):
     """Convert a network for a number of steps, evaluate it, and return the results."""
-    levels = min(n_steps, MOST_LEVELS) if row.trained else None
-    model = fine_tuned(name, levels, data) if levels else snc.pretrained(name)
+    model = fine_tuned(name, LEVELS, data) if row.trained else snc.pretrained(name)
     x = data.x_train[:n_images]
     started = time.perf_counter()
     network = snc.normalize(snc.convert(model), x, method="balance", n_steps=n_steps)
@@ -107,7 +112,7 @@ def run(name, row, data, n_steps, n_images):
         snn = snc.calibrate(snn, x, n_steps=n_steps)
     seconds = time.perf_counter() - started
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
-    return {"levels": levels, "conversion_seconds": seconds, **evaluation.to_dict()}
+    return {"conversion_seconds": seconds, **evaluation.to_dict()}
 
 
 def fine_tuned(name, levels, data):
@@ -156,7 +161,7 @@ def table(kept, steps, options):
             "|---" * (len(steps) + 1) + "|",
         ]
         for title, row in ROWS.items():
-            results = [kept[f"{name}, {title}, {n}"] if n <= row.most_steps else None for n in steps]
+            results = [kept[f"{name}, {title}, {n}"] if n in row.steps else None for n in steps]
             cells = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
             lines.append(f"| {title} | {' | '.join(cells)} |")
         lines += ["", negative_share(kept, name, steps), ""]
@@ -168,7 +173,7 @@ def figure(kept, steps, names):
     drawn = Figure(figsize=(5.5 * len(names) + 3.2, 4.2), layout="constrained")
     for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
         for number, (title, row) in enumerate(ROWS.items()):
-            xs = [n for n in steps if n <= row.most_steps]
+            xs = [n for n in steps if n in row.steps]
             losses = [loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs]
             style = {"linestyle": "--" if row.trained else "-", "marker": "s" if row.calibrated else "o"}
             ax.plot(xs, losses, color=f"C{number}", label=title, **style)
@@ -189,9 +194,77 @@ def negative_share(kept, name, steps):
         100 * kept[f"{name}, {title}, {n}"]["negative_spikes_share"]
         for title, row in ROWS.items()
         for n in steps
-        if 1 < n <= row.most_steps and row.neuron_type is snc.SignedIntegrateAndFire
+        if n > 1 and n in row.steps and row.neuron_type is snc.SignedIntegrateAndFire
     ]
     return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
+
+
+def publish_stages(options):
+    """Publish the results of networks that run in stages, beside those of as many ordinary steps."""
+    data = snc.load_dataset("cifar-10", test=options.test_images)
+    rows = []
+    for name in PRETRAINED:
+        network = snc.convert(snc.pretrained(name))
+        for n_steps in (n for n in STEPS if 1 < n <= options.most_steps):
+            rows.append({"network": name, "steps": n_steps, **measure_stages(network, data, n_steps, options)})
+            print(rows[-1], flush=True)
+    lines = [
+        f"Points of accuracy lost on {options.test_images:,} test images, and spike counts that differ from the "
+        f"quantized ANN on the first {COMPARED}; no count differs if weights are rounded to multiples of 2^-12 and "
+        "pixels to multiples of 2^-8:",
+        "",
+        "| network | steps a stage | steps | points lost | spikes per neuron | differing counts | seconds | the same "
+        "steps without stages: points lost | seconds |",
+        "|---" * 9 + "|",
+    ]
+    for row in rows:
+        assert row["differing_if_rounded"] == 0
+        lines.append(
+            f"| {row['network']} | {row['steps']} | {row['total_steps']} | {row['points_lost']:.2f} | "
+            f"{row['spikes_per_neuron']:.2f} | {row['differing']:,} of {row['counts']:,} | {row['seconds']:.0f} | "
+            f"{row['ordinary_points_lost']:.2f} | {row['ordinary_seconds']:.0f} |"
+        )
+    publish("deep-networks-by-stages", "\n".join(lines), {"rows": rows})
+
+
+def measure_stages(network, data, n_steps, options):
+    """Return the results of ``n_steps`` steps a stage, and of as many ordinary steps."""
+    normalized = snc.normalize(network, data.x_train[: options.calibration_images], method="balance", n_steps=n_steps)
+    staged, ordinary = snc.to_spiking(normalized, stage_steps=n_steps), snc.to_spiking(normalized)
+    evaluation = snc.evaluate(staged, data.x_test, data.y_test)
+    plain = snc.evaluate(ordinary, data.x_test, data.y_test, n_steps=n_steps)
+    # sums of these are exact in float32
+    arrays = {name: np.round(2**12 * array) / 2**12 for name, array in normalized.model.arrays.items()}
+    rounded = snc.to_spiking(normalized.rebuild(normalized.model.replace(arrays=arrays)), stage_steps=n_steps)
+    x = data.x_test[:COMPARED]
+    differing, n_counts = differing_counts(staged, x)
+    return {
+        "total_steps": evaluation.n_steps,
+        "points_lost": 100 * (evaluation.ann_accuracy - evaluation.accuracy[-1]),
+        "ordinary_points_lost": 100 * (plain.ann_accuracy - plain.accuracy[-1]),
+        "spikes_per_neuron": evaluation.spikes_per_neuron,
+        "ordinary_spikes_per_neuron": plain.spikes_per_neuron,
+        "seconds": evaluation.seconds,
+        "ordinary_seconds": plain.seconds,
+        "differing": differing,
+        "differing_if_rounded": differing_counts(rounded, np.round(2**8 * x) / np.float32(2**8))[0],
+        "counts": n_counts,
+    }
+
+
+def differing_counts(network, x, batch=10):
+    """Return how many spike counts differ from the quantized ANN, and how many there are."""
+    n_steps, names = network.settings.stage_steps, network.model.neurons
+    ann = snc.rate_model(network.rebuild(quantize(network.model, n_steps)), names)
+    differing = n_counts = 0
+    for first in range(0, len(x), batch):
+        images = x[first : first + batch]
+        recording = snc.record(network, images)
+        for name, activity in zip(names, ann(images), strict=True):
+            counts = recording.spikes[name].sum(axis=1)
+            differing += int((counts != np.rint(n_steps * np.reshape(activity, counts.shape))).sum())
+            n_counts += counts.size
+    return differing, n_counts
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.evaluation.ann import ann_predictions_of_images
 from nengo_snnconv.evaluation.ttfs_closed_form import ClosedForm
-from nengo_snnconv.networks.ttfs import stages
+from nengo_snnconv.networks.stages import stages
 
 # network: (data set, epochs, activity penalty)
 RECIPES = {

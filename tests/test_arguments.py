@@ -407,6 +407,7 @@ CASES = {
             "max_rate": optional(POSITIVE),
             "synapse": SYNAPSE,
             "direct": FLAG,
+            "stage_steps": optional(COUNT),
             "seed": SEED,
         },
     ),

@@ -8,7 +8,6 @@ import typing
 from .._util.text_tables import text_table
 from ..errors import SettingsError
 from ..networks.network import check_network
-from ..networks.ttfs import TTFSConfig
 from .ann_operations import analog_layers, flops_by_source
 from .energy import HOROWITZ, HOROWITZ_MULTIPLY_ACCUMULATE, LOIHI, Energy, EnergyModel
 
@@ -295,11 +294,13 @@ def _updates(network, evaluation):
     """Return the numbers of active and of idle updates, over all neurons and steps."""
     settings = network.settings
     again = settings.relay_stages(network.model)
-    neurons = sum(layer.n_neurons * (1 + again.get(name, 0)) for name, layer in evaluation.layers.items())
-    steps = all_steps = evaluation.mean_steps
-    if isinstance(settings, TTFSConfig):
-        steps = min(2 * settings.stage_steps, all_steps)
-    return round(neurons * steps), round(neurons * (all_steps - steps))
+    all_steps, active, idle = evaluation.mean_steps, 0.0, 0.0
+    for name, layer in evaluation.layers.items():
+        neurons = layer.n_neurons * (1 + again.get(name, 0))
+        steps = min(settings.active_steps(network.model, name) or all_steps, all_steps)
+        active += neurons * steps
+        idle += neurons * (all_steps - steps)
+    return round(active), round(idle)
 
 
 def _layers(network, evaluation):

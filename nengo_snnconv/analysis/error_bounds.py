@@ -12,6 +12,7 @@ from ..networks.edits import check_unedited
 from ..networks.keras_layers import keras_layer
 from ..networks.native import is_native_network
 from ..networks.network import ConvNetwork
+from ..networks.staged import StagedConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 
 
@@ -129,6 +130,8 @@ def _mean_factor(n_steps, skip_steps):
 
 def why_unbounded(network: ConvNetwork) -> str:
     """Return why :func:`error_bounds` do not hold for a network, with a way out; an empty string if they hold."""
+    if isinstance(getattr(network, "settings", None), StagedConfig):
+        return "it runs in stages, use a network without stage_steps"
     if not is_native_network(network):
         return "it was not made by to_spiking"
     if network.model.ann_arrays:

@@ -27,23 +27,16 @@ from ..networks.native import require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
 from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
-from ..passes import find_units, rescale, untie_shortcuts
-from ..passes.rescale import channel_labels, trained_units
+from ..passes import rescale, untie_shortcuts
+from .layerwise import WEIGHTED, LayerwiseCalibration
 from .spike_levels import SpikeLevels
 from .spike_trains import SpikeTrains
-from .weight_fit import WeightFit
 
 if typing.TYPE_CHECKING:
     from ..model import Model
     from ..networks.native import NativeConfig
 
-WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
-# thresholds that are tried, relative to the largest activation of a channel
-CANDIDATES = np.geomspace(0.12, 1.3, 18)
-# positions of images from which thresholds are chosen
-ROWS = 6_000
-ROWS_PER_IMAGE = 48
 
 
 def calibrate(
@@ -65,9 +58,12 @@ def calibrate(
 
     1. The weights and biases of a layer are fitted by least squares, so that its mean output over ``n_steps`` steps is
        closest to its output in the ANN (ridge regression towards the weights of the ANN).  In a residual block, the
-       last layer also compensates for the errors of the shortcut.
-    2. Each channel gets the threshold for which the mean output of its neurons is closest to the activations of the
-       ANN.
+       last layer with weights also compensates for the errors of the other branch.  A maximum of sums with errors is
+       too large on average, which the bias of the layer before it corrects.
+    2. Each channel gets the threshold for which the mean output of its neurons tells most about the activations of the
+       ANN: for which the error is smallest that the weights of the next layer cannot remove by a scale and an offset.
+       If only a maximum reads the neurons, this is measured on its output.  Without a fit of weights, the error itself
+       is smallest.
 
     A layer of time to first spike is a rounded and clipped rectifier; the thresholds of its channels are chosen by the
     error of the maxima if only a pooling layer reads them.
@@ -142,13 +138,17 @@ def calibrate(
     model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
     batch_size = images_together((n_steps or 1) * bytes_of_pass(model), memory_mb)
     trains = _spikes_of(model, network.settings, x, n_steps, dt)
-    calibration = _Calibration(trains, batch_size, np.random.default_rng(seed))
+    judged_by_readers = fit_weights and not first_spike
+    calibration = LayerwiseCalibration(trains, batch_size, np.random.default_rng(seed), judged_by_readers)
     with progress_bar(len(model.layers), "calibrating", "layer", progress) as bar:
-        for name, layer in model.layers.items():
+        for name in calibration.order:
+            layer = model.layers[name]
             if isinstance(layer, specs.Rectifier):
                 calibration.choose_thresholds(name)
             elif fit_weights and isinstance(layer, WEIGHTED) and not trains.is_constant(name):
                 calibration.fit(name, regularization)
+            elif fit_weights and isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
+                calibration.center_maximum(name)
             calibration.forget_before(name)
             bar.update()
     fitted = {key: array for key, array in trains.arrays.items() if array is not model.arrays[key]}
@@ -226,128 +226,3 @@ def with_biases(model: Model) -> Model:
             arrays[f"{name}/bias"] = np.zeros(model.shapes[name][-1])
         layers.append(layer)
     return type(model)(layers, arrays, model.output, model.metadata)
-
-
-class _Calibration:
-    """Correction of one layer after another; ``units`` are sets of channels with a common threshold."""
-
-    def __init__(self, trains, batch_size, rng):
-        self.trains, self.model, self.batch_size, self.rng = trains, trains.model, batch_size, rng
-        self.units = find_units(self.model, "channel")
-        self._scales = np.where(trained_units(self.model, self.units), 1, np.nan)
-        self._order = {name: number for number, name in enumerate(self.model.layers)}
-
-    def _batches(self):
-        """Yield slices of the images, in an order in which the first of them are a random sample."""
-        starts = list(range(0, len(self.trains.x), self.batch_size))
-        for first in self.rng.permutation(starts):
-            yield slice(int(first), int(first) + self.batch_size)
-
-    def fit(self, name, regularization):
-        """Fit the weights and the bias of a layer to the activations of the ANN."""
-        trains, layer = self.trains, self.model.layers[name]
-        (source,) = layer.inputs
-        fit = WeightFit(layer, self.model.arrays_of(name))
-        n_batches = -(-len(trains.x) // self.batch_size)
-        for images in self._batches():
-            target = trains.activations(name, images) + self._missing_in_sum(name, images)
-            fit.add(trains.mean_activity(source, images), target, -(-fit.rows_needed // n_batches), self.rng)
-        trains.set_arrays(name, fit.solve(regularization))
-
-    def _missing_in_sum(self, name, images):
-        """Return what the other inputs of a following sum lack, compared with the ANN, so that this layer can add it.
-
-        It is 0 if something other than a single sum reads the layer, or if later layers are inputs of the sum, too.
-        """
-        consumers = self.model.consumers(name)
-        if len(consumers) != 1 or not isinstance(consumers[0], specs.Add) or consumers[0].inputs.count(name) != 1:
-            return 0
-        others = [source for source in consumers[0].inputs if source != name]
-        if any(self._order[source] > self._order[name] for source in others):
-            return 0
-        return sum(
-            self.trains.activations(source, images) - self.trains.mean_activity(source, images) for source in others
-        )
-
-    def choose_thresholds(self, name):
-        """Choose the thresholds of a layer of neurons, and simulate it."""
-        (source,) = self.model.layers[name].inputs
-        channels = self.model.shapes[name][-1]
-        labels = channel_labels(self.units.labels[name])
-        unknown = np.isnan(self._scales[np.unique(labels)])
-        if unknown.any():
-            currents, activations = self._sample(name, source, channels)
-            best = self._best_scales(currents, activations, labels)
-            missing = np.isnan(self._scales)
-            self._scales[missing] = best[missing]
-        self.trains.simulate(name, self._scales[labels], self.batch_size)
-
-    def _sample(self, name, source, channels):
-        """Return input currents, (steps, positions, channels), and activations, (positions, channels), of neurons."""
-        currents, activations, n_rows = [], [], 0
-        for images in self._batches():
-            activation = self.trains.read_values(name, self.trains.activations(source, images)).reshape(-1, channels)
-            current = self.trains.activity(source, images)
-            current = self.trains.read_values(name, current.reshape(-1, *current.shape[2:])).reshape(
-                len(current), -1, channels
-            )
-            n_images = len(self.trains.x[images])
-            chosen = self.rng.permutation(len(activation))[: ROWS_PER_IMAGE * n_images]
-            currents.append(current[:, chosen])
-            activations.append(np.maximum(activation[chosen], 0))
-            n_rows += len(chosen)
-            if n_rows >= ROWS:
-                break
-        return np.concatenate(currents, axis=1), np.concatenate(activations)
-
-    def _best_scales(self, currents, activations, labels):
-        """Return the best scale of each unit; NaN for the others."""
-        n_units, channels = self.units.n_units, np.arange(len(labels))
-        largest = np.zeros(n_units)
-        np.maximum.at(largest, labels, activations.max(axis=0))
-        # for channels that are never active, take the largest activation of the layer
-        largest[largest == 0] = largest.max() or 1
-        scales, smallest = np.full(n_units, np.nan), np.full(n_units, np.inf)
-        for candidate in CANDIDATES / self.trains.reach:
-            scale = (candidate * largest)[labels].astype(np.float32)
-            counts = self.trains.step_neurons(currents, scale).mean(axis=0)
-            squares = np.zeros(n_units)
-            errors = ((counts * self.trains.height * scale - activations) ** 2).mean(axis=0, dtype=np.float64)
-            np.add.at(squares, labels[channels], errors)
-            better = np.zeros(n_units, bool)
-            better[labels] = squares[labels] < smallest[labels]
-            smallest[better], scales[better] = squares[better], candidate * largest[better]
-        return scales
-
-    def forget_before(self, name):
-        """Free the memory of layers of neurons that no later layer needs."""
-        for source in self._neurons_before(name):
-            if all(self._order[reader] <= self._order[name] for reader in self._needing(source)):
-                self.trains.forget(source)
-
-    def _neurons_before(self, name):
-        """Return the layers of neurons that a layer reads, through layers without neurons in between."""
-        found, pending = [], list(self.model.layers[name].inputs)
-        while pending:
-            source = pending.pop()
-            if isinstance(self.model.layers[source], specs.Rectifier):
-                found.append(source)
-            else:
-                pending += self.model.layers[source].inputs
-        return found
-
-    def _needing(self, name):
-        """Return the layers that need the spikes of a layer: all up to the next layers of neurons."""
-        found, pending = [], [layer.name for layer in self.model.consumers(name)]
-        while pending:
-            reader = pending.pop()
-            found.append(reader)
-            if not isinstance(self.model.layers[reader], specs.Rectifier):
-                pending += [layer.name for layer in self.model.consumers(reader)]
-        return found
-
-    def scales(self):
-        """Return the scale of each unit, 1 for units without neurons."""
-        scales = np.where(np.isnan(self._scales), 1, self._scales)
-        scales[self.units.fixed] = 1
-        return scales

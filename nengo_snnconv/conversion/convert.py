@@ -9,7 +9,7 @@ import numpy as np
 
 from .._util.user_warnings import warn_user
 from .._util.validation import check_seed
-from ..errors import ConversionError
+from ..errors import ConversionError, SettingsError
 from ..formats.keras import as_model
 from ..model import Model
 from ..model import layers as specs
@@ -18,6 +18,7 @@ from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
 from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
+from ..networks.staged import StagedConfig
 from ..networks.surrogate import SurrogateConfig
 from ..networks.trainable import TrainableConfig, check_collected
 from ..networks.ttfs import TTFSConfig
@@ -109,6 +110,7 @@ def to_spiking(
     max_rate: float | None = None,
     synapse: float | nengo.synapses.Synapse | None = None,
     direct: bool = False,
+    stage_steps: int | None = None,
     seed: int | None = None,
 ) -> ConvNetwork:
     """Replace rectified-linear rates by spiking neurons.
@@ -140,6 +142,14 @@ def to_spiking(
         Connect layers with weights directly to the neurons that they drive, without a node in between, if they drive
         nothing else.  Such a layer is not in ``network.layers``; its output is the input current of its neurons.
         (``to_loihi`` also merges other layers.)
+    stage_steps : int, optional
+        Run in stages of this number of steps: each layer integrates its input while the layers before it spike, and
+        spikes only in the stage after them.  Spike counts are then exactly those of the ANN whose activations are
+        rounded to ``stage_steps`` levels (Bu et al. 2022, QCFS), at any depth.  Neurons spike as often as in
+        ``stage_steps`` ordinary steps, but the latency grows with the depth: ``stage_steps`` times one more than the
+        largest number of layers of neurons in a row.  A pipeline, in which neurons have a potential for each image
+        under way, takes one image per stage.  Neurons must be ``IntegrateAndFire()``, with any initial potential.
+        ``evaluate`` and ``record`` know the number of steps.
     seed : int, optional
         Seed of Poisson spikes and of random numbers of neuron types; by default that of ``network``.
 
@@ -150,9 +160,10 @@ def to_spiking(
     Raises
     ------
     ConversionError
-        If the network was not made by ``convert``, or the neuron type cannot be used.
+        If the network was not made by ``convert``, or the neuron type cannot be used; or if ``calibrate`` made it, and
+        ``stage_steps`` is given.
     SettingsError
-        If an argument has an invalid value.
+        If an argument has an invalid value, or cannot be combined with ``stage_steps``.
 
     Warns
     -----
@@ -163,11 +174,14 @@ def to_spiking(
     Examples
     --------
     >>> snn = nengo_snnconv.to_spiking(network, nengo_snnconv.IntegrateAndFire())
+    >>> exact = nengo_snnconv.to_spiking(network, stage_steps=4)
     """
-    require_native_network(network, "to_spiking", calibrated=True)
+    require_native_network(network, "to_spiking", calibrated=stage_steps is None)
+    neuron_type = IntegrateAndFire() if neuron_type is None else neuron_type
+    seed = network.settings.seed if seed is None else seed
     settings = NativeConfig(
-        IntegrateAndFire() if neuron_type is None else neuron_type,
-        network.settings.seed if seed is None else seed,
+        neuron_type,
+        seed,
         max_rate=max_rate,
         input_coding=input_coding,
         input_threshold=input_threshold,
@@ -175,7 +189,6 @@ def to_spiking(
         synapse=synapse,
         direct=direct,
     )
-    neuron_type = settings.neuron_type
     if not neuron_type.spiking:
         raise ConversionError(
             f"neuron_type={neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type"
@@ -186,7 +199,23 @@ def to_spiking(
             "nengo.LIF clips its membrane potential at 0 and so forgets negative input, which makes neurons fire too "
             "often: use nengo.LIF(min_voltage=-5)",
         )
+    if stage_steps is not None:
+        return ConvNetwork(network.model, _staged_config(settings, stage_steps), network.label)
     return ConvNetwork(network.model, settings, network.label)
+
+
+def _staged_config(settings, stage_steps):
+    """Return the settings of a network that runs in stages; raise SettingsError for options that it cannot have."""
+    usual = {"input_coding": "constant", "max_rate": None, "synapse": None, "direct": False}
+    for name, value in usual.items():
+        given = getattr(settings, name)
+        if given != value:
+            raise SettingsError(
+                f"{name}={given!r} cannot be combined with stage_steps: in stages, the image is a constant current, "
+                "biases are currents of one stage, and spikes are counted without a filter; leave out one of the two",
+                argument=name,
+            )
+    return StagedConfig(settings.neuron_type, settings.seed, stage_steps=stage_steps, readout=settings.readout)
 
 
 def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
-from ..model import layers as specs
 from ..networks.network import ConvNetwork
-from ..passes import rescale
+from ..passes import quantize, rescale
 from ..passes.rescale import without_layer_scales, without_repeats
 from .calibration import activation_histogram
 from .normalization import scalable, with_scales_of_silent_units
@@ -33,9 +30,4 @@ def with_levels(network: ConvNetwork, x: np.ndarray, levels: int) -> ConvNetwork
     scales = with_scales_of_silent_units(model, units, histogram.best_threshold(levels))
     rectified = np.unique(np.concatenate([without_repeats(units.labels[name]).ravel() for name in model.neurons]))
     scales[np.setdiff1d(np.arange(len(scales)), rectified)] = 1
-    scaled = rescale(model, units, scales)
-    layers = [
-        dataclasses.replace(layer, levels=levels) if isinstance(layer, specs.Rectifier) else layer
-        for layer in scaled.layers.values()
-    ]
-    return network.rebuild(without_layer_scales(scaled.replace(layers=layers, arrays=scaled.arrays)))
+    return network.rebuild(without_layer_scales(quantize(rescale(model, units, scales), levels)))

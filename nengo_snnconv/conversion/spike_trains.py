@@ -55,6 +55,7 @@ class SpikeTrains:
         self._layers = dict(self._ann_layers)
         self._activations: dict[str, np.ndarray] = {}
         self._spikes: dict[str, np.ndarray] = {}
+        self._means: dict[str, np.ndarray] = {}
         self._scales: dict[str, np.ndarray] = {}
         self._states: tuple | None = None
         self._constant = {name: self._is_constant(name) for name in model.layers}
@@ -79,6 +80,10 @@ class SpikeTrains:
     def is_constant(self, name: str) -> bool:
         """Return whether a layer has the same activity in all steps."""
         return self._constant[name]
+
+    def arrays_of(self, name: str) -> dict[str, np.ndarray]:
+        """Return the current arrays of a layer of the network."""
+        return {key: self.arrays[f"{name}/{key}"] for key in self.model.arrays_of(name)}
 
     def set_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
         """Change the arrays of a layer of the network; the ANN keeps its arrays."""
@@ -129,8 +134,18 @@ class SpikeTrains:
         return output.reshape(n_steps, -1, *output.shape[1:])
 
     def mean_activity(self, name: str, images: slice) -> np.ndarray:
-        """Return the mean activity of a layer of the network over the steps, (images, ...)."""
-        return self.activity(name, images).mean(axis=0)
+        """Return the mean activity of a layer of the network over the steps, (images, ...).
+
+        It is computed from the mean activity of the neurons before: weights are linear, and the sum of the growth of a
+        maximum of sums is the maximum of the last sums.
+        """
+        layer = self.model.layers[name]
+        if isinstance(layer, specs.Input):
+            return self._input(images)
+        if isinstance(layer, specs.Rectifier):
+            return self._means[name][images]
+        inputs = [self.mean_activity(source, images) for source in layer.inputs]
+        return np.asarray(self._layers[name](inputs if len(inputs) > 1 else inputs[0]))
 
     def step_neurons(self, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the numbers of spikes of neurons in each step; they are negative for negative spikes.
@@ -170,14 +185,16 @@ class SpikeTrains:
         shape, n = self.model.shapes[name], len(self.x)
         self._scales[name] = np.asarray(scale, np.float32)
         spikes = np.empty((self.n_steps, n, *shape), np.int16)
-        activations = np.empty((n, *shape), np.float32)
+        activations, means = np.empty((2, n, *shape), np.float32)
         for first in range(0, n, batch_size):
             images = slice(first, first + batch_size)
-            spikes[:, images] = self.step_neurons(self.activity(source, images), self._scales[name])
+            counts = self.step_neurons(self.activity(source, images), self._scales[name])
+            spikes[:, images], means[images] = counts, counts.mean(axis=0) * (self.height * self._scales[name])
             activations[images] = quantized(self.activations(source, images), layer.levels)
-        self._spikes[name], self._activations[name] = spikes, activations
+        self._spikes[name], self._means[name], self._activations[name] = spikes, means, activations
 
     def forget(self, name: str) -> None:
         """Free the memory of a layer that is not needed any more."""
         self._spikes.pop(name, None)
+        self._means.pop(name, None)
         self._activations.pop(name, None)

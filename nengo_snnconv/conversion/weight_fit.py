@@ -133,7 +133,7 @@ def rows_of(layer: specs.Layer, x: np.ndarray):
 
     Parameters
     ----------
-    layer : Conv, Dense or Affine
+    layer : Conv, MaxPool, or a layer that reads single positions
     x : ndarray, (images, ..., channel)
         Input of the layer.
 
@@ -143,6 +143,9 @@ def rows_of(layer: specs.Layer, x: np.ndarray):
         Function of an index into the flat positions of all images; it returns an array, (positions, window, channel),
         whose order is that of the layer's kernel.
     """
+    if isinstance(layer, specs.MaxPool):
+        size, strides, padding = layer.pool_size, layer.strides, layer.padding
+        layer = specs.Conv(layer.name, layer.inputs, filters=1, kernel_size=size, strides=strides, padding=padding)
     if isinstance(layer, specs.Conv):
         return functools.partial(_windows, layer, x)
     return x.reshape(-1, 1, x.shape[-1]).__getitem__

@@ -153,6 +153,7 @@ def _output_of_input_layer(network, images, counts, n_steps):
     """
     images = np.broadcast_to(images, (len(images), n_steps, *images.shape[2:]))
     if counts is None:
-        return images
+        shown = np.arange(n_steps) < network.settings.input_steps(n_steps)
+        return images if shown.all() else images * shown.reshape(-1, *[1] * (images.ndim - 2)).astype(np.float32)
     height = np.float32(network.settings.input_height)
     return height * np.sign(images) * counts.reshape(images.shape).astype(np.float32)

@@ -12,7 +12,8 @@ from nengo.params import Default
 from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
 from ..model.memory import bytes_of_all, images_together
-from ..networks.ttfs import TTFSConfig, stages
+from ..networks.stages import stages
+from ..networks.ttfs import TTFSConfig
 from . import metrics
 from .backends import backend_name
 from .inputs import warn_of_clipped_input

@@ -100,7 +100,7 @@ def check_run_options(**options: typing.Any) -> None:
 def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int:
     """Return the number of time steps of a run.
 
-    In order of precedence: ``n_steps``, the number that the network needs (time to first spike), the number of frames,
+    In order of precedence: ``n_steps``, the number that the network needs (to run in stages), the number of frames,
     the number that the network was trained with, ``DEFAULT_STEPS``.
 
     Raises
@@ -111,7 +111,9 @@ def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int
     needed = network.settings.total_steps(network.model)
     if needed is not None and inputs.n_steps is not None:
         raise SettingsError(
-            "x: networks with time to first spike take images, which do not change over time; got frames", argument="x"
+            "x: networks that run in stages, as with time to first spike, take images, which do not change over time; "
+            "got frames",
+            argument="x",
         )
     if None not in (n_steps, needed) and n_steps != needed:
         raise SettingsError(

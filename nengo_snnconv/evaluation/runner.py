@@ -106,6 +106,12 @@ class Runner:
         _check_dt(settings, options.dt)
         self.n_steps, self.skip_steps, self.dt = n_steps, options.skip_steps, options.dt
         self.accumulates = settings.accumulates and options.synapse is Default
+        if self.skip_steps and settings.total_steps(model) is not None:
+            raise SettingsError(
+                "skip_steps is for networks whose layers all spike from the first step on: in this network they spike "
+                "one stage after another, so leave skip_steps out",
+                argument="skip_steps",
+            )
         if self.skip_steps and not self.accumulates:
             raise SettingsError(
                 "skip_steps is for averaged scores only: filtered ones forget the first steps by themselves",

@@ -51,8 +51,13 @@ def read_model(path: str | os.PathLike) -> tuple[Model, dict[str, Any]]:
 
 def model_to_json(model: Model) -> dict[str, Any]:
     """Return the JSON description of a model without its arrays."""
-    layers = [{"type": type(layer).__name__, **dataclasses.asdict(layer)} for layer in model.layers.values()]
+    layers = [{"type": type(layer).__name__, **_fields(layer)} for layer in model.layers.values()]
     return {"layers": layers, "output": model.output, "metadata": dict(model.metadata)}
+
+
+def _fields(layer):
+    """Return the fields of a layer; not those that are None, which files of earlier versions lack."""
+    return {name: value for name, value in dataclasses.asdict(layer).items() if value is not None}
 
 
 def model_from_json(path: str | os.PathLike, description: Any, arrays: Mapping[str, np.ndarray], prefix: str) -> Model:

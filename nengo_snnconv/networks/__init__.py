@@ -2,9 +2,11 @@
 
 - ``network.py``: ``ConvNetwork``, and ``BuildConfig``, the base class of the settings of all builders.
 - Builders: ``native.py`` (``convert`` and ``to_spiking``), ``trainable.py`` (``build_trainable``), ``surrogate.py``
-  (``convert`` of networks that were trained through time), ``ttfs.py`` (``to_ttfs``), ``loihi/`` (``to_loihi``).
+  (``convert`` of networks that were trained through time), ``ttfs.py`` (``to_ttfs``), ``staged.py``
+  (``to_spiking(..., stage_steps=...)``), ``loihi/`` (``to_loihi``).
 - Parts of builders: ``layer_visitor.py`` (dispatch over kinds of layers), ``nengo_objects.py`` (nodes and ensembles),
-  ``connections.py`` (weights as Nengo transforms), ``keras_layers.py`` and ``trainable_layers.py`` (Keras layers).
+  ``connections.py`` (weights as Nengo transforms), ``stages.py`` (order of layers that wait for one another),
+  ``keras_layers.py`` and ``trainable_layers.py`` (Keras layers).
 - ``rate_model.py``: the ANN of a network, as a Keras model.
 - ``edits.py``: changes that a user made by hand.
 - ``storage.py``: ``save`` and ``load``.

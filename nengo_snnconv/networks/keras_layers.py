@@ -53,7 +53,7 @@ def _of_rank(family, size):
 
 @_layer.register
 def _(layer: specs.Conv, arrays):
-    return _of_rank("Conv", layer.kernel_size)(
+    convolution = _of_rank("Conv", layer.kernel_size)(
         layer.filters,
         layer.kernel_size,
         strides=layer.strides,
@@ -62,6 +62,22 @@ def _(layer: specs.Conv, arrays):
         groups=layer.groups,
         **_weights(layer, arrays),
     )
+    if _is_depthwise(layer, arrays):
+        convolution.convolution_op = functools.partial(_depthwise, layer)
+    return convolution
+
+
+def _is_depthwise(layer, arrays):
+    """Return whether TensorFlow's depthwise convolution, which is much faster than groups, computes the layer."""
+    one_channel = layer.groups > 1 and "kernel" in arrays and arrays["kernel"].shape[-2] == 1
+    return one_channel and len(layer.kernel_size) == 2 and len(set(layer.strides)) == 1
+
+
+def _depthwise(layer, inputs, kernel):
+    """Convolve each channel with its own filters: the ``convolution_op`` of a Keras layer."""
+    filters = tf.reshape(kernel, (*layer.kernel_size, layer.groups, -1))
+    strides, padding = (1, *layer.strides, 1), layer.padding.upper()
+    return tf.nn.depthwise_conv2d(inputs, filters, strides, padding, dilations=layer.dilation)
 
 
 @_layer.register

@@ -62,6 +62,14 @@ class BuildConfig(abc.ABC):
         """Return the number of steps before the first class scores."""
         return 0
 
+    def active_steps(self, model: Model, name: str) -> int | None:
+        """Return the number of steps in which the neurons of a layer integrate or spike; None for all steps."""
+        return None
+
+    def input_steps(self, n_steps: int) -> int:
+        """Return the number of steps, from the first one on, in which an image is shown in a run of ``n_steps``."""
+        return n_steps
+
     def relay_stages(self, model: Model) -> dict[str, int]:
         """Return how many times the spikes of each layer are repeated for layers that read them later, by layer."""
         return {}

@@ -23,6 +23,7 @@ from .edits import warn_of_added_connections
 from .loihi.builder import LoihiConfig
 from .native import NativeConfig
 from .network import ConvNetwork
+from .staged import StagedConfig
 from .surrogate import SurrogateConfig
 from .trainable import TrainableConfig, check_collected
 from .ttfs import TTFSConfig
@@ -35,6 +36,7 @@ CONFIG_CLASSES = {
     "trainable": TrainableConfig,
     "native": NativeConfig,
     "first spike": TTFSConfig,
+    "staged": StagedConfig,
     "surrogate": SurrogateConfig,
     "loihi": LoihiConfig,
 }
@@ -124,7 +126,7 @@ def _check_runs(settings, model):
         raise SettingsError(
             f"neuron_type must be a Nengo neuron type, got {settings.neuron_type!r}", argument="neuron_type"
         )
-    check_steps(getattr(settings.neuron_type, "n_steps", 1))
+    check_steps(getattr(settings, "stage_steps", 1))
     if not all(isinstance(name, str) for name in settings.probe_layers):
         raise SettingsError(
             f"probe_layers must be names of layers, got {settings.probe_layers!r}", argument="probe_layers"

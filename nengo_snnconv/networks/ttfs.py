@@ -20,6 +20,7 @@ from .keras_layers import keras_name
 from .layer_visitor import ReportRows
 from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
 from .network import NativeBase
+from .stages import stages
 
 INPUT_CODINGS = ("spikes", "constant")
 
@@ -85,6 +86,9 @@ class TTFSConfig(NativeBase):
     def steps_without_scores(self, model):
         return self.total_steps(model) - self.stage_steps
 
+    def active_steps(self, model, name):
+        return 2 * self.stage_steps
+
     def relay_stages(self, model):
         stage_of = stages(model)
         last_read = dict(stage_of)
@@ -129,19 +133,6 @@ class TTFSConfig(NativeBase):
 
     def read_out_row(self):
         return "Ensemble (FirstSpikeReadout)", "exact", "membrane potential, after the last stage"
-
-
-def stages(model):
-    """Return the stage in which each layer spikes, {name: int}.
-
-    The input spikes in stage 0, neurons one stage after the latest layer that they read, and all other layers in the
-    stage of the latest layer that they read.
-    """
-    stage_of = {}
-    for name, layer in model.layers.items():
-        latest = max((stage_of[source] for source in layer.inputs), default=0)
-        stage_of[name] = latest + isinstance(layer, specs.Rectifier)
-    return stage_of
 
 
 def spike_sources(model):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ..model import Model
 from .drop_dropout import drop_dropout
 from .fold_affine import fold_affine
+from .quantize import quantize
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale, restore_output_scale
@@ -36,6 +37,7 @@ __all__ = [
     "find_units",
     "fold_affine",
     "insert_scales",
+    "quantize",
     "rectify_before_max",
     "rectify_sums_before_max",
     "rescale",

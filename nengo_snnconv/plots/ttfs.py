@@ -45,7 +45,8 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     """
     # these modules load TensorFlow, which other plots do not need
     from ..networks.network import check_network
-    from ..networks.ttfs import TTFSConfig, stages
+    from ..networks.stages import stages
+    from ..networks.ttfs import TTFSConfig
 
     check_network(network)
     check_has("step_predictions", EVALUATION, evaluation=evaluation)

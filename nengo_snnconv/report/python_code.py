@@ -12,6 +12,7 @@ from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
 from ..evaluation.margin_stop import MarginStop
 from ..networks.native import NativeConfig
+from ..networks.staged import StagedConfig
 from ..networks.trainable import TrainableConfig, build_trainable
 from ..networks.ttfs import TTFSConfig
 from ..training.train import train
@@ -48,7 +49,7 @@ def _network_lines(network):
     if how:
         data = "network" if how["method"] == "model" else "network, x_calibration"
         lines.append(_call("network", normalize, data, how) + _images_comment(how))
-    if isinstance(settings, NativeConfig) and settings.neuron_type.spiking:
+    if isinstance(settings, NativeConfig | StagedConfig) and settings.neuron_type.spiking:
         lines.append(_call("network", to_spiking, "network", own))
     return lines
 

@@ -7,6 +7,7 @@ import numpy as np
 from .._util.text_tables import reading_table
 from ..errors import SettingsError
 from ..model.layers import Rectifier
+from ..networks.staged import StagedConfig
 from ..networks.ttfs import TTFSConfig
 from ..plots import (
     plot_accuracy,
@@ -267,6 +268,8 @@ def _score_meaning(run):
         return "firing rates of the output neurons up to the step"
     if isinstance(settings, TTFSConfig):
         return "membrane potentials, which are zero before the last stage"
+    if isinstance(settings, StagedConfig):
+        return "membrane potentials, which are complete after the last stage"
     return "averages up to the step" if settings.accumulates else "filtered"
 
 

@@ -4,7 +4,9 @@ import pytest
 
 import nengo_snnconv as snc
 from nengo_snnconv.conversion.calibrate import with_biases
+from nengo_snnconv.conversion.layerwise import order_of_corrections
 from nengo_snnconv.conversion.spike_trains import SpikeTrains
+from nengo_snnconv.conversion.threshold_search import ThresholdSearch
 from nengo_snnconv.conversion.weight_fit import WeightFit
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.keras_layers import keras_layer
@@ -98,6 +100,32 @@ def residual(seed=0, strides=(1, 1)):
     return tf.keras.Model(image, x)
 
 
+def maxima_of_sums(shortcut):
+    """Return a Keras model with maxima over sums, and a shortcut with weights that comes before the main path."""
+    from nengo_snnconv.compat import tf
+
+    tf.keras.utils.set_random_seed(0)
+    layers = tf.keras.layers
+    image = tf.keras.Input((8, 8, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    y = layers.MaxPooling2D(2)(layers.Conv2D(8, 3, padding="same")(x))
+    if shortcut:
+        y = layers.Add()([layers.Conv2D(8, 1, strides=2)(x), y])
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(y)
+    return tf.keras.Model(image, layers.Dense(10)(layers.Flatten()(y)))
+
+
+def mean_errors(network, x, name):
+    """Return the mean error of each channel of a layer, relative to the standard deviation of the ANN's activations."""
+    trains = SpikeTrains(network.model, network.settings, x, 4)
+    for neurons in network.model.neurons:
+        trains.simulate(neurons, np.ones(network.model.shapes[neurons][-1]), 100)
+    everything, ann = slice(None), SpikeTrains(network.model.ann, network.settings, x, 4)
+    found, wanted = trains.mean_activity(name, everything), ann.activations(name, everything)
+    axes = tuple(range(wanted.ndim - 1))
+    return (found - wanted).mean(axis=axes) / wanted.std(axis=axes)
+
+
 @pytest.fixture(scope="module")
 def images():
     """Images with large patches, so that class scores differ between images."""
@@ -145,6 +173,40 @@ class TestSpikeTrains:
             assert np.array_equal(np.moveaxis(trains._spikes[name], 0, 1), spikes), name
         scores = trains.mean_activity(network.model.output, slice(None)) * network.model.output_scale
         assert np.allclose(scores, record.filtered[:, -1], atol=1e-4)
+
+
+class TestThresholdSearch:
+    """Neurons that run for a step: they spike if the current reaches half of the threshold."""
+
+    @pytest.fixture
+    def search(self, images, rng):
+        snn = spiking(residual(), images[:20], 1)
+        trains = SpikeTrains(snn.model, snn.settings, images[:2], 1)
+
+        def make(currents, activations, refit=True):
+            return ThresholdSearch(trains, currents[None], activations, np.arange(activations.shape[-1]), refit)
+
+        return make
+
+    def test_errors_after_a_fit(self, search, rng):
+        """Against a straight line through outputs and activations; windows count with their maximum."""
+        activations = rng.random((200, 4, 2), np.float32)
+        currents = activations + rng.normal(scale=0.2, size=(200, 4, 2)).astype(np.float32)
+        errors = search(currents, activations)._errors(np.array([0.8, 1.5]))
+        for channel, (scale, error) in enumerate(zip((0.8, 1.5), errors, strict=True)):
+            spikes = (currents[..., channel].max(axis=1) >= scale / 2).astype(float)
+            target = activations[..., channel].max(axis=1)
+            line = np.polynomial.Polynomial.fit(spikes, target, 1)
+            assert error == pytest.approx(np.mean((line(spikes) - target) ** 2), rel=1e-4)
+
+    def test_best_threshold(self, search, rng):
+        """One spike tells most about activations from 0 to 1 if it means more than a half."""
+        activations = rng.random((4000, 1, 1), np.float32)
+        (scale,) = search(activations, activations).scales(1)
+        assert 0.85 <= scale <= 1.15
+        # without a fit, the height of the spike counts, too
+        (lower,) = search(activations, activations, refit=False).scales(1)
+        assert lower < scale
 
 
 class TestCalibrate:
@@ -214,6 +276,31 @@ class TestCalibrate:
     def test_layers_without_biases_get_them(self):
         model = with_biases(snc.as_model(residual()))
         assert all(layer.use_bias for layer in model.layers.values() if isinstance(layer, specs.Conv | specs.Dense))
+
+
+class TestMaxima:
+    """Maxima over sums, as in Xception: of values with errors, they are too large on average."""
+
+    @pytest.mark.parametrize("shortcut", [False, True])
+    def test_no_mean_error(self, shortcut, images):
+        keras = maxima_of_sums(shortcut)
+        snn = spiking(keras, images, 4)
+        calibrated = snc.calibrate(snn, images, n_steps=4)
+        kind = specs.Add if shortcut else specs.MaxPool
+        (name,) = (layer.name for layer in snn.model.layers.values() if isinstance(layer, kind))
+        before, after = (mean_errors(network, images, name) for network in (snn, calibrated))
+        assert np.abs(after).max() < 0.02 * np.abs(before).max()
+
+    def test_the_shortcut_with_weights_is_last(self):
+        model = snc.as_model(maxima_of_sums(shortcut=True))
+        order = order_of_corrections(model)
+        assert sorted(order) == sorted(model.layers)
+        for layer in model.layers.values():
+            assert all(order.index(source) < order.index(layer.name) for source in layer.inputs)
+        (sum_,) = (layer for layer in model.layers.values() if isinstance(layer, specs.Add))
+        last = model.layers[order[order.index(sum_.name) - 1]]
+        assert isinstance(last, specs.Conv)
+        assert last.kernel_size == (1, 1)
 
 
 class TestErrors:

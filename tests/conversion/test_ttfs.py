@@ -12,7 +12,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
 from nengo_snnconv.evaluation.ttfs_closed_form import ClosedForm
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.ttfs import stages
+from nengo_snnconv.networks.stages import stages
 from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput
 
 T = 16

@@ -13,6 +13,7 @@ from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.nengo_objects import direct_neurons
 from nengo_snnconv.neurons.max_gate import MaxGate
 from nengo_snnconv.neurons.poisson_input import PoissonInput
+from nengo_snnconv.neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from nengo_snnconv.neurons.time_to_first_spike import (
     ConstantInput,
     FirstSpikeInput,
@@ -49,6 +50,9 @@ NEURONS = [
     ConstantInput(n_steps=4, stage=1, amplitude=DT),
     TimeToFirstSpike(n_steps=2, stage=1, threshold=0.5, amplitude=DT),
     FirstSpikeReadout(n_steps=4, stage=1, amplitude=DT),
+    StageGate(n_steps=3, stage=1, amplitude=DT),
+    StagedIntegrateAndFire(n_steps=2, stage=0, n_stages=2, initial_potential=0.25, amplitude=DT),
+    StagedReadout(n_steps=4, stage=1, amplitude=DT),
 ]
 
 

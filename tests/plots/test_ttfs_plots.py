@@ -12,7 +12,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.analysis.efficiency import Efficiency, LayerOperations
 from nengo_snnconv.analysis.threshold_errors import ThresholdErrors
 from nengo_snnconv.model import layers as specs
-from nengo_snnconv.networks.ttfs import stages
+from nengo_snnconv.networks.stages import stages
 from nengo_snnconv.plots.figures import BLUE, ORANGE
 from nengo_snnconv.plots.score_panels import winners_of
 

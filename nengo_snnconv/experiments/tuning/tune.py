@@ -12,6 +12,7 @@ from ...errors import ConversionError, SettingsError, TuningError
 from ...model.memory import MEMORY_MB
 from ...networks.native import NativeConfig
 from ...networks.network import check_network
+from ...networks.staged import StagedConfig
 from ...networks.ttfs import TTFSConfig
 from ..sweeps.options import SweepOptions
 from ..sweeps.point_models import PointModels
@@ -149,6 +150,11 @@ def _check(network, max_loss, max_steps, seed):
         raise ConversionError(
             "a network of time to first spike has a fixed number of steps: set it with to_ttfs(..., n_steps=...), and "
             "compare numbers of steps with threshold_errors"
+        )
+    if isinstance(settings, StagedConfig):
+        raise ConversionError(
+            "a network that runs in stages has a fixed number of steps: call to_spiking with other values of "
+            "stage_steps, and compare their evaluations"
         )
     if not settings.has_rates:
         raise ConversionError(

@@ -13,8 +13,10 @@ from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
 from ...neurons.quantized_rectifier import QuantizedRectifier
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
+from ...neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from ...neurons.surrogate_lif import SurrogateLIF
 from ...neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
+from ..program import FOREVER
 from .program_writer import ALWAYS
 
 
@@ -194,6 +196,33 @@ def _(neurons, dt):
     constants, stage = (neurons.n_steps, dt / neurons.amplitude), _stage(neurons)
     states = ("current", "voltage")
     return NeuronKind("ttfs_readout", constants, states=states, emits="dense", input_steps=stage, active_steps=stage)
+
+
+@_register(StageGate)
+def _(neurons, dt):
+    stage = _stage(neurons)
+    return NeuronKind("stage_gate", reads="events", input_steps=stage, active_steps=stage)
+
+
+@_register(StagedIntegrateAndFire)
+def _(neurons, dt):
+    height = neurons.amplitude / dt
+    return NeuronKind(
+        "staged_integrate_and_fire",
+        (1 / height, height),
+        states=("voltage",),
+        input_steps=(neurons.first_step, neurons.spiking_step),
+        active_steps=(neurons.first_step, neurons.spiking_step + neurons.n_steps),
+        parameter=neurons.spiking_step,
+    )
+
+
+@_register(StagedReadout)
+def _(neurons, dt):
+    constants, steps = (neurons.n_steps, dt / neurons.amplitude), (neurons.first_step, FOREVER)
+    return NeuronKind(
+        "staged_readout", constants, states=("voltage",), emits="dense", input_steps=steps, active_steps=steps
+    )
 
 
 def initial_states(ensemble, seed, kind):

@@ -14,6 +14,7 @@ from . import (
     max_operations,
     neuron_operations,
     poisson_operations,
+    staged_operations,
     ttfs_operations,
 )
 
@@ -50,6 +51,9 @@ OPERATIONS = {
     "ttfs_current": ttfs_operations.ttfs_current,
     "ttfs_neurons": ttfs_operations.ttfs_neurons,
     "ttfs_readout": ttfs_operations.ttfs_readout,
+    "stage_gate": staged_operations.stage_gate,
+    "staged_integrate_and_fire": staged_operations.staged_integrate_and_fire,
+    "staged_readout": staged_operations.staged_readout,
     "max_gate": max_operations.max_gate,
     "max_pool": max_operations.max_pool,
 }
