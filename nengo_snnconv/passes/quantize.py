@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from .._util.validation import check_counts
 from ..model import Model
 from ..model import layers as specs
 
@@ -16,9 +15,8 @@ def quantize(model: Model, levels: int) -> Model:
     Result   the same layers and arrays, with ``levels`` in each rectifier: y = clip(floor(x levels + 1/2) / levels, 0,
              1).  Spiking networks with ``stage_steps=levels`` compute this model.
     """
-    check_counts(levels=levels)
     layers = [
-        dataclasses.replace(layer, levels=int(levels)) if isinstance(layer, specs.Rectifier) else layer
+        dataclasses.replace(layer, levels=levels) if isinstance(layer, specs.Rectifier) else layer
         for layer in model.layers.values()
     ]
     return type(model)(layers, model.arrays, model.output, model.metadata)
