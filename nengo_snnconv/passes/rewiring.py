@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,13 @@ def without(
             _updated(row, replacements, remark, absorbed_by or replacement) for row in metadata["reading"]
         ]
     return type(model)(kept, arrays, replacement(model.output), metadata)
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: the given one, with underscores added if necessary."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def metadata_for(model: Model, output: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..model import Model
 from ..model import layers as specs
-from .rewiring import without
+from .rewiring import free_name, without
 
 WEIGHTED = (specs.Conv, specs.Dense)
 
@@ -34,15 +34,18 @@ def spread_affine(model: Model) -> Model:
 def _moved_to_inputs(model, name, total):
     """Return the model with the Affine layer ``name`` at each input of the sum ``total`` before it."""
     scale, shift = model.arrays[f"{name}/scale"], model.arrays[f"{name}/bias"]
-    layers, arrays, inputs = [], {}, []
-    copies = []
-    for number, source in enumerate(total.inputs):
-        copy = specs.Affine(_free_name(model, f"{name}_{number + 1}"), (source,))
-        arrays |= {f"{copy.name}/scale": scale, f"{copy.name}/bias": shift if number == 0 else np.zeros_like(shift)}
-        copies.append(copy)
-        inputs.append(copy.name)
+    copies = [
+        specs.Affine(free_name(f"{name}_{number}", model.layers), (source,))
+        for number, source in enumerate(total.inputs, start=1)
+    ]
+    arrays = {f"{copy.name}/scale": scale for copy in copies}
+    arrays |= {f"{copy.name}/bias": np.zeros_like(shift) for copy in copies} | {f"{copies[0].name}/bias": shift}
+    layers = []
     for layer in model.layers.values():
-        layers += [*copies, dataclasses.replace(layer, inputs=tuple(inputs))] if layer is total else [layer]
+        if layer is total:
+            layers += copies
+            layer = dataclasses.replace(layer, inputs=tuple(copy.name for copy in copies))
+        layers.append(layer)
     return without(model, {name: total.name}, f"moved to the inputs of {total.name}", layers=layers, arrays=arrays)
 
 
@@ -52,7 +55,7 @@ def _copied_for_readers(model, name):
     source = model.layers[name].inputs
     for layer in model.layers.values():
         if name in layer.inputs and not first:
-            copy = specs.Affine(_free_name(model, f"{name}_{layer.name}"), source)
+            copy = specs.Affine(free_name(f"{name}_{layer.name}", model.layers), source)
             arrays |= {f"{copy.name}/{key}": model.arrays[f"{name}/{key}"] for key in ("scale", "bias")}
             layers.append(copy)
             layer = dataclasses.replace(layer, inputs=tuple(copy.name if i == name else i for i in layer.inputs))
@@ -60,9 +63,3 @@ def _copied_for_readers(model, name):
             first = False
         layers.append(layer)
     return type(model)(layers, {**model.arrays, **arrays}, model.output, model.metadata)
-
-
-def _free_name(model, name):
-    while name in model.layers:
-        name += "_"
-    return name

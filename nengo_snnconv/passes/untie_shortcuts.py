@@ -9,6 +9,7 @@ import numpy as np
 
 from ..model import Model
 from ..model import layers as specs
+from .rewiring import free_name
 
 WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 
@@ -55,16 +56,10 @@ def insert_scales(model: Model, edges: Collection[tuple[str, str]]) -> Model:
                 continue
             edge = (source, layer.name if isinstance(layer, specs.Add) else "")
             if edge not in names:
-                names[edge] = _free_name(f"{source}_scaled", {*model.layers, *names.values()})
+                names[edge] = free_name(f"{source}_scaled", {*model.layers, *names.values()})
                 layers.append(specs.Affine(names[edge], (source,)))
                 channels = model.shapes[source][-1]
                 arrays |= {f"{names[edge]}/scale": np.ones(channels), f"{names[edge]}/bias": np.zeros(channels)}
             inputs.append(names[edge])
         layers.append(dataclasses.replace(layer, inputs=tuple(inputs)))
     return model if not names else type(model)(layers, arrays, model.output, model.metadata)
-
-
-def _free_name(name, taken):
-    while name in taken:
-        name += "_"
-    return name
