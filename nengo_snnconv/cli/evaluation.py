@@ -146,7 +146,7 @@ def run_with_spikes(network, data, options, title, run, workers=None):
         result = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
         evaluation = result.trials[0].evaluation
     else:
-        simulation |= {"skip_steps": options.skip_steps, "stop": options.rule}
+        simulation |= {"skip_steps": options.skip_steps, "stop": getattr(options, "rule", None)}
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)

@@ -221,8 +221,9 @@ def _staged_config(settings, stage_steps):
 def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> None:
     """Warn if a model was not normalized and neurons cannot exceed an activation of 1."""
     limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
-    unlimited = any(isinstance(layer, specs.Rectifier) and layer.levels is None for layer in model.layers.values())
-    if "scales" not in model.metadata and limited and unlimited:
+    levels = [layer.levels for layer in model.layers.values() if isinstance(layer, specs.Rectifier)]
+    trained = bool(levels) and None not in levels  # with thresholds of 1
+    if "scales" not in model.metadata and limited and not trained:
         warn_user(
             "the network was not normalized, so activations above 1 are clipped: call normalize(network, x) first",
         )

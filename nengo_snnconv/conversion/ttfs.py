@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+import warnings
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .._util.validation import (
     is_number,
     shown,
 )
-from ..errors import SettingsError, listed
+from ..errors import SettingsError, SnnConvWarning, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_all, images_together
@@ -208,10 +209,10 @@ def _searched(network, x, settings, per, memory_mb, progress):
     """
     reading: dict[str, typing.Any] = {"memory_mb": memory_mb, "progress": progress}
     balanced = Normalizer(network, x, at_maxima=True, **reading)
-    candidates = [
-        balanced.normalize("balance", per=per, n_steps=settings.stage_steps),
-        normalize(network, x, method="data", percentile=PERCENTILE, per=per, **reading),
-    ]
+    candidates = [balanced.normalize("balance", per=per, n_steps=settings.stage_steps)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SnnConvWarning)  # the same ones again
+        candidates.append(normalize(network, x, method="data", percentile=PERCENTILE, per=per, **reading))
     batch_size = images_together(3 * bytes_of_all(network.model), memory_mb)
     return min(candidates, key=lambda candidate: output_error(candidate.model, settings, x, batch_size))
 

@@ -21,8 +21,8 @@ def fold_affine(model: Model) -> Model:
     Result   one Conv with kernel W * scale and bias b * scale + shift, or W * scale and b + sum of W * shift.
 
     Pooling layers in between are passed: means always, and maxima if all scales are positive, since the largest value
-    stays the largest; on the way to a following layer, Flatten as well.  A shift is not folded into a following
-    convolution with zero padding, since the padded zeros are not shifted.
+    stays the largest; on the way to a following layer, only by thresholds of rectifiers with levels, also past Flatten.
+    A shift is not folded into a following convolution with zero padding, since the padded zeros are not shifted.
     Affine layers that cannot be folded are kept.
     """
     for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
@@ -53,7 +53,7 @@ def _only_one_reads(model, layer):
 def _fold_forward(model, name):
     """Return the model with the Affine layer ``name`` folded into the layer after it, or None if impossible."""
     scale, shift = (np.asarray(model.arrays[f"{name}/{array}"], np.float64) for array in ("scale", "bias"))
-    passed = (specs.Flatten, *MEANS, *(MAXIMA if (scale > 0).all() else ()))
+    passed = (specs.Flatten, *MEANS, *(MAXIMA if (scale > 0).all() else ())) if scales_levels(model, name) else ()
     after = model.layers[name]
     while after.name == name or isinstance(after, passed):
         if not _only_one_reads(model, after):
@@ -76,6 +76,15 @@ def _fold_forward(model, name):
     bias = np.asarray(model.arrays.get(f"{after.name}/bias", 0), np.float64)
     bias = bias + (kernel * shift).reshape(-1, kernel.shape[-1]).sum(0)
     return _folded(model, name, after, {f"{after.name}/kernel": kernel * scale}, bias, "forward")
+
+
+def scales_levels(model: Model, name: str) -> bool:
+    """Return whether an Affine layer is the threshold of a rectifier with levels, before or behind it.
+
+    Layers around it may then have other scales than in the original model.
+    """
+    neighbors = [model.layers[model.layers[name].inputs[0]], *model.consumers(name)]
+    return any(isinstance(layer, specs.Rectifier) and layer.levels is not None for layer in neighbors)
 
 
 def _folded(model, name, into, arrays, bias, direction):

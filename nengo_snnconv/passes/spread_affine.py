@@ -8,13 +8,14 @@ import numpy as np
 
 from ..model import Model
 from ..model import layers as specs
+from .fold_affine import scales_levels
 from .rewiring import free_name, without
 
 WEIGHTED = (specs.Conv, specs.Dense)
 
 
 def spread_affine(model: Model) -> Model:
-    """Move scales and shifts from sums to their inputs, and from layers with several readers to each reader.
+    """Move thresholds of rectifiers with levels from sums to their inputs, and to each of several readers.
 
     Given    y = Affine(Add(a, b)), where no other layer reads the sum.
     Result   y = Add(Affine(a), Affine(b)), the first of which has the shift.
@@ -23,6 +24,8 @@ def spread_affine(model: Model) -> Model:
     Result   one Affine layer for each reader.
     """
     for name in [name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)]:
+        if not scales_levels(model, name):
+            continue
         before = model.layers[model.layers[name].inputs[0]]
         if isinstance(before, specs.Add) and len(model.consumers(before.name)) == 1 and model.output != before.name:
             model = _moved_to_inputs(model, name, before)

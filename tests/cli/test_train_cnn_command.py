@@ -47,6 +47,7 @@ def test_start_by_name():
         load_start("missing.keras")
 
 
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_start_refuses_layers_with_code(tmp_path):
     layers = tf.keras.layers
     model = tf.keras.Sequential([layers.Dense(3, input_shape=(4,)), layers.Lambda(lambda x: x)])

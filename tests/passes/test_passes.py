@@ -238,7 +238,7 @@ class TestSpreadAffine:
         )
 
     def test_from_a_sum_into_the_layers_before_it(self, images):
-        model = self.sum_of_convs(specs.Rectifier("relu", "affine"))
+        model = self.sum_of_convs(specs.Rectifier("relu", "affine", levels=2**12))
         spread = assert_keeps_the_function(spread_affine, model, images, but=("sum",))
         assert not any(isinstance(layer, specs.Affine) for layer in fold_affine(spread).layers.values())
         assert_keeps_the_function(simplify, model, images, but=("one", "other", "sum"))
@@ -250,7 +250,7 @@ class TestSpreadAffine:
     def test_into_each_reader(self, images):
         model = make(
             specs.Input("image", shape=(6, 6, 2)),
-            specs.Rectifier("relu", "image"),
+            specs.Rectifier("relu", "image", levels=2**12),
             specs.Affine("affine", "relu"),
             specs.Conv("one", "affine", filters=2, kernel_size=(3, 3)),
             specs.Conv("other", "affine", filters=2, kernel_size=(3, 3)),
@@ -262,7 +262,7 @@ class TestSpreadAffine:
     def test_past_pooling_and_flatten_into_a_dense_layer(self, images):
         model = make(
             specs.Input("image", shape=(6, 6, 2)),
-            specs.Rectifier("relu", "image"),
+            specs.Rectifier("relu", "image", levels=2**12),
             specs.Affine("affine", "relu"),
             specs.MaxPool("pool", "affine", pool_size=(2, 2)),
             specs.Flatten("flatten", "pool"),
