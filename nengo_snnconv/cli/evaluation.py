@@ -54,11 +54,11 @@ def evaluate(options):
     data = load_data(options, train=1, test=options.test_images)
     data, network = in_range_of(data, network, options)
     title = f"{options.network.name} on {data.name}"
-    run = {"network": options.network}
+    run, rule = {"network": options.network}, None
     if options.stop:
-        data, options.rule = with_rule(network, data, options)
+        data, rule = with_rule(network, data, options)
         run["stop"] = f"{options.stop:g} points"
-    return run_with_spikes(network, data, options, title, run, workers).to_dict()
+    return run_with_spikes(network, data, options, title, run, workers, rule).to_dict()
 
 
 def with_rule(network, data, options):
@@ -121,7 +121,7 @@ def _reseeded(network, seed):
     return network.rebuild(seed=seed)
 
 
-def run_with_spikes(network, data, options, title, run, workers=None):
+def run_with_spikes(network, data, options, title, run, workers=None, rule=None):
     """Evaluate a network on the test images with the options of ``add_simulation``, and print and return the result.
 
     Parameters
@@ -135,6 +135,8 @@ def run_with_spikes(network, data, options, title, run, workers=None):
         Facts about the run, for the report.
     workers : dict, optional
         Result of ``workers_of``.  If any is set, shards of the images are evaluated in parallel.
+    rule : MarginStop, optional
+        Rule for early stopping; not with workers.
     """
     from .. import evaluate as evaluate_network
     from .. import sweep
@@ -146,7 +148,7 @@ def run_with_spikes(network, data, options, title, run, workers=None):
         result = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
         evaluation = result.trials[0].evaluation
     else:
-        simulation |= {"skip_steps": options.skip_steps, "stop": getattr(options, "rule", None)}
+        simulation |= {"skip_steps": options.skip_steps, "stop": rule}
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)

@@ -187,7 +187,6 @@ def add_simulation(parser):
     add_minibatch_size(parser)
     add_backend(parser)
     add_report(parser)
-    parser.set_defaults(rule=None)  # of early stopping
 
 
 def add_evaluation(parser, steps=None):

@@ -57,21 +57,21 @@ def with_levels(model: tf.keras.Model, levels: int, x: np.ndarray, seed: int = 0
         )
     new = [name for name, kind in kinds.items() if kind in ("layer", "argument")]
     thresholds = _best_thresholds(functional, new, levels, x, seed)
+    renamed = {name: _free_name(f"{name}_qcfs", kinds) for name, kind in kinds.items() if kind == "argument"}
     entries: list[dict] = []
     for entry in config["layers"]:
         kind, name = kinds[entry["name"]], entry["name"]
         if kind == "argument":
             entry["config"]["activation"] = "linear"
             calls = range(len(entry["inbound_nodes"]))
-            own_name = _free_name(f"{name}_qcfs", kinds)
-            entries += [entry, _qcfs_entry(own_name, levels, thresholds[name], [[[name, i, 0, {}]] for i in calls])]
+            own_calls = [[[name, i, 0, {}]] for i in calls]
+            entries += [entry, _qcfs_entry(renamed[name], levels, thresholds[name], own_calls)]
         elif kind == "layer":
             entries.append(_qcfs_entry(name, levels, thresholds[name], _plain_calls(entry["inbound_nodes"])))
         else:
             if kind == "qcfs":
                 entry["config"]["levels"] = levels
             entries.append(entry)
-    renamed = {name: _free_name(f"{name}_qcfs", kinds) for name, kind in kinds.items() if kind == "argument"}
     for entry in entries:
         if entry["name"] not in renamed.values():
             entry["inbound_nodes"] = _redirected(entry["inbound_nodes"], renamed)
