@@ -28,7 +28,8 @@ from ..networks.network import ConvNetwork
 from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..passes import rescale, untie_shortcuts
-from .layerwise import WEIGHTED, LayerwiseCalibration
+from ..passes.untie_shortcuts import WEIGHTED
+from .layerwise import LayerwiseCalibration
 from .spike_levels import SpikeLevels
 from .spike_trains import SpikeTrains
 

@@ -10,11 +10,11 @@ from ..model import Model
 from ..model import layers as specs
 from ..passes import find_units
 from ..passes.rescale import channel_labels, trained_units
+from ..passes.untie_shortcuts import WEIGHTED
 from .spike_trains import SpikeTrains
 from .threshold_search import ThresholdSearch
 from .weight_fit import WeightFit, rows_of
 
-WEIGHTED = (specs.Conv, specs.Dense, specs.Affine)
 # rows from which thresholds are chosen, in all and for each image: positions, or windows of a maximum
 ROWS, ROWS_PER_IMAGE = 6_000, 48
 WINDOWS, WINDOWS_PER_IMAGE = 3_000, 24

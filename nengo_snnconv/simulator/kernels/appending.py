@@ -29,7 +29,7 @@ def _has_avx512():
 def _compress(builder, values, kind, pointer, mask):
     """Store the values in the lanes of the mask, one after another; the sixteen entries may all be overwritten.
 
-    With AVX-512, they are compressed in a register: as a store, this instruction takes over 100 cycles on AMD's Zen 4.
+    With AVX-512, they are compressed in a register, because AMD's Zen 4 runs the compressing store in microcode.
     """
     masks = vector(ir.IntType(1))
     if _has_avx512():

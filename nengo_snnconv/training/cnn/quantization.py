@@ -8,12 +8,12 @@ import typing
 import numpy as np
 
 from ...compat import tf
+from ...conversion.histograms import Histogram
 from ...errors import SettingsError
-from ...neurons.qcfs import QCFS, SMALLEST_THRESHOLD, quantized
+from ...neurons.qcfs import QCFS, SMALLEST_THRESHOLD
 
-# images and values of each layer from which thresholds are chosen, and the candidates relative to the largest value
+# images, and values of each layer in a batch, from which thresholds are chosen
 IMAGES, VALUES_PER_BATCH, BATCH = 500, 10_000, 50
-CANDIDATES = np.geomspace(0.08, 1.0, 24)
 QCFS_CLASS = "nengo_snnconv>QCFS"
 
 
@@ -132,16 +132,13 @@ def _best_thresholds(model, names, levels, x, seed):
     rng = np.random.default_rng(seed)
     chosen = x[np.sort(rng.permutation(len(x))[:IMAGES])]
     outputs = tf.keras.Model(model.inputs, [model.get_layer(name).get_output_at(0) for name in names])
-    samples: dict[str, list] = {name: [] for name in names}
+    histogram = Histogram(len(names))
     for first in range(0, len(chosen), BATCH):
         results = outputs(chosen[first : first + BATCH])
-        for name, result in zip(names, results if len(names) > 1 else [results], strict=True):
+        for number, result in enumerate(results if len(names) > 1 else [results]):
             values = np.asarray(result).ravel()
-            samples[name].append(rng.choice(values, min(len(values), VALUES_PER_BATCH), replace=False))
-    return {name: _best_threshold(np.concatenate(parts), levels) for name, parts in samples.items()}
-
-
-def _best_threshold(values, levels):
-    candidates = CANDIDATES * (values.max() or 1.0)
-    errors = [np.mean((values - scale * quantized(values / scale, levels)) ** 2) for scale in candidates]
-    return max(float(candidates[np.argmin(errors)]), SMALLEST_THRESHOLD)
+            sample = rng.choice(values, min(len(values), VALUES_PER_BATCH), replace=False)
+            histogram.add(sample[None], np.full(len(sample), number))
+    # layers that are never active get the threshold 1
+    thresholds = [max(float(best), SMALLEST_THRESHOLD) if best else 1.0 for best in histogram.best_threshold(levels)]
+    return dict(zip(names, thresholds, strict=True))
