@@ -174,29 +174,31 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
 
     ``n_steps`` is None for networks of ``to_ttfs``.
     """
-    if not isinstance(settings, TTFSConfig):
-        _check_settings(settings)
+    reason = "" if isinstance(settings, TTFSConfig) else why_uncalibratable(settings)
+    if reason:
+        raise ConversionError(reason)
     largest = max((model.size(name) for name in model.neurons), default=0)
     check_memory((2 * (n_steps or 1) + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
 
 
-def _check_settings(settings):
-    """Raise ConversionError for networks whose spikes SpikeTrains does not compute."""
+def why_uncalibratable(settings: NativeConfig) -> str:
+    """Return why SpikeTrains cannot compute the spikes of a network, with a way out; empty if it can."""
     if not isinstance(settings.neuron_type, NEURON_TYPES):
-        raise ConversionError(
+        return (
             f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
             "nengo.LIF"
         )
     if settings.input_coding != "constant":
-        raise ConversionError(
+        return (
             f'calibrate needs constant input, but the network has input_coding="{settings.input_coding}": use '
             'to_spiking(..., input_coding="constant")'
         )
     if settings.synapse is not None:
-        raise ConversionError(
+        return (
             f"calibrate needs a network without synapses between layers, but it has {settings.synapse}: use "
             "to_spiking(..., synapse=None)"
         )
+    return ""
 
 
 def _check_n_steps(n_steps, first_spike):

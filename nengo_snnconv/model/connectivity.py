@@ -24,14 +24,19 @@ def is_event_source(layer: specs.Layer) -> bool:
     return isinstance(layer, specs.Rectifier | specs.MaxPool | specs.GlobalMaxPool)
 
 
+def maxima_over(model: Model, name: str) -> list[str]:
+    """Return the names of the layers of maxima that read layer ``name``."""
+    maxima = specs.MaxPool | specs.GlobalMaxPool
+    return [reader.name for reader in model.consumers(name) if isinstance(reader, maxima)]
+
+
 def read_at(model: Model, name: str) -> str:
     """Return the layer of maxima if it alone reads layer ``name``, else ``name``.
 
     Rounding and clipping do not change which entry of a window is the largest, so only errors of maxima matter.
     """
-    readers = model.consumers(name)
-    maxima = specs.MaxPool | specs.GlobalMaxPool
-    return readers[0].name if len(readers) == 1 and isinstance(readers[0], maxima) else name
+    maxima = maxima_over(model, name)
+    return maxima[0] if maxima and len(model.consumers(name)) == 1 else name
 
 
 def fan_out(model: Model, name: str) -> np.ndarray:

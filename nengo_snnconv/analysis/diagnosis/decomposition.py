@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...conversion.histograms import Histogram
+from ...model.connectivity import maxima_over
 from ...model.memory import MEMORY_MB, bytes_of_all, images_together
 from ...neurons.qcfs import quantized
 from .partial_ann import PartialANN
@@ -189,7 +190,7 @@ class Decomposition:
         current = self._current(name, with_rates)
         levels = self.network.model.layers[name].levels
         before = exact = quantized(current, levels)
-        pools = self.ann.maxima_over(name)
+        pools = maxima_over(self.model, name)
         stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
         for cause, after in itertools.chain(stages, [(response.remaining_cause, rates)]):
             if cause == "clipping" and levels is not None:

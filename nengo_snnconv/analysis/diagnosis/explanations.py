@@ -7,6 +7,7 @@ import typing
 import nengo
 import numpy as np
 
+from ...model.connectivity import maxima_over
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from . import remedies
@@ -169,7 +170,7 @@ def _unevenness(diagnosis, layer):
 
 
 def _maxima(diagnosis, layer):
-    pools = ", ".join(diagnosis.maxima_over(layer.name))
+    pools = ", ".join(maxima_over(diagnosis.network.model, layer.name))
     text = (
         f"{pools} takes maxima of sums of spikes: the largest of several inexact sums is too large on average, most of "
         "all where no activation is large"

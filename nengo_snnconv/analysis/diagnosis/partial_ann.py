@@ -10,6 +10,7 @@ import numpy as np
 
 from ...compat import tf
 from ...model import layers as specs
+from ...model.connectivity import maxima_over
 from ...networks.keras_layers import keras_layer
 from ...neurons.qcfs import quantized
 
@@ -66,13 +67,8 @@ class PartialANN:
         known = dict(itertools.takewhile(lambda item: item[0] != name, values.items()))
         known[name] = activation
         if chosen_by is not None:
-            known |= {pool: self.passed_on(pool, activation, chosen_by) for pool in self.maxima_over(name)}
+            known |= {pool: self.passed_on(pool, activation, chosen_by) for pool in maxima_over(self.model, name)}
         return self.run(known)[self.model.output]
-
-    def maxima_over(self, name: str) -> list[str]:
-        """Return the names of the maximum pooling layers that read a layer."""
-        pools = (specs.MaxPool, specs.GlobalMaxPool)
-        return [layer.name for layer in self.model.consumers(name) if isinstance(layer, pools)]
 
     def passed_on(self, pool: str, activation: typing.Any, chosen_by: typing.Any) -> typing.Any:
         """Return the entries of ``activation`` at the positions of the maxima of ``chosen_by``.

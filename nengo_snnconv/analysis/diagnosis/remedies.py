@@ -9,7 +9,7 @@ from collections.abc import Callable
 import nengo
 import numpy as np
 
-from ...conversion.calibrate import NEURON_TYPES, calibrate
+from ...conversion.calibrate import calibrate, why_uncalibratable
 from ...conversion.normalization import normalize
 from ...neurons.arguments import arguments_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
@@ -72,9 +72,8 @@ def calibrated(diagnosis: Diagnosis) -> list[Remedy]:
 
     Calibration would fit the images of the diagnosis themselves, so there must be others.
     """
-    settings, n_steps = diagnosis.network.settings, diagnosis.n_steps
-    possible = isinstance(settings.neuron_type, NEURON_TYPES) and settings.input_coding == "constant"
-    if not (possible and settings.synapse is None and diagnosis.other_calibration) or n_steps > MOST_CALIBRATED:
+    n_steps, possible = diagnosis.n_steps, not why_uncalibratable(diagnosis.network.settings)
+    if not (possible and diagnosis.other_calibration) or n_steps > MOST_CALIBRATED:
         return []
     dt = diagnosis.evaluation.dt
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..._util.text_tables import text_table
 from ...evaluation.result import Evaluation
-from ...model import layers as specs
 from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from .findings import OF_STEPS, Finding, find
@@ -148,11 +147,6 @@ class Diagnosis:
     def _rank(self, remedy):
         enough = remedy.accuracy >= self.ann_accuracy - self.max_loss / 100 - 1e-9
         return enough, enough and remedy.options.get("n_steps", 0) <= self.n_steps, remedy.accuracy
-
-    def maxima_over(self, name: str) -> list[str]:
-        """Return the names of the maximum pooling layers that read a layer."""
-        pools = (specs.MaxPool, specs.GlobalMaxPool)
-        return [layer.name for layer in self.network.model.consumers(name) if isinstance(layer, pools)]
 
     @property
     def first_failing(self) -> str | None:

@@ -25,6 +25,7 @@ from nengo_snnconv.analysis.diagnosis.explanations import _EXPLANATIONS, explain
 from nengo_snnconv.analysis.diagnosis.partial_ann import PartialANN
 from nengo_snnconv.analysis.diagnosis.shared_scales import shared_scales
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.model.connectivity import maxima_over
 from nengo_snnconv.passes import find_units, rescale
 
 ARCHITECTURES = ("plain", "vgg", "residual")
@@ -215,9 +216,9 @@ class TestNegativeSpikes:
 
 class TestMaxima:
     def test_those_of_inexact_sums_are_too_large(self, rng):
-        """What the gate passes on is at least the sum of the neuron with the largest activation."""
+        """The gate passes on at least the sum of the neuron with the largest activation."""
         ann = PartialANN(normalised("vgg").model)
-        (pool,) = ann.maxima_over("relu2")
+        (pool,) = maxima_over(ann.model, "relu2")
         exact = rng.random((2, *ann.model.shapes["relu2"]), dtype=np.float32)
         noisy = exact + rng.normal(0, 0.3, exact.shape).astype(np.float32)
         chosen = ann.passed_on(pool, noisy, exact).numpy()
