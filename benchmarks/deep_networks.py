@@ -174,12 +174,13 @@ def figure(kept, steps, names):
     for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
         for number, (title, row) in enumerate(ROWS.items()):
             xs = [n for n in steps if n in row.steps]
-            losses = [loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs]
+            losses = np.array([loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs])
             style = {"linestyle": "--" if row.trained else "-", "marker": "s" if row.calibrated else "o"}
             ax.plot(xs, losses, color=f"C{number}", label=title, **style)
         ax.set_xscale("log", base=2)
         ax.set_xticks(steps, [str(n) for n in steps])
         ax.set_yscale("symlog", linthresh=0.5)
+        ax.set_ylim(bottom=min(-0.1, *(line.get_ydata().min() for line in ax.lines)))
         ax.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50], ["0", "0.5", "1", "2", "5", "10", "20", "50"])
         ax.set(title=f"{name} ({100 * cnn_accuracy(kept, name):.1f} % as a CNN)", xlabel="time steps")
         ax.grid(alpha=0.3)
