@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 from matplotlib.figure import Figure
 from pretrained import SETTINGS
-from results import ROOT, publish
+from results import ROOT, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -157,15 +157,18 @@ def table(kept, steps, options):
             f"Points of accuracy lost by {name} ({100 * cnn_accuracy(kept, name):.2f} % as a CNN) on "
             f"{options.test_images:,} test images, and spikes per neuron in brackets:",
             "",
-            "| | " + " | ".join(f"{n} step{'s' if n > 1 else ''}" for n in steps) + " |",
-            "|---" * (len(steps) + 1) + "|",
         ]
+        rows = {}
         for title, row in ROWS.items():
             results = [kept[f"{name}, {title}, {n}"] if n in row.steps else None for n in steps]
-            cells = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-        lines += ["", negative_share(kept, name, steps), ""]
+            rows[title] = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
+        lines += [*table_lines(titles_of(steps), rows), "", negative_share(kept, name, steps), ""]
     return "\n".join(lines)
+
+
+def titles_of(steps):
+    """Return the titles of columns for numbers of steps."""
+    return [f"{n} step{'s' if n > 1 else ''}" for n in steps]
 
 
 def figure(kept, steps, names):

@@ -10,7 +10,7 @@ import argparse
 import json
 import time
 
-from results import ROOT, publish
+from results import ROOT, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -108,14 +108,12 @@ def table(networks, kept, options):
             f"Points of accuracy lost by {name} ({100 * first['ann_accuracy']:.2f} % as a CNN) on "
             f"{options.test_images:,} test images, and spikes per neuron in brackets:",
             "",
-            "| | " + " | ".join(f"{n} steps a stage" for n in STEPS) + " |",
-            "|---" * (len(STEPS) + 1) + "|",
         ]
+        rows = {}
         for title in ROWS:
             results = [kept[f"{name}, {title}, {n}"] for n in STEPS]
-            cells = [f"{loss(result):.2f} ({result['spikes_per_neuron']:.3f})" for result in results]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-        lines.append("")
+            rows[title] = [f"{loss(result):.2f} ({result['spikes_per_neuron']:.3f})" for result in results]
+        lines += [*table_lines([f"{n} steps a stage" for n in STEPS], rows), ""]
     return "\n".join(lines)
 
 

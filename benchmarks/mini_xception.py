@@ -11,7 +11,7 @@ import argparse
 import pathlib
 
 import numpy as np
-from results import publish
+from results import publish, table_lines
 
 import nengo_snnconv as snc
 
@@ -60,14 +60,12 @@ def table(results, n_calibration, n_test):
         f"Share of {n_test:,} test images for which mini-Xception agrees with its CNN, with {n_calibration:,} images "
         "for calibration, and spikes per neuron in brackets:",
         "",
-        "| | " + " | ".join(f"{n} steps" for n in STEPS) + " |",
-        "|---" * (len(STEPS) + 1) + "|",
     ]
+    rows = {}
     for title in ROWS:
         found = [results[f"{title}, {n}"] for n in STEPS]
-        cells = [f"{100 * result['agreement']:.1f} % ({result['spikes_per_neuron']:.2f})" for result in found]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows[title] = [f"{100 * result['agreement']:.1f} % ({result['spikes_per_neuron']:.2f})" for result in found]
+    return "\n".join([*lines, *table_lines([f"{n} steps" for n in STEPS], rows)])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ def median_seconds(functions, repeats):
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
+def table_lines(columns, rows):
+    """Return the lines of a Markdown table with titled rows: names of columns, and {title: cells as text}."""
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    return lines + [f"| {title} | {' | '.join(cells)} |" for title, cells in rows.items()]
+
+
 def publish(name, table, results, brief=None):
     """Write results to docs/results/NAME.json, and ``table`` with its origin into the documentation.
 

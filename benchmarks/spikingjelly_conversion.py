@@ -20,7 +20,7 @@ import tempfile
 
 import deep_networks
 import numpy as np
-from results import ROOT, publish
+from results import ROOT, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -157,18 +157,19 @@ def table(theirs, ours, versions, options):
             f"PyTorch {versions['torch']}, whose outputs as a CNN differ from ours by at most "
             f"{first['largest_error']:.0e} of the largest:",
             "",
-            "| | " + " | ".join(f"{n} step{'s' if n > 1 else ''}" for n in steps) + " |",
-            "|---" * (len(steps) + 1) + "|",
         ]
+        rows = {}
         for title in RECIPES:
             result = theirs[f"{name}, {title}"]
-            cells = [cell(lost, result["spikes_per_neuron"][n - 1]) for n, lost in losses(result, options).items()]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
+            rows[title] = [
+                cell(lost, result["spikes_per_neuron"][n - 1]) for n, lost in losses(result, options).items()
+            ]
         for title in OURS:
             results = [ours.get(f"{name}, {title}, {n}") for n in steps]
-            cells = [cell(deep_networks.loss(ours, name, r), r["spikes_per_neuron"]) if r else "" for r in results]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-        lines.append("")
+            rows[title] = [
+                cell(deep_networks.loss(ours, name, r), r["spikes_per_neuron"]) if r else "" for r in results
+            ]
+        lines += [*table_lines(deep_networks.titles_of(steps), rows), ""]
     return "\n".join(lines)
 
 
