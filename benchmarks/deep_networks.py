@@ -3,9 +3,9 @@
     python benchmarks/deep_networks.py
     python benchmarks/deep_networks.py --by-stages
 
-Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks trained for
-few steps are fine-tuned on all training images.  Trained networks and intermediate results are kept in build/, so an
-interrupted run continues.
+Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks are trained
+for few steps on training images without labels: they learn the outputs of the CNN.  Trained networks and intermediate
+results are kept in build/, so an interrupted run continues.
 """
 
 import argparse
@@ -16,20 +16,23 @@ import zlib
 
 import numpy as np
 from matplotlib.figure import Figure
-from pretrained import SETTINGS
 from results import ROOT, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
-from nengo_snnconv.compat import tf
 from nengo_snnconv.passes import quantize
 from nengo_snnconv.presets import PRETRAINED
 from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
-FINE_TUNING_EPOCHS = 4
-LEVELS = 4
+# settings of train for each number of steps: learning rates had the smallest training loss of those that were tried
+TRAINING = {
+    1: {"images": 50000, "epochs": 4, "learning_rate": 5e-4},
+    2: {"images": 50000, "epochs": 2, "learning_rate": 3e-4},
+    4: {"images": 50000, "epochs": 1, "learning_rate": 2e-4},
+    8: {"images": 20000, "epochs": 1, "learning_rate": 1e-4},
+}
 COMPARED = 100  # images whose spike counts are compared with the quantized ANN
 
 
@@ -52,9 +55,8 @@ ROWS = {
     "calibrated, up to 4 signed spikes a step": Row(
         snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, steps=(1, 2, 4)
     ),
-    "trained with 4 levels, signed spikes": Row(snc.SignedIntegrateAndFire, trained=True, steps=(4, 8)),
-    "trained with 4 levels, calibrated, signed spikes": Row(
-        snc.SignedIntegrateAndFire, trained=True, calibrated=True, steps=(4, 8)
+    "calibrated and trained, signed spikes": Row(
+        snc.SignedIntegrateAndFire, calibrated=True, trained=True, steps=tuple(TRAINING)
     ),
 }
 
@@ -65,6 +67,7 @@ def main():
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--most-steps", type=int, default=STEPS[-1])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     parser.add_argument("--by-stages", action="store_true", help="measure networks that run in stages instead")
     options = parser.parse_args()
@@ -73,7 +76,9 @@ def main():
         return
     data = snc.load_dataset("cifar-10", test=options.test_images)
     steps = [n for n in STEPS if n <= options.most_steps]
-    kept = measure(data, options)
+    kept = measure(data, options, options.rows)
+    if options.rows != list(ROWS):
+        return
     publish("deep-networks", table(kept, steps, options), {"rows": kept})
     with atomic_write(ROOT / "docs" / "results" / "deep-networks.png") as file:
         figure(kept, steps, options.networks).savefig(file, format="png", dpi=100)
@@ -97,56 +102,56 @@ def measure(data, options, titles=tuple(ROWS)):
                     KEPT.parent.mkdir(exist_ok=True)
                     with atomic_write(KEPT, "w") as file:
                         json.dump(kept, file)
-                print(key, f"{loss(kept, name, kept[key]):.2f} points lost", flush=True)
+                print(key, f"{loss(kept[key]):.2f} points lost", flush=True)
     return {key: kept[key] for key in wanted}
 
 
 def run(name, row, data, n_steps, n_images):
     """Convert a network for a number of steps, evaluate it, and return the results."""
-    model = fine_tuned(name, LEVELS, data) if row.trained else snc.pretrained(name)
     x = data.x_train[:n_images]
     started = time.perf_counter()
-    network = snc.normalize(snc.convert(model), x, method="balance", n_steps=n_steps)
+    network = snc.normalize(snc.convert(snc.pretrained(name)), x, method="balance", n_steps=n_steps)
     snn = snc.to_spiking(network, row.neuron_type(max_spikes=row.max_spikes))
     if row.calibrated:
         snn = snc.calibrate(snn, x, n_steps=n_steps)
     seconds = time.perf_counter() - started
+    if row.trained:
+        snn = trained(snn, name, data, n_steps)
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
     return {"conversion_seconds": seconds, **evaluation.to_dict()}
 
 
-def fine_tuned(name, levels, data):
-    """Return a pretrained CNN that was fine-tuned with QCFS activations; train it on first use."""
-    path = ROOT / "build" / f"{name}-{levels}-levels.keras"
-    if path.exists():
-        return tf.keras.models.load_model(path, custom_objects={"QCFS": snc.QCFS})
+def trained(snn, name, data, n_steps):
+    """Return a spiking network after training for ``n_steps`` steps."""
+    path = KEPT.with_name(f"{name}-{n_steps}-steps.checkpoint.npz")
 
     def show(epoch, values):
-        print(path.stem, "epoch", epoch, {key: round(value, 4) for key, value in values.items()}, flush=True)
+        shown = {key: round(value, 4) for key, value in values.items() if key in ("loss", "accuracy", "seconds")}
+        print(f"{name}, {n_steps} steps, epoch {epoch}: {shown}", flush=True)
 
-    path.parent.mkdir(exist_ok=True)
-    model = snc.train_cnn(
-        snc.pretrained(name),
-        data.x_train,
-        data.y_train,
-        epochs=FINE_TUNING_EPOCHS,
-        shift=SETTINGS[name]["shift"],
-        levels=levels,
-        checkpoint=path.with_suffix(".checkpoint.npz"),
+    settings = dict(TRAINING[n_steps])
+    return snc.train(
+        snn,
+        data.x_train[: settings.pop("images")],
+        n_steps=n_steps,
+        **settings,
+        batch_size=100,
+        schedule="cosine",
+        augment=snc.random_flip_and_shift(),
+        precision="auto",
+        checkpoint=path,
         on_epoch=show,
     )
-    model.save(path)
-    return model
 
 
 def cnn_accuracy(kept, name):
-    """Return the accuracy of the CNN with rectifiers."""
+    """Return the accuracy of the CNN."""
     return kept[f"{name}, {next(iter(ROWS))}, 1"]["ann_accuracy"]
 
 
-def loss(kept, name, result):
-    """Return the points of accuracy lost after the last step, compared with the CNN with rectifiers."""
-    return 100 * (cnn_accuracy(kept, name) - result["accuracy"][-1])
+def loss(result):
+    """Return the points of accuracy lost after the last step, compared with the CNN."""
+    return 100 * (result["ann_accuracy"] - result["accuracy"][-1])
 
 
 def table(kept, steps, options):
@@ -161,7 +166,7 @@ def table(kept, steps, options):
         rows = {}
         for title, row in ROWS.items():
             results = [kept[f"{name}, {title}, {n}"] if n in row.steps else None for n in steps]
-            rows[title] = [f"{loss(kept, name, r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
+            rows[title] = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
         lines += [*table_lines(titles_of(steps), rows), "", negative_share(kept, name, steps), ""]
     return "\n".join(lines)
 
@@ -177,7 +182,7 @@ def figure(kept, steps, names):
     for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
         for number, (title, row) in enumerate(ROWS.items()):
             xs = [n for n in steps if n in row.steps]
-            losses = np.array([loss(kept, name, kept[f"{name}, {title}, {n}"]) for n in xs])
+            losses = np.array([loss(kept[f"{name}, {title}, {n}"]) for n in xs])
             style = {"linestyle": "--" if row.trained else "-", "marker": "s" if row.calibrated else "o"}
             ax.plot(xs, losses, color=f"C{number}", label=title, **style)
         ax.set_xscale("log", base=2)

@@ -547,6 +547,7 @@ CASES = {
         {},
         {"rotation_deg": NOT_NEGATIVE, "scale": FRACTION, "shift": NOT_NEGATIVE, "data_format": CHOICE},
     ),
+    "random_flip_and_shift": ({}, {"flip": FLAG, "shift": [-1, 1.0, NAN, 10**12, True, None, *ODD]}),
     "train": (
         {"network": "<rectifying>", "x": x, "y": y},
         {
@@ -568,6 +569,7 @@ CASES = {
             "activity_penalty": NOT_NEGATIVE,
             "checkpoint": [*optional(PATH), "/"],
             "engine": [*CHOICE, None],
+            "precision": [*CHOICE, "float16", None],
             "seed": [*SEED, None],
             "progress": PROGRESS,
             "on_epoch": CALLABLE,

@@ -1,5 +1,6 @@
 """The command convert: convert a trained ANN to a spiking network (Diehl et al. 2015)."""
 
+import contextlib
 import zipfile
 
 from .._util.text_tables import reading_table, summary_line, text_table
@@ -58,6 +59,7 @@ def add_convert(commands):
 
     _add_normalization(parser)
     _add_neurons(parser)
+    _add_calibration(parser)
     add_evaluation(parser, steps=40)
 
 
@@ -126,10 +128,19 @@ def _add_neurons(parser):
     )
 
 
+def _add_calibration(parser):
+    group = parser.add_argument_group("correction for few steps")
+    group.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="correct weights and thresholds for --steps, on the calibration images",
+    )
+
+
 def convert(options):
     """Run the command convert, and return its results."""
+    from .. import calibrate, to_spiking
     from .. import convert as convert_network
-    from .. import to_spiking
     from ..model.input_range import input_range
 
     scaling, neuron, coding = (dependent_options(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
@@ -141,7 +152,8 @@ def convert(options):
     _check_usage(options)
     neuron_type = _neuron_type(options.neuron, neuron)
     network = convert_network(load_source(options.source), seed=options.seed)
-    data, network = data_for(options, network, scaling.get("calibration_images"))
+    n_calibration = scaling.get("calibration_images", CALIBRATION_IMAGES if options.calibrate else None)
+    data, network = data_for(options, network, n_calibration)
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
@@ -150,6 +162,8 @@ def convert(options):
             map(abs, input_range(network.model))
         )  # the largest pixel value spikes in every step
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
+    if options.calibrate:
+        network = calibrate(network, data.x_train, n_steps=options.steps)
     save_network(network, options.output)
     metadata = network.model.metadata
     results = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
@@ -158,6 +172,8 @@ def convert(options):
     print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:", flush=True)
     title = f"{options.source.name}, converted, on {options.data}"
     run = {"source": options.source, "method": options.method, **scaling}
+    if options.calibrate:
+        run["calibrated for"] = f"{options.steps} steps"
     return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}
 
 
@@ -182,8 +198,9 @@ def _check_usage(options):
     """End with a usage error, or raise one, if options exclude each other or files cannot be written."""
     if options.output is None:
         options.wrong_usage("OUTPUT, the file to write, is required without --dry-run")
-    if options.no_evaluate and options.method != "balance" and options.steps != options.default_of("steps"):
-        options.wrong_usage("--steps applies with --no-evaluate only for --method balance")
+    needs_steps = options.method == "balance" or options.calibrate
+    if options.no_evaluate and not needs_steps and options.steps != options.default_of("steps"):
+        options.wrong_usage("--steps applies with --no-evaluate only for --method balance and --calibrate")
     check_output(options)
 
 
@@ -198,9 +215,12 @@ def check_output(options):
 
 
 def load_source(path):
-    """Return the content of a file of nengo_snnconv; for another file, its path."""
-    from .. import load
+    """Return the content of a file of nengo_snnconv, or a pretrained model by its name; for another file, its path."""
+    from .. import load, pretrained
 
+    if not path.suffix and not path.exists():
+        with contextlib.suppress(SettingsError):
+            return pretrained(str(path))
     return load(path) if _is_own_file(path) else path
 
 

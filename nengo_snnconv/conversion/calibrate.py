@@ -181,21 +181,21 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
     check_memory((2 * (n_steps or 1) + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
 
 
-def why_uncalibratable(settings: NativeConfig) -> str:
-    """Return why SpikeTrains cannot compute the spikes of a network, with a way out; empty if it can."""
+def why_uncalibratable(settings: NativeConfig, function: str = "calibrate") -> str:
+    """Return why spikes cannot be computed layer by layer, with a way out; empty if they can."""
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         return (
-            f"calibrate does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
+            f"{function} does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
             "nengo.LIF"
         )
     if settings.input_coding != "constant":
         return (
-            f'calibrate needs constant input, but the network has input_coding="{settings.input_coding}": use '
+            f'{function} needs constant input, but the network has input_coding="{settings.input_coding}": use '
             'to_spiking(..., input_coding="constant")'
         )
     if settings.synapse is not None:
         return (
-            f"calibrate needs a network without synapses between layers, but it has {settings.synapse}: use "
+            f"{function} needs a network without synapses between layers, but it has {settings.synapse}: use "
             "to_spiking(..., synapse=None)"
         )
     return ""

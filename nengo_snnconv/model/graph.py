@@ -32,7 +32,7 @@ class Model:
         JSON-serializable information about the model, such as its training history.
     ann_arrays : mapping of str to array_like, optional
         Arrays of the ANN that the model approximates with spikes, if they differ from ``arrays``: the originals of
-        those that ``calibrate`` changed.
+        those that ``calibrate`` or ``train`` changed.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Model:
 
     @property
     def ann(self) -> Model:
-        """The ANN that the model approximates with spikes: the model itself unless it was calibrated."""
+        """The ANN that the model approximates with spikes: the model itself, without ``ann_arrays``."""
         if not self.ann_arrays:
             return self
         return Model(self.layers.values(), {**self.arrays, **self.ann_arrays}, self.output, self.metadata)

@@ -244,7 +244,7 @@ def require_native_network(
     spiking : bool, optional
         Require neurons that spike (True), or rates (False); None accepts both.
     calibrated : bool
-        Accept networks that ``calibrate`` made, whose weights are not those of the ANN.
+        Accept networks that ``calibrate`` or ``train`` made with spikes, whose weights are not those of the ANN.
     error : callable
         Makes the exception, from its message, for any object but a native network.
 
@@ -269,9 +269,9 @@ def require_native_network(
 
 
 def require_uncalibrated(model, function):
-    """Raise ConversionError for a model that ``calibrate`` made, whose weights are not those of the ANN."""
+    """Raise ConversionError for a model whose weights are not those of the ANN, after ``calibrate`` or ``train``."""
     if model.ann_arrays:
         raise ConversionError(
-            f"{function} needs the weights of the ANN, and calibrate changed those of this network: call {function} "
-            "with the network before calibrate"
+            f"{function} needs the weights of the ANN, and calibrate or train changed those of this network: call "
+            f"{function} with the network before that"
         )

@@ -13,7 +13,7 @@ from .presets import preset
 
 FOLDER = pathlib.Path(__file__).with_name("weights")
 # input shape of each network
-PRETRAINED = {"airbench-cifar10": (32, 32, 3)}
+PRETRAINED = {"airbench-cifar10": (32, 32, 3), "resnet14-cifar10": (32, 32, 3)}
 
 
 def pretrained(name: str) -> tf.keras.Model:
@@ -24,8 +24,9 @@ def pretrained(name: str) -> tf.keras.Model:
 
     Parameters
     ----------
-    name : "airbench-cifar10"
-        A plain network of 7 convolutions with max pooling: 94.1 % of the test images of CIFAR-10.
+    name : "airbench-cifar10" or "resnet14-cifar10"
+        "airbench-cifar10" is a plain network of 7 convolutions with max pooling; "resnet14-cifar10" has six residual
+        blocks and no max pooling.  They classify 94.1 % and 92.1 % of the test images of CIFAR-10.
 
     Returns
     -------

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._util.validation import check_choice, check_fraction, check_not_negative
+from .._util.validation import check_choice, check_flags, check_fraction, check_not_negative, check_whole
 from ..compat import tf
+from .cnn.augmentation import flip_and_shift
+from .cnn.options import LARGEST_SHIFT
 
 
 def random_affine(
@@ -68,5 +70,39 @@ def random_affine(
             fill_mode="CONSTANT",
             fill_value=0.0,
         ).numpy()
+
+    return augment
+
+
+def random_flip_and_shift(flip: bool = True, shift: int = 4) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """Return a function that mirrors and shifts photographs randomly.
+
+    Parameters
+    ----------
+    flip : bool
+        Mirror a random half of the images, left to right.
+    shift : int
+        Largest shift along either axis, in pixels.  Images are continued beyond their borders by reflection.
+
+    Returns
+    -------
+    callable
+        Function ``augment(images, rng)`` of images (n, height, width, channel) and a ``numpy.random.Generator`` that
+        returns transformed images of the same shape.
+
+    Raises
+    ------
+    SettingsError
+        If an argument is invalid.
+
+    Examples
+    --------
+    >>> snn = snc.train(snn, x, n_steps=4, augment=snc.random_flip_and_shift())
+    """
+    check_flags(flip=flip)
+    check_whole(0, LARGEST_SHIFT, shift=shift)
+
+    def augment(images, rng):
+        return flip_and_shift(images, (rng.random(len(images)) < 0.5) & flip, shift, rng)
 
     return augment

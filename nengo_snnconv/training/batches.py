@@ -22,8 +22,8 @@ class EpochBatches(tf.keras.utils.Sequence):
     Parameters
     ----------
     inputs : Inputs
-    y : ndarray
-        Targets of all items.
+    y : ndarray or None
+        Targets of all items; None to compute them with ``teach``.
     order : ndarray of int
         Indices of the items of this epoch, a multiple of ``batch_size``.
     batch_size : int
@@ -31,18 +31,21 @@ class EpochBatches(tf.keras.utils.Sequence):
         Augmentation of images; all frames of an item are transformed alike, as channels of one image.
     seed : list of int
         Seed of the augmentation.
+    teach : callable, optional
+        Function from the images of a batch, after augmentation, to their targets.
     """
 
     def __init__(
         self,
         inputs: Inputs,
-        y: np.ndarray,
+        y: np.ndarray | None,
         order: np.ndarray,
         batch_size: int,
         augment: Callable | None,
         seed: list[int],
+        teach: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
-        self.inputs, self.y, self.augment, self.seed = inputs, y, augment, seed
+        self.inputs, self.y, self.augment, self.seed, self.teach = inputs, y, augment, seed, teach
         self.order = order.reshape(-1, batch_size)
 
     def __len__(self):
@@ -52,7 +55,10 @@ class EpochBatches(tf.keras.utils.Sequence):
         items = self.inputs.batch(self.order[number])
         if self.augment is not None:
             items = self._augmented(items, np.random.default_rng([*self.seed, number]))
-        return items, self.y[self.order[number]]
+        if self.y is not None:
+            return items, self.y[self.order[number]]
+        assert self.teach is not None
+        return items, self.teach(items)
 
     def _augmented(self, items, rng):
         if self.inputs.n_steps is None:

@@ -51,11 +51,13 @@ def _settings(task):
         **({"n_steps": task.n_steps} if task.n_steps else {}),
         **({"levels": options.levels} if options.levels else {}),
         "early_stopping": options.early_stopping,
+        **({"targets": "ANN"} if task.y is None else {}),
+        **({"precision": options.precision} if options.precision != "float32" else {}),
         "engine": options.engine,
         "seed": options.seed,
     }
 
 
 def _data_digest(x, y):
-    crc = crc32(y, start=x.checksum())
+    crc = x.checksum() if y is None else crc32(y, start=x.checksum())
     return f"{len(x)} images, crc32 {crc:08x}"

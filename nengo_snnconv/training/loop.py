@@ -17,8 +17,10 @@ from ..evaluation.inputs import Images
 from .batches import EpochBatches, augment_images
 from .checkpoint import Checkpoint, SavedTraining
 from .optimizers import current_learning_rate
+from .precision import products_in
 from .preparation import TrainingTask
 from .state import TrainingState
+from .teacher import class_probabilities
 from .trainers import TRAINERS
 from .validation import make_validator
 
@@ -44,6 +46,7 @@ def run_epochs(
     try:
         with contextlib.ExitStack() as stack:
             stack.callback(trainer.close)
+            stack.enter_context(products_in(options.precision))
             check_interrupt = stack.enter_context(deferred_interrupt())
             if checkpoint and saved:
                 checkpoint.restore(trainer.optimizer_variables(), saved.optimizer)
@@ -110,14 +113,15 @@ def _train_epoch(task, trainer, epoch, check_interrupt):
 
 def _epoch_data(task, epoch):
     """Return the data of an epoch in random order: (images, targets), or (EpochBatches, None)."""
-    x, augment, batch_size = task.x, task.options.augment, task.batch_size
+    x, y, augment, batch_size = task.x, task.y, task.options.augment, task.batch_size
     seed = [task.options.seed, epoch]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))[: task.n_batches * batch_size]
-    if x.n_steps is not None or (task.n_steps is not None and not isinstance(x, Images)):
-        return EpochBatches(x, task.y, order, batch_size, augment, seed), None
+    if x.n_steps is not None or y is None or (task.n_steps is not None and not isinstance(x, Images)):
+        teach = None if y is not None else class_probabilities(task.network)
+        return EpochBatches(x, y, order, batch_size, augment, seed, teach), None
     images = x.batch(order)
-    return images if augment is None else augment_images(augment, images, rng), task.y[order]
+    return images if augment is None else augment_images(augment, images, rng), y[order]
 
 
 class _BatchCallback(tf.keras.callbacks.Callback):

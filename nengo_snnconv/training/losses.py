@@ -9,9 +9,6 @@ from .._util.validation import shown
 from ..compat import tf
 from ..errors import SettingsError
 
-if typing.TYPE_CHECKING:
-    import numpy as np
-
 
 class FiringRateError(tf.keras.losses.Loss):
     """Mean squared error of firing rates, with target 1 (a spike in every step) for the true class and 0 for others.
@@ -32,7 +29,7 @@ class FiringRateError(tf.keras.losses.Loss):
         return tf.reduce_mean(tf.math.squared_difference(tf.cast(y, rates.dtype), rates), axis=-1)
 
 
-def as_loss(loss: str | Callable | None, y: np.ndarray, outputs_rates: bool = False) -> typing.Any:
+def as_loss(loss: str | Callable | None, target_rows: bool, outputs_rates: bool = False) -> typing.Any:
     """Return the Keras loss for the argument ``loss`` of ``train``.
 
     Parameters
@@ -40,20 +37,20 @@ def as_loss(loss: str | Callable | None, y: np.ndarray, outputs_rates: bool = Fa
     loss : str, callable, tf.keras.losses.Loss or None
         Names of cross-entropies are cross-entropy from logits.  None is :class:`FiringRateError` for firing rates,
         else cross-entropy.
-    y : ndarray
-        Targets.
+    target_rows : bool
+        Targets are rows of numbers, (images, classes), instead of class numbers, (images,).
     outputs_rates : bool
         True if the network's outputs are firing rates.
     """
     if loss is None and outputs_rates:
-        return FiringRateError(target_rows=y.ndim > 1)
+        return FiringRateError(target_rows)
     if loss is None:
-        loss = "sparse_categorical_crossentropy" if y.ndim == 1 else "categorical_crossentropy"
+        loss = "categorical_crossentropy" if target_rows else "sparse_categorical_crossentropy"
     if loss == "sparse_categorical_crossentropy":
         return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if loss == "categorical_crossentropy":
         return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
-    if isinstance(loss, str) and y.ndim == 1 and not loss.startswith("sparse"):
+    if isinstance(loss, str) and not target_rows and not loss.startswith("sparse"):
         raise SettingsError(
             f"loss={loss!r} needs targets of shape (images, classes), but y holds class numbers: use one-hot rows",
             argument="loss",

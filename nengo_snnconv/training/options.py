@@ -23,6 +23,7 @@ from .._util.validation import (
 from ..compat import tf
 from ..errors import SettingsError
 from .checkpoint import check_checkpoint
+from .precision import PRECISIONS
 from .trainers import TRAINERS
 
 
@@ -51,6 +52,7 @@ class TrainingOptions:
     activity_penalty: float
     checkpoint: str | os.PathLike | None
     engine: str
+    precision: str
     seed: int
     progress: bool | None
     on_epoch: Callable[[int, dict], object] | None
@@ -60,6 +62,7 @@ class TrainingOptions:
         check_optional_counts(early_stopping=self.early_stopping, levels=self.levels)
         check_seed(self.seed)
         check_choice(TRAINERS, engine=self.engine)
+        check_choice(PRECISIONS, precision=self.precision)
         check_progress(self.progress)
         check_callable(augment=self.augment, on_epoch=self.on_epoch)
         self._check_penalty()

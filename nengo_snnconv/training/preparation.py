@@ -8,12 +8,15 @@ import typing
 import numpy as np
 
 from .._util.validation import check_targets
+from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
-from ..errors import SettingsError
+from ..errors import ConversionError, SettingsError
 from ..evaluation.inputs import as_inputs
 from ..model.layers import Rectifier
+from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
 from ..networks.trainable import TrainableConfig, check_collected
+from ..neurons.integrate_and_fire import IntegrateAndFire
 from .losses import as_loss
 from .optimizers import copy_optimizer, scheduled_learning_rate
 
@@ -24,6 +27,8 @@ if typing.TYPE_CHECKING:
 
 # number of images from which initial thresholds are chosen
 IMAGES_FOR_LEVELS = 500
+# default learning rate of Adam for networks of to_spiking, which are trained already
+FINE_TUNING_RATE = 2e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,10 +38,11 @@ class TrainingTask:
     Attributes
     ----------
     network : ConvNetwork
-        Network to train; with levels, if the options have them.
+        Network to train; with levels, if the options have them.  A network of ``to_spiking`` keeps the arrays of its
+        ANN apart from those that are trained.
     options : TrainingOptions
     x, y : Inputs and ndarray
-        Training data.
+        Training data; y is None if the targets are the class probabilities of the ANN.
     validation : (Inputs, ndarray) or None
     n_steps : int or None
         Time steps to train through; None for a training on firing rates.
@@ -53,7 +59,7 @@ class TrainingTask:
     network: ConvNetwork
     options: TrainingOptions
     x: Inputs
-    y: np.ndarray
+    y: np.ndarray | None
     validation: tuple[Inputs, np.ndarray] | None
     n_steps: int | None
     batch_size: int
@@ -74,16 +80,49 @@ class TrainingTask:
     @property
     def target_rows(self) -> bool:
         """True if targets are rows of numbers, (items, classes); False if they are class numbers, (items,)."""
-        return self.y.ndim > 1
+        return self.y is None or self.y.ndim > 1
 
 
 def check_trainable(network) -> None:
-    """Raise SettingsError if a network was not made by ``build_trainable``."""
-    if not isinstance(getattr(network, "settings", None), TrainableConfig):
-        raise SettingsError(
-            f"train needs a network made by build_trainable, got {describe_network(network)}", argument="network"
+    """Raise an error if ``train`` cannot train a network."""
+    if isinstance(getattr(network, "settings", None), TrainableConfig):
+        check_collected(network)
+        return
+
+    def error(message):
+        return SettingsError(message, argument="network")
+
+    require_native_network(
+        network,
+        "train",
+        origin="build_trainable or to_spiking",
+        advice="make one from the Keras model with build_trainable, or with convert and to_spiking",
+        spiking=True,
+        calibrated=True,
+        error=error,
+    )
+    if reason := _why_untrainable(network):
+        raise ConversionError(reason)
+
+
+def _why_untrainable(network):
+    """Return why a network of ``to_spiking`` cannot be trained, with a way out; empty if it can."""
+    settings = network.settings
+    if type(settings) is not NativeConfig:
+        return (
+            f"train cannot train {describe_network(network)}: train the network before that, or use "
+            "to_spiking(network, SignedIntegrateAndFire())"
         )
-    check_collected(network)
+    if not isinstance(settings.neuron_type, IntegrateAndFire):
+        return (
+            f"train does not support {settings.neuron_type} in networks of to_spiking: use SignedIntegrateAndFire or "
+            "IntegrateAndFire"
+        )
+    if settings.neuron_type.initial_state:
+        return "train needs the same initial potential in all neurons: give initial_potential instead of initial_state"
+    if settings.readout != "potential":
+        return 'train needs the mean input of the output layer: use to_spiking(..., readout="potential")'
+    return why_uncalibratable(settings, "train")
 
 
 def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTask:
@@ -98,16 +137,22 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
         raise SettingsError(
             "activity_penalty needs a network with neurons, and this one has none", argument="activity_penalty"
         )
-    x, y = _check_data(network, x, y, options.n_steps)
+    converted = isinstance(network.settings, NativeConfig)
+    if converted:
+        network = _with_own_arrays(network)
+    x, y = _check_data(network, x, y, options.n_steps, y_optional=converted)
     n_steps = options.n_steps or x.n_steps
-    _check_steps(network, n_steps)
+    _check_steps(network, n_steps, x, options)
     x, y, validation = _split(network, x, y, n_steps, options)
     if options.levels is not None:
         network = _with_levels(network, x, options)
     batch_size = min(options.batch_size, len(x))
     n_batches = options.epochs * (len(x) // batch_size)
-    base_rate = copy_optimizer(options.optimizer, options.learning_rate).get_config()["learning_rate"]
-    learning_rate = scheduled_learning_rate(base_rate, options.learning_rate, options.schedule, n_batches)
+    rate = options.learning_rate
+    if converted and rate is None and options.optimizer is None:
+        rate = FINE_TUNING_RATE
+    base_rate = copy_optimizer(options.optimizer, rate).get_config()["learning_rate"]
+    learning_rate = scheduled_learning_rate(base_rate, rate, options.schedule, n_batches)
     outputs_rates = n_steps is not None and isinstance(network.model.layers[network.model.output], Rectifier)
     return TrainingTask(
         network=network,
@@ -119,19 +164,28 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
         batch_size=batch_size,
         optimizer=copy_optimizer(options.optimizer, learning_rate),
         base_rate=base_rate,
-        loss=as_loss(options.loss, y, outputs_rates),
+        loss=as_loss(options.loss, y is None or y.ndim > 1, outputs_rates and not converted),
     )
 
 
-def _check_data(network, x, y, n_steps):
-    """Return inputs and targets that fit the network."""
+def _with_own_arrays(network):
+    """Return a network of ``to_spiking`` whose arrays are apart from those of its ANN, with biases in all layers."""
+    model, ann = with_biases(network.model), with_biases(network.model.ann)
+    return network.rebuild(model.replace(ann_arrays=ann.arrays))
+
+
+def _check_data(network, x, y, n_steps, y_optional=False):
+    """Return inputs and targets that fit the network; targets that are left out stay None."""
     x = as_inputs(network.model, x, n_steps)
-    return x, check_targets(network.model, len(x), y)
+    return x, None if y is None and y_optional else check_targets(network.model, len(x), y)
 
 
-def _check_steps(network, n_steps):
+def _check_steps(network, n_steps, x, options):
     """Check that neurons that are trained through time have time steps, and that others have none."""
     settings = network.settings
+    if isinstance(settings, NativeConfig):
+        _check_converted(n_steps, x, options)
+        return
     if settings.has_rates and n_steps is not None:
         raise SettingsError(
             f"{settings.neuron_type} is trained on its firing rates, in one step: give images and leave out n_steps, "
@@ -148,6 +202,22 @@ def _check_steps(network, n_steps):
             "SurrogateLIF networks are trained without synapses between layers: network.rebuild(synapse=None)",
             argument="network",
         )
+
+
+def _check_converted(n_steps, x, options):
+    """Check the options of the training of a network of ``to_spiking``."""
+    if x.n_steps is not None:
+        raise SettingsError("networks of to_spiking are trained on images, not on frames or recordings", argument="x")
+    if n_steps is None:
+        raise SettingsError(
+            "networks of to_spiking are trained for a number of steps: give it, such as n_steps=4", argument="n_steps"
+        )
+    if options.levels is not None:
+        raise SettingsError(
+            "levels is for networks of rates: leave it out, or train the network before to_spiking", argument="levels"
+        )
+    if options.engine != "keras":
+        raise SettingsError('networks of to_spiking are trained with engine="keras" only', argument="engine")
 
 
 def _with_levels(network, x, options):
@@ -180,4 +250,6 @@ def _split(network, x, y, n_steps, options):
     if n_train == 0:
         raise SettingsError(f"{too_few} leaves none to train on", argument="validation_split")
     kept, held_out = np.split(np.arange(len(x)), [n_train])
+    if y is None:
+        raise SettingsError("validation_split needs y; or give validation_data=(x, y)", argument="validation_split")
     return x.take(kept), y[kept], (x.take(held_out), y[held_out])

@@ -26,7 +26,7 @@ if typing.TYPE_CHECKING:
 def train(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     n_steps: int | None = None,
     levels: int | None = None,
@@ -43,15 +43,23 @@ def train(
     activity_penalty: float = 0.0,
     checkpoint: str | os.PathLike | None = None,
     engine: str = "keras",
+    precision: str = "float32",
     seed: int = 0,
     progress: bool | None = None,
     on_epoch: Callable[[int, dict], object] | None = None,
 ) -> ConvNetwork:
-    """Train a network on the firing rates of its neurons, or through time.
+    """Train a network on the firing rates of its neurons, through time, or on the spikes of a converted network.
 
     Networks of ``SurrogateLIF`` neurons are trained through time: they spike for ``n_steps`` steps, and gradients are
     propagated back through all of these steps.  Their class scores are means over the steps; firing rates if the last
-    layer has neurons.  All other networks are trained on firing rates, in one step.
+    layer has neurons.  All other networks of ``build_trainable`` are trained on firing rates, in one step.
+
+    Networks of ``to_spiking`` with integrate-and-fire neurons, such as those of ``calibrate``, are fine-tuned for
+    ``n_steps`` steps of 1 ms: the network spikes as ``evaluate`` would run it, the mean activities of its layers take
+    the values that the spikes have, and gradients pass through these means as through a network of rates (tandem
+    learning, Wu et al. 2021, doi 10.1109/TNNLS.2021.3095724).  Without ``y``, the network learns the class
+    probabilities of its own ANN (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531), so no labels are
+    needed.  The result is an ordinary network for every back end, and ``evaluate`` compares it with the same ANN.
 
     With ``levels``, a trained network is fine-tuned for spikes in as many time steps: its rectifiers become rectifiers
     with levels, as :class:`QCFS` (Bu et al. 2022, arXiv 2303.04347).  Initial thresholds are those with the least mean
@@ -63,16 +71,18 @@ def train(
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``build_trainable``.
+        Network made by ``build_trainable``; or by ``to_spiking`` or ``calibrate``, with ``IntegrateAndFire`` or
+        ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
     x : ndarray, (images, height, width, channel), or Recordings or Inputs
         Images.  For training through time also frames, (items, steps, height, width, channel); recordings, which are
         converted batch by batch into ``n_steps`` frames with equal numbers of events; or Inputs, such as
         ``EventFrames`` or your own subclass.  Images are shown unchanged in every step.
-    y : ndarray
-        Class numbers, (images,), or a target for each output, (images, classes).
+    y : ndarray, optional
+        Class numbers, (images,), or a target for each output, (images, classes).  May be left out for networks of
+        ``to_spiking``; the accuracies of training are then the agreement with the ANN.
     n_steps : int, optional
-        Number of time steps to train through; by default the number of frames in ``x``.  Time and memory grow with
-        ``n_steps`` and ``batch_size``.
+        Number of time steps to train through; by default the number of frames in ``x``.  Required for networks of
+        ``to_spiking``.  Time and memory grow with ``n_steps`` and ``batch_size``.
     levels : int, optional
         Round activations to this number of values above 0, usually the number of time steps for which the spiking
         network will run.  For neurons whose rate is the rectifier, such as ``nengo.RectifiedLinear`` and
@@ -89,7 +99,8 @@ def train(
         "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error,
         with target 1 for the true class and 0 for the others.
     learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
-        Learning rate; by default that of the optimizer.
+        Learning rate; by default that of the optimizer, or 0.0002 for networks of ``to_spiking`` without an
+        ``optimizer``.
     schedule : "cosine" or callable, optional
         Change of the learning rate: "cosine" lets it fall to zero over the epochs; a callable maps the number of an
         epoch (0-based) to its learning rate.
@@ -111,7 +122,11 @@ def train(
         File to write after each epoch.  If it exists, training continues from it.
     engine : "keras" or "nengo_dl"
         Implementation of the training steps: the network as a plain Keras model, of rates or unrolled in time; or
-        NengoDL's Simulator, the reference.  Both give the same steps up to rounding; plain Keras is faster.
+        NengoDL's Simulator, the reference.  Both give the same steps up to rounding; plain Keras is faster.  Networks
+        of ``to_spiking`` are trained by "keras" only.
+    precision : "auto", "float32" or "bfloat16"
+        Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
+        it, where large networks are trained faster, with small differences in the result.
     seed : int
         Seed of the order of the images, of augmentation and of dropout.
     progress : bool, optional
@@ -129,6 +144,8 @@ def train(
 
     Raises
     ------
+    ConversionError
+        If the network was made by ``to_spiking`` and has other neurons, synapses or input spikes.
     SettingsError
         If an argument is invalid, the data do not fit the network, the neurons cannot have levels, the checkpoint
         belongs to another training, or the loss becomes NaN.
@@ -145,6 +162,12 @@ def train(
 
     >>> network = snc.train(network, data.x_train, data.y_train, epochs=5, levels=4)
     >>> snn = snc.to_spiking(snc.convert(network), snc.SignedIntegrateAndFire())
+
+    Fine-tuning of a converted network, on its own spikes and without labels:
+
+    >>> snn = snc.calibrate(snn, data.x_train[:1000], n_steps=4)
+    >>> snn = snc.train(snn, data.x_train, n_steps=4, epochs=1, schedule="cosine", precision="auto")
+    >>> evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=4)
     """
     check_trainable(network)
     options = TrainingOptions(
@@ -163,6 +186,7 @@ def train(
         activity_penalty=activity_penalty,
         checkpoint=checkpoint,
         engine=engine,
+        precision=precision,
         seed=seed,
         progress=progress,
         on_epoch=on_epoch,

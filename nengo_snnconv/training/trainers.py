@@ -11,11 +11,11 @@ import numpy as np
 
 from ..compat import nengo_dl, tf
 from ..networks.keras_layers import keras_name
-from ..networks.rate_model import arrays_of_rate_model, rate_model
+from ..networks.rate_model import arrays_of_rate_model
 from ..networks.trainable import live_arrays
 from .activity_penalty import ActivityPenalty, count_active
 from .batches import made_ahead
-from .unrolled_model import unrolled_model
+from .keras_form import keras_form
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -119,13 +119,10 @@ class Trainer(abc.ABC):
 
 
 class KerasTrainer(Trainer):
-    """Trains the network as a plain Keras model: of firing rates, or unrolled in time."""
+    """Trains the network as a plain Keras model: of firing rates, unrolled in time, or of spikes beside their means."""
 
     def compile(self, loss):
-        if self.n_steps is None:
-            self.keras = rate_model(self.network)
-        else:
-            self.keras = unrolled_model(self.network, self.n_steps, still=self.still)
+        self.keras = keras_form(self.network, self.n_steps, still=self.still)
         if self.penalized:
             counts = (count_active(self.keras.get_layer(keras_name(name)).output) for name in self.penalized)
             active_fraction = sum(counts) / self.n_neurons

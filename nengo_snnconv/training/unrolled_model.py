@@ -27,7 +27,7 @@ class _StepsFirst(tf.keras.layers.Layer):
         return tf.reshape(tf.transpose(inputs, order), (-1, *inputs.shape[2:]))
 
 
-class _Repeated(tf.keras.layers.Layer):
+class Repeated(tf.keras.layers.Layer):
     """Repeat (images, ...) in every step: (steps * images, ...)."""
 
     def __init__(self, n_steps):
@@ -100,7 +100,7 @@ def unrolled_model(
         if moving.intersection(layer.inputs):
             moving.add(name)
             inputs = [
-                tensor if source in moving else _Repeated(n_steps)(tensor)
+                tensor if source in moving else Repeated(n_steps)(tensor)
                 for source, tensor in zip(layer.inputs, inputs, strict=True)
             ]
         if isinstance(layer, specs.Input):
@@ -108,14 +108,14 @@ def unrolled_model(
             tensors[name] = start if still else _StepsFirst()(start)
             moving.update(() if still else (name,))
         elif isinstance(layer, specs.Rectifier):
-            currents = inputs[0] if name in moving else _Repeated(n_steps)(inputs[0])
+            currents = inputs[0] if name in moving else Repeated(n_steps)(inputs[0])
             moving.add(name)
             tensors[name] = _Neurons(network.settings.neuron_type, n_steps, smooth, name)(currents)
         else:
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
     scores = tensors[model.output]
     if model.output not in moving:
-        scores = _Repeated(n_steps)(scores)
+        scores = Repeated(n_steps)(scores)
     if model.output_scale != 1:
         scores = tf.keras.layers.Rescaling(model.output_scale)(scores)
     with deep_recursion(len(model.layers)):

@@ -10,9 +10,9 @@ import numpy as np
 from ..compat import tf
 from ..evaluation.metrics import accuracy
 from ..model.memory import bytes_of_pass, images_together
-from ..networks.rate_model import rate_model
+from ..networks.keras_layers import keras_name
+from .keras_form import keras_form
 from .preparation import TrainingTask
-from .unrolled_model import unrolled_model
 
 
 def make_validator(task: TrainingTask) -> Callable[[dict], dict]:
@@ -24,25 +24,28 @@ def make_validator(task: TrainingTask) -> Callable[[dict], dict]:
         return lambda arrays: {}
     network, n_steps, (x, y) = task.network, task.n_steps, task.validation
     batch_size = task.batch_size
+    keras = keras_form(network, n_steps, still=x.n_steps is None)
     if n_steps is None:
-        keras = rate_model(network)
         # without gradients more images than a batch fit into memory
         batch_size = max(batch_size, images_together(bytes_of_pass(network.model)))
-    else:
-        keras = unrolled_model(network, n_steps, still=x.n_steps is None)
 
     def validate(arrays):
         started = time.perf_counter()
         for layer in network.model.layers:
             if names := network.model.array_names(layer):
-                keras.get_layer(layer).set_weights([arrays[name] for name in names])
+                keras.get_layer(keras_name(layer)).set_weights([arrays[name] for name in names])
         batches = np.array_split(np.arange(len(x)), range(batch_size, len(x), batch_size))
         scores = np.concatenate([keras.predict_on_batch(x.batch(batch)) for batch in batches])
         classes = y if y.ndim == 1 else y.argmax(axis=-1)
         return {
-            "val_loss": float(tf.reduce_mean(task.loss(tf.constant(y), tf.constant(scores)))),
+            "val_loss": float(tf.reduce_mean(task.loss(_targets(y, task, scores.shape[-1]), tf.constant(scores)))),
             "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes)),
             "val_seconds": time.perf_counter() - started,
         }
 
     return validate
+
+
+def _targets(y, task, n_classes):
+    """Return validation targets in the form of the training targets."""
+    return tf.one_hot(y, n_classes) if task.y is None and y.ndim == 1 else tf.constant(y)

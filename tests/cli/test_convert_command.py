@@ -108,6 +108,22 @@ class TestConvert:
         assert model.metadata["scales"] == expected.metadata["scales"]
         assert all(np.array_equal(array, expected.arrays[name]) for name, array in model.arrays.items())
 
+    @pytest.mark.parametrize("method", ["balance", "model"])
+    def test_calibration(self, method, small, tmp_path):
+        options = ["--neuron", "signed-if", "--method", method, "--steps", "3", "--calibrate", "--no-evaluate"]
+        assert cli.main(["convert", str(small), str(tmp_path / "out.npz"), *options]) == 0
+        x = snc.load_dataset("digits", train=1000).x_train
+        arguments = {"method": "balance", "n_steps": 3} if method == "balance" else {"method": "model"}
+        network = snc.normalize(snc.convert(snc.load(small)), x if method == "balance" else None, **arguments)
+        expected = snc.calibrate(snc.to_spiking(network, snc.SignedIntegrateAndFire()), x, n_steps=3).model
+        model = snc.load(tmp_path / "out.npz").model
+        assert model.metadata["calibration"] == expected.metadata["calibration"]
+        assert all(np.allclose(array, expected.arrays[name], 1e-4, 1e-5) for name, array in model.arrays.items())
+
+    def test_pretrained_model_by_name(self, capsys):
+        assert cli.main(["convert", "airbench-cifar10", "--dry-run"]) == 0
+        assert "whitening" in capsys.readouterr().out
+
     @pytest.mark.filterwarnings("default:the network was not normalized")
     def test_no_scaling_warns_in_one_line(self, small, tmp_path, capsys, monkeypatch):
         # Python's own function, which pytest replaces

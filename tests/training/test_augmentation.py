@@ -1,4 +1,4 @@
-"""random_affine: identity, shift, scale and rotation of images."""
+"""random_affine and random_flip_and_shift: identity, shift, scale, rotation and mirror images."""
 
 import numpy as np
 import pytest
@@ -37,3 +37,26 @@ def test_scale_and_rotation_keep_the_centre(rng):
 def test_refused():
     with pytest.raises(snc.SettingsError, match="scale must be"):
         snc.random_affine(scale=1.5)
+
+
+class TestFlipAndShift:
+    def test_none_is_the_identity(self, problem, rng):
+        assert np.array_equal(snc.random_flip_and_shift(flip=False, shift=0)(problem[0], rng), problem[0])
+
+    def test_mirrors_half_of_the_images(self, rng):
+        images = rng.random((1000, 4, 4, 3), dtype=np.float32)
+        augmented = snc.random_flip_and_shift(shift=0)(images, rng)
+        mirrored = np.all(augmented == images[:, :, ::-1], axis=(1, 2, 3))
+        same = np.all(augmented == images, axis=(1, 2, 3))
+        assert np.array_equal(mirrored, ~same)
+        assert 400 < mirrored.sum() < 600
+
+    def test_shifts(self, rng):
+        images = np.zeros((500, 9, 9, 1), np.float32)
+        images[:, 4, 4] = 1
+        rows = np.argwhere(snc.random_flip_and_shift(shift=2)(images, rng))[:, 1]
+        assert set(rows) == {2, 3, 4, 5, 6}
+
+    def test_refused(self):
+        with pytest.raises(snc.SettingsError, match="shift must be"):
+            snc.random_flip_and_shift(shift=-1)

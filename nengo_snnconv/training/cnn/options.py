@@ -22,8 +22,8 @@ from ..._util.validation import (
 )
 from ...errors import SettingsError
 from ..checkpoint import check_checkpoint
+from ..precision import PRECISIONS
 
-PRECISIONS = ("auto", "float32", "bfloat16")
 LARGEST_SHIFT = 2**10
 # for each image of a batch: of airbench94, and for the fine-tuning of trained networks
 LEARNING_RATE_PER_IMAGE = 0.0015

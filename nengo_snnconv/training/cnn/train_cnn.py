@@ -15,7 +15,6 @@ from ..._util.digests import crc32
 from ..._util.interrupts import deferred_interrupt
 from ..._util.json_values import to_json
 from ..._util.progress import progress_bar
-from ..._util.system_info import multiplies_bfloat16
 from ..._util.validation import check_classes, check_images
 from ...compat import tf
 from ...compat.keras_versions import refuse_keras3
@@ -26,10 +25,11 @@ from ...model.archive import read_arrays, write_arrays
 from ...networks.rate_model import outputs_of
 from ..batches import made_ahead
 from ..checkpoint import check_same_run
+from ..precision import products_in
 from .augmentation import alternating_flips, flip_and_shift
 from .options import CNNOptions
 from .quantization import with_levels
-from .trainer import WHITENING, CNNTrainer, bfloat16_products
+from .trainer import WHITENING, CNNTrainer
 from .whitening import is_whitening, whitening_filters
 
 SECTION = "cnn_training"  # of the checkpoint
@@ -166,7 +166,7 @@ def train_cnn(
         validation_data = (validation_data[0], check_classes(layers, len(validation_data[0]), validation_data[1]))
     if levels is not None:
         model = with_levels(model, levels, x, seed)
-    with bfloat16_products(precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16())):
+    with products_in(precision):
         return _Training(model, x, y, validation_data, options).run()
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import typing
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -144,15 +142,3 @@ class CNNTrainer:
 
     def _groups(self):
         return ("fast", self.fast), ("slow", self.slow), ("velocity", self.velocities)
-
-
-@contextlib.contextmanager
-def bfloat16_products(active: bool) -> Iterator[None]:
-    """Let TensorFlow compute convolutions and matrix products in bfloat16 on a CPU, within the block."""
-    name = "auto_mixed_precision_onednn_bfloat16"
-    before = tf.config.optimizer.get_experimental_options().get(name, False)
-    tf.config.optimizer.set_experimental_options({name: active or before})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({name: before})
