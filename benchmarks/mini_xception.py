@@ -20,9 +20,7 @@ STEPS = (16, 32)
 ROWS = {
     "balanced thresholds": (snc.IntegrateAndFire, None),
     "the same, signed spikes": (snc.SignedIntegrateAndFire, None),
-    "calibrated thresholds": (snc.SignedIntegrateAndFire, {"fit_weights": False}),
-    "calibrated": (snc.IntegrateAndFire, {}),
-    "calibrated, signed spikes": (snc.SignedIntegrateAndFire, {}),
+    "signed spikes, calibrated thresholds": (snc.SignedIntegrateAndFire, {"fit_weights": False}),
 }
 
 

@@ -86,14 +86,14 @@ def test_gradients_are_those_of_a_network_of_rates(signed, problem):
     x = 0.2 * problem[0][:20]  # too small for clipping
     weighted = [name for name, layer in signed.model.layers.items() if isinstance(layer, specs.Conv | specs.Dense)]
     gradients = []
-    for keras in (tandem_model(signed, 500), snc.rate_model(signed)):
+    for keras in (tandem_model(signed, 60), snc.rate_model(signed)):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(keras(x)[:, 0])
         gradients.append(
             [np.asarray(g) for g in tape.gradient(loss, [keras.get_layer(name).kernel for name in weighted])]
         )
     for spiking, rate in zip(*gradients, strict=True):
-        assert np.linalg.norm(spiking - rate) < 0.1 * np.linalg.norm(rate)
+        assert np.linalg.norm(spiking - rate) < 0.2 * np.linalg.norm(rate)
 
 
 class TestTraining:
