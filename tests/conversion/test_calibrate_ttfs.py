@@ -74,5 +74,5 @@ def test_the_number_of_steps_belongs_to_the_network(images):  # noqa: F811
         snc.calibrate(network, images, n_steps=4)
     calibrated = snc.calibrate(network, images)
     assert calibrated.model.metadata["calibration"] == {"fit_weights": True, "images": len(images)}
-    with pytest.raises(snc.ConversionError, match="before calibrate"):
+    with pytest.raises(snc.ConversionError, match="before that"):
         snc.calibrate(calibrated, images)

@@ -292,7 +292,7 @@ class TestErrors:
     def test_a_calibrated_network(self, rates):
         x = dyadic_images(rates.model, 20)
         calibrated = snc.calibrate(snc.to_spiking(rates), x, n_steps=4)
-        with pytest.raises(snc.ConversionError, match="before calibrate"):
+        with pytest.raises(snc.ConversionError, match="before that"):
             snc.to_spiking(calibrated, stage_steps=4)
 
     @pytest.mark.parametrize("name", ["calibrate", "diagnose", "to_loihi", "to_ttfs", "error_bounds"])

@@ -7,8 +7,9 @@ from nengo_snnconv.model.archive import read_arrays, write_arrays
 from nengo_snnconv.training.cnn.augmentation import alternating_flips, flip_and_shift
 from nengo_snnconv.training.cnn.options import CNNOptions
 from nengo_snnconv.training.cnn.quantization import with_levels
-from nengo_snnconv.training.cnn.trainer import CNNTrainer, bfloat16_products, lookahead_decay, relative_rate
+from nengo_snnconv.training.cnn.trainer import CNNTrainer, lookahead_decay, relative_rate
 from nengo_snnconv.training.cnn.whitening import REGULARIZATION, whitening_filters
+from nengo_snnconv.training.precision import products_in
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ class TestTraining:
         before = tf.config.optimizer.get_experimental_options()
         model = trained(stripes, epochs=4, precision="bfloat16", validation_data=(x[500:], y[500:]))
         assert model.history.history["val_accuracy"][-1] > 0.9
-        with bfloat16_products(True):
+        with products_in("bfloat16"):
             pass
         name = "auto_mixed_precision_onednn_bfloat16"
         assert tf.config.optimizer.get_experimental_options().get(name, False) == before.get(name, False)
