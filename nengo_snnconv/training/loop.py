@@ -51,12 +51,13 @@ def run_epochs(
             if checkpoint and saved:
                 checkpoint.restore(trainer.optimizer_variables(), saved.optimizer)
             validate = make_validator(task)
+            teach = class_probabilities(task.network) if task.y is None else None
             while not state.is_finished(options.epochs):
                 check_interrupt()
                 if callable(options.schedule):
                     _set_learning_rate(task.optimizer, options.schedule, state.epoch)
                 started = time.perf_counter()
-                values = _train_epoch(task, trainer, state.epoch, check_interrupt)
+                values = _train_epoch(task, trainer, state.epoch, teach, check_interrupt)
                 arrays = trainer.arrays()
                 values |= validate(arrays)
                 values["learning_rate"] = current_learning_rate(task.optimizer)
@@ -96,10 +97,10 @@ def _set_learning_rate(optimizer, schedule, epoch):
     optimizer.learning_rate = float(rate)
 
 
-def _train_epoch(task, trainer, epoch, check_interrupt):
+def _train_epoch(task, trainer, epoch, teach, check_interrupt):
     """Train for one epoch and return its "loss", "accuracy" and so on."""
     options = task.options
-    data = _epoch_data(task, epoch)
+    data = _epoch_data(task, epoch, teach)
     with progress_bar(task.n_batches, f"epoch {epoch + 1}/{options.epochs}", "batch", options.progress) as bar:
         callbacks = [_BatchCallback(bar, check_interrupt), tf.keras.callbacks.TerminateOnNaN()]
         values = trainer.fit(*data, callbacks)
@@ -111,14 +112,13 @@ def _train_epoch(task, trainer, epoch, check_interrupt):
     return values
 
 
-def _epoch_data(task, epoch):
+def _epoch_data(task, epoch, teach):
     """Return the data of an epoch in random order: (images, targets), or (EpochBatches, None)."""
     x, y, augment, batch_size = task.x, task.y, task.options.augment, task.batch_size
     seed = [task.options.seed, epoch]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(x))[: task.n_batches * batch_size]
     if x.n_steps is not None or y is None or (task.n_steps is not None and not isinstance(x, Images)):
-        teach = None if y is not None else class_probabilities(task.network)
         return EpochBatches(x, y, order, batch_size, augment, seed, teach), None
     images = x.batch(order)
     return images if augment is None else augment_images(augment, images, rng), y[order]

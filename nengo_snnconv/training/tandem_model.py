@@ -27,8 +27,8 @@ class _Neurons:
     def __init__(self, settings: NativeConfig):
         match = settings.match
         neuron_type = match.neuron_type
-        self.growth = DT / neuron_type.tau
-        self.gain, self.bias = self.growth * match.gain, self.growth * match.bias
+        growth = DT / neuron_type.tau
+        self.gain, self.bias = growth * match.gain, growth * match.bias
         self.threshold, self.max_spikes = neuron_type.threshold, neuron_type.max_spikes
         self.residue, self.min_potential = neuron_type.residue, getattr(neuron_type, "min_potential", -np.inf)
         self.negative = neuron_type.negative
@@ -136,14 +136,11 @@ def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
             continue
         mean_inputs = [means[source] for source in layer.inputs]
         changing = any(source in steps for source in layer.inputs)
-        step_inputs = [
-            steps[source] if source in steps or not changing else Repeated(n_steps)(means[source])
-            for source in layer.inputs
-            if changing
-        ]
+        step_inputs = mean_inputs
+        if changing:
+            step_inputs = [steps[s] if s in steps else Repeated(n_steps)(means[s]) for s in layer.inputs]
         if isinstance(layer, specs.Rectifier):
-            (current,) = step_inputs or mean_inputs
-            spikes = _Spikes(settings, n_steps, constant=not changing)(current)
+            spikes = _Spikes(settings, n_steps, constant=not changing)(*step_inputs)
             means[name] = _MeanSpikes(settings, n_steps, name)([*mean_inputs, spikes])
             if n_steps > 1:
                 steps[name] = spikes
