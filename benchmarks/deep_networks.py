@@ -26,7 +26,8 @@ from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
-# settings of train for each number of steps: learning rates had the smallest training loss of those that were tried
+# settings of train for each number of spikes that a neuron can emit: learning rates had the smallest training loss of
+# those that were tried
 TRAINING = {
     1: {"images": 50000, "epochs": 4, "learning_rate": 5e-4},
     2: {"images": 50000, "epochs": 2, "learning_rate": 3e-4},
@@ -61,6 +62,9 @@ ROWS = {
     ),
     "calibrated and trained, signed spikes": Row(
         snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), steps=tuple(TRAINING)
+    ),
+    "calibrated and trained, up to 4 signed spikes a step": Row(
+        snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), max_spikes=4, steps=(1, 2, 4)
     ),
 }
 
@@ -120,20 +124,21 @@ def run(name, row, data, n_steps, n_images):
         snn = snc.calibrate(snn, x, n_steps=n_steps)
     seconds = time.perf_counter() - started
     if row.trained:
-        snn = trained(snn, name, data, n_steps)
+        snn = trained(snn, name, row, data, n_steps)
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
     return {"conversion_seconds": seconds, **evaluation.to_dict()}
 
 
-def trained(snn, name, data, n_steps):
+def trained(snn, name, row, data, n_steps):
     """Return a spiking network after training for ``n_steps`` steps."""
-    path = KEPT.with_name(f"{name}-{n_steps}-steps.checkpoint.npz")
+    most_spikes = row.max_spikes * n_steps
+    path = KEPT.with_name(f"{name}-{n_steps}-steps-{most_spikes}-spikes.checkpoint.npz")
 
     def show(epoch, values):
         shown = {key: round(value, 4) for key, value in values.items() if key in ("loss", "accuracy", "seconds")}
         print(f"{name}, {n_steps} steps, epoch {epoch}: {shown}", flush=True)
 
-    settings = dict(TRAINING[n_steps])
+    settings = dict(TRAINING[min(most_spikes, max(TRAINING))])
     return snc.train(
         snn,
         data.x_train[: settings.pop("images")],

@@ -16,6 +16,7 @@ from simulators import (
 )
 
 import nengo_snnconv as snc
+from nengo_snnconv.neurons.max_gate import MaxGate
 from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput, TimeToFirstSpike
 
 
@@ -89,3 +90,25 @@ def test_inputs_are_probed_beyond_the_stages_of_neurons(rng):
     seen = run_fast(network, 12)
     assert_equal(seen, run_nengo(network, 12))
     assert all(values.any() for values in seen.values())
+
+
+@pytest.mark.parametrize("attributes", [(), ("input", "total")], ids=str)
+@pytest.mark.parametrize("entries", [[0, 1, 2, 1, 2, 3, 9, 4, 0], [8, 7, 6, 5, 4, 3], None], ids=str)
+def test_maxima_of_selected_spikes(entries, attributes, rng):
+    """Maxima of windows that overlap, that are not in order, and of all units; signed spikes shrink them again."""
+    with nengo.Network() as network:
+        source = nengo.Node(np.zeros(12))
+        spiking = neurons_of(snc.SignedIntegrateAndFire(amplitude=DT, tau=DT), 12)
+        nengo.Connection(source, spiking, synapse=None)
+        gate = neurons_of(MaxGate(3), 12 if entries is None else len(entries))
+        nengo.Connection(spiking if entries is None else spiking[entries], gate, synapse=None)
+        maxima = nengo.Node(size_in=gate.size_out // 3)
+        nengo.Connection(gate[::3], maxima, synapse=None)
+        for attribute in attributes:
+            nengo.Probe(gate, attribute)
+        for obj in (spiking, gate, maxima):
+            nengo.Probe(obj)
+    data = {source: dyadic(rng, 2, 30, 12)}
+    seen = run_fast(network, 30, data, dt=DT)
+    assert_equal(seen, run_nengo(network, 30, data, dt=DT))
+    assert all((values > 0).any() and (values < 0).any() for values in list(seen.values())[-3:])

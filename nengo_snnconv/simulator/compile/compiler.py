@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import ConversionError
 from ..program import padded
+from . import scatter_tables
 from .network_view import is_function
 from .neuron_kinds import initial_states, kind_of
 from .program_writer import ALWAYS, ProgramWriter
@@ -156,14 +157,17 @@ class Compiler:
                 operation = "coarse_lif"  # potentials above the threshold are beyond the series of the faster loop
             fields |= self._state_fields(neurons, kind, states)
         steps = ALWAYS if current.shared else kind.input_steps
-        if kind.reads == "events":
+        if operation == "max_gate":
+            fields |= self._selected_events(current)
+            constant = False
+        elif kind.reads == "events":
             fields["events_in"] = self.compute.events(current, steps)
             constant = False
         else:
             fields["source"] = self.compute.dense(current, steps)
             constant = fields["source"].constant and not kind.states
         if kind.emits == "events":
-            ordered = operation != "max_gate" and ("events_in" not in fields or fields["events_in"].ordered)
+            ordered = operation == "max_gate" or "events_in" not in fields or fields["events_in"].ordered
             fields["events_out"] = self.writer.events(size, constant, ordered)
             emitted = Signal(size, constant, sparse=True, events=fields["events_out"])
         else:
@@ -171,6 +175,14 @@ class Compiler:
             emitted = Signal(size, constant, row=fields["target"])
         self.writer.do(operation, kind.active_steps, once=constant, **fields)
         return emitted
+
+    def _selected_events(self, signal):
+        """Return events, and the table that selects those of a signal: fields of an operation that applies it."""
+        table = None
+        if signal.events is None and not signal.shared and signal.sparse and len(signal.terms) == 1:
+            signal, table = signal.terms[0].source, signal.terms[0].map
+        table = scatter_tables.identity(signal.size) if table is None else table
+        return {"events_in": self.compute.events(signal), "table": self.writer.table(table)}
 
     def _kind(self, neurons):
         """Return the NeuronKind of neurons; errors name their layer."""

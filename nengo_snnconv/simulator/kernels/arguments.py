@@ -120,9 +120,7 @@ class Workspace(NamedTuple):
     flags : ndarray of uint8, (BLOCK,)
         Which neurons of a block spike.
     outputs : ndarray of float32
-        Outputs of neurons that may spike several times in a step; also temporary states.
-    touched : ndarray of int32
-        Pooling windows that change in a step.
+        Outputs of neurons that may spike several times in a step; also temporary results.
     starts : ndarray of int32
         For each step and each place of a convolution's input: where its events begin.
     """
@@ -133,7 +131,6 @@ class Workspace(NamedTuple):
     counts: np.ndarray
     flags: np.ndarray
     outputs: np.ndarray
-    touched: np.ndarray
     starts: np.ndarray
 
 
@@ -174,6 +171,5 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
         counts=np.zeros((len(arrays.events), chunk), np.int64),
         flags=np.zeros(BLOCK, np.uint8),
         outputs=np.zeros(widest, np.float32),
-        touched=np.zeros(widest, np.int32),
         starts=np.zeros(chunk * (int(arrays.gather_tables["places"].max(initial=0)) + 1), np.int32),
     )

@@ -98,13 +98,21 @@ def remap(op, turn, program, run, counters, work):
 @compiled
 def count(op, turn, program, run, counters, work):
     """Count events: their magnitude times a constant, or each as one where the constant is 0."""
-    weight = program.constants[op.constant]
+    weight, units, values = program.constants[op.constant], work.units, work.values
+    per_unit = counters.per_unit[op.target :]
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
-        for k in range(begin, end):
-            number = np.rint(abs(work.values[k]) * weight) if weight > 0 else np.float32(1)
-            counters.per_unit[op.target + work.units[k]] += number
-            counters.per_step[op.parameter, turn.start + t] += number
+        total = 0.0
+        if weight > 0:
+            for k in range(begin, end):
+                number = np.rint(abs(values[k]) * weight)
+                per_unit[np.uint64(units[k])] += number
+                total += number
+        else:
+            for k in range(begin, end):
+                per_unit[np.uint64(units[k])] += 1
+            total += end - begin
+        counters.per_step[op.parameter, turn.start + t] += total
 
 
 @compiled
@@ -113,6 +121,8 @@ def count_negative(op, turn, program, run, counters, work):
     weight = program.constants[op.constant]
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
+        total = 0.0
         for k in range(begin, end):
             if work.values[k] < 0:
-                counters.per_step[op.parameter, turn.start + t] += np.rint(-work.values[k] * weight)
+                total += np.rint(-work.values[k] * weight)
+        counters.per_step[op.parameter, turn.start + t] += total

@@ -1,11 +1,9 @@
 """Operations of maximum pooling: over values, and over sums of events."""
 
-import math
-
 import numpy as np
 
 from .arguments import compiled, copy_numbers
-from .event_operations import begin_of, events_of, set_count
+from .event_operations import append_values, begin_of, events_of, set_count
 
 
 @compiled
@@ -30,56 +28,49 @@ def _window_maxima(x, window, out):
 
 @compiled
 def max_gate(op, turn, program, run, counters, work):
-    """Step neurons of MaxGate over sums of events: emit the growth of the largest sum of each window."""
+    """Step neurons of MaxGate over sums of events: emit the growth of the largest sum of each window.
+
+    A table that only selects says which neurons an event reaches.
+    """
     size, window = op.size, op.parameter
+    n_windows = size // window
     totals = turn.state[op.state : op.state + size]
-    largest = turn.state[op.state + op.state_stride : op.state + op.state_stride + size // window]
-    before = work.outputs[: size // window]
-    before[:] = np.nan
+    largest = turn.state[op.state + op.state_stride : op.state + op.state_stride + n_windows]
+    growth = work.outputs[:n_windows]
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
-        n_touched = _add_to_totals(begin, end, totals, largest, before, window, work)
-        count = _emit_growth(n_touched, largest, before, window, work, begin_of(program, op.events_out, t))
-        set_count(program, work, op.events_out, t, count)
+        target = target_end = begin_of(program, op.events_out, t)
+        if begin < end:
+            for n in range(n_windows):
+                growth[n] = -largest[n]
+            _add_to_totals(program.scatter_tables[op.table], begin, end, totals, largest, window, program, work)
+            for n in range(n_windows):
+                growth[n] += largest[n]
+            target_end = append_values(growth, n_windows, 0, work, target)
+            for k in range(target, target_end):
+                work.units[k] *= window
+        set_count(program, work, op.events_out, t, target_end - target)
         if op.trace >= 0:
             copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, size)
 
 
 @compiled
-def _add_to_totals(begin, end, totals, largest, before, window, work):
-    """Add events to the sums of units; return the number of windows that are touched.
-
-    ``before`` holds the previous maximum of the windows that are touched in this step, and NaN for the others.
-    """
-    n_touched = 0
+def _add_to_totals(table, begin, end, totals, largest, window, program, work):
+    """Add events to the sums of the neurons that they reach, and update the largest sum of their windows."""
+    first, targets = program.integers[table.first :], program.integers[table.targets :]
     for k in range(begin, end):
-        unit, x = work.units[k], work.values[k]
-        number = unit // window
-        if math.isnan(before[number]):
-            before[number] = largest[number]
-            work.touched[n_touched] = number
-            n_touched += 1
-        totals[unit] += x
-        if x > 0:
-            largest[number] = max(largest[number], totals[unit])
-        else:
-            most = totals[number * window]
-            for n in range(number * window + 1, (number + 1) * window):
-                most = max(most, totals[n])
-            largest[number] = most
-    return n_touched
-
-
-@compiled
-def _emit_growth(n_touched, largest, before, window, work, target):
-    """Write an event for each window whose maximum changed; return their number."""
-    count = 0
-    for k in range(n_touched):
-        number = work.touched[k]
-        growth = largest[number] - before[number]
-        before[number] = np.nan
-        if growth != 0:
-            work.units[target + count] = number * window
-            work.values[target + count] = growth
-            count += 1
-    return count
+        unit, x = np.uint64(work.units[k]), work.values[k]
+        for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
+            neuron = np.uint32(targets[run])
+            number = neuron // np.uint32(window)
+            total = totals[neuron] + x
+            totals[neuron] = total
+            if x > 0:
+                largest[number] = max(largest[number], total)
+            else:
+                entry = number * np.uint32(window)
+                most = totals[entry]
+                for _ in range(1, window):
+                    entry += np.uint32(1)
+                    most = max(most, totals[entry])
+                largest[number] = most
