@@ -19,7 +19,7 @@ from .user_warnings import warn_user
 _DIGEST_BYTES = 32
 
 
-def kept_njit(function=None, *, signatures=(), **options):
+def kept_njit(function=None, *, signatures=(), identity=None, **options):
     """Compile a function with ``numba.njit(**options)`` and keep the machine code on disk for later processes.
 
     It is kept in Numba's cache folder: ``__pycache__`` beside the module, the user's cache, or NUMBA_CACHE_DIR.  If
@@ -31,16 +31,19 @@ def kept_njit(function=None, *, signatures=(), **options):
         If omitted, a decorator is returned.
     signatures : sequence of tuples of Numba types
         The only signatures to compile, at once; by default each signature is compiled when it is first called.
+    identity : (str, object), optional
+        For a function that calls others: a name that no other function of its module has, and a version of all code on
+        which it depends.  Machine code of another version is replaced.  By default, it depends on the function alone.
     options : dict
         Options of ``numba.njit``.
     """
     if function is None:
-        return lambda function: kept_njit(function, signatures=signatures, **options)
+        return lambda function: kept_njit(function, signatures=signatures, identity=identity, **options)
     compiled = numba.njit(**options)(function)
     try:
-        compiled._cache = _Cache(function)
+        compiled._cache = _Cache(function, identity)
     except RuntimeError:  # Numba found no writable folder
-        _warn(function.__name__, "no folder is writable")
+        _warn("no folder is writable")
     for signature in signatures:
         compiled.compile(signature)
     if signatures:
@@ -48,23 +51,30 @@ def kept_njit(function=None, *, signatures=(), **options):
     return compiled
 
 
-def _warn(name, reason):
+def _warn(reason):
+    """Warn; the text is the same for all functions, so that Python shows it once."""
     warn_user(
-        f"the machine code of {name} cannot be kept on disk ({reason}), so each process compiles it again, which takes "
-        "up to a minute: make room, or set the environment variable NUMBA_CACHE_DIR to a writable folder",
+        f"compiled code cannot be kept on disk ({reason}), so each process compiles it again, which takes several "
+        "seconds: make room, or set the environment variable NUMBA_CACHE_DIR to a writable folder",
     )
 
 
 class _Cache(FunctionCache):
     """Cache that Numba's dispatcher loads machine code from and saves it to."""
 
-    def __init__(self, function):
+    def __init__(self, function, identity):
         super().__init__(function)
-        self._base = self._cache_file._index_path.removesuffix(".nbi")
+        self._base, self._identity = self._cache_file._index_path.removesuffix(".nbi"), identity
+
+    def _index_key(self, sig, codegen):
+        if self._identity is None:
+            return super()._index_key(sig, codegen)
+        return sig, codegen.magic_tuple(), self._identity
 
     def path(self, key):
         """Return the file for the machine code of a signature and a type of processor."""
-        return f"{self._base}.{blake2b(repr(key[:2]).encode(), 8).hex()}.kernel"
+        named = key[:2] if self._identity is None else (*key[:2], self._identity[0])
+        return f"{self._base}.{blake2b(repr(named).encode(), 8).hex()}.kernel"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()
@@ -93,7 +103,7 @@ class _Cache(FunctionCache):
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(path)  # the file there was unusable
-            _warn(self._py_func.__name__, error)
+            _warn(error.strerror or error)
 
     def flush(self):
         pass

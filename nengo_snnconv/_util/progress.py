@@ -7,14 +7,19 @@ import sys
 from tqdm import tqdm
 
 
-def progress_bar(total: int | None, description: str, unit: str, progress: bool | None = None) -> tqdm:
+def progress_bar(
+    total: int | None, description: str, unit: str, progress: bool | None = None, *, delay: float = 0
+) -> tqdm:
     """Return a progress bar for ``total`` units of work.
 
-    ``progress`` shows or hides it; by default it is shown on a terminal and in a notebook.
+    ``progress`` shows or hides it; by default it is shown on a terminal and in a notebook.  It appears if the work is
+    not done after ``delay`` seconds.
     """
     if progress is None:
         progress = sys.stderr.isatty() or _in_notebook()
-    return tqdm(total=total, desc=description, unit=unit, unit_scale=True, disable=not progress, leave=False)
+    return tqdm(
+        total=total, desc=description, unit=unit, unit_scale=True, disable=not progress, leave=False, delay=delay
+    )
 
 
 def _in_notebook() -> bool:

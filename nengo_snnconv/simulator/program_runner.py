@@ -17,7 +17,7 @@ from .compile.network_view import NetworkView
 from .compile.neuron_kinds import kind_of
 from .compile.state_layout import StateLayout
 from .kernels.arguments import Counters, Run, new_workspace
-from .kernels.interpreter import execute
+from .kernels.interpreter import load
 from .program import aligned_zeros
 
 # rows that one operation writes and the next one reads should stay in the second-level cache
@@ -75,7 +75,7 @@ class ProgramRunner:
         self._totals = np.zeros(self._count_ends[-1])
         self.negative = {name: 0.0 for name, (obj, weight) in self.counted.items() if weight and _is_signed(obj)}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.view.sources}
-        self._load(*self.program(fed))
+        self.program(fed)  # compiled here, so that it does not count as simulation time
         self.state = np.empty((minibatch_size, 0), np.float32)
         self.reset()
 
@@ -103,7 +103,7 @@ class ProgramRunner:
         self.state[places] = kept
 
     def program(self, fed):
-        """Return the program for a choice of nodes that are fed: (Program, chunk).
+        """Return the program for a choice of nodes that are fed: (Program, chunk, function that runs it).
 
         Parameters
         ----------
@@ -120,7 +120,8 @@ class ProgramRunner:
             for number, (name, ((obj, weight), begin)) in enumerate(zip(self.counted, counted, strict=True)):
                 compiler.count(obj, weight, int(begin), number, negative.get(name))
             chunk = self._chunk(compiler.writer)
-            self.programs[key] = compiler.writer.finish(chunk, self.precision), chunk
+            program = compiler.writer.finish(chunk, self.precision)
+            self.programs[key] = program, chunk, _load(program.arrays)
         return self.programs[key]
 
     def _chunk(self, writer):
@@ -150,7 +151,7 @@ class ProgramRunner:
         """
         n_images = self.minibatch_size if n_images is None else n_images
         self.check(n_steps, data, n_images)
-        program, chunk = self.program({node: values.shape[1] > 1 for node, values in data.items()})
+        program, chunk, execute = self.program({node: values.shape[1] > 1 for node, values in data.items()})
         sample_rows, shapes = self._samples(n_steps)
         # where the results of each probe begin and end among those of an image
         ends = np.cumsum([0, *(rows * size for rows, size in shapes)])
@@ -160,7 +161,7 @@ class ProgramRunner:
         results = np.empty((n_images, ends[-1]), np.float32)
         initial = self._allocate_state(n_images) if self.steps_done == 0 else None
         run = Run(n_steps, chunk, self.steps_done, flat_data, inputs, self.state, results, sample_rows)
-        counters = self._run_threads(program, run, initial, progress)
+        counters = self._run_threads(execute, program, run, initial, progress)
         self.steps_done += n_steps
         self._totals += sum(counts.per_unit for counts in counters)
         per_step = sum(counts.per_step for counts in counters)
@@ -193,7 +194,7 @@ class ProgramRunner:
         self.state[n_images:] = initial
         return initial
 
-    def _run_threads(self, program, run, initial, progress):
+    def _run_threads(self, execute, program, run, initial, progress):
         """Run the images on all threads, a few images at a time; return the counters of each thread."""
         n_images = len(run.results)
         block = max(1, min(8, n_images // (4 * self.threads)))
@@ -255,14 +256,6 @@ class ProgramRunner:
             "run fewer steps at a time, or fewer images",
         )
 
-    def _load(self, program, chunk):
-        """Load the compiled code, or compile it, by running no image, so that it does not count as simulation time."""
-        none, inputs = np.zeros((0, 1), np.float32), np.zeros((0, 3), np.int64)
-        sample_rows = np.zeros((len(self.probes), 1), np.int64)
-        run = Run(1, chunk, 0, none.ravel(), inputs, none, none, sample_rows)
-        with progress_bar(1, "loading the simulator (compiled once, which takes a minute)", "s"):
-            execute(np.zeros(2, np.int64), program.arrays, run, self._counters(1), new_workspace(program, chunk))
-
     def initial_state(self, neurons, name):
         """Return the initial state of neurons, (neurons,); None if they have no such state or are not simulated."""
         key, states = self.view.stand_in(neurons), kind_of(neurons.ensemble.neuron_type, self.dt).states
@@ -280,6 +273,13 @@ class ProgramRunner:
     def _counters(self, n_steps):
         rows = len(self.counted) + len(self.negative)
         return Counters(np.zeros_like(self._totals), np.zeros((rows, n_steps)))
+
+
+def _load(arrays):
+    """Load the function that runs a program; show progress if code must be compiled for more than a second."""
+    n_operations = len(np.unique(arrays.operations["code"]))
+    with progress_bar(n_operations + 1, "compiling the simulator, once on this machine", " functions", delay=1) as bar:
+        return load(arrays, bar.update)
 
 
 def _is_signed(obj):

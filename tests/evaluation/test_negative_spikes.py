@@ -136,6 +136,6 @@ def test_the_fast_simulator_counts_them_only_for_neurons_that_emit_them(network,
     network = network.rebuild(neuron_type=neuron_type)
     counted = dict.fromkeys(network.model.neurons, 1.0)
     backend = FastBackend(network, [], 2, 0.001, counted=counted)
-    (program, _), *_ = backend.simulator.programs.values()
+    (program, *_), *_ = backend.simulator.programs.values()
     n_operations = int((program.arrays.operations["code"] == CODES["count_negative"]).sum())
     assert n_operations == len(backend.negative) == (len(counted) if neuron_type.negative else 0)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from numba import types
 
-from ..program import Program, aligned_zeros
+from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, Program, aligned_zeros
 from .vectors import LANES
 
 # neurons that are stepped through time together, so that their state stays in the first-level cache
@@ -157,6 +158,32 @@ class Turn(NamedTuple):
     length: int
     begin: int
     end: int
+
+
+def kinds_of(weight):
+    """Return the Numba types of the arguments of an operation, for weights of this Numba type."""
+    f32, i32, i64 = types.float32, types.int32, types.int64
+
+    def tables(dtype):
+        return numba.from_dtype(dtype)[::1]
+
+    return (
+        numba.from_dtype(OPERATION),
+        types.NamedTuple((i64, f32[::1], i64, i64, i64, i64), Turn),
+        types.NamedTuple(
+            (
+                *map(tables, (OPERATION, EVENTS, SCATTER_TABLE, GATHER_TABLE)),
+                i32[::1],
+                i32[:, ::1],
+                weight[::1],
+                f32[::1],
+            ),
+            ProgramArrays,
+        ),
+        types.NamedTuple((i64, i64, i64, f32[::1], i64[:, ::1], f32[:, ::1], f32[:, ::1], i64[:, ::1]), Run),
+        types.NamedTuple((types.float64[::1], types.float64[:, ::1]), Counters),
+        types.NamedTuple((f32[::1], i32[::1], f32[::1], i64[:, ::1], types.uint8[::1], f32[::1], i32[::1]), Workspace),
+    )
 
 
 def new_workspace(program: Program, chunk: int) -> Workspace:

@@ -1,58 +1,70 @@
 """The interpreter of the fast simulator: runs a program, image after image, one chunk of time after another."""
 
-import pathlib
-import zlib
+import functools
+
+import numba
+import numpy as np
+from numba import types
 
 from ..._util.numba_cache import kept_njit
-from .arguments import OPTIONS, Turn
-from .operations import call_operation
+from .arguments import OPTIONS, Turn, kinds_of
+from .operations import addresses, call_at, kernel_checksum
 
 
-def _interpreter(source_checksum):
-    """Return the interpreter, compiled once and kept on disk.
+def load(program, progress=None):
+    """Return the function that runs a program, ``execute(images, program, run, counters, work)``.
 
-    Numba's cache would notice changes of this file only.  It also compares the variables of enclosing functions, so
-    that ``source_checksum`` ties the machine code to the sources of all kernels.
+    Its operations are compiled if they are not on disk.
+
+    Parameters
+    ----------
+    program : ProgramArrays
+    progress : callable, optional
+        Called after each operation, and after the interpreter.
     """
-
-    @kept_njit(**OPTIONS)
-    def execute(images, program, run, counters, work):
-        """Run images through a program, each for all steps.
-
-        Parameters
-        ----------
-        images : ndarray of int, (2,)
-            First image, and the one behind the last.
-        program : ProgramArrays
-        run : Run
-        counters : Counters
-        work : Workspace
-        """
-        if not source_checksum:
-            return
-        for image in range(images[0], images[1]):
-            for start in range(0, run.n_steps, run.chunk):
-                length = min(run.chunk, run.n_steps - start)
-                # steps of the chunk are counted from here, those of an operation from the reset
-                before = run.steps_before + start
-                for number in range(len(program.operations)):
-                    op = program.operations[number]
-                    if op.once:
-                        if start > 0:
-                            continue
-                        begin, end = 0, 1
-                    else:
-                        begin = min(max(op.begin - before, 0), length)
-                        end = min(max(op.end - before, 0), length)
-                    turn = Turn(image, run.state[image], start, length, begin, end)
-                    call_operation(op.code, op, turn, program, run, counters, work)
-
+    weights = program.weights.dtype
+    where = addresses(np.unique(program.operations["code"]), weights, progress)
+    execute = functools.partial(_interpreter(weights), where)
+    if progress:
+        progress()
     return execute
 
 
-def kernel_checksum() -> int:
-    """Return a checksum of all modules of this folder, on which the compiled code depends."""
-    return sum(zlib.crc32(path.read_bytes()) for path in pathlib.Path(__file__).parent.glob("*.py"))
+@functools.cache
+def _interpreter(weights):
+    """Return the compiled function :func:`_execute` for weights of a type."""
+    _, _, *shared = kinds_of(numba.from_dtype(weights))
+    signature = (types.int64[::1], types.int64[::1], *shared)
+    return kept_njit(_execute, signatures=[signature], identity=("execute", kernel_checksum()), **OPTIONS)
 
 
-execute = _interpreter(kernel_checksum())
+def _execute(addresses, images, program, run, counters, work):
+    """Run images through a program, each for all steps.
+
+    Parameters
+    ----------
+    addresses : ndarray of int64
+        Where the machine code of each operation begins, by code.
+    images : ndarray of int, (2,)
+        First image, and the one behind the last.
+    program : ProgramArrays
+    run : Run
+    counters : Counters
+    work : Workspace
+    """
+    for image in range(images[0], images[1]):
+        for start in range(0, run.n_steps, run.chunk):
+            length = min(run.chunk, run.n_steps - start)
+            # steps of the chunk are counted from here, those of an operation from the reset
+            before = run.steps_before + start
+            for number in range(len(program.operations)):
+                op = program.operations[number]
+                if op.once:
+                    if start > 0:
+                        continue
+                    begin, end = 0, 1
+                else:
+                    begin = min(max(op.begin - before, 0), length)
+                    end = min(max(op.end - before, 0), length)
+                turn = Turn(image, run.state[image], start, length, begin, end)
+                call_at(addresses[op.code], op, turn, program, run, counters, work)

@@ -1,12 +1,23 @@
-"""The table of operations, and the compiled switch that calls one by its code.
+"""The table of operations, and their machine code.
+
+Each operation is compiled for itself, when a program first uses it, and called at its address.
 
 To add an operation, write a compiled function with the arguments of :mod:`.arguments` and give it a row of the table.
 The compiler then uses it by name, see :mod:`nengo_snnconv.simulator.compile.program_writer`.
 """
 
+import functools
+import pathlib
+import zlib
+
+import numba
+import numpy as np
 from numba import types
+from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from ..._util.numba_cache import kept_njit
 from . import (
     connection_operations,
     dense_operations,
@@ -17,6 +28,7 @@ from . import (
     staged_operations,
     ttfs_operations,
 )
+from .arguments import OPTIONS, kinds_of
 
 OPERATIONS = {
     # dense signals
@@ -62,23 +74,57 @@ CODES = {name: code for code, name in enumerate(OPERATIONS)}
 
 
 @intrinsic
-def call_operation(typingctx, code, op, turn, program, run, counters, work):
-    """Call the operation that has this code with the other arguments."""
+def call_at(typingctx, address, op, turn, program, run, counters, work):
+    """Call the operation whose machine code begins at an address with the other arguments."""
     kinds = (op, turn, program, run, counters, work)
-    dispatchers = [types.Dispatcher(function) for function in OPERATIONS.values()]
-    signatures = [typingctx.resolve_function_type(dispatcher, kinds, {}) for dispatcher in dispatchers]
+    if kinds != kinds_of(program.types[program.fields.index("weights")].dtype):
+        raise TypingError(f"an operation has other arguments than those for which it is compiled: {kinds}")
 
     def generate(context, builder, signature, arguments):
-        code, *arguments = arguments
-        end = builder.append_basic_block("end")
-        switch = builder.switch(code, end)
-        for number, (dispatcher, operation) in enumerate(zip(dispatchers, signatures, strict=True)):
-            block = builder.append_basic_block("operation")
-            switch.add_case(code.type(number), block)
-            builder.position_at_end(block)
-            context.get_function(dispatcher, operation)(builder, arguments)
-            builder.branch(end)
-        builder.position_at_end(end)
+        address, *arguments = arguments
+        function = context.call_conv.get_function_type(types.none, kinds).as_pointer()
+        pointer = builder.inttoptr(address, function)
+        status, _ = context.call_conv.call_function(builder, pointer, types.none, kinds, arguments)
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
-    return types.void(code, *kinds), generate
+    return types.void(address, *kinds), generate
+
+
+def addresses(used, weights_dtype, progress=None):
+    """Return where the machine code of each operation begins, ndarray of int64, by code; 0 for those not used.
+
+    Operations are compiled when a program first uses them, and kept on disk.
+
+    Parameters
+    ----------
+    used : iterable of int
+        Codes of operations.
+    weights_dtype : dtype
+        float32, or uint16 for bfloat16.
+    progress : callable, optional
+        Called after each operation.
+    """
+    found, kinds = np.zeros(len(OPERATIONS), np.int64), kinds_of(numba.from_dtype(weights_dtype))
+    for code in used:
+        operation = _kept_operation(code)
+        operation.compile(kinds)
+        machine_code = operation.overloads[kinds]
+        found[code] = machine_code.library.get_pointer_to_function(machine_code.fndesc.llvm_func_name)
+        if progress:
+            progress()
+    return found
+
+
+@functools.cache
+def _kept_operation(code):
+    name, operation = list(OPERATIONS.items())[code]
+    identity = (name, kernel_checksum())
+    return kept_njit(operation.py_func, identity=identity, no_cpython_wrapper=True, **OPTIONS)
+
+
+@functools.cache
+def kernel_checksum() -> int:
+    """Return a checksum of all modules of this folder, on which the compiled code depends."""
+    return sum(zlib.crc32(path.read_bytes()) for path in pathlib.Path(__file__).parent.glob("*.py"))

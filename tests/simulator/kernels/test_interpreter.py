@@ -4,10 +4,13 @@ import ast
 import inspect
 import pathlib
 
+import nengo
+import numpy as np
 import pytest
 
-from nengo_snnconv.simulator import kernels
+from nengo_snnconv.simulator import Simulator, kernels
 from nengo_snnconv.simulator.compile import compiler, neuron_kinds, signal_operations
+from nengo_snnconv.simulator.kernels import operations
 from nengo_snnconv.simulator.kernels.operations import OPERATIONS
 
 MODULES = sorted(pathlib.Path(kernels.__file__).parent.glob("*.py"))
@@ -34,6 +37,28 @@ def test_compiled_code_comes_from_modules_that_the_checksum_covers():
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level > 1:
-                # none of these is called by compiled code
+                # none of these is called by compiled code; the types of arguments contain the tables' columns
                 assert node.module in ("program", "_util.numba_cache"), path.name
-                assert {alias.name for alias in node.names} <= {"Program", "aligned_zeros", "kept_njit"}, path.name
+                names = {alias.name for alias in node.names if not alias.name.isupper()}
+                assert names <= {"Program", "aligned_zeros", "kept_njit"}, path.name
+
+
+def test_programs_load_the_operations_that_they_use():
+    with nengo.Network() as network:
+        source = nengo.Node(np.zeros(3))
+        nengo.Probe(source)
+    with Simulator(network) as simulator:
+        program, _, execute = simulator._runner.program({source: False})
+    used = np.unique(program.arrays.operations["code"])
+    (where,) = execute.args
+    assert {list(OPERATIONS)[code] for code in used} == {"load", "record"}
+    assert np.array_equal(np.flatnonzero(where), used)
+
+
+def test_kept_code_is_told_apart_by_operation():
+    """Operations of neurons have the same function name, of different neuron types."""
+    paths = set()
+    for code in range(len(OPERATIONS)):
+        cache = operations._kept_operation(code)._cache
+        paths.add(cache.path(("signature", "target")))
+    assert len(paths) == len(OPERATIONS)
