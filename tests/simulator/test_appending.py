@@ -4,15 +4,15 @@ import pytest
 
 from nengo_snnconv.simulator.kernels import appending
 
-HAS_AVX512 = appending._has_avx512()
+AVAILABLE = list(appending.COMPRESS)[list(appending.COMPRESS).index(appending.instructions()) :]
 
 
-@pytest.fixture(params=["AVX-512", "any processor"])
+@pytest.fixture(params=appending.COMPRESS)
 def instructions(request, monkeypatch):
-    """Compile for AVX-512, where the processor has it, and without."""
-    if request.param == "AVX-512" and not HAS_AVX512:
-        pytest.skip("this processor, or NUMBA_CPU_FEATURES, lacks AVX-512")
-    monkeypatch.setattr(appending, "_has_avx512", lambda: request.param == "AVX-512")
+    """Compile for the instructions of this processor, and for fewer."""
+    if request.param not in AVAILABLE:
+        pytest.skip(f"this processor, or NUMBA_CPU_FEATURES, lacks {request.param}")
+    monkeypatch.setattr(appending, "instructions", lambda: request.param)
 
 
 @pytest.mark.parametrize("density", [0, 0.1, 0.5, 1])

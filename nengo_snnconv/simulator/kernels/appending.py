@@ -20,30 +20,71 @@ def _units(builder, first):
 
 
 @functools.cache
-def _has_avx512():
-    """Return whether the target of Numba's compiler has AVX-512."""
+def instructions():
+    """Return by which instructions lists are appended to on the target of Numba's compiler: a key of COMPRESS."""
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return "+avx512f" in features.split(",")
+    has = features.split(",")
+    return "avx512" if "+avx512f" in has else "avx2" if "+avx2" in has else "any"
+
+
+def _compress_avx512(builder, values, kind, pointer, mask):
+    """Compress in a register, because AMD's Zen 4 runs the compressing store in microcode."""
+    function = builder.module.declare_intrinsic(
+        f"llvm.x86.avx512.mask.compress.v{LANES}{SUFFIXES[kind]}",
+        fnty=ir.FunctionType(vector(kind), [vector(kind), vector(kind), mask.type]),
+    )
+    store(builder, builder.call(function, [values, ir.Constant(vector(kind), ir.Undefined), mask]), pointer)
+
+
+def _compress_avx2(builder, values, kind, pointer, mask):
+    """Permute each half by a table that has the lanes of each mask in order."""
+    half = LANES // 2
+    permute = builder.module.declare_intrinsic(
+        "llvm.x86.avx2.permd", fnty=ir.FunctionType(ir.VectorType(I32, half), [ir.VectorType(I32, half)] * 2)
+    )
+    table, bits, whole = _lane_table(builder.module, half), builder.bitcast(mask, I16), vector(I32)
+    values = builder.bitcast(values, whole)
+    for number in range(2):
+        lanes = ir.Constant(ir.VectorType(I32, half), list(range(number * half, (number + 1) * half)))
+        part = builder.shuffle_vector(values, ir.Constant(whole, ir.Undefined), lanes)
+        chosen = builder.trunc(builder.lshr(bits, ir.Constant(I16, number * half)), I8)
+        entry = builder.gep(table, [ir.Constant(I64, 0), builder.zext(chosen, I64)])
+        order = builder.zext(builder.load(entry), ir.VectorType(I32, half))
+        compressed = builder.bitcast(builder.call(permute, [part, order]), ir.VectorType(kind, half))
+        store(builder, compressed, pointer)
+        pointer = builder.gep(pointer, [builder.zext(builder.ctpop(chosen), I64)])
+
+
+def _lane_table(module, half):
+    """Return the global array with the lanes of each mask of ``half`` lanes in order, then zeros."""
+    name, kind = "nengo_snnconv.lanes_of_masks", ir.VectorType(I8, half)
+    if name in module.globals:
+        return module.globals[name]
+    rows = []
+    for mask in range(2**half):
+        lanes = [lane for lane in range(half) if mask >> lane & 1]
+        rows.append(ir.Constant(kind, lanes + [0] * (half - len(lanes))))
+    table = ir.GlobalVariable(module, ir.ArrayType(kind, len(rows)), name)
+    table.initializer = ir.Constant(table.value_type, rows)
+    table.global_constant, table.linkage = True, "internal"
+    return table
+
+
+def _compress_any(builder, values, kind, pointer, mask):
+    """Store lane by lane, as LLVM does on processors without an instruction for it."""
+    function = builder.module.declare_intrinsic(
+        f"llvm.masked.compressstore.v{LANES}{SUFFIXES[kind]}",
+        fnty=ir.FunctionType(ir.VoidType(), [vector(kind), pointer.type, mask.type]),
+    )
+    builder.call(function, [values, pointer, mask])
+
+
+COMPRESS = {"avx512": _compress_avx512, "avx2": _compress_avx2, "any": _compress_any}
 
 
 def _compress(builder, values, kind, pointer, mask):
-    """Store the values in the lanes of the mask, one after another; the sixteen entries may all be overwritten.
-
-    With AVX-512, they are compressed in a register, because AMD's Zen 4 runs the compressing store in microcode.
-    """
-    masks = vector(ir.IntType(1))
-    if _has_avx512():
-        function = builder.module.declare_intrinsic(
-            f"llvm.x86.avx512.mask.compress.v{LANES}{SUFFIXES[kind]}",
-            fnty=ir.FunctionType(vector(kind), [vector(kind), vector(kind), masks]),
-        )
-        store(builder, builder.call(function, [values, ir.Constant(vector(kind), ir.Undefined), mask]), pointer)
-    else:
-        function = builder.module.declare_intrinsic(
-            f"llvm.masked.compressstore.v{LANES}{SUFFIXES[kind]}",
-            fnty=ir.FunctionType(ir.VoidType(), [vector(kind), pointer.type, masks]),
-        )
-        builder.call(function, [values, pointer, mask])
+    """Store the values in the lanes of the mask, one after another; the sixteen entries may all be overwritten."""
+    COMPRESS[instructions()](builder, values, kind, pointer, mask)
 
 
 def _lanes_in(builder, mask):
