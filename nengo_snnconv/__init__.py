@@ -12,7 +12,7 @@ with ``QCFS`` activations for few time steps.
 Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``;
 ``calibrate`` for few time steps.
 
-Run a network: ``evaluate``, ``record``, ``Simulator``.
+Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes.
 
 Understand a result: ``diagnose``, ``efficiency``, ``error_bounds``, ``threshold_errors``.
 
@@ -96,6 +96,7 @@ _HOMES = {
     "evaluation.evaluate": ("evaluate",),
     "evaluation.choose_stop": ("choose_stop",),
     "evaluation.margin_stop": ("MarginStop",),
+    "evaluation.profile": ("Profile", "profile"),
     "evaluation.result": ("Evaluation",),
     "analysis.efficiency": ("Efficiency", "efficiency"),
     "analysis.threshold_errors": ("ThresholdErrors", "threshold_errors"),

@@ -602,6 +602,14 @@ CASES = {
         {"network": NETWORK, **EVALUATE, "stop": STOP},
     ),
     "evaluate in closed form": ({"network": "<ttfs>", "x": x, "y": y}, {**EVALUATE, "skip_steps": [-1, 1.0, True]}),
+    "profile": (
+        {"network": "<spiking>", "x": x, "n_steps": 4},
+        {
+            "network": NETWORK,
+            "x": [*IMAGES, *FRAMES],
+            **{name: EVALUATE[name] for name in ("n_steps", "dt", "precision")},
+        },
+    ),
     "record": (
         {"network": "<spiking>", "x": x},
         {"network": NETWORK, **RUN, "potentials": FLAG, "memory_mb": optional(POSITIVE)},
@@ -962,7 +970,7 @@ def wrong_attribute(name, argument, error):
 def test_every_public_function_is_here():
     """All arguments have cases here, except matplotlib objects and arguments with tests elsewhere."""
     untested = []
-    plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency"}
+    plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency", "Profile"}
     plain |= {"ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
     elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step", "options"}

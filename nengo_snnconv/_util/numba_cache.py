@@ -19,11 +19,13 @@ from .user_warnings import warn_user
 _DIGEST_BYTES = 32
 
 
-def kept_njit(function=None, *, signatures=(), identity=None, **options):
+def kept_njit(function=None, *, signatures=(), version=None, **options):
     """Compile a function with ``numba.njit(**options)`` and keep the machine code on disk for later processes.
 
     It is kept in Numba's cache folder: ``__pycache__`` beside the module, the user's cache, or NUMBA_CACHE_DIR.  If
-    none of them is writable, a warning is issued and each process compiles the function.
+    none of them is writable, a warning is issued and each process compiles the function.  Its name must differ from
+    those of all other kept functions of the module, because code that several processes have compiled is told apart by
+    names.
 
     Parameters
     ----------
@@ -31,17 +33,17 @@ def kept_njit(function=None, *, signatures=(), identity=None, **options):
         If omitted, a decorator is returned.
     signatures : sequence of tuples of Numba types
         The only signatures to compile, at once; by default each signature is compiled when it is first called.
-    identity : (str, object), optional
-        For a function that calls others: a name that no other function of its module has, and a version of all code on
-        which it depends.  Machine code of another version is replaced.  By default, it depends on the function alone.
+    version : object, optional
+        Version of all code on which the function depends, for a function that calls others; machine code of another
+        version is replaced.  By default, it depends on the function alone.
     options : dict
         Options of ``numba.njit``.
     """
     if function is None:
-        return lambda function: kept_njit(function, signatures=signatures, identity=identity, **options)
+        return lambda function: kept_njit(function, signatures=signatures, version=version, **options)
     compiled = numba.njit(**options)(function)
     try:
-        compiled._cache = _Cache(function, identity)
+        compiled._cache = _Cache(function, version)
     except RuntimeError:  # Numba found no writable folder
         _warn("no folder is writable")
     for signature in signatures:
@@ -62,19 +64,18 @@ def _warn(reason):
 class _Cache(FunctionCache):
     """Cache that Numba's dispatcher loads machine code from and saves it to."""
 
-    def __init__(self, function, identity):
+    def __init__(self, function, version):
         super().__init__(function)
-        self._base, self._identity = self._cache_file._index_path.removesuffix(".nbi"), identity
+        self._base, self._version = self._cache_file._index_path.removesuffix(".nbi"), version
 
     def _index_key(self, sig, codegen):
-        if self._identity is None:
+        if self._version is None:
             return super()._index_key(sig, codegen)
-        return sig, codegen.magic_tuple(), self._identity
+        return sig, codegen.magic_tuple(), self._version
 
     def path(self, key):
         """Return the file for the machine code of a signature and a type of processor."""
-        named = key[:2] if self._identity is None else (*key[:2], self._identity[0])
-        return f"{self._base}.{blake2b(repr(named).encode(), 8).hex()}.kernel"
+        return f"{self._base}.{blake2b(repr(key[:2]).encode(), 8).hex()}.kernel"
 
     def load_overload(self, sig, target_context):
         target_context.refresh()

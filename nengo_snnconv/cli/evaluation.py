@@ -38,11 +38,18 @@ def add_evaluate(commands):
         "with a confidence of 95 %%; the rule is chosen on the second half of the test images, and the first half "
         "evaluated",
     )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="also measure the time that each layer takes on the fast simulator, with the first 50 test images",
+    )
     add_workers(parser)
 
 
 def evaluate(options):
     """Run the command evaluate, and return its results."""
+    if options.profile and options.backend not in (None, "fast"):
+        options.wrong_usage("--profile measures the fast simulator: leave --backend out")
     check_distinct(options, network=options.network, report=options.report, json=options.json)
     workers = workers_of(options)
     if options.stop and any(value is not None for value in workers.values()):
@@ -58,7 +65,17 @@ def evaluate(options):
     if options.stop:
         data, rule = with_rule(network, data, options)
         run["stop"] = f"{options.stop:g} points"
-    return run_with_spikes(network, data, options, title, run, workers, rule).to_dict()
+    results = run_with_spikes(network, data, options, title, run, workers, rule).to_dict()
+    return results | ({"profile": profile_of(network, data, options).to_dict()} if options.profile else {})
+
+
+def profile_of(network, data, options):
+    """Return and print the Profile of the first test images."""
+    from .. import profile
+
+    measured = profile(network, data.x_test[:50], n_steps=options.steps)
+    print(measured.summary())
+    return measured
 
 
 def with_rule(network, data, options):

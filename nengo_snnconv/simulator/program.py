@@ -8,11 +8,11 @@ row or list.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import typing
 
 import numpy as np
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from .kernels.arguments import ProgramArrays
 
 
@@ -67,6 +67,10 @@ class Program:
     ----------
     arrays : ProgramArrays
         Operations and the arrays that they read.
+    owners : list
+        For each operation, the Nengo object that it belongs to; None for probes and counters.
+    weight_bytes : list of int
+        For each operation, the size of its weights; those that several operations share count once.
     records : ndarray of int
         Numbers of the operations that record probes.
     arena_size, event_arena_size : int
@@ -74,6 +78,8 @@ class Program:
     """
 
     arrays: ProgramArrays
+    owners: list[typing.Any]
+    weight_bytes: list[int]
     records: np.ndarray
     arena_size: int
     event_arena_size: int

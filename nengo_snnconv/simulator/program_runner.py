@@ -150,17 +150,7 @@ class ProgramRunner:
             Samples of each probe.
         """
         n_images = self.minibatch_size if n_images is None else n_images
-        self.check(n_steps, data, n_images)
-        program, chunk, execute = self.program({node: values.shape[1] > 1 for node, values in data.items()})
-        sample_rows, shapes = self._samples(n_steps)
-        # where the results of each probe begin and end among those of an image
-        ends = np.cumsum([0, *(rows * size for rows, size in shapes)])
-        operations = program.arrays.operations
-        operations["target"][program.records] = ends[operations["parameter"][program.records]]
-        flat_data, inputs = _joined(data)
-        results = np.empty((n_images, ends[-1]), np.float32)
-        initial = self._allocate_state(n_images) if self.steps_done == 0 else None
-        run = Run(n_steps, chunk, self.steps_done, flat_data, inputs, self.state, results, sample_rows)
+        program, execute, run, initial, shapes = self.prepare(n_steps, data, n_images)
         counters = self._run_threads(execute, program, run, initial, progress)
         self.steps_done += n_steps
         self._totals += sum(counts.per_unit for counts in counters)
@@ -168,10 +158,28 @@ class ProgramRunner:
         self.per_step = dict(zip(self.counted, per_step[: len(self.counted)], strict=True))
         for name, by_step in zip(self.negative, per_step[len(self.counted) :], strict=True):
             self.negative[name] += float(by_step.sum())
+        ends = _ends(shapes)
         return [
-            results[:, begin:end].reshape(n_images, *shape)
+            run.results[:, begin:end].reshape(n_images, *shape)
             for begin, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
         ]
+
+    def prepare(self, n_steps, data, n_images):
+        """Return what a run needs: (Program, function that runs it, Run, initial states, shapes of samples).
+
+        Initial states are those of an image, None if the run continues another one.
+        """
+        self.check(n_steps, data, n_images)
+        program, chunk, execute = self.program({node: values.shape[1] > 1 for node, values in data.items()})
+        sample_rows, shapes = self._samples(n_steps)
+        ends = _ends(shapes)
+        operations = program.arrays.operations
+        operations["target"][program.records] = ends[operations["parameter"][program.records]]
+        flat_data, inputs = _joined(data)
+        results = np.empty((n_images, ends[-1]), np.float32)
+        initial = self._allocate_state(n_images) if self.steps_done == 0 else None
+        run = Run(n_steps, chunk, self.steps_done, flat_data, inputs, self.state, results, sample_rows)
+        return program, execute, run, initial, shapes
 
     def _samples(self, n_steps):
         """Return Run.sample_rows, and the shape of each probe's samples: (samples, size)."""
@@ -201,7 +209,7 @@ class ProgramRunner:
         blocks, lock, stop = iter(range(0, n_images, block)), threading.Lock(), threading.Event()
 
         def work():
-            workspace, counters = new_workspace(program, run.chunk), self._counters(run.n_steps)
+            workspace, counters = new_workspace(program, run.chunk), self.counters(run.n_steps)
             while not stop.is_set():
                 with lock:
                     first = next(blocks, None)
@@ -270,7 +278,8 @@ class ProgramRunner:
             for name, begin, end in zip(self.counted, self._count_ends[:-1], self._count_ends[1:], strict=True)
         }
 
-    def _counters(self, n_steps):
+    def counters(self, n_steps):
+        """Return Counters of a thread, for a run of ``n_steps`` steps."""
         rows = len(self.counted) + len(self.negative)
         return Counters(np.zeros_like(self._totals), np.zeros((rows, n_steps)))
 
@@ -285,6 +294,11 @@ def _load(arrays):
 def _is_signed(obj):
     """Return True for neurons that can emit negative spikes."""
     return isinstance(obj, Neurons) and obj.ensemble.neuron_type.negative
+
+
+def _ends(shapes):
+    """Return where the results of each probe begin and end among those of an image, from their shapes."""
+    return np.cumsum([0, *(rows * size for rows, size in shapes)])
 
 
 def _period(probe, dt):

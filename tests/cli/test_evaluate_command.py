@@ -59,3 +59,15 @@ def test_images_stop_early(tmp_path, trained, capsys):
     with pytest.raises(SystemExit):
         cli.main([*arguments, "20", "--stop", "10", "--jobs", "2"])
     assert "--stop cannot be combined with --jobs" in capsys.readouterr().err
+
+
+def test_profile(tmp_path, trained, capsys):
+    snc.save(trained, tmp_path / "n.npz")
+    arguments = ["evaluate", str(tmp_path / "n.npz"), "--steps", "3", "--test-images", "60", "--profile"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "f.json")]) == 0
+    assert "50 images, 3 steps" in capsys.readouterr().out
+    layers = json.loads((tmp_path / "f.json").read_text())["profile"]["layers"]
+    assert set(trained.model.neurons) <= set(layers)
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--backend", "nengo_dl"])
+    assert "leave --backend out" in capsys.readouterr().err

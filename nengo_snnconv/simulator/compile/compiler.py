@@ -5,6 +5,8 @@ table that belong to them; only sums become rows of numbers.  Maps that only sel
 signals that no probe and no counter needs are not computed.
 """
 
+import contextlib
+
 import nengo
 import numpy as np
 
@@ -53,7 +55,8 @@ class Compiler:
 
     def record(self, probe, number):
         """Record the samples of a probe."""
-        row, offset, size = self._probed(probe)
+        with self._owned_by(self.view.stand_in(probe.obj)):
+            row, offset, size = self._probed(probe)
         if probe.synapse is not None:
             target = self.writer.fill(np.zeros(size, np.float32), False)
             self.compute.filter(probe.synapse, row, target, ("probe", probe), size, offset)
@@ -76,7 +79,8 @@ class Compiler:
         negative : int, optional
             Row of ``Counters.per_step`` for the negative events.
         """
-        events = self.compute.events(self._signal(self.view.stand_in(obj)))
+        with self._owned_by(self.view.stand_in(obj)) as owner:
+            events = self.compute.events(self._signal(owner))
         fields = {"events_in": events, "target": first_unit, "parameter": number}
         constant = np.array([weight], np.float32)
         self.writer.do("count", constant=constant, **fields)
@@ -110,8 +114,16 @@ class Compiler:
         if obj not in self.signals:
             for earlier in self.view.in_order(obj, self.signals):
                 make = self._neurons if isinstance(earlier, nengo.ensemble.Neurons) else self._node
-                self.signals[earlier] = make(earlier)
+                with self._owned_by(earlier):
+                    self.signals[earlier] = make(earlier)
         return self.signals[obj]
+
+    @contextlib.contextmanager
+    def _owned_by(self, obj):
+        """Add operations for an object."""
+        before, self.writer.owner = self.writer.owner, obj
+        yield obj
+        self.writer.owner = before
 
     def _node(self, node):
         if node in self.fed:

@@ -43,7 +43,8 @@ class NetworkView:
             connections = [*native.all_connections, *(c for c in connections if c not in own)]
             nodes = [*native.all_nodes, *(node for node in nodes if node not in own)]
         layers = network.layers if isinstance(network, ConvNetwork) else {}
-        self._layer_names = {obj: name for name, obj in layers.items()}
+        # the first name, if a layer such as Flatten passes on the object of another one
+        self._layer_names = {obj: name for name, obj in reversed(layers.items())}
         self.sources = [node for node in nodes if node.size_in == 0]
         self.seeds = {}
         seed_network(network, self.seeds, {})
@@ -117,6 +118,13 @@ class NetworkView:
     def layer_of(self, obj):
         """Return the name of the layer whose activity an object holds; None if it is not a layer."""
         return self._layer_names.get(obj)
+
+    def label_of(self, obj):
+        """Return a name for an object: of the layer that it belongs to, or its label."""
+        named = obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
+        label = named.label or type(named).__name__
+        first, *_ = label.rsplit(".", 1)  # parts of layers are named after them, "pool.gate"
+        return self.layer_of(obj) or (first if first in self._layer_names.values() else label)
 
     def gain_bias(self, ensemble):
         """Return the gains and the biases of an ensemble's neurons, float32 (neurons,) each."""

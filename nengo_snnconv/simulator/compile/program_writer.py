@@ -95,9 +95,16 @@ class ArrayPool:
 
 
 class ProgramWriter:
-    """Collects operations, and the memory and the tables that they use."""
+    """Collects operations, and the memory and the tables that they use.
+
+    Attributes
+    ----------
+    owner : Nengo object or None
+        The object for which operations are added; None for probes and counters.
+    """
 
     def __init__(self):
+        self.owner = None
         self.rows, self.event_lists, self.operations = [], [], []
         self.integers, self.runs = ArrayPool(np.int32), ArrayPool(np.int32, shape=(3,))
         self.weights = ArrayPool(np.float32, program.ALIGNMENT)
@@ -137,7 +144,7 @@ class ProgramWriter:
             Fields of ``program.OPERATION``.  A Row is replaced by where it begins and its stride, Events by their
             number, an array by where it begins among the constants.  ``source_offset`` is added to ``source``.
         """
-        self.operations.append((name, once, {"begin": steps[0], "end": steps[1], **fields}))
+        self.operations.append((name, once, self.owner, {"begin": steps[0], "end": steps[1], **fields}))
 
     def fill(self, values, constant, steps=ALWAYS):
         """Add a row and the operation that writes these values to it."""
@@ -152,6 +159,7 @@ class ProgramWriter:
         operations = self._operation_records()
         scatter_tables, gather_tables = self._scatter_records(), self._gather_records()
         weights = self.weights.joined()
+        weights = program.as_bfloat16(weights) if precision == "bfloat16" else weights
         arrays = ProgramArrays(
             operations=operations,
             events=np.array([(events.begin, events.stride) for events in self.event_lists], program.EVENTS),
@@ -159,11 +167,13 @@ class ProgramWriter:
             gather_tables=gather_tables,
             integers=self.integers.joined(),
             runs=self.runs.joined(),
-            weights=program.as_bfloat16(weights) if precision == "bfloat16" else weights,
+            weights=weights,
             constants=self.constants.joined(),
         )
         return Program(
             arrays=arrays,
+            owners=[owner for _, _, owner, _ in self.operations],
+            weight_bytes=self._weight_bytes(weights.itemsize),
             records=np.flatnonzero(operations["code"] == CODES["record"]),
             arena_size=arena_size,
             event_arena_size=event_arena_size,
@@ -172,7 +182,7 @@ class ProgramWriter:
     def _operation_records(self):
         records = np.zeros(len(self.operations), program.OPERATION)
         records["trace"] = -1
-        for record, (name, once, fields) in zip(records, self.operations, strict=True):
+        for record, (name, once, _, fields) in zip(records, self.operations, strict=True):
             record["code"], record["once"] = CODES[name], once
             for field, value in fields.items():
                 if isinstance(value, Row):
@@ -185,6 +195,18 @@ class ProgramWriter:
                     record[field] = value
             record["source"] += fields.get("source_offset", 0)
         return records
+
+    def _weight_bytes(self, itemsize):
+        """Return the bytes of each operation's weights; those that several operations share count once."""
+        sizes, seen = [], set()
+        for name, _, _, fields in self.operations:
+            size = 0
+            if "table" in fields:
+                table = (self.gather_tables if name == "gather" else self.scatter_tables)[fields["table"]]
+                size = 0 if id(table) in seen else itemsize * table.weights.size
+                seen.add(id(table))
+            sizes.append(size)
+        return sizes
 
     def _scatter_records(self):
         records = np.zeros(len(self.scatter_tables), program.SCATTER_TABLE)

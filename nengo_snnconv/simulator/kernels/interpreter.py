@@ -35,7 +35,7 @@ def _interpreter(weights):
     """Return the compiled function :func:`_execute` for weights of a type."""
     _, _, *shared = kinds_of(numba.from_dtype(weights))
     signature = (types.int64[::1], types.int64[::1], *shared)
-    return kept_njit(_execute, signatures=[signature], identity=("execute", kernel_checksum()), **OPTIONS)
+    return kept_njit(_execute, signatures=[signature], version=kernel_checksum(), **OPTIONS)
 
 
 def _execute(addresses, images, program, run, counters, work):

@@ -8,6 +8,7 @@ The compiler then uses it by name, see :mod:`nengo_snnconv.simulator.compile.pro
 
 import functools
 import pathlib
+import types as pytypes
 import zlib
 
 import numba
@@ -119,9 +120,12 @@ def addresses(used, weights_dtype, progress=None):
 
 @functools.cache
 def _kept_operation(code):
+    """Return an operation that is kept on disk, under a name that no other one has."""
     name, operation = list(OPERATIONS.items())[code]
-    identity = (name, kernel_checksum())
-    return kept_njit(operation.py_func, identity=identity, no_cpython_wrapper=True, **OPTIONS)
+    function = operation.py_func
+    named = pytypes.FunctionType(function.__code__, function.__globals__, name, None, function.__closure__)
+    named.__qualname__, named.__module__ = f"operation_{name}", function.__module__
+    return kept_njit(named, version=kernel_checksum(), no_cpython_wrapper=True, **OPTIONS)
 
 
 @functools.cache

@@ -1,0 +1,117 @@
+"""Profiles of the fast simulator: the time that each operation of a program takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+
+from .kernels.arguments import new_workspace
+from .kernels.operations import OPERATIONS
+
+NAMES = np.array(list(OPERATIONS))
+CONNECTIONS = ("scatter", "gather", "add", "remap", "expand", "compact", "copy", "fill", "scale", "filter")
+READ_EVENTS = (
+    *("scatter", "gather", "remap", "expand", "count", "count_negative"),
+    *("max_gate", "poisson_input", "ttfs_input", "ttfs_current", "stage_gate"),
+)
+PROBES = ("record", "count", "count_negative")
+
+
+@dataclasses.dataclass(frozen=True)
+class OperationProfile:
+    """Time of an operation of the fast simulator, for one image and step.
+
+    Attributes
+    ----------
+    name : str
+        A key of ``simulator.kernels.operations.OPERATIONS``.
+    layer : str
+        Layer that it belongs to; empty for probes and counters.
+    kind : "connections", "neurons" or "probes"
+        What it computes: the input of neurons, their steps, or samples and counts.
+    seconds : float
+    events : float
+        Number of spikes, or of other values that are not zero, that it reads.
+    weight_bytes : int
+        Size of its weights.
+    """
+
+    name: str
+    layer: str
+    kind: str
+    seconds: float
+    events: float
+    weight_bytes: int
+
+
+def profile_operations(runner, n_steps, data, n_images):
+    """Run images through a program, one operation at a time, on one thread.
+
+    Parameters
+    ----------
+    runner : ProgramRunner
+        It is reset.
+    n_steps : int
+    data : dict of nengo.Node to ndarray of float32, (images or 1, n_steps or 1, size)
+    n_images : int
+
+    Returns
+    -------
+    list of OperationProfile
+        In the order in which operations run.
+    """
+    runner.reset()
+    program, execute, whole, initial, _ = runner.prepare(n_steps, data, n_images)
+    arrays, operations = program.arrays, program.arrays.operations
+    singles = [arrays._replace(operations=operations[n : n + 1]) for n in range(len(operations))]
+    nothing = arrays._replace(operations=operations[:0])
+    work, seconds, events = new_workspace(program, whole.chunk), np.zeros(len(operations)), np.zeros(len(operations))
+    for image in range(n_images):
+        runner.state[image] = initial
+        images = np.array([image, image + 1])
+        for start in range(0, n_steps, whole.chunk):
+            run = _part(whole, start, min(whole.chunk, n_steps - start))
+            counters = runner.counters(run.n_steps)
+            call = min(_timed(execute, images, nothing, run, counters, work) for _ in range(3))
+            for number, single in enumerate(singles):
+                if operations[number]["once"] and start > 0:
+                    continue
+                seconds[number] += max(0.0, _timed(execute, images, single, run, counters, work) - call)
+                events[number] += _events_read(operations[number], arrays, run, work)
+    runner.reset()
+    each = 1 / (n_images * n_steps)
+    profiles = []
+    for number, (operation, owner) in enumerate(zip(operations, program.owners, strict=True)):
+        name = str(NAMES[operation["code"]])
+        kind = "connections" if name in CONNECTIONS else "probes" if name in PROBES else "neurons"
+        layer = "" if owner is None or kind == "probes" else runner.view.label_of(owner)
+        numbers = each * seconds[number], each * events[number], program.weight_bytes[number]
+        profiles.append(OperationProfile(name, layer, kind, *numbers))
+    return profiles
+
+
+def _part(run, start, length):
+    """Return the Run of ``length`` steps from ``start`` on."""
+    inputs = run.inputs.copy()
+    inputs[:, 0] += start * inputs[:, 2]
+    rows = np.ascontiguousarray(run.sample_rows[:, start : start + length])
+    return run._replace(n_steps=length, steps_before=run.steps_before + start, inputs=inputs, sample_rows=rows)
+
+
+def _events_read(operation, arrays, run, work):
+    """Return the number of events that an operation has read in a run."""
+    if NAMES[operation["code"]] not in READ_EVENTS:
+        return 0
+    counts = work.counts[operation["events_in"]]
+    if operation["once"]:
+        return counts[0]
+    return counts[: run.n_steps].sum() if arrays.events[operation["events_in"]]["stride"] else run.n_steps * counts[0]
+
+
+def _timed(execute, *arguments):
+    """Return the seconds that a call takes."""
+    started = time.perf_counter()
+    execute(*arguments)
+    return time.perf_counter() - started
