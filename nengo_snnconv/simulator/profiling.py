@@ -11,7 +11,10 @@ from .kernels.arguments import new_workspace
 from .kernels.operations import OPERATIONS
 
 NAMES = np.array(list(OPERATIONS))
-CONNECTIONS = ("scatter", "gather", "add", "remap", "expand", "compact", "copy", "fill", "scale", "filter")
+CONNECTIONS = (
+    *("scatter", "gather", "convolve", "depthwise"),
+    *("add", "remap", "expand", "compact", "copy", "fill", "scale", "filter"),
+)
 READ_EVENTS = (
     *("scatter", "gather", "remap", "expand", "count", "count_negative"),
     *("max_gate", "poisson_input", "ttfs_input", "ttfs_current", "stage_gate"),

@@ -33,7 +33,7 @@ OPERATION = _record(
     "target_stride",
     "events_in",  # number of the event lists that it reads
     "events_out",  # number of the event lists that it writes
-    "table",  # number of its scatter or gather table
+    "table",  # number of its scatter, gather or window table
     "constant",  # where its constants begin
     "state",  # where its first state begins; the others follow, state_stride apart
     "state_stride",
@@ -52,6 +52,9 @@ SCATTER_TABLE = _record("first", "runs", "targets", "weights", "channels", "stri
 GATHER_TABLE = _record(
     "first", "rows", "columns", "weights", "passes", "n_rows", "n_columns", "channels", "filters", "places"
 )
+
+# a compile.window_tables.WindowTable: where its entries begin, and its numbers
+WINDOW_TABLE = _record("entries", "window", "together", "units")
 
 ALIGNMENT = 16  # numbers in 64 bytes, a cache line, to which rows are aligned
 

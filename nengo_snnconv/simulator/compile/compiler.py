@@ -12,12 +12,12 @@ import numpy as np
 
 from ...errors import ConversionError
 from ..program import padded
-from . import scatter_tables
 from .network_view import is_function
 from .neuron_kinds import initial_states, kind_of
 from .program_writer import ALWAYS, ProgramWriter
 from .signal_operations import SignalOperations
 from .signals import Signal, Sum, Term, linear_map
+from .window_tables import window_table
 
 # attributes of neurons whose probes see their output
 OUTPUTS = ("output", "spikes", "rates")
@@ -167,11 +167,13 @@ class Compiler:
             states = initial_states(neurons.ensemble, self.view.seed(neurons.ensemble), kind)
             if operation == "lif" and states[0].max() > 1:
                 operation = "coarse_lif"  # potentials above the threshold are beyond the series of the faster loop
-            fields |= self._state_fields(neurons, kind, states)
+            if operation == "max_gate":
+                fields |= self._max_gate_fields(neurons, kind, states[0], current)
+            else:
+                fields |= self._state_fields(neurons, kind, states)
         steps = ALWAYS if current.shared else kind.input_steps
         if operation == "max_gate":
-            fields |= self._selected_events(current)
-            constant = False
+            operation, constant = fields.pop("operation"), False
         elif kind.reads == "events":
             fields["events_in"] = self.compute.events(current, steps)
             constant = False
@@ -179,7 +181,7 @@ class Compiler:
             fields["source"] = self.compute.dense(current, steps)
             constant = fields["source"].constant and not kind.states
         if kind.emits == "events":
-            ordered = operation == "max_gate" or "events_in" not in fields or fields["events_in"].ordered
+            ordered = operation.startswith("max_gate") or "events_in" not in fields or fields["events_in"].ordered
             fields["events_out"] = self.writer.events(size, constant, ordered)
             emitted = Signal(size, constant, sparse=True, events=fields["events_out"])
         else:
@@ -188,13 +190,30 @@ class Compiler:
         self.writer.do(operation, kind.active_steps, once=constant, **fields)
         return emitted
 
-    def _selected_events(self, signal):
-        """Return events, and the table that selects those of a signal: fields of an operation that applies it."""
-        table = None
-        if signal.events is None and not signal.shared and signal.sparse and len(signal.terms) == 1:
-            signal, table = signal.terms[0].source, signal.terms[0].map
-        table = scatter_tables.identity(signal.size) if table is None else table
-        return {"events_in": self.compute.events(signal), "table": self.writer.table(table)}
+    def _max_gate_fields(self, neurons, kind, totals, current):
+        """Return the fields of a gate for maxima, and its operation.
+
+        It sums the units from which a connection selects, each once, although windows may overlap.  If a probe reads
+        the sums or their input, or initial sums differ, it sums each entry of the windows.
+        """
+        entries, source = np.arange(neurons.size_in), current
+        whole = self.view.is_probed(neurons, kind.probeable) or (totals != totals[0]).any()
+        if not whole and isinstance(current, Sum) and not current.shared:
+            selected = current.selected_units()
+            if selected is not None:
+                source, entries = current.terms[0].source, selected
+                totals = np.full(source.size, totals[0])
+        entries = entries.reshape(-1, kind.parameter)
+        # the largest sum of each window, which Nengo recomputes, is a hidden state
+        states = np.zeros((2, max(source.size, len(entries))), np.float32)
+        states[0, : source.size], states[1, : len(entries)] = totals, totals[entries].max(axis=1)
+        fields = {"table": self.writer.table(window_table(entries, source.size))}
+        fields |= {"state": self.layout.allocate(neurons, states), "state_stride": padded(states.shape[1])}
+        if self.view.is_probed(neurons, kind.probeable):
+            fields["trace"] = self.traces[neurons] = self.writer.row(padded(neurons.size_in), False)
+        if source.sparse or source.events is not None:
+            return fields | {"operation": "max_gate", "events_in": self.compute.events(source)}
+        return fields | {"operation": "max_gate_dense", "source": self.compute.dense(source)}
 
     def _kind(self, neurons):
         """Return the NeuronKind of neurons; errors name their layer."""
@@ -215,11 +234,8 @@ class Compiler:
     def _state_fields(self, neurons, kind, states):
         """Return the fields of an operation that concern its states."""
         size = neurons.size_in
-        hidden = []
-        if kind.operation == "max_gate":  # the largest sum of each window, which Nengo recomputes
-            hidden = [np.resize(states[0].reshape(-1, kind.parameter).max(axis=1), size)]
         known = neurons in self.layout.begins
-        begin = self.layout.allocate(neurons, np.array([*states, *hidden], np.float32))
+        begin = self.layout.allocate(neurons, np.array(states, np.float32))
         if kind.operation == "poisson_input" and not known:
             self.layout.item_numbers.append((begin + kind.states.index("item") * padded(size), size))
         fields = {"state": begin, "state_stride": padded(size)}

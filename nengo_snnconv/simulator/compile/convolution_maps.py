@@ -21,6 +21,7 @@ class ConvolutionMap:
     Attributes
     ----------
     kernel : ndarray, (*size, channels, filters)
+        If it is depthwise, (*size, 1, channels).
     shape : tuple of int
         (*axes, channels) of the input.
     strides : tuple of int
@@ -28,6 +29,8 @@ class ConvolutionMap:
         Along each axis, the distance from the begin of the first window to the first entry of the input: its padding.
     outputs : tuple of int
         Number of windows along each axis.
+    depthwise : bool
+        True if each filter reads the channel of its own number only.
     """
 
     kernel: np.ndarray
@@ -35,6 +38,7 @@ class ConvolutionMap:
     strides: tuple
     before: tuple
     outputs: tuple
+    depthwise: bool = False
 
     selects = False
 
@@ -50,6 +54,8 @@ class ConvolutionMap:
 
     @functools.cached_property
     def scatter_table(self):
+        if self.depthwise:
+            return _grouped_scatter_table_of(self, self.shape[-1])
         return _scatter_table_of(self)
 
     @functools.cached_property
@@ -63,7 +69,7 @@ def of_matrix(matrix):
 
 
 def of_convolution(kernel, shape, strides, padding, groups):
-    """Return the map of a convolution with channels last; with groups, a ScatterTable.
+    """Return the map of a convolution with channels last; with groups of several channels, a ScatterTable.
 
     Parameters
     ----------
@@ -78,8 +84,9 @@ def of_convolution(kernel, shape, strides, padding, groups):
     windows = list(zip(shape, size, strides, strict=False))
     outputs = tuple(window_output(*window, padding) for window in windows)
     before = tuple(window_offset(*window, padding) for window in windows)
-    convolution = ConvolutionMap(kernel, tuple(shape), tuple(strides), before, outputs)
-    return convolution if groups == 1 else _grouped_scatter_table_of(convolution, groups)
+    depthwise = 1 < groups == shape[-1] == kernel.shape[-1]
+    convolution = ConvolutionMap(kernel, tuple(shape), tuple(strides), before, outputs, depthwise)
+    return convolution if groups == 1 or depthwise else _grouped_scatter_table_of(convolution, groups)
 
 
 def _scatter_table_of(convolution):

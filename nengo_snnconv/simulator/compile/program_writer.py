@@ -10,6 +10,11 @@ from ..kernels.operations import CODES
 from ..kernels.vectors import LANES
 from ..program import FOREVER, Program, padded
 from .gather_tables import GatherTable
+from .scatter_tables import ScatterTable
+from .window_tables import WindowTable
+
+# operations by the kind of their table
+GATHERING, SCATTERING = ("gather", "convolve", "depthwise"), ("scatter", "remap")
 
 # steps in which an operation is active: first, and one behind the last
 ALWAYS = (0, FOREVER)
@@ -109,7 +114,7 @@ class ProgramWriter:
         self.integers, self.runs = ArrayPool(np.int32), ArrayPool(np.int32, shape=(3,))
         self.weights = ArrayPool(np.float32, program.ALIGNMENT)
         self.constants = ArrayPool(np.float32, program.ALIGNMENT)
-        self.scatter_tables, self.gather_tables, self.table_numbers = [], [], {}
+        self.tables, self.table_numbers = {ScatterTable: [], GatherTable: [], WindowTable: []}, {}
 
     def row(self, size, constant):
         """Add memory for a dense signal."""
@@ -122,8 +127,8 @@ class ProgramWriter:
         return self.event_lists[-1]
 
     def table(self, table):
-        """Add a ScatterTable or a GatherTable, unless it is here already; return its number among its kind."""
-        key, tables = id(table), self.gather_tables if isinstance(table, GatherTable) else self.scatter_tables
+        """Add a table, unless it is here already; return its number among its kind."""
+        key, tables = id(table), self.tables[type(table)]
         if key not in self.table_numbers:
             self.table_numbers[key] = len(tables)
             tables.append(table)
@@ -158,6 +163,7 @@ class ProgramWriter:
         arena_size, event_arena_size = _allocate(self.rows, chunk), _allocate(self.event_lists, chunk)
         operations = self._operation_records()
         scatter_tables, gather_tables = self._scatter_records(), self._gather_records()
+        window_tables = self._window_records()
         weights = self.weights.joined()
         weights = program.as_bfloat16(weights) if precision == "bfloat16" else weights
         arrays = ProgramArrays(
@@ -165,6 +171,7 @@ class ProgramWriter:
             events=np.array([(events.begin, events.stride) for events in self.event_lists], program.EVENTS),
             scatter_tables=scatter_tables,
             gather_tables=gather_tables,
+            window_tables=window_tables,
             integers=self.integers.joined(),
             runs=self.runs.joined(),
             weights=weights,
@@ -201,16 +208,17 @@ class ProgramWriter:
         sizes, seen = [], set()
         for name, _, _, fields in self.operations:
             size = 0
-            if "table" in fields:
-                table = (self.gather_tables if name == "gather" else self.scatter_tables)[fields["table"]]
+            if name in GATHERING or name in SCATTERING:
+                table = self.tables[GatherTable if name in GATHERING else ScatterTable][fields["table"]]
                 size = 0 if id(table) in seen else itemsize * table.weights.size
                 seen.add(id(table))
             sizes.append(size)
         return sizes
 
     def _scatter_records(self):
-        records = np.zeros(len(self.scatter_tables), program.SCATTER_TABLE)
-        for record, table in zip(records, self.scatter_tables, strict=True):
+        tables = self.tables[ScatterTable]
+        records = np.zeros(len(tables), program.SCATTER_TABLE)
+        for record, table in zip(records, tables, strict=True):
             record["first"], record["runs"] = self.integers.add(table.first), self.runs.add(table.runs)
             record["targets"] = self.integers.add(table.targets)
             record["weights"] = self.weights.add(table.weights)
@@ -219,8 +227,9 @@ class ProgramWriter:
         return records
 
     def _gather_records(self):
-        records = np.zeros(len(self.gather_tables), program.GATHER_TABLE)
-        for record, table in zip(records, self.gather_tables, strict=True):
+        tables = self.tables[GatherTable]
+        records = np.zeros(len(tables), program.GATHER_TABLE)
+        for record, table in zip(records, tables, strict=True):
             record["passes"], record["n_rows"] = np.array(table.first.shape) - 1
             for name in ("first", "rows", "columns"):
                 record[name] = self.integers.add(getattr(table, name).ravel())
@@ -228,6 +237,14 @@ class ProgramWriter:
             record["weights"] = self.weights.add(table.weights)
             for name in ("channels", "filters", "places"):
                 record[name] = getattr(table, name)
+        return records
+
+    def _window_records(self):
+        tables = self.tables[WindowTable]
+        records = np.zeros(len(tables), program.WINDOW_TABLE)
+        for record, table in zip(records, tables, strict=True):
+            record["entries"], record["window"] = self.integers.add(table.entries.ravel()), table.entries.shape[1]
+            record["together"], record["units"] = table.together, table.units
         return records
 
     @property

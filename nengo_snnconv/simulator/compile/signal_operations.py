@@ -142,17 +142,23 @@ class SignalOperations:
             fields = {"size": row.size, "source": source, "target": row}
             self.writer.do("add", steps, once=row.constant, **fields)
             return
-        table = scatter_tables.identity(row.size) if term.map is None else term.map
-        events = yield self._events(term.source, steps)
-        fields = {"size": row.size, "events_in": events, "target": row}
+        fields = {"size": row.size, "target": row}
         if offset is not None:
             fields |= {"constant": np.ascontiguousarray(offset, np.float32), "parameter": 1}
-        name = "scatter"
-        if isinstance(table, ConvolutionMap):
-            if events.ordered:
-                name, table = "gather", table.gather_table
-            else:
-                table = table.scatter_table
+        table, source = scatter_tables.identity(row.size) if term.map is None else term.map, term.source
+        convolves, is_dense = isinstance(table, ConvolutionMap), not source.sparse and source.events is None
+        if convolves and table.depthwise:
+            name, table, fields["source"] = "depthwise", table.gather_table, (yield self._dense(source, steps))
+        elif convolves and is_dense:
+            fields["source"] = yield self._dense(source, steps)
+            # in case that most values are zero
+            fields["events_out"] = self.writer.events(source.size, fields["source"].constant)
+            name, table = "convolve", table.gather_table
+        else:
+            events = fields["events_in"] = yield self._events(source, steps)
+            name = "gather" if convolves and events.ordered else "scatter"
+            if convolves:
+                table = table.gather_table if events.ordered else table.scatter_table
         self.writer.do(name, steps, once=row.constant, table=self.writer.table(table), **fields)
 
 

@@ -88,6 +88,20 @@ class Sum(Signal):
         super().__init__(size, constant, sparse=bool(terms) and selects and _disjoint(terms, size))
         self.shared = shared
 
+    def selected_units(self):
+        """Return which unit of its only term's source each unit is, (size,); None if the sum is anything else."""
+        if len(self.terms) != 1 or self.offset.any() or not self.terms[0].selects:
+            return None
+        (term,) = self.terms
+        if term.map is None:
+            return np.arange(self.size)
+        targets, sources = term.map.runs[:, 0], np.repeat(np.arange(len(term.map.first) - 1), np.diff(term.map.first))
+        if not np.array_equal(np.sort(targets), np.arange(self.size)):
+            return None
+        units = np.empty(self.size, np.int64)
+        units[targets] = sources
+        return units
+
 
 def _disjoint(terms, size):
     """Return True if no two terms write the same unit."""

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import types
 
-from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, Program, aligned_zeros
+from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros
 from .vectors import LANES
 
 # neurons that are stepped through time together, so that their state stays in the first-level cache
@@ -46,6 +46,7 @@ class ProgramArrays(NamedTuple):
     events : structured ndarray of EVENTS
     scatter_tables : structured ndarray of SCATTER_TABLE
     gather_tables : structured ndarray of GATHER_TABLE
+    window_tables : structured ndarray of WINDOW_TABLE
     integers, runs, weights, constants : ndarray
         Arrays of all tables and operations, one after another; weights are float32, or bfloat16 as uint16.
     """
@@ -54,6 +55,7 @@ class ProgramArrays(NamedTuple):
     events: np.ndarray
     scatter_tables: np.ndarray
     gather_tables: np.ndarray
+    window_tables: np.ndarray
     integers: np.ndarray
     runs: np.ndarray
     weights: np.ndarray
@@ -172,7 +174,7 @@ def kinds_of(weight):
         types.NamedTuple((i64, f32[::1], i64, i64, i64, i64), Turn),
         types.NamedTuple(
             (
-                *map(tables, (OPERATION, EVENTS, SCATTER_TABLE, GATHER_TABLE)),
+                *map(tables, (OPERATION, EVENTS, SCATTER_TABLE, GATHER_TABLE, WINDOW_TABLE)),
                 i32[::1],
                 i32[:, ::1],
                 weight[::1],

@@ -7,12 +7,26 @@ the outputs of a convolution and adds up the events that each reads.
 import numpy as np
 
 from .arguments import compiled
-from .event_operations import events_of
+from .event_operations import append_values, begin_of, events_of, set_count
 from .vectors import LANES
-from .weight_sums import add_rows, gather_1, gather_2, gather_4, gather_8, weight_at
+from .weight_sums import (
+    add_rows,
+    add_window,
+    convolve_1,
+    convolve_2,
+    convolve_4,
+    convolve_8,
+    gather_1,
+    gather_2,
+    gather_4,
+    gather_8,
+    weight_at,
+)
 
 # convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
+# convolutions of dense signals compute all products if on average at least one value in 4 is not zero
+DENSE_FROM = 4
 
 
 @compiled
@@ -100,10 +114,16 @@ def _scatter_single(table, begin, end, at, program, work):
 @compiled
 def gather(op, turn, program, run, counters, work):
     """Compute a convolution of events; start from constants if ``op.parameter``, else add to the target."""
+    _gather(op, op.events_in, turn, program, work)
+
+
+@compiled
+def _gather(op, events, turn, program, work):
+    """Compute a convolution of the event lists with this number."""
     table = program.gather_tables[op.table]
     n_starts, n_events = table.places + 1, 0
     for t in range(turn.begin, turn.end):
-        begin, end = events_of(program, work, op.events_in, t)
+        begin, end = events_of(program, work, events, t)
         starts = work.starts[t * n_starts : (t + 1) * n_starts]
         _find_starts(work.units, begin, end, table.channels, table.places, starts)
         n_events += end - begin
@@ -178,3 +198,103 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
                     done += 16
             at += filters
             before_at += filters
+
+
+@compiled
+def convolve(op, turn, program, run, counters, work):
+    """Compute a convolution of a dense signal; start from constants if ``op.parameter``, else add to the target.
+
+    If most values are zero, it makes events of the others.
+    """
+    table = program.gather_tables[op.table]
+    size, n_nonzero = table.places * table.channels, 0
+    for t in range(turn.begin, turn.end):
+        source = op.source + t * op.source_stride
+        n_nonzero += _nonzero(work.arena[source : source + size])
+    if n_nonzero * DENSE_FROM < (turn.end - turn.begin) * size:
+        for t in range(turn.begin, turn.end):
+            source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
+            end = append_values(work.arena[source : source + size], size, 0, work, begin)
+            set_count(program, work, op.events_out, t, end - begin)
+        _gather(op, op.events_out, turn, program, work)
+        return
+    for t in range(turn.begin, turn.end):
+        source, target = op.source + t * op.source_stride, op.target + t * op.target_stride
+        if op.parameter:
+            _convolve_step(table, source, program.constants, op.constant, target, program, work)
+        else:
+            _convolve_step(table, source, work.arena, target, target, program, work)
+
+
+@compiled
+def _nonzero(x):
+    """Return the number of values that are not zero."""
+    count = np.int32(0)
+    for n in range(len(x)):
+        count += np.int32(x[n] != 0)
+    return count
+
+
+@compiled
+def _convolve_step(table, source, before, before_at, at, program, work):
+    """Compute a convolution of dense values in one step, added to ``before``."""
+    target, numbers, weights = work.arena, program.integers, program.weights
+    filters, channels = table.filters, table.channels
+    width = -(-filters // LANES) * LANES
+    for row in range(table.n_rows):
+        one = table.rows + 2 * np.int64(numbers[table.first + row])
+        two = table.rows + 2 * np.int64(numbers[table.first + row + 1])
+        for column in range(table.columns, table.columns + 3 * table.n_columns, 3):
+            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            done = 0
+            while done < width:
+                rest = (*span, channels, width, filters - done)
+                to, origin, weight = at + done, before_at + done, table.weights + done
+                if width - done >= 128:
+                    convolve_8(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
+                    done += 128
+                elif width - done >= 64:
+                    convolve_4(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
+                    done += 64
+                elif width - done >= 32:
+                    convolve_2(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
+                    done += 32
+                else:
+                    convolve_1(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
+                    done += 16
+            at += filters
+            before_at += filters
+
+
+@compiled
+def depthwise(op, turn, program, run, counters, work):
+    """Compute a depthwise convolution; start from constants if ``op.parameter``, else add to the target.
+
+    There are few weights for each value, so passing over zeros would take longer than the products.
+    """
+    table = program.gather_tables[op.table]
+    for t in range(turn.begin, turn.end):
+        source, target = op.source + t * op.source_stride, op.target + t * op.target_stride
+        if op.parameter:
+            _depthwise_step(table, source, program.constants, op.constant, target, program, work)
+        else:
+            _depthwise_step(table, source, work.arena, target, target, program, work)
+
+
+@compiled
+def _depthwise_step(table, source, before, before_at, at, program, work):
+    """Compute a depthwise convolution in one step, added to ``before``; its table has one channel and all filters."""
+    target, numbers, weights = work.arena, program.integers, program.weights
+    channels = table.filters
+    width = -(-channels // LANES) * LANES
+    for row in range(table.n_rows):
+        one = table.rows + 2 * np.int64(numbers[table.first + row])
+        two = table.rows + 2 * np.int64(numbers[table.first + row + 1])
+        for column in range(table.columns, table.columns + 3 * table.n_columns, 3):
+            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            for done in range(0, channels, LANES):
+                rest = (*span, channels, width, channels - done)
+                to, origin, weight, value = at + done, before_at + done, table.weights + done, source + done
+                add_window(target, to, before, origin, weights, weight, target, value, numbers, one, two, rest)
+            at += channels
+            before_at += channels

@@ -79,18 +79,18 @@ def expand(op, turn, program, run, counters, work):
 @compiled
 def remap(op, turn, program, run, counters, work):
     """Append the events of a list to another one, with the units to which a table that only selects sends them."""
-    table = program.scatter_tables[op.table]
-    first, runs = program.integers[table.first :], program.runs[table.runs :]
+    table, units, values = program.scatter_tables[op.table], work.units, work.values
+    first, targets = program.integers[table.first :], program.integers[table.targets :]
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         target, target_end = events_of(program, work, op.events_out, t)
         if op.parameter == 0:  # the first list that is appended
             target_end = target
         for k in range(begin, end):
-            unit = work.units[k]
-            for number in range(first[unit], first[unit + 1]):
-                work.units[target_end] = runs[number, 0]
-                work.values[target_end] = work.values[k]
+            unit, x = np.uint64(units[k]), values[k]
+            for number in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
+                units[target_end] = targets[number]
+                values[target_end] = x
                 target_end += 1
         set_count(program, work, op.events_out, t, target_end - target)
 
@@ -123,6 +123,5 @@ def count_negative(op, turn, program, run, counters, work):
         begin, end = events_of(program, work, op.events_in, t)
         total = 0.0
         for k in range(begin, end):
-            if work.values[k] < 0:
-                total += np.rint(-work.values[k] * weight)
+            total -= np.rint(min(work.values[k], np.float32(0)) * weight)  # no branch, which would be unpredictable
         counters.per_step[op.parameter, turn.start + t] += total

@@ -4,6 +4,7 @@ import numpy as np
 
 from .arguments import compiled, copy_numbers
 from .event_operations import append_values, begin_of, events_of, set_count
+from .weight_sums import raise_to
 
 
 @compiled
@@ -28,49 +29,63 @@ def _window_maxima(x, window, out):
 
 @compiled
 def max_gate(op, turn, program, run, counters, work):
-    """Step neurons of MaxGate over sums of events: emit the growth of the largest sum of each window.
-
-    A table that only selects says which neurons an event reaches.
-    """
-    size, window = op.size, op.parameter
-    n_windows = size // window
-    totals = turn.state[op.state : op.state + size]
-    largest = turn.state[op.state + op.state_stride : op.state + op.state_stride + n_windows]
-    growth = work.outputs[:n_windows]
+    """Step neurons of MaxGate over sums of events: emit the growth of the largest sum of each window."""
+    table = program.window_tables[op.table]
+    totals, largest, growth = _states(op, table, turn, work)
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         target = target_end = begin_of(program, op.events_out, t)
         if begin < end:
-            for n in range(n_windows):
-                growth[n] = -largest[n]
-            _add_to_totals(program.scatter_tables[op.table], begin, end, totals, largest, window, program, work)
-            for n in range(n_windows):
-                growth[n] += largest[n]
-            target_end = append_values(growth, n_windows, 0, work, target)
-            for k in range(target, target_end):
-                work.units[k] *= window
+            for k in range(begin, end):
+                totals[np.uint64(work.units[k])] += work.values[k]
+            target_end = _emit_growth(table, totals, largest, growth, program, work, target)
         set_count(program, work, op.events_out, t, target_end - target)
         if op.trace >= 0:
-            copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, size)
+            copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, op.size)
 
 
 @compiled
-def _add_to_totals(table, begin, end, totals, largest, window, program, work):
-    """Add events to the sums of the neurons that they reach, and update the largest sum of their windows."""
-    first, targets = program.integers[table.first :], program.integers[table.targets :]
-    for k in range(begin, end):
-        unit, x = np.uint64(work.units[k]), work.values[k]
-        for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
-            neuron = np.uint32(targets[run])
-            number = neuron // np.uint32(window)
-            total = totals[neuron] + x
-            totals[neuron] = total
-            if x > 0:
-                largest[number] = max(largest[number], total)
-            else:
-                entry = number * np.uint32(window)
-                most = totals[entry]
-                for _ in range(1, window):
-                    entry += np.uint32(1)
-                    most = max(most, totals[entry])
-                largest[number] = most
+def max_gate_dense(op, turn, program, run, counters, work):
+    """Step neurons of MaxGate over sums of a dense signal."""
+    table = program.window_tables[op.table]
+    totals, largest, growth = _states(op, table, turn, work)
+    for t in range(turn.begin, turn.end):
+        source = op.source + t * op.source_stride
+        x = work.arena[source : source + table.units]
+        for n in range(len(x)):
+            totals[n] += x[n]
+        target = begin_of(program, op.events_out, t)
+        target_end = _emit_growth(table, totals, largest, growth, program, work, target)
+        set_count(program, work, op.events_out, t, target_end - target)
+        if op.trace >= 0:
+            copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, op.size)
+
+
+@compiled
+def _states(op, table, turn, work):
+    """Return the sums of units, the largest sum of each window, and room for its growth."""
+    n_windows, second = op.size // table.window, op.state + op.state_stride
+    return (
+        turn.state[op.state : op.state + table.units],
+        turn.state[second : second + n_windows],
+        work.outputs[:n_windows],
+    )
+
+
+@compiled
+def _emit_growth(table, totals, largest, growth, program, work, target):
+    """Append an event for each window whose largest sum has changed; return where the list ends then."""
+    window, together = table.window, table.together
+    for first in range(0, len(largest), together):
+        entry = table.entries + first // together * window
+        copy_numbers(totals, np.int64(program.integers[entry]), growth, first, together)
+        for k in range(entry + 1, entry + window):
+            raise_to(growth, first, totals, np.int64(program.integers[k]), together)
+    for n in range(len(largest)):
+        most = growth[n]
+        growth[n] = most - largest[n]
+        largest[n] = most
+    end = append_values(growth, len(largest), 0, work, target)
+    for k in range(target, end):
+        work.units[k] *= np.int32(window)
+    return end

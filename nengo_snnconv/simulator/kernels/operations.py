@@ -49,6 +49,9 @@ OPERATIONS = {
     # connections, from events to dense signals
     "scatter": connection_operations.scatter,
     "gather": connection_operations.gather,
+    # connections, from dense signals to dense signals
+    "convolve": connection_operations.convolve,
+    "depthwise": connection_operations.depthwise,
     # neurons
     "rectify": dense_operations.rectify,
     "quantize": dense_operations.quantize,
@@ -68,6 +71,7 @@ OPERATIONS = {
     "staged_integrate_and_fire": staged_operations.staged_integrate_and_fire,
     "staged_readout": staged_operations.staged_readout,
     "max_gate": max_operations.max_gate,
+    "max_gate_dense": max_operations.max_gate_dense,
     "max_pool": max_operations.max_pool,
 }
 

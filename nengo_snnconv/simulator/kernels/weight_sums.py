@@ -80,6 +80,32 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
     return signature, generate
 
 
+@intrinsic
+def raise_to(typingctx, out, at, values, place, length):
+    """Raise ``out[at + n]`` to ``values[place + n]`` where that is larger, for n below ``length``."""
+    signature = types.void(out, types.int64, values, types.int64, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        out, at, values, place, length = arguments
+        kinds = signature.args
+        target = at_place(context, builder, kinds[0], out, at)
+        source = at_place(context, builder, kinds[2], values, place)
+        whole = builder.and_(length, ir.Constant(I64, -LANES))
+        with cgutils.for_range_slice(builder, ir.Constant(I64, 0), whole, ir.Constant(I64, LANES)) as (n, _):
+            entry = builder.gep(target, [n])
+            before, other = load(builder, entry, F32, 4), load(builder, builder.gep(source, [n]), F32, 4)
+            larger = builder.fcmp_unordered(">", other, before)
+            store(builder, builder.select(larger, other, before), entry)
+        with cgutils.for_range_slice(builder, whole, length, ir.Constant(I64, 1)) as (n, _):
+            entry = builder.gep(target, [n])
+            before, other = builder.load(entry), builder.load(builder.gep(source, [n]))
+            larger = builder.fcmp_unordered(">", other, before)
+            builder.store(builder.select(larger, other, before), entry)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 def _event_pair(builder, units, values, first, last):
     """Return unit and value of an event and of the next one; beyond the last event, the value is 0."""
     second = builder.add(first, ir.Constant(I64, 1))
@@ -157,3 +183,111 @@ def _gather_vectors(n_vectors):
 
 
 gather_1, gather_2, gather_4, gather_8 = map(_gather_vectors, (1, 2, 4, 8))
+
+
+def _convolve_vectors(n_vectors):
+    """Return an intrinsic that computes one position of a convolution of dense values, like :func:`_gather_vectors`.
+
+    ``values`` from ``values_at`` on holds the input.
+    """
+
+    def convolve(
+        typingctx, out, at, initial, initial_at, weights, filter_at, values, values_at, rows, begin, end, span
+    ):
+        i64 = types.int64
+        signature = types.void(out, i64, initial, i64, weights, i64, values, i64, rows, i64, i64, span)
+
+        def generate(context, builder, signature, arguments):
+            out, at, initial, initial_at, weights, filter_at, values, values_at, rows, begin, end, span = arguments
+            kinds = signature.args
+            target = at_place(context, builder, kinds[0], out, at)
+            before = at_place(context, builder, kinds[2], initial, initial_at)
+            lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
+            offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
+            masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
+            # several sums of each filter, so that one addition need not wait for the last
+            n_sums = max(1, 4 // n_vectors)
+            zeros = ir.Constant(vector(F32), [0.0] * LANES)
+            sums = []
+            for offset, mask in zip(offsets, masks, strict=True):
+                loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
+                first_totals = [loaded, *[zeros] * (n_sums - 1)]
+                sums.append([cgutils.alloca_once_value(builder, first_total) for first_total in first_totals])
+
+            def number(place):
+                return builder.sext(builder.load(at_place(context, builder, kinds[8], rows, place)), I64)
+
+            def add(source, weight, n, which):
+                factor = splat(builder, builder.load(builder.gep(source, [n])), F32)
+                at_unit = builder.add(weight, builder.mul(n, width))
+                row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
+                for offset, totals in zip(offsets, sums, strict=True):
+                    loaded = _weights(builder, builder.gep(row_of_unit, [offset]), kinds[4], None)
+                    product = builder.fmul(factor, loaded, flags=("contract",))
+                    total = totals[which]
+                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+
+            count = builder.mul(builder.sub(highest, lowest), channels)
+            first_tap = builder.mul(builder.mul(tap, channels), width)
+            with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
+                place = builder.mul(builder.add(number(row), lowest), channels)
+                source = at_place(context, builder, kinds[6], values, builder.add(values_at, place))
+                weight = builder.add(number(builder.add(row, ir.Constant(I64, 1))), builder.add(filter_at, first_tap))
+                whole = builder.and_(count, ir.Constant(I64, -n_sums))
+                step = ir.Constant(I64, n_sums)
+                with cgutils.for_range_slice(builder, ir.Constant(I64, 0), whole, step) as (n, _):
+                    for which in range(n_sums):
+                        add(source, weight, builder.add(n, ir.Constant(I64, which)), which)
+                with cgutils.for_range_slice(builder, whole, count, ir.Constant(I64, 1)) as (n, _):
+                    add(source, weight, n, 0)
+            for offset, mask, totals in zip(offsets, masks, sums, strict=True):
+                total = functools.reduce(builder.fadd, map(builder.load, totals))
+                masked_store(builder, total, builder.gep(target, [offset]), mask)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return intrinsic(convolve)
+
+
+convolve_1, convolve_2, convolve_4, convolve_8 = map(_convolve_vectors, (1, 2, 4, 8))
+
+
+@intrinsic
+def add_window(typingctx, out, at, initial, initial_at, weights, weights_at, values, values_at, rows, begin, end, span):
+    """Compute up to sixteen channels of one position of a depthwise convolution.
+
+    It writes the numbers of ``initial`` from ``initial_at`` on, plus the products of weights and values in the window,
+    to ``out`` from ``at`` on.  ``rows``, ``begin`` and ``end`` are as in :func:`_gather_vectors`.  ``span`` is (first
+    column, one behind the last column, tap of the first column, number of channels, distance between the weights of two
+    taps, number of channels from the first of the sixteen on).
+    """
+    i64 = types.int64
+    signature = types.void(out, i64, initial, i64, weights, i64, values, i64, rows, i64, i64, span)
+
+    def generate(context, builder, signature, arguments):
+        out, at, initial, initial_at, weights, weights_at, values, values_at, rows, begin, end, span = arguments
+        kinds = signature.args
+        lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
+        mask = tail(builder, builder.trunc(left, I32))
+        before = at_place(context, builder, kinds[2], initial, initial_at)
+        total = cgutils.alloca_once_value(builder, masked_load(builder, before, F32, mask, 4))
+
+        def number(place):
+            return builder.sext(builder.load(at_place(context, builder, kinds[8], rows, place)), I64)
+
+        with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
+            place = builder.mul(builder.add(number(row), lowest), channels)
+            source = at_place(context, builder, kinds[6], values, builder.add(values_at, place))
+            first = builder.add(number(builder.add(row, ir.Constant(I64, 1))), builder.mul(tap, width))
+            factor = at_place(context, builder, kinds[4], weights, builder.add(weights_at, first))
+            with cgutils.for_range(builder, builder.sub(highest, lowest)) as loop:
+                value = builder.gep(source, [builder.mul(loop.index, channels)])
+                weight = builder.gep(factor, [builder.mul(loop.index, width)])
+                x = masked_load(builder, value, F32, mask, 4)
+                product = builder.fmul(x, _weights(builder, weight, kinds[4], None), flags=("contract",))
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        masked_store(builder, builder.load(total), at_place(context, builder, kinds[0], out, at), mask)
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -8,12 +8,16 @@ import nengo
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulators import neurons_of
 
+import nengo_snnconv as snc
 from nengo_snnconv.model.layers import window_offset, window_output
 from nengo_snnconv.simulator import Simulator
-from nengo_snnconv.simulator.compile import convolution_maps, gather_tables, scatter_tables
+from nengo_snnconv.simulator.compile import convolution_maps, gather_tables, scatter_tables, window_tables
 from nengo_snnconv.simulator.kernels.vectors import LANES
 
+# as many spikes as the current says
+SPIKING = snc.IntegrateAndFire(max_spikes=4, initial_potential=0, tau=0.001, amplitude=0.001)
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 
 
@@ -31,8 +35,17 @@ def matrix_of(table, size_in):
 
 def matrices_of(convolution, size_in):
     """Yield the dense matrix of a map: of its ScatterTable, and of its GatherTable in one and in several passes."""
+    if isinstance(convolution, scatter_tables.ScatterTable):
+        yield matrix_of(convolution, size_in)
+        return
     yield matrix_of(convolution.scatter_table, size_in)
     table = convolution.gather_table
+    if convolution.depthwise:  # each filter reads the channel of its own number
+        one_channel = gather_matrix(table, table.first[:1], convolution.size_out, table.places)
+        places = one_channel.reshape(-1, table.filters, table.places)
+        channels = np.eye(table.filters, dtype=np.float32)
+        yield np.einsum("ofp,fc->ofpc", places, channels).reshape(convolution.size_out, size_in)
+        return
     assert table.places * table.channels == size_in
     for passes in (table.first[:1], table.first[1:]):
         yield gather_matrix(table, passes, convolution.size_out, size_in)
@@ -100,8 +113,7 @@ def test_convolutions(convolution):
     found, size_in = convolution_maps.of_convolution(*convolution), math.prod(convolution[1])
     expected = convolution_matrix(*convolution)
     assert found.size_out == len(expected)
-    groups = convolution[-1]
-    for matrix in matrices_of(found, size_in) if groups == 1 else [matrix_of(found, size_in)]:
+    for matrix in matrices_of(found, size_in):
         assert np.array_equal(matrix, expected)
 
 
@@ -113,10 +125,17 @@ def test_passes_read_few_weights():
     assert len(small.first) == 1 + 1
 
 
-def outputs_of(transform, currents):
-    """Return the outputs for each row of ``currents``: in nengo, and in the fast simulator."""
+def outputs_of(transform, currents, spiking=False):
+    """Return the outputs for each row of ``currents``: in nengo, and in the fast simulator.
+
+    If ``spiking``, neurons emit as many spikes; otherwise the simulator reads a dense signal.
+    """
     with nengo.Network() as network:
         source = nengo.Node(lambda t: currents[min(round(1000 * t), len(currents)) - 1])
+        if spiking:
+            neurons = neurons_of(SPIKING, source.size_out)
+            nengo.Connection(source, neurons, synapse=None)
+            source = neurons
         node = nengo.Node(size_in=transform.size_out)
         nengo.Connection(source, node, transform=transform, synapse=None)
         probe = nengo.Probe(node)
@@ -129,9 +148,9 @@ def outputs_of(transform, currents):
     return seen
 
 
-@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, gather_tables.PASS_BYTES]))
-@settings(EXAMPLES, max_examples=40)
-def test_convolutions_of_events(convolution, silent, bytes_of_pass):
+@given(convolutions(max_rank=2), st.floats(0, 1), st.sampled_from([1, gather_tables.PASS_BYTES]), st.booleans())
+@settings(EXAMPLES, max_examples=80)
+def test_convolutions_of_signals(convolution, silent, bytes_of_pass, spiking):
     """Compare with nengo for unit vectors, which give the matrix, and for any fraction of silent units."""
     kernel, shape, strides, padding, groups = convolution
     *size, _, filters = kernel.shape
@@ -139,9 +158,10 @@ def test_convolutions_of_events(convolution, silent, bytes_of_pass):
         filters, shape, kernel_size=size, strides=strides, padding=padding, groups=groups, init=kernel
     )
     rng, units = np.random.default_rng(0), np.eye(math.prod(shape))
-    spikes = rng.choice([0, 0.5, -1, 1], (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
+    values = [1, 2, 3] if spiking else [0, 0.5, -1, 1]
+    signals = rng.choice(values, (9, math.prod(shape))) * (rng.random((9, math.prod(shape))) >= silent)
     with unittest.mock.patch.object(gather_tables, "PASS_BYTES", bytes_of_pass):
-        expected, seen = outputs_of(transform, np.concatenate([units, spikes]))
+        expected, seen = outputs_of(transform, np.concatenate([units, signals]), spiking)
     assert np.array_equal(seen, expected)
     matrix = convolution_matrix(*convolution)
     assert np.array_equal(expected[: len(units)], matrix.T)
@@ -167,3 +187,30 @@ def test_matrices(size_in, size_out, seed):
 def test_identity():
     assert np.array_equal(matrix_of(scatter_tables.identity(7), 7), np.eye(7))
     assert scatter_tables.identity(7).selects
+
+
+@st.composite
+def pooling_windows(draw):
+    """Draw (entries of each window, number of units): channels last, windows that may overlap, in any order."""
+    places, channels, window = draw(st.integers(1, 6)), draw(st.integers(1, 20)), draw(st.integers(1, 4))
+    starts = draw(st.lists(st.lists(st.integers(0, places - 1), min_size=window, max_size=window), min_size=1))
+    entries = np.array(starts)[:, None] * channels + np.arange(channels)[:, None]
+    entries = entries.reshape(-1, window)
+    if draw(st.booleans()):
+        entries = np.random.default_rng(0).permutation(entries)
+    return entries, places * channels
+
+
+@given(pooling_windows())
+@EXAMPLES
+def test_window_tables(windows):
+    entries, units = windows
+    table = window_tables.window_table(entries, units)
+    read = table.entries[:, None] + np.arange(table.together)[:, None]
+    assert np.array_equal(read.reshape(entries.shape), entries)
+    assert table.units == units
+
+
+def test_channels_of_a_place_are_together():
+    entries = np.arange(4)[:, None, None] * 24 + np.arange(12)[:, None] + np.array([0, 12, 48])
+    assert window_tables.window_table(entries.reshape(-1, 3), 200).together == 12
