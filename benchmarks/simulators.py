@@ -3,6 +3,10 @@
     python benchmarks/simulators.py
 
 takes about ten minutes on two otherwise idle cores, and publishes the results and docs/results/simulators.png.
+
+    python benchmarks/simulators.py --cpu haswell nehalem
+
+times snc.Simulator alone, compiled for this processor and for others whose instructions it has as well.
 Networks come from build/, where other benchmarks write them; missing ones are trained on the digits of the package,
 which takes a few minutes.  SpikingJelly is included if it is installed (pip install torch spikingjelly).
 """
@@ -12,17 +16,20 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import contenders
+import llvmlite.binding
 import nengo
 import numpy as np
 from contenders import FAST, LIMIT, REFERENCE, Case, contenders_of
-from results import ROOT, median_seconds, publish
+from results import ROOT, median_seconds, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -50,6 +57,11 @@ class Options:
     memory_steps: tuple = (32, 1000)
 
 
+# features, by their beginnings, that LLVM must not use for a type of processor, although this one may have them
+LACKED = {
+    "haswell": ("avx512", "avx10", "evex"),
+    "nehalem": ("avx", "evex", "fma", "f16c", "bmi", "xop", "vaes", "vpclmul"),
+}
 QUICK = Options(20, 1, 5, 2, 1, 10, 20, (20, 40), (4, 64))
 
 
@@ -58,6 +70,12 @@ def main():
     parser.add_argument("--images", type=int, help="number of images for each simulator except nengo")
     parser.add_argument("--steps", type=int, help="number of steps for each image")
     parser.add_argument("--quick", action="store_true", help="tiny run without publication")
+    parser.add_argument(
+        "--cpu", nargs="+", choices=LACKED, help="also compile snc.Simulator for these, and only time it"
+    )
+    parser.add_argument(
+        "--time", action="store_true", help=argparse.SUPPRESS
+    )  # argument of the processes of by_processor
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # argument of the processes of peak_memory
     arguments = parser.parse_args()
     if arguments.measure:
@@ -65,7 +83,14 @@ def main():
         return
     given = {name: getattr(arguments, name) for name in ("images", "steps") if getattr(arguments, name)}
     options = dataclasses.replace(QUICK if arguments.quick else Options(), **given)
+    if arguments.cpu:
+        found = by_processor(arguments.cpu, options)
+        publish("simulators-cpu", processor_table(found), {"cpu": found})
+        return
     data = snc.load_dataset("digits")
+    if arguments.time:
+        print(json.dumps({name: fast_microseconds(Case(n), data, options) for name, n in networks(data).items()}))
+        return
     cases, figures = {name: Case(network) for name, network in networks(data).items()}, {"cases": {}}
     for name, case in cases.items():
         tell(name)
@@ -169,6 +194,62 @@ def keep(scores, name, run):
 def accuracy(scores, y):
     """Return the share of images whose class has the largest mean score, for scores (images, steps, classes)."""
     return float(np.mean(scores.mean(axis=1).argmax(axis=-1) == y))
+
+
+# processors
+
+
+def by_processor(names, options, rounds=3):
+    """Return microseconds per image and step of snc.Simulator on each network: {type of processor: {network: float}}.
+
+    Each type has processes of its own, which take turns.
+    """
+    times = {}
+    for _ in range(rounds):
+        for name in (None, *names):
+            environment = dict(os.environ) if name is None else {**os.environ, **compiling_for(name)}
+            command = [
+                sys.executable,
+                __file__,
+                "--time",
+                "--images",
+                str(options.images),
+                "--steps",
+                str(options.steps),
+            ]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+            for network, value in json.loads(output.splitlines()[-1]).items():
+                times.setdefault(name or "this one", {}).setdefault(network, []).append(value)
+            tell(name or "this processor", output.splitlines()[-1])
+    return {
+        name: {network: statistics.median(values) for network, values in found.items()} for name, found in times.items()
+    }
+
+
+def compiling_for(name):
+    """Return the environment variables with which Numba compiles for a type of processor."""
+    uses = {
+        feature: has and not feature.startswith(LACKED[name])
+        for feature, has in llvmlite.binding.get_host_cpu_features().items()
+    }
+    features = ",".join(f"{'+' if used else '-'}{feature}" for feature, used in uses.items())
+    return {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+
+
+def fast_microseconds(case, data, options):
+    """Return microseconds per image and step of snc.Simulator."""
+    x = data.x_test[: options.images]
+    with contenders_of(case)[FAST](case, x, len(x), options.steps) as run:
+        seconds = median_seconds({"run": run}, options.repeats)["run"]
+    return 1e6 * seconds / (len(x) * options.steps)
+
+
+def processor_table(found):
+    """Return the times of snc.Simulator by type of processor as Markdown."""
+    networks = next(iter(found.values()))
+    rows = {name: [f"{times[network]:.1f}" for network in networks] for name, times in found.items()}
+    text = "Microseconds per image and step of snc.Simulator, compiled for other types of processors:\n\n"
+    return text + "\n".join(table_lines(list(networks), rows))
 
 
 # spikes

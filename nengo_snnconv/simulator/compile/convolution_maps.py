@@ -52,6 +52,11 @@ class ConvolutionMap:
         size = self.kernel.shape[:-2]
         return list(zip(self.shape, size, self.strides, self.before, self.outputs, strict=False))
 
+    @property
+    def windows_of_unit(self):
+        """Mean number of windows that read a unit, apart from the borders."""
+        return math.prod(self.kernel.shape[:-2]) / math.prod(self.strides)
+
     @functools.cached_property
     def scatter_table(self):
         if self.depthwise:

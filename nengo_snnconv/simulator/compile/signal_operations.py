@@ -9,6 +9,9 @@ from .convolution_maps import ConvolutionMap
 from .program_writer import ALWAYS
 from .signals import Signal
 
+# depthwise convolutions, such as averages, scatter spikes if at most so many windows read each unit
+MOST_WINDOWS = 2
+
 
 class SignalOperations:
     """Writes the operations that compute signals, each when it is first needed.
@@ -147,7 +150,7 @@ class SignalOperations:
             fields |= {"constant": np.ascontiguousarray(offset, np.float32), "parameter": 1}
         table, source = scatter_tables.identity(row.size) if term.map is None else term.map, term.source
         convolves, is_dense = isinstance(table, ConvolutionMap), not source.sparse and source.events is None
-        if convolves and table.depthwise:
+        if convolves and table.depthwise and (is_dense or table.windows_of_unit > MOST_WINDOWS):
             name, table, fields["source"] = "depthwise", table.gather_table, (yield self._dense(source, steps))
         elif convolves and is_dense:
             fields["source"] = yield self._dense(source, steps)
@@ -156,9 +159,9 @@ class SignalOperations:
             name, table = "convolve", table.gather_table
         else:
             events = fields["events_in"] = yield self._events(source, steps)
-            name = "gather" if convolves and events.ordered else "scatter"
+            name = "gather" if convolves and events.ordered and not table.depthwise else "scatter"
             if convolves:
-                table = table.gather_table if events.ordered else table.scatter_table
+                table = table.gather_table if name == "gather" else table.scatter_table
         self.writer.do(name, steps, once=row.constant, table=self.writer.table(table), **fields)
 
 

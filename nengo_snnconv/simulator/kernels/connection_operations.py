@@ -25,8 +25,8 @@ from .weight_sums import (
 
 # convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
-# convolutions of dense signals compute all products if on average at least one value in 4 is not zero
-DENSE_FROM = 4
+# rough numbers of cycles besides one for each vector of filters: for an event, and for a value of a dense signal
+EVENT_CYCLES, VALUE_CYCLES = 5.0, 0.5
 
 
 @compiled
@@ -204,14 +204,15 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
 def convolve(op, turn, program, run, counters, work):
     """Compute a convolution of a dense signal; start from constants if ``op.parameter``, else add to the target.
 
-    If most values are zero, it makes events of the others.
+    If so many values are zero that going through the others is faster, it makes events of these.
     """
     table = program.gather_tables[op.table]
     size, n_nonzero = table.places * table.channels, 0
     for t in range(turn.begin, turn.end):
         source = op.source + t * op.source_stride
         n_nonzero += _nonzero(work.arena[source : source + size])
-    if n_nonzero * DENSE_FROM < (turn.end - turn.begin) * size:
+    n_vectors = min(8, -(-table.filters // LANES))
+    if n_nonzero * (n_vectors + EVENT_CYCLES) < (turn.end - turn.begin) * size * (n_vectors + VALUE_CYCLES):
         for t in range(turn.begin, turn.end):
             source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
             end = append_values(work.arena[source : source + size], size, 0, work, begin)
