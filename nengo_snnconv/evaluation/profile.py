@@ -32,7 +32,7 @@ class LayerProfile:
     ----------
     connections, neurons : float
         Seconds for the weighted input of the layer, and for its neurons.
-    events : float
+    events_read : float
         Number of spikes, or of other values that are not zero, whose weights are added.
     weight_bytes : int
         Size of its weights.
@@ -40,7 +40,7 @@ class LayerProfile:
 
     connections: float
     neurons: float
-    events: float
+    events_read: float
     weight_bytes: int
 
     @property
@@ -78,7 +78,7 @@ class Profile:
             found[each.layer] = LayerProfile(
                 before.connections + (each.seconds if each.kind == "connections" else 0.0),
                 before.neurons + (each.seconds if each.kind == "neurons" else 0.0),
-                before.events + (each.events if adds else 0.0),
+                before.events_read + (each.events_read if adds else 0.0),
                 before.weight_bytes + each.weight_bytes,
             )
         return found
@@ -101,7 +101,7 @@ class Profile:
                     f"{100 * layer.seconds / total:.1f} %",
                     f"{1e6 * layer.connections:.2f}",
                     f"{1e6 * layer.neurons:.2f}",
-                    f"{layer.events:,.1f}",
+                    f"{layer.events_read:,.1f}",
                     f"{layer.weight_bytes / 1000:,.1f} kB",
                 )
             )

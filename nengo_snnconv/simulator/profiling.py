@@ -35,7 +35,7 @@ class OperationProfile:
     kind : "connections", "neurons" or "probes"
         What it computes: the input of neurons, their steps, or samples and counts.
     seconds : float
-    events : float
+    events_read : float
         Number of spikes, or of other values that are not zero, that it reads.
     weight_bytes : int
         Size of its weights.
@@ -45,7 +45,7 @@ class OperationProfile:
     layer: str
     kind: str
     seconds: float
-    events: float
+    events_read: float
     weight_bytes: int
 
 

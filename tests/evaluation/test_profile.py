@@ -32,7 +32,7 @@ def test_events_are_those_of_a_run(name):
     x = dyadic_images(network.model, 3)
     profile = snc.profile(network, x, n_steps=N_STEPS)
     run = count_run(network, as_inputs(network.model, x), N_STEPS, RunOptions())
-    counted = sum(each.events for each in profile.operations if each.name == "count")
+    counted = sum(each.events_read for each in profile.operations if each.name == "count")
     assert counted * 3 * N_STEPS == pytest.approx(sum(events.sum() for events in run.totals.values()))
     assert counted > 0
     assert (profile.n_images, profile.n_steps) == (3, N_STEPS)
