@@ -3,7 +3,7 @@
     NENGO_SNNCONV_DATA=DIR python benchmarks/diehl_conversion.py
 
 trains the CNN of MNIST if build/ does not contain it, converts and simulates it and the pretrained networks, and
-publishes the results and docs/results/diehl-conversion.png.  Takes about two hours on two cores.  Intermediate results
+publishes the results and docs/results/diehl-conversion.png.  Takes about half an hour on two cores.  Intermediate results
 are kept in build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
 """
 
@@ -166,7 +166,7 @@ Effect of the defaults: MNIST's first {options.ablation_images:,} test images, c
 99.9th percentile, with one change:
 
 {rows_of(ABLATIONS, kept)}
-One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"] / 60:.1f} minutes on nengo_dl.
+One evaluation of MNIST's test images over {STEPS[-1]} steps took {first["seconds"]:.0f} seconds.
 Spikes that differ between nengo (double precision) and nengo_dl, {equality["images"]} images,
 {equality["steps"]} steps: {", ".join(parts)}.
 """

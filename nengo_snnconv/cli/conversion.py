@@ -201,6 +201,8 @@ def _check_usage(options):
     needs_steps = options.method == "balance" or options.calibrate
     if options.no_evaluate and not needs_steps and options.steps != options.default_of("steps"):
         options.wrong_usage("--steps applies with --no-evaluate only for --method balance and --calibrate")
+    if options.calibrate and options.input == "poisson":
+        options.wrong_usage("--calibrate needs the same input in every step: leave --input poisson out")
     check_output(options)
 
 

@@ -120,6 +120,11 @@ class TestConvert:
         assert model.metadata["calibration"] == expected.metadata["calibration"]
         assert all(np.allclose(array, expected.arrays[name], 1e-4, 1e-5) for name, array in model.arrays.items())
 
+    def test_calibration_needs_constant_input(self, small, tmp_path, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--calibrate", "--input", "poisson"])
+        assert "leave --input poisson out" in capsys.readouterr().err
+
     def test_pretrained_model_by_name(self, capsys):
         assert cli.main(["convert", "airbench-cifar10", "--dry-run"]) == 0
         assert "whitening" in capsys.readouterr().out
