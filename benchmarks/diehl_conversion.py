@@ -3,8 +3,8 @@
     NENGO_SNNCONV_DATA=DIR python benchmarks/diehl_conversion.py
 
 trains the CNN of MNIST if build/ does not contain it, converts and simulates it and the pretrained networks, and
-publishes the results and docs/results/diehl-conversion.png.  Takes about half an hour on two cores.  Intermediate results
-are kept in build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
+publishes the results and docs/results/diehl-conversion.png.  Takes about half an hour on two cores.  Intermediate
+results are kept in build/diehl-conversion.json, so that an interrupted run continues; --restart starts again.
 """
 
 import argparse

@@ -29,8 +29,8 @@ ROWS = {
     "search, constant input": ({"input_coding": "constant"}, False),
     "search, constant input, calibrated": ({"input_coding": "constant"}, True),
 }
-# rows for Fashion-MNIST
-FASHION_ROWS = ("search, constant input", "search, constant input, calibrated")
+# rows and steps for Fashion-MNIST
+FASHION_ROWS, FASHION_STEPS = ("search, constant input", "search, constant input, calibrated"), (32,)
 
 
 def fashion_network(epochs):
@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--test-images", type=int, default=10000)
     parser.add_argument("--calibration-images", type=int, default=1000)
     parser.add_argument("--fashion-mnist", action="store_true", help="add a network for Fashion-MNIST")
-    parser.add_argument("--epochs", type=int, default=8, help="epochs of training on Fashion-MNIST")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of training on Fashion-MNIST")
     parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     options = parser.parse_args()
     networks = {"airbench-cifar10": (snc.pretrained("airbench-cifar10"), "cifar-10")}
@@ -70,7 +70,7 @@ def main():
         origin = [options.test_images, options.calibration_images, digest(*network.model.arrays.values())]
         for title in rows_of(name):
             arguments, calibrated = ROWS[title]
-            for n_steps in STEPS:
+            for n_steps in steps_of(name):
                 key = f"{name}, {title}, {n_steps}"
                 if kept.get(key, {}).get("origin") != origin:
                     result = run(network, data, n_steps, arguments, calibrated, options.calibration_images)
@@ -85,6 +85,11 @@ def main():
 def rows_of(name):
     """Return the rows of the table of a network."""
     return FASHION_ROWS if name == FASHION else tuple(ROWS)
+
+
+def steps_of(name):
+    """Return the numbers of steps a stage for which a network is measured."""
+    return FASHION_STEPS if name == FASHION else STEPS
 
 
 def run(network, data, n_steps, arguments, calibrated, n_calibration):
@@ -111,7 +116,7 @@ def table(networks, kept, options):
     """Return the tables of losses and spikes as Markdown."""
     lines = []
     for name in networks:
-        first = kept[f"{name}, {rows_of(name)[0]}, {STEPS[0]}"]
+        first = kept[f"{name}, {rows_of(name)[0]}, {steps_of(name)[0]}"]
         lines += [
             f"Points of accuracy lost by {name} ({100 * first['ann_accuracy']:.2f} % as a CNN) on "
             f"{options.test_images:,} test images, and spikes per neuron in brackets:",
@@ -119,9 +124,9 @@ def table(networks, kept, options):
         ]
         rows = {}
         for title in rows_of(name):
-            results = [kept[f"{name}, {title}, {n}"] for n in STEPS]
+            results = [kept[f"{name}, {title}, {n}"] for n in steps_of(name)]
             rows[title] = [f"{loss(result):.2f} ({result['spikes_per_neuron']:.3f})" for result in results]
-        lines += [*table_lines([f"{n} steps a stage" for n in STEPS], rows), ""]
+        lines += [*table_lines([f"{n} steps a stage" for n in steps_of(name)], rows), ""]
     return "\n".join(lines)
 
 
