@@ -106,6 +106,36 @@ def raise_to(typingctx, out, at, values, place, length):
     return signature, generate
 
 
+def _load_sums(builder, before, left, n_vectors, n_sums):
+    """Return where the vectors of up to ``left`` filters begin, their masks, and ``n_sums`` variables for each.
+
+    The first sum begins with the numbers at ``before``.  With several sums, one addition need not wait for the last.
+    """
+    offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
+    masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
+    zeros, sums = ir.Constant(vector(F32), [0.0] * LANES), []
+    for offset, mask in zip(offsets, masks, strict=True):
+        loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
+        sums.append([cgutils.alloca_once_value(builder, first) for first in [loaded, *[zeros] * (n_sums - 1)]])
+    return offsets, masks, sums
+
+
+def _add_products(builder, row, kind, factor, offsets, totals):
+    """Add a row of weights times a factor to a variable for each vector of filters."""
+    factor = splat(builder, factor, F32)
+    for offset, total in zip(offsets, totals, strict=True):
+        loaded = _weights(builder, builder.gep(row, [offset]), kind, None)
+        product = builder.fmul(factor, loaded, flags=("contract",))
+        builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+
+
+def _store_sums(builder, target, offsets, masks, sums):
+    """Store the totals of the sums of :func:`_load_sums`."""
+    for offset, mask, totals in zip(offsets, masks, sums, strict=True):
+        total = functools.reduce(builder.fadd, map(builder.load, totals))
+        masked_store(builder, total, builder.gep(target, [offset]), mask)
+
+
 def _event_pair(builder, units, values, first, last):
     """Return unit and value of an event and of the next one; beyond the last event, the value is 0."""
     second = builder.add(first, ir.Constant(I64, 1))
@@ -140,14 +170,7 @@ def _gather_vectors(n_vectors):
             target = at_place(context, builder, kinds[0], out, at)
             before = at_place(context, builder, kinds[2], initial, initial_at)
             lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
-            offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
-            masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
-            # two sums of each filter, so that one addition need not wait for the last
-            zeros = ir.Constant(vector(F32), [0.0] * LANES)
-            sums = []
-            for offset, mask in zip(offsets, masks, strict=True):
-                loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
-                sums.append([cgutils.alloca_once_value(builder, first_total) for first_total in (loaded, zeros)])
+            offsets, masks, sums = _load_sums(builder, before, left, n_vectors, 2)
 
             def number(array, kind, place):
                 return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
@@ -166,15 +189,8 @@ def _gather_vectors(n_vectors):
                     for which, (unit, factor) in enumerate(_event_pair(builder, units, values, event, last)):
                         at_unit = builder.add(origin, builder.mul(unit, width))
                         row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
-                        factor = splat(builder, factor, F32)
-                        for offset, totals in zip(offsets, sums, strict=True):
-                            loaded = _weights(builder, builder.gep(row_of_unit, [offset]), kinds[4], None)
-                            product = builder.fmul(factor, loaded, flags=("contract",))
-                            total = builder.fadd(builder.load(totals[which]), product, flags=("contract",))
-                            builder.store(total, totals[which])
-            sums = [builder.fadd(*map(builder.load, totals)) for totals in sums]
-            for offset, mask, total in zip(offsets, masks, sums, strict=True):
-                masked_store(builder, total, builder.gep(target, [offset]), mask)
+                        _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
+            _store_sums(builder, target, offsets, masks, sums)
             return context.get_dummy_value()
 
         return signature, generate
@@ -203,29 +219,17 @@ def _convolve_vectors(n_vectors):
             target = at_place(context, builder, kinds[0], out, at)
             before = at_place(context, builder, kinds[2], initial, initial_at)
             lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
-            offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
-            masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
-            # several sums of each filter, so that one addition need not wait for the last
             n_sums = max(1, 4 // n_vectors)
-            zeros = ir.Constant(vector(F32), [0.0] * LANES)
-            sums = []
-            for offset, mask in zip(offsets, masks, strict=True):
-                loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
-                first_totals = [loaded, *[zeros] * (n_sums - 1)]
-                sums.append([cgutils.alloca_once_value(builder, first_total) for first_total in first_totals])
+            offsets, masks, sums = _load_sums(builder, before, left, n_vectors, n_sums)
 
             def number(place):
                 return builder.sext(builder.load(at_place(context, builder, kinds[8], rows, place)), I64)
 
             def add(source, weight, n, which):
-                factor = splat(builder, builder.load(builder.gep(source, [n])), F32)
                 at_unit = builder.add(weight, builder.mul(n, width))
                 row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
-                for offset, totals in zip(offsets, sums, strict=True):
-                    loaded = _weights(builder, builder.gep(row_of_unit, [offset]), kinds[4], None)
-                    product = builder.fmul(factor, loaded, flags=("contract",))
-                    total = totals[which]
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+                factor = builder.load(builder.gep(source, [n]))
+                _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
 
             count = builder.mul(builder.sub(highest, lowest), channels)
             first_tap = builder.mul(builder.mul(tap, channels), width)
@@ -240,9 +244,7 @@ def _convolve_vectors(n_vectors):
                         add(source, weight, builder.add(n, ir.Constant(I64, which)), which)
                 with cgutils.for_range_slice(builder, whole, count, ir.Constant(I64, 1)) as (n, _):
                     add(source, weight, n, 0)
-            for offset, mask, totals in zip(offsets, masks, sums, strict=True):
-                total = functools.reduce(builder.fadd, map(builder.load, totals))
-                masked_store(builder, total, builder.gep(target, [offset]), mask)
+            _store_sums(builder, target, offsets, masks, sums)
             return context.get_dummy_value()
 
         return signature, generate
