@@ -65,8 +65,8 @@ def evaluate(options):
     if options.stop:
         data, rule = with_rule(network, data, options)
         run["stop"] = f"{options.stop:g} points"
-    results = run_with_spikes(network, data, options, title, run, workers, rule).to_dict()
-    return results | ({"profile": profile_of(network, data, options).to_dict()} if options.profile else {})
+    profile = {"profile": profile_of(network, data, options).to_dict()} if options.profile else {}
+    return run_with_spikes(network, data, options, title, run, workers, rule).to_dict() | profile
 
 
 def profile_of(network, data, options):

@@ -74,7 +74,7 @@ class Profile:
             if each.kind == "probes":
                 continue
             before = found.get(each.layer, LayerProfile(0.0, 0.0, 0.0, 0))
-            adds = each.name in ("scatter", "gather")
+            adds = each.name in ("scatter", "gather", "convolve", "depthwise")
             found[each.layer] = LayerProfile(
                 before.connections + (each.seconds if each.kind == "connections" else 0.0),
                 before.neurons + (each.seconds if each.kind == "neurons" else 0.0),

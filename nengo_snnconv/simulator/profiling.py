@@ -19,6 +19,7 @@ READ_EVENTS = (
     *("scatter", "gather", "remap", "expand", "count", "count_negative"),
     *("max_gate", "poisson_input", "ttfs_input", "ttfs_current", "stage_gate"),
 )
+READ_VALUES = ("convolve", "depthwise")
 PROBES = ("record", "count", "count_negative")
 
 
@@ -104,13 +105,20 @@ def _part(run, start, length):
 
 
 def _events_read(operation, arrays, run, work):
-    """Return the number of events that an operation has read in a run."""
-    if NAMES[operation["code"]] not in READ_EVENTS:
+    """Return the number of events, or of values that are not zero, that an operation has read in a run."""
+    name = NAMES[operation["code"]]
+    begin, end = (operation[name_of] - run.steps_before for name_of in ("begin", "end"))
+    begin, end = (0, 1) if operation["once"] else (min(max(0, step), run.n_steps) for step in (begin, end))
+    if name in READ_EVENTS:
+        counts = work.counts[operation["events_in"]]
+        moves = arrays.events[operation["events_in"]]["stride"] > 0
+        return counts[begin:end].sum() if moves else (end - begin) * counts[0]
+    if name not in READ_VALUES:
         return 0
-    counts = work.counts[operation["events_in"]]
-    if operation["once"]:
-        return counts[0]
-    return counts[: run.n_steps].sum() if arrays.events[operation["events_in"]]["stride"] else run.n_steps * counts[0]
+    table = arrays.gather_tables[operation["table"]]
+    size = table["places"] * table["filters" if name == "depthwise" else "channels"]
+    sources = operation["source"] + operation["source_stride"] * np.arange(begin, end)
+    return sum(np.count_nonzero(work.arena[source : source + size]) for source in sources)
 
 
 def _timed(execute, *arguments):

@@ -18,6 +18,7 @@ from simulators import (
 import nengo_snnconv as snc
 from nengo_snnconv.neurons.max_gate import MaxGate
 from nengo_snnconv.neurons.time_to_first_spike import FirstSpikeInput, TimeToFirstSpike
+from nengo_snnconv.simulator import Simulator
 
 
 @pytest.mark.parametrize(
@@ -112,3 +113,25 @@ def test_maxima_of_selected_spikes(entries, attributes, rng):
     seen = run_fast(network, 30, data, dt=DT)
     assert_equal(seen, run_nengo(network, 30, data, dt=DT))
     assert all((values > 0).any() and (values < 0).any() for values in list(seen.values())[-3:])
+
+
+@pytest.mark.parametrize("first", [{"image": 1}, {"other": 2}, {}], ids=str)
+def test_maxima_of_a_run_that_continues_with_other_inputs(first, rng):
+    """Nodes that are not fed have the value zero; windows overlap, so that there are fewer units than entries."""
+    entries = np.array([[0, 1, 4, 5], [1, 2, 5, 6], [4, 5, 8, 9], [5, 6, 9, 10]]).ravel()
+    with nengo.Network() as network:
+        nodes = {name: nengo.Node(np.zeros(size)) for name, size in (("image", 12), ("other", 16))}
+        gate = neurons_of(MaxGate(4), 16)
+        nengo.Connection(nodes["image"][entries], gate, synapse=None)
+        nengo.Connection(nodes["other"], gate, synapse=None)
+        probe = nengo.Probe(gate)
+    moving = {name: dyadic(rng, 3, 8, node.size_out) for name, node in nodes.items()}
+    seen = []
+    for fed in (first, dict.fromkeys(nodes)):
+        with Simulator(network, minibatch_size=3, progress_bar=False) as simulator:
+            before = {nodes[name]: moving[name][:, :4] * (name in first) for name in fed}
+            simulator.run_steps(4, data=before)
+            simulator.run_steps(4, data={node: moving[name][:, 4:] for name, node in nodes.items()})
+            seen.append(simulator.data[probe])
+    assert np.array_equal(*seen)
+    assert seen[0][:, 4:].any()

@@ -193,15 +193,20 @@ class Compiler:
     def _max_gate_fields(self, neurons, kind, totals, current):
         """Return the fields of a gate for maxima, and its operation.
 
-        It sums the units from which a connection selects, each once, although windows may overlap.  If a probe reads
-        the sums or their input, or initial sums differ, it sums each entry of the windows.
+        It sums the units from which its only connection selects, each once, although windows may overlap.  If a probe
+        reads the sums, or initial sums differ, it sums each entry of the windows.  The choice does not depend on which
+        nodes are fed, because a run may continue with others.
         """
         entries, source = np.arange(neurons.size_in), current
+        connections = self.view.into(neurons)
         whole = self.view.is_probed(neurons, kind.probeable) or (totals != totals[0]).any()
-        if not whole and isinstance(current, Sum) and not current.shared:
-            selected = current.selected_units()
+        if not whole and len(connections) == 1 and connections[0].synapse is None:
+            (connection,) = connections
+            read = self._signal(self.view.source_of(connection))
+            term = Term(*linear_map(connection, self.view.map_of(connection), read), None)
+            selected = term.selected_units(neurons.size_in)
             if selected is not None:
-                source, entries = current.terms[0].source, selected
+                source, entries = term.source, selected
                 totals = np.full(source.size, totals[0])
         entries = entries.reshape(-1, kind.parameter)
         # the largest sum of each window, which Nengo recomputes, is a hidden state

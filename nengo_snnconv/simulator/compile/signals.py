@@ -32,6 +32,19 @@ class Term:
         """True if each unit of the term is one of the source, or zero."""
         return self.synapse is None and (self.map is None or self.map.selects)
 
+    def selected_units(self, size):
+        """Return which unit of the source each of ``size`` units is; None if any of them is something else."""
+        if not self.selects:
+            return None
+        if self.map is None:
+            return np.arange(size)
+        targets, sources = self.map.runs[:, 0], np.repeat(np.arange(len(self.map.first) - 1), np.diff(self.map.first))
+        if not np.array_equal(np.sort(targets), np.arange(size)):
+            return None
+        units = np.empty(size, np.int64)
+        units[targets] = sources
+        return units
+
     @property
     def constant(self):
         """True if the term is the same in each step."""
@@ -87,20 +100,6 @@ class Sum(Signal):
         selects = not offset.any() and all(term.selects and term.source.sparse for term in terms)
         super().__init__(size, constant, sparse=bool(terms) and selects and _disjoint(terms, size))
         self.shared = shared
-
-    def selected_units(self):
-        """Return which unit of its only term's source each unit is, (size,); None if the sum is anything else."""
-        if len(self.terms) != 1 or self.offset.any() or not self.terms[0].selects:
-            return None
-        (term,) = self.terms
-        if term.map is None:
-            return np.arange(self.size)
-        targets, sources = term.map.runs[:, 0], np.repeat(np.arange(len(term.map.first) - 1), np.diff(term.map.first))
-        if not np.array_equal(np.sort(targets), np.arange(self.size)):
-            return None
-        units = np.empty(self.size, np.int64)
-        units[targets] = sources
-        return units
 
 
 def _disjoint(terms, size):

@@ -28,6 +28,7 @@ class StateLayout:
         if key not in self.begins:
             self.begins[key], self.initial[key] = self.size, states
             self.size += len(states) * padded(states.shape[1])
+        assert self.initial[key].shape == states.shape, "programs of a network share the memory of its states"
         return self.begins[key]
 
     def initial_memory(self, first_item=0):

@@ -8,7 +8,7 @@ from numba import types
 
 from ..._util.numba_cache import kept_njit
 from .arguments import OPTIONS, Turn, kinds_of
-from .operations import addresses, call_at, kernel_checksum
+from .operations import CHECKSUM, addresses, call_at
 
 
 def load(program, progress=None):
@@ -35,7 +35,7 @@ def _interpreter(weights):
     """Return the compiled function :func:`_execute` for weights of a type."""
     _, _, *shared = kinds_of(numba.from_dtype(weights))
     signature = (types.int64[::1], types.int64[::1], *shared)
-    return kept_njit(_execute, signatures=[signature], version=kernel_checksum(), **OPTIONS)
+    return kept_njit(_execute, signatures=[signature], version=CHECKSUM, **OPTIONS)
 
 
 def _execute(addresses, images, program, run, counters, work):

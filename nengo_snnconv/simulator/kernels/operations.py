@@ -75,6 +75,9 @@ OPERATIONS = {
     "max_pool": max_operations.max_pool,
 }
 
+# of all modules of this folder when they were imported, on which the compiled code depends
+CHECKSUM = sum(zlib.crc32(path.read_bytes()) for path in pathlib.Path(__file__).parent.glob("*.py"))
+
 CODES = {name: code for code, name in enumerate(OPERATIONS)}
 
 
@@ -129,10 +132,4 @@ def _kept_operation(code):
     function = operation.py_func
     named = pytypes.FunctionType(function.__code__, function.__globals__, name, None, function.__closure__)
     named.__qualname__, named.__module__ = f"operation_{name}", function.__module__
-    return kept_njit(named, version=kernel_checksum(), no_cpython_wrapper=True, **OPTIONS)
-
-
-@functools.cache
-def kernel_checksum() -> int:
-    """Return a checksum of all modules of this folder, on which the compiled code depends."""
-    return sum(zlib.crc32(path.read_bytes()) for path in pathlib.Path(__file__).parent.glob("*.py"))
+    return kept_njit(named, version=CHECKSUM, no_cpython_wrapper=True, **OPTIONS)
