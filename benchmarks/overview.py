@@ -23,14 +23,33 @@ ROWS = (
         "diehl-conversion",
         ("constant input, 99.9th percentile",),
     ),
-    ("diehl-conversion", "conversion of a CNN", "vgg-cifar10, CIFAR-10", "diehl-conversion", ("vgg-cifar10",)),
-    ("diehl-conversion", "conversion of a CNN", "resnet-cifar10, CIFAR-10", "diehl-conversion", ("resnet-cifar10",)),
+    (
+        "cifar10-in-four-steps",
+        "the same, calibrated and trained",
+        "airbench-cifar10, CIFAR-10",
+        "deep-networks",
+        ("rows", "airbench-cifar10, calibrated and trained, signed spikes, 4"),
+    ),
+    (
+        "cifar10-in-four-steps",
+        "the same, calibrated",
+        "resnet14-cifar10, CIFAR-10",
+        "deep-networks",
+        ("rows", "resnet14-cifar10, calibrated, signed spikes, 8"),
+    ),
     (
         "time-to-first-spike",
         "time to first spike",
         "ttfs-mnist, MNIST",
         "first-spike",
         ("networks", "ttfs-mnist", "search, 16 steps"),
+    ),
+    (
+        "time-to-first-spike",
+        "time to first spike",
+        "airbench-cifar10, CIFAR-10",
+        "first-spike-deep",
+        ("rows", "airbench-cifar10, search, constant input, calibrated, 32"),
     ),
     (
         "surrogate-gradients",
@@ -40,8 +59,8 @@ ROWS = (
         ("real", "real"),
     ),
 )
-TEST_IMAGES = {"first-spike": 10000}  # other files contain the number
-STEPS = {"first-spike": "16 per stage"}
+TEST_IMAGES = {"first-spike": 10000, "first-spike-deep": 10000}  # other files contain the number
+STEPS = {"first-spike": "16 per stage", "first-spike-deep": "32 per stage"}
 
 
 def overview():
