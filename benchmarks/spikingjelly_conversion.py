@@ -166,9 +166,7 @@ def table(theirs, ours, versions, options):
             ]
         for title in OURS:
             results = [ours.get(f"{name}, {title}, {n}") for n in steps]
-            rows[title] = [
-                cell(deep_networks.loss(ours, name, r), r["spikes_per_neuron"]) if r else "" for r in results
-            ]
+            rows[title] = [cell(deep_networks.loss(r), r["spikes_per_neuron"]) if r else "" for r in results]
         lines += [*table_lines(deep_networks.titles_of(steps), rows), ""]
     return "\n".join(lines)
 
