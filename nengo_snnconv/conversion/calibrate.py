@@ -58,9 +58,11 @@ def calibrate(
     The layers are corrected one after another, each for the spikes that it really receives:
 
     1. The weights and biases of a layer are fitted by least squares, so that its mean output over ``n_steps`` steps is
-       closest to its output in the ANN (ridge regression towards the weights of the ANN).  In a residual block, the
-       last layer with weights also compensates for the errors of the other branch.  A maximum of sums with errors is
-       too large on average, which the bias of the layer before it corrects.
+       closest to its output in the ANN (ridge regression towards the weights of the ANN).  Errors without effect do not
+       count: outputs for which the rectifier that follows is silent in both networks, and outputs that are not the
+       largest in the window of a maximum.  In a residual block, the last layer with weights also compensates for the
+       errors of the other branch.  A maximum of sums with errors is too large on average, which the bias of the layer
+       before it corrects.
     2. Each channel gets the threshold for which the mean output of its neurons tells most about the activations of the
        ANN: for which the error is smallest that the weights of the next layer cannot remove by a scale and an offset.
        If only a maximum reads the neurons, this is measured on its output.  Without a fit of weights, the error itself

@@ -81,23 +81,67 @@ class LayerwiseCalibration:
         n_batches = -(-len(trains.x) // self.batch_size)
         for images in self._batches():
             target = trains.activations(name, images) + self._missing_in_sum(name, images)
-            fit.add(trains.mean_activity(source, images), target, -(-fit.rows_needed // n_batches), self.rng)
+            free_below = self._free_below(name, target, images)
+            rows = -(-fit.rows_needed // n_batches)
+            fit.add(trains.mean_activity(source, images), target, rows, self.rng, free_below)
         trains.set_arrays(name, fit.solve(regularization))
 
-    def _missing_in_sum(self, name, images):
-        """Return what the other inputs of a following sum lack, compared with the ANN, so that this layer can add it.
+    def _free_below(self, name, target, images):
+        """Return up to which value an output of a layer is as good as the target, (images, ...), NaN for none.
 
-        It is 0 if something other than a single sum reads the layer, or if later layers are inputs of the sum, too.
+        A rectifier is silent for all negative inputs; of the rectified values in the window of a maximum, only the
+        largest counts, as long as the others are no larger than they should be.  None if no rectifier follows.
         """
-        consumers = self.model.consumers(name)
-        if len(consumers) != 1 or not isinstance(consumers[0], specs.Add) or consumers[0].inputs.count(name) != 1:
-            return 0
-        others = [source for source in consumers[0].inputs if source != name]
-        if any(self._number[source] > self._number[name] for source in others):
+        total, reader = target, self._only_reader(name)
+        completed = self._completed_sum(name)
+        if completed is not None:
+            total, reader = self.trains.activations(completed.name, images), self._only_reader(completed.name)
+        if not isinstance(reader, specs.Rectifier):
+            return None
+        free_below = np.where(total > 0, np.nan, 0)
+        pool = self._only_reader(reader.name)
+        if isinstance(pool, specs.MaxPool):
+            largest = self._is_largest(pool, total)
+            free_below[~largest] = np.maximum(total, 0)[~largest]
+        return free_below + (target - total)
+
+    def _is_largest(self, pool, values):
+        """Return which values, (images, ..., channel), are the largest in a window of a maximum."""
+        numbers = np.arange(1, values[..., :1].size + 1, dtype=np.float64).reshape(values[..., :1].shape)
+        n_windows = len(values) * int(np.prod(self.model.shapes[pool.name][:-1]))
+        windows = rows_of(pool, numbers)(np.arange(n_windows))[:, :, 0].astype(
+            int
+        )  # 0 where they reach beyond the edge
+        flat = np.concatenate([np.full((1, values.shape[-1]), -np.inf), values.reshape(-1, values.shape[-1])])
+        largest = np.zeros(flat.shape, bool)
+        top = flat[windows].max(axis=1)
+        for positions in windows.T:
+            largest[positions] |= flat[positions] == top
+        return largest[1:].reshape(values.shape)
+
+    def _missing_in_sum(self, name, images):
+        """Return what the other inputs of the sum that a layer completes lack, compared with the ANN; 0 without one."""
+        total = self._completed_sum(name)
+        if total is None:
             return 0
         return sum(
-            self.trains.activations(source, images) - self.trains.mean_activity(source, images) for source in others
+            self.trains.activations(source, images) - self.trains.mean_activity(source, images)
+            for source in total.inputs
+            if source != name
         )
+
+    def _completed_sum(self, name):
+        """Return the sum that alone reads a layer, if its other inputs are final already, or None."""
+        total = self._only_reader(name)
+        if not isinstance(total, specs.Add) or total.inputs.count(name) != 1:
+            return None
+        is_last = all(self._number[source] <= self._number[name] for source in total.inputs)
+        return total if is_last else None
+
+    def _only_reader(self, name):
+        """Return the layer that alone reads a layer, or None."""
+        readers = self.model.consumers(name)
+        return readers[0] if len(readers) == 1 and name != self.model.output else None
 
     def center_maximum(self, name: str) -> None:
         """Remove the mean error of a maximum over sums, by the bias of the layer with weights before it.
@@ -153,11 +197,11 @@ class LayerwiseCalibration:
 
     def _maximum_after(self, name):
         """Return the maximum that alone reads the neurons, or None, also if the images have few of its windows."""
-        readers = self.model.consumers(name)
-        if not self.judged_by_readers or len(readers) != 1 or not isinstance(readers[0], specs.MaxPool):
+        reader = self._only_reader(name)
+        if not self.judged_by_readers or not isinstance(reader, specs.MaxPool):
             return None
-        windows = len(self.trains.x) * int(np.prod(self.model.shapes[readers[0].name][:-1]))
-        return readers[0] if windows >= WINDOWS else None
+        windows = len(self.trains.x) * int(np.prod(self.model.shapes[reader.name][:-1]))
+        return reader if windows >= WINDOWS else None
 
     def _windows(self, pool, values):
         """Return the number of windows of a maximum, and a function that maps windows to their entries."""

@@ -10,12 +10,15 @@ import scipy.linalg
 
 from ..model import layers as specs
 from ..model.layers import window_offset, window_output
+from .one_sided_fit import one_sided_fit
 
-# number of rows of a fit: for each input of a neuron, and at least
+# number of rows of a fit: for each input of a neuron, and at least; and the largest number of inputs in all rows
 ROWS_PER_INPUT = 20
 LEAST_ROWS = 20_000
+MOST_INPUTS = 150_000_000
 # strengths of the regularization that are tried; infinity keeps the weights, and changes the bias only
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, np.inf)
+LEAST_STRENGTH = 1e-9
 
 
 class WeightFit:
@@ -44,14 +47,28 @@ class WeightFit:
         self.n_images = 0
         # sums over the even images and over the odd ones, for each group
         self.halves: list[list[_Sums] | None] = [None, None]
+        # rows of a one-sided fit, for each group: inputs, targets, and outputs that are low enough
+        self.rows: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(self.groups)]
 
     @property
     def rows_needed(self) -> int:
         """Number of rows, that is, positions in images, that the fit should be based on."""
-        return max(LEAST_ROWS, ROWS_PER_INPUT * len(self.matrices[0]))
+        inputs = len(self.matrices[0])
+        return min(max(LEAST_ROWS, ROWS_PER_INPUT * inputs), MOST_INPUTS // (self.groups * inputs))
 
-    def add(self, x: np.ndarray, target: np.ndarray, most_rows: int, rng: np.random.Generator) -> None:
-        """Add up to ``most_rows`` positions, drawn at random, of inputs and targets, (images, ..., channel)."""
+    def add(
+        self,
+        x: np.ndarray,
+        target: np.ndarray,
+        most_rows: int,
+        rng: np.random.Generator,
+        free_below: np.ndarray | None = None,
+    ) -> None:
+        """Add up to ``most_rows`` positions, drawn at random, of inputs and targets, (images, ..., channel).
+
+        With ``free_below``, of the same shape as ``target``, the fit is one-sided: outputs up to it have no error,
+        except where it is NaN.
+        """
         rows = rows_of(self.layer, x)
         targets = target.reshape(-1, target.shape[-1])
         chosen = np.sort(rng.permutation(len(targets))[:most_rows])
@@ -63,8 +80,13 @@ class WeightFit:
             part = chosen[odd == half]
             grouped = np.split(rows(part).astype(np.float32), self.groups, axis=2)
             split = np.split(targets[part].astype(np.float32), self.groups, axis=1)
-            sums = [_Sums.of(r.reshape(len(r), -1), t) for r, t in zip(grouped, split, strict=True)]
+            grouped = [inputs.reshape(len(inputs), -1) for inputs in grouped]
+            sums = [_Sums.of(inputs, values) for inputs, values in zip(grouped, split, strict=True)]
             self.halves[half] = _added(self.halves[half], sums)
+            if free_below is not None:
+                bounds = free_below.reshape(targets.shape)[part].astype(np.float32)
+                for kept, *values in zip(self.rows, grouped, split, np.split(bounds, self.groups, axis=1), strict=True):
+                    kept.append(tuple(values))
 
     def solve(self, regularization: float | None = None) -> dict[str, np.ndarray]:
         """Return the fitted arrays of the layer, with a bias.
@@ -77,6 +99,11 @@ class WeightFit:
         fits = [
             sums.fit(matrix, regularization) for sums, matrix in zip(_added(*self.halves), self.matrices, strict=True)
         ]
+        if self.rows[0] and np.isfinite(regularization):
+            fits = []
+            for rows, matrix in zip(self.rows, self.matrices, strict=True):
+                x, target, free_below = map(np.concatenate, zip(*rows, strict=True))
+                fits.append(one_sided_fit(x, target, free_below, matrix, max(regularization, LEAST_STRENGTH)))
         kernel = np.concatenate([matrix for matrix, _ in fits], axis=1).reshape(self.weights.shape)
         return {self.name: kernel, "bias": np.concatenate([bias for _, bias in fits])}
 
@@ -111,7 +138,7 @@ class _Sums(typing.NamedTuple):
             covariance = self.xx / self.n - np.outer(mean_x, mean_x)
             with_target = self.xy / self.n - np.outer(mean_x, mean_y)
             variance = max(np.trace(covariance) / len(old), 1e-12)
-            system = covariance + max(strength, 1e-9) * variance * np.eye(len(old))
+            system = covariance + max(strength, LEAST_STRENGTH) * variance * np.eye(len(old))
             new = old + scipy.linalg.solve(system, with_target - covariance @ old, assume_a="pos")
         return new, mean_y - mean_x @ new
 

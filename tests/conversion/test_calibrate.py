@@ -1,10 +1,12 @@
 import nengo
 import numpy as np
 import pytest
+import scipy.optimize
 
 import nengo_snnconv as snc
 from nengo_snnconv.conversion.calibrate import with_biases
-from nengo_snnconv.conversion.layerwise import order_of_corrections
+from nengo_snnconv.conversion.layerwise import LayerwiseCalibration, order_of_corrections
+from nengo_snnconv.conversion.one_sided_fit import one_sided_fit
 from nengo_snnconv.conversion.spike_trains import SpikeTrains
 from nengo_snnconv.conversion.threshold_search import ThresholdSearch
 from nengo_snnconv.conversion.weight_fit import WeightFit
@@ -80,6 +82,115 @@ class TestWeightFit:
         assert np.array_equal(noisy.solve()["kernel"], old["kernel"].astype(np.float64))
         fitted, half_way = clean.solve()["kernel"], (old["kernel"] + true["kernel"]) / 2
         assert np.abs(fitted - true["kernel"]).max() < 0.2 * np.abs(half_way - true["kernel"]).max()
+
+    @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=str)
+    def test_outputs_that_are_low_enough_cost_nothing(self, layer, shape, rng):
+        """Targets of a rectified layer are known only where it is active."""
+        old, true = random_layer_arrays(layer, shape, rng), random_layer_arrays(layer, shape, rng)
+        fit = WeightFit(layer, old)
+        for _ in range(3):
+            x = rng.normal(size=(60, *shape)).astype(np.float32)
+            output = keras_layer(layer, true)(x).numpy()
+            fit.add(x, np.maximum(output, 0), 500, rng, np.where(output > 0, np.nan, 0))
+        x = rng.normal(size=(60, *shape)).astype(np.float32)
+        expected = np.maximum(keras_layer(layer, true)(x).numpy(), 0)
+        fitted = np.maximum(keras_layer(layer, fit.solve(regularization=1e-6))(x).numpy(), 0)
+        assert np.mean((fitted - expected) ** 2) < 0.02 * np.mean(expected**2)
+
+
+def one_sided_objective(parameters, x, target, free_below, old, pull):
+    weights, bias = parameters[:-1].reshape(old.shape), parameters[-1:]
+    output = x @ weights + bias
+    errors = np.where(np.isnan(free_below), output - target, np.maximum(output - free_below, 0))
+    return np.mean(errors**2) + pull * np.sum((weights - old) ** 2)
+
+
+class TestOneSidedFit:
+    @pytest.mark.parametrize("strength", [0.001, 0.1, 10])
+    def test_smallest_error(self, rng, strength):
+        """Against a general optimizer, for one output."""
+        x = rng.normal(size=(80, 4)).astype(np.float32)
+        old = rng.normal(size=(4, 1))
+        target = (x @ old + rng.normal(size=(80, 1))).astype(np.float32)
+        free_below = np.where(target > 0.3, np.nan, rng.normal(0.2, 0.5, size=target.shape)).astype(np.float32)
+        pull = strength * np.trace(np.cov(x.T, bias=True)) / 4
+        weights, bias = one_sided_fit(x, target, free_below, old, strength)
+        arguments = x.astype(float), target.astype(float), free_below.astype(float), old, pull
+        best = scipy.optimize.minimize(one_sided_objective, np.zeros(5), arguments, method="BFGS")
+        plain = np.linalg.lstsq(np.c_[x, np.ones(80)], target, rcond=None)[0].ravel()
+        found = one_sided_objective(np.append(weights, bias), *arguments)
+        assert found <= best.fun * 1.01
+        assert strength > 1 or found < 0.9 * one_sided_objective(plain, *arguments)
+
+    def test_without_free_outputs_it_is_ridge_regression(self, rng):
+        layer = specs.Dense("c", "x", units=2)
+        x, target = rng.normal(size=(50, 3)).astype(np.float32), rng.normal(size=(50, 2)).astype(np.float32)
+        old = random_layer_arrays(layer, (3,), rng)
+        fit = WeightFit(layer, old)
+        fit.add(x, target, 100, rng)
+        expected = fit.solve(0.1)
+        weights, bias = one_sided_fit(x, target, np.full_like(target, np.nan), old["kernel"], 0.1)
+        assert np.allclose(weights, expected["kernel"], atol=1e-5)
+        assert np.allclose(bias, expected["bias"], atol=1e-5)
+
+
+def calibration_of(keras_model, x, n_steps=4):
+    """Return the calibration of a network's layers, before the first."""
+    network = snc.to_spiking(snc.normalize(snc.convert(keras_model), x), snc.SignedIntegrateAndFire())
+    trains = SpikeTrains(with_biases(network.model), network.settings, x, n_steps)
+    return LayerwiseCalibration(trains, 10, np.random.default_rng(0))
+
+
+class TestOutputsThatAreLowEnough:
+    @pytest.mark.parametrize(("pool_size", "strides"), [(2, 2), (3, 2), (2, 1)])
+    @pytest.mark.parametrize("padding", ["valid", "same"])
+    def test_they_do_not_change_the_maxima(self, rng, pool_size, strides, padding):
+        """Every layer between the network's output and the values, with values drawn below the bounds."""
+        from nengo_snnconv.compat import tf
+
+        pooling = tf.keras.layers.MaxPooling2D(pool_size, strides, padding)
+        conv = tf.keras.layers.Conv2D(4, 3, activation="relu")
+        keras_model = tf.keras.Sequential([tf.keras.Input((9, 10, 2)), conv, pooling, tf.keras.layers.Flatten()])
+        x = rng.normal(size=(10, 9, 10, 2)).astype(np.float32)
+        calibration = calibration_of(keras_model, x)
+        name = next(iter(calibration.model.layers.values())).name
+        name = calibration.model.consumers(name)[0].name
+        target = calibration.trains.activations(name, slice(0, 10))
+        free_below = calibration._free_below(name, target, slice(0, 10))
+        free = ~np.isnan(free_below)
+        assert 0.5 < free.mean() < 1
+        assert (target[free] <= free_below[free] + 1e-6).all()
+        changed = np.where(free, free_below - rng.exponential(size=target.shape), target)
+        expected = pooling(np.maximum(target, 0)).numpy()
+        assert np.array_equal(pooling(np.maximum(changed, 0).astype(np.float32)).numpy(), expected)
+        # and no other value is free: each of them alone changes a maximum
+        for position in rng.permutation(np.argwhere(~free))[:20]:
+            lower = target.copy()
+            lower[tuple(position)] -= 1e-3
+            assert not np.array_equal(pooling(np.maximum(lower, 0)).numpy(), expected)
+
+    def test_a_sum_counts_as_a_whole(self, rng):
+        """The last layer of a residual block may be so low that the sum is negative."""
+        calibration = calibration_of(residual(), x := rng.uniform(size=(10, 8, 8, 3)).astype(np.float32))
+        model, images = calibration.model, slice(0, len(x))
+        (total,) = (name for name, layer in model.layers.items() if isinstance(layer, specs.Add))
+        for name in calibration.order[: calibration.order.index(total)]:
+            if isinstance(model.layers[name], specs.Rectifier):
+                calibration.choose_thresholds(name)
+        last = calibration.order[calibration.order.index(total) - 1]
+        sums = calibration.trains.activations(total, images)
+        target = calibration.trains.activations(last, images) + calibration._missing_in_sum(last, images)
+        free_below = calibration._free_below(last, target, images)
+        others = sums - target  # what the network receives from the shortcut
+        inactive = sums <= 0
+        assert np.allclose((free_below + others)[inactive], 0, atol=1e-5)
+        assert inactive.mean() > 0.1
+
+    def test_the_output_of_the_network_is_not_free(self, rng):
+        calibration = calibration_of(residual(), rng.uniform(size=(10, 8, 8, 3)).astype(np.float32))
+        name = calibration.model.output
+        target = calibration.trains.activations(calibration.model.layers[name].inputs[0], slice(0, 10))
+        assert calibration._free_below(name, target, slice(0, 10)) is None
 
 
 def residual(seed=0, strides=(1, 1)):
