@@ -4,7 +4,8 @@
 
 PATH is the Python of an environment with PyTorch and SpikingJelly (pip install torch spikingjelly), by default that of
 this process; spikingjelly_training.py runs in it.  Each contender has a process of its own.  They take turns of a few
-steps on the same cores, so that other programs slow down all of them.
+steps on the same cores, so that other programs slow down all of them.  Results of each number of steps are kept in
+build/, so an interrupted run continues.
 """
 
 import argparse
@@ -19,10 +20,11 @@ import tempfile
 import time
 
 import numpy as np
-from results import publish, table_lines
+from results import ROOT, publish, table_lines
 from spikingjelly_conversion import versions_of
 
 import nengo_snnconv as snc
+from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes.drop_dropout import drop_dropout
@@ -32,6 +34,7 @@ from nengo_snnconv.training.precision import PRECISIONS, products_in
 from nengo_snnconv.training.trainers import KerasTrainer
 
 BATCH_SIZE, N_BATCHES = 50, 4
+KEPT = ROOT / "build" / "training-through-time.json"
 PROCESS = pathlib.Path(__file__).with_name("spikingjelly_training.py")
 OURS = {"nengo_snnconv, float32": "float32", "nengo_snnconv, bfloat16": "bfloat16"}
 THEIRS = {
@@ -47,6 +50,7 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="Python of an environment with PyTorch, SpikingJelly")
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 8, 16], help="numbers of time steps")
     parser.add_argument("--turns", type=int, default=10, help="turns of each contender")
+    parser.add_argument("--restart", action="store_true", help="ignore intermediate results")
     parser.add_argument("--train", nargs=2, metavar=("FOLDER", "PRECISION"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
@@ -56,7 +60,14 @@ def main():
     if versions is None:
         print(f"skipped: {options.python} has no PyTorch and SpikingJelly; name one that does by --python")
         return
-    results = {n_steps: measure(n_steps, options) for n_steps in options.steps}
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not options.restart else {}
+    for n_steps in options.steps:
+        if str(n_steps) not in kept:
+            kept[str(n_steps)] = measure(n_steps, options)
+            KEPT.parent.mkdir(exist_ok=True)
+            with atomic_write(KEPT, "w") as file:
+                json.dump(kept, file)
+    results = {n_steps: kept[str(n_steps)] for n_steps in options.steps}
     publish("training-through-time", table(results, versions), {"versions": versions, "steps": results})
 
 
@@ -217,8 +228,9 @@ def table(results, versions):
     largest = max(largest_difference(found) for found in results.values())
     text = f"""
 Milliseconds of a training step of {BATCH_SIZE} simulated recordings, medians; in brackets those of the processor time
-of all cores together, which depends less on other programs. SpikingJelly {versions["spikingjelly"]} on PyTorch {versions["torch"]}.
-The losses and the norms of the gradients of the first step differ in float32 by at most {largest:.0e} of their values.
+of all cores together, which depends less on other programs. SpikingJelly {versions["spikingjelly"]} on PyTorch
+{versions["torch"]}. The losses and the norms of the gradients of the first step differ in float32 by at most
+{largest:.0e} of their values.
 """
     return "\n".join([text, *table_lines(columns, rows)])
 
