@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import numpy as np
@@ -174,8 +175,8 @@ def step_of(neurons, current, voltage, smooth=False):
 def spikes_of(neurons, currents, smooth=False):
     """Return the spikes of neurons over time, differentiable with respect to the currents.
 
-    Equal to :func:`step_of` for each step, but with an explicit gradient, which needs less memory: it keeps the charged
-    potentials and the spikes only.
+    Equal to :func:`step_of` for each step, but with an explicit gradient, which needs less memory.  On a CPU, float32
+    currents are processed by compiled functions, which are several times faster than TensorFlow's operations.
 
     Parameters
     ----------
@@ -188,6 +189,32 @@ def spikes_of(neurons, currents, smooth=False):
     -------
     tf.Tensor, (steps, ...)
     """
+    if not smooth and currents.dtype == tf.float32 and not tf.config.list_physical_devices("GPU"):
+        return _compiled_spikes(neurons, currents)
+    return _spikes_in_tensorflow(neurons, currents, smooth)
+
+
+def _compiled_spikes(neurons, currents):
+    from . import surrogate_kernels  # loads Numba
+
+    def call(kernel, *tensors):
+        """Apply a function of arrays (steps, neurons) to tensors (steps, ...)."""
+        size = tf.size(tensors[0]) // tensors[0].shape[0]
+        flat = [tf.reshape(tensor, (tensor.shape[0], size)) for tensor in tensors]
+        found = tf.numpy_function(functools.partial(kernel, neurons), flat, tf.float32, stateful=False)
+        return tf.ensure_shape(tf.reshape(found, tf.shape(tensors[0])), tensors[0].shape)
+
+    @tf.custom_gradient
+    def run(currents):
+        def gradient(upstream):
+            return call(surrogate_kernels.gradient, currents, upstream)
+
+        return call(surrogate_kernels.spikes, currents), gradient
+
+    return run(currents)
+
+
+def _spikes_in_tensorflow(neurons, currents, smooth):
     function, derivative, _ = SURROGATES[neurons.surrogate]
     subtracts, rest, decay = neurons.reset == "subtract", neurons.reset_potential, neurons.decay
 

@@ -8,7 +8,7 @@ from neuron_runs import DT, argument_of, dyadic, run_both
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
-from nengo_snnconv.neurons.surrogate_lif import spikes_of, step_of
+from nengo_snnconv.neurons.surrogate_lif import _spikes_in_tensorflow, spikes_of, step_of
 from nengo_snnconv.neurons.surrogates import SURROGATES, spike
 from nengo_snnconv.training.unrolled_model import unrolled_model
 
@@ -135,6 +135,44 @@ class TestGradients:
         found = self.gradient(lambda x: tf.reduce_sum(weights * spikes_of(neurons, x, smooth)), currents)
         assert np.abs(expected).max() > 1e-3
         assert np.allclose(found, expected, atol=1e-12)
+
+    @pytest.mark.parametrize("shape", [(1, 5), (7, 3, 300)], ids=str)
+    @pytest.mark.parametrize("detach_reset", [False, True], ids=["", "detached"])
+    @pytest.mark.parametrize("surrogate", SURROGATES)
+    @pytest.mark.parametrize("options", VARIANTS[:5], ids=str)
+    def test_compiled_functions_equal_tensorflow(self, options, surrogate, detach_reset, shape, rng):
+        """In float32: the same spikes, and gradients that differ by rounding only."""
+        self.compare_with_tensorflow(
+            snc.SurrogateLIF(surrogate=surrogate, detach_reset=detach_reset, **options), shape, rng
+        )
+
+    @pytest.mark.parametrize("shape", [(2, 70_000), (100, 150)], ids=["threads", "blocks of the smallest size"])
+    def test_compiled_parts_equal_tensorflow(self, shape, rng):
+        self.compare_with_tensorflow(snc.SurrogateLIF(), shape, rng)
+
+    @staticmethod
+    def compare_with_tensorflow(neurons, shape, rng):
+        currents = tf.constant(rng.normal(0.5, 3.0, shape), tf.float32)
+        upstream = tf.constant(rng.normal(0, 1, shape), tf.float32)
+
+        def both(function):
+            with tf.GradientTape() as tape:
+                tape.watch(currents)
+                spikes = function(neurons, currents, False)
+            return spikes, tape.gradient(spikes, currents, upstream)
+
+        (spikes, found), (same, expected) = both(spikes_of), both(_spikes_in_tensorflow)
+        assert np.array_equal(spikes, same)
+        assert found.shape == expected.shape == shape
+        assert np.abs(found - expected).max() <= 2e-6 * np.abs(expected).max()
+
+    def test_any_number_of_images(self, rng):
+        """Graphs with an unknown batch size, of which no image may be left."""
+        run = tf.function(lambda x: spikes_of(snc.SurrogateLIF(), x), [tf.TensorSpec((4, None, 3), tf.float32)])
+        for n_images in (0, 2):
+            current = dyadic(rng, 4, n_images * 3, high=768)
+            spikes = run(tf.constant(current.reshape(4, n_images, 3), tf.float32))
+            assert np.array_equal(spikes.numpy().reshape(4, -1), reference(current))
 
     @pytest.mark.parametrize("surrogate", SURROGATES)
     @pytest.mark.parametrize("options", VARIANTS[:5], ids=str)
