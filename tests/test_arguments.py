@@ -599,9 +599,12 @@ CASES = {
     ),
     "evaluate": (
         {"network": "<spiking>", "x": x, "y": y, "n_steps": 4},
-        {"network": NETWORK, **EVALUATE, "stop": STOP},
+        {"network": NETWORK, **EVALUATE, "stop": STOP, "n_jobs": THREADS},
     ),
-    "evaluate in closed form": ({"network": "<ttfs>", "x": x, "y": y}, {**EVALUATE, "skip_steps": [-1, 1.0, True]}),
+    "evaluate in closed form": (
+        {"network": "<ttfs>", "x": x, "y": y},
+        {**EVALUATE, "skip_steps": [-1, 1.0, True], "n_jobs": THREADS},
+    ),
     "profile": (
         {"network": "<spiking>", "x": x, "n_steps": 4},
         {

@@ -19,7 +19,7 @@ SHADES = {
     "model": ("model", "passes", "formats", "presets"),
     "data": ("data", "events"),
     "networks": ("neurons", "networks", "conversion"),
-    "runs": ("simulator", "evaluation", "training"),
+    "runs": ("jobs", "simulator", "evaluation", "training"),
     "insight": ("analysis", "experiments", "plots"),
     "surface": ("report", "gui", "cli"),
 }

@@ -52,8 +52,8 @@ def evaluate(options):
         options.wrong_usage("--profile measures the fast simulator: leave --backend out")
     check_distinct(options, network=options.network, report=options.report, json=options.json)
     workers = workers_of(options)
-    if options.stop and any(value is not None for value in workers.values()):
-        options.wrong_usage("--stop cannot be combined with --jobs, --dask or --folder: it runs in this process")
+    if options.stop and (options.dask or options.folder):
+        options.wrong_usage("--stop cannot be combined with --dask or --folder: use --jobs, or leave them out")
     uses_recordings(options)  # checks the options before the network is read
     network = load_network(options.network, options.seed)
     if options.report:
@@ -85,7 +85,12 @@ def with_rule(network, data, options):
 
     half = len(data.y_test) // 2
     calibration = evaluate_network(
-        network, data.x_test[half:], data.y_test[half:], skip_steps=options.skip_steps, **simulation_of(options)
+        network,
+        data.x_test[half:],
+        data.y_test[half:],
+        skip_steps=options.skip_steps,
+        n_jobs=options.jobs,
+        **simulation_of(options),
     )
     rule = choose_stop(calibration, max_loss=options.stop)
     steps = f"{rule.calibration['mean_steps']:.2f} of {rule.n_steps} steps"
@@ -151,21 +156,21 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
     run : dict
         Facts about the run, for the report.
     workers : dict, optional
-        Result of ``workers_of``.  If any is set, shards of the images are evaluated in parallel.
+        Result of ``workers_of``.  If any is set, parts of the images are evaluated in parallel.
     rule : MarginStop, optional
-        Rule for early stopping; not with workers.
+        Rule for early stopping; not with a Dask cluster or a folder.
     """
     from .. import evaluate as evaluate_network
     from .. import sweep
 
     print(summary_line("data", f"{data.name}, test"))
-    simulation = simulation_of(options)
-    if any(value is not None for value in (workers or {}).values()):
+    simulation, workers = simulation_of(options), workers or {}
+    if workers.get("dask") or workers.get("folder"):
         grid = {"skip_steps": [options.skip_steps]} if options.skip_steps else {}
         result = sweep(network, data.x_test, data.y_test, grid, **simulation, **workers)
         evaluation = result.trials[0].evaluation
     else:
-        simulation |= {"skip_steps": options.skip_steps, "stop": rule}
+        simulation |= {"skip_steps": options.skip_steps, "stop": rule, "n_jobs": workers.get("n_jobs")}
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)

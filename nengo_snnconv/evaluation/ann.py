@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import typing
+import weakref
 
 import numpy as np
 
+from ..compat import tf
 from ..model.memory import MEMORY_MB
-from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from .inputs import Images
+from ..networks.edits import check_unedited
+from ..networks.network import ConvNetwork
+from ..networks.rate_model import prediction_batch, rate_model
+from .inputs import Images, batches
 
 if typing.TYPE_CHECKING:
-    from ..networks.network import ConvNetwork
     from .inputs import Inputs
+
+# for each network, its last predictions for images, and what identifies the images
+_kept: weakref.WeakKeyDictionary[ConvNetwork, tuple[tuple[str, int], np.ndarray]] = weakref.WeakKeyDictionary()
 
 
 def ann_predictions(
@@ -20,7 +26,8 @@ def ann_predictions(
 ) -> np.ndarray | None:
     """Return the classes that the ANN predicts for inputs, (items,); None if the network has no ANN.
 
-    The ANN sees the mean of frames over time.
+    The ANN sees the mean of frames over time.  The last predictions of a network for images are kept, since they are
+    the same for any number of steps and any back end.
 
     Parameters
     ----------
@@ -32,13 +39,14 @@ def ann_predictions(
     """
     if not network.settings.has_rates:
         return None
-    if isinstance(inputs, Images) and inputs.n_steps is None:
-        return ann_predictions_of_images(network, inputs.batch(slice(None)), batch_size, memory_mb)
     batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    ann, starts = rate_model(network), range(0, len(inputs), batch_size)
-    batches = (inputs.batch(slice(start, start + batch_size)) for start in starts)
-    images = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches)
-    return np.concatenate([outputs_of(ann, batch, batch_size).argmax(axis=-1) for batch in images])
+    if not isinstance(network, ConvNetwork) or not isinstance(inputs, Images):
+        return _predict(network, inputs, batch_size)
+    check_unedited(network)
+    key = inputs.digest(), batch_size
+    if network not in _kept or _kept[network][0] != key:
+        _kept[network] = key, _predict(network, inputs, batch_size)
+    return _kept[network][1].copy()
 
 
 def ann_predictions_of_images(
@@ -46,4 +54,13 @@ def ann_predictions_of_images(
 ) -> np.ndarray:
     """Return the classes that the ANN predicts for an array of images, (images,)."""
     batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    return outputs_of(rate_model(network), x, batch_size).argmax(axis=-1)
+    return _predict(network, Images(x), batch_size)
+
+
+def _predict(network, inputs, batch_size):
+    """Return the classes that the ANN predicts, (items,)."""
+    ann = rate_model(network)
+    if len(inputs) > batch_size:  # tracing pays off with more than a batch, and once for batches of all sizes
+        ann = tf.function(ann, input_signature=[tf.TensorSpec((None, *inputs.shape), tf.float32)], autograph=False)
+    means = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches(inputs, batch_size))
+    return np.concatenate([ann(tf.constant(batch)).numpy().argmax(axis=-1) for batch in means])

@@ -6,12 +6,13 @@ import typing
 
 from nengo.params import Default
 
-from .._util.validation import check_classes, check_progress
+from .._util.validation import check_classes, check_progress, check_workers_count
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB
 from ..networks.network import check_network
 from .ann import ann_predictions
 from .inputs import as_inputs
+from .parallel import count_in_processes
 from .result import Evaluation, evaluation_from_counts
 from .run_counts import count_run
 from .run_options import RunOptions, run_length
@@ -42,12 +43,14 @@ def evaluate(
     precision: str = "float32",
     threads: int | None = None,
     stop: MarginStop | None = None,
+    n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> Evaluation:
     """Run a network on images and measure its accuracy after every step, beside that of its ANN.
 
-    The ANN is the same network with firing rates instead of spikes, computed in one pass.  Time is streamed in chunks,
-    so memory does not grow with ``n_steps``.
+    The ANN is the same network with firing rates instead of spikes, computed in one pass.  Its predictions are kept
+    until the network is evaluated on other images.  Images and time are streamed, so memory grows with the number of
+    images and ``n_steps`` by the results alone: 8 bytes for each image and step, 4 for each score, and 40 for an image.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def evaluate(
     x : ndarray, (images, height, width, channel), or Recordings or Inputs
         Images; or frames, (items, steps, height, width, channel); or recordings of an event camera, which are split
         into ``n_steps`` frames with equal numbers of events; or ``Inputs``, such as ``EventFrames`` or your own
-        subclass.
+        subclass.  Arrays may be memory-mapped; of integers and float64, only a batch at a time becomes float32.
     y : ndarray of int, (images,)
         True classes.
     n_steps : int, optional
@@ -99,6 +102,10 @@ def evaluate(
         Rule by which an image stops as soon as its scores are far enough apart, see :func:`choose_stop`.  It keeps its
         class, and its spikes are counted until then.  On the back ends "fast", "nengo" and "loihi", it is not simulated
         any longer.  Networks made by ``to_ttfs`` are simulated step by step.
+    n_jobs : int, optional
+        Number of processes on this machine, which share the images and the cores; 1, the default, is this process.  The
+        result is the same.  Processes help back ends that use one core, "nengo" and "loihi", and to a degree
+        "nengo_dl"; "fast" uses all cores by itself.  ``memory_mb`` and ``threads`` apply to each process.
     progress : bool, optional
         Show a progress bar; by default if standard error is a terminal.
 
@@ -115,6 +122,10 @@ def evaluate(
         If the back end cannot run the network.
     CompatibilityError
         If the back end is "loihi" and nengo-loihi is not installed.
+    JobsInterrupted
+        On Control-C, if there are several processes.  Use ``sweep`` with a folder to be able to continue.
+    WorkersError
+        If processes die repeatedly.
 
     Examples
     --------
@@ -136,7 +147,8 @@ def evaluate(
     )
     if n_steps is None and stop is not None:
         n_steps = stop.n_steps
-    return evaluate_observed(network, x, y, n_steps, options, progress=progress)
+    check_workers_count(n_jobs=n_jobs)
+    return evaluate_observed(network, x, y, n_steps, options, n_jobs=n_jobs, progress=progress)
 
 
 def evaluate_observed(
@@ -146,6 +158,7 @@ def evaluate_observed(
     n_steps: int | None,
     options: RunOptions,
     *,
+    n_jobs: int | None = None,
     progress: bool | None = None,
     observer: Observer | None = None,
 ) -> Evaluation:
@@ -153,16 +166,20 @@ def evaluate_observed(
 
     Parameters
     ----------
-    network, x, y, n_steps, progress
+    network, x, y, n_steps, n_jobs, progress
         As for :func:`evaluate`.
     options : RunOptions
     observer : Observer, optional
+        Only in this process.
     """
     inputs = as_inputs(network.model, x, n_steps)
     y = check_classes(network.model, len(inputs), y)
     n_steps = run_length(network, n_steps, inputs)
     warn_of_range(network.model, x)
-    counts = count_run(network, inputs, n_steps, options, progress=progress, observer=observer)
+    if n_jobs in (None, 1):
+        counts = count_run(network, inputs, n_steps, options, progress=progress, observer=observer)
+    else:
+        counts = count_in_processes(network, inputs, n_steps, options, n_jobs, progress=progress)
     arguments: dict[str, typing.Any] = {"skip_steps": options.skip_steps, "precision": options.precision}
     if options.minibatch_size is not None:
         arguments["minibatch_size"] = options.minibatch_size

@@ -7,16 +7,16 @@ import typing
 
 import numpy as np
 
-from .._util.digests import crc32
+from .._util.digests import crc32, digest
 from .._util.user_warnings import warn_user
 from .._util.validation import (
     as_array,
     as_float32,
     check_counts,
     check_flags,
-    check_images,
     check_optional_counts,
     check_range,
+    check_stored_images,
     is_whole,
     shown,
 )
@@ -26,7 +26,12 @@ from ..events.frames import check_split
 from ..events.recordings import check_recordings
 
 if typing.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..model import Model
+
+# number of items that are checked together
+CHECKED_TOGETHER = 500
 
 
 class Inputs(abc.ABC):
@@ -71,12 +76,13 @@ class Inputs(abc.ABC):
 
 
 class Images(Inputs):
-    """Inputs from an array.
+    """Inputs from an array, which becomes float32 a batch at a time.
 
     Parameters
     ----------
     x : ndarray
-        Images (images, height, width, channel), or frames (items, steps, height, width, channel).
+        Images (images, height, width, channel), or frames (items, steps, height, width, channel).  It may be
+        memory-mapped (``np.load("x.npy", mmap_mode="r")``).
     moving : bool
         True for frames.
     """
@@ -96,7 +102,17 @@ class Images(Inputs):
         return Images(self.x[indices], self.n_steps is not None)
 
     def checksum(self) -> int:
-        return crc32(self.x)
+        if self.n_steps is not None:
+            return crc32(self.x)
+        checksum = 0
+        for batch in batches(self):  # the same for images in any type
+            checksum = crc32(batch, start=checksum)
+        return checksum
+
+    def digest(self) -> str:
+        """Return a digest of the array, which is read a batch at a time."""
+        starts = range(0, len(self), CHECKED_TOGETHER)
+        return digest(*(self.x[start : start + CHECKED_TOGETHER] for start in starts))
 
 
 class EventFrames(Inputs):
@@ -248,8 +264,8 @@ def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | 
     else:
         array = as_array(x, "x", "an array of images")
         if array.ndim != len(shape) + 2:
-            return Images(check_images(model, array))
-        check_range(array, "x", exact=True)  # whole numbers become float32 a batch at a time
+            return Images(check_stored_images(model, array))
+        check_range(array, "x", exact=True)
         inputs = Images(array, moving=True)
     if inputs.shape != shape or not len(inputs) or inputs.n_steps == 0:
         raise SettingsError(
@@ -266,20 +282,31 @@ def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | 
     return inputs
 
 
-def warn_of_clipped_input(x, settings):
+def batches(inputs: Inputs, size: int = CHECKED_TOGETHER) -> Iterator[np.ndarray]:
+    """Yield the items of inputs in order, ``size`` at a time."""
+    for first in range(0, len(inputs), size):
+        yield inputs.batch(slice(first, first + size))
+
+
+def warn_of_clipped_input(arrays, settings):
     """Warn if values of the input are outside the range that input spikes can represent; return True if so.
 
     Parameters
     ----------
-    x : ndarray
+    arrays : iterable of ndarray
+        Parts of the input.
     settings : Settings
         Settings of a network whose input spikes.
     """
     lowest, highest = settings.input_range
-    share = np.mean((x < lowest) | (x > highest))
-    if share > 0:
+    n_values = n_clipped = 0
+    extremes = []
+    for x in arrays:
+        n_values, n_clipped = n_values + x.size, n_clipped + np.count_nonzero((x < lowest) | (x > highest))
+        extremes += [x.min(), x.max()]
+    if n_clipped:
         warn_user(
-            f"{100 * share:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that spikes can "
-            f"represent, and is clipped: use {settings.wider_input(x)}",
+            f"{100 * n_clipped / n_values:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that "
+            f"spikes can represent, and is clipped: use {settings.wider_input(np.array(extremes))}",
         )
-    return bool(share > 0)
+    return n_clipped > 0

@@ -26,7 +26,7 @@ REST = "counts and scores"
 
 @dataclasses.dataclass(frozen=True)
 class LayerProfile:
-    """Time that a layer takes in the fast simulator, for one image and step.
+    """Time and memory that a layer takes in the fast simulator; times are for one image and step.
 
     Attributes
     ----------
@@ -36,12 +36,18 @@ class LayerProfile:
         Number of spikes, or of other values that are not zero, whose weights are added.
     weight_bytes : int
         Size of its weights.
+    state_bytes : int
+        Size of its membrane potentials and other states, for each image of a minibatch.
+    signal_bytes : int
+        Size of its input and spikes in a chunk of steps, for each thread.
     """
 
     connections: float
     neurons: float
     events_read: float
     weight_bytes: int
+    state_bytes: int
+    signal_bytes: int
 
     @property
     def seconds(self) -> float:
@@ -73,13 +79,15 @@ class Profile:
         for each in self.operations:
             if each.kind == "probes":
                 continue
-            before = found.get(each.layer, LayerProfile(0.0, 0.0, 0.0, 0))
+            before = found.get(each.layer, LayerProfile(0.0, 0.0, 0.0, 0, 0, 0))
             adds = each.name in ("scatter", "gather", "convolve", "depthwise")
             found[each.layer] = LayerProfile(
                 before.connections + (each.seconds if each.kind == "connections" else 0.0),
                 before.neurons + (each.seconds if each.kind == "neurons" else 0.0),
                 before.events_read + (each.events_read if adds else 0.0),
                 before.weight_bytes + each.weight_bytes,
+                before.state_bytes + each.state_bytes,
+                before.signal_bytes + each.signal_bytes,
             )
         return found
 
@@ -90,7 +98,7 @@ class Profile:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the results as rows of text, a header first."""
-        header = ("layer", "µs", "share", "connections", "neurons", "spikes read", "weights")
+        header = ("layer", "µs", "share", "connections", "neurons", "spikes read", "weights", "states", "signals")
         rows: list[tuple[str, ...]] = [header]
         total = max(self.seconds, 1e-12)
         for name, layer in self.layers.items():
@@ -102,12 +110,12 @@ class Profile:
                     f"{1e6 * layer.connections:.2f}",
                     f"{1e6 * layer.neurons:.2f}",
                     f"{layer.events_read:,.1f}",
-                    f"{layer.weight_bytes / 1000:,.1f} kB",
+                    *(f"{size / 1000:,.1f} kB" for size in (layer.weight_bytes, layer.state_bytes, layer.signal_bytes)),
                 )
             )
         rest = sum(each.seconds for each in self.operations if each.kind == "probes")
-        rows.append((REST, f"{1e6 * rest:.2f}", f"{100 * rest / total:.1f} %", "", "", "", ""))
-        rows.append(("all", f"{1e6 * total:.2f}", "100.0 %", "", "", "", ""))
+        rows.append((REST, f"{1e6 * rest:.2f}", f"{100 * rest / total:.1f} %", *[""] * 6))
+        rows.append(("all", f"{1e6 * total:.2f}", "100.0 %", *[""] * 6))
         return rows
 
     def summary(self) -> str:
@@ -136,7 +144,7 @@ def profile(
     dt: float = 0.001,
     precision: str = "float32",
 ) -> Profile:
-    """Measure the time that each layer takes in the fast simulator.
+    """Measure the time and the memory that each layer takes in the fast simulator.
 
     The images run with one operation of the simulator at a time, on one thread, after a run that is not measured.
     Spikes are counted as in ``evaluate``.

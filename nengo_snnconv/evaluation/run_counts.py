@@ -16,7 +16,7 @@ from ..networks.stages import stages
 from ..networks.ttfs import TTFSConfig
 from . import metrics
 from .backends import backend_name
-from .inputs import warn_of_clipped_input
+from .inputs import Images, batches, warn_of_clipped_input
 from .runner import Runner
 from .ttfs_closed_form import ClosedForm
 
@@ -81,19 +81,18 @@ def count_run(
     *,
     progress: bool | None = None,
     observer: Observer | None = None,
+    place: int | None = None,
 ) -> RunCounts:
-    """Run a network and count its spikes; in closed form if there is one and the options allow it."""
-    if observer is None and _allows_closed_form(network, options):
-        assert isinstance(network.settings, TTFSConfig)
-        x, minibatch_size = inputs.batch(slice(None)), options.minibatch_size
-        if minibatch_size is None:  # memory holds the levels of all layers, and the scores after each step of a stage
-            scores = 4 * network.model.size(network.model.output) * network.settings.stage_steps
-            minibatch_size = images_together(2 * bytes_of_all(network.model) + scores, options.memory_mb)
-        return _count_closed_form(network, x, n_steps, minibatch_size, options.dt, progress)
-    return _count_simulation(network, inputs, n_steps, options, progress, observer)
+    """Run a network and count its spikes; in closed form if there is one and the options allow it.
+
+    ``place`` is for inputs that are part of others, as for :meth:`Runner.run`.
+    """
+    if observer is None and allows_closed_form(network, options):
+        return _count_closed_form(network, inputs, n_steps, options, progress, place)
+    return _count_simulation(network, inputs, n_steps, options, progress, observer, place)
 
 
-def _allows_closed_form(network, options):
+def allows_closed_form(network: ConvNetwork, options: RunOptions) -> bool:
     """Return whether the closed form of time to first spike gives the results that the options ask for."""
     return (
         isinstance(network.settings, TTFSConfig)
@@ -106,13 +105,28 @@ def _allows_closed_form(network, options):
     )
 
 
-def _count_simulation(network, inputs, n_steps, options, progress, observer):
-    """Return the RunCounts of a simulation, step by step."""
-    model, started = network.model, time.perf_counter()
-    n_items = len(inputs)
+def closed_form_batch(network: ConvNetwork, options: RunOptions) -> int:
+    """Return the number of images that the closed form computes together."""
+    if options.minibatch_size is not None:
+        return options.minibatch_size
+    # memory holds the levels of all layers, and the scores after each step of a stage
+    assert isinstance(network.settings, TTFSConfig)
+    scores = 4 * network.model.size(network.model.output) * network.settings.stage_steps
+    return images_together(2 * bytes_of_all(network.model) + scores, options.memory_mb)
+
+
+def check_size_of_results(n_items: int, n_steps: int) -> None:
+    """Check that the predictions and margins of all images after all steps fit into memory."""
     check_counts(n_steps=n_steps)
     predictions = f"the predictions and margins for {n_items:,} images after each of n_steps={n_steps} steps"
     check_memory(8 * n_items * n_steps, predictions, "take fewer steps or fewer images")
+
+
+def _count_simulation(network, inputs, n_steps, options, progress, observer, place):
+    """Return the RunCounts of a simulation, step by step."""
+    model, started = network.model, time.perf_counter()
+    n_items = len(inputs)
+    check_size_of_results(n_items, n_steps)
     runner = Runner(network, n_steps, n_items, options, with_activity=observer is not None)
     build_seconds = time.perf_counter() - started
     if observer is not None:
@@ -126,7 +140,7 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
     negative = dict.fromkeys(runner.signed, 0.0)
     started = time.perf_counter()
     with runner, progress_bar(n_items * n_steps, "simulating", "image-step", progress) as bar:
-        for chunk in runner.run(inputs):
+        for chunk in runner.run(inputs, place):
             images, steps, _, readout, activity = chunk
             if observer is not None:
                 observer.see(*chunk)
@@ -148,33 +162,35 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer):
         totals |= runner.simulator.totals
         negative |= runner.simulator.negative
     seconds, backend = time.perf_counter() - started, backend_name(runner.simulator)
-    # an image that has stopped keeps its decision
-    last = np.minimum(np.arange(n_steps)[:, None], stop_steps - 1)
-    step_predictions = np.take_along_axis(step_predictions, last, axis=0)
     counts = step_predictions, scores, totals, per_step, seconds, build_seconds, backend, negative
-    return RunCounts(*counts, margins, None if options.stop is None else stop_steps)
+    if options.stop is None:
+        return RunCounts(*counts, margins)
+    for step in range(1, n_steps):  # an image that has stopped keeps its decision
+        np.copyto(step_predictions[step], step_predictions[step - 1], where=stop_steps <= step)
+    return RunCounts(*counts, margins, stop_steps)
 
 
-def _count_closed_form(network, x, n_steps, minibatch_size, dt, progress):
+def _count_closed_form(network, inputs, n_steps, options, progress, place):
     """Return the same RunCounts from the closed form of time to first spike, all steps at once."""
-    check_counts(minibatch_size=minibatch_size)
-    check_run(n_steps, 0, dt)
-    if network.settings.input_spikes:
-        warn_of_clipped_input(x, network.settings)
+    check_run(n_steps, 0, options.dt)
+    check_size_of_results(len(inputs), n_steps)
+    if network.settings.input_spikes and (place is None or not isinstance(inputs, Images)):
+        warn_of_clipped_input(batches(inputs), network.settings)
     from .ttfs_spike_counter import SpikeCounter  # loads Numba, which simulations may not need
 
     model, started = network.model, time.perf_counter()
     form, stage_steps, stage_of = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started
-    step_predictions = np.zeros((n_steps, len(x)), np.int32)  # before the last stage all scores are 0
-    margins = np.zeros((n_steps, len(x)), np.float32)
-    scores = np.empty((len(x), model.size(model.output)), np.float32)
+    n_items, minibatch_size = len(inputs), closed_form_batch(network, options)
+    step_predictions = np.zeros((n_steps, n_items), np.int32)  # before the last stage all scores are 0
+    margins = np.zeros((n_steps, n_items), np.float32)
+    scores = np.empty((n_items, model.size(model.output)), np.float32)
     counters = {name: SpikeCounter(model.size(name), stage_steps) for name in form.emitters}
     started = time.perf_counter()
-    with progress_bar(len(x), "computing", "image", progress) as bar:
-        for first in range(0, len(x), minibatch_size):
+    with progress_bar(n_items, "computing", "image", progress) as bar:
+        for first in range(0, n_items, minibatch_size):
             images = slice(first, first + minibatch_size)
-            levels = form.levels(x[images])
+            levels = form.levels(inputs.batch(images))
             outputs = form.outputs(levels).numpy()
             step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
             margins[-stage_steps:, images] = metrics.margins(outputs)

@@ -17,7 +17,7 @@ from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse
 from . import metrics
 from .backends import FastBackend, open_backend
-from .inputs import Images, Inputs, warn_of_clipped_input
+from .inputs import Images, Inputs, batches, warn_of_clipped_input
 from .readout import averaging_readout, filtering_readout
 
 if typing.TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Runner:
             minibatch_size = options.minibatch_size
         if minibatch_size is None:
             minibatch_size = images_together(bytes_of_step(model), memory_mb)
-        self.n_places = min(MOST_TOGETHER if options.minibatch_size is None else options.minibatch_size, n_images)
+        self.n_places = places(options)
         weights = {name: self.dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
         self.simulator = open_backend(
             options.backend,
@@ -183,26 +183,34 @@ class Runner:
         """Return whether pixels of frames count as events: if the network spikes, but its input layer does not."""
         return bool(self.spiking) and inputs.n_steps is not None and not self.input_spikes
 
-    def run(self, inputs: Inputs) -> Iterator[Chunk]:
+    def run(self, inputs: Inputs, place: int | None = None) -> Iterator[Chunk]:
         """Run the network on all inputs; yield a :class:`Chunk` at a time.
 
         Images run for all steps, or until the rule ``options.stop`` stops them.
+
+        Parameters
+        ----------
+        inputs : Inputs
+        place : int, optional
+            Place of the first item in its minibatch, if the inputs are part of others; images have been checked then.
         """
         settings, unchecked = self.simulator.network.settings, self.input_spikes
         if unchecked and isinstance(inputs, Images):
-            warn_of_clipped_input(inputs.batch(slice(None)), settings)
+            if place is None:
+                warn_of_clipped_input(batches(inputs), settings)
             unchecked = False
-        for first, stop in self._minibatches(len(inputs)):
+        place = place or 0
+        for first, stop in self._minibatches(len(inputs), place):
             images = inputs.batch(slice(first, stop))
-            unchecked = unchecked and not warn_of_clipped_input(images, settings)
+            unchecked = unchecked and not warn_of_clipped_input([images], settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
-            yield from self._run_minibatch(images, first, self.counts_frames(inputs))
+            yield from self._run_minibatch(images, first, (place + first) % self.n_places, self.counts_frames(inputs))
 
-    def _run_minibatch(self, images, first, counts_frames):
+    def _run_minibatch(self, images, first, place, counts_frames):
         """Yield the chunks of a minibatch, whose first image has the number ``first``; ``rows`` are still running."""
         input_name = self.simulator.network.model.input
         readout = averaging_readout(self.skip_steps) if self.accumulates else None
-        self.simulator.start(images, first % self.n_places)
+        self.simulator.start(images, place)
         n_images, rows = len(images), np.arange(len(images))
         for steps in self._chunks():
             values = self.simulator.run(steps.stop - steps.start)
@@ -236,11 +244,11 @@ class Runner:
             yield slice(start, end)
             start = end
 
-    def _minibatches(self, n_images):
+    def _minibatches(self, n_images, place):
         """Yield (first, stop) of images that are simulated together; none crosses the end of a block of places."""
-        for begin in range(0, n_images, self.n_places):
+        for begin in range(-place, n_images, self.n_places):
             end = min(begin + self.n_places, n_images)
-            for first in range(begin, end, self.simulator.minibatch_size):
+            for first in range(max(begin, 0), end, self.simulator.minibatch_size):
                 yield first, min(first + self.simulator.minibatch_size, end)
 
     def _activity(self, name, output):
@@ -254,6 +262,11 @@ class Runner:
     def counts(self, output: np.ndarray) -> np.ndarray:
         """Return numbers of spikes from the output of neurons, or from sums of magnitudes or of negative parts."""
         return metrics.spike_counts(output, self.amplitude, self.dt)
+
+
+def places(options: RunOptions) -> int:
+    """Return the number of places in a minibatch, on which Poisson input spikes depend."""
+    return MOST_TOGETHER if options.minibatch_size is None else options.minibatch_size
 
 
 def _check_dt(settings, dt):

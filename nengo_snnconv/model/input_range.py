@@ -95,7 +95,7 @@ def warn_of_range(model: Model, x: Any) -> None:
     """Warn if images in [0, 1] are given to a model for pixels from 0 to 255, to which they look black."""
     if input_range(model) != BYTES or not isinstance(x, np.ndarray) or x.dtype.kind != "f" or not x.size:
         return
-    if 0 < x.max() <= 1 and x.min() >= 0 and (x % 1 != 0).any():
+    if 0 < x.max() <= 1 and x.min() >= 0 and any((image % 1 != 0).any() for image in x):
         warn_user(
             "x holds numbers from 0 to 1, but the first layers of the model scale pixels from 0 to 255 down: pass "
             "255 * x, unless the model was trained on numbers from 0 to 1",

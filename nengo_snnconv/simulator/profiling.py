@@ -40,6 +40,10 @@ class OperationProfile:
         Number of spikes, or of other values that are not zero, that it reads.
     weight_bytes : int
         Size of its weights.
+    signal_bytes : int
+        Size of the signals that it writes, for a chunk of steps; each thread has its own.
+    state_bytes : int
+        Size of the states of neurons or filters; each image of a minibatch has its own.
     """
 
     name: str
@@ -48,6 +52,8 @@ class OperationProfile:
     seconds: float
     events_read: float
     weight_bytes: int
+    signal_bytes: int
+    state_bytes: int
 
 
 def profile_operations(runner, n_steps, data, n_images):
@@ -86,13 +92,13 @@ def profile_operations(runner, n_steps, data, n_images):
                 events[number] += _events_read(operations[number], arrays, run, work)
     runner.reset()
     each = 1 / (n_images * n_steps)
-    profiles = []
+    profiles, state_bytes = [], runner.layout.bytes_by_begin()
     for number, (operation, owner) in enumerate(zip(operations, program.owners, strict=True)):
         name = str(NAMES[operation["code"]])
         kind = "connections" if name in CONNECTIONS else "probes" if name in PROBES else "neurons"
         layer = "" if owner is None or kind == "probes" else runner.view.label_of(owner)
-        numbers = each * seconds[number], each * events[number], program.weight_bytes[number]
-        profiles.append(OperationProfile(name, layer, kind, *numbers))
+        memory = program.weight_bytes[number], program.signal_bytes[number], state_bytes.pop(program.states[number], 0)
+        profiles.append(OperationProfile(name, layer, kind, each * seconds[number], each * events[number], *memory))
     return profiles
 
 

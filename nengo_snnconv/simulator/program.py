@@ -74,6 +74,10 @@ class Program:
         For each operation, the Nengo object that it belongs to; None for probes and counters.
     weight_bytes : list of int
         For each operation, the size of its weights; those that several operations share count once.
+    signal_bytes : list of int
+        For each operation, the size of the signals that it writes, for a chunk of steps.
+    states : list of (int or None)
+        For each operation, where its first state begins; None if it has none.
     records : ndarray of int
         Numbers of the operations that record probes.
     arena_size, event_arena_size : int
@@ -83,6 +87,8 @@ class Program:
     arrays: ProgramArrays
     owners: list[typing.Any]
     weight_bytes: list[int]
+    signal_bytes: list[int]
+    states: list[int | None]
     records: np.ndarray
     arena_size: int
     event_arena_size: int

@@ -57,8 +57,19 @@ def test_images_stop_early(tmp_path, trained, capsys):
     assert cli.main([*arguments, "20", "--stop", "1"]) == 1
     assert "needs at least" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.main([*arguments, "20", "--stop", "10", "--jobs", "2"])
-    assert "--stop cannot be combined with --jobs" in capsys.readouterr().err
+        cli.main([*arguments, "20", "--stop", "10", "--folder", str(tmp_path)])
+    assert "--stop cannot be combined with --dask or --folder" in capsys.readouterr().err
+
+
+def test_processes(tmp_path, trained, capsys):
+    snc.save(trained, tmp_path / "n.npz")
+    arguments = ["evaluate", str(tmp_path / "n.npz"), "--steps", "6", "--test-images", "200", "--stop", "10"]
+    found = []
+    for jobs in ((), ("--jobs", "2")):
+        assert cli.main([*arguments, *jobs, "--json", str(tmp_path / "f.json")]) == 0
+        results = json.loads((tmp_path / "f.json").read_text())
+        found.append({name: value for name, value in results.items() if "seconds" not in name})
+    assert found[0] == found[1]
 
 
 def test_profile(tmp_path, trained, capsys):

@@ -7,7 +7,7 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation.backends import FastBackend
-from nengo_snnconv.experiments.sweeps.shards import check_result, counts_from_result, merge_counts, run_shard
+from nengo_snnconv.evaluation.shards import check_result, counts_from_result, merge_counts, run_shard
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.report.run import Run, cards
 from nengo_snnconv.simulator.kernels.operations import CODES

@@ -49,6 +49,27 @@ def test_layers_are_those_of_the_network():
     assert profile.seconds == pytest.approx(sum(each.seconds for each in profile.operations))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_memory_is_that_of_a_run(name, monkeypatch):
+    """All states of an image, and all signals of a thread, belong to an operation, each once."""
+    runners, profile_operations = [], profiling.profile_operations
+
+    def remembering(runner, *arguments):
+        runners.append(runner)
+        return profile_operations(runner, *arguments)
+
+    monkeypatch.setattr("nengo_snnconv.evaluation.profile.profile_operations", remembering)
+    network = NETWORKS[name]()
+    profile = snc.profile(network, dyadic_images(network.model, 2), n_steps=N_STEPS)
+    ((program, _, _),) = runners[0].programs.values()
+    assert sum(each.state_bytes for each in profile.operations) == 4 * runners[0].layout.size
+    assert (
+        sum(each.signal_bytes for each in profile.operations) == 4 * program.arena_size + 8 * program.event_arena_size
+    )
+    for name in network.model.neurons:
+        assert profile.layers[name].state_bytes >= 4 * network.model.size(name)
+
+
 def test_seconds_belong_to_the_operation_that_takes_them(monkeypatch):
     """An operation that is slowed down shows in its layer, and in no other one."""
     network = snc.to_spiking(snc.convert(small_cnn()), snc.IntegrateAndFire())

@@ -14,8 +14,8 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.conversion import normalization
+from nengo_snnconv.evaluation.shards import split_images
 from nengo_snnconv.experiments.sweeps import point_models, sweep_runner
-from nengo_snnconv.experiments.sweeps.shards import split_images
 from nengo_snnconv.model import layers as specs
 
 GRID = {"percentile": [99, 100], "initial_potential": [0, 0.5]}

@@ -14,6 +14,7 @@ from .images import (
     check_classes,
     check_data,
     check_images,
+    check_stored_images,
     check_targets,
 )
 from .values import (
@@ -68,6 +69,7 @@ __all__ = [
     "check_fraction",
     "check_has",
     "check_images",
+    "check_stored_images",
     "check_memory",
     "check_names",
     "check_not_nan",

@@ -15,6 +15,14 @@ Model = Any
 
 def check_images(model: Model, x: Any) -> np.ndarray:
     """Return ``x`` as float32 images with the input shape of ``model``."""
+    return np.asarray(check_stored_images(model, x), np.float32)
+
+
+def check_stored_images(model: Model, x: Any) -> np.ndarray:
+    """Return ``x`` as images with the input shape of ``model``, in their own type.
+
+    A large array, such as a memory-mapped one, can then be converted to float32 a batch at a time.
+    """
     x = as_array(x, "x", "an array of images")
     if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
         raise SettingsError(
@@ -26,7 +34,7 @@ def check_images(model: Model, x: Any) -> np.ndarray:
     if x.shape[1:] != shape or len(x) == 0:
         raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}", argument="x")
     check_range(x, "x", exact=True)
-    return np.asarray(x, np.float32)
+    return x
 
 
 def _scales_its_input(model: Model) -> bool:

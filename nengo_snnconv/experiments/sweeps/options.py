@@ -8,7 +8,7 @@ from typing import Any
 
 from ..._util.validation import check_paths, check_progress
 from ...evaluation.run_options import check_run_options
-from ..jobs import check_workers
+from ...jobs import check_workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

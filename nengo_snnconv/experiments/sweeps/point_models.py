@@ -3,10 +3,10 @@
 from ..._util.validation import check_images
 from ...conversion.calibrate import calibrate
 from ...conversion.normalization import Normalizer
+from ...jobs import digest
 from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork
 from ...networks.trainable import check_collected
-from ..jobs import digest
 
 
 class PointModels:

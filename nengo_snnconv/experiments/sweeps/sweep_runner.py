@@ -11,14 +11,14 @@ from ...evaluation.ann import ann_predictions
 from ...evaluation.inputs import Images, as_inputs
 from ...evaluation.result import evaluation_from_counts
 from ...evaluation.run_options import check_run_options, run_length
+from ...evaluation.shards import check_result, counts_from_result, merge_counts, run_shard, split_images
 from ...evaluation.synaptic_operations import operations_by_step
+from ...jobs import Job, digest, run_jobs
 from ...model.files import model_to_json
 from ...model.input_range import warn_of_range
 from ...model.memory import MOST_TOGETHER
 from ...networks.storage import settings_to_json, value_to_json
-from ..jobs import Job, digest, run_jobs
 from .grid import grid_points
-from .shards import check_result, counts_from_result, merge_counts, run_shard, split_images
 from .trial import Trial
 
 # options of a run that only some grid points set
@@ -157,7 +157,7 @@ class SweepRunner:
     def _shard_digest(self, number):
         shard = self._shard(number)
         if isinstance(shard, Images):
-            return digest(shard.x)
+            return digest(shard.batch(slice(None)))
         return digest([type(shard).__name__, len(shard), shard.n_steps, list(shard.shape), shard.checksum()])
 
     @functools.cached_property

@@ -181,6 +181,8 @@ class ProgramWriter:
             arrays=arrays,
             owners=[owner for _, _, owner, _ in self.operations],
             weight_bytes=self._weight_bytes(weights.itemsize),
+            signal_bytes=self._signal_bytes(chunk),
+            states=[fields.get("state") for _, _, _, fields in self.operations],
             records=np.flatnonzero(operations["code"] == CODES["record"]),
             arena_size=arena_size,
             event_arena_size=event_arena_size,
@@ -213,6 +215,16 @@ class ProgramWriter:
                 size = 0 if id(table) in seen else itemsize * table.weights.size
                 seen.add(id(table))
             sizes.append(size)
+        return sizes
+
+    def _signal_bytes(self, chunk):
+        """Return the bytes of the signals that each operation is the first to write, for a chunk of steps."""
+        sizes, seen = [], set()
+        for _, _, _, fields in self.operations:
+            written = {id(value): value for value in fields.values() if isinstance(value, _Memory)}
+            written = {key: memory for key, memory in written.items() if key not in seen}
+            seen |= written.keys()
+            sizes.append(sum(_bytes(memory, chunk) for memory in written.values()))
         return sizes
 
     def _scatter_records(self):
@@ -257,6 +269,11 @@ class ProgramWriter:
     def widest_row(self):
         """Number of entries in the longest row of a step."""
         return max((row.stride for row in self.rows), default=1)
+
+
+def _bytes(memory, chunk):
+    """Return the bytes of a signal; an event is a unit and a value."""
+    return (8 if isinstance(memory, Events) else 4) * memory.entries * (1 if memory.constant else chunk)
 
 
 def _allocate(memories, chunk):

@@ -31,6 +31,10 @@ class StateLayout:
         assert self.initial[key].shape == states.shape, "programs of a network share the memory of its states"
         return self.begins[key]
 
+    def bytes_by_begin(self):
+        """Return the size of the states of each key in the memory of an image, by where they begin."""
+        return {self.begins[key]: 4 * len(states) * padded(states.shape[1]) for key, states in self.initial.items()}
+
     def initial_memory(self, first_item=0):
         """Return the initial states of an image, float32 (numbers,), for a run whose first image has this number."""
         memory = np.zeros(padded(max(self.size, 1)), np.float32)

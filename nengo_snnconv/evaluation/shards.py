@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ...evaluation.run_counts import RunCounts, count_run
-from ...evaluation.run_options import RunOptions
-from ...networks.network import ConvNetwork
+from ..networks.network import ConvNetwork
+from .run_counts import RunCounts, count_run
+from .run_options import RunOptions
 
 # size of a shard if the number of shards is not given
 IMAGES_PER_SHARD = 1000
@@ -97,6 +97,7 @@ def merge_counts(parts):
     """Return the counts of all images from those of shards, in order; exact, because spike counts are integers."""
     first = parts[0]
     known = [name for name in first.negative if all(name in part.negative for part in parts)]
+    margins, stop_steps = ([getattr(part, name) for part in parts] for name in ("margins", "stop_steps"))
     return RunCounts(
         step_predictions=np.concatenate([part.step_predictions for part in parts], axis=1),
         scores=np.concatenate([part.scores for part in parts]),
@@ -106,4 +107,6 @@ def merge_counts(parts):
         build_seconds=sum(part.build_seconds for part in parts),
         backend=first.backend,
         negative={name: sum(part.negative[name] for part in parts) for name in known},
+        margins=None if first.margins is None else np.concatenate(margins, axis=1),
+        stop_steps=None if first.stop_steps is None else np.concatenate(stop_steps),
     )

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import nengo_snnconv as snc
-from nengo_snnconv.experiments.jobs import Job, digest, run_jobs, workers
-from nengo_snnconv.experiments.jobs import cluster as cluster_module
+from nengo_snnconv.jobs import Job, digest, run_jobs, workers
+from nengo_snnconv.jobs import cluster as cluster_module
 
 DATA = {"even": lambda: np.arange(200_000.0), "odd": lambda: np.ones(300)}
 
@@ -223,7 +223,7 @@ def test_control_c_in_the_terminal(tmp_path):
         import pathlib, sys
         sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
         import test_jobs
-        from nengo_snnconv.experiments.jobs import run_jobs
+        from nengo_snnconv.jobs import run_jobs
 
         def take(job, result):
             print("taken", flush=True)

@@ -8,8 +8,8 @@ import time
 import uuid
 import warnings
 
-from ..._version import __version__
-from ...errors import CompatibilityError, SettingsError, WorkersError
+from .._version import __version__
+from ..errors import CompatibilityError, SettingsError, WorkersError
 from .calls import call_contents, limit_threads, run_calls
 
 # seconds to wait for the scheduler to answer, and for a worker if the cluster has none

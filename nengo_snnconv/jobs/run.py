@@ -2,8 +2,8 @@
 
 import contextlib
 
-from ..._util.progress import progress_bar
-from ...errors import JobsInterrupted, WorkersError
+from .._util.progress import progress_bar
+from ..errors import JobsInterrupted, WorkersError
 from .results import Results
 from .workers import check_workers, open_workers
 
@@ -89,7 +89,7 @@ def run_jobs(
 def resume_hint(folder):
     """Return how to continue after an interruption, for error messages."""
     if folder is None:
-        return "no results are kept: give a folder for the results to be able to continue"
+        return "no results are kept: give sweep or tune a folder for the results to be able to continue"
     return f"their results are in {folder}: run it again with this folder to continue"
 
 

@@ -7,10 +7,10 @@ import time
 
 from tqdm import tqdm
 
-from ..._util.interrupts import deferred_interrupt
-from ..._util.system_info import n_cores
-from ..._util.validation import check_workers_count, shown
-from ...errors import SettingsError
+from .._util.interrupts import deferred_interrupt
+from .._util.system_info import n_cores
+from .._util.validation import check_workers_count, shown
+from ..errors import SettingsError
 from .calls import call_contents, limit_threads, run_calls
 
 # Jobs run in this process for PROBE_S seconds; processes are started if the rest is estimated to take more than LONG_S.

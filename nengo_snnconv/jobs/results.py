@@ -5,10 +5,10 @@ import functools
 import json
 import pathlib
 
-from ..._util.digests import digest
-from ..._util.user_warnings import warn_user
-from ...errors import FileFormatError, SettingsError
-from ...model.archive import read_arrays, write_arrays
+from .._util.digests import digest
+from .._util.user_warnings import warn_user
+from ..errors import FileFormatError, SettingsError
+from ..model.archive import read_arrays, write_arrays
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
