@@ -201,18 +201,18 @@ def _sum(values):
 
 
 class MaximaScan:
-    """Maxima of units: of each step, or the growth of the maxima of sums over time, see ``MaxGate``.
+    """Maxima of windows: those of each step, or the growth of the maxima of sums over time, see ``MaxGate``.
 
     Parameters
     ----------
-    entries : ndarray of int, (windows, entries)
-        Units of each window.
+    maxima : callable
+        Takes values (..., units) and returns their maxima in each window, (..., windows).
     cumulative : bool
     """
 
-    def __init__(self, entries: np.ndarray, cumulative: bool):
-        self._entries, self._cumulative = entries, cumulative
-        self._run = tf.function(self._loop, autograph=False, jit_compile=True)
+    def __init__(self, maxima: Callable[[tf.Tensor], tf.Tensor], cumulative: bool):
+        self._maxima, self._cumulative = maxima, cumulative
+        self._sums = tf.function(_sums_over_time, autograph=False, jit_compile=True)
 
     def __call__(
         self, signal: tf.Tensor, states: Sequence[tf.Tensor], n_steps: int
@@ -221,23 +221,36 @@ class MaximaScan:
 
         States are the sums of the units and their maxima; none for maxima of each step.
         """
-        return self._run(signal, list(states), n_steps)
-
-    def _loop(self, signal, states, n_steps):
         if not self._cumulative:
             return self._maxima(signal), []
+        total, before = states
+        (totals,), (total,) = self._sums(signal, total, n_steps)
+        largest = self._maxima(totals)
+        return largest - tf.concat([before[None], largest[:-1]], axis=0), [total, largest[-1]]
 
-        def step(values, states):
-            (x,), (total, largest) = values, states
-            total = total + x
-            after = self._maxima(total)
-            return [after - largest], [total, after]
 
-        (output,), states = scan(step, [signal], states, n_steps)
-        return output, states
+def _sums_over_time(signal, total, n_steps):
+    # a loop, because tf.cumsum is several times as slow
+    def step(values, states):
+        total = states[0] + values[0]
+        return [total], [total]
 
-    def _maxima(self, values):
-        largest, *others = (tf.gather(values, units, axis=-1) for units in self._entries.T)
+    return scan(step, [signal], [total], n_steps)
+
+
+def window_maxima(entries: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the function that takes maxima of windows from units in any order.
+
+    Parameters
+    ----------
+    entries : ndarray of int, (windows, entries)
+        Units of each window.
+    """
+
+    def maxima(values):
+        largest, *others = (tf.gather(values, units, axis=-1) for units in entries.T)
         for value in others:
             largest = tf.maximum(largest, value)
         return largest
+
+    return maxima

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Sequence
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from ...compat import tf
 from ...errors import ConversionError
+from ...model import layers as specs
+from ...networks.keras_layers import keras_layer
 from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
 from ..compile.network_view import NetworkView, is_function
-from .scans import FilterScan, MaximaScan, NeuronScan
+from .scans import FilterScan, MaximaScan, NeuronScan, window_maxima
 from .tensor_maps import tensor_map
 
 # attributes of neurons whose probes see their output
@@ -84,7 +87,7 @@ class TensorProgram:
     ):
         self.dt, self.probes, self.counted = dt, list(probes), counted or {}
         self.view = NetworkView(network, self.probes, [obj for obj, _ in self.counted.values()])
-        self.input = network.input
+        self.network = network
         self.signed = [
             name for name, (obj, weight) in self.counted.items() if weight and obj.ensemble.neuron_type.negative
         ]
@@ -154,13 +157,13 @@ class TensorProgram:
         for obj, compute in self._order.items():
             chunk.values[obj] = compute(chunk)
         samples = [self._sample(probe, chunk) for probe in self.probes]
+        real = tf.cast(tf.range(images.shape[1]) < n_images, tf.float32)[:, None]
         counts, negative = [], []
         for name, (obj, weight) in self.counted.items():
-            values = self._in_all_steps(chunk.values[self.view.stand_in(obj)], chunk)[:, :n_images]
-            magnitudes = abs(values)
-            counts.append(_sums(tf.round(magnitudes * weight) if weight else tf.cast(magnitudes > 0, tf.float32)))
+            values = self._in_all_steps(chunk.values[self.view.stand_in(obj)], chunk)
+            counts.append(_counts(values, real, weight))
             if name in self.signed:
-                negative.append(_sums(tf.round(tf.nn.relu(-values) * weight))[0])
+                negative.append(_counts(tf.nn.relu(-values), real, weight)[0])
         return samples, counts, [tf.reduce_sum(by_step) for by_step in negative], list(chunk.states.values())
 
     def _in_all_steps(self, values, chunk):
@@ -175,7 +178,7 @@ class TensorProgram:
 
     def _node(self, node):
         """Return the function that computes the output of a node from a Chunk."""
-        if node is self.input:
+        if node is self.network.input:
             return lambda chunk: chunk.images
         if node.size_in == 0:
             if is_function(node):
@@ -276,7 +279,7 @@ class TensorProgram:
         read = self._filtered(
             lambda chunk: chunk.values[source], connection.synapse, connection, source.size_out
         )
-        run = MaximaScan(entries, neuron_type.cumulative)
+        run = MaximaScan(self._pooling_of(gate, entries), neuron_type.cumulative)
         self._pooling.add(gate)
         if neuron_type.cumulative:
             self._states[gate] = [np.zeros(size, np.float32) for size in (source.size_out, len(entries))]
@@ -288,6 +291,22 @@ class TensorProgram:
             return output
 
         return compute
+
+    def _pooling_of(self, gate, entries):
+        """Return the function that takes maxima of the windows ``entries``: TensorFlow's pooling if a layer has them."""
+        model = self.network.model
+        layer = model.layers.get(str(gate.ensemble.label).removesuffix(".gate"))
+        if not isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
+            return window_maxima(entries)
+        shape = model.shapes[layer.inputs[0]]
+        if not np.array_equal(layer.windows(shape), entries):
+            return window_maxima(entries)
+        pool = keras_layer(layer, {})
+
+        def maxima(values):
+            return tf.reshape(pool(tf.reshape(values, (-1, *shape))), (*values.shape[:-1], len(entries)))
+
+        return maxima
 
     def _peak_memory(self):
         """Return the peak memory of an image in a step, if signals are freed after their last use."""
@@ -313,8 +332,19 @@ def _number_if_equal(values):
     return float(values[0]) if (values == values[0]).all() else values
 
 
-def _sums(numbers):
-    """Return sums of whole numbers, (steps, images, units): of each step and of each unit, float64."""
+@functools.partial(tf.function, autograph=False, jit_compile=True)
+def _counts(values, real, weight):
+    """Return numbers of events in each step, (steps,), and of each unit, (units,), float64.
+
+    Parameters
+    ----------
+    values : tf.Tensor, (steps, images, units)
+    real : tf.Tensor, (images, 1)
+        1 for images that are counted, 0 for others.
+    weight : float
+        Factor from the magnitude of an event to a number of spikes; 0 counts each event as one.
+    """
+    numbers = tf.round(abs(values) * weight) if weight else tf.cast(values != 0, tf.float32)
     # sums over images are exact in float32, those over units may not be
-    of_units = tf.cast(tf.reduce_sum(numbers, axis=1), tf.float64)
+    of_units = tf.cast(tf.reduce_sum(numbers * real, axis=1), tf.float64)
     return tf.reduce_sum(of_units, axis=1), tf.reduce_sum(of_units, axis=0)
