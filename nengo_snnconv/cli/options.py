@@ -6,7 +6,7 @@ import pathlib
 from .argument_types import at_least_zero, finite, n_workers, natural, percentage, positive, seed_number
 
 # the names in evaluation.backends, which takes seconds to load
-BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
+BACKENDS = ("fast", "tensorflow", "nengo_dl", "nengo", "loihi")
 
 MINIBATCH_HELP = "images simulated together (default: as many as fit into 500 MB of activity, at most 200)"
 BACKEND_HELP = (
