@@ -10,9 +10,9 @@ BACKENDS = ("fast", "tensorflow", "nengo_dl", "nengo", "loihi")
 
 MINIBATCH_HELP = "images simulated together (default: as many as fit into 500 MB of activity, at most 200)"
 BACKEND_HELP = (
-    "simulator (default: fast if it supports the network, else nengo_dl). nengo is the reference simulator, and slow "
-    "because it runs one image at a time; loihi is the emulator of the Loihi chip, needs the package nengo-loihi, and "
-    "runs networks of LIF neurons"
+    "simulator (default: fast if it supports the network, else nengo_dl). tensorflow runs on a GPU if there is one; "
+    "nengo is the reference simulator, and slow because it runs one image at a time; loihi is the emulator of the "
+    "Loihi chip, needs the package nengo-loihi, and runs networks of LIF neurons"
 )
 
 # defaults of options for calibration

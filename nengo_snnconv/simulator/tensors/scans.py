@@ -22,9 +22,6 @@ from ..compile.neuron_kinds import SUPPORTED
 if typing.TYPE_CHECKING:
     import numpy.typing as npt
 
-# NengoDL's forms of types that are driven by rates, or whose random numbers differ from Nengo's
-NOT_STEPPED = (nengo.neurons.RatesToSpikesNeuronType,)
-
 
 def scan(
     step: Callable, signals: Sequence[tf.Tensor], states: Sequence[tf.Tensor], n_steps: int
@@ -56,8 +53,8 @@ def scan(
     first, _ = step(values_in(0), list(states))  # only its shapes are used
     arrays = [tf.TensorArray(value.dtype, n_steps, element_shape=value.shape) for value in first]
     start = (tf.constant(0), list(states), arrays)
-    _, states, outputs = tf.while_loop(lambda number, *_: number < n_steps, body, start)
-    return [output.stack() for output in outputs], states
+    _, after, outputs = tf.while_loop(lambda number, *_: number < n_steps, body, start)
+    return [output.stack() for output in outputs], after
 
 
 class NeuronScan:
@@ -79,7 +76,9 @@ class NeuronScan:
 
     def __init__(self, neuron_type: nengo.neurons.NeuronType, size: int, dt: float):
         builders = nengo_dl.neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL
-        if type(neuron_type) not in builders or isinstance(neuron_type, NOT_STEPPED):
+        # the input of spikes from rates would be the output of other neurons, and some of them draw random numbers
+        from_rates = isinstance(neuron_type, nengo.neurons.RatesToSpikesNeuronType)
+        if type(neuron_type) not in builders or from_rates:
             raise ConversionError(
                 f"the back end 'tensorflow' does not support {neuron_type}: it simulates {SUPPORTED}, networks of "
                 "to_ttfs and types with a step of their own in NengoDL; use backend='nengo_dl'"
@@ -174,8 +173,8 @@ class FilterScan:
         self, signal: tf.Tensor, states: Sequence[tf.Tensor], n_steps: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Return the filtered signal, (steps, images, size), and the states after the last step."""
-        (output,), states = self._run(signal, list(states), n_steps)
-        return output, states
+        (output,), after = self._run(signal, list(states), n_steps)
+        return output, after
 
     def _loop(self, signal, states, n_steps):
         def step(values, states):
@@ -189,7 +188,8 @@ class FilterScan:
 
 def _weighted(values, weights):
     """Return the weighted sum of tensors, without those whose weight is 0."""
-    products = [value if weight == 1 else value * weight for value, weight in zip(values, weights, strict=True) if weight]
+    weighted = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]
+    products = [value if weight == 1 else value * weight for value, weight in weighted]
     return _sum(products) if products else tf.zeros_like(values[0])
 
 
@@ -198,59 +198,3 @@ def _sum(values):
     for value in others:
         total = total + value
     return total
-
-
-class MaximaScan:
-    """Maxima of windows: those of each step, or the growth of the maxima of sums over time, see ``MaxGate``.
-
-    Parameters
-    ----------
-    maxima : callable
-        Takes values (..., units) and returns their maxima in each window, (..., windows).
-    cumulative : bool
-    """
-
-    def __init__(self, maxima: Callable[[tf.Tensor], tf.Tensor], cumulative: bool):
-        self._maxima, self._cumulative = maxima, cumulative
-        self._sums = tf.function(_sums_over_time, autograph=False, jit_compile=True)
-
-    def __call__(
-        self, signal: tf.Tensor, states: Sequence[tf.Tensor], n_steps: int
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Return the output, (steps, images, windows), and the states after the last step.
-
-        States are the sums of the units and their maxima; none for maxima of each step.
-        """
-        if not self._cumulative:
-            return self._maxima(signal), []
-        total, before = states
-        (totals,), (total,) = self._sums(signal, total, n_steps)
-        largest = self._maxima(totals)
-        return largest - tf.concat([before[None], largest[:-1]], axis=0), [total, largest[-1]]
-
-
-def _sums_over_time(signal, total, n_steps):
-    # a loop, because tf.cumsum is several times as slow
-    def step(values, states):
-        total = states[0] + values[0]
-        return [total], [total]
-
-    return scan(step, [signal], [total], n_steps)
-
-
-def window_maxima(entries: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the function that takes maxima of windows from units in any order.
-
-    Parameters
-    ----------
-    entries : ndarray of int, (windows, entries)
-        Units of each window.
-    """
-
-    def maxima(values):
-        largest, *others = (tf.gather(values, units, axis=-1) for units in entries.T)
-        for value in others:
-            largest = tf.maximum(largest, value)
-        return largest
-
-    return maxima

@@ -12,12 +12,10 @@ import numpy as np
 
 from ...compat import tf
 from ...errors import ConversionError
-from ...model import layers as specs
-from ...networks.keras_layers import keras_layer
-from ...neurons.max_gate import MaxGate
 from ...neurons.poisson_input import PoissonInput
 from ..compile.network_view import NetworkView, is_function
-from .scans import FilterScan, MaximaScan, NeuronScan, window_maxima
+from .maxima import MaximaScan, is_pooling, maxima_of
+from .scans import FilterScan, NeuronScan
 from .tensor_maps import tensor_map
 
 # attributes of neurons whose probes see their output
@@ -220,7 +218,7 @@ class TensorProgram:
         """Return the function that computes the output of neurons from a Chunk."""
         ensemble = neurons.ensemble
         neuron_type, size = ensemble.neuron_type, neurons.size_in
-        if isinstance(neuron_type, MaxGate) and self._is_pooling(neurons):
+        if is_pooling(neurons, self.view, self._readers[neurons]):
             return self._maxima(neurons)
         gain, bias = (_number_if_equal(values) for values in self.view.gain_bias(ensemble))
         terms, run = self._terms(neurons), self._neuron_scan(neuron_type, size)
@@ -252,34 +250,16 @@ class TensorProgram:
             self._scans[neuron_type, size] = NeuronScan(neuron_type, size, self.dt)
         return self._scans[neuron_type, size]
 
-    def _is_pooling(self, gate):
-        """Return True if a gate selects from one signal, and only its maxima are read."""
-        into, readers = self.view.into(gate), self._readers[gate]
-        window = gate.ensemble.neuron_type.window
-        firsts = np.arange(0, gate.size_out, window)
-        return (
-            len(into) == 1
-            and isinstance(into[0].transform, nengo.transforms.NoTransform)
-            and self.view.n_readers(gate) == len(readers) > 0
-            and not gate.ensemble.neuron_type.initial_state
-            and all(
-                np.array_equal(np.arange(gate.size_out)[reader.pre_slice], firsts)
-                and isinstance(reader.transform, nengo.transforms.NoTransform)
-                and len(firsts) == reader.post_obj.size_in
-                for reader in readers
-            )
-        )
-
     def _maxima(self, gate):
         """Return the function that computes the maxima of a gate from a Chunk."""
         (connection,), neuron_type = self.view.into(gate), gate.ensemble.neuron_type
         source = self.view.source_of(connection)
         entries = np.arange(source.size_out)[connection.pre_slice].reshape(-1, neuron_type.window)
         # a filter of each unit commutes with the selection of units
-        read = self._filtered(
-            lambda chunk: chunk.values[source], connection.synapse, connection, source.size_out
-        )
-        run = MaximaScan(self._pooling_of(gate, entries), neuron_type.cumulative)
+        read = self._filtered(lambda chunk: chunk.values[source], connection.synapse, connection, source.size_out)
+        name = str(gate.ensemble.label).removesuffix(".gate")
+        maxima = maxima_of(entries, getattr(self.network, "model", None), name)
+        run = MaximaScan(maxima, neuron_type.cumulative)
         self._pooling.add(gate)
         if neuron_type.cumulative:
             self._states[gate] = [np.zeros(size, np.float32) for size in (source.size_out, len(entries))]
@@ -291,22 +271,6 @@ class TensorProgram:
             return output
 
         return compute
-
-    def _pooling_of(self, gate, entries):
-        """Return the function that takes maxima of the windows ``entries``: TensorFlow's pooling if a layer has them."""
-        model = self.network.model
-        layer = model.layers.get(str(gate.ensemble.label).removesuffix(".gate"))
-        if not isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-            return window_maxima(entries)
-        shape = model.shapes[layer.inputs[0]]
-        if not np.array_equal(layer.windows(shape), entries):
-            return window_maxima(entries)
-        pool = keras_layer(layer, {})
-
-        def maxima(values):
-            return tf.reshape(pool(tf.reshape(values, (-1, *shape))), (*values.shape[:-1], len(entries)))
-
-        return maxima
 
     def _peak_memory(self):
         """Return the peak memory of an image in a step, if signals are freed after their last use."""

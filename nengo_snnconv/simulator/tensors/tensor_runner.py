@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import nengo
 import numpy as np
 
 from ..._util.validation import check_memory
 from ...compat import tf
+from ...compat.exact_products import exact_products
 from .tensor_program import TensorProgram
 
 # longer chunks are not faster
@@ -111,7 +111,7 @@ class TensorRunner:
         n_images, n_shown, _ = images.shape
         shown = np.swapaxes(images, 0, 1)[:, self._padded(np.arange(n_images))]
         samples, by_step, begin = [], [], 0
-        with _exact_products():
+        with exact_products():
             for length in _lengths(n_steps, self.chunk):
                 part = shown if n_shown == 1 else shown[begin : begin + length]
                 values, counts, negative, self._states = self._compute(
@@ -132,7 +132,7 @@ class TensorRunner:
         return {name: total.numpy() for name, total in zip(self.program.counted, self._totals, strict=True)}
 
     def _places(self, n_images):
-        """Return the number of places for images: half of the minibatch, a quarter, ..., since each size is compiled."""
+        """Return the number of places for images: the minibatch, its half, its quarter, ..., as each is compiled."""
         places = self.minibatch_size
         while places > 1 and (places + 1) // 2 >= n_images:
             places = (places + 1) // 2
@@ -147,14 +147,3 @@ def _lengths(n_steps, longest):
     """Return the lengths of the chunks of a run, which differ by at most one, since each length is compiled."""
     n_chunks = math.ceil(n_steps / longest)
     return [n_steps // n_chunks + (number < n_steps % n_chunks) for number in range(n_chunks)]
-
-
-@contextlib.contextmanager
-def _exact_products() -> Iterator[None]:
-    """Compute products in float32, which TensorFlow by default rounds to 11 bits on GPUs of Nvidia."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -67,5 +67,6 @@ class TestOptions:
         assert one.synaptic_operations == pytest.approx(other.synaptic_operations)
 
     def test_unknown_back_ends_are_refused(self, network, x):
-        with pytest.raises(snc.ConversionError, match="must be one of fast, tensorflow, nengo_dl, nengo, loihi; got 'brian'"):
+        names = "fast, tensorflow, nengo_dl, nengo, loihi"
+        with pytest.raises(snc.ConversionError, match=f"must be one of {names}; got 'brian'"):
             snc.evaluate(network, x, [0] * 7, backend="brian")

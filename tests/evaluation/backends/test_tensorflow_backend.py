@@ -48,7 +48,8 @@ def test_chunks_of_different_lengths_change_nothing(rng, monkeypatch):
         monkeypatch.setattr(
             TensorRunner, "__init__", lambda self, *a, init=init, **k: init(self, *a, **k) or lengths.append(self.chunk)
         )
-        found = snc.evaluate(network, x, [0] * 5, n_steps=19, backend="tensorflow", memory_mb=memory_mb, minibatch_size=5)
+        run = {"n_steps": 19, "minibatch_size": 5, "memory_mb": memory_mb}
+        found = snc.evaluate(network, x, [0] * 5, backend="tensorflow", **run)
         monkeypatch.undo()
         expected = snc.evaluate(network, x, [0] * 5, n_steps=19)
         assert np.array_equal(found.scores, expected.scores)
