@@ -6,13 +6,13 @@ import pathlib
 from .argument_types import at_least_zero, finite, n_workers, natural, percentage, positive, seed_number
 
 # the names in evaluation.backends, which takes seconds to load
-BACKENDS = ("fast", "nengo_dl", "nengo", "loihi")
+BACKENDS = ("fast", "tensorflow", "nengo_dl", "nengo", "loihi")
 
 MINIBATCH_HELP = "images simulated together (default: as many as fit into 500 MB of activity, at most 200)"
 BACKEND_HELP = (
-    "simulator (default: fast if it supports the network, else nengo_dl). nengo is the reference simulator, and slow "
-    "because it runs one image at a time; loihi is the emulator of the Loihi chip, needs the package nengo-loihi, and "
-    "runs networks of LIF neurons"
+    "simulator (default: fast if it supports the network, else nengo_dl). tensorflow runs on a GPU if there is one; "
+    "nengo is the reference simulator, and slow because it runs one image at a time; loihi is the emulator of the "
+    "Loihi chip, needs the package nengo-loihi, and runs networks of LIF neurons"
 )
 
 # defaults of options for calibration

@@ -65,11 +65,17 @@ def evaluate(
         Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
         or the number with which the network was trained through time, or 30.  Networks made by ``to_ttfs``, or by
         ``to_spiking`` with ``stage_steps``, define it themselves.
-    backend : "fast", "nengo_dl", "nengo" or "loihi", optional
+    backend : "fast", "tensorflow", "nengo_dl", "nengo" or "loihi", optional
         Simulator; by default "fast" if it supports the network, else "nengo_dl".
 
         "fast": ``nengo_snnconv.Simulator``, which gives the same spikes, many times faster.  Networks made by
         ``to_ttfs`` are computed in closed form.
+
+        "tensorflow": layer by layer over chunks of steps in TensorFlow, on a GPU if TensorFlow sees one, else on the
+        CPU, where "fast" is faster.  It supports filters as synapses, and all neuron types of this package and those
+        with a builder in NengoDL, unless they draw random numbers.
+
+        "nengo_dl": ``nengo_dl.Simulator``, step by step, for every network.
 
         "nengo": the reference, one image after another.  It cannot run the TensorNodes of networks made by
         ``build_trainable``.
@@ -100,12 +106,13 @@ def evaluate(
         by ``to_ttfs`` are simulated step by step.
     stop : MarginStop, optional
         Rule by which an image stops as soon as its scores are far enough apart, see :func:`choose_stop`.  It keeps its
-        class, and its spikes are counted until then.  On the back ends "fast", "nengo" and "loihi", it is not simulated
-        any longer.  Networks made by ``to_ttfs`` are simulated step by step.
+        class, and its spikes are counted until then.  On all back ends but "nengo_dl", it is not simulated any longer.
+        Networks made by ``to_ttfs`` are simulated step by step.
     n_jobs : int, optional
         Number of processes on this machine, which share the images and the cores; 1, the default, is this process.  The
         result is the same.  Processes help back ends that use one core, "nengo" and "loihi", and to a degree
-        "nengo_dl"; "fast" uses all cores by itself.  ``memory_mb`` and ``threads`` apply to each process.
+        "nengo_dl"; "fast" and "tensorflow" use all cores by themselves.  ``memory_mb`` and ``threads`` apply to each
+        process.
     progress : bool, optional
         Show a progress bar; by default if standard error is a terminal.
 

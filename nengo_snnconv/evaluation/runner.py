@@ -16,7 +16,7 @@ from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse
 from . import metrics
-from .backends import FastBackend, open_backend
+from .backends import open_backend
 from .inputs import Images, Inputs, batches, warn_of_clipped_input
 from .readout import averaging_readout, filtering_readout
 
@@ -164,7 +164,7 @@ class Runner:
             },
             **options.backend_options,
         )
-        self.counts_itself = not with_activity and isinstance(self.simulator, FastBackend)
+        self.counts_itself = not with_activity and "counted" in self.simulator.options
         # the simulator holds the activity as tensors and as arrays, and stacks the steps in between
         recorded = 0 if self.counts_itself else sum(map(model.size, self.recorded))
         bytes_per_step = 3 * 4 * self.simulator.minibatch_size * (recorded + model.size(model.input))

@@ -126,7 +126,8 @@ def train(
         of ``to_spiking`` are trained by "keras" only.
     precision : "auto", "float32" or "bfloat16"
         Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
-        it, where large networks are trained faster, with small differences in the result.
+        it, and TensorFloat-32 on GPUs of Nvidia, where large networks are trained faster, with small differences in the
+        result.
     seed : int
         Seed of the order of the images, of augmentation and of dropout.
     progress : bool, optional

@@ -17,7 +17,7 @@ from nengo_snnconv.networks.stages import first_stages, stages
 from nengo_snnconv.neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from nengo_snnconv.passes import quantize
 
-BACKENDS = ("fast", "nengo", "nengo_dl")
+BACKENDS = ("fast", "tensorflow", "nengo", "nengo_dl")
 
 
 def rounded(model):

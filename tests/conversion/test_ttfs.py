@@ -38,7 +38,7 @@ def computed_steps(network, x):
 
 def assert_same(network, x):
     """Assert that spike times and scores are equal on all back ends and in closed form."""
-    recordings = [snc.record(network, x, backend=backend) for backend in ("nengo_dl", "nengo", "fast")]
+    recordings = [snc.record(network, x, backend=backend) for backend in ("nengo_dl", "nengo", "fast", "tensorflow")]
     steps, scores = computed_steps(network, x)
     for recording in recordings:
         for name in recording.spikes:
@@ -144,7 +144,7 @@ def test_a_single_layer_of_a_constant_input_is_exact():
     x = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
     network = snc.to_ttfs(snc.convert(model), x, 2, input_coding="constant")
     expected = snc.rate_model(network).predict(x, verbose=0)
-    for backend in ("fast", "nengo_dl", "nengo"):
+    for backend in ("fast", "tensorflow", "nengo_dl", "nengo"):
         np.testing.assert_allclose(snc.record(network, x, backend=backend).output[:, -1], expected, atol=1e-6)
     np.testing.assert_allclose(snc.evaluate(network, x, [0] * 6).scores, expected, atol=1e-6)
 

@@ -49,7 +49,7 @@ class WrongImages(ins.Images):
 
 
 class TestOwnInputs:
-    @pytest.mark.parametrize("backend", ["fast", "nengo_dl", "nengo"])
+    @pytest.mark.parametrize("backend", ["fast", "tensorflow", "nengo_dl", "nengo"])
     @pytest.mark.parametrize("more", [-1, 1, 500])
     def test_wrong_numbers_of_items_are_refused(self, network, x, backend, more):
         with pytest.raises(snc.SettingsError, match=r"Wrong.batch must return .* for \d items") as caught:

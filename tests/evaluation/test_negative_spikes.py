@@ -34,7 +34,7 @@ def recording(network, x):
     return snc.record(network, x, n_steps=N_STEPS, backend="nengo")
 
 
-@pytest.mark.parametrize("backend", ["fast", "nengo_dl", "nengo"])
+@pytest.mark.parametrize("backend", ["fast", "tensorflow", "nengo_dl", "nengo"])
 def test_back_ends_count_the_spikes_of_a_recording(network, x, recording, backend, monkeypatch):
     monkeypatch.setattr("nengo_snnconv.evaluation.runner.LONGEST_CHUNK", 4)
     found = snc.evaluate(network, x, [0] * 5, n_steps=N_STEPS, backend=backend, memory_mb=0.05)
@@ -47,7 +47,7 @@ def test_back_ends_count_the_spikes_of_a_recording(network, x, recording, backen
     assert found.negative_spikes_share == negative / n_spikes > 0
 
 
-@pytest.mark.parametrize("backend", ["fast", "nengo_dl"])
+@pytest.mark.parametrize("backend", ["fast", "tensorflow", "nengo_dl"])
 def test_back_ends_record_the_same_signs(network, x, recording, backend):
     found = snc.record(network, x, n_steps=N_STEPS, backend=backend)
     for name in network.model.neurons:

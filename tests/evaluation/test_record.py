@@ -40,7 +40,7 @@ def dyadic_images(rng):
 @pytest.mark.filterwarnings("ignore:the network was not normalized")
 @pytest.mark.parametrize("input_coding", ["constant", "poisson"])
 @pytest.mark.parametrize("threshold", [1.0, 0.5])
-@pytest.mark.parametrize("backend", ["nengo_dl", "nengo"])
+@pytest.mark.parametrize("backend", ["tensorflow", "nengo_dl", "nengo"])
 def test_charge_is_conserved(dense, dyadic_images, input_coding, threshold, backend):
     """Charge is conserved in every step: current = spikes + increase of the potential, in units of the threshold."""
     network = snc.to_spiking(snc.convert(dense), snc.IntegrateAndFire(threshold), input_coding=input_coding)

@@ -137,6 +137,14 @@ class TestTraining:
         name = "auto_mixed_precision_onednn_bfloat16"
         assert tf.config.optimizer.get_experimental_options().get(name, False) == before.get(name, False)
 
+    @pytest.mark.parametrize(("precision", "rounds"), [("float32", False), ("auto", True), ("bfloat16", True)])
+    def test_only_float32_forbids_gpus_to_round(self, precision, rounds):
+        rounds_now = tf.config.experimental.tensor_float_32_execution_enabled
+        assert rounds_now()
+        with products_in(precision):
+            assert rounds_now() == rounds
+        assert rounds_now()
+
 
 class TestCheckpoints:
     def test_continues_exactly(self, stripes, tmp_path):

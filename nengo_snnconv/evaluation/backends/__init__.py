@@ -11,9 +11,11 @@ from .fast import FastBackend
 from .loihi import LoihiBackend
 from .nengo import NengoBackend
 from .nengo_dl import NengoDLBackend
+from .tensorflow import TensorFlowBackend
 
 BACKENDS: dict[str, type[Backend]] = {
     "fast": FastBackend,
+    "tensorflow": TensorFlowBackend,
     "nengo_dl": NengoDLBackend,
     "nengo": NengoBackend,
     "loihi": LoihiBackend,

@@ -97,7 +97,8 @@ def train_cnn(
         spiking network will run.  ``model`` should be trained already.
     precision : "auto", "float32" or "bfloat16"
         Precision of products in convolutions and dense layers.  "auto" is bfloat16 on processors with instructions for
-        it, where it is faster than float32; on others it would be slower.
+        it, where it is faster than float32, and TensorFloat-32 on GPUs of Nvidia; on other processors it would be
+        slower.
     validation_data : tuple, optional
         Pair (x, y) whose accuracy is measured after each epoch.
     checkpoint : str or path, optional

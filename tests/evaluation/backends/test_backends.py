@@ -20,7 +20,7 @@ def x():
 
 
 class TestOptions:
-    @pytest.mark.parametrize("backend", ["nengo_dl", "nengo", "loihi"])
+    @pytest.mark.parametrize("backend", ["tensorflow", "nengo_dl", "nengo", "loihi"])
     @pytest.mark.parametrize(("option", "value"), [("threads", 2), ("precision", "bfloat16")])
     def test_unsupported_options_are_refused_by_name(self, network, x, backend, option, value):
         match = f"{option}={value!r} is supported by the back end 'fast' only, and backend='{backend}' would ignore it"
@@ -67,5 +67,6 @@ class TestOptions:
         assert one.synaptic_operations == pytest.approx(other.synaptic_operations)
 
     def test_unknown_back_ends_are_refused(self, network, x):
-        with pytest.raises(snc.ConversionError, match="must be one of fast, nengo_dl, nengo, loihi; got 'brian'"):
+        names = "fast, tensorflow, nengo_dl, nengo, loihi"
+        with pytest.raises(snc.ConversionError, match=f"must be one of {names}; got 'brian'"):
             snc.evaluate(network, x, [0] * 7, backend="brian")
