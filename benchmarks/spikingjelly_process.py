@@ -117,7 +117,17 @@ def padding(layer, shape, size):
     return pairs
 
 
+def zeros_around(layer, shape, arrays):
+    """Return padding with zeros, or cropping."""
+    if any(layer["between"]):
+        sys.exit(f"layer {layer['name']!r} has zeros between entries, which this benchmark does not support")
+    axes = [*zip(layer["before"], layer["after"], strict=True)]
+    # PyTorch begins with the last axis, and has the channel first
+    return nn.ZeroPad2d([number for axis in reversed(axes[:-1]) for number in axis])
+
+
 MODULES = {
+    "Pad": zeros_around,
     "Conv": convolution,
     "Dense": dense,
     "MaxPool": pooling(nn.MaxPool2d),

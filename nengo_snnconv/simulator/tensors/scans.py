@@ -133,7 +133,7 @@ class NeuronScan:
 
 
 class _BuilderSignals(nengo_dl.signals.SignalDict):
-    """What NengoDL's builders ask of a simulation when they are created; they get tensors of one image."""
+    """The part of NengoDL's signals that its builders of neurons use when they are created, for one image."""
 
     def __init__(self, dt):
         super().__init__("float32", minibatch_size=1)

@@ -24,7 +24,7 @@ OUTPUTS = ("output", "spikes", "rates")
 
 @dataclasses.dataclass
 class Chunk:
-    """What is known while a chunk of steps is computed.
+    """Signals and states of a chunk of steps, while it is computed.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class TensorProgram:
         first_image : int
             Number of the first image in its minibatch, on which Poisson spikes depend.
         """
-        states = [[tf.repeat(tf.constant(state)[None], n_images, axis=0) for state in group] for group in self.initial]
+        states = [[tf.tile(state[None], (n_images, 1)) for state in group] for group in self.initial]
         numbers = tf.range(first_image, first_image + n_images, dtype=tf.float32)[:, None]
         for group, obj in zip(states, self._states, strict=True):
             if isinstance(obj, nengo.ensemble.Neurons) and isinstance(obj.ensemble.neuron_type, PoissonInput):
