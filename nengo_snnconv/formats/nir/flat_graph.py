@@ -53,6 +53,12 @@ class Node:
             raise UnsupportedNode(f"has NaN or infinity in its {name}: the training that made it diverged")
         return value.astype(np.float64)
 
+    def text(self, name: str) -> str | None:
+        """Return a field that is text; None if it is not."""
+        value = self.fields.get(name)
+        value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return value if isinstance(value, str) else None
+
     def same(self, name: str, values: np.ndarray | None = None) -> float:
         """Return the number in a field, or in ``values`` made from it, which must be the same for all neurons."""
         return require_same(self, name, self.numbers(name) if values is None else values)

@@ -95,7 +95,7 @@ def read_neurons(node, dt):
     kind = node.kind
     threshold = node.numbers("threshold" if kind == "Threshold" else "v_threshold")
     if kind == "Threshold":  # without memory: a membrane of one step, reset to zero
-        at = node.same("threshold", just_above(threshold))
+        at = _shortest(node.same("threshold", just_above(threshold)))
         return NeuronNode(Neurons(1.0, at, "value"), np.ones(()), np.zeros(()))
     r = node.numbers("r")
     # versions of NIR that had no v_reset subtracted the threshold
@@ -112,7 +112,7 @@ def read_neurons(node, dt):
     first, lowest = np.ravel(above)[0], np.ravel(rest)[0]
     factor = (first - lowest) / (above - rest)
     reset = "subtract" if subtracts else "value"
-    neurons = Neurons(leak, float(first), reset, float(lowest), keep)
+    neurons = Neurons(leak, _shortest(first), reset, _shortest(lowest), keep)
     return NeuronNode(neurons, _short(gain * factor), _short(bias * factor))
 
 
@@ -139,6 +139,11 @@ def _share(node, name, tau, dt):
             f"has {name} = {tau:g} s, less than a step of {dt:g} s: give the dt of the simulator that wrote the graph"
         )
     return 1 / steps
+
+
+def _shortest(value):
+    """Return the number with the fewest digits that is the same float32: 0.4, not 0.4000000059604645."""
+    return float(str(np.float32(value)))
 
 
 def _rounded(value):

@@ -93,8 +93,7 @@ def read_conv(node, reader):
 
 def _conv_padding(node, size, strides, dilation):
     """Return zeros before and after the input on each axis."""
-    padding, rank = node.fields.get("padding"), len(size)
-    padding = padding.decode() if isinstance(padding, bytes) else padding
+    padding, rank = node.text("padding"), len(size)
     if padding == "valid":
         return (0,) * rank, (0,) * rank
     if padding == "same":
@@ -104,10 +103,10 @@ def _conv_padding(node, size, strides, dilation):
             )
         total = [(k - 1) * d for k, d in zip(size, dilation, strict=True)]
         return tuple(n // 2 for n in total), tuple(n - n // 2 for n in total)
-    if isinstance(padding, str):
+    if padding is not None:
         raise UnsupportedNode(f"has padding {padding!r}: it must be 'same', 'valid' or numbers")
-    padding = node.whole("padding", rank)
-    return padding, padding
+    numbers = node.whole("padding", rank)
+    return numbers, numbers
 
 
 def _without_zeros(kernel, before):

@@ -1,0 +1,237 @@
+"""The part of nir_exchange.py that runs in a process with PyTorch and a simulator that knows NIR, without TensorFlow.
+
+    python benchmarks/nir_process.py FOLDER
+
+FOLDER/job.json names the tool and the task.  "read": run FOLDER/network.nir on the frames of FOLDER/x.npy, (images,
+steps, channel, height, width).  "write": build a network of the tool with random weights, run it on the frames, and
+write it to FOLDER/network.nir.  The spikes of each layer of neurons, (images, layers), and the sum of the output over
+time, (images, outputs), are written to FOLDER/result.npz.
+"""
+
+import json
+import pathlib
+import sys
+
+import nir
+import numpy as np
+import torch
+from torch import nn
+
+
+class Spikes:
+    """Counts of the spikes of modules for one image, by module."""
+
+    def __init__(self, modules):
+        self.counts = {name: 0 for name in modules}
+        for name, module in modules.items():
+            module.register_forward_hook(lambda _, __, output, name=name: self.add(name, output))
+
+    def add(self, name, output):
+        self.counts[name] += int((output[0] if isinstance(output, tuple) else output).sum())
+
+
+def of_class(network, *classes):
+    """Return the modules of some classes in a network, by name, in order."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, classes)}
+
+
+class SpikingJelly:
+    """SpikingJelly, which reads the parameters of NIR for any length of a step."""
+
+    package = "spikingjelly"
+
+    def neurons(self, network):
+        from spikingjelly.activation_based import neuron
+
+        return of_class(network, neuron.BaseNode)
+
+    def read(self, path, dt, n_steps):
+        from spikingjelly.activation_based import nir_exchange
+
+        network = nir_exchange.import_from_nir(nir.read(path, type_check=False), dt=dt)
+        return network, self.stepwise(network)
+
+    def stepwise(self, network):
+        """Return a function that runs the network on the frames of an image, with its state handed from step to step."""
+
+        def run(frames):
+            total, state = 0, None
+            for frame in frames:
+                output, state = network(frame[None], state)
+                total = total + output
+            return total
+
+        return run
+
+    def write(self, shape, example, path, dt):
+        from spikingjelly.activation_based import functional, layer, neuron, nir_exchange
+
+        def made(kind):
+            return neuron.IFNode() if kind == "IF" else neuron.LIFNode(tau=2.0)
+
+        def build(kind):
+            return nn.Sequential(
+                layer.Conv2d(shape[0], 6, 3, padding=1),
+                made(kind),
+                layer.AvgPool2d(2, 2),
+                layer.Conv2d(6, 8, 3, stride=2, padding=1),
+                made(kind),
+                layer.Flatten(),
+                layer.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
+                made(kind),
+            )
+
+        network = build(self.kind)
+        nir_exchange.export_to_nir(network, example, save_path=path, dt=dt)
+
+        def run(frames):
+            functional.reset_net(network)
+            return sum(network(frame[None]) for frame in frames)
+
+        return network, run
+
+
+class SnnTorch:
+    """snnTorch, whose step is 1e-4 s."""
+
+    package = "snntorch"
+
+    def neurons(self, network):
+        import snntorch
+
+        return of_class(network, snntorch.Leaky, snntorch.Synaptic)
+
+    def read(self, path, dt, n_steps):
+        from snntorch import import_nir
+
+        network = import_nir.import_from_nir(nir.read(path, type_check=False))
+        return network, self.stepwise(network)
+
+    def stepwise(self, network):
+        def run(frames):
+            for module in self.neurons(network).values():
+                module.reset_mem()
+            total = 0
+            for frame in frames:
+                output = network(frame[None])
+                total = total + (output[0] if isinstance(output, tuple) else output)
+            return total
+
+        return run
+
+    def write(self, shape, example, path, dt):
+        import snntorch
+        from snntorch import export_nir
+
+        def leaky():
+            return snntorch.Leaky(beta=0.5, reset_mechanism="zero", reset_delay=False, init_hidden=True)
+
+        network = nn.Sequential(
+            nn.Conv2d(shape[0], 6, 3, padding=1),
+            leaky(),
+            nn.AvgPool2d(2, 2),
+            nn.Conv2d(6, 8, 3, stride=2, padding=1),
+            leaky(),
+            nn.Flatten(),
+            nn.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
+            leaky(),
+        )
+        nir.write(path, export_nir.export_to_nir(network, example, ignore_dims=[0]))
+        return network, self.stepwise(network)
+
+
+class Norse:
+    """Norse, which ignores the resistance of IF neurons."""
+
+    package = "norse"
+
+    def neurons(self, network):
+        import norse.torch
+
+        return of_class(network, norse.torch.IAFCell, norse.torch.LIFBoxCell)
+
+    def read(self, path, dt, n_steps):
+        import norse.torch
+
+        network = norse.torch.from_nir(nir.read(path, type_check=False), dt=dt, ignore_warnings=True)
+        return network, self.stepwise(network)
+
+    def stepwise(self, network):
+        def run(frames):
+            total, state = 0, None
+            for frame in frames:
+                output, state = network(frame[None], state)
+                total = total + output
+            return total
+
+        return run
+
+
+class Sinabs:
+    """sinabs, which has no unit of time, and whose neurons subtract the threshold for each spike."""
+
+    package = "sinabs"
+
+    def neurons(self, network):
+        import sinabs.layers
+
+        return of_class(network, sinabs.layers.IAFSqueeze, sinabs.layers.LIFSqueeze)
+
+    def read(self, path, dt, n_steps):
+        import sinabs.nir
+
+        network = sinabs.nir.from_nir(nir.read(path), batch_size=1, num_timesteps=n_steps)
+        return network, self.together(network)
+
+    def together(self, network):
+        def run(frames):
+            for module in self.neurons(network).values():
+                module.reset_states()
+            output = network(frames)
+            return (output[0] if isinstance(output, tuple) else output).sum(0)
+
+        return run
+
+    def write(self, shape, example, path, dt):
+        import sinabs.layers as sl
+        import sinabs.nir
+
+        network = nn.Sequential(
+            nn.Conv2d(shape[0], 6, 3, padding=1),
+            sl.IAFSqueeze(batch_size=1),
+            sl.SumPool2d(2, 2),
+            nn.Conv2d(6, 8, 3, stride=2, padding=1),
+            sl.IAFSqueeze(batch_size=1),
+            nn.Flatten(),
+            nn.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
+            sl.IAFSqueeze(batch_size=1),
+        )
+        nir.write(path, sinabs.nir.to_nir(network, example))
+        return network, self.together(network)
+
+
+TOOLS = {tool.package: tool for tool in (SpikingJelly, SnnTorch, Norse, Sinabs)}
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    job = json.loads((folder / "job.json").read_text())
+    x = torch.tensor(np.load(folder / "x.npy", allow_pickle=False))
+    torch.manual_seed(job.get("seed", 0))
+    tool, path = TOOLS[job["tool"]](), folder / "network.nir"
+    tool.kind = job.get("neurons", "LIF")
+    with torch.no_grad():
+        if job["task"] == "read":
+            network, run = tool.read(path, job["dt"], x.shape[1])
+        else:
+            network, run = tool.write(x.shape[2:], x[0, :1], path, job["dt"])
+        spikes, counts, outputs = Spikes(tool.neurons(network)), [], []
+        for frames in x:
+            spikes.counts = dict.fromkeys(spikes.counts, 0)
+            outputs.append(run(frames).numpy().ravel())
+            counts.append(list(spikes.counts.values()))
+    np.savez(folder / "result.npz", counts=counts, outputs=outputs, layers=list(spikes.counts))
+
+
+if __name__ == "__main__":
+    main()
