@@ -9,6 +9,7 @@ time, (images, outputs), are written to FOLDER/result.npz.
 """
 
 import json
+import math
 import pathlib
 import sys
 
@@ -42,8 +43,10 @@ class SpikingJelly:
 
     def neurons(self, network):
         from spikingjelly.activation_based import neuron
+        from spikingjelly.activation_based.nir_exchange import from_nir
 
-        return of_class(network, neuron.BaseNode)
+        # networks that were read run their neurons inside of modules that keep no state
+        return of_class(network, from_nir._NIRStatefulModule) or of_class(network, neuron.BaseNode)
 
     def read(self, path, dt, n_steps):
         from spikingjelly.activation_based import nir_exchange
@@ -66,22 +69,10 @@ class SpikingJelly:
     def write(self, shape, example, path, dt):
         from spikingjelly.activation_based import functional, layer, neuron, nir_exchange
 
-        def made(kind):
-            return neuron.IFNode() if kind == "IF" else neuron.LIFNode(tau=2.0)
+        def spiking(_):
+            return neuron.IFNode() if self.neurons_of == "IF" else neuron.LIFNode(tau=2.0)
 
-        def build(kind):
-            return nn.Sequential(
-                layer.Conv2d(shape[0], 6, 3, padding=1),
-                made(kind),
-                layer.AvgPool2d(2, 2),
-                layer.Conv2d(6, 8, 3, stride=2, padding=1),
-                made(kind),
-                layer.Flatten(),
-                layer.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
-                made(kind),
-            )
-
-        network = build(self.kind)
+        network = layers(shape, spiking, layer.Conv2d, layer.AvgPool2d, layer.Flatten, layer.Linear)
         nir_exchange.export_to_nir(network, example, save_path=path, dt=dt)
 
         def run(frames):
@@ -123,19 +114,11 @@ class SnnTorch:
         import snntorch
         from snntorch import export_nir
 
-        def leaky():
-            return snntorch.Leaky(beta=0.5, reset_mechanism="zero", reset_delay=False, init_hidden=True)
+        def spiking(shape):
+            beta, threshold = torch.full(shape, 0.5), torch.ones(shape)
+            return snntorch.Leaky(beta, threshold, reset_mechanism="zero", reset_delay=False, init_hidden=True)
 
-        network = nn.Sequential(
-            nn.Conv2d(shape[0], 6, 3, padding=1),
-            leaky(),
-            nn.AvgPool2d(2, 2),
-            nn.Conv2d(6, 8, 3, stride=2, padding=1),
-            leaky(),
-            nn.Flatten(),
-            nn.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
-            leaky(),
-        )
+        network = layers(shape, spiking)
         nir.write(path, export_nir.export_to_nir(network, example, ignore_dims=[0]))
         return network, self.stepwise(network)
 
@@ -196,18 +179,31 @@ class Sinabs:
         import sinabs.layers as sl
         import sinabs.nir
 
-        network = nn.Sequential(
-            nn.Conv2d(shape[0], 6, 3, padding=1),
-            sl.IAFSqueeze(batch_size=1),
-            sl.SumPool2d(2, 2),
-            nn.Conv2d(6, 8, 3, stride=2, padding=1),
-            sl.IAFSqueeze(batch_size=1),
-            nn.Flatten(),
-            nn.Linear(8 * ((shape[1] // 2 + 1) // 2) * ((shape[2] // 2 + 1) // 2), 10),
-            sl.IAFSqueeze(batch_size=1),
-        )
-        nir.write(path, sinabs.nir.to_nir(network, example))
+        network = layers(shape, lambda _: sl.IAFSqueeze(batch_size=1), pool=sl.SumPool2d)
+        graph = sinabs.nir.to_nir(network, example)
+        graph.infer_types()  # sinabs leaves out the shapes of images, without which nir cannot write the graph
+        nir.write(path, graph)
         return network, self.together(network)
+
+
+def layers(shape, spiking, conv=nn.Conv2d, pool=nn.AvgPool2d, flatten=nn.Flatten, linear=nn.Linear):
+    """Return a network with layers of a tool; ``spiking(shape)`` makes neurons.  Weights are large, so that it spikes."""
+    height, width = shape[1] // 2, shape[2] // 2
+    last = (8, (height + 1) // 2, (width + 1) // 2)
+    network = nn.Sequential(
+        conv(shape[0], 6, 3, padding=1),
+        spiking((6, *shape[1:])),
+        pool(2, 2),
+        conv(6, 8, 3, stride=2, padding=1),
+        spiking(last),
+        flatten(),
+        linear(math.prod(last), 10),
+        spiking((10,)),
+    )
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.mul_(3)
+    return network
 
 
 TOOLS = {tool.package: tool for tool in (SpikingJelly, SnnTorch, Norse, Sinabs)}
@@ -219,7 +215,7 @@ def main():
     x = torch.tensor(np.load(folder / "x.npy", allow_pickle=False))
     torch.manual_seed(job.get("seed", 0))
     tool, path = TOOLS[job["tool"]](), folder / "network.nir"
-    tool.kind = job.get("neurons", "LIF")
+    tool.neurons_of = job.get("neurons", "LIF")
     with torch.no_grad():
         if job["task"] == "read":
             network, run = tool.read(path, job["dt"], x.shape[1])
