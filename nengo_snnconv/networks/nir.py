@@ -7,7 +7,6 @@ import math
 import os
 import typing
 
-import nengo
 import numpy as np
 
 from .._util.atomic import atomic_write
@@ -205,7 +204,12 @@ def from_nir(graph: nir.NIRGraph, *, dt: float | None = None, seed: int | None =
     _check(dt, seed)
     if not (hasattr(graph, "to_dict") and hasattr(graph, "nodes") and hasattr(graph, "edges")):
         raise ConversionError(f"expected a nir.NIRGraph, got {shown(graph)}: read a file with read_nir")
-    return _network(read_graph(graph.to_dict(), dt), seed)
+    try:
+        return _network(read_graph(graph.to_dict(), dt), seed)
+    except (SnnConvError, MemoryError):
+        raise
+    except Exception as error:  # an invalid graph can fail anywhere
+        raise ConversionError(f"the graph is invalid ({type(error).__name__}: {error}): check it with nir") from error
 
 
 class _AsDict:
@@ -285,7 +289,7 @@ def _extras(network):
 def lost(network: ConvNetwork) -> list[str]:
     """Return what a simulator that follows NIR does not do as the network: a text for each property."""
     settings = network.settings
-    types = list(settings.neuron_types.values()) if isinstance(settings, LayerwiseConfig) else [settings.neuron_type]
+    types = settings.neuron_types if isinstance(settings, LayerwiseConfig) else [settings.neuron_type]
     found = [NO_RESET] if any(neuron_type.reset == "subtract" for neuron_type in types) else []
     starts = {neuron_type.initial_potential for neuron_type in types if isinstance(neuron_type, IntegrateAndFire)}
     found += [NO_START.format(start) for start in sorted(starts - {0})]
@@ -305,7 +309,7 @@ def model_of(network):
     elif isinstance(settings, SurrogateConfig):
         types = dict.fromkeys(model.neurons, settings.neuron_type)
     elif isinstance(settings, LayerwiseConfig):
-        types = settings.neuron_types
+        types = dict(zip(model.neurons, settings.neuron_types, strict=True))
     elif type(settings) is NativeConfig:
         model, types = _native(model, settings)
     else:
@@ -314,8 +318,8 @@ def model_of(network):
             "the model, and call to_spiking(network, IntegrateAndFire())"
         )
     warn_of_added_connections(network)
-    synapses = getattr(settings, "synapses", {})
-    neurons = {name: _neurons(types[name], synapses.get(name)) for name in model.neurons}
+    keeps = getattr(settings, "keeps", (0.0,) * len(model.neurons))
+    neurons = {name: _neurons(types[name], keep) for name, keep in zip(model.neurons, keeps, strict=True)}
     return _in_units(model), neurons
 
 
@@ -343,10 +347,9 @@ def _in_units(model):
     return model.replace(arrays=changed)
 
 
-def _neurons(neuron_type, synapse):
+def _neurons(neuron_type, keep):
     """Return the Neurons of a neuron type."""
     if isinstance(neuron_type, SurrogateLIF):
-        keep = 0.0 if synapse is None else math.exp(-HEIGHT / synapse.tau)
         found = Neurons(
             1 / neuron_type.tau, neuron_type.threshold, neuron_type.reset, neuron_type.reset_potential, keep
         )
@@ -380,16 +383,14 @@ def _network(read: ReadGraph, seed):
     model = simplify(read.model, FOLDING)
     neurons = {name: read.neurons[name] for name in model.neurons}
     kinds, metadata = set(neurons.values()), read.metadata
-    types = {name: _neuron_type(each, metadata) for name, each in neurons.items()}
+    types = tuple(_neuron_type(each, metadata) for each in neurons.values())
     if all(kind.leak is None and kind.threshold == 1 for kind in kinds) and len(kinds) <= 1:
-        neuron_type = next(iter(types.values()), IntegrateAndFire())
+        neuron_type = types[0] if types else IntegrateAndFire()
         return ConvNetwork(model, NativeConfig(neuron_type, seed, **_input_options(metadata)))
     if len(kinds) == 1 and all(kind.leak is not None and not kind.keep for kind in kinds):
-        return ConvNetwork(model, SurrogateConfig(next(iter(types.values())), seed))
-    synapses = {name: nengo.Lowpass(-HEIGHT / math.log(each.keep)) for name, each in neurons.items() if each.keep}
-    return ConvNetwork(
-        model, LayerwiseConfig(next(iter(types.values())), seed, neuron_types=types, synapses=synapses)
-    )
+        return ConvNetwork(model, SurrogateConfig(types[0], seed))
+    keeps = tuple(each.keep for each in neurons.values())
+    return ConvNetwork(model, LayerwiseConfig(types[0], seed, neuron_types=types, keeps=keeps))
 
 
 def _neuron_type(neurons, metadata):

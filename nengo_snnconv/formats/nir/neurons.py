@@ -107,7 +107,7 @@ def read_neurons(node, dt):
         raise UnsupportedNode("has a threshold that is not above its reset potential, so it would spike without end")
     gain, bias, leak, keep = _dynamics(node, r, v_leak - rest, dt)
     if kind == "IF":  # what happens depends on differences of potentials only
-        above, rest = above - rest, np.zeros(())
+        above, rest = just_above(threshold - rest), np.zeros(())
     # where thresholds or resting potentials differ, potentials are measured in units of those of the first neuron
     first, lowest = np.ravel(above)[0], np.ravel(rest)[0]
     factor = (first - lowest) / (above - rest)
