@@ -23,7 +23,7 @@ class Spikes:
     """Counts of the spikes of modules for one image, by module."""
 
     def __init__(self, modules):
-        self.counts = {name: 0 for name in modules}
+        self.counts = dict.fromkeys(modules, 0)
         for name, module in modules.items():
             module.register_forward_hook(lambda _, __, output, name=name: self.add(name, output))
 

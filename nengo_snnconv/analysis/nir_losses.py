@@ -14,7 +14,7 @@ from ..evaluation.inputs import as_inputs
 from ..evaluation.record import record
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.network import ConvNetwork, check_network
-from ..networks.nir import lost, model_of
+from ..networks.nir_form import lost_in_nir, model_of
 from ..networks.trainable import TrainableConfig
 from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
@@ -122,7 +122,7 @@ def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosse
     inputs = as_inputs(network.model, x, n_steps)
     if isinstance(network.settings, TrainableConfig):
         network = convert(network)
-    remarks, expected = tuple(lost(network)), _run(network, inputs, n_steps)
+    remarks, expected = tuple(lost_in_nir(network)), _run(network, inputs, n_steps)
     losses = []
     wanted = {name: [name] for name in CHANGES} | {"all together": list(CHANGES)}
     for title, names in wanted.items():

@@ -22,7 +22,7 @@ DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x
 EXTERNAL = 0x07  # the array is in other files
 NEWER_LINKS = {0x02, 0x06}  # links as libver="latest" stores them
 # limit of the unpacked size: this multiple of the size on disk, plus a constant.  Keras does not compress, and weights
-# seldom shrink to less than a half
+# seldom shrink to less than a half; parameters of neurons in NIR, which are all equal, shrink to nearly nothing
 MAX_EXPANSION, FREE_EXPANSION = 20, 2**26
 
 
@@ -37,8 +37,6 @@ class HDF5File:
         Compressed size of the file itself in bytes; its own size by default.
     writer : str
         Name of the package that writes such files, for messages.
-    free : int
-        Bytes that arrays may take in addition to ``MAX_EXPANSION`` times the size on disk.
 
     Attributes
     ----------
@@ -50,11 +48,11 @@ class HDF5File:
         By the constructor and every method, if the file is damaged or uses features that ``writer`` does not.
     """
 
-    def __init__(self, file, on_disk=None, writer="Keras", free=FREE_EXPANSION):
+    def __init__(self, file, on_disk=None, writer="Keras"):
         self._file = file
         self.writer = writer
         self.size = file.seek(0, 2)
-        self._memory_left = MAX_EXPANSION * (self.size if on_disk is None else on_disk) + free
+        self._memory_left = MAX_EXPANSION * (self.size if on_disk is None else on_disk) + FREE_EXPANSION
         # bytes that may still be read: each is needed about once, so a file with circular references exceeds the limit
         self._reading_left = 16 * self.size + 2**16
         self._data_left = self.size

@@ -79,11 +79,13 @@ def node_of(neurons: Neurons, shape: tuple[int, ...], dt: float) -> dict[str, ty
     def filled(value):
         return np.full(shape, value, np.float32)
 
-    reset = {"v_reset": filled(neurons.rest)} if neurons.reset == "value" else {}
-    common = {"v_threshold": filled(just_below(neurons.threshold)), **reset, "metadata": {"reset": neurons.reset}}
+    threshold, rest, reset = neurons.threshold, neurons.rest, {"v_reset": filled(neurons.rest)}
+    if neurons.reset == "subtract":  # neurons of NIR that subtract do so by the whole threshold: measure it from rest
+        threshold, rest, reset = threshold - rest, 0.0, {}
+    common = {"v_threshold": filled(just_below(threshold)), **reset, "metadata": {"reset": neurons.reset}}
     if neurons.leak is None:
         return {"type": "IF", "r": filled(1 / dt), **common}
-    leaky = {"r": filled(1), "v_leak": filled(neurons.rest), **common}
+    leaky = {"r": filled(1), "v_leak": filled(rest), **common}
     if not neurons.keep:
         return {"type": "LIF", "tau": filled(dt / neurons.leak), **leaky}
     tau_syn = filled(dt / (1 - neurons.keep))

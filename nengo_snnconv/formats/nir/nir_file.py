@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import typing
 
-import numpy as np
-
 from ..._util.ordinary_files import open_ordinary
 from ...errors import FileFormatError, SnnConvError
 from ...model import limits
@@ -18,8 +16,6 @@ from ..hdf5 import HDF5File, UnreadableFile
 MAX_TEXT = 2**16  # bytes of a text
 MAX_EDGES = 2**24  # bytes of the names in all edges
 MAX_DEPTH = 16  # of nested graphs
-# parameters of neurons are the same number for each neuron, and shrink a thousand times
-FREE_EXPANSION = 2**28
 
 
 def read_dict(path: str | os.PathLike) -> dict[str, typing.Any]:
@@ -36,7 +32,7 @@ def read_dict(path: str | os.PathLike) -> dict[str, typing.Any]:
         if file.read(4) != b"\x89HDF":
             raise FileFormatError(f"{path} is not a NIR file: it is not HDF5")
         try:
-            root = HDF5File(file, writer="NIR", free=FREE_EXPANSION).root
+            root = HDF5File(file, writer="NIR").root
             node = root.get("node")
             if node is None:
                 raise FileFormatError(f"{path} is an HDF5 file, but not one of NIR: it has no group 'node'")
@@ -74,9 +70,3 @@ def damaged_file_error(path, error):
         f"{path} is damaged, was cut short, or was not written by NIR ({text}): copy or write it again, or read it "
         "with nir.read if you trust it, and pass the graph to from_nir"
     )
-
-
-def is_number_array(value: typing.Any) -> bool:
-    """Return whether a field of a node holds finite numbers."""
-    array = np.asarray(value)
-    return array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
