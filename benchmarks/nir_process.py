@@ -55,7 +55,7 @@ class SpikingJelly:
         return network, self.stepwise(network)
 
     def stepwise(self, network):
-        """Return a function that runs the network on the frames of an image, with its state handed from step to step."""
+        """Return a function that runs the network on the frames of an image, one after another."""
 
         def run(frames):
             total, state = 0, None
@@ -187,7 +187,7 @@ class Sinabs:
 
 
 def layers(shape, spiking, conv=nn.Conv2d, pool=nn.AvgPool2d, flatten=nn.Flatten, linear=nn.Linear):
-    """Return a network with layers of a tool; ``spiking(shape)`` makes neurons.  Weights are large, so that it spikes."""
+    """Return a network with layers of a tool; ``spiking(shape)`` makes neurons.  It has large weights, and so spikes."""
     height, width = shape[1] // 2, shape[2] // 2
     last = (8, (height + 1) // 2, (width + 1) // 2)
     network = nn.Sequential(

@@ -123,7 +123,7 @@ def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosse
     if isinstance(network.settings, TrainableConfig):
         network = convert(network)
     remarks, expected = tuple(lost_in_nir(network)), _run(network, inputs, n_steps)
-    losses = []
+    losses: list[NIRLoss] = []
     wanted = {name: [name] for name in CHANGES} | {"all together": list(CHANGES)}
     for title, names in wanted.items():
         changed = _following_nir(network, names)

@@ -185,7 +185,7 @@ def from_nir(graph: nir.NIRGraph, *, dt: float | None = None, seed: int | None =
     """
     _check(dt, seed)
     if not (hasattr(graph, "to_dict") and hasattr(graph, "nodes") and hasattr(graph, "edges")):
-        raise ConversionError(f"expected a nir.NIRGraph, got {shown(graph)}: read a file with read_nir")
+        raise ConversionError(f"graph must be a nir.NIRGraph, got {shown(graph)}: read a file with read_nir")
     try:
         return network_of(read_graph(graph.to_dict(), dt), seed)
     except (SnnConvError, MemoryError):

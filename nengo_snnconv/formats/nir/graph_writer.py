@@ -307,7 +307,7 @@ def _(layer: specs.Dropout, writer):
 def _(layer: specs.Pad, writer):
     source = writer.outputs[layer.inputs[0]]
     pads = tuple(zip(layer.before, layer.after, strict=True))
-    if any(layer.between) or min(min(pair) for pair in pads) < 0 or pads[-1] != (0, 0):
+    if any(layer.between or ()) or min(min(pair) for pair in pads) < 0 or pads[-1] != (0, 0):
         raise writer.refused(layer, "crops, or puts zeros between entries or channels, which NIR cannot: leave it out")
     if not all(isinstance(reader, specs.Conv) for reader in writer.model.consumers(layer.name)):
         raise writer.refused(

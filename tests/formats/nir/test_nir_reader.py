@@ -361,5 +361,5 @@ def test_a_step_of_unknown_length_is_asked_for():
 
 
 def test_objects_that_are_no_graph():
-    with pytest.raises(snc.ConversionError, match="expected a nir.NIRGraph.*read_nir"):
+    with pytest.raises(snc.ConversionError, match="graph must be a nir.NIRGraph.*read_nir"):
         snc.from_nir("network.nir")
