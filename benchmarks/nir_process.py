@@ -187,7 +187,7 @@ class Sinabs:
 
 
 def layers(shape, spiking, conv=nn.Conv2d, pool=nn.AvgPool2d, flatten=nn.Flatten, linear=nn.Linear):
-    """Return a network with layers of a tool; ``spiking(shape)`` makes neurons.  It has large weights, and so spikes."""
+    """Return a network with layers of a tool; ``spiking(shape)`` makes neurons.  Large weights make it spike."""
     height, width = shape[1] // 2, shape[2] // 2
     last = (8, (height + 1) // 2, (width + 1) // 2)
     network = nn.Sequential(
@@ -214,6 +214,7 @@ def main():
     job = json.loads((folder / "job.json").read_text())
     x = torch.tensor(np.load(folder / "x.npy", allow_pickle=False))
     torch.manual_seed(job.get("seed", 0))
+    torch.set_num_threads(1)  # an image is too small for more
     tool, path = TOOLS[job["tool"]](), folder / "network.nir"
     tool.neurons_of = job.get("neurons", "LIF")
     with torch.no_grad():
