@@ -13,6 +13,7 @@ and on recordings, and kept in build/; all other weights are pretrained or rando
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from nengo_snnconv.neurons.arguments import replaced
 
 BUILD = ROOT / "build"
 PROCESS = pathlib.Path(__file__).with_name("nir_process.py")
+# the environments of other simulators have packages of their own
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 PACKAGES = {"spikingjelly": "SpikingJelly", "snntorch": "snnTorch", "norse": "Norse", "sinabs": "sinabs"}
 # length of a step with which each tool simulates
 DT = {"spikingjelly": 1e-4, "snntorch": 1e-4, "norse": 1e-3, "sinabs": 1.0}
@@ -67,7 +70,9 @@ def main():
 def version_of(package, options):
     """Return the version of a package in its environment; None if it is missing."""
     code = f"import importlib.metadata as m; print(m.version({package!r}), m.version('nir'))"
-    found = subprocess.run([python_of(package, options), "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [python_of(package, options), "-c", code], capture_output=True, text=True, check=False, env=ENVIRONMENT
+    )
     return found.stdout.split() if found.returncode == 0 else None
 
 
@@ -177,7 +182,7 @@ def run_tool(tool, task, frames, folder, options, **job):
     np.save(folder / "x.npy", np.ascontiguousarray(np.moveaxis(frames, -1, 2)))
     (folder / "job.json").write_text(json.dumps({"tool": tool, "task": task, "dt": DT[tool], **job}))
     command = [python_of(tool, options), str(PROCESS), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if done.returncode:
         sys.exit(f"{PROCESS.name} failed:\n{done.stderr[-2000:]}")
     with np.load(folder / "result.npz", allow_pickle=False) as result:
