@@ -18,7 +18,7 @@ Understand a result: ``diagnose``, ``efficiency``, ``error_bounds``, ``threshold
 
 Choose parameters: ``sweep``, ``tune``, ``compare``; ``choose_stop`` for images that stop early.
 
-Files: ``save``, ``load``.
+Files: ``save``, ``load``; ``write_nir``, ``read_nir`` for other simulators and chips, with ``nir_losses``.
 
 Submodules
 ----------
@@ -75,6 +75,7 @@ _HOMES = {
     "networks.network": ("ConvNetwork",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),
+    "networks.nir": ("from_nir", "read_nir", "to_nir", "write_nir"),
     "networks.storage": ("load", "save"),
     "conversion.calibrate": ("calibrate",),
     "conversion.convert": ("convert", "to_loihi", "to_spiking"),
@@ -99,6 +100,7 @@ _HOMES = {
     "evaluation.profile": ("Profile", "profile"),
     "evaluation.result": ("Evaluation",),
     "analysis.efficiency": ("Efficiency", "efficiency"),
+    "analysis.nir_losses": ("NIRLosses", "nir_losses"),
     "analysis.threshold_errors": ("ThresholdErrors", "threshold_errors"),
     "evaluation.record": ("Recording", "record"),
     "training.comparison": ("Comparison", "compare"),

@@ -6,6 +6,7 @@ import inspect
 import pathlib
 import re
 import time
+import types
 import warnings
 
 import nengo
@@ -246,6 +247,8 @@ EVENTS = [
     np.zeros(2, EVENT)[0],
 ]
 OPENED = {"class_names": [5, True, "01", b"0123", ["a"], range(99)]}
+
+GRAPH = types.SimpleNamespace(nodes={}, edges=[], to_dict=dict)
 
 # name -> (valid arguments, {argument: invalid values}); arguments in <> come from made()
 CASES = {
@@ -726,6 +729,21 @@ CASES = {
             "progress": PROGRESS,
         },
     ),
+    "nir_losses": (
+        {"network": "<spiking>", "x": x, "n_steps": 4},
+        {"network": NETWORK, "x": [*IMAGES, *FRAMES], "n_steps": COUNT},
+    ),
+    "to_nir": (
+        {"network": "<spiking>"},
+        {"network": NETWORK, "dt": POSITIVE, "average_pool": [*CHOICE, "AvgPool1d", None]},
+    ),
+    "write_nir": (
+        {"network": "<spiking>", "path": "none.nir"},
+        {"network": NETWORK, "path": PATH, "dt": POSITIVE, "average_pool": [*CHOICE, "AvgPool1d", None]},
+    ),
+    "from_nir": ({"graph": 5}, {"graph": [None, 5, "x", [], {}, object()]}),
+    "from_nir of a graph": ({"graph": GRAPH}, {"dt": optional(POSITIVE), "seed": SEED}),
+    "read_nir": ({"path": "none.nir"}, {"path": PATH, "dt": optional(POSITIVE), "seed": SEED}),
     "save": ({"network": "<rates>", "path": "none.npz"}, {"network": [None, 5, "x"], "path": PATH}),
     "load": ({"path": "none.npz"}, {"path": PATH}),
     "plot_accuracies": (
@@ -974,7 +992,7 @@ def test_every_public_function_is_here():
     """All arguments have cases here, except matplotlib objects and arguments with tests elsewhere."""
     untested = []
     plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency", "Profile"}
-    plain |= {"ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
+    plain |= {"NIRLosses", "ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
     elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step", "options"}
     for name in snc.__all__:

@@ -20,6 +20,8 @@ from nengo_snnconv.data import datasets
 from nengo_snnconv.errors import SnnConvError
 from nengo_snnconv.model import Model, archive
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.layerwise import LayerwiseConfig
+from nengo_snnconv.networks.network import ConvNetwork
 
 
 def networks():
@@ -41,6 +43,9 @@ def networks():
         "trainable": snc.build_trainable(model, lif),
         "surrogate": surrogate,
         "native surrogate": snc.convert(surrogate),
+        "layerwise": ConvNetwork(
+            model, LayerwiseConfig(snc.SurrogateLIF(), neuron_types=(snc.IntegrateAndFire(),), keeps=(0.5,))
+        ),
     }
 
 

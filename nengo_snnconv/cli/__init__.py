@@ -1,7 +1,7 @@
 """The command line, ``nengo-snnconv COMMAND``.
 
-Commands: demo, train, train-cnn, convert, to-ttfs, tune, evaluate, diagnose, compare and gui; one module for each or
-for two that share code.
+Commands: demo, train, train-cnn, convert, to-ttfs, tune, evaluate, diagnose, compare, export and gui; one module for
+each or for two that share code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from .._util.printable import PrintableStream, printable
 from .._version import __version__
 from ..errors import SnnConvError
-from . import cnn_training, comparison, conversion, diagnosis, evaluation, gui, training, ttfs, tuning
+from . import cnn_training, comparison, conversion, diagnosis, evaluation, gui, nir, training, ttfs, tuning
 from .files import check_writable, write_json
 
 # TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
@@ -95,5 +95,6 @@ def _parser():
     evaluation.add_evaluate(commands)
     diagnosis.add_diagnose(commands)
     comparison.add_compare(commands)
+    nir.add_export(commands)
     gui.add_gui(commands)
     return parser

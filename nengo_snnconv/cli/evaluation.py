@@ -121,10 +121,10 @@ def load_data(options, train, test):
 
 
 def load_network(path, seed=None):
-    """Return the network in a file; with a ``seed``, its neurons get other initial states."""
-    from .. import ConvNetwork, load
+    """Return the network in a file, also of NIR; with a ``seed``, its neurons get other initial states."""
+    from .. import ConvNetwork, load, read_nir
 
-    network = load(path)
+    network = read_nir(path) if path.suffix == ".nir" else load(path)
     if not isinstance(network, ConvNetwork):
         raise SettingsError(f"{path} holds a model, not a network: convert it with 'nengo-snnconv convert'")
     return network if seed is None else _reseeded(network, seed)

@@ -113,6 +113,8 @@ def _check_beginning(path, file):
             f"{path} is a Keras file: convert it first with nengo-snnconv convert {path} network.snn.npz, or in Python "
             "with snc.convert(path)"
         )
+    if str(path).endswith(".nir"):
+        raise FileFormatError(f"{path} is a NIR file: read it with snc.read_nir(path)")
     beginning = file.read(2)
     file.seek(0)
     if beginning != b"PK":

@@ -20,6 +20,7 @@ from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, signed_integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .edits import warn_of_added_connections
+from .layerwise import LayerwiseConfig
 from .loihi.builder import LoihiConfig
 from .native import NativeConfig
 from .network import ConvNetwork
@@ -39,6 +40,7 @@ CONFIG_CLASSES = {
     "staged": StagedConfig,
     "surrogate": SurrogateConfig,
     "loihi": LoihiConfig,
+    "layerwise": LayerwiseConfig,
 }
 # the only modules whose classes files may name
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}

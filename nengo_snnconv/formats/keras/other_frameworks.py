@@ -8,6 +8,7 @@ SUFFIXES = {
     ".tflite": ("a TensorFlow Lite file", f"pass the Keras model that it was made from, or {COPY_WEIGHTS}"),
     ".onnx": ("an ONNX file", COPY_WEIGHTS),
     ".pb": ("a TensorFlow graph", f"pass its folder if it is part of a SavedModel, else {COPY_WEIGHTS}"),
+    ".nir": ("a NIR file", "it holds a network that spikes already: read it with read_nir"),
     ".pt": ("a PyTorch file", COPY_WEIGHTS),
     ".pth": ("a PyTorch file", COPY_WEIGHTS),
 }
@@ -16,6 +17,7 @@ SUFFIXES = {
 MODULES = {
     "torch": ("a PyTorch model", COPY_WEIGHTS),
     "onnx": ("an ONNX model", COPY_WEIGHTS),
+    "nir": ("a NIR graph", "it is a network that spikes already: pass it to from_nir"),
     "flax": ("a Flax model", COPY_WEIGHTS),
     "tensorflow.python.saved_model": ("a SavedModel that was loaded without Keras", COPY_WEIGHTS),
     "tensorflow.lite": ("a TensorFlow Lite interpreter", SUFFIXES[".tflite"][1]),

@@ -86,6 +86,15 @@ def test_objects_are_named(module, name, kind):
         assert f"got {kind} ({cls.__name__}), not a Keras model: " in message_for(cls())
 
 
+def test_networks_in_nir_are_read_by_other_functions(tmp_path):
+    (tmp_path / "a.nir").write_bytes(b"anything")
+    assert "a NIR file, not a Keras file" in message_for(tmp_path / "a.nir")
+    assert "read it with read_nir" in message_for(tmp_path / "a.nir")
+    assert "pass it to from_nir" in message_for(type("NIRGraph", (), {"__module__": "nir.ir.graph"})())
+    with pytest.raises(snc.FileFormatError, match="a NIR file: read it with snc.read_nir"):
+        snc.load(tmp_path / "a.nir")
+
+
 @pytest.mark.parametrize("source", [3, None, [1, 2], types.SimpleNamespace(layers=[])])
 def test_other_objects(source):
     expected = "expected a Keras model, a Keras file or a nengo_snnconv Model, got "

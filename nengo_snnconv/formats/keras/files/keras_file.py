@@ -11,10 +11,9 @@ import zipfile
 
 from ...._util.ordinary_files import open_ordinary
 from ....errors import ConversionError, FileFormatError, SnnConvError
+from ...hdf5 import FREE_EXPANSION, MAX_EXPANSION, HDF5File, UnreadableFile
 from ..config_entries import MODEL_CLASSES, is_custom_class
 from ..other_frameworks import describe_file
-from .hdf5 import FREE_EXPANSION, MAX_EXPANSION, HDF5File
-from .hdf5_data import UnreadableFile
 from .stored_layers import from_archive, from_hdf5, snake_case
 
 MAX_TEXT = 2**24  # bytes of JSON; 800 layers take 1 MB

@@ -1,9 +1,9 @@
 """Read groups, attributes and arrays of an HDF5 file, in pure Python.
 
 The HDF5 library trusts the contents of a file: a damaged or hostile file can crash the process, send it into an endless
-loop or make it allocate any amount of memory.  This reader covers the part of the format that Keras has written so far
-through h5py, checks every address and size against the file before using it, follows no links out of the file, and
-refuses the rest.
+loop or make it allocate any amount of memory.  This reader covers the part of the format that Keras and NIR have
+written so far through h5py, checks every address and size against the file before using it, follows no links out of the
+file, and refuses the rest.
 
 Format: https://docs.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 """
@@ -13,7 +13,7 @@ import struct
 
 import numpy as np
 
-from .hdf5_data import CHECKSUM, DEFLATE, SHUFFLE, DataType, UnreadableFile, decompress, read_shape
+from .data import CHECKSUM, DEFLATE, SHUFFLE, STRINGS, DataType, UnreadableFile, decompress, read_shape
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NO_ADDRESS = 2**64 - 1
@@ -22,7 +22,7 @@ DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE = 0x
 EXTERNAL = 0x07  # the array is in other files
 NEWER_LINKS = {0x02, 0x06}  # links as libver="latest" stores them
 # limit of the unpacked size: this multiple of the size on disk, plus a constant.  Keras does not compress, and weights
-# seldom shrink to less than a half
+# seldom shrink to less than a half; parameters of neurons in NIR, which are all equal, shrink to nearly nothing
 MAX_EXPANSION, FREE_EXPANSION = 20, 2**26
 
 
@@ -35,6 +35,8 @@ class HDF5File:
         Open for reading, with ``seek``.
     on_disk : int, optional
         Compressed size of the file itself in bytes; its own size by default.
+    writer : str
+        Name of the package that writes such files, for messages.
 
     Attributes
     ----------
@@ -43,11 +45,12 @@ class HDF5File:
     Raises
     ------
     UnreadableFile
-        By the constructor and every method, if the file is damaged or uses features that Keras does not write.
+        By the constructor and every method, if the file is damaged or uses features that ``writer`` does not.
     """
 
-    def __init__(self, file, on_disk=None):
+    def __init__(self, file, on_disk=None, writer="Keras"):
         self._file = file
+        self.writer = writer
         self.size = file.seek(0, 2)
         self._memory_left = MAX_EXPANSION * (self.size if on_disk is None else on_disk) + FREE_EXPANSION
         # bytes that may still be read: each is needed about once, so a file with circular references exceeds the limit
@@ -58,7 +61,7 @@ class HDF5File:
             raise UnreadableFile("it does not begin like an HDF5 file")
         version, *_, offsets, lengths = self.unpack("<8B", 8)[:7]
         if version > 1:
-            raise UnreadableFile(f"it has version {version} of the HDF5 superblock, which Keras does not write")
+            raise UnreadableFile(f"it has version {version} of the HDF5 superblock, which {writer} does not write")
         if (offsets, lengths) != (8, 8):
             raise UnreadableFile(f"its addresses have {offsets} bytes, expected 8")
         start = 24 + 4 * version
@@ -151,7 +154,7 @@ class Group:
     def _read_messages(self):
         version, _, n, _, size = self._file.unpack("<BBHII", self.address)
         if version != 1:
-            raise UnreadableFile(f"an object header has version {version}, which Keras does not write")
+            raise UnreadableFile(f"an object header has version {version}, which {self._file.writer} does not write")
         blocks, messages = [(self.address + 16, size)], {}
         for start, size in blocks:  # grows during the loop
             self._file.read(start, size)
@@ -163,11 +166,11 @@ class Group:
                 if kind == CONTINUATION:
                     blocks.append(self._file.unpack("<QQ", at + 8))
                 if flags & 2 and kind in (DATASPACE, DATATYPE, ATTRIBUTE):
-                    raise UnreadableFile("it shares messages between objects, which Keras does not")
+                    raise UnreadableFile(f"it shares messages between objects, which {self._file.writer} does not")
                 messages.setdefault(kind, []).append((at + 8, length))
                 at, n = at + 8 + length, n - 1
         if NEWER_LINKS & set(messages):
-            raise UnreadableFile("its groups are of a kind that Keras does not write")
+            raise UnreadableFile(f"its groups are of a kind that {self._file.writer} does not write")
         return messages
 
     def children(self):
@@ -218,13 +221,17 @@ class Group:
         """Return the group or dataset at a path; None if there is none."""
         group = self
         for name in path.split("/"):
-            children = group.children()
-            if name not in children:
+            if name not in group.children():
                 return None
-            if children[name] is None:
-                raise UnreadableFile(f"{path} is a link, which Keras does not write")
-            group = self._file.group(children[name])
+            group = group.child(name)
         return group
+
+    def child(self, name):
+        """Return the group or dataset ``name`` in this group."""
+        address = self.children()[name]
+        if address is None:
+            raise UnreadableFile(f"{name} is a link, which {self._file.writer} does not write")
+        return self._file.group(address)
 
     def attribute(self, name, limit):
         """Return an attribute: a string or a list of strings, of up to ``limit`` bytes; None if there is none."""
@@ -241,17 +248,37 @@ class Group:
                 return kind.strings(int(ends[2]), offset + size, shape, limit)
         return None
 
+    def is_dataset(self):
+        """Return whether this is a dataset, not a group."""
+        return bool(self.messages(DATASPACE))
+
+    def holds_text(self):
+        """Return whether this is a dataset of strings."""
+        (kind,) = self._single(DATATYPE)
+        return DataType(self._file, kind[0]).kind in STRINGS
+
+    def text(self, limit):
+        """Return the string of a dataset, or its strings as nested lists, of up to ``limit`` bytes."""
+        (space,), (kind,), (layout,) = (self._single(message) for message in (DATASPACE, DATATYPE, LAYOUT))
+        shape, kind = read_shape(self._file, space[0]), DataType(self._file, kind[0])
+        version, form = self._file.unpack("<BB", layout[0])
+        if version != 3 or form != 1:
+            raise UnreadableFile(f"a text has a storage layout that {self._file.writer} does not write")
+        address, length = self._file.unpack("<QQ", layout[0] + 2)
+        texts = kind.strings(address, address + length, shape, limit)
+        return texts if len(shape) < 2 else np.reshape(np.array(texts, object), shape).tolist()
+
     def array(self):
         """Return the dataset's array, after checking its size against the size of the file."""
-        (space,), (kind,), (layout,) = (self._single_message(message) for message in (DATASPACE, DATATYPE, LAYOUT))
+        (space,), (kind,), (layout,) = (self._single(message) for message in (DATASPACE, DATATYPE, LAYOUT))
         if self.messages(EXTERNAL):
-            raise UnreadableFile("an array is in another file, which Keras does not write")
+            raise UnreadableFile(f"an array is in another file, which {self._file.writer} does not write")
         shape, kind = read_shape(self._file, space[0]), DataType(self._file, kind[0])
         dtype = kind.dtype()
         size = math.prod(shape) * dtype.itemsize
         version, form = self._file.unpack("<BB", layout[0])
         if version != 3 or form > 2:
-            raise UnreadableFile("an array has a storage layout that Keras does not write")
+            raise UnreadableFile(f"an array has a storage layout that {self._file.writer} does not write")
         if form == 0:
             (length,) = self._file.unpack("<H", layout[0] + 2)
             data = self._file.read_data(layout[0] + 4, _checked_size(size, length))
@@ -269,7 +296,7 @@ class Group:
             raise UnreadableFile("an array does not hold numbers")
         return values.astype(dtype.newbyteorder("="))
 
-    def _single_message(self, kind):
+    def _single(self, kind):
         messages = self.messages(kind)
         if len(messages) != 1:
             raise UnreadableFile("an array has no shape, data type or layout")
@@ -312,7 +339,7 @@ class Group:
                 filters.append(kind)
                 at += (8 if named else 6) + n_name + 4 * (n_values + n_values % 2 * (version == 1))
         if set(filters) - {DEFLATE, SHUFFLE, CHECKSUM}:
-            raise UnreadableFile("its arrays are compressed by a method that Keras does not use")
+            raise UnreadableFile(f"its arrays are compressed by a method that {self._file.writer} does not use")
         return filters
 
 

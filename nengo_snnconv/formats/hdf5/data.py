@@ -1,4 +1,4 @@
-"""Data types, shapes and compressed bytes in HDF5 files; see :mod:`.hdf5`."""
+"""Data types, shapes and compressed bytes in HDF5 files; see :mod:`.file`."""
 
 import math
 import zlib
@@ -6,11 +6,12 @@ import zlib
 import numpy as np
 
 DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3  # numbers of filters
+STRINGS = (3, 9)  # kinds of data types that hold text, of fixed and of variable length
 MAX_RANK = 32
 
 
 class UnreadableFile(Exception):
-    """Raised if a file is damaged or uses features of HDF5 that Keras does not write; the message says which."""
+    """Raised if a file is damaged or uses features of HDF5 that are not supported; the message says which."""
 
 
 class DataType:
@@ -58,10 +59,10 @@ class DataType:
         n = math.prod(shape)
         if n == 0:
             return []
-        if self.kind not in (3, 9) or (self.kind == 9 and (self._bits[0] & 15 != 1 or self.size != 16)):
-            raise UnreadableFile("an attribute does not hold text")
+        if self.kind not in STRINGS or (self.kind == 9 and (self._bits[0] & 15 != 1 or self.size != 16)):
+            raise UnreadableFile("a text is not stored as one")
         if start + n * self.size > end:
-            raise UnreadableFile("an attribute is longer than its message")
+            raise UnreadableFile("a text is longer than the room for it")
         strings = []
         for i in range(n):
             position, length = start + i * self.size, self.size
@@ -71,7 +72,7 @@ class DataType:
                 length = min(length, stored)
             limit -= length
             if limit < 0:
-                raise UnreadableFile("an attribute is too long")
+                raise UnreadableFile("a text is too long")
             strings.append(self._file.read(position, length).split(b"\0")[0].decode())
         return strings if shape else strings[0]
 

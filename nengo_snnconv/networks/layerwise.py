@@ -1,0 +1,107 @@
+"""Builder of networks in which each layer has its own type of neurons, and may filter its input current."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import nengo
+
+from .._util.validation import is_number
+from ..compat import nengo_dl
+from ..errors import SettingsError
+from .layer_visitor import ReportRows
+from .nengo_objects import NengoLayers, add_output, direct_neurons
+from .network import NativeBase
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerwiseConfig(NativeBase):
+    """Settings with which ``read_nir`` builds networks whose layers differ in their neurons.
+
+    Attributes
+    ----------
+    neuron_type : nengo.neurons.NeuronType
+        Neurons of the first layer; all types have spikes of the same height.
+    neuron_types : tuple of nengo.neurons.NeuronType
+        Neurons of each rectifier of the model, in order, driven without gain and bias.
+    keeps : tuple of float
+        Share of its input current that each layer keeps from one step to the next, in [0, 1): in a step with the input
+        X, the current is I <- keep I + (1 - keep) X.  0 for layers whose current is their input.
+    """
+
+    neuron_types: tuple[nengo.neurons.NeuronType, ...] = ()
+    keeps: tuple[float, ...] = ()
+    output_synapse: typing.Any = 0.1
+    probe_layers: tuple[str, ...] = ()
+
+    builder_name = "read_nir"
+    accumulates = True
+    has_rates = False
+    takes_levels = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        valid = {
+            "neuron_types": lambda value: isinstance(value, nengo.neurons.NeuronType),
+            "keeps": lambda value: is_number(value) and 0 <= value < 1,
+        }
+        for name, check in valid.items():
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not all(map(check, values)):
+                raise SettingsError(f"{name} must be a tuple with one for each layer, got {values!r}", argument=name)
+
+    def construct(self, network):
+        n_layers = len(network.model.neurons)
+        for name in ("neuron_types", "keeps"):
+            if len(getattr(self, name)) != n_layers:
+                raise SettingsError(
+                    f"{name} must have {n_layers} entries, one for each layer of neurons, got "
+                    f"{len(getattr(self, name))}",
+                    argument=name,
+                )
+        nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
+        network.layers = LayerwiseLayers(self, network.model).build()
+        network.input = network.layers[network.model.input]
+        add_output(network, network.layers[network.model.output], self.output_synapse, self.probe_layers)
+
+    def report_row(self, layer, model):
+        return LayerwiseRows(self, model).visit(layer)
+
+
+class LayerwiseLayers(NengoLayers):
+    """Nengo objects of the layers."""
+
+    def __init__(self, config, model):
+        super().__init__(model)
+        self.config = config
+
+    def visit_neurons(self, layer, sources):
+        place = self.model.neurons.index(layer.name)
+        neurons = direct_neurons(self.config.neuron_types[place], self.model.size(layer.name), layer.name)
+        keep = self.config.keeps[place]
+        nengo.Connection(sources[0], neurons, transform=1 - keep if keep else None, synapse=None)
+        if keep:
+            # a synapse of Nengo passes its input on one step later, so the rest of the current is that of the last step
+            last = nengo.LinearFilter([1 - keep], [1, -keep], analog=False)
+            nengo.Connection(sources[0], neurons, transform=keep, synapse=last)
+        return neurons
+
+
+class LayerwiseRows(ReportRows):
+    """Report of the layers."""
+
+    def __init__(self, config, model):
+        super().__init__(config)
+        self.model = model
+
+    def visit_input(self, layer):
+        return "Node", "exact", "constant current, or frames"
+
+    def visit_neurons(self, layer):
+        place = self.model.neurons.index(layer.name)
+        remark = "spikes; the current is filtered" if self.config.keeps[place] else "spikes"
+        return f"Ensemble ({type(self.config.neuron_types[place]).__name__})", "exact", remark
+
+    def visit_maximum(self, layer):
+        return "Ensemble (MaxGate)", "exact", "the largest entry of each step"
