@@ -71,7 +71,7 @@ _HOMES = {
         "write_recordings",
     ),
     "evaluation.inputs": ("EventFrames", "Inputs"),
-    "formats.keras": ("as_model", "inspect_keras"),
+    "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),

@@ -10,8 +10,8 @@ import dataclasses
 import re
 from typing import NamedTuple
 
+from ...shared.refusals import UnsupportedLayer
 from ..config_entries import is_nested_model, is_operation, layer_name
-from ..unsupported import UnsupportedLayer
 from .hdf5_data import UnreadableFile
 
 # the group of the layers; Keras 2.12 and 2.13 use the second name
