@@ -37,7 +37,7 @@ def convert(source: typing.Any, *, seed: int | None = 0, input_shape: tuple[int,
 
     Parameters
     ----------
-    source : Keras model, onnx.ModelProto, torch.nn.Module, torch.export.ExportedProgram, str, path, Model or ConvNetwork
+    source : Keras model, onnx.ModelProto, torch.nn.Module, str, path, Model or ConvNetwork
         A model of tf.keras, tf-keras or Keras 3, a ``.keras``, ``.h5`` or ``.onnx`` file, an ONNX model or a PyTorch
         module in memory, a Model, or a network that was trained with ``build_trainable(model,
         nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps them and its spikes.

@@ -92,8 +92,8 @@ def _exported(source, exporters, *example):
         raise problem
     text = " ".join(str(problem).split())[:200]
     raise ConversionError(
-        f"PyTorch cannot export {type(source).__name__} to ONNX ({type(problem).__name__}: {text}): make it compute with "
-        f"items of this shape, and with operators that torch.onnx.export knows"
+        f"PyTorch cannot export {type(source).__name__} to ONNX ({type(problem).__name__}: {text}): check that it "
+        "computes items of this shape, and use operators that torch.onnx.export knows"
     ) from problem
 
 

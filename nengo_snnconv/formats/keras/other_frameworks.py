@@ -52,8 +52,8 @@ def describe_object(source):
     name = type(source).__name__
     if isinstance(source, dict) and any(type(value).__module__.startswith("torch") for value in source.values()):
         return (
-            "got a state dict of PyTorch, which holds weights only: build the module, call its load_state_dict, and pass "
-            "the module, as in convert(module, input_shape=(3, 32, 32))"
+            "got a state dict of PyTorch, which holds weights only: build the module, call its load_state_dict, and "
+            "pass the module, as in convert(module, input_shape=(3, 32, 32))"
         )
     for cls in type(source).__mro__:
         for module, (kind, advice) in MODULES.items():

@@ -34,7 +34,7 @@ def read_file(path):
                 f"{path} has {size:,} bytes, more than a protocol buffer holds: save it with external data"
             )
         file.seek(0)
-        content = file.read(MAX_BYTES)
+        content = file.read(size)
     try:
         check_fields(content, onnx.ModelProto.DESCRIPTOR)
         model = onnx.ModelProto.FromString(content)
