@@ -258,6 +258,8 @@ def _nearest(n, scale, size, transform, rounding):
             original = original + n / 2 * (1 - size / (scale * n))
     elif transform == "asymmetric":
         original = x / scale
+    elif transform == "tf_half_pixel_for_nn":  # tf2onnx writes it, although opset 13 removed it
+        original = (x + 0.5) / scale
     elif transform == "align_corners":
         original = x * ((n - 1) / (size - 1)) if size > 1 else x * 0.0
     elif transform == "pytorch_half_pixel":
