@@ -4,13 +4,13 @@
 
 Main functions
 --------------
-Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_keras``.
+Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_model``.
 
 Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``,
 with ``QCFS`` activations for few time steps.
 
-Convert a trained Keras model: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or ``to_loihi``;
-``calibrate`` for few time steps.
+Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
+``to_loihi``; ``calibrate`` for few time steps.
 
 Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes.
 
@@ -71,7 +71,7 @@ _HOMES = {
         "write_recordings",
     ),
     "evaluation.inputs": ("EventFrames", "Inputs"),
-    "formats.keras": ("as_model", "inspect_keras"),
+    "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),

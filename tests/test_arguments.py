@@ -51,6 +51,7 @@ SENSOR = [
     [[34], [34]],
     (2**40, 1),
 ]
+INPUT_SHAPE = [0, 3, "3", (), [], (0, 3), (3, -1), (3.0, 4), (True, 4), (NAN, 4), [[3]], (3, 32, 32), {}, object()]
 NETWORK = [None, 5, "net", [], small_cnn()]
 BACKEND = ["other", 5, True, NAN, [], {}, object()]
 
@@ -356,8 +357,12 @@ CASES = {
             "progress": PROGRESS,
         },
     ),
-    "convert": ({"source": "<rates>"}, {"source": [None, 5, [], object()], "seed": SEED}),
-    "as_model": ({"source": "<rates>"}, {"source": [None, 5, [], object()]}),
+    "convert": ({"source": "<rates>"}, {"source": [None, 5, [], object()], "seed": SEED, "input_shape": INPUT_SHAPE}),
+    "as_model": ({"source": "<rates>"}, {"source": [None, 5, [], object()], "input_shape": INPUT_SHAPE}),
+    "inspect_model": (
+        {"source": "none.keras"},
+        {"source": [None, 5, [], object()], "input_shape": INPUT_SHAPE},
+    ),
     "inspect_keras": ({"source": "none.keras"}, {"source": [None, 5, [], object()]}),
     "ConvNetwork": (
         {"model": small_cnn(), "settings": None},

@@ -21,6 +21,8 @@ def test_every_block_has_a_known_kind(path):
 )  # Keras 3
 @pytest.mark.parametrize("path", WITH_CODE, ids=name_of)
 def test_code_runs(path, tmp_path, monkeypatch):
+    for package in documents.NEEDS.get(path.name, ()):
+        pytest.importorskip(package, reason=f"the page needs the package {package}, which is not installed")
     monkeypatch.chdir(tmp_path)
     assert run(path, blocks_of(path.read_text(encoding="utf-8")))
 

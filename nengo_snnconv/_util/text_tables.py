@@ -9,8 +9,8 @@ from .printable import printable
 
 
 def reading_table(reading: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the rows of a reading report: a header and, for each Keras layer, the layers that it became."""
-    rows = [("Keras layer", "class", "read", "became", "remark")]
+    """Return the rows of a reading report: a header and, for each layer of the given model, those that it became."""
+    rows = [("model layer", "class", "read", "became", "remark")]
     return rows + [
         (row["layer"], row["class"], row["status"], ", ".join(row["became"]), row["remark"]) for row in reading
     ]

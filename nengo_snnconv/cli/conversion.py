@@ -40,7 +40,7 @@ INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
 def add_convert(commands):
     """Add the command convert."""
-    summary = "convert a trained Keras model or ANN to a spiking network, save it, and evaluate it"
+    summary = "convert a trained Keras or ONNX model to a spiking network, save it, and evaluate it"
     description = (
         "Convert a trained ANN to a spiking network (Diehl et al. 2015): read it, normalize its weights so that "
         "activations fit the range of firing rates, replace rectifiers by spiking neurons, save the network, and "
@@ -180,11 +180,11 @@ def convert(options):
 def _dry_run(source):
     """Print how each layer would be converted; the results name the layers that are refused."""
     from .. import convert as convert_network
-    from .. import inspect_keras
+    from .. import inspect_model
 
     content = load_source(source)
     if content is source:
-        reading = inspect_keras(source)
+        reading = inspect_model(source)
         refused = [row["layer"] for row in reading if row["status"] == "refused"]
         if refused:
             print(text_table(reading_table(reading)))
@@ -234,7 +234,7 @@ def _is_own_file(path):
         with zipfile.ZipFile(path) as archive:
             return "description.json.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
-        return False  # the reader of Keras files reports the problem
+        return False  # the reader of models reports the problem
 
 
 def _neuron_type(name, arguments):

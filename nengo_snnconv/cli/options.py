@@ -48,8 +48,8 @@ def add_source(parser, command="train --neuron relu"):
     parser.add_argument(
         "source",
         type=pathlib.Path,
-        help=f"Keras model (.keras or .h5); a file of nengo_snnconv with a model or a network made by '{command}'; or "
-        "the name of a pretrained model such as airbench-cifar10",
+        help="Keras model (.keras or .h5) or ONNX model (.onnx); a file of nengo_snnconv with a model or a network "
+        f"made by '{command}'; or the name of a pretrained model such as airbench-cifar10",
     )
 
 

@@ -1,4 +1,4 @@
-"""convert, to_spiking and to_loihi: from a Keras model to native Nengo networks with rates or spikes."""
+"""convert, to_spiking and to_loihi: from a trained model to native Nengo networks with rates or spikes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from .._util.user_warnings import warn_user
 from .._util.validation import check_seed
 from ..errors import ConversionError, SettingsError
-from ..formats.keras import as_model
+from ..formats.as_model import as_model, check_input_shape
 from ..model import Model
 from ..model import layers as specs
 from ..model.input_range import with_input_range
@@ -27,22 +27,25 @@ from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
 
 
-def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
-    """Convert a Keras model to a native Nengo network with rectified-linear firing rates.
+def convert(source: typing.Any, *, seed: int | None = 0, input_shape: tuple[int, ...] | None = None) -> ConvNetwork:
+    """Convert a Keras, ONNX or PyTorch model to a native Nengo network with rectified-linear firing rates.
 
-    In every step each layer of the network has the output of the Keras layer, up to rounding.  Batch normalization and
+    In every step each layer of the network has the output of the given layer, up to rounding.  Batch normalization and
     other scaling layers are folded into adjacent layers, dropout is removed, and a softmax at the end is replaced by
     its logits.  ``network.report()`` lists how each layer was converted.  ``network.model.metadata["input_range"]`` is
     the range of pixels that a first layer such as ``Rescaling(1 / 255)`` expects, if it is not 0 to 1.
 
     Parameters
     ----------
-    source : Keras model, str, path, Model or ConvNetwork
-        A model of tf.keras, tf-keras or Keras 3, a ``.keras`` or ``.h5`` file, a Model, or a network that was trained
-        with ``build_trainable(model, nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps them
-        and its spikes.
+    source : Keras model, onnx.ModelProto, torch.nn.Module, str, path, Model or ConvNetwork
+        A model of tf.keras, tf-keras or Keras 3, a ``.keras``, ``.h5`` or ``.onnx`` file, an ONNX model or a PyTorch
+        module in memory, a Model, or a network that was trained with ``build_trainable(model,
+        nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps them and its spikes.
     seed : int, optional
         Seed of the network.
+    input_shape : tuple of int, optional
+        Shape of an item in the order of PyTorch or ONNX, such as (3, 32, 32).  A PyTorch module needs it, and so does
+        an ONNX model that leaves it open.  The network takes images channels-last, such as (32, 32, 3).
 
     Returns
     -------
@@ -53,14 +56,18 @@ def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
     ConversionError
         If a layer or an option is not supported; the message names each such layer, its class and an alternative.
     FileNotFoundError, FileFormatError
-        If the file does not exist, or is not a Keras model.
+        If the file does not exist, or is damaged or of another format.
+    CompatibilityError
+        If the package onnx, or one that PyTorch needs to export, is not installed.
 
     Examples
     --------
     >>> network = nengo_snnconv.convert("model.keras")
+    >>> network = nengo_snnconv.convert(module, input_shape=(3, 32, 32))
     >>> print(network.report())
     """
     check_seed(seed, optional=True)
+    check_input_shape(source, input_shape)
     if isinstance(source, ConvNetwork):
         check_unedited(source)
     if isinstance(source, ConvNetwork | Model):
@@ -69,7 +76,7 @@ def convert(source: typing.Any, *, seed: int | None = 0) -> ConvNetwork:
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):
         source = _rectified_model(source)
-    model = with_input_range(as_model(source))
+    model = with_input_range(as_model(source, input_shape=input_shape))
     return ConvNetwork(simplify(model), NativeConfig(nengo.RectifiedLinear(), seed))
 
 

@@ -108,9 +108,10 @@ def _short(error):
 
 
 def _check_beginning(path, file):
-    if str(path).endswith((".keras", ".h5", ".hdf5")):
+    if str(path).endswith((".keras", ".h5", ".hdf5", ".onnx")):
+        kind = "an ONNX" if str(path).endswith(".onnx") else "a Keras"
         raise FileFormatError(
-            f"{path} is a Keras file: convert it first with nengo-snnconv convert {path} network.snn.npz, or in Python "
+            f"{path} is {kind} file: convert it first with nengo-snnconv convert {path} network.snn.npz, or in Python "
             "with snc.convert(path)"
         )
     if str(path).endswith(".nir"):

@@ -12,7 +12,7 @@ from .._util.user_warnings import warn_user
 from .._util.validation import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
 from ..errors import ConversionError, SettingsError
-from ..formats.keras import as_model
+from ..formats.as_model import as_model
 from ..model import layers as specs
 from ..neurons.arguments import check_synapse
 from ..neurons.firing_rates import rate_function
@@ -209,8 +209,8 @@ def build_trainable(
 
     Parameters
     ----------
-    model : Keras model or Model
-        Sequential or functional model, with layers and options that ``as_model`` reads.
+    model : Keras model, Model, str or path
+        Any model that ``as_model`` reads, for example a Sequential or functional model.
     neuron_type : nengo.neurons.NeuronType, optional
         Any type with a rate form, or ``SurrogateLIF``, whose networks are trained through time; ``DEFAULT_NEURON``, an
         LIF type with high firing rates, by default.

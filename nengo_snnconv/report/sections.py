@@ -298,8 +298,8 @@ def _network(run):
     blocks = [("text", text), ("table", Table.of(layer_rows(run.network), caption="Layers of Nengo"))]
     if reading := model.metadata.get("reading"):
         blocks += [
-            ("text", "How each layer of the Keras model was read:"),
-            ("table", Table.of(reading_table(reading), caption="Layers of Keras")),
+            ("text", "How each layer of the given model was read:"),
+            ("table", Table.of(reading_table(reading), caption="Layers given")),
         ]
     rows = activity_rows(run.network, run.evaluation)
     if not run.evaluation.layers and len(rows) > 1:

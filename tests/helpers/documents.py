@@ -22,6 +22,9 @@ RUN = ("python", "console")
 SHOWN = ("text", "bibtex")  # output, and text to copy
 DIRECTIVES = ("toctree", "eval-rst", "command-line")
 
+# packages that are no requirements, by the page whose code needs them
+NEEDS = {"from-pytorch.md": ("torch", "onnx")}
+
 # replacements that make Python code fast: (pattern, replacement)
 SMALL = [
     (r'load_dataset\("[\w-]+"\)', 'load_dataset("digits", train=400, test=60)'),

@@ -4,8 +4,9 @@ The reader looks at configurations and weights only.  It therefore reads models 
 and needs none of these libraries, not even for files: nothing that a file names is imported or run.
 
 ``as_model`` has the public functions.  ``graph`` lists the calls of a model's layers, ``model_reader`` turns them into
-specs one by one, ``reading_report`` notes the result for each layer.  ``files`` reads Keras files.  ``layers`` has a
-function for each class of layer; it takes a ``LayerCall``, adds specs to the ``SpecBuilder`` and returns a ``Tensor``.
+specs one by one, and a ``ReadingReport`` notes the result for each layer.  ``files`` reads Keras files.  ``layers`` has
+a function for each class of layer; it takes a ``LayerCall``, adds specs to the ``SpecBuilder`` and returns a
+``Tensor``.  What other formats need too is in ``formats/shared``.
 
 To add a layer:
 

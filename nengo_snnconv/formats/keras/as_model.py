@@ -7,8 +7,9 @@ import warnings
 from typing import Any
 
 from ..._util.user_warnings import warn_user
-from ...errors import ConversionError, ModelError, SnnConvError, listed
+from ...errors import ConversionError, SnnConvError
 from ...model import Model
+from ..shared.finished_model import finished_model
 from .files import keras_file
 from .live_layers import has_custom_call
 from .model_reader import ModelReader
@@ -44,23 +45,11 @@ def as_model(source: Model | str | os.PathLike | Any, training: bool = False) ->
     if isinstance(source, Model):
         return source
     reader = _read(source)
-    report = reader.report
-    if refused := report.layers_with("refused"):
-        raise ConversionError(report.error_message(), layer=refused[0])
-    if reader.output is None:
-        unknown = report.layers_with("not checked")
-        raise ConversionError(
-            f"the output of the Keras model depends on layers whose shapes are unknown, {listed(unknown)}: build the "
-            "model again",
-            layer=unknown[0] if unknown else None,
-        )
+    model = finished_model(reader, "Keras model")
     if training:
-        for note in report.training_notes:
+        for note in reader.report.training_notes:
             warn_user(note)
-    try:
-        return reader.builder.model(reader.output, {"reading": list(report.rows.values())})
-    except ModelError as error:
-        raise ConversionError(f"the Keras model cannot be read: {error}", layer=error.layer) from error
+    return model
 
 
 def inspect_keras(source: Model | str | os.PathLike | Any) -> list[dict]:

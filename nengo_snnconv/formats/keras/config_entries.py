@@ -5,7 +5,7 @@ An entry is a dict with "class_name", "config" and, in newer files, "module" and
 
 import numpy as np
 
-from .unsupported import UnsupportedLayer
+from ..shared.refusals import UnsupportedLayer
 
 MODEL_CLASSES = ("Functional", "Model", "Sequential")
 OPERATION_MODULES = ("keras.src.ops", "keras.src.activations")

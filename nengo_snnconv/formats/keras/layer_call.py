@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from .spec_builder import SpecBuilder, Tensor
-from .unsupported import UnsupportedLayer
+from ..shared.refusals import UnsupportedLayer
+from ..shared.spec_builder import SpecBuilder, Tensor
 
 # options that only matter for training, or repeat the graph
 IGNORED = {"name", "trainable", "dtype", "batch_input_shape", "batch_shape", "function", "quantization_config"}

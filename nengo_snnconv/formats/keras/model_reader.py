@@ -9,6 +9,9 @@ import numpy as np
 
 from ...errors import ConversionError, ModelError, listed
 from ...model import layers as specs
+from ..shared.reading_report import ReadingReport
+from ..shared.refusals import NotChecked, UnsupportedLayer
+from ..shared.spec_builder import SpecBuilder, Tensor
 from .config_entries import MODEL_CLASSES, is_custom_class, layer_kind
 from .graph import TensorRef, read_graph
 from .layer_call import LayerCall, LayerOptions
@@ -16,9 +19,6 @@ from .layers import activations
 from .layers.table import OPERATIONS, TRAINING_ONLY, find_reader
 from .live_layers import class_name, complete_config, custom_classes, has_custom_call, output_shape_of_single_call
 from .output_shapes import infer_output_shape, recorded_shapes
-from .reading_report import ReadingReport
-from .spec_builder import SpecBuilder, Tensor
-from .unsupported import NotChecked, UnsupportedLayer
 
 MAX_CALLS = 10_000
 MAX_REASON = 1500  # characters, since a file can contain names of any length

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from ..shared.spec_builder import Tensor
 from .graph import TensorRef
 from .live_layers import output_shape
-from .spec_builder import Tensor
 
 # classes whose output has the shape of their input
 SAME_SHAPE = (

@@ -1,26 +1,12 @@
-"""Layers that cannot be read: the exceptions that report them, and advice on what to do instead.
+"""Layers of Keras that cannot be read: advice on what to do instead.
 
 Each piece of advice is tried in tests/formats/keras/test_keras_unsupported.py.
 """
 
+from ..shared.refusals import GATE, WITHOUT_GATES
 from .other_frameworks import COPY_WEIGHTS
 
-
-class UnsupportedLayer(Exception):
-    """Raised if a layer cannot be read.
-
-    The message continues a sentence that begins with the layer's name and class.  It says why, and what to do instead.
-    """
-
-
-class NotChecked(Exception):
-    """Raised if a layer cannot be judged because the shape of its input is unknown; the message says why."""
-
-
-WITHOUT_GATES = "which spiking neurons cannot compute: train a model without gates and squeeze-and-excite blocks"
-GATE = f"multiplies tensors, {WITHOUT_GATES}"
 GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid", "softmax", "tanh")
-QUOTIENT = "divides by a tensor, which spiking neurons cannot: train a model that divides by constants only"
 RECURRENT = "is recurrent, which is not supported: train a model with causal Conv1D layers instead"
 ATTENTION = "is attention, which is not supported: train a model of convolutions and dense layers"
 NORMALIZATION = "computes statistics of each item, which neurons cannot: train the model with BatchNormalization"

@@ -54,10 +54,6 @@ def test_pytorch_recipe_reproduces_pytorch(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("model.pt", "PyTorch"),
-        ("model.pth", "PyTorch"),
-        ("MODEL.PT", "PyTorch"),
-        ("model.onnx", "ONNX"),
         ("model.tflite", "TensorFlow Lite"),
         ("graph.pb", "TensorFlow graph"),
     ],
@@ -72,10 +68,23 @@ def test_files_are_named(name, kind, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("model.pt", "pass the module, as in convert(module, input_shape=(3, 32, 32))"),
+        ("MODEL.PTH", "pass the module, as in convert(module, input_shape=(3, 32, 32))"),
+        ("model.pt2", "load it with torch.export.load if you trust it, and pass the result"),
+        ("model.ort", "pass the .onnx file that it was made from"),
+    ],
+)
+def test_files_that_are_not_read_come_with_advice(name, advice, tmp_path):
+    (tmp_path / name).write_bytes(b"anything")
+    assert advice in message_for(tmp_path / name)
+
+
+@pytest.mark.parametrize(
     ("module", "name", "kind"),
     [
-        ("torch.nn.modules.container", "Sequential", "a PyTorch model"),
-        ("onnx.onnx_ml_pb2", "ModelProto", "an ONNX model"),
+        ("torch._tensor", "Tensor", "an object of PyTorch"),
         ("flax.linen.module", "Module", "a Flax model"),
         ("tensorflow.lite.python.interpreter", "Interpreter", "a TensorFlow Lite interpreter"),
     ],
@@ -97,7 +106,7 @@ def test_networks_in_nir_are_read_by_other_functions(tmp_path):
 
 @pytest.mark.parametrize("source", [3, None, [1, 2], types.SimpleNamespace(layers=[])])
 def test_other_objects(source):
-    expected = "expected a Keras model, a Keras file or a nengo_snnconv Model, got "
+    expected = "expected a model of Keras, ONNX or PyTorch, a file of one, or a nengo_snnconv Model, got "
     assert message_for(source) == expected + type(source).__name__
 
 

@@ -94,7 +94,7 @@ class TestShortMessages:
         assert error.value.layer == "tanh"
         lines = str(error.value).splitlines()
         assert [line.partition(" has")[0] for line in lines[:2]] == ["layer 'tanh' (Dense)", "layer 'sigmoid' (Dense)"]
-        assert lines[2] == "and 4 more layers, for other reasons: inspect_keras lists all"
+        assert lines[2] == "and 4 more layers, for other reasons: inspect_model lists all"
         assert list(refused(model)) == names
 
     def test_one_reason(self, keras):

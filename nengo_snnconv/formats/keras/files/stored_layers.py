@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from ...hdf5 import UnreadableFile
+from ...shared.refusals import UnsupportedLayer
 from ..config_entries import is_nested_model, is_operation, layer_name
-from ..unsupported import UnsupportedLayer
 
 # the group of the layers; Keras 2.12 and 2.13 use the second name
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")

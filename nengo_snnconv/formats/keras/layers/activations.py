@@ -8,12 +8,14 @@ import dataclasses
 import numpy as np
 
 from ....model import layers as specs
+from ...shared.arithmetic import affine
+from ...shared.rectifiers import clip, extremum_of_two, rectify
+from ...shared.refusals import UnsupportedLayer
+from ...shared.spec_builder import Tensor
 from ..config_entries import constant, is_custom_class
 from ..layer_call import LayerOptions
 from ..live_layers import LIBRARIES
-from ..spec_builder import Tensor
-from ..unsupported import UnsupportedLayer, activation_advice
-from .arithmetic import add, affine, constant_affine
+from ..unsupported import activation_advice
 
 DEFAULT_SLOPE = 0.2  # of leaky_relu in TensorFlow and Keras 3
 
@@ -22,7 +24,7 @@ DEFAULT_SLOPE = 0.2  # of leaky_relu in TensorFlow and Keras 3
 
 def rectifier(**defaults):
     """Return a reader of a rectifier; ``defaults`` are the values of options that are not in the configuration."""
-    return lambda call: _rectify(call, call.tensor, **{**defaults, **_rectifier_options(call.options)})
+    return lambda call: rectify(call, call.tensor, **{**defaults, **_rectifier_options(call.options)})
 
 
 def _rectifier_options(options):
@@ -44,7 +46,7 @@ def prelu(call):
             f"has a slope for each entry: share them with shared_axes={shared}, which leaves one for each channel"
         )
     call.options.ignore("shared_axes")
-    return _rectify(call, call.tensor, slope=slope.ravel(), axis=axes[0])
+    return rectify(call, call.tensor, slope=slope.ravel(), axis=axes[0])
 
 
 def qcfs(call):
@@ -59,28 +61,6 @@ def qcfs(call):
     return affine(call, rectified, threshold, 0, suffix="_out")
 
 
-def _rectify(call, tensor, suffix="", *, max_value=None, slope=0, threshold=0, axis=-1):
-    """Add specs for Keras' ReLU: relu(x) - relu(x - max_value) - slope * relu(-x).
-
-    ``slope`` is a number, or an array with one for each index along ``axis``.
-    """
-    if threshold:
-        raise UnsupportedLayer(f"has threshold={threshold:g}, where it jumps: train the model with threshold=0")
-    if np.size(slope) > 1:
-        tensor = call.builder.with_axis_last(tensor, axis)
-    ramps = [(f"{suffix}_above", 1, -max_value, -1)] if max_value is not None else []
-    ramps += [(f"{suffix}_below", -1, 0, -slope)] if np.any(slope) else []
-    whole = call.add_spec(specs.Rectifier, tensor.spec, f"{suffix}_whole" if ramps else suffix, order=tensor.axes)
-    return add(call, [whole, *(_ramp(call, tensor, axis, *ramp) for ramp in ramps)], suffix) if ramps else whole
-
-
-def _ramp(call, tensor, axis, suffix, scale, bias, weight):
-    """Add specs for weight * relu(scale * x + bias)."""
-    inner = affine(call, tensor, scale, bias, suffix=f"{suffix}_in")
-    ramp = call.add_spec(specs.Rectifier, inner.spec, suffix, order=inner.axes)
-    return affine(call, ramp, weight, 0, axis, f"{suffix}_out")
-
-
 # ---- clipping, maxima and minima
 
 
@@ -89,39 +69,13 @@ def clipping(low, high):
 
     def read(call):
         bounds = [call.options.get(key) for key in (low, high)]
-        return _clip(call, call.tensor, *(None if b is None or np.isinf(b).all() else constant(b) for b in bounds))
+        return clip(call, call.tensor, *(None if b is None or np.isinf(b).all() else constant(b) for b in bounds))
 
     return read
 
 
-def _clip(call, tensor, low=None, high=None, suffix=""):
-    """Add specs that clip a tensor: low + relu(x - low) - relu(x - high), or high - relu(high - x) without ``low``.
-
-    A bound is a number, an array that varies along one axis, or None.
-    """
-    if low is None and high is None:
-        return tensor
-    if low is not None and high is not None and np.any(np.asarray(low) >= np.asarray(high)):
-        raise UnsupportedLayer(f"has the bounds {low} and {high}: the first must be smaller, so exchange them")
-    if np.ndim(low) == np.ndim(high) == 0 and low == 0:
-        return _rectify(call, tensor, suffix, max_value=high)
-    parts = []
-    for name, bound, sign in (("low", low, 1), ("high", high, -1)):
-        if bound is not None:
-            direction = 1 if low is not None else -1
-            shift = -direction * np.asarray(bound)
-            inner = constant_affine(call, tensor, direction, shift, suffix=f"{suffix}_{name}_in")
-            ramp = call.add_spec(specs.Rectifier, inner.spec, f"{suffix}_{name}", order=inner.axes)
-            parts.append(ramp if sign == 1 else affine(call, ramp, -1, 0, suffix=f"{suffix}_{name}_out"))
-    total = parts[0] if len(parts) == 1 else add(call, parts, f"{suffix}_sum")
-    return constant_affine(call, total, 1, high if low is None else low, suffix=suffix)
-
-
 def extremum(sign):
-    """Return a reader of the maximum (``sign`` 1) or minimum (-1) of tensors and constants, entry by entry.
-
-    max(x, y) = y + relu(x - y) and min(x, y) = y - relu(y - x).
-    """
+    """Return a reader of the maximum (``sign`` 1) or minimum (-1) of tensors and constants, entry by entry."""
 
     def read(call):
         result, *others = sorted(call.operands, key=lambda operand: not isinstance(operand, Tensor))
@@ -130,20 +84,12 @@ def extremum(sign):
         for i, other in enumerate(others):
             suffix = f"_{i}" if i < len(others) - 1 else ""
             if isinstance(other, Tensor):
-                result = _extremum_of_two(call, result, other, sign, suffix)
+                result = extremum_of_two(call, result, other, sign, suffix)
             else:
-                result = _clip(call, result, **{"low" if sign == 1 else "high": other}, suffix=suffix)
+                result = clip(call, result, **{"low" if sign == 1 else "high": other}, suffix=suffix)
         return result
 
     return read
-
-
-def _extremum_of_two(call, x, y, sign, suffix):
-    opposite = affine(call, y if sign == 1 else x, -1, 0, suffix=f"{suffix}_opposite")
-    difference = add(call, [x if sign == 1 else y, opposite], f"{suffix}_difference")
-    excess = call.add_spec(specs.Rectifier, difference.spec, f"{suffix}_excess", order=difference.axes)
-    excess = excess if sign == 1 else affine(call, excess, -1, 0, suffix=f"{suffix}_subtracted")
-    return add(call, [y, excess], suffix)
 
 
 # ---- softmax
@@ -186,7 +132,7 @@ def _activate(call, tensor):
     if name.endswith("softmax"):
         return _as_logits(call, tensor)
     # the spec of a layer that consists of its activation has the name of the layer
-    return _rectify(call, tensor, "" if tensor is call.operands[0] else f"_{name}", **options)
+    return rectify(call, tensor, "" if tensor is call.operands[0] else f"_{name}", **options)
 
 
 def read_activation(call):

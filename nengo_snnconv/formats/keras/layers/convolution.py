@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from ....model import layers as specs
-from ..spec_builder import inverse_permutation
-from ..unsupported import UnsupportedLayer
+from ...shared.refusals import UnsupportedLayer
+from ...shared.spec_builder import inverse_permutation
 from .axes import add_spatial_spec, channels_last_order, per_axis
 
 

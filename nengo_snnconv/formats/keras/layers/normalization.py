@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ...shared.refusals import UnsupportedLayer
 from ..config_entries import constant
-from ..unsupported import UnsupportedLayer
 from .arithmetic import affine
 
 EPSILON = 1e-7  # keras.backend.epsilon()

@@ -1,6 +1,6 @@
 """Readers of pooling and global pooling."""
 
-from ..spec_builder import inverse_permutation
+from ...shared.spec_builder import inverse_permutation
 from .axes import channels_last_order, per_axis
 
 

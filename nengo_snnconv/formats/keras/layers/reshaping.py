@@ -3,8 +3,8 @@
 import math
 
 from ....model import layers as specs
-from ..spec_builder import Tensor
-from ..unsupported import UnsupportedLayer
+from ...shared.refusals import UnsupportedLayer
+from ...shared.spec_builder import Tensor
 from .axes import add_spatial_spec, channels_last_order, per_axis
 
 

@@ -1,10 +1,9 @@
 """Readers of slices, stacks and flips of tensors: operations such as ``x[..., ::-1]``, ``stack`` and ``flip``."""
 
 from ....model import layers as specs
-from ..spec_builder import Tensor
-from ..unsupported import UnsupportedLayer
-
-MAX_PIECES = 64  # entries of an axis that are cut out one by one and joined in another order
+from ...shared.refusals import UnsupportedLayer
+from ...shared.selecting import select
+from ...shared.spec_builder import Tensor
 
 
 def getitem(call):
@@ -22,7 +21,8 @@ def getitem(call):
         raise UnsupportedLayer("takes items out of the batch: keep that axis whole, as in x[:, 0:1]")
     sizes = iter(shape)
     picks = [None if item is None else _picked(item, next(sizes)) for item in items]
-    result = _select(call, [list(pick) if isinstance(pick, range) else [pick] for pick in picks if pick is not None])
+    indices = [list(pick) if isinstance(pick, range) else [pick] for pick in picks if pick is not None]
+    result = select(call, call.tensor, indices)
     final_shape = [1 if pick is None else len(pick) for pick in picks if not isinstance(pick, int)]
     return _reshaped(call, result, final_shape)
 
@@ -78,48 +78,8 @@ def flip(call):
     """Read ``flip``, which reverses the order along some axes."""
     axes = call.options["axis"]
     axes = [call.axis_without_batch(axis) for axis in ([axes] if isinstance(axes, int) else axes)]
-    return _select(call, [list(range(n))[:: -1 if axis in axes else 1] for axis, n in enumerate(call.shape)])
-
-
-def _select(call, indices):
-    """Return the tensor with the entries ``indices[axis]`` of each axis, in that order.
-
-    Contiguous entries are cropped, and every n-th entry is taken by pooling with windows of one entry.  The others are
-    cut out one by one.
-    """
-    spec = call.builder.spec_in_order(call.tensor)
-    shape = call.builder.shapes[spec]
-    before, after, strides, reordered = [0] * len(shape), [0] * len(shape), [1] * len(shape), {}
-    for axis, (selected, n) in enumerate(zip(indices, shape, strict=True)):
-        step = selected[1] - selected[0] if len(selected) > 1 else 1
-        if step < 1 or (step > 1 and (axis == len(shape) - 1 or len(shape) > 4)):
-            reordered[axis] = selected
-        else:
-            before[axis], after[axis], strides[axis] = -selected[0], selected[-1] + 1 - n, step
-    if any(before) or any(after):
-        spec = call.add_spec(specs.Pad, spec, "_cut", before=before, after=after).spec
-    if max(strides) > 1:
-        pool_size = (1,) * (len(shape) - 1)
-        spec = call.add_spec(specs.AveragePool, spec, "_every", pool_size=pool_size, strides=strides[:-1]).spec
-    for axis, selected in reordered.items():
-        spec = _reorder(call, spec, axis, selected)
-    return _output_of(call, spec)
-
-
-def _reorder(call, spec, axis, indices):
-    """Return a spec with the entries ``indices`` of one axis, each of which is cut out by itself."""
-    shape = call.builder.shapes[spec]
-    if len(indices) > MAX_PIECES:
-        raise UnsupportedLayer(
-            f"takes {len(indices)} entries of an axis in another order, and at most {MAX_PIECES} are supported: "
-            "reorder them before they enter the model"
-        )
-    pieces = []
-    for index in indices:
-        before, after = [0] * len(shape), [0] * len(shape)
-        before[axis], after[axis] = -index, index + 1 - shape[axis]
-        pieces.append(call.add_spec(specs.Pad, spec, f"_{axis}_{index}", before=before, after=after).spec)
-    return call.add_spec(specs.Concatenate, pieces, f"_axis{axis}", axis=axis).spec
+    indices = [list(range(n))[:: -1 if axis in axes else 1] for axis, n in enumerate(call.shape)]
+    return select(call, call.tensor, indices)
 
 
 def _reshaped(call, tensor, shape):

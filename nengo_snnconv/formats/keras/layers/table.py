@@ -4,8 +4,9 @@ For the keys, see :func:`..config_entries.layer_kind`.
 """
 
 from ....model import layers as specs
+from ...shared.refusals import UnsupportedLayer
 from ..config_entries import layer_kind
-from ..unsupported import UnsupportedLayer, layer_advice
+from ..unsupported import layer_advice
 from . import activations, arithmetic, convolution, normalization, pooling, reshaping, slicing, training_only
 from .activations import with_activation
 from .training_only import TRAINING_ONLY, unchanged

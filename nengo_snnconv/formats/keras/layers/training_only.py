@@ -2,8 +2,8 @@
 
 from ....errors import listed
 from ....model import layers as specs
+from ...shared.refusals import UnsupportedLayer
 from ..config_entries import layer_kind
-from ..unsupported import UnsupportedLayer
 from .axes import channels_last_order
 
 # layers such as AutoContrast, which change images at inference too, are not among them

@@ -9,14 +9,15 @@ STATUSES = ("exact", "approximated", "not checked", "refused")
 
 
 class ReadingReport:
-    """Result for each layer of a Keras model, and notes for training.
+    """Result for each layer of a foreign model, and notes for training.
 
     Layers are identified by their path: the names of the nested models that contain them, and their own name.
 
     Attributes
     ----------
     rows : dict of str to dict
-        For each layer, in order: "layer", "class", "status", "remark", "became"; see :func:`.as_model.inspect_keras`.
+        For each layer, in order: "layer", "class", "status", "remark", "became"; see
+        :func:`nengo_snnconv.inspect_model`.
     training_notes : list of str
         Warnings for users who train the model.
     """
@@ -61,5 +62,5 @@ class ReadingReport:
         ]
         if len(lines) > MAX_LINES:
             n_layers = sum(len(layers) for layers in list(reasons.values())[MAX_LINES - 1 :])
-            lines[MAX_LINES - 1 :] = [f"and {n_layers} more layers, for other reasons: inspect_keras lists all"]
+            lines[MAX_LINES - 1 :] = [f"and {n_layers} more layers, for other reasons: inspect_model lists all"]
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""SpecBuilder: collects the specs that a Keras model is turned into, and tracks the order of axes."""
+"""SpecBuilder: collects the specs that a foreign model is turned into, and tracks the order of axes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from ...model import Model, limits
 from ...model import layers as specs
-from .unsupported import UnsupportedLayer
+from .refusals import UnsupportedLayer
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """A tensor of the Keras model, without the batch axis.
+    """A tensor of the foreign model, without the batch axis.
 
     Specs of convolution and pooling take channels-last images only.  In a channels-first model, a tensor keeps their
-    axis order until a layer needs Keras' order, so that no axes are permuted between two convolutions.
+    axis order until a layer needs the original one, so that no axes are permuted between two convolutions.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class SpecBuilder:
         inputs : str or sequence of str
             Names of the input specs.
         order : tuple of int, optional
-            ``axes`` of the returned tensor; Keras' order by default.
+            ``axes`` of the returned tensor; the axes of the spec by default.
         arrays : sequence of ndarray
             Arrays, in the spec's order.
 
@@ -98,11 +98,11 @@ class SpecBuilder:
             )
 
     def shape(self, tensor):
-        """Return the tensor's shape in Keras, without the batch axis."""
+        """Return the tensor's shape in the foreign model, without the batch axis."""
         return tuple(self.shapes[tensor.spec][axis] for axis in tensor.axes)
 
     def spec_in_order(self, tensor, order=None, name=None):
-        """Return the name of a spec whose axis ``i`` is axis ``order[i]`` of the tensor; Keras' order by default.
+        """Return the name of a spec whose axis ``i`` is axis ``order[i]`` of the tensor; all in order by default.
 
         A Permute spec is added if necessary.
         """
@@ -115,8 +115,8 @@ class SpecBuilder:
             self._permuted[key] = permuted.spec
         return self._permuted[key]
 
-    def in_keras_order(self, tensor):
-        """Return the tensor with a spec whose axes are in Keras' order."""
+    def in_original_order(self, tensor):
+        """Return the tensor with a spec whose axes are in the order of the tensor's own."""
         return Tensor(self.spec_in_order(tensor), tuple(range(len(tensor.axes))), tensor.logits_of)
 
     def with_axis_last(self, tensor, axis):
@@ -128,14 +128,14 @@ class SpecBuilder:
         return Tensor(self.spec_in_order(tensor, order), inverse_permutation(order), tensor.logits_of)
 
     def in_common_order(self, tensors):
-        """Return (spec names, axes) of tensors in one axis order: their own if all agree, else Keras' order."""
+        """Return (spec names, axes) of tensors in one axis order: their own if all agree, else the original one."""
         if len({tensor.axes for tensor in tensors}) > 1:
-            tensors = [self.in_keras_order(tensor) for tensor in tensors]
+            tensors = [self.in_original_order(tensor) for tensor in tensors]
         return [tensor.spec for tensor in tensors], tensors[0].axes
 
     def model(self, output, metadata):
         """Return the Model that computes the tensor ``output``, without specs that it does not depend on."""
-        output = self.in_keras_order(output)
+        output = self.in_original_order(output)
         needed = {output.spec}
         for layer in reversed(self.layers.values()):
             needed |= set(layer.inputs) if layer.name in needed else set()

@@ -1,0 +1,1 @@
+"""ONNX files: the protocol buffer, and arrays in it or in files beside it."""
