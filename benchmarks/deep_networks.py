@@ -5,7 +5,8 @@
 
 Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks are trained
 for few steps on training images without labels: they learn the outputs of the CNN.  Trained networks and intermediate
-results are kept in build/, so an interrupted run continues.
+results are kept in build/, so an interrupted run continues.  With --rows or --networks, other cells of the table are
+those that were measured before, or empty.
 """
 
 import argparse
@@ -84,9 +85,9 @@ def main():
         return
     data = snc.load_dataset("cifar-10", test=options.test_images)
     steps = [n for n in STEPS if n <= options.most_steps]
-    kept = measure(data, options, options.rows)
-    if options.rows != list(ROWS):
-        return
+    measure(data, options, options.rows)
+    options.networks = list(PRETRAINED)
+    kept = kept_results(options)
     publish("deep-networks", table(kept, steps, options), {"rows": kept})
     with atomic_write(ROOT / "docs" / "results" / "deep-networks.png") as file:
         figure(kept, steps, options.networks).savefig(file, format="png", dpi=100)
@@ -94,24 +95,47 @@ def main():
 
 def measure(data, options, titles=tuple(ROWS)):
     """Return the results of rows of the table, {"network, title, steps": result}, from build/ if they are there."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    wanted = []
-    for name in options.networks:
-        run_on = {
-            "sizes": [options.test_images, options.calibration_images],
-            "weights": zlib.crc32((FOLDER / f"{name}.npz").read_bytes()),
-        }
-        for title in titles:
-            for n_steps in (n for n in ROWS[title].steps_of(name) if n <= options.most_steps):
-                wanted.append(key := f"{name}, {title}, {n_steps}")
-                if options.restart or any(kept.get(key, {}).get(k) != v for k, v in run_on.items()):
-                    result = run(name, ROWS[title], data, n_steps, options.calibration_images)
-                    kept[key] = run_on | result
-                    KEPT.parent.mkdir(exist_ok=True)
-                    with atomic_write(KEPT, "w") as file:
-                        json.dump(kept, file)
-                print(key, f"{loss(kept[key]):.2f} points lost", flush=True)
+    kept = {} if options.restart else kept_results(options)
+    wanted = wanted_results(options, titles)
+    for key, (name, title, n_steps) in wanted.items():
+        if key not in kept:
+            result = run(name, ROWS[title], data, n_steps, options.calibration_images)
+            kept[key] = run_on(name, options) | result
+            KEPT.parent.mkdir(exist_ok=True)
+            with atomic_write(KEPT, "w") as file:
+                json.dump((json.loads(KEPT.read_text()) if KEPT.exists() else {}) | {key: kept[key]}, file)
+        print(key, f"{loss(kept[key]):.2f} points lost", flush=True)
     return {key: kept[key] for key in wanted}
+
+
+def wanted_results(options, titles=tuple(ROWS)):
+    """Return what belongs in rows of the table: {"network, title, steps": (network, title, steps)}."""
+    cells = [
+        (name, title, n_steps)
+        for name in options.networks
+        for title in titles
+        for n_steps in ROWS[title].steps_of(name)
+        if n_steps <= options.most_steps
+    ]
+    return {", ".join(map(str, cell)): cell for cell in cells}
+
+
+def kept_results(options):
+    """Return the results in build/ that were measured in the same way."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return {
+        key: kept[key]
+        for key, (name, *_) in wanted_results(options).items()
+        if run_on(name, options).items() <= kept.get(key, {}).items()
+    }
+
+
+def run_on(name, options):
+    """Return the numbers of images and the weights on which a result depends."""
+    return {
+        "sizes": [options.test_images, options.calibration_images],
+        "weights": zlib.crc32((FOLDER / f"{name}.npz").read_bytes()),
+    }
 
 
 def run(name, row, data, n_steps, n_images):
@@ -173,11 +197,10 @@ def table(kept, steps, options):
             "",
         ]
         rows = {}
-        for title, row in ROWS.items():
-            if not row.steps_of(name):
-                continue
-            results = [kept[f"{name}, {title}, {n}"] if n in row.steps else None for n in steps]
-            rows[title] = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
+        for title in ROWS:
+            results = [kept.get(f"{name}, {title}, {n}") for n in steps]
+            if any(results):
+                rows[title] = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
         lines += [*table_lines(titles_of(steps), rows), "", negative_share(kept, name, steps), ""]
     return "\n".join(lines)
 
@@ -192,7 +215,7 @@ def figure(kept, steps, names):
     drawn = Figure(figsize=(5.5 * len(names) + 3.2, 4.2), layout="constrained")
     for ax, name in zip(np.atleast_1d(drawn.subplots(1, len(names), sharey=True)), names, strict=True):
         for number, (title, row) in enumerate(ROWS.items()):
-            xs = [n for n in steps if n in row.steps_of(name)]
+            xs = [n for n in steps if f"{name}, {title}, {n}" in kept]
             if not xs:
                 continue
             losses = np.array([loss(kept[f"{name}, {title}, {n}"]) for n in xs])
@@ -216,7 +239,7 @@ def negative_share(kept, name, steps):
         100 * kept[f"{name}, {title}, {n}"]["negative_spikes_share"]
         for title, row in ROWS.items()
         for n in steps
-        if n > 1 and n in row.steps_of(name) and row.neuron_type is snc.SignedIntegrateAndFire
+        if n > 1 and f"{name}, {title}, {n}" in kept and row.neuron_type is snc.SignedIntegrateAndFire
     ]
     return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
 
