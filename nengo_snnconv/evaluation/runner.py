@@ -136,7 +136,7 @@ class Runner:
         self.signed = self.spiking if neuron_type.negative else []
         self.potentials = self.spiking if potentials else []
         if potentials:
-            _check_potentials(neuron_type)
+            _check_potentials(settings)
         threshold = getattr(neuron_type, "threshold", 1.0)
         self.rest = getattr(neuron_type, "reset_potential", 0.0)
         self.threshold = getattr(neuron_type, "firing_potential", threshold) - self.rest
@@ -303,8 +303,15 @@ def _check_stop(stop, n_steps):
         )
 
 
-def _check_potentials(neuron_type):
-    """Raise SettingsError if neurons have no membrane potential."""
+def _check_potentials(settings):
+    """Raise SettingsError if neurons have no membrane potential, or not all in the same units."""
+    neuron_type = settings.neuron_type
+    if any(each != neuron_type for each in getattr(settings, "neuron_types", ())):
+        raise SettingsError(
+            "potentials=True needs neurons of one type, by whose threshold potentials are divided; the layers of this "
+            "network have different ones: leave potentials out",
+            argument="potentials",
+        )
     if "voltage" not in neuron_type.state:
         raise SettingsError(
             f"potentials=True needs neurons with a membrane potential, {neuron_type} has none: use IntegrateAndFire, "

@@ -263,6 +263,8 @@ def describe_network(network):
     if not isinstance(network, ConvNetwork):
         return type(network).__name__
     check_unedited(network)
+    if network.settings.builder_name == "read_nir":
+        return "one that read_nir made, which has no rates"
     if not network.settings.has_rates:
         return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
     return f"one that {network.settings.builder_name} made"

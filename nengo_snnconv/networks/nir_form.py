@@ -12,6 +12,7 @@ from ..formats.nir.graph_reader import ReadGraph
 from ..formats.nir.neurons import Neurons
 from ..model import Model
 from ..model import layers as specs
+from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
@@ -87,7 +88,8 @@ def _native(model, settings):
     if settings.synapse is not None:
         raise ConversionError("NIR has no filter on spikes: call rebuild(synapse=None) first")
     if type(neuron_type) is IntegrateAndFire:
-        neuron_type = settings.match.neuron_type
+        # the gain of such networks is the threshold, so that potentials are in units of it
+        neuron_type = replaced(settings.match.neuron_type, threshold=1.0)
     if settings.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
@@ -119,12 +121,14 @@ def _neurons(neuron_type, keep):
                     "it out in to_spiking"
                 )
         reset = "subtract" if neuron_type.reset == "subtract" else "value"
-        found = Neurons(None, 1.0, reset)
+        found = Neurons(None, neuron_type.threshold, reset, keep=keep)
     else:
         raise ConversionError(
             f"NIR has no neurons like {type(neuron_type).__name__}, with all its properties: use "
             "to_spiking(network, IntegrateAndFire()), or train a network of SurrogateLIF neurons"
         )
+    if found.keep and found.leak is None:
+        raise ConversionError("NIR has no IF neurons with a filtered current: use SurrogateLIF neurons")
     if neuron_type.amplitude != HEIGHT:
         raise ConversionError(
             f"spikes in NIR have the height 1, these have {neuron_type.amplitude / HEIGHT:g}: leave amplitude and "

@@ -139,7 +139,7 @@ def _pairs(edges):
     pairs = [tuple(_text(name) for name in edge) for edge in edges if isinstance(edge, list | tuple | np.ndarray)]
     if len(pairs) != len(edges) or any(len(pair) != 2 for pair in pairs):
         raise ConversionError("edges must be pairs of names of nodes")
-    return list(dict.fromkeys(pairs))
+    return list(dict.fromkeys(pairs))  # an edge is a connection of two nodes, which they have once
 
 
 def _text(value):

@@ -283,6 +283,10 @@ def test_layers_of_different_neurons(tmp_path):
     snc.save(network, tmp_path / "network.npz")
     assert snc.load(tmp_path / "network.npz").settings == network.settings
     x = frames_of((5,), 16)[None].astype(np.float32)
+    with pytest.raises(snc.SettingsError, match="potentials=True needs neurons of one type"):
+        snc.record(network, x, n_steps=16, potentials=True)
+    with pytest.raises(snc.SettingsError, match="one that read_nir made, which has no rates"):
+        snc.normalize(network, x[:, 0])
     runs = [
         snc.evaluate(network, x, np.array([0]), n_steps=16, backend=backend, progress=False).spikes_per_neuron
         for backend in ("nengo", "nengo_dl", "fast")

@@ -50,6 +50,16 @@ CONFIGS = {
     "LIF": SurrogateConfig(snc.SurrogateLIF(tau=2.0)),
     "LIF that subtracts": SurrogateConfig(snc.SurrogateLIF(tau=2.0, reset="subtract")),
     "LIF with a resting potential": SurrogateConfig(snc.SurrogateLIF(tau=4.0, reset_potential=-0.25, threshold=0.5)),
+    "different IF and LIF": LayerwiseConfig(
+        snc.IntegrateAndFire(2.0, "zero", 0.0),
+        neuron_types=(
+            snc.IntegrateAndFire(2.0, "zero", 0.0),
+            snc.IntegrateAndFire(1.0000001, "subtract", 0.0),
+            snc.SurrogateLIF(tau=4.0),
+            snc.SurrogateLIF(tau=2.0, reset="subtract"),
+        ),
+        keeps=(0.0, 0.0, 0.0, 0.5),
+    ),
     "CubaLIF": LayerwiseConfig(snc.SurrogateLIF(), neuron_types=(snc.SurrogateLIF(),) * 4, keeps=(0.5, 0.0, 0.75, 0.0)),
 }
 
@@ -215,6 +225,10 @@ NEURONS = {
     "a refractory period": (NativeConfig(nengo.LIF(min_voltage=-5)), "no neurons like LIF"),
     "filtered spikes": (NativeConfig(snc.IntegrateAndFire(), synapse=0.01), "rebuild.synapse=None."),
     "other heights": (NativeConfig(snc.IntegrateAndFire(amplitude=0.01)), "have the height 1, these have 10"),
+    "filtered IF": (
+        LayerwiseConfig(snc.IntegrateAndFire(), neuron_types=(snc.IntegrateAndFire(),), keeps=(0.5,)),
+        "no IF neurons with a filtered current",
+    ),
     "states": (SurrogateConfig(snc.SurrogateLIF(initial_state={"voltage": [0.5]})), "no initial state"),
 }
 

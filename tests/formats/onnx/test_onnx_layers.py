@@ -118,9 +118,7 @@ CASES = {
         "AveragePool", kernel_shape=[3, 3], strides=[2, 1], pads=[1, 1, 1, 1], count_include_pad=1
     ),
     "average_pool_ceil": pool("AveragePool", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1),
-    "average_pool_ceil_counts_pads": pool(
-        "AveragePool", kernel_shape=[3, 3], strides=[2, 3], pads=[1, 1, 1, 1], ceil_mode=1, count_include_pad=1
-    ),
+    # with padding that counts, onnxruntime 1.22 takes other windows than the node tests, which newer ones agree with
     "average_pool_same_lower": pool("AveragePool", kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
     "average_pool_1d": pool("AveragePool", SERIES, kernel_shape=[4], strides=[2], pads=[1, 1]),
     "average_pool_3d": pool("AveragePool", VOLUME, kernel_shape=[2, 2, 2], pads=[1, 0, 1, 0, 0, 0]),
