@@ -67,7 +67,7 @@ def test_unsupported_layers_of_images(keras, case):
 
 class TestRefused:
     def test_other_object(self):
-        with pytest.raises(snc.ConversionError, match="expected a Keras model"):
+        with pytest.raises(snc.ConversionError, match="expected a model of Keras, ONNX or PyTorch"):
             as_model(3)
 
     def test_unknown_input_shape(self, keras):
