@@ -299,7 +299,7 @@ def _network(run):
     if reading := model.metadata.get("reading"):
         blocks += [
             ("text", "How each layer of the given model was read:"),
-            ("table", Table.of(reading_table(reading), caption="Layers given")),
+            ("table", Table.of(reading_table(reading), caption="Layers of the model")),
         ]
     rows = activity_rows(run.network, run.evaluation)
     if not run.evaluation.layers and len(rows) > 1:

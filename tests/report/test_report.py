@@ -153,11 +153,11 @@ def test_report_of_a_converted_network(converted, digits, tmp_path):
         "Neurons",
         "Operations, spikes and energy",
         "Layers of Nengo",
-        "Layers given",
+        "Layers of the model",
         "Settings of the run",
         "Date, machine and versions",
     ]
-    assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Layers given"]]
+    assert ["dropout1", "Dropout", "exact", "pool1"] in [row[:4] for row in tables["Layers of the model"]]
     layers = {row[0]: row for row in tables["Layers of Nengo"]}
     assert layers["image"][3] == "Ensemble (PoissonInput)"
     assert "response within" in layers["conv1_relu"][5]
