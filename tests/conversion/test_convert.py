@@ -162,7 +162,7 @@ class TestSources:
         assert np.allclose(snc.rate_model(network).predict(x, verbose=0), keras.predict(x, verbose=0), rtol=1e-4)
 
     def test_something_else(self):
-        with pytest.raises(snc.ConversionError, match="expected a Keras.* int"):
+        with pytest.raises(snc.ConversionError, match="expected a model of Keras.* int"):
             snc.convert(3)
 
 
