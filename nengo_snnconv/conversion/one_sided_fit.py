@@ -31,7 +31,8 @@ def one_sided_fit(
     old : ndarray, (inputs, outputs)
         Weights to which the solution is pulled.
     strength : float
-        Strength of the regularization, above 0.
+        Strength of the regularization, above 0.  It is raised if the regression cannot be solved in float32, because
+        inputs depend on each other.
 
     Returns
     -------
@@ -48,7 +49,7 @@ def one_sided_fit(
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
     covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
     pull = strength * max(np.trace(covariance) / len(old), 1e-12)
-    factor = scipy.linalg.cho_factor((covariance + pull * np.eye(len(old))).astype(np.float32))
+    factor, pull = _factor(covariance, pull)
     old = old.astype(np.float32)
 
     def regression(goal):
@@ -79,3 +80,12 @@ def one_sided_fit(
         ahead = weights + step * (weights - before[0]), bias + step * (bias - before[1])
         momentum = following
     return weights, bias
+
+
+def _factor(covariance, pull):
+    """Return the Cholesky factor of ``covariance + pull``, and the pull, raised until rounding errors are smaller."""
+    while True:
+        try:
+            return scipy.linalg.cho_factor((covariance + pull * np.eye(len(covariance))).astype(np.float32)), pull
+        except np.linalg.LinAlgError:
+            pull *= 10

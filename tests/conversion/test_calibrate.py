@@ -133,6 +133,20 @@ class TestOneSidedFit:
         assert np.allclose(weights, expected["kernel"], atol=1e-5)
         assert np.allclose(bias, expected["bias"], atol=1e-5)
 
+    @pytest.mark.parametrize("inputs", ["equal in pairs", "constant", "more than rows"])
+    def test_inputs_that_depend_on_each_other(self, rng, inputs):
+        """The regression has many solutions then, and the smallest strength hardly chooses among them."""
+        x = rng.random((50 if inputs == "more than rows" else 5000, 144)).astype(np.float32)
+        if inputs == "equal in pairs":
+            x[:, 72:] = x[:, :72]
+        elif inputs == "constant":
+            x[:] = 0.3
+        target = (x @ rng.normal(size=(144, 2))).astype(np.float32)
+        old, free_below = rng.normal(size=(144, 2)), np.full_like(target, np.nan)
+        weights, bias = one_sided_fit(x, target, free_below, old, strength=1e-9)
+        assert np.abs(x @ weights + bias - target).max() < 0.01
+        assert np.isfinite(weights).all()
+
 
 def calibration_of(keras_model, x, n_steps=4):
     """Return the calibration of a network's layers, before the first."""
