@@ -228,8 +228,9 @@ def _split(call, value, sizes=None):
 
 def split_sizes(call, n):
     """Return the sizes of the parts into which a Split node splits an axis of ``n`` entries."""
-    sizes = call.integers(1, "split")
-    n_parts = call.attributes.integer("num_outputs", call.n_outputs)
+    sizes, n_parts = call.integers(1, "split"), call.n_outputs
+    if call.attributes.integer("num_outputs", n_parts) != n_parts:
+        raise UnsupportedLayer(f"has another num_outputs than its {n_parts} outputs: export the model again")
     if sizes is None:
         part = -(-n // max(n_parts, 1))
         sizes = [min(part, n - i * part) for i in range(n_parts)]

@@ -312,6 +312,11 @@ class TestHostileFiles:
         with self.limited():
             assert "would make a constant of more than" in message_for(model)
 
+    def test_parts_that_no_output_takes(self):
+        model = make_model([node("Split", "x", "a", axis=1, num_outputs=10**12), node("Relu", "a")], SHAPE)
+        with self.limited():
+            assert "another num_outputs than its 1 outputs" in message_for(model)
+
     def test_constants_that_double(self):
         nodes = [node("Concat", f"c{i} c{i}", f"c{i + 1}", axis=0) for i in range(60)]
         model = make_model([*nodes, node("Add", "x c60")], SHAPE, {"c0": np.ones(1000, np.float32)})
