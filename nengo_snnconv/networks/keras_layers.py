@@ -58,13 +58,36 @@ def _(layer: specs.Conv, arrays):
         layer.kernel_size,
         strides=layer.strides,
         padding=layer.padding,
-        dilation_rate=layer.dilation,
         groups=layer.groups,
         **_weights(layer, arrays),
     )
+    convolution.dilation_rate = layer.dilation  # no argument above, since Keras refuses it together with strides
     if _is_depthwise(layer, arrays):
         convolution.convolution_op = functools.partial(_depthwise, layer)
+    elif _has_strides_and_dilation(layer):
+        convolution.convolution_op = functools.partial(_strided_and_dilated, layer)
     return convolution
+
+
+def _has_strides_and_dilation(layer):
+    """Return whether a convolution has both, which TensorFlow computes with zeros in the kernel only."""
+    return max(layer.strides) > 1 and max(layer.dilation) > 1
+
+
+def _strided_and_dilated(layer, inputs, kernel):
+    """Convolve with strides and dilation: the ``convolution_op`` of a Keras layer."""
+    return tf.nn.convolution(inputs, _with_zeros(kernel, layer.dilation), layer.strides, layer.padding.upper())
+
+
+def _with_zeros(kernel, dilation):
+    """Return a kernel with zeros between its entries, which has the effect of dilation."""
+    for axis, n_each in enumerate(dilation):
+        before, after = kernel.shape[:axis], kernel.shape[axis + 1 :]
+        entries = tf.reshape(kernel, (*before, kernel.shape[axis], 1, *after))
+        spread = tf.pad(entries, [(0, n_each - 1 if i == axis + 1 else 0) for i in range(entries.shape.rank)])
+        spread = tf.reshape(spread, (*before, kernel.shape[axis] * n_each, *after))
+        kernel = tf.gather(spread, range((kernel.shape[axis] - 1) * n_each + 1), axis=axis)
+    return kernel
 
 
 def _is_depthwise(layer, arrays):
@@ -76,8 +99,10 @@ def _is_depthwise(layer, arrays):
 def _depthwise(layer, inputs, kernel):
     """Convolve each channel with its own filters: the ``convolution_op`` of a Keras layer."""
     filters = tf.reshape(kernel, (*layer.kernel_size, layer.groups, -1))
-    strides, padding = (1, *layer.strides, 1), layer.padding.upper()
-    return tf.nn.depthwise_conv2d(inputs, filters, strides, padding, dilations=layer.dilation)
+    strides, padding, dilation = (1, *layer.strides, 1), layer.padding.upper(), layer.dilation
+    if _has_strides_and_dilation(layer):
+        filters, dilation = _with_zeros(filters, dilation), None
+    return tf.nn.depthwise_conv2d(inputs, filters, strides, padding, dilations=dilation)
 
 
 @_layer.register
