@@ -10,7 +10,7 @@ Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for 
 with ``QCFS`` activations for few time steps.
 
 Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
-``to_loihi``; ``calibrate`` for few time steps.
+``to_loihi``; ``calibrate`` for few time steps, ``quantize_weights`` for integer weights.
 
 Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes.
 
@@ -81,6 +81,7 @@ _HOMES = {
     "conversion.convert": ("convert", "to_loihi", "to_spiking"),
     "conversion.ttfs": ("to_ttfs",),
     "conversion.normalization": ("normalize",),
+    "conversion.quantize_weights": ("quantize_weights",),
     "neurons.integrate_and_fire": ("IntegrateAndFire",),
     "neurons.signed_integrate_and_fire": ("SignedIntegrateAndFire",),
     "neurons.qcfs": ("QCFS",),

@@ -403,6 +403,16 @@ CASES = {
             "progress": PROGRESS,
         },
     ),
+    "quantize_weights": (
+        {"network": "<spiking>"},
+        {
+            "network": NETWORK,
+            "x": but(IMAGES, None),
+            "bits": [*COUNT, 1, 9],
+            "per": [*CHOICE, None],
+            "memory_mb": optional(POSITIVE),
+        },
+    ),
     "calibrate time to first spike": ({"network": "<ttfs>", "x": x}, {"n_steps": [*optional(COUNT), 4]}),
     "to_spiking": (
         {"network": "<rates>"},
@@ -749,7 +759,7 @@ CASES = {
     "from_nir": ({"graph": 5}, {"graph": [None, 5, "x", [], {}, object()]}),
     "from_nir of a graph": ({"graph": GRAPH}, {"dt": optional(POSITIVE), "seed": SEED}),
     "read_nir": ({"path": "none.nir"}, {"path": PATH, "dt": optional(POSITIVE), "seed": SEED}),
-    "save": ({"network": "<rates>", "path": "none.npz"}, {"network": [None, 5, "x"], "path": PATH}),
+    "save": ({"network": "<rates>", "path": "none.npz"}, {"network": [None, 5, "x"], "path": PATH, "ann": FLAG}),
     "load": ({"path": "none.npz"}, {"path": PATH}),
     "plot_accuracies": (
         {"evaluations": {"a": "<evaluation>"}},

@@ -16,6 +16,19 @@ def reading_table(reading: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]
     ]
 
 
+def quantization_table(quantization: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the rows of a table of integer weights: a header, and the relative errors of each layer."""
+    errors = quantization["errors"]
+    rows: list[tuple[str, ...]] = [
+        (f"weights of {quantization['bits']} bits", "scales", "error of weights", "error of output")
+    ]
+    for name, of_layer in errors.items():
+        output = f"{100 * of_layer['output']:.3g} %" if "output" in of_layer else ""
+        n_scales = f"{len(quantization['scales'].get(name, ()))}"
+        rows.append((name, n_scales, f"{100 * of_layer['weights']:.3g} %", output))
+    return rows
+
+
 def summary_line(name: str, value: object) -> str:
     """Return a line of a summary: a name, and its value in the same column as those of all other lines."""
     return f"{name:<26} {value}"

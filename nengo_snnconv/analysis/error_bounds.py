@@ -135,7 +135,7 @@ def why_unbounded(network: ConvNetwork) -> str:
     if not is_native_network(network):
         return "it was not made by to_spiking"
     if network.model.ann_arrays:
-        return "calibrate or train changed its weights, use the network before that"
+        return "calibrate, quantize_weights or train changed its weights, use the network before that"
     if network.model.levels:
         return "its ANN has QCFS layers, which round activations as well, use a network with rectifiers"
     settings, neuron_type = network.settings, network.settings.match.neuron_type

@@ -3,7 +3,7 @@
 import contextlib
 import zipfile
 
-from .._util.text_tables import reading_table, summary_line, text_table
+from .._util.text_tables import quantization_table, reading_table, summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero, finite, positive, positive_or_infinite
 from .evaluation import run_with_spikes
@@ -35,6 +35,7 @@ NEURON = {
     "initial_potential": ("neuron", {"if": 0.5, "signed-if": 0.5}),
     "max_spikes": ("neuron", {"if": 1, "signed-if": 1}),
 }
+ERROR_IMAGES = 200  # on which the error of integer weights is measured
 INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
 
@@ -60,6 +61,7 @@ def add_convert(commands):
     _add_normalization(parser)
     _add_neurons(parser)
     _add_calibration(parser)
+    _add_weights(parser)
     add_evaluation(parser, steps=40)
 
 
@@ -137,6 +139,17 @@ def _add_calibration(parser):
     )
 
 
+def _add_weights(parser):
+    group = parser.add_argument_group("integer weights")
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=range(2, 9),
+        metavar="N",
+        help="round weights to integers of N bits, 2 to 8, with a scale for each output channel, as chips store them",
+    )
+
+
 def convert(options):
     """Run the command convert, and return its results."""
     from .. import calibrate, to_spiking
@@ -164,9 +177,13 @@ def convert(options):
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     if options.calibrate:
         network = calibrate(network, data.x_train, n_steps=options.steps)
+    if options.bits is not None:
+        network = _quantized(network, data, options.bits)
     save_network(network, options.output)
     metadata = network.model.metadata
     results = {"network": str(options.output), "reading": metadata.get("reading"), "scales": metadata.get("scales")}
+    if options.bits is not None:
+        results["quantization"] = metadata["quantization"]
     if options.no_evaluate:
         return results
     print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:", flush=True)
@@ -174,6 +191,8 @@ def convert(options):
     run = {"source": options.source, "method": options.method, **scaling}
     if options.calibrate:
         run["calibrated for"] = f"{options.steps} steps"
+    if options.bits is not None:
+        run["weights"] = f"{options.bits} bits"
     return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}
 
 
@@ -276,6 +295,15 @@ def _normalized(network, data, method, scaling):
     arguments = {names[name]: value for name, value in scaling.items() if name in names}
     network = normalize(network, data.x_train if method != "model" else None, method=method, **arguments)
     print_scales("scale", network.model.metadata["scales"])
+    return network
+
+
+def _quantized(network, data, bits):
+    """Return the network with integer weights, and print the errors by layer."""
+    from .. import quantize_weights
+
+    network = quantize_weights(network, None if data is None else data.x_train[:ERROR_IMAGES], bits=bits)
+    print(text_table(quantization_table(network.model.metadata["quantization"])))
     return network
 
 

@@ -13,6 +13,7 @@ from ..errors import FileFormatError, ModelError
 from . import layers as specs
 from .archive import read_arrays, write_arrays
 from .graph import Model
+from .integers import integer_arrays, read_integers
 from .metadata import check_metadata
 
 # errors that code raises on a description that nengo_snnconv did not write
@@ -24,7 +25,9 @@ LAYERS = {name: getattr(specs, name) for name in specs.LAYERS}
 def write_model(path: str | os.PathLike, model: Model, **sections: Any) -> None:
     """Write ``model`` and further JSON-serializable ``sections`` to ``path``, atomically."""
     description = {"model": model_to_json(model), **sections}
-    arrays = {f"model/{name}": array for name, array in model.arrays.items()}
+    integers = integer_arrays(model)
+    arrays = {f"model/{name}": array for name, array in model.arrays.items() if name not in integers}
+    arrays |= {f"integers/{name}": array for name, array in integers.items()}
     arrays |= {f"ann/{name}": array for name, array in model.ann_arrays.items()}
     write_arrays(path, description, arrays)
 
@@ -67,7 +70,8 @@ def model_from_json(path: str | os.PathLike, description: Any, arrays: Mapping[s
     """
     try:
         layers = [_layer_from_json(layer) for layer in description["layers"]]
-        model = Model(layers, _starting_with(prefix, arrays), description["output"])
+        integers = read_integers(_starting_with("integers/", arrays), description["metadata"])
+        model = Model(layers, {**_starting_with(prefix, arrays), **integers}, description["output"])
         check_metadata(description["metadata"], model.shapes)
         return model.replace(metadata=description["metadata"])
     except DAMAGE as error:

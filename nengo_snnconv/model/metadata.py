@@ -38,6 +38,9 @@ def check_metadata(metadata: Any, shapes: Mapping[str, tuple]) -> None:
     for name, scales in metadata.get("scales", {}).items():
         if name in shapes and len(scales) not in (1, shapes[name][-1]):
             raise ModelError(f"layer {name!r} has {len(scales)} scales for {shapes[name][-1]} channels", layer=name)
+    for name, scales in metadata.get("quantization", {}).get("scales", {}).items():
+        if name not in shapes or len(scales) not in (1, shapes[name][-1]):
+            raise ModelError(f"the scales of integer weights do not fit a layer {name!r}", layer=name)
 
 
 def check_steps(n_steps: Any) -> None:
@@ -90,6 +93,21 @@ def _is_normalization(value):
     return all(_is_number(value[key]) for key in ("percentile", "images") if value.get(key) is not None)
 
 
+def _is_quantization(value):
+    if not isinstance(value, dict) or not _are_scales(value.get("scales")):
+        return False
+    errors = value.get("errors")
+    return (
+        _is_count(value.get("bits"))
+        and isinstance(value.get("per"), str)
+        and isinstance(errors, dict)
+        and all(
+            isinstance(of_layer, dict) and "weights" in of_layer and all(map(_is_number, of_layer.values()))
+            for of_layer in errors.values()
+        )
+    )
+
+
 def _are_names(value):
     return isinstance(value, dict) and all(isinstance(name, str) for name in value.values())
 
@@ -106,6 +124,7 @@ _CHECKS = {
     "training": _are_trainings,
     "reading": _is_reading,
     "normalization": _is_normalization,
+    "quantization": _is_quantization,
     "n_steps": lambda value: _is_count(value) and value <= MOST_STEPS,
     "neurons before maxima": _are_names,
     "input_range": _is_range,

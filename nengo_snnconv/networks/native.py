@@ -269,9 +269,10 @@ def require_native_network(
 
 
 def require_uncalibrated(model, function):
-    """Raise ConversionError for a model whose weights are not those of the ANN, after ``calibrate`` or ``train``."""
-    if model.ann_arrays:
+    """Raise ConversionError for a model whose weights ``calibrate``, ``train`` or ``quantize_weights`` changed."""
+    if model.ann_arrays or "quantization" in model.metadata:
+        changed_by = "quantize_weights" if "quantization" in model.metadata else "calibrate or train"
         raise ConversionError(
-            f"{function} needs the weights of the ANN, and calibrate or train changed those of this network: call "
+            f"{function} needs the weights of the ANN, and {changed_by} changed those of this network: call "
             f"{function} with the network before that"
         )

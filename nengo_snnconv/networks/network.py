@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import nengo
 
-from .._util.text_tables import reading_table, text_table
+from .._util.text_tables import quantization_table, reading_table, text_table
 from .._util.validation import check_seed, shown
 from ..errors import SettingsError, listed
 from ..model import Model
@@ -213,7 +213,8 @@ class ConvNetwork(nengo.Network):
     def report(self) -> str:
         """Return tables as text: each layer, the Nengo object it became, and whether that is exact.
 
-        For a network that was read from Keras, a table of the Keras layers comes first.
+        For a network that was read from Keras, a table of the Keras layers comes first.  For one with integer weights,
+        a table of the errors that they cause comes last.
         """
         check_unedited(self)
         header = ("layer", "type", "output shape", "became", "", "remark")
@@ -221,6 +222,8 @@ class ConvNetwork(nengo.Network):
         tables = [[header, *rows]]
         if self.model.metadata.get("reading"):
             tables.insert(0, reading_table(self.model.metadata["reading"]))
+        if self.model.metadata.get("quantization"):
+            tables.append(quantization_table(self.model.metadata["quantization"]))
         return "\n\n".join(map(text_table, tables))
 
 

@@ -12,6 +12,7 @@ from ..formats.nir.graph_reader import ReadGraph
 from ..formats.nir.neurons import Neurons
 from ..model import Model
 from ..model import layers as specs
+from ..model.integers import scaled_layer
 from ..neurons.arguments import replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
@@ -102,8 +103,7 @@ def _in_units(model):
         return model
     if model.consumers(model.output):
         return model
-    changed = {name: model.arrays[name] * np.float32(model.output_scale) for name in model.array_names(model.output)}
-    return model.replace(arrays=changed)
+    return scaled_layer(model, model.output, model.output_scale)
 
 
 def _neurons(neuron_type, keep):

@@ -11,7 +11,7 @@ import numpy as np
 from nengo.params import FrozenObject
 from nengo.synapses import SynapseParam
 
-from .._util.validation import check_paths
+from .._util.validation import check_flags, check_paths
 from ..compat import nengo_dl
 from ..errors import ConversionError, FileFormatError, SettingsError
 from ..model import Model, read_model, write_model
@@ -51,7 +51,7 @@ MODULES["nengo_snnconv.neurons.surrogate_lif"] = surrogate_lif
 MODULES["nengo_snnconv.neurons.time_to_first_spike"] = time_to_first_spike
 
 
-def save(network: ConvNetwork | Model, path: str | os.PathLike) -> None:
+def save(network: ConvNetwork | Model, path: str | os.PathLike, *, ann: bool = True) -> None:
     """Save a network or a model as one .npz file.
 
     Parameters
@@ -59,6 +59,10 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike) -> None:
     network : ConvNetwork or Model
     path : str or path
         File to write.  An existing file is replaced; if writing fails, it is kept.
+    ann : bool
+        Keep the weights of the ANN if ``calibrate``, ``quantize_weights`` or ``train`` changed them, for comparison.
+        Without them, the file of a network with integer weights has these only and is much smaller; after loading, the
+        network counts as its own ANN.
 
     Raises
     ------
@@ -72,8 +76,9 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike) -> None:
     >>> snc.save(network, "digits.snn.npz")
     """
     check_paths(path=path)
+    check_flags(ann=ann)
     if isinstance(network, Model):
-        write_model(path, network)
+        write_model(path, _kept(network, ann))
         return
     if not isinstance(network, ConvNetwork):
         raise ConversionError(
@@ -81,7 +86,12 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike) -> None:
         )
     check_collected(network)
     warn_of_added_connections(network)
-    write_model(path, network.model, network=settings_to_json(network.settings))
+    write_model(path, _kept(network.model, ann), network=settings_to_json(network.settings))
+
+
+def _kept(model, ann):
+    """Return the model with or without the arrays of its ANN."""
+    return model if ann else model.replace(ann_arrays={})
 
 
 def load(path: str | os.PathLike) -> ConvNetwork | Model:

@@ -11,6 +11,7 @@ from .quantize import quantize
 from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale, restore_output_scale
+from .round_weights import round_weights
 from .spread_affine import spread_affine
 from .untie_shortcuts import insert_scales, untie_shortcuts
 
@@ -43,6 +44,7 @@ __all__ = [
     "rescale",
     "simplify",
     "restore_output_scale",
+    "round_weights",
     "spread_affine",
     "untie_shortcuts",
 ]

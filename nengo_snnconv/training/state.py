@@ -57,6 +57,7 @@ class TrainingState:
 
     def _network_with(self, arrays):
         metadata = {**self.network.model.metadata, **self.added_metadata, "history": copy.deepcopy(self.history)}
+        metadata.pop("quantization", None)  # of weights that are no longer integers
         return self.network.rebuild(self.network.model.replace(arrays=arrays, metadata=metadata))
 
     def after_epoch(self, arrays: dict, values: dict) -> TrainingState:

@@ -120,6 +120,20 @@ class TestConvert:
         assert model.metadata["calibration"] == expected.metadata["calibration"]
         assert all(np.allclose(array, expected.arrays[name], 1e-4, 1e-5) for name, array in model.arrays.items())
 
+    @pytest.mark.parametrize("method", ["data", "model"])
+    def test_integer_weights(self, method, small, tmp_path, capsys):
+        options = ["--method", method, "--bits", "4", "--no-evaluate", "--json", str(tmp_path / "f.json")]
+        assert cli.main(["convert", str(small), str(tmp_path / "out.npz"), *options]) == 0
+        figures, model = json.loads((tmp_path / "f.json").read_text()), snc.load(tmp_path / "out.npz").model
+        x = snc.load_dataset("digits", train=1000).x_train if method == "data" else None
+        network = snc.to_spiking(snc.normalize(snc.convert(snc.load(small)), x, method=method))
+        expected = snc.quantize_weights(network, None if x is None else x[:200], bits=4).model
+        assert figures["quantization"] == model.metadata["quantization"]
+        assert model.metadata["quantization"]["scales"] == expected.metadata["quantization"]["scales"]
+        assert ("output" in model.metadata["quantization"]["errors"]["conv"]) == (method == "data")
+        assert all(np.array_equal(array, expected.arrays[name]) for name, array in model.arrays.items())
+        assert "weights of 4 bits" in capsys.readouterr().out
+
     def test_calibration_needs_constant_input(self, small, tmp_path, capsys):
         with pytest.raises(SystemExit):
             cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--calibrate", "--input", "poisson"])

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import ConversionError
 from ...model import Model
 from ...model import layers as specs
+from ...model.integers import integer_arrays, unit_of
 from ...model.layers import window_offset, window_output
 from .neurons import Neurons, node_of
 
@@ -80,8 +81,11 @@ class GraphWriter:
         self.nodes, self.edges, self.outputs = {}, [], {}
 
     def graph(self):
+        integers = integer_arrays(self.model)
         for name, layer in self.model.layers.items():
             self.outputs[name] = add_layer(layer, self)
+            if integers.keys() & self.model.array_names(name):
+                self.nodes[self.outputs[name].nodes[-1]]["metadata"] = self.scales_of(name)
         output = self.outputs[self.model.output]
         if output.order is not None or output.pad is not None:
             raise self.refused(
@@ -89,6 +93,12 @@ class GraphWriter:
             )
         self.add("output", output, {"type": "Output", "shape": np.array(self.nir_shape(self.model.output))})
         return {"type": "NIRGraph", "nodes": self.nodes, "edges": self.edges, "metadata": {"dt": self.dt}}
+
+    def scales_of(self, name):
+        """Return the scales of a layer's integer weights, for the metadata of its node."""
+        quantization = self.model.metadata["quantization"]
+        scales, bits = quantization["scales"][name], int(quantization["bits"])
+        return {"bits": bits, "weight_scale": unit_of("weight", scales), "bias_scale": unit_of(f"{name}/bias", scales)}
 
     def source(self, layer):
         """Return the input of a layer that adds no padding; raise ConversionError if the padding is not done."""
