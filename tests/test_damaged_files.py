@@ -40,6 +40,7 @@ def networks():
         "poisson": snc.to_spiking(scaled, input_coding="poisson", readout="spikes"),
         "lif": snc.to_spiking(scaled, nengo.LIF(min_voltage=-5), max_rate=300, synapse=nengo.Alpha(0.003)),
         "first spike": snc.to_ttfs(rates, x, n_steps=8),
+        "integer weights": snc.quantize_weights(spiking),
         "trainable": snc.build_trainable(model, lif),
         "surrogate": surrogate,
         "native surrogate": snc.convert(surrogate),

@@ -6,8 +6,10 @@ import inspect
 from nengo.params import FrozenObject
 
 from .._util.json_values import python_number
+from ..conversion.calibrate import calibrate
 from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
+from ..conversion.quantize_weights import quantize_weights
 from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
 from ..evaluation.margin_stop import MarginStop
@@ -23,7 +25,13 @@ THRESHOLDS = {"balance": "search", "data": "percentile", "model": "max"}
 
 def python_code(network, evaluation):
     """Return Python code that repeats a run, in which the model and data (``model``, ``x``, ...) must be filled in."""
-    lines = [*_network_lines(network), _call("evaluation", evaluate, "network, x, y", evaluation.arguments)]
+    metadata = network.model.metadata
+    lines = _network_lines(network)
+    if how := metadata.get("calibration"):
+        lines.append(_call("network", calibrate, "network, x_calibration", how) + _images_comment(how))
+    if how := metadata.get("quantization"):
+        lines.append(_call("network", quantize_weights, "network", how))
+    lines = [*lines, _call("evaluation", evaluate, "network, x, y", evaluation.arguments)]
     imports = ["import nengo"] if any("nengo." in line for line in lines) else []
     return "\n".join([*imports, "import nengo_snnconv as snc", "", *lines])
 

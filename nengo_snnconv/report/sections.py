@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from .._util.text_tables import reading_table
+from .._util.text_tables import quantization_table, reading_table
 from ..errors import SettingsError
 from ..model.layers import Rectifier
 from ..networks.staged import StagedConfig
@@ -300,6 +300,11 @@ def _network(run):
         blocks += [
             ("text", "How each layer of the given model was read:"),
             ("table", Table.of(reading_table(reading), caption="Layers of the model")),
+        ]
+    if quantization := model.metadata.get("quantization"):
+        blocks += [
+            ("text", "Relative errors that integer weights cause:"),
+            ("table", Table.of(quantization_table(quantization), n_text=1, caption="Integer weights")),
         ]
     rows = activity_rows(run.network, run.evaluation)
     if not run.evaluation.layers and len(rows) > 1:

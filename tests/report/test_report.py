@@ -268,6 +268,15 @@ class TestRunItAgain:
         model = snc.preset("diehl-mnist")
         assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
 
+    def test_calibrated_and_quantized(self, digits, tmp_path):
+        network = snc.to_spiking(snc.normalize(snc.convert(snc.preset("diehl-mnist")), method="model"))
+        network = snc.calibrate(network, digits.x_train[:20], n_steps=3, progress=False)
+        network = snc.quantize_weights(network, bits=4, per="layer")
+        evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
+        model = snc.preset("diehl-mnist")
+        assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
+        assert "Integer weights" in (tmp_path / "r.html").read_text()
+
     def test_trained_through_time(self, through_time, tmp_path):
         network, frames, evaluation = through_time
         _, page = write_page(tmp_path / "report.html", network, evaluation)
