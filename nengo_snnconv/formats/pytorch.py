@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any
 
-from ..errors import CompatibilityError, ConversionError, SettingsError
+from ..errors import CompatibilityError, ConversionError
 from .onnx.files.package import onnx_package
 
 N_ITEMS = 2  # in the batch of the example; with one, PyTorch would squeeze the batch away
@@ -41,20 +41,17 @@ def to_onnx(source: Any, input_shape: tuple[int, ...] | None) -> Any:
 
     Raises
     ------
-    SettingsError
-        If ``input_shape`` is missing.
     CompatibilityError
         If the package onnx, or one that PyTorch needs to export, is not installed.
     ConversionError
-        If PyTorch cannot export the module.
+        If ``input_shape`` is missing, or PyTorch cannot export the module.
     """
     onnx_package()
     if _is_instance(source, _PROGRAM):
         return _exported(source, [_with_program])
     if input_shape is None:
-        raise SettingsError(
-            "input_shape is needed for a PyTorch model: the shape of an item, such as input_shape=(3, 32, 32)",
-            argument="input_shape",
+        raise ConversionError(
+            "input_shape is needed for a PyTorch model: the shape of an item, such as input_shape=(3, 32, 32)"
         )
     torch = sys.modules["torch"]
     parameter = next((p for p in source.parameters() if p.is_floating_point()), torch.zeros(0))

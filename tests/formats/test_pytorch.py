@@ -137,7 +137,7 @@ def test_series(rng):
 
 class TestRefusals:
     def test_missing_shape(self, module):
-        with pytest.raises(snc.SettingsError, match="input_shape is needed for a PyTorch model"):
+        with pytest.raises(snc.ConversionError, match="input_shape is needed for a PyTorch model"):
             snc.convert(module)
 
     def test_wrong_shape(self, module):
