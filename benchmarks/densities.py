@@ -4,7 +4,7 @@
 
 takes about five minutes on a core, and publishes the results.  Both sides have one thread.  The input of a layer are
 spikes of Poisson input, each pixel with the same probability in each step.  Times of the layer are those of
-``snc.profile`` for its weighted sums; TensorFlow's are those of the same convolution or dense layer for as many images.
+``snc.profile`` for its weighted sums alone; TensorFlow's are those of the same convolution or dense layer for as many images.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def times_of(layer, shape, kernel, density, options):
     arrays = {"kernel": (rng.normal(size=kernel) / np.sqrt(np.prod(kernel[:-1]))).astype(np.float32)}
     arrays["bias"] = np.zeros(kernel[-1], np.float32)
     alone, image = keras_layer(layer, arrays), tf.keras.Input(shape)
-    converted = snc.convert(tf.keras.Model(image, tf.keras.layers.ReLU()(alone(image))))
+    converted = snc.convert(tf.keras.Model(image, tf.keras.layers.ReLU(name="neurons")(alone(image))))
     x = np.full((options.images, *shape), density, np.float32)
     network = snc.to_spiking(snc.normalize(converted, x), input_coding="poisson")
     product = tf.function(alone)
@@ -75,7 +75,7 @@ def times_of(layer, shape, kernel, density, options):
     ours, theirs = [], []
     for _ in range(options.repeats):
         layers = snc.profile(network, x, n_steps=options.steps).layers
-        ours.append(1e6 * sum(each.connections for each in layers.values()))
+        ours.append(1e6 * layers["neurons"].connections)
         seconds = median_seconds({"product": lambda: product(batch)}, 1)["product"]
         theirs.append(1e6 * seconds / len(batch))
     return {"fast": statistics.median(ours), "dense": statistics.median(theirs)}
