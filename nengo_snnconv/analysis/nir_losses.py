@@ -12,6 +12,7 @@ from .._util.validation import check_counts
 from ..conversion.convert import convert
 from ..evaluation.inputs import as_inputs
 from ..evaluation.record import record
+from ..networks.context import adds_result_only
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.network import ConvNetwork, check_network
 from ..networks.nir_form import lost_in_nir, model_of
@@ -85,6 +86,7 @@ class NIRLosses:
         return text_table([header, *rows])
 
 
+@adds_result_only
 def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosses:
     """Measure what a network loses in a simulator that follows the equations of NIR.
 

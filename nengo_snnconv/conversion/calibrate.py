@@ -22,6 +22,7 @@ from .._util.validation import (
 from ..errors import ConversionError, SettingsError
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
+from ..networks.context import adds_result_only
 from ..networks.edits import check_unedited
 from ..networks.native import require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
@@ -40,6 +41,7 @@ if typing.TYPE_CHECKING:
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 
 
+@adds_result_only
 def calibrate(
     network: ConvNetwork,
     x: np.ndarray,

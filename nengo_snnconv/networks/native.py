@@ -21,6 +21,7 @@ from ..neurons.response import match_rectifier
 from ..neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from .connections import bias_of, connect
 from .edits import check_unedited
+from .input_node import InputNode
 from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import ConvNetwork, NativeBase, describe_network
@@ -99,7 +100,7 @@ class NativeConfig(NativeBase):
         network.layers = NativeLayers(self, model).build()
         network.input = network.layers[model.input]
         if self.input_coding == "poisson":
-            network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
+            network.input = InputNode(model.size(model.input), "images")
             nengo.Connection(network.input, network.layers[model.input], synapse=None)
         scores = network.layers[model.output]
         if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):

@@ -15,6 +15,7 @@ from ..errors import SettingsError, listed
 from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_added_connections
 from .keras_layers import keras_layer
+from .resetting import build_with_reset
 
 if typing.TYPE_CHECKING:
     from ..compat import tf
@@ -38,6 +39,8 @@ class BuildConfig(abc.ABC):
         encode ``x``).
     takes_levels : bool
         True if the neurons can stand for rectifiers with levels.
+    can_reset : bool
+        True if the network has a node ``reset``, which nengo_loihi has no way to build.
     """
 
     neuron_type: nengo.neurons.NeuronType
@@ -48,6 +51,7 @@ class BuildConfig(abc.ABC):
     has_rates: typing.ClassVar[bool] = True
     input_spikes: typing.ClassVar[bool] = False
     takes_levels: typing.ClassVar[bool] = True
+    can_reset: typing.ClassVar[bool] = True
 
     @property
     def spike_amplitude(self) -> float:
@@ -137,7 +141,11 @@ class ConvNetwork(nengo.Network):
         Layer specs and arrays that the network was built from.
     settings : BuildConfig
     input : nengo.Node
-        Input of size height * width * channel, row-major, channel last.
+        Input of size height * width * channel, row-major, channel last.  Simulators feed it with data; or set its
+        ``output``, or connect an object of a larger network to it.
+    reset : nengo.Node or None
+        Input of size 1.  In each step in which it is above 0.5, membrane potentials and all other state of the network
+        have their initial values, so that it starts again, for example with another image.  None for ``to_loihi``.
     output : nengo.Node
         Class scores, in the units of the model that was converted.
     layers : dict of str to Nengo object
@@ -153,6 +161,7 @@ class ConvNetwork(nengo.Network):
     model: Model
     settings: typing.Any  # the BuildConfig of the builder, each of which has other fields
     input: nengo.Node
+    reset: nengo.Node | None
     output: nengo.Node
     layers: dict[str, typing.Any]
 
@@ -172,6 +181,7 @@ class ConvNetwork(nengo.Network):
         self.layers = {}
         with self:
             settings.construct(self)
+            self.reset = nengo.Node(size_in=1, label="reset") if settings.can_reset else None
         self.built = frozenset((*self.all_nodes, *self.all_ensembles, *self.all_connections))
         self.snapshot = Snapshot(self)
 
@@ -225,6 +235,9 @@ class ConvNetwork(nengo.Network):
         if self.model.metadata.get("quantization"):
             tables.append(quantization_table(self.model.metadata["quantization"]))
         return "\n\n".join(map(text_table, tables))
+
+
+nengo.builder.Builder.register(ConvNetwork)(build_with_reset)
 
 
 def report_rows(network):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 
 import nengo
-import numpy as np
 from nengo.synapses import SynapseParam
 
 from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
+from ..input_node import InputNode
 from ..native import NativeConfig, NativeRows, require_native_network
 from ..nengo_objects import add_constant, add_output, spike_synapse
 from ..network import ConvNetwork
@@ -31,6 +31,7 @@ class LoihiConfig(NativeConfig):
     """Settings with which ``to_loihi`` builds a network; ``to_spiking`` explains them."""
 
     builder_name = "to_loihi"
+    can_reset = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -54,7 +55,7 @@ class LoihiConfig(NativeConfig):
         model, plan = network.model, plan_of(network.model, self.readout)
         compat.nengo_dl.configure_settings(trainable=False, planner=compat.nengo_dl.graph_optimizer.noop_planner)
         compat.nengo_loihi.add_params(network)
-        network.input = network.layers[model.input] = nengo.Node(np.zeros(model.size(model.input)), label=model.input)
+        network.input = network.layers[model.input] = InputNode(model.size(model.input), model.input)
         for name, planned in plan.items():
             if name == OUTPUT_NEURONS or isinstance(model.layers[name], specs.Rectifier):
                 target = self._place_neurons(network, name, planned)
