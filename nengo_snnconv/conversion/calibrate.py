@@ -187,6 +187,11 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
 
 def why_uncalibratable(settings: NativeConfig, function: str = "calibrate") -> str:
     """Return why spikes cannot be computed layer by layer, with a way out; empty if they can."""
+    if len(settings.of_types) > 1:
+        return (
+            f"{function} needs the same neurons in all layers: call it before rebuild(neuron_type=...) gives them "
+            "different ones"
+        )
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         return (
             f"{function} does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "

@@ -131,7 +131,7 @@ def record(
     activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
-    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
+    spikes = {name: runner.counts(name, activity[name]).astype(np.int32) for name in names}
     for name in runner.signed:
         spikes[name] *= np.sign(activity[name]).astype(np.int32)
     return Recording(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable
 
@@ -15,6 +16,7 @@ from ..errors import SettingsError, listed
 from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_added_connections
 from .keras_layers import keras_layer
+from .neuron_types import by_layer
 from .resetting import build_with_reset
 
 if typing.TYPE_CHECKING:
@@ -57,6 +59,19 @@ class BuildConfig(abc.ABC):
     def spike_amplitude(self) -> float:
         """Height of a spike times dt."""
         return getattr(self.neuron_type, "amplitude", 1)
+
+    @functools.cached_property
+    def of_types(self) -> dict[nengo.neurons.NeuronType, typing.Any]:
+        """Settings for each neuron type of the layers, with this type as that of all layers."""
+        types = dict.fromkeys(getattr(self, "neuron_types", ()))
+        none: dict[str, typing.Any] = {"neuron_types": ()}
+        settings = {each: dataclasses.replace(self, neuron_type=each, **none) for each in types}
+        return settings or {self.neuron_type: self}
+
+    def of_layer(self, model: Model, name: str) -> typing.Any:
+        """Return the settings with the neuron type of a layer as that of all layers."""
+        types = getattr(self, "neuron_types", ())
+        return self.of_types[types[model.neurons.index(name)]] if types and name in model.neurons else self
 
     def total_steps(self, model: Model) -> int | None:
         """Return the number of steps of a run; None if the user chooses it."""
@@ -200,7 +215,8 @@ class ConvNetwork(nengo.Network):
         model : Model, optional
             Model of the new network; this network's by default.
         **changes
-            Settings to change, by name, such as ``synapse=0.002``.
+            Settings to change, by name, such as ``synapse=0.002``.  A dict of neuron types by layer changes those of
+            the named layers only: ``neuron_type={"conv1": nengo.LIF(min_voltage=-5)}``.
 
         Returns
         -------
@@ -218,6 +234,11 @@ class ConvNetwork(nengo.Network):
                     f"there is no setting {shown(name)}; this network has {', '.join(known)}", argument=name
                 )
         model = self.model if model is None else model
+        if "neuron_type" in changes and "neuron_types" in known and "neuron_types" not in changes:
+            settings = self.settings
+            changes["neuron_type"], changes["neuron_types"] = by_layer(
+                changes["neuron_type"], model, settings.neuron_type, settings.neuron_types
+            )
         return ConvNetwork(model, dataclasses.replace(self.settings, **changes), self.label)
 
     def report(self) -> str:

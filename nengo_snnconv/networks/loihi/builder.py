@@ -35,13 +35,14 @@ class LoihiConfig(NativeConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        name = type(self.neuron_type).__name__
-        if not self.neuron_type.spiking:
-            raise ConversionError(f"{name} does not spike, as the neurons of Loihi do: {ADVICE}")
-        if type(self.neuron_type) not in NEURON_TYPES:
-            raise ConversionError(
-                f"Loihi has no {name} neurons: use nengo.LIF or nengo.SpikingRectifiedLinear, as in {ADVICE}"
-            )
+        for neuron_type in self.of_types:
+            name = type(neuron_type).__name__
+            if not neuron_type.spiking:
+                raise ConversionError(f"{name} does not spike, as the neurons of Loihi do: {ADVICE}")
+            if type(neuron_type) not in NEURON_TYPES:
+                raise ConversionError(
+                    f"Loihi has no {name} neurons: use nengo.LIF or nengo.SpikingRectifiedLinear, as in {ADVICE}"
+                )
         if self.input_coding != "constant":
             raise ConversionError(
                 f"input_coding={self.input_coding!r} needs PoissonInput neurons, which nengo_loihi does not have: use "
@@ -78,7 +79,8 @@ class LoihiConfig(NativeConfig):
         """Make the neurons of a layer, on the chip or on the host."""
         # all neurons on the chip start at zero
         changes = {"initial_state": {"voltage": nengo.dists.Choice([0])}} if planned.on_chip else {}
-        neurons = self.make_neurons(len(planned.constant), name, planned.constant, **changes)
+        config = self.of_layer(network.model, name)
+        neurons = config.make_neurons(len(planned.constant), name, planned.constant, **changes)
         config = network.config[neurons.ensemble]
         config.on_chip = planned.on_chip
         if planned.on_chip:
@@ -86,7 +88,7 @@ class LoihiConfig(NativeConfig):
         return neurons
 
     def report_row(self, layer, model):
-        return LoihiRows(self, model).visit(layer)
+        return LoihiRows(self.of_layer(model, layer.name), model).visit(layer)
 
 
 class LoihiRows(NativeRows):
