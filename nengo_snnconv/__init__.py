@@ -12,7 +12,8 @@ with ``QCFS`` activations for few time steps.
 Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
 ``to_loihi``; ``calibrate`` for few time steps, ``quantize_weights`` for integer weights.
 
-Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes.
+Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes; ``present`` for
+images one after another in a simulator of your own.
 
 Understand a result: ``diagnose``, ``efficiency``, ``error_bounds``, ``threshold_errors``.
 
@@ -73,6 +74,7 @@ _HOMES = {
     "evaluation.inputs": ("EventFrames", "Inputs"),
     "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
+    "networks.presenting": ("present",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),
     "networks.nir": ("from_nir", "read_nir", "to_nir", "write_nir"),

@@ -631,6 +631,10 @@ CASES = {
             **{name: EVALUATE[name] for name in ("n_steps", "dt", "precision")},
         },
     ),
+    "present": (
+        {"network": "<spiking>", "x": x, "n_steps": 4},
+        {"network": NETWORK, "x": [*IMAGES, *FRAMES], "n_steps": COUNT},
+    ),
     "record": (
         {"network": "<spiking>", "x": x},
         {"network": NETWORK, **RUN, "potentials": FLAG, "memory_mb": optional(POSITIVE)},

@@ -139,6 +139,8 @@ def why_unbounded(network: ConvNetwork) -> str:
     if network.model.levels:
         return "its ANN has QCFS layers, which round activations as well, use a network with rectifiers"
     settings, neuron_type = network.settings, network.settings.match.neuron_type
+    if len(settings.of_types) > 1:
+        return "its layers have different neurons, use one type for all"
     if not isinstance(neuron_type, IntegrateAndFire):
         return f"{type(neuron_type).__name__} loses charge, use IntegrateAndFire"
     if neuron_type.reset != "subtract":

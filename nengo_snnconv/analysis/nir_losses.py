@@ -12,7 +12,7 @@ from .._util.validation import check_counts
 from ..conversion.convert import convert
 from ..evaluation.inputs import as_inputs
 from ..evaluation.record import record
-from ..networks.layerwise import LayerwiseConfig
+from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork, check_network
 from ..networks.nir_form import lost_in_nir, model_of
 from ..networks.trainable import TrainableConfig
@@ -85,6 +85,7 @@ class NIRLosses:
         return text_table([header, *rows])
 
 
+@adds_result_only
 def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosses:
     """Measure what a network loses in a simulator that follows the equations of NIR.
 
@@ -135,12 +136,12 @@ def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosse
 def _following_nir(network, names):
     """Return the network with some properties of NIR; None if it has them already."""
     settings = network.settings
-    layerwise = isinstance(settings, LayerwiseConfig)
-    before = settings.neuron_types if layerwise else (settings.neuron_type,)
+    types = getattr(settings, "neuron_types", ())
+    before = (settings.neuron_type, *types)
     after = tuple(_changed(neuron_type, names) for neuron_type in before)
     if after == before:
         return None
-    changes = {"neuron_types": after} if layerwise else {}
+    changes = {"neuron_types": after[1:]} if types else {}
     return network.rebuild(neuron_type=after[0], **changes)
 
 

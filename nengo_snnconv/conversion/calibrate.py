@@ -22,6 +22,7 @@ from .._util.validation import (
 from ..errors import ConversionError, SettingsError
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
+from ..networks.context import adds_result_only
 from ..networks.edits import check_unedited
 from ..networks.native import require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
@@ -40,6 +41,7 @@ if typing.TYPE_CHECKING:
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 
 
+@adds_result_only
 def calibrate(
     network: ConvNetwork,
     x: np.ndarray,
@@ -185,6 +187,11 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
 
 def why_uncalibratable(settings: NativeConfig, function: str = "calibrate") -> str:
     """Return why spikes cannot be computed layer by layer, with a way out; empty if they can."""
+    if len(settings.of_types) > 1:
+        return (
+            f"{function} needs the same neurons in all layers: call it before rebuild(neuron_type=...) gives them "
+            "different ones"
+        )
     if not isinstance(settings.neuron_type, NEURON_TYPES):
         return (
             f"{function} does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 
 import nengo
 import numpy as np
@@ -18,6 +19,7 @@ from ..networks.edits import check_unedited
 from ..networks.loihi.builder import loihi_form
 from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
+from ..networks.neuron_types import by_layer
 from ..networks.staged import StagedConfig
 from ..networks.surrogate import SurrogateConfig
 from ..networks.trainable import TrainableConfig, check_collected
@@ -109,7 +111,7 @@ def _rectified_model(network):
 
 def to_spiking(
     network: ConvNetwork,
-    neuron_type: nengo.neurons.NeuronType | None = None,
+    neuron_type: nengo.neurons.NeuronType | Mapping[str, nengo.neurons.NeuronType] | None = None,
     *,
     input_coding: str = "constant",
     input_threshold: float = 1.0,
@@ -126,10 +128,13 @@ def to_spiking(
     ----------
     network : ConvNetwork
         Network made by ``convert``, and usually ``normalize``, so that activations do not exceed 1.
-    neuron_type : nengo.neurons.NeuronType, optional
+    neuron_type : nengo.neurons.NeuronType or dict of str to NeuronType, optional
         By default ``IntegrateAndFire()``; ``SignedIntegrateAndFire()`` for deep networks in few steps.  Any Nengo type
         with an amplitude and a static response is possible, such as ``nengo.LIF(min_voltage=-5)``: gain, bias and
         amplitude are fitted so that its response is closest to the rectifier.
+
+        A dict has a type for each layer, by the name of the rectifier or of the layer with weights before it; "*"
+        stands for all other layers and for output neurons.
     input_coding : "constant" or "poisson"
         Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
         ``min(1, |x| / input_threshold)``.
@@ -182,12 +187,14 @@ def to_spiking(
     --------
     >>> snn = nengo_snnconv.to_spiking(network, nengo_snnconv.IntegrateAndFire())
     >>> exact = nengo_snnconv.to_spiking(network, stage_steps=4)
+    >>> mixed = nengo_snnconv.to_spiking(network, {"conv1": nengo.LIF(min_voltage=-5), "*": IntegrateAndFire()})
     """
     require_native_network(network, "to_spiking", calibrated=stage_steps is None)
-    neuron_type = IntegrateAndFire() if neuron_type is None else neuron_type
+    given = IntegrateAndFire() if neuron_type is None else neuron_type
+    default, neuron_types = by_layer(given, network.model, IntegrateAndFire())
     seed = network.settings.seed if seed is None else seed
     settings = NativeConfig(
-        neuron_type,
+        default,
         seed,
         max_rate=max_rate,
         input_coding=input_coding,
@@ -195,13 +202,14 @@ def to_spiking(
         readout=readout,
         synapse=synapse,
         direct=direct,
+        neuron_types=neuron_types,
     )
-    if not neuron_type.spiking:
+    if not default.spiking:
         raise ConversionError(
-            f"neuron_type={neuron_type} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type"
+            f"neuron_type={default} does not spike: use IntegrateAndFire, nengo.LIF or another spiking type"
         )
-    warn_of_clipping(network.model, neuron_type)
-    if type(neuron_type) is nengo.LIF and neuron_type.min_voltage == 0:
+    warn_of_clipping(network.model, settings)
+    if any(type(each) is nengo.LIF and each.min_voltage == 0 for each in settings.of_types):
         warn_user(
             "nengo.LIF clips its membrane potential at 0 and so forgets negative input, which makes neurons fire too "
             "often: use nengo.LIF(min_voltage=-5)",
@@ -213,6 +221,12 @@ def to_spiking(
 
 def _staged_config(settings, stage_steps):
     """Return the settings of a network that runs in stages; raise SettingsError for options that it cannot have."""
+    if settings.neuron_types:
+        raise SettingsError(
+            "neuron_type must be one type for all layers with stage_steps: use IntegrateAndFire(), or leave "
+            "stage_steps out",
+            argument="neuron_type",
+        )
     usual = {"input_coding": "constant", "max_rate": None, "synapse": None, "direct": False}
     for name, value in usual.items():
         given = getattr(settings, name)
@@ -225,9 +239,11 @@ def _staged_config(settings, stage_steps):
     return StagedConfig(settings.neuron_type, settings.seed, stage_steps=stage_steps, readout=settings.readout)
 
 
-def warn_of_clipping(model: Model, neuron_type: nengo.neurons.NeuronType) -> None:
+def warn_of_clipping(model: Model, settings: NativeConfig) -> None:
     """Warn if a model was not normalized and neurons cannot exceed an activation of 1."""
-    limited = getattr(neuron_type, "max_spikes", np.inf) == 1 or getattr(neuron_type, "tau_ref", 0) > 0
+    limited = any(
+        getattr(each, "max_spikes", np.inf) == 1 or getattr(each, "tau_ref", 0) > 0 for each in settings.of_types
+    )
     levels = [layer.levels for layer in model.layers.values() if isinstance(layer, specs.Rectifier)]
     trained = bool(levels) and None not in levels  # with thresholds of 1
     if "scales" not in model.metadata and limited and not trained:

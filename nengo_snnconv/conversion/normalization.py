@@ -19,6 +19,7 @@ from .._util.validation import (
 from ..errors import SettingsError
 from ..model.input_range import check_input_range, needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, images_together
+from ..networks.context import adds_result_only
 from ..networks.native import require_native_network
 from ..passes import Units, find_units, insert_scales, rescale, untie_shortcuts
 from ..passes.rescale import trained_units, without_repeats
@@ -34,6 +35,7 @@ if typing.TYPE_CHECKING:
 METHODS = ("data", "model", "balance")
 
 
+@adds_result_only
 def normalize(
     network: ConvNetwork,
     x: np.ndarray | Iterable | None = None,

@@ -9,6 +9,7 @@ import numpy as np
 from .._util.validation import check_choice, check_images, check_positive, shown
 from ..errors import ConversionError, SettingsError
 from ..model.memory import MEMORY_MB
+from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork, check_network
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.trainable import TrainableConfig
@@ -17,6 +18,7 @@ from ..passes import round_weights
 BITS = range(2, 9)
 
 
+@adds_result_only
 def quantize_weights(
     network: ConvNetwork,
     x: np.ndarray | None = None,

@@ -22,6 +22,7 @@ from ..errors import SettingsError, SnnConvWarning, listed
 from ..model import layers as specs
 from ..model.input_range import needed_range, warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_all, images_together
+from ..networks.context import adds_result_only
 from ..networks.native import require_native_network
 from ..networks.network import ConvNetwork
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
@@ -39,6 +40,7 @@ THRESHOLDS = ("search", "max", "percentile")
 PERCENTILE = 99.9
 
 
+@adds_result_only
 def to_ttfs(
     network: ConvNetwork,
     x_calibration: np.ndarray | None = None,

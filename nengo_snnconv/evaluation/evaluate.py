@@ -9,6 +9,7 @@ from nengo.params import Default
 from .._util.validation import check_classes, check_progress, check_workers_count
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB
+from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .ann import ann_predictions
 from .inputs import as_inputs
@@ -28,6 +29,7 @@ if typing.TYPE_CHECKING:
     from .run_counts import Observer
 
 
+@adds_result_only
 def evaluate(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,

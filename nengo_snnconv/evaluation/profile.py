@@ -9,6 +9,7 @@ import numpy as np
 
 from .._util.text_tables import summary_line, text_table
 from ..model.input_range import warn_of_range
+from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from ..simulator.profiling import profile_operations
 from .inputs import as_inputs
@@ -136,6 +137,7 @@ class Profile:
         }
 
 
+@adds_result_only
 def profile(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,

@@ -12,6 +12,7 @@ from .._util.validation import check_counts, check_flags, check_memory
 from ..model.image_axes import image_axes
 from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
+from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .inputs import as_inputs
 from .run_options import RunOptions, run_length
@@ -69,6 +70,7 @@ class Recording:
         return self.axes.get(name, tuple(range(len(self.shapes[name]))))
 
 
+@adds_result_only
 def record(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,
@@ -129,7 +131,7 @@ def record(
     activity = {name: np.concatenate([part[name] for part in activities]) for name in activities[0]}
     shapes = {name: model.shapes[name] for name in (model.input, *runner.spiking)}
     names = ([model.input] if runner.input_spikes else []) + runner.spiking
-    spikes = {name: runner.counts(activity[name]).astype(np.int32) for name in names}
+    spikes = {name: runner.counts(name, activity[name]).astype(np.int32) for name in names}
     for name in runner.signed:
         spikes[name] *= np.sign(activity[name]).astype(np.int32)
     return Recording(

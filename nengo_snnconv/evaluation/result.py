@@ -373,7 +373,7 @@ def evaluation_from_counts(
         backend=counts.backend,
         moving=moving,
         arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
-        signed=network.settings.neuron_type.spiking and network.settings.neuron_type.negative,
+        signed=any(each.spiking and each.negative for each in network.settings.of_types),
         negative_spikes_share=_negative_share(network, counts),
         margins=counts.margins,
         stop_steps=counts.stop_steps,
@@ -383,11 +383,12 @@ def evaluation_from_counts(
 
 def _negative_share(network, counts):
     """Return the fraction of negative spikes among those of all neurons; None without spikes, or if it is unknown."""
-    neuron_type = network.settings.neuron_type
-    if not neuron_type.spiking:
+    model, settings = network.model, network.settings
+    if not settings.neuron_type.spiking:
         return None
-    layers = [name for name in network.model.neurons if name in counts.totals] if neuron_type.negative else []
-    if any(name not in counts.negative for name in layers):
+    layers = [name for name in model.neurons if name in counts.totals]
+    signed = [name for name in layers if settings.of_layer(model, name).neuron_type.negative]
+    if any(name not in counts.negative for name in signed):
         return None
     n_spikes = sum(float(counts.totals[name].sum()) for name in layers)
-    return sum(counts.negative[name] for name in layers) / n_spikes if n_spikes else 0.0
+    return sum(counts.negative[name] for name in signed) / n_spikes if n_spikes else 0.0

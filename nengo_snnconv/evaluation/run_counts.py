@@ -149,9 +149,9 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer, pla
             stop_steps[images] = steps.stop
             for name, values in activity.items():
                 if name in negative:
-                    negative[name] += float(runner.counts(np.minimum(values, 0).sum(axis=0)).sum())
+                    negative[name] += float(runner.counts(name, np.minimum(values, 0).sum(axis=0)).sum())
                     values = np.abs(values)
-                by_step = runner.counts(values.sum(axis=0))
+                by_step = runner.counts(name, values.sum(axis=0))
                 totals[name] += by_step.sum(axis=0)
                 per_step[name][steps] += by_step.sum(axis=1)
             if runner.counts_itself:

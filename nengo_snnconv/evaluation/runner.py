@@ -125,21 +125,20 @@ class Runner:
 
     def _describe_layers(self, model, settings, potentials):
         """Set which layers are recorded, and how their output becomes spike counts and membrane potentials."""
-        neuron_type = settings.neuron_type
-        spikes = neuron_type.spiking
+        spikes = settings.neuron_type.spiking
         self.spiking = model.neurons if spikes else []
         self.recorded = [name for name, layer in model.layers.items() if spikes and connectivity.is_event_source(layer)]
         self.input_spikes = settings.input_spikes
         if self.input_spikes:
             self.recorded.insert(0, model.input)
         self.amplitude = settings.spike_amplitude
-        self.signed = self.spiking if neuron_type.negative else []
+        of_layers = {name: settings.of_layer(model, name) for name in self.spiking}
+        self._amplitudes = {name: each.spike_amplitude for name, each in of_layers.items()}
+        self.signed = [name for name, each in of_layers.items() if each.neuron_type.negative]
         self.potentials = self.spiking if potentials else []
         if potentials:
             _check_potentials(settings)
-        threshold = getattr(neuron_type, "threshold", 1.0)
-        self.rest = getattr(neuron_type, "reset_potential", 0.0)
-        self.threshold = getattr(neuron_type, "firing_potential", threshold) - self.rest
+        self._ranges = {name: _resting_and_threshold(each.neuron_type) for name, each in of_layers.items()}
 
     def _open(self, network, options, n_images, with_activity, minibatch_size):
         """Open the back end, and choose sizes of minibatches and chunks that fit into memory."""
@@ -149,7 +148,7 @@ class Runner:
         if minibatch_size is None:
             minibatch_size = images_together(bytes_of_step(model), memory_mb)
         self.n_places = places(options)
-        weights = {name: self.dt / self.amplitude if name in self.spiking else 0.0 for name in self.recorded}
+        weights = {name: self.dt / self._amplitudes[name] if name in self.spiking else 0.0 for name in self.recorded}
         self.simulator = open_backend(
             options.backend,
             network,
@@ -219,8 +218,9 @@ class Runner:
                 activity = {name: self._activity(name, values[f"layer/{name}"]) for name in self.recorded}
             if counts_frames:
                 activity[input_name] = self._activity(input_name, images[:, steps])
-            for label in (f"potential/{name}" for name in self.potentials):
-                activity[label] = (values[label] - self.rest) / self.threshold
+            for name in self.potentials:
+                rest, threshold = self._ranges[name]
+                activity[f"potential/{name}"] = (values[f"potential/{name}"] - rest) / (threshold - rest)
             output = values["output"]
             readout = readout or filtering_readout(self.synapse, (n_images, output.shape[-1]), self.dt)
             numbers = slice(first, first + n_images) if len(rows) == n_images else first + rows
@@ -259,9 +259,9 @@ class Runner:
         """
         return output if name in self.spiking else (output != 0) * np.float32(self.amplitude / self.dt)
 
-    def counts(self, output: np.ndarray) -> np.ndarray:
-        """Return numbers of spikes from the output of neurons, or from sums of magnitudes or of negative parts."""
-        return metrics.spike_counts(output, self.amplitude, self.dt)
+    def counts(self, name: str, output: np.ndarray) -> np.ndarray:
+        """Return numbers of spikes from the output of a layer, or from sums of magnitudes or of negative parts."""
+        return metrics.spike_counts(output, self._amplitudes.get(name, self.amplitude), self.dt)
 
 
 def places(options: RunOptions) -> int:
@@ -277,7 +277,7 @@ def _check_dt(settings, dt):
             f"{settings.spike_amplitude:g}) were trained with spikes of height amplitude / dt = 1",
             argument="dt",
         )
-    longest = getattr(settings.neuron_type, "max_spikes", np.inf) * settings.spike_amplitude
+    longest = min(getattr(each, "max_spikes", np.inf) * of.spike_amplitude for each, of in settings.of_types.items())
     if dt > longest * (1 + 1e-6):
         warn_user(
             f"in steps of dt={dt:g} neurons cannot reach an activation above {longest / dt:g}: use dt={longest:g}",
@@ -304,17 +304,17 @@ def _check_stop(stop, n_steps):
 
 
 def _check_potentials(settings):
-    """Raise SettingsError if neurons have no membrane potential, or not all in the same units."""
-    neuron_type = settings.neuron_type
-    if any(each != neuron_type for each in getattr(settings, "neuron_types", ())):
-        raise SettingsError(
-            "potentials=True needs neurons of one type, by whose threshold potentials are divided; the layers of this "
-            "network have different ones: leave potentials out",
-            argument="potentials",
-        )
-    if "voltage" not in neuron_type.state:
-        raise SettingsError(
-            f"potentials=True needs neurons with a membrane potential, {neuron_type} has none: use IntegrateAndFire, "
-            "nengo.LIF or nengo.SpikingRectifiedLinear, or leave potentials out",
-            argument="potentials",
-        )
+    """Raise SettingsError if neurons have no membrane potential."""
+    for neuron_type in settings.of_types:
+        if "voltage" not in neuron_type.state:
+            raise SettingsError(
+                f"potentials=True needs neurons with a membrane potential, {neuron_type} has none: use "
+                "IntegrateAndFire, nengo.LIF or nengo.SpikingRectifiedLinear, or leave potentials out",
+                argument="potentials",
+            )
+
+
+def _resting_and_threshold(neuron_type):
+    """Return the potentials of a neuron at rest and when it spikes."""
+    threshold = getattr(neuron_type, "threshold", 1.0)
+    return getattr(neuron_type, "reset_potential", 0.0), getattr(neuron_type, "firing_potential", threshold)

@@ -4,9 +4,10 @@ import nengo
 import numpy as np
 from nengo.builder import Builder
 from nengo.builder.network import build_network
-from nengo.builder.neurons import SimNeurons
 from nengo.builder.operator import Operator
-from nengo.builder.processes import SimProcess
+from nengo.builder.signal import Signal
+
+from ..networks.resetting import add_resets
 
 
 class RestartingNetwork(nengo.Network):
@@ -54,54 +55,22 @@ class Average(nengo.Process):
         return step
 
 
-class RestartingNeurons(SimNeurons):
-    """SimNeurons whose state and output are reset whenever the signal ``trigger`` changes."""
+class Change(Operator):
+    """Sets the signal ``changed`` to 1 in each step in which the signal ``trigger`` changes, and to 0 in all others."""
 
-    def __init__(self, neurons, trigger):
-        state = {**neurons.state, **neurons.state_extra}
-        super().__init__(neurons.neurons, neurons.J, neurons.output, state, neurons.tag)
-        self.reads.append(trigger)
-
-    def make_step(self, signals, dt, rng):
-        """Return the function that computes a step."""
-        step = super().make_step(signals, dt, rng)
-        reset = _make_reset(signals, self.reads[1], self.sets)
-
-        def restarting_step():
-            reset()
-            step()
-
-        return restarting_step
-
-
-class ResetSignals(Operator):
-    """Resets signals that another operator updates, whenever the signal ``trigger`` changes.
-
-    Nengo runs it before all operators that read the signals; the operator that updates them runs too late for that.
-    """
-
-    def __init__(self, signals, trigger):
+    def __init__(self, trigger, changed):
         super().__init__()
-        self.sets, self.incs, self.reads, self.updates = list(signals), [], [trigger], []
+        self.sets, self.incs, self.reads, self.updates = [changed], [], [trigger], []
 
     def make_step(self, signals, dt, rng):
         """Return the function that computes a step."""
-        return _make_reset(signals, self.reads[0], self.sets)
+        changed, trigger, previous = signals[self.sets[0]], signals[self.reads[0]], None
 
+        def step():
+            nonlocal previous
+            changed[...] = previous != (previous := trigger.item())
 
-def _make_reset(signals, trigger, state):
-    """Return a function that resets the signals ``state`` to their present values whenever ``trigger`` has changed."""
-    trigger = signals[trigger]
-    initial = [(signals[signal], signals[signal].copy()) for signal in state]
-    previous = None
-
-    def reset():
-        nonlocal previous
-        if previous != (previous := trigger.item()):
-            for values, initial_values in initial:
-                values[...] = initial_values
-
-    return reset
+        return step
 
 
 @Builder.register(RestartingNetwork)
@@ -109,9 +78,6 @@ def _build(model, network, progress=None):
     """Build the network, and make the operators that it adds reset their state."""
     n_operators = len(model.operators)
     build_network(model, network)
-    trigger = model.sig[network.trigger]["out"]
-    for i, operator in enumerate(model.operators[n_operators:], n_operators):
-        if isinstance(operator, SimNeurons):
-            model.operators[i] = RestartingNeurons(operator, trigger)
-        elif isinstance(operator, SimProcess):
-            model.add_op(ResetSignals(operator.updates, trigger))
+    changed = Signal(shape=1, name="changed")
+    add_resets(model, n_operators, changed)
+    model.add_op(Change(model.sig[network.trigger]["out"], changed))

@@ -7,6 +7,8 @@
 - Parts of builders: ``layer_visitor.py`` (dispatch over kinds of layers), ``nengo_objects.py`` (nodes and ensembles),
   ``connections.py`` (weights as Nengo transforms), ``stages.py`` (order of layers that wait for one another),
   ``keras_layers.py`` and ``trainable_layers.py`` (Keras layers).
+- Parts of larger networks: ``input_node.py`` (connections to the input), ``resetting.py`` (reset by a signal),
+  ``presenting.py`` (``present``), ``context.py`` (functions called in the context of another network).
 - ``rate_model.py``: the ANN of a network, as a Keras model.
 - ``edits.py``: changes that a user made by hand.
 - ``storage.py``: ``save`` and ``load``.

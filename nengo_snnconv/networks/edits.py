@@ -21,7 +21,7 @@ SETTINGS_OF = {
     "synapse": ("synapse",),
     "seed": ("seed",),
 }
-NETWORK_ATTRIBUTES = ("model", "settings", "input", "output", "seed")
+NETWORK_ATTRIBUTES = ("model", "settings", "input", "reset", "output", "seed")
 MOST_LISTED = 3  # number of edits that a message lists
 ROUNDING = 1e-5  # NengoDL returns parameters in single precision
 
@@ -66,8 +66,8 @@ class Snapshot:
 
     @staticmethod
     def _attributes_of(obj, network):
-        # users change the output of the input node in simulators of their own, to present images
-        ignored = {*WITHOUT_EFFECT, "output", "size_in"} if obj is network.input else WITHOUT_EFFECT
+        # users set the outputs of these nodes or connect to them, to present images in simulators of their own
+        ignored = {*WITHOUT_EFFECT, "output", "size_in"} if obj in (network.input, network.reset) else WITHOUT_EFFECT
         return {name: getattr(obj, name) for name in obj.params if name not in ignored}
 
     def edits(self, network):
@@ -94,8 +94,13 @@ class Snapshot:
         return edits
 
     def added_connections(self, network):
-        """Return the connections that a user added and that end in objects of the network."""
-        own = {obj for obj in self.attributes if not isinstance(obj, nengo.Connection | nengo.Probe)}
+        """Return the connections that a user added and that end in objects of the network, other than its inputs."""
+        inputs = (network.input, network.reset)
+        own = {
+            obj
+            for obj in self.attributes
+            if not isinstance(obj, nengo.Connection | nengo.Probe) and not any(obj is each for each in inputs)
+        }
         connections = (c for c in network.all_connections if c not in self.attributes)
         return [c for c in connections if getattr(c.post_obj, "ensemble", c.post_obj) in own]
 

@@ -13,6 +13,7 @@ from ..errors import SettingsError
 from .layer_visitor import ReportRows
 from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import NativeBase
+from .neuron_types import check_neuron_types, check_one_for_each_layer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class LayerwiseConfig(NativeBase):
     neuron_type : nengo.neurons.NeuronType
         Neurons of the first layer; all types have spikes of the same height.
     neuron_types : tuple of nengo.neurons.NeuronType
-        Neurons of each rectifier of the model, in order, driven without gain and bias.
+        Neurons of each rectifier of the model, in order, driven without gain and bias; empty if all are the same.
     keeps : tuple of float
         Share of its input current that each layer keeps from one step to the next, in [0, 1): in a step with the input
         X, the current is I <- keep I + (1 - keep) X.  0 for layers whose current is their input.
@@ -42,24 +43,15 @@ class LayerwiseConfig(NativeBase):
 
     def __post_init__(self):
         super().__post_init__()
-        valid = {
-            "neuron_types": lambda value: isinstance(value, nengo.neurons.NeuronType),
-            "keeps": lambda value: is_number(value) and 0 <= value < 1,
-        }
-        for name, check in valid.items():
-            values = getattr(self, name)
-            if not isinstance(values, tuple) or not all(map(check, values)):
-                raise SettingsError(f"{name} must be a tuple with one for each layer, got {values!r}", argument=name)
+        check_neuron_types(self.neuron_types)
+        if not isinstance(self.keeps, tuple) or not all(is_number(each) and 0 <= each < 1 for each in self.keeps):
+            raise SettingsError(
+                f"keeps must be a tuple with a share for each layer, got {self.keeps!r}", argument="keeps"
+            )
 
     def construct(self, network):
-        n_layers = len(network.model.neurons)
-        for name in ("neuron_types", "keeps"):
-            if len(getattr(self, name)) != n_layers:
-                raise SettingsError(
-                    f"{name} must have {n_layers} entries, one for each layer of neurons, got "
-                    f"{len(getattr(self, name))}",
-                    argument=name,
-                )
+        types = {"neuron_types": self.neuron_types} if self.neuron_types else {}
+        check_one_for_each_layer(network.model, keeps=self.keeps, **types)
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
         network.layers = LayerwiseLayers(self, network.model).build()
         network.input = network.layers[network.model.input]
@@ -78,7 +70,8 @@ class LayerwiseLayers(NengoLayers):
 
     def visit_neurons(self, layer, sources):
         place = self.model.neurons.index(layer.name)
-        neurons = direct_neurons(self.config.neuron_types[place], self.model.size(layer.name), layer.name)
+        neuron_type = self.config.of_layer(self.model, layer.name).neuron_type
+        neurons = direct_neurons(neuron_type, self.model.size(layer.name), layer.name)
         keep = self.config.keeps[place]
         nengo.Connection(sources[0], neurons, transform=1 - keep if keep else None, synapse=None)
         if keep:
@@ -101,7 +94,8 @@ class LayerwiseRows(ReportRows):
     def visit_neurons(self, layer):
         place = self.model.neurons.index(layer.name)
         remark = "spikes; the current is filtered" if self.config.keeps[place] else "spikes"
-        return f"Ensemble ({type(self.config.neuron_types[place]).__name__})", "exact", remark
+        neuron_type = self.config.of_layer(self.model, layer.name).neuron_type
+        return f"Ensemble ({type(neuron_type).__name__})", "exact", remark
 
     def visit_maximum(self, layer):
         return "Ensemble (MaxGate)", "exact", "the largest entry of each step"

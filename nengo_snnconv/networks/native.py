@@ -21,9 +21,11 @@ from ..neurons.response import match_rectifier
 from ..neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from .connections import bias_of, connect
 from .edits import check_unedited
+from .input_node import InputNode
 from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import ConvNetwork, NativeBase, describe_network
+from .neuron_types import check_neuron_types, check_one_for_each_layer
 
 INPUT_CODINGS = ("constant", "poisson")
 READOUTS = ("potential", "spikes")
@@ -31,7 +33,11 @@ READOUTS = ("potential", "spikes")
 
 @dataclasses.dataclass(frozen=True)
 class NativeConfig(NativeBase):
-    """Settings with which ``convert`` and ``to_spiking`` build a network; ``to_spiking`` explains them."""
+    """Settings with which ``convert`` and ``to_spiking`` build a network; ``to_spiking`` explains them.
+
+    ``neuron_types`` has the neuron type of each layer of neurons, in order, if they differ.  Output neurons have
+    ``neuron_type``.
+    """
 
     max_rate: float | None = None
     input_coding: str = "constant"
@@ -41,6 +47,7 @@ class NativeConfig(NativeBase):
     direct: bool = False
     output_synapse: typing.Any = 0.1
     probe_layers: tuple[str, ...] = ()
+    neuron_types: tuple[nengo.neurons.NeuronType, ...] = ()
 
     builder_name = "convert"
     accumulates = True
@@ -65,6 +72,17 @@ class NativeConfig(NativeBase):
                 f"readout='spikes' needs neurons that spike, {self.neuron_type} does not", argument="readout"
             )
         self.match  # noqa: B018 -- raises if the neuron type cannot stand in for the rectifier
+        check_neuron_types(self.neuron_types)
+        self._check_layers()
+
+    def _check_layers(self):
+        """Check the neuron type of each layer; raise SettingsError if some layers have rates and others spikes."""
+        for neuron_type in self.of_types:
+            if neuron_type.spiking != self.neuron_type.spiking:
+                raise SettingsError(
+                    f"neuron_type: all layers must spike or none, got {self.neuron_type} and {neuron_type}",
+                    argument="neuron_type",
+                )
 
     @functools.cached_property
     def match(self):
@@ -95,11 +113,13 @@ class NativeConfig(NativeBase):
 
     def construct(self, network):
         model = network.model
+        if self.neuron_types:
+            check_one_for_each_layer(model, neuron_types=self.neuron_types)
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
         network.layers = NativeLayers(self, model).build()
         network.input = network.layers[model.input]
         if self.input_coding == "poisson":
-            network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
+            network.input = InputNode(model.size(model.input), "images")
             nengo.Connection(network.input, network.layers[model.input], synapse=None)
         scores = network.layers[model.output]
         if self.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
@@ -129,7 +149,7 @@ class NativeConfig(NativeBase):
         return direct_neurons(neuron_type, size, label, match.gain, match.gain * bias + match.bias)
 
     def report_row(self, layer, model):
-        return NativeRows(self).visit(layer)
+        return NativeRows(self.of_layer(model, layer.name)).visit(layer)
 
     def read_out_row(self):
         if self.readout == "potential":
@@ -169,13 +189,15 @@ class NativeLayers(NengoLayers):
         return direct_neurons(neuron_type, self.model.size(layer.name), layer.name)
 
     def make_neurons(self, layer):
-        return self.config.make_neurons(self.model.size(layer.name), layer.name, levels=layer.levels)
+        config = self.config.of_layer(self.model, layer.name)
+        return config.make_neurons(self.model.size(layer.name), layer.name, levels=layer.levels)
 
     def make_driven_neurons(self, rectifier, driver, source):
         """Make the neurons of a rectifier, and connect its weighted layer ``driver`` to them without a node."""
         bias = bias_of(driver, self.model)
         size, levels = self.model.size(rectifier.name), rectifier.levels
-        neurons = self.config.make_neurons(size, rectifier.name, bias, levels)
+        config = self.config.of_layer(self.model, rectifier.name)
+        neurons = config.make_neurons(size, rectifier.name, bias, levels)
         connect(driver, self.model, [source], neurons, [self.synapse_from(source)])
         return neurons
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from ..neurons.max_gate import MaxGate
 from .connections import bias_of, connect
+from .input_node import InputNode
 from .layer_visitor import LayerVisitor
 
 
@@ -43,7 +44,7 @@ class NengoLayers(LayerVisitor):
         raise NotImplementedError
 
     def visit_input(self, layer, sources):
-        return nengo.Node(np.zeros(self.model.size(layer.name)), label=layer.name)
+        return InputNode(self.model.size(layer.name), layer.name)
 
     def visit_reshape(self, layer, sources):
         return sources[0]  # the same signal: signals of Nengo are flat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable
 
@@ -15,6 +16,8 @@ from ..errors import SettingsError, listed
 from ..model import Model
 from .edits import Snapshot, check_unedited, warn_of_added_connections
 from .keras_layers import keras_layer
+from .neuron_types import by_layer
+from .resetting import build_with_reset
 
 if typing.TYPE_CHECKING:
     from ..compat import tf
@@ -38,6 +41,8 @@ class BuildConfig(abc.ABC):
         encode ``x``).
     takes_levels : bool
         True if the neurons can stand for rectifiers with levels.
+    can_reset : bool
+        True if the network has a node ``reset``, which nengo_loihi has no way to build.
     """
 
     neuron_type: nengo.neurons.NeuronType
@@ -48,11 +53,25 @@ class BuildConfig(abc.ABC):
     has_rates: typing.ClassVar[bool] = True
     input_spikes: typing.ClassVar[bool] = False
     takes_levels: typing.ClassVar[bool] = True
+    can_reset: typing.ClassVar[bool] = True
 
     @property
     def spike_amplitude(self) -> float:
         """Height of a spike times dt."""
         return getattr(self.neuron_type, "amplitude", 1)
+
+    @functools.cached_property
+    def of_types(self) -> dict[nengo.neurons.NeuronType, typing.Any]:
+        """Settings for each neuron type of the layers, with this type as that of all layers."""
+        types = dict.fromkeys(getattr(self, "neuron_types", ()))
+        none: dict[str, typing.Any] = {"neuron_types": ()}
+        settings = {each: dataclasses.replace(self, neuron_type=each, **none) for each in types}
+        return settings or {self.neuron_type: self}
+
+    def of_layer(self, model: Model, name: str) -> typing.Any:
+        """Return the settings with the neuron type of a layer as that of all layers."""
+        types = getattr(self, "neuron_types", ())
+        return self.of_types[types[model.neurons.index(name)]] if types and name in model.neurons else self
 
     def total_steps(self, model: Model) -> int | None:
         """Return the number of steps of a run; None if the user chooses it."""
@@ -137,7 +156,11 @@ class ConvNetwork(nengo.Network):
         Layer specs and arrays that the network was built from.
     settings : BuildConfig
     input : nengo.Node
-        Input of size height * width * channel, row-major, channel last.
+        Input of size height * width * channel, row-major, channel last.  Simulators feed it with data; or set its
+        ``output``, or connect an object of a larger network to it.
+    reset : nengo.Node or None
+        Input of size 1.  In each step in which it is above 0.5, membrane potentials and all other state of the network
+        have their initial values, so that it starts again, for example with another image.  None for ``to_loihi``.
     output : nengo.Node
         Class scores, in the units of the model that was converted.
     layers : dict of str to Nengo object
@@ -153,6 +176,7 @@ class ConvNetwork(nengo.Network):
     model: Model
     settings: typing.Any  # the BuildConfig of the builder, each of which has other fields
     input: nengo.Node
+    reset: nengo.Node | None
     output: nengo.Node
     layers: dict[str, typing.Any]
 
@@ -172,6 +196,7 @@ class ConvNetwork(nengo.Network):
         self.layers = {}
         with self:
             settings.construct(self)
+            self.reset = nengo.Node(size_in=1, label="reset") if settings.can_reset else None
         self.built = frozenset((*self.all_nodes, *self.all_ensembles, *self.all_connections))
         self.snapshot = Snapshot(self)
 
@@ -190,7 +215,8 @@ class ConvNetwork(nengo.Network):
         model : Model, optional
             Model of the new network; this network's by default.
         **changes
-            Settings to change, by name, such as ``synapse=0.002``.
+            Settings to change, by name, such as ``synapse=0.002``.  A dict of neuron types by layer changes those of
+            the named layers only: ``neuron_type={"conv1": nengo.LIF(min_voltage=-5)}``.
 
         Returns
         -------
@@ -208,6 +234,11 @@ class ConvNetwork(nengo.Network):
                     f"there is no setting {shown(name)}; this network has {', '.join(known)}", argument=name
                 )
         model = self.model if model is None else model
+        if "neuron_type" in changes and "neuron_types" in known and "neuron_types" not in changes:
+            settings = self.settings
+            changes["neuron_type"], changes["neuron_types"] = by_layer(
+                changes["neuron_type"], model, settings.neuron_type, settings.neuron_types
+            )
         return ConvNetwork(model, dataclasses.replace(self.settings, **changes), self.label)
 
     def report(self) -> str:
@@ -225,6 +256,9 @@ class ConvNetwork(nengo.Network):
         if self.model.metadata.get("quantization"):
             tables.append(quantization_table(self.model.metadata["quantization"]))
         return "\n\n".join(map(text_table, tables))
+
+
+nengo.builder.Builder.register(ConvNetwork)(build_with_reset)
 
 
 def report_rows(network):

@@ -38,8 +38,9 @@ def extras_of(network: ConvNetwork) -> dict[str, typing.Any]:
     settings = network.settings
     if not isinstance(settings, NativeConfig):
         return {}
+    starts = {neuron_type.initial_potential for neuron_type in settings.of_types}
     return {
-        "initial_potential": float(settings.neuron_type.initial_potential),
+        **({"initial_potential": float(*starts)} if len(starts) == 1 else {}),
         "input_coding": settings.input_coding,
         "input_threshold": float(settings.input_threshold),
     }
@@ -48,7 +49,7 @@ def extras_of(network: ConvNetwork) -> dict[str, typing.Any]:
 def lost_in_nir(network: ConvNetwork) -> list[str]:
     """Return what a simulator that follows NIR does not do as the network: a text for each property."""
     settings = network.settings
-    types = settings.neuron_types if isinstance(settings, LayerwiseConfig) else [settings.neuron_type]
+    types = settings.of_types
     found = [NO_RESET] if any(neuron_type.reset == "subtract" for neuron_type in types) else []
     starts = {neuron_type.initial_potential for neuron_type in types if isinstance(neuron_type, IntegrateAndFire)}
     found += [NO_START.format(start) for start in sorted(starts - {0})]
@@ -68,7 +69,7 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
     elif isinstance(settings, SurrogateConfig):
         types = dict.fromkeys(model.neurons, settings.neuron_type)
     elif isinstance(settings, LayerwiseConfig):
-        types = dict(zip(model.neurons, settings.neuron_types, strict=True))
+        types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
     elif type(settings) is NativeConfig:
         model, types = _native(model, settings)
     else:
@@ -83,18 +84,22 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
 
 
 def _native(model, settings):
-    neuron_type = settings.neuron_type
-    if not neuron_type.spiking:
+    if not settings.neuron_type.spiking:
         raise ConversionError("NIR takes networks that spike, this one has rates: call to_spiking first")
     if settings.synapse is not None:
         raise ConversionError("NIR has no filter on spikes: call rebuild(synapse=None) first")
-    if type(neuron_type) is IntegrateAndFire:
-        # the gain of such networks is the threshold, so that potentials are in units of it
-        neuron_type = replaced(settings.match.neuron_type, threshold=1.0)
+    original = model
     if settings.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
-    return model, dict.fromkeys(model.neurons, neuron_type)
+    return model, {name: _in_thresholds(settings.of_layer(original, name)) for name in model.neurons}
+
+
+def _in_thresholds(settings):
+    """Return the neuron type with potentials in units of the threshold, which is the gain of integrate-and-fire."""
+    if type(settings.neuron_type) is not IntegrateAndFire:
+        return settings.neuron_type
+    return replaced(settings.match.neuron_type, threshold=1.0)
 
 
 def _in_units(model):

@@ -6,7 +6,6 @@ import dataclasses
 import typing
 
 import nengo
-import numpy as np
 
 from .._util.validation import check_choice, check_counts
 from ..compat import nengo_dl
@@ -16,6 +15,7 @@ from ..neurons.arguments import arguments_of, check_synapse
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from .connections import bias_of
+from .input_node import InputNode
 from .layer_visitor import ReportRows
 from .native import READOUTS, driving_layers
 from .nengo_objects import NengoLayers, add_constant, add_output, direct_neurons, linear_node
@@ -58,7 +58,7 @@ class StagedConfig(NativeBase):
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
         model = network.model
-        network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
+        network.input = InputNode(model.size(model.input), "images")
         layers = StagedLayers(self, model, network.input)
         network.layers = layers.build()
         scores, stage = network.layers[model.output], layers.first_stage_of[model.output]

@@ -152,7 +152,7 @@ def _check_runs(settings, model):
                 raise SettingsError(f"{name}={synapse!r} is a filter without finite coefficients", argument=name)
     rng = np.random.RandomState(0)
     for name in model.neurons:
-        settings.neuron_type.make_state(model.size(name), rng)
+        settings.of_layer(model, name).neuron_type.make_state(model.size(name), rng)
 
 
 def settings_to_json(settings):

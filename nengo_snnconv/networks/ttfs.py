@@ -16,6 +16,7 @@ from ..model.connectivity import is_event_source
 from ..neurons.arguments import replaced
 from ..neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstSpikeReadout, TimeToFirstSpike
 from .connections import bias_of
+from .input_node import InputNode
 from .keras_layers import keras_name
 from .layer_visitor import ReportRows
 from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
@@ -108,7 +109,7 @@ class TTFSConfig(NativeBase):
     def construct(self, network):
         nengo_dl.configure_settings(trainable=False, planner=nengo_dl.graph_optimizer.noop_planner)
         model = network.model
-        network.input = nengo.Node(np.zeros(model.size(model.input)), label="images")
+        network.input = InputNode(model.size(model.input), "images")
         placement = Placement(self, model, network.input)
         for name in model.layers:
             network.layers[name] = placement.place(name, placement.stage_of[name])

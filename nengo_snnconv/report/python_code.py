@@ -57,6 +57,8 @@ def _network_lines(network):
     if how:
         data = "network" if how["method"] == "model" else "network, x_calibration"
         lines.append(_call("network", normalize, data, how) + _images_comment(how))
+    if types := getattr(settings, "neuron_types", ()):
+        own["neuron_type"] = {**dict(zip(network.model.neurons, types, strict=True)), "*": settings.neuron_type}
     if isinstance(settings, NativeConfig | StagedConfig) and settings.neuron_type.spiking:
         lines.append(_call("network", to_spiking, "network", own))
     return lines
@@ -107,6 +109,8 @@ def _code(value):
     if isinstance(value, FrozenObject):
         module = type(value).__module__.partition(".")[0]
         return f"{'snc' if module == 'nengo_snnconv' else module}.{value!r}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_code(each)}' for key, each in value.items())}}}"
     if isinstance(value, MarginStop):
         return f"snc.MarginStop([{', '.join(_margin(margin) for margin in value.margins)}])"
     value = python_number(value)

@@ -52,18 +52,23 @@ class Run:
         return f"{n:,} {self.item}{'s' if n != 1 else ''}{of}"
 
     @property
+    def _kinds(self):
+        """Names of the classes of neurons."""
+        return list(dict.fromkeys(type(each).__name__ for each in self.network.settings.of_types))
+
+    @property
     def neurons(self):
         """Number and type of the neurons: "11,008 IntegrateAndFire neurons in 2 layers"."""
         model = self.network.model
         n, n_layers = sum(map(model.size, model.neurons)), len(model.neurons)
-        kind = type(self.network.settings.neuron_type).__name__
+        kind = " and ".join(self._kinds)
         return f"{n:,} {kind} neurons in {n_layers} layer{'s' if n_layers != 1 else ''}"
 
     @property
     def title(self):
         """Default title: "Integrate-and-fire network on digits"."""
-        kind = type(self.network.settings.neuron_type).__name__
-        return f"{NEURON_NAMES.get(kind, kind)} network{f' on {self.data_name}' if self.data_name else ''}"
+        kind = " and ".join(NEURON_NAMES.get(kind, kind) for kind in self._kinds)
+        return f"{kind} network{f' on {self.data_name}' if self.data_name else ''}"
 
     @property
     def length(self):

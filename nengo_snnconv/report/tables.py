@@ -75,9 +75,11 @@ def settings_rows(network, evaluation, data_name, run):
     rows += [(key, str(value)) for key, value in run.items()]
     settings, metadata = network.settings, network.model.metadata
     rows += [(field.name, str(getattr(settings, field.name))) for field in dataclasses.fields(settings)]
-    if match := getattr(settings, "match", None):
-        fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"
-        rows.append(("fitted neurons", fitted))
+    for neuron_type, each in settings.of_types.items():
+        if match := getattr(each, "match", None):
+            fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"
+            kind = f" {type(neuron_type).__name__}" if len(settings.of_types) > 1 else ""
+            rows.append((f"fitted neurons{kind}", fitted))
     if how := metadata.get("normalization"):
         rows.append(("normalization", _one_line(how)))
     trainings = metadata.get("training", [])

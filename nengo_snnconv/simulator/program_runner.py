@@ -49,6 +49,8 @@ class ProgramRunner:
     ----------
     steps_done : int
         Number of steps since the reset.
+    first_step : int
+        Number of the step since the reset that is the first one for neurons whose steps are counted.
     state : ndarray, (images, numbers)
         States of neurons and filters.  Initial states are written when an image is first run.
     totals : dict of str to ndarray, (units,)
@@ -87,7 +89,7 @@ class ProgramRunner:
         first_item : int
             Number of the first image in its minibatch, on which Poisson spikes depend.
         """
-        self.steps_done, self.first_item = 0, first_item
+        self.steps_done, self.first_step, self.first_item = 0, 0, first_item
 
     def keep(self, rows):
         """Continue with some images of the last run only, which move to the first places.
@@ -101,6 +103,18 @@ class ProgramRunner:
         for begin, size in self.layout.item_numbers:  # the number of an image is this state plus its place
             kept[:, begin : begin + size] += (rows - places)[:, None]
         self.state[places] = kept
+
+    def set_initial(self, items, chosen):
+        """Set states of some images back to their initial values.
+
+        Parameters
+        ----------
+        items : ndarray of bool, (images,)
+        chosen : callable
+            Takes a key of the layout; returns whether its states are set.
+        """
+        mask, initial = self.layout.mask(chosen), self.layout.initial_memory(self.first_item)
+        self.state[np.ix_(items, mask)] = initial[mask]
 
     def program(self, fed):
         """Return the program for a choice of nodes that are fed: (Program, chunk, function that runs it).
@@ -178,7 +192,8 @@ class ProgramRunner:
         flat_data, inputs = _joined(data)
         results = np.empty((n_images, ends[-1]), np.float32)
         initial = self._allocate_state(n_images) if self.steps_done == 0 else None
-        run = Run(n_steps, chunk, self.steps_done, flat_data, inputs, self.state, results, sample_rows)
+        before = self.steps_done - self.first_step
+        run = Run(n_steps, chunk, before, flat_data, inputs, self.state, results, sample_rows)
         return program, execute, run, initial, shapes
 
     def _samples(self, n_steps):

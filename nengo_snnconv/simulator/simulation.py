@@ -24,6 +24,7 @@ from .._util.validation import (
 from ..errors import SettingsError
 from .compile.network_view import is_function
 from .program_runner import ProgramRunner
+from .resets import Resets
 
 
 class Simulator:
@@ -109,6 +110,7 @@ class Simulator:
             seed = int(np.random.default_rng().integers(2**31)) if network.seed is None else (network.seed + 1) % 2**32
         self.seed = int(seed)
         self.data = SimulationData(self)
+        self._resets = Resets(network, self._runner)
         self.closed = False
         self.reset()
 
@@ -154,6 +156,7 @@ class Simulator:
         """Set states and time back to the start; empty the probes only if ``include_probes``."""
         self._check_open()
         self._runner.reset()
+        self._resets.restart()
         rng = np.random.RandomState(self.seed)
         self._functions = {n: _function(n, self.dt, rng) for n in self._runner.view.sources if is_function(n)}
         if include_probes:
@@ -216,9 +219,11 @@ class Simulator:
         show_progress = self._progress if progress_bar is None else progress_bar
         size = self._runner.minibatch_size
         with make_progress_bar(size * n_steps, "simulating", "image-step", show_progress) as bar:
-            results = self._runner.run(n_steps, fed, progress=bar.update)
-        for probe, values in zip(self._runner.probes, results, strict=True):
-            self._samples[probe].append(values)
+            for steps in self._resets.segments(n_steps, fed):
+                part = {node: values[:, steps] if values.shape[1] > 1 else values for node, values in fed.items()}
+                results = self._runner.run(steps.stop - steps.start, part, progress=bar.update)
+                for probe, values in zip(self._runner.probes, results, strict=True):
+                    self._samples[probe].append(values)
 
     def trange(self, sample_every: float | None = None) -> np.ndarray:
         """Return the times in seconds at which a probe with this ``sample_every`` has samples."""

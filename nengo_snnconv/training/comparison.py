@@ -25,6 +25,7 @@ from ..data.datasets import Dataset
 from ..errors import SettingsError, TrainingInterrupted
 from ..evaluation.inputs import as_inputs
 from ..events import EventDataset, simulate_recordings
+from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork
 from ..networks.storage import save
 from ..networks.trainable import build_trainable
@@ -40,6 +41,7 @@ AUGMENT = random_affine(rotation_deg=8, scale=0.08, shift=1.5)
 TEST_SENSOR = 1_000_003
 
 
+@adds_result_only
 def compare(
     images: Dataset,
     events: EventDataset | None = None,

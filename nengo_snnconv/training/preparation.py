@@ -113,6 +113,8 @@ def _why_untrainable(network):
             f"train cannot train {describe_network(network)}: train the network before that, or use "
             "to_spiking(network, SignedIntegrateAndFire())"
         )
+    if len(settings.of_types) > 1:
+        return why_uncalibratable(settings, "train")
     if not isinstance(settings.neuron_type, IntegrateAndFire):
         return (
             f"train does not support {settings.neuron_type} in networks of to_spiking: use SignedIntegrateAndFire or "

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable
 
 from ..errors import SettingsError
+from ..networks.context import adds_result_only
 from .checkpoint import Checkpoint
 from .description import describe_run, describe_settings
 from .loop import run_epochs
@@ -23,6 +24,7 @@ if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
 
 
+@adds_result_only
 def train(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,

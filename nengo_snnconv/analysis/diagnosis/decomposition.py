@@ -260,7 +260,8 @@ class Decomposition:
         current = self._current(name, with_rates)
         potential = self.initial_potentials[name]
         potential = None if potential is None else potential.reshape(self.model.shapes[name])
-        return response_of(self.network.settings, self.runner.dt, potential, current.min(), 1.5 * current.max())
+        settings = self.network.settings.of_layer(self.model, name)
+        return response_of(settings, self.runner.dt, potential, current.min(), 1.5 * current.max())
 
     def _current(self, name, values):
         """Return the input current of a layer of neurons."""

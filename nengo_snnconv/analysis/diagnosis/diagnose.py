@@ -14,6 +14,7 @@ from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
+from ...networks.context import adds_result_only
 from ...networks.native import require_native_network
 from ...networks.network import ConvNetwork
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
@@ -28,6 +29,7 @@ from .trials import with_tried_remedies
 MORE_STEPS = (1, 2, 4, 8)
 
 
+@adds_result_only
 def diagnose(
     network: ConvNetwork,
     x: np.ndarray,

@@ -82,7 +82,8 @@ def _clipping(diagnosis, layer):
         f"its activations reach {layer.level:.3g}, but its neurons emit at most {layer.largest_output:.3g}: "
         f"{100 * layer.saturated:.0f} % of the active ones are saturated"
     )
-    neuron_type, dt = diagnosis.network.settings.match.neuron_type, diagnosis.evaluation.dt
+    settings, dt = diagnosis.network.settings.of_layer(diagnosis.network.model, layer.name), diagnosis.evaluation.dt
+    neuron_type = settings.match.neuron_type
     if isinstance(neuron_type, IntegrateAndFire) and layer.largest_output < 1 - 1e-6:
         longest = neuron_type.max_spikes * neuron_type.amplitude
         text += f", because steps are {1000 * dt:g} ms long"
@@ -97,7 +98,7 @@ def _reset(diagnosis, layer):
 
 
 def _response(diagnosis, layer):
-    settings = diagnosis.network.settings
+    settings = diagnosis.network.settings.of_layer(diagnosis.network.model, layer.name)
     text = (
         f"for constant input, {type(settings.neuron_type).__name__} deviates from the rectifier by up to "
         f"{settings.match.deviation:.2g}"
@@ -156,7 +157,7 @@ def _transient(diagnosis, layer):
 
 
 def _unevenness(diagnosis, layer):
-    neuron_type = diagnosis.network.settings.neuron_type
+    neuron_type = diagnosis.network.settings.of_layer(diagnosis.network.model, layer.name).neuron_type
     name = type(neuron_type).__name__
     if isinstance(neuron_type, nengo.PoissonSpiking | nengo.StochasticSpiking):
         return f"the spikes of {name} are random", [remedies.keep_negative_input(diagnosis.network)]

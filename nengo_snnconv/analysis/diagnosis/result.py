@@ -120,9 +120,11 @@ class Diagnosis:
     @property
     def keeps_charge(self) -> bool:
         """True if neurons integrate their input without any loss of charge."""
-        neuron_type = self.network.settings.neuron_type
-        subtracts = isinstance(neuron_type, IntegrateAndFire) and neuron_type.reset == "subtract"
-        return subtracts and neuron_type.min_potential == -np.inf
+        types = self.network.settings.of_types
+        return all(
+            isinstance(each, IntegrateAndFire) and each.reset == "subtract" and each.min_potential == -np.inf
+            for each in types
+        )
 
     @functools.cached_property
     def findings(self) -> list[Finding]:

@@ -31,7 +31,7 @@ class LoihiBackend(Backend):
         return loihi_form(network, probe_layers=probed)
 
     def open_simulator(self) -> LoihiEmulator:
-        highest = self.network.settings.spike_amplitude / self.dt
+        highest = min(each.spike_amplitude for each in self.network.settings.of_types.values()) / self.dt
         if highest < 1 - 1e-6:
             warn_user(
                 f"Loihi's neurons spike once per step at most, and so cannot reach an activation above {highest:.2g}: "

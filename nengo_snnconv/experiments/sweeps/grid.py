@@ -85,7 +85,8 @@ def parameter_names(network):
         neuron_type = settings.neuron_type
         if not neuron_type.spiking:
             neuron_type = IntegrateAndFire()
-        neuron = {*arguments_of(neuron_type), "signed"} if isinstance(neuron_type, IntegrateAndFire) else ()
+        one_type = len(settings.of_types) == 1 and isinstance(neuron_type, IntegrateAndFire)
+        neuron = {*arguments_of(neuron_type), "signed"} if one_type else ()
         return (*NORMALIZATION, *CALIBRATION, *(name for name in NEURON if name in neuron), *SPIKING, *EVALUATION)
     synapse = ("synapse",) if isinstance(settings, TrainableConfig) and settings.has_rates else ()
     # networks of time to first spike have one fixed read-out
@@ -176,7 +177,7 @@ def _grid_point(network, values, n_steps, normalizer, dt):
     normalization = _normalization(_select(values, NORMALIZATION), n_steps, normalizer)
     settings = _network_settings(network.settings, _select(values, NEURON), _select(values, SPIKING))
     if isinstance(settings, NativeConfig) and normalization is None:
-        warn_of_clipping(network.model, settings.neuron_type)
+        warn_of_clipping(network.model, settings)
     if calibration is not None:
         check_calibration(network.model, settings, normalizer.x, n_steps)
     options = _select(values, EVALUATION)

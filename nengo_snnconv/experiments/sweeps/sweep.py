@@ -11,6 +11,7 @@ from ..._util.text_tables import markdown_table, text_table
 from ..._util.validation import is_number, shown
 from ...errors import SettingsError
 from ...model.memory import MEMORY_MB
+from ...networks.context import adds_result_only
 from ...networks.network import check_network
 from .grid import format_value
 from .options import SweepOptions
@@ -118,6 +119,7 @@ def _result_cells(evaluation):
     )
 
 
+@adds_result_only
 def sweep(
     network: ConvNetwork,
     x: np.ndarray | Recordings | Inputs,

@@ -27,7 +27,8 @@ def default_space(network, max_steps, backend=None):
     rates, none = not settings.neuron_type.spiking, {"synapse": [None]}
     balanced = {"method": ["balance"], "balance_steps": powers_of_two(min(max_steps, MOST_BALANCED)), **none}
     potentials, default_potential = {}, {}
-    if rates or isinstance(settings.neuron_type, IntegrateAndFire):
+    one_type = len(settings.of_types) == 1
+    if rates or (one_type and isinstance(settings.neuron_type, IntegrateAndFire)):
         potentials, default_potential = {"initial_potential": [0.25, 0.5, 0.75]}, {"initial_potential": [0.5]}
     data = {"method": ["data"], "percentile": [99, 99.9, 100], "per": ["layer", "channel"]}
     space = [{**data, **default_potential, **none}, {**balanced, **potentials}]
@@ -47,7 +48,9 @@ def default_space(network, max_steps, backend=None):
 
 def _calibrated(settings, max_steps, rates, none):
     """Return the grids of calibrated networks; none if the network cannot be calibrated."""
-    if settings.input_coding != "constant" or not (rates or isinstance(settings.neuron_type, NEURON_TYPES)):
+    if settings.input_coding != "constant" or len(settings.of_types) > 1:
+        return []
+    if not (rates or isinstance(settings.neuron_type, NEURON_TYPES)):
         return []
     calibrated = {"calibrate": [True], "calibrate_steps": powers_of_two(min(max_steps, MOST_CALIBRATED)), **none}
     if not rates:

@@ -10,6 +10,7 @@ import numpy as np
 from ..._util.validation import check_counts, check_seed, is_number, shown
 from ...errors import ConversionError, SettingsError, TuningError
 from ...model.memory import MEMORY_MB
+from ...networks.context import adds_result_only
 from ...networks.native import NativeConfig
 from ...networks.network import check_network
 from ...networks.staged import StagedConfig
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ...networks.network import ConvNetwork
 
 
+@adds_result_only
 def tune(
     network: ConvNetwork,
     x: np.ndarray,

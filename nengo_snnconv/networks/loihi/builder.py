@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 
 import nengo
-import numpy as np
 from nengo.synapses import SynapseParam
 
 from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
+from ..input_node import InputNode
 from ..native import NativeConfig, NativeRows, require_native_network
 from ..nengo_objects import add_constant, add_output, spike_synapse
 from ..network import ConvNetwork
@@ -31,16 +31,18 @@ class LoihiConfig(NativeConfig):
     """Settings with which ``to_loihi`` builds a network; ``to_spiking`` explains them."""
 
     builder_name = "to_loihi"
+    can_reset = False
 
     def __post_init__(self):
         super().__post_init__()
-        name = type(self.neuron_type).__name__
-        if not self.neuron_type.spiking:
-            raise ConversionError(f"{name} does not spike, as the neurons of Loihi do: {ADVICE}")
-        if type(self.neuron_type) not in NEURON_TYPES:
-            raise ConversionError(
-                f"Loihi has no {name} neurons: use nengo.LIF or nengo.SpikingRectifiedLinear, as in {ADVICE}"
-            )
+        for neuron_type in self.of_types:
+            name = type(neuron_type).__name__
+            if not neuron_type.spiking:
+                raise ConversionError(f"{name} does not spike, as the neurons of Loihi do: {ADVICE}")
+            if type(neuron_type) not in NEURON_TYPES:
+                raise ConversionError(
+                    f"Loihi has no {name} neurons: use nengo.LIF or nengo.SpikingRectifiedLinear, as in {ADVICE}"
+                )
         if self.input_coding != "constant":
             raise ConversionError(
                 f"input_coding={self.input_coding!r} needs PoissonInput neurons, which nengo_loihi does not have: use "
@@ -54,7 +56,7 @@ class LoihiConfig(NativeConfig):
         model, plan = network.model, plan_of(network.model, self.readout)
         compat.nengo_dl.configure_settings(trainable=False, planner=compat.nengo_dl.graph_optimizer.noop_planner)
         compat.nengo_loihi.add_params(network)
-        network.input = network.layers[model.input] = nengo.Node(np.zeros(model.size(model.input)), label=model.input)
+        network.input = network.layers[model.input] = InputNode(model.size(model.input), model.input)
         for name, planned in plan.items():
             if name == OUTPUT_NEURONS or isinstance(model.layers[name], specs.Rectifier):
                 target = self._place_neurons(network, name, planned)
@@ -77,7 +79,8 @@ class LoihiConfig(NativeConfig):
         """Make the neurons of a layer, on the chip or on the host."""
         # all neurons on the chip start at zero
         changes = {"initial_state": {"voltage": nengo.dists.Choice([0])}} if planned.on_chip else {}
-        neurons = self.make_neurons(len(planned.constant), name, planned.constant, **changes)
+        config = self.of_layer(network.model, name)
+        neurons = config.make_neurons(len(planned.constant), name, planned.constant, **changes)
         config = network.config[neurons.ensemble]
         config.on_chip = planned.on_chip
         if planned.on_chip:
@@ -85,7 +88,7 @@ class LoihiConfig(NativeConfig):
         return neurons
 
     def report_row(self, layer, model):
-        return LoihiRows(self, model).visit(layer)
+        return LoihiRows(self.of_layer(model, layer.name), model).visit(layer)
 
 
 class LoihiRows(NativeRows):

@@ -34,6 +34,7 @@ def native_form(network):
         if network.output not in stand_ins:
             connect_output(model, stand_ins[network.layers[model.output]], network.output)
             stand_ins[network.output] = network.output
+    stand_ins[network.reset] = network.reset
     return native, stand_ins
 
 

@@ -6,6 +6,7 @@ from nengo.builder.network import seed_network
 
 from ...compat import nengo_dl
 from ...errors import ConversionError
+from ...networks.input_node import InputNode
 from ...networks.network import ConvNetwork
 from .native_form import native_form
 from .transforms import map_of
@@ -27,7 +28,7 @@ class NetworkView:
     Attributes
     ----------
     sources : list of nengo.Node
-        Nodes without input.
+        Nodes without input, which can be fed.
 
     Raises
     ------
@@ -45,7 +46,6 @@ class NetworkView:
         layers = network.layers if isinstance(network, ConvNetwork) else {}
         # the first name, if a layer such as Flatten passes on the object of another one
         self._layer_names = {obj: name for name, obj in reversed(layers.items())}
-        self.sources = [node for node in nodes if node.size_in == 0]
         self.seeds = {}
         seed_network(network, self.seeds, {})
         self._into, self._n_readers, self._maps = {}, {}, {}
@@ -55,6 +55,7 @@ class NetworkView:
             _check_connection(connection)
             self._into.setdefault(self.stand_in(connection.post_obj), []).append(connection)
             self._add_reader(connection.pre_obj)
+        self.sources = [node for node in nodes if self._is_source(node)]
         self.probes = list(probes)
         for probe in self.probes:
             _check_probe(probe)
@@ -62,6 +63,11 @@ class NetworkView:
         for obj in counted:
             self._add_reader(obj)
             self._add_reader(obj)  # twice: counters need all steps, so no other reader may restrict the steps
+
+    def _is_source(self, node):
+        """Return whether a node can be fed: it has no input, or one in another, larger network only."""
+        passes_on = isinstance(node, InputNode) and node.output is None
+        return node.size_in == 0 or (passes_on and not self.into(node))
 
     def _add_reader(self, obj):
         obj = self.stand_in(obj)

@@ -35,6 +35,14 @@ class StateLayout:
         """Return the size of the states of each key in the memory of an image, by where they begin."""
         return {self.begins[key]: 4 * len(states) * padded(states.shape[1]) for key, states in self.initial.items()}
 
+    def mask(self, chosen):
+        """Return which entries of the memory of an image hold states whose key is ``chosen(key)``, ndarray of bool."""
+        mask = np.zeros(padded(max(self.size, 1)), bool)
+        ends = [*self.begins.values(), self.size][1:]
+        for (key, begin), end in zip(self.begins.items(), ends, strict=True):
+            mask[begin:end] = chosen(key)
+        return mask
+
     def initial_memory(self, first_item=0):
         """Return the initial states of an image, float32 (numbers,), for a run whose first image has this number."""
         memory = np.zeros(padded(max(self.size, 1)), np.float32)

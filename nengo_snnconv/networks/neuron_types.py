@@ -1,0 +1,98 @@
+"""Neuron types by layer, as users give them and as the settings of a network keep them."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+
+import nengo
+
+from ..errors import SettingsError, listed
+from ..model import layers as specs
+
+if typing.TYPE_CHECKING:
+    from ..model import Model
+
+OTHERS = "*"
+
+
+def by_layer(
+    given: typing.Any,
+    model: Model,
+    default: nengo.neurons.NeuronType,
+    types: tuple[nengo.neurons.NeuronType, ...] = (),
+) -> tuple[nengo.neurons.NeuronType, tuple[nengo.neurons.NeuronType, ...]]:
+    """Return the default neuron type, and the type of each layer of neurons in order; empty if all have the default.
+
+    Parameters
+    ----------
+    given : NeuronType, or dict of str to NeuronType
+        A type for all layers, or types by the name of a rectifier, or of the layer with weights that it follows; "*" is
+        the type of all other layers.
+    model : Model
+    default : NeuronType
+        Type of layers that are not given, if there is no "*".
+    types : tuple of NeuronType
+        Types of layers that are not given, if they differ.
+
+    Raises
+    ------
+    SettingsError
+        If a name is not that of a layer, or a value is not a neuron type.
+    """
+    if not isinstance(given, Mapping):
+        return given, ()
+    names = model.neurons
+    wrong = [each for each in given.items() if not isinstance(each[1], nengo.neurons.NeuronType)]
+    if wrong or not given:
+        raise SettingsError(
+            "neuron_type must map names of layers to Nengo neuron types, such as {'*': IntegrateAndFire()}; got "
+            f"{dict(wrong[:1])}",
+            argument="neuron_type",
+        )
+    found = list(types) or [default] * len(names)
+    if OTHERS in given:
+        default = given[OTHERS]
+        found = [default] * len(names)
+    places = _places(model)
+    unknown = [name for name in given if name != OTHERS and name not in places]
+    if unknown:
+        raise SettingsError(
+            f"neuron_type: there are no neurons of {listed(unknown)} in this network; its layers of neurons are "
+            f"{listed(names, 8)}, and '*' stands for all others",
+            argument="neuron_type",
+        )
+    for name in sorted(given.keys() - {OTHERS}, key=lambda name: name in names):  # a rectifier's own name comes last
+        found[places[name]] = given[name]
+    return default, () if all(each == default for each in found) else tuple(found)
+
+
+def _places(model):
+    """Return the place of each rectifier among the rectifiers, by its name and by those of the layers it follows."""
+    places = {}
+    for place, name in enumerate(model.neurons):
+        layer = model.layers[model.layers[name].inputs[0]]
+        while not isinstance(layer, specs.Input | specs.Rectifier) and model.consumers(layer.name)[1:] == []:
+            places.setdefault(layer.name, place)
+            if isinstance(layer, specs.Conv | specs.Dense) or len(layer.inputs) != 1:
+                break
+            layer = model.layers[layer.inputs[0]]
+    return {**places, **{name: place for place, name in enumerate(model.neurons)}}
+
+
+def check_neuron_types(types: typing.Any) -> None:
+    """Check the type of ``neuron_types`` in settings."""
+    if not isinstance(types, tuple) or not all(isinstance(each, nengo.neurons.NeuronType) for each in types):
+        raise SettingsError(
+            f"neuron_types must be a tuple with a neuron type for each layer, got {types!r}", argument="neuron_types"
+        )
+
+
+def check_one_for_each_layer(model: Model, **values: tuple) -> None:
+    """Check that settings have an entry for each layer of neurons."""
+    for name, entries in values.items():
+        if len(entries) != len(model.neurons):
+            raise SettingsError(
+                f"{name} must have {len(model.neurons)} entries, one for each layer of neurons, got {len(entries)}",
+                argument=name,
+            )
