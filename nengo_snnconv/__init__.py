@@ -70,7 +70,7 @@ _HOMES = {
         "write_events",
         "write_recordings",
     ),
-    "evaluation.inputs": ("EventFrames", "Inputs"),
+    "inputs": ("EventFrames", "Inputs"),
     "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
     "networks.trainable": ("build_trainable", "collect_trained"),
