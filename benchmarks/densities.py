@@ -4,8 +4,8 @@
 
 takes about five minutes on a core, and publishes the results.  Both sides have one thread, and count with the fastest
 of several repetitions in turns.  The input of a layer are spikes of Poisson input, each pixel with the same probability
-in each step.  Times of the layer are those of ``snc.profile`` for its weighted sums alone; TensorFlow's are those of the
-same convolution or dense layer for as many images.
+in each step.  Times of the layer are those of ``snc.profile`` for its weighted sums alone; TensorFlow's are those of
+the same convolution or dense layer for as many images.
 """
 
 import argparse

@@ -71,7 +71,7 @@ _HOMES = {
         "write_events",
         "write_recordings",
     ),
-    "evaluation.inputs": ("EventFrames", "Inputs"),
+    "inputs": ("EventFrames", "Inputs"),
     "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
     "networks.presenting": ("present",),

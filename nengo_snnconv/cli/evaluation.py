@@ -5,17 +5,14 @@ import dataclasses
 from .._util.text_tables import summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero
+from .data import add_events, add_input_range, load_data, uses_recordings
 from .files import check_distinct, check_writable
 from .options import (
-    RECORDED,
     add_command,
-    add_events,
-    add_input_range,
     add_network,
     add_simulation,
     add_steps,
     add_workers,
-    uses_recordings,
     workers_of,
 )
 from .pixel_range import in_range_of, warn_of_low_accuracy
@@ -58,7 +55,7 @@ def evaluate(options):
     network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)
-    data = load_data(options, train=1, test=options.test_images)
+    data = load_data(options, train=1, test=options.test_images, model=network.model)
     data, network = in_range_of(data, network, options)
     title = f"{options.network.name} on {data.name}"
     run, rule = {"network": options.network}, None
@@ -101,23 +98,6 @@ def with_rule(network, data, options):
 def simulation_of(options):
     """Return the arguments of ``evaluate`` and ``sweep`` that the options of ``add_simulation`` give."""
     return {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
-
-
-def load_data(options, train, test):
-    """Return the first items of the data selected by ``add_events``: a Dataset, whose x may be Recordings."""
-    from .. import load_dataset, load_events
-    from ..data.datasets import Dataset
-    from ..training.comparison import simulated_events
-
-    if options.data in RECORDED:
-        events = load_events(options.data, train=train, test=test)
-    else:
-        images = load_dataset(options.data, train=train, test=test)
-        if not options.events:
-            return images
-        events = simulated_events(images, options.seed or 0)
-    parts = events.train, events.train.labels, events.test, events.test.labels
-    return Dataset(events.name, *parts, events.class_names)
 
 
 def load_network(path, seed=None):

@@ -8,14 +8,14 @@ import weakref
 import numpy as np
 
 from ..compat import tf
+from ..inputs import Images, batches
 from ..model.memory import MEMORY_MB
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork
 from ..networks.rate_model import prediction_batch, rate_model
-from .inputs import Images, batches
 
 if typing.TYPE_CHECKING:
-    from .inputs import Inputs
+    from ..inputs import Inputs
 
 # for each network, its last predictions for images, and what identifies the images
 _kept: weakref.WeakKeyDictionary[ConvNetwork, tuple[tuple[str, int], np.ndarray]] = weakref.WeakKeyDictionary()

@@ -7,12 +7,11 @@ import typing
 from nengo.params import Default
 
 from .._util.validation import check_classes, check_progress, check_workers_count
-from ..model.input_range import warn_of_range
+from ..inputs import Data, as_data
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .ann import ann_predictions
-from .inputs import as_inputs
 from .parallel import count_in_processes
 from .result import Evaluation, evaluation_from_counts
 from .run_counts import count_run
@@ -22,9 +21,7 @@ if typing.TYPE_CHECKING:
     import nengo
     import numpy as np
 
-    from ..events import Recordings
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
     from .margin_stop import MarginStop
     from .run_counts import Observer
 
@@ -32,8 +29,8 @@ if typing.TYPE_CHECKING:
 @adds_result_only
 def evaluate(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     n_steps: int | None = None,
     backend: str | None = None,
@@ -57,12 +54,16 @@ def evaluate(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Images; or frames, (items, steps, height, width, channel); or recordings of an event camera, which are split
         into ``n_steps`` frames with equal numbers of events; or ``Inputs``, such as ``EventFrames`` or your own
         subclass.  Arrays may be memory-mapped; of integers and float64, only a batch at a time becomes float32.
-    y : ndarray of int, (images,)
-        True classes.
+
+        Or a data set that gives images or frames in batches or one by one, with labels or without: a
+        ``tf.data.Dataset``, a Keras sequence, a torch ``DataLoader``, a generator.  Its elements are x, (x, y), or
+        dicts with the keys "image" and "label".  It is read once, and kept in memory.
+    y : ndarray of int, (images,), optional
+        True classes; by default the labels in ``x``.
     n_steps : int, optional
         Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
         or the number with which the network was trained through time, or 30.  Networks made by ``to_ttfs``, or by
@@ -162,8 +163,8 @@ def evaluate(
 
 def evaluate_observed(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None,
     n_steps: int | None,
     options: RunOptions,
     *,
@@ -181,10 +182,9 @@ def evaluate_observed(
     observer : Observer, optional
         Only in this process.
     """
-    inputs = as_inputs(network.model, x, n_steps)
+    inputs, y = as_data(network.model, x, y, n_steps)
     y = check_classes(network.model, len(inputs), y)
     n_steps = run_length(network, n_steps, inputs)
-    warn_of_range(network.model, x)
     if n_jobs in (None, 1):
         counts = count_run(network, inputs, n_steps, options, progress=progress, observer=observer)
     else:

@@ -9,19 +9,19 @@ import warnings
 
 from .._util.user_warnings import warn_user
 from ..errors import ConversionError, SnnConvWarning
+from ..inputs import Images, batches, warn_of_clipped_input
 from ..jobs import Job, run_jobs
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork
 from ..networks.trainable import check_collected
 from .backends import BACKENDS
-from .inputs import Images, batches, warn_of_clipped_input
 from .run_counts import allows_closed_form, check_size_of_results, closed_form_batch, count_run
 from .run_options import RunOptions
 from .runner import Runner, places
 from .shards import IMAGES_PER_SHARD, merge_counts, split_images
 
 if typing.TYPE_CHECKING:
-    from .inputs import Inputs
+    from ..inputs import Inputs
     from .run_counts import RunCounts
 
 

@@ -9,21 +9,18 @@ import numpy as np
 from nengo.params import Default
 
 from .._util.validation import check_counts, check_flags, check_memory
+from ..inputs import Data, as_inputs
 from ..model.image_axes import image_axes
-from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
-from .inputs import as_inputs
 from .run_options import RunOptions, run_length
 from .runner import Runner
 
 if typing.TYPE_CHECKING:
     import nengo
 
-    from ..events import Recordings
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +70,7 @@ class Recording:
 @adds_result_only
 def record(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
+    x: Data,
     *,
     n_steps: int | None = None,
     backend: str | None = None,
@@ -87,7 +84,7 @@ def record(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         As for :func:`evaluate`, but only a few, since all spikes of all steps are kept in memory.
     n_steps, backend, synapse, dt
         As for :func:`evaluate`.
@@ -119,7 +116,6 @@ def record(
     size = sum(map(model.size, [*model.neurons, model.input, model.output]))
     everything = f"a recording of {len(inputs)} images in n_steps={n_steps} steps"
     check_memory(4 * size * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
-    warn_of_range(model, x)
     together = images_together(n_steps * bytes_of_step(model), memory_mb, most=len(inputs))
     # no limit of memory, so that all steps are one chunk
     options = dataclasses.replace(options, minibatch_size=len(inputs), memory_mb=None)

@@ -11,18 +11,18 @@ from nengo.params import Default
 
 from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
+from ..inputs import Images, batches, warn_of_clipped_input
 from ..model.memory import bytes_of_all, images_together
 from ..networks.stages import stages
 from ..networks.ttfs import TTFSConfig
 from . import metrics
 from .backends import backend_name
-from .inputs import Images, batches, warn_of_clipped_input
 from .runner import Runner
 from .ttfs_closed_form import ClosedForm
 
 if typing.TYPE_CHECKING:
+    from ..inputs import Inputs
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
     from .run_options import RunOptions
 
 

@@ -11,13 +11,13 @@ from nengo.params import Default
 from .._util.user_warnings import warn_user
 from .._util.validation import check_flags, check_run
 from ..errors import SettingsError
+from ..inputs import Images, Inputs, batches, warn_of_clipped_input
 from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse
 from . import metrics
 from .backends import open_backend
-from .inputs import Images, Inputs, batches, warn_of_clipped_input
 from .readout import averaging_readout, filtering_readout
 
 if typing.TYPE_CHECKING:

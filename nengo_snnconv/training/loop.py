@@ -13,7 +13,7 @@ from .._util.progress import progress_bar
 from .._util.validation import check_positive
 from ..compat import tf
 from ..errors import SettingsError, TrainingInterrupted
-from ..evaluation.inputs import Images
+from ..inputs import Images
 from .batches import EpochBatches, augment_images
 from .checkpoint import Checkpoint, SavedTraining
 from .optimizers import current_learning_rate

@@ -11,7 +11,7 @@ from .._util.validation import check_targets
 from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
 from ..errors import ConversionError, SettingsError
-from ..evaluation.inputs import as_inputs
+from ..inputs import as_data, as_pair
 from ..model.layers import Rectifier
 from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
@@ -21,7 +21,7 @@ from .losses import as_loss
 from .optimizers import copy_optimizer, scheduled_learning_rate
 
 if typing.TYPE_CHECKING:
-    from ..evaluation.inputs import Inputs
+    from ..inputs import Inputs
     from ..networks.network import ConvNetwork
     from .options import TrainingOptions
 
@@ -178,7 +178,7 @@ def _with_own_arrays(network):
 
 def _check_data(network, x, y, n_steps, y_optional=False):
     """Return inputs and targets that fit the network; targets that are left out stay None."""
-    x = as_inputs(network.model, x, n_steps)
+    x, y = as_data(network.model, x, y, n_steps)
     return x, None if y is None and y_optional else check_targets(network.model, len(x), y)
 
 
@@ -240,7 +240,7 @@ def _with_levels(network, x, options):
 def _split(network, x, y, n_steps, options):
     """Return training inputs, training targets, and the pair of validation data or None."""
     if options.validation_data is not None:
-        return x, y, _check_data(network, *options.validation_data, n_steps)
+        return x, y, _check_data(network, *as_pair(options.validation_data), n_steps)
     n_train = len(x) - round(len(x) * options.validation_split)
     too_few = f"validation_split={options.validation_split} of {len(x)} items"
     if n_train == len(x):

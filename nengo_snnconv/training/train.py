@@ -19,15 +19,14 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
     from ..compat import tf
-    from ..evaluation.inputs import Inputs
-    from ..events import Recordings
+    from ..inputs import Data
     from ..networks.network import ConvNetwork
 
 
 @adds_result_only
 def train(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
+    x: Data,
     y: np.ndarray | None = None,
     *,
     n_steps: int | None = None,
@@ -75,13 +74,15 @@ def train(
     network : ConvNetwork
         Network made by ``build_trainable``; or by ``to_spiking`` or ``calibrate``, with ``IntegrateAndFire`` or
         ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
-        Images.  For training through time also frames, (items, steps, height, width, channel); recordings, which are
-        converted batch by batch into ``n_steps`` frames with equal numbers of events; or Inputs, such as
-        ``EventFrames`` or your own subclass.  Images are shown unchanged in every step.
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
+        Images; also a ``tf.data.Dataset``, Keras sequence, torch ``DataLoader`` or generator of batches, as for
+        :func:`evaluate`, which is read once and kept in memory.  For training through time also frames, (items, steps,
+        height, width, channel); recordings, which are converted batch by batch into ``n_steps`` frames with equal
+        numbers of events; or Inputs, such as ``EventFrames`` or your own subclass.  Images are shown unchanged in every
+        step.
     y : ndarray, optional
-        Class numbers, (images,), or a target for each output, (images, classes).  May be left out for networks of
-        ``to_spiking``; the accuracies of training are then the agreement with the ANN.
+        Class numbers, (images,), or a target for each output, (images, classes); by default the labels in ``x``.  May
+        be left out for networks of ``to_spiking``; the accuracies of training are then the agreement with the ANN.
     n_steps : int, optional
         Number of time steps to train through; by default the number of frames in ``x``.  Required for networks of
         ``to_spiking``.  Time and memory grow with ``n_steps`` and ``batch_size``.
@@ -109,7 +110,7 @@ def train(
     validation_split : float
         Fraction of the images, taken from the end, that is used for validation.
     validation_data : tuple, optional
-        Pair (x, y) for validation, instead of a split.
+        Pair (x, y), or a data set with labels, for validation, instead of a split.
     early_stopping : int, optional
         Number of epochs without a lower validation loss after which training stops; the arrays of the best epoch are
         then returned.

@@ -6,7 +6,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import ann
-from nengo_snnconv.evaluation.inputs import CHECKED_TOGETHER, Images, as_inputs
+from nengo_snnconv.inputs import CHECKED_TOGETHER, Images, as_inputs
 from nengo_snnconv.networks.rate_model import rate_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:the network was not normalized")

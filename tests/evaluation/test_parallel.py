@@ -13,7 +13,7 @@ from models import branched, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import parallel
-from nengo_snnconv.evaluation.inputs import Images
+from nengo_snnconv.inputs import Images
 
 
 @pytest.fixture

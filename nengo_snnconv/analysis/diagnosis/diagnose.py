@@ -7,11 +7,12 @@ import typing
 
 import numpy as np
 
-from ..._util.validation import check_data, check_flags, check_images, check_progress, check_run, is_number, shown
+from ..._util.validation import check_classes, check_flags, check_progress, check_run, is_number, shown
 from ...errors import ConversionError, SettingsError
 from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
+from ...inputs import Data, as_images
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
@@ -32,13 +33,13 @@ MORE_STEPS = (1, 2, 4, 8)
 @adds_result_only
 def diagnose(
     network: ConvNetwork,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     n_steps: int = 30,
     max_loss: float = 1.0,
     skip_steps: int = 0,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     try_remedies: bool = True,
     backend: str | None = None,
     minibatch_size: int | None = None,
@@ -62,16 +63,16 @@ def diagnose(
     ----------
     network : ConvNetwork
         Network made by ``to_spiking``.
-    x : ndarray, (images, height, width, channel)
-        Images; some hundred are enough.
-    y : ndarray of int, (images,)
-        Class numbers.
+    x : ndarray, (images, height, width, channel), or a data set
+        Images, in any form that :func:`evaluate` reads but frames; some hundred are enough.
+    y : ndarray of int, (images,), optional
+        Class numbers; by default the labels in ``x``.
     n_steps : int
         Number of time steps for which each image is shown.
     max_loss : float
         Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a layer
         deviates much from the ANN.
-    x_calibration : ndarray, (images, height, width, channel), optional
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
         Calibration images, such as 1,000 of the training images, to try ``normalize`` and ``calibrate`` with.  Without
         them ``normalize`` uses ``x``, and ``calibrate`` is not tried.
     try_remedies : bool
@@ -113,8 +114,9 @@ def diagnose(
     }
     options = RunOptions(**run)
     check_progress(progress)
-    x, y = check_data(network.model, x, y)
-    calibration = x if x_calibration is None else check_images(network.model, x_calibration)
+    x, y = as_images(network.model, x, y)
+    y = check_classes(network.model, len(x), y)
+    calibration = x if x_calibration is None else as_images(network.model, x_calibration, means=True)[0]
     decomposition = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
     evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=decomposition)
     decomposition.finish()

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import distributed
     import numpy as np
 
-    from ...evaluation.inputs import Inputs
     from ...evaluation.result import Evaluation
-    from ...events import Recordings
+    from ...inputs import Data
     from ...networks.network import ConvNetwork
     from ...plots.figures import AxesSequence
 
@@ -122,11 +121,11 @@ def _result_cells(evaluation):
 @adds_result_only
 def sweep(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     grid: dict[str, Any] | list[dict[str, Any]] | None = None,
     *,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     n_steps: int | None = None,
     shards: int | None = None,
     folder: str | os.PathLike | None = None,
@@ -149,10 +148,10 @@ def sweep(
     ----------
     network : ConvNetwork
         Network of any kind.
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Data, as for :func:`evaluate`.
-    y : ndarray of int, (images,)
-        True classes.
+    y : ndarray of int, (images,), optional
+        True classes; by default the labels in ``x``.
     grid : dict of str to list, or list of such dicts, optional
         Values of the parameters that are varied; all combinations are evaluated.  Without it the unchanged network is
         evaluated.
@@ -169,10 +168,10 @@ def sweep(
 
         For every network, parameters of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse that
         filters the class scores.
-    x_calibration : ndarray, (images, height, width, channel), optional
-        Calibration images for networks made by ``convert``; required for "calibrate".  Weights are normalized for each
-        grid point, with the defaults of ``normalize`` for parameters that are not in the grid.  Without calibration
-        images, weights stay unchanged.
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
+        Calibration images, in any form that :func:`normalize` reads, for networks made by ``convert``; required for
+        "calibrate".  Weights are normalized for each grid point, with the defaults of ``normalize`` for parameters that
+        are not in the grid.  Without calibration images, weights stay unchanged.
     n_steps : int, optional
         Number of time steps, as for :func:`evaluate`.
     shards : int, optional

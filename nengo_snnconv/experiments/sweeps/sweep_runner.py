@@ -8,14 +8,13 @@ import numpy as np
 from ..._util.validation import check_classes, check_optional_counts
 from ..._version import __version__
 from ...evaluation.ann import ann_predictions
-from ...evaluation.inputs import Images, as_inputs
 from ...evaluation.result import evaluation_from_counts
 from ...evaluation.run_options import check_run_options, run_length
 from ...evaluation.shards import check_result, counts_from_result, merge_counts, run_shard, split_images
 from ...evaluation.synaptic_operations import operations_by_step
+from ...inputs import Images, as_data
 from ...jobs import Job, digest, run_jobs
 from ...model.files import model_to_json
-from ...model.input_range import warn_of_range
 from ...model.memory import MOST_TOGETHER
 from ...networks.storage import settings_to_json, value_to_json
 from .grid import grid_points
@@ -57,8 +56,7 @@ class SweepRunner:
 
     def __init__(self, models, x, y, n_steps, *, n_shards):
         network, options = models.network, models.options
-        self.inputs = as_inputs(network.model, x, n_steps)
-        warn_of_range(network.model, x)
+        self.inputs, y = as_data(network.model, x, y, n_steps)
         self.y = check_classes(network.model, len(self.inputs), y)
         check_optional_counts(minibatch_size=options.minibatch_size, shards=n_shards)
         self.models, self.network, self.options = models, network, options

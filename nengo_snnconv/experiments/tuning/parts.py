@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from ..._util.validation import check_classes, check_images, is_number, shown
+from ..._util.validation import check_classes, is_number, shown
 from ...errors import SettingsError
+from ...inputs import as_images, as_pair, check_pair
 
 # largest number of calibration images that are taken from the images to tune on, and their largest share
 N_CALIBRATION, CALIBRATION_SHARE = 1000, 1 / 3
@@ -66,19 +67,15 @@ def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, 
 
 
 def _check_report_data(model, report_data):
-    if not isinstance(report_data, tuple | list) or len(report_data) != 2:
-        raise SettingsError(
-            f"report_data must be (x, y), images and classes, or None, got {shown(report_data)}",
-            argument="report_data",
-        )
+    check_pair(report_data, "report_data")
     try:
-        return _check_data(model, *report_data)
+        return _check_data(model, *as_pair(report_data))
     except SettingsError as error:
         raise SettingsError(f"report_data: {error}", argument="report_data") from error
 
 
 def _check_data(model, x, y):
-    x = check_images(model, x)
+    x, y = as_images(model, x, y)
     return x, check_classes(model, len(x), y)
 
 

@@ -26,17 +26,18 @@ from .space import default_space
 if TYPE_CHECKING:
     import distributed
 
+    from ...inputs import Data
     from ...networks.network import ConvNetwork
 
 
 @adds_result_only
 def tune(
     network: ConvNetwork,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     max_loss: float = 0.1,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     max_steps: int = 64,
     space: dict[str, Any] | list[dict[str, Any]] | None = None,
     report_split: float = 0.5,
@@ -73,13 +74,14 @@ def tune(
         Network made by ``convert``, for which the scales of the weights, the neurons, the synapse, calibration, skipped
         steps and the number of steps are chosen; made by ``to_spiking``, which keeps its type of neurons; or made by
         ``build_trainable`` with spiking neurons, for which the synapse and the number of steps are chosen.
-    x : ndarray, (images, height, width, channel)
-        Images that were not used for training; several thousand for a ``max_loss`` of 0.1.
-    y : ndarray of int, (images,)
-        True classes.
+    x : ndarray, (images, height, width, channel), or a data set
+        Images that were not used for training, in any form that :func:`evaluate` reads but frames; several thousand for
+        a ``max_loss`` of 0.1.
+    y : ndarray of int, (images,), optional
+        True classes; by default the labels in ``x``.
     max_loss : float
         Allowed loss in percentage points.
-    x_calibration : ndarray, (images, height, width, channel), optional
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
         Calibration images for networks made by ``convert`` or ``to_spiking``, best training images; by default up to
         1,000 images of ``x``, at most a third of them, that have no other use.
     max_steps : int
