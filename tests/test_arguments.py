@@ -887,6 +887,7 @@ CASES = {
             "command": [5, True, []],
         },
     ),
+    "check_hardware": ({"network": "<spiking>", "chip": "loihi2"}, {"network": NETWORK, "chip": CHOICE}),
     "read_report": ({"path": "none.html"}, {"path": PATH}),
     "GuiNetwork": (
         {"network": "<spiking>", "x": x, "y": y},
@@ -1057,9 +1058,11 @@ def test_odd_options_are_wrong_usage(parser, action, capsys):
     if texts is None:
         assert action.dest in ("data", "preset", "start", "dask"), "names and files, which functions check"
         return
-    files = ["file"] * sum(
-        1 for each in parser._actions if not each.option_strings and not isinstance(each, argparse._SubParsersAction)
-    )
+    files = [
+        next(iter(each.choices)) if each.choices else "file"
+        for each in parser._actions
+        if not each.option_strings and not isinstance(each, argparse._SubParsersAction)
+    ]
     for text in texts:
         with pytest.raises(SystemExit) as exit:
             parser.parse_args([*files, f"{action.option_strings[0]}={text}"])

@@ -16,7 +16,19 @@ from collections.abc import Sequence
 from .._util.printable import PrintableStream, printable
 from .._version import __version__
 from ..errors import SnnConvError
-from . import cnn_training, comparison, conversion, diagnosis, evaluation, gui, nir, training, ttfs, tuning
+from . import (
+    cnn_training,
+    comparison,
+    conversion,
+    diagnosis,
+    evaluation,
+    gui,
+    hardware,
+    nir,
+    training,
+    ttfs,
+    tuning,
+)
 from .files import check_writable, write_json
 
 # TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
@@ -96,5 +108,6 @@ def _parser():
     diagnosis.add_diagnose(commands)
     comparison.add_compare(commands)
     nir.add_export(commands)
+    hardware.add_check_hardware(commands)
     gui.add_gui(commands)
     return parser
