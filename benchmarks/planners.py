@@ -12,7 +12,7 @@ from results import publish
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
-from nengo_snnconv.networks.trainable import PLANNERS
+from nengo_snnconv.networks.trainable_settings import PLANNERS
 
 BATCH = 100
 SYNAPSES = (None, 0.002)

@@ -372,7 +372,7 @@ CASES = {
         {"model": small_cnn()},
         {
             "model": [None, 5, [], object()],
-            "neuron_type": [5, "LIF", nengo.LIF, []],
+            "neuron_type": [5, "LIF", nengo.LIF, [], {}, {"neurons": 5}, {"other": nengo.LIF(amplitude=0.01)}],
             "output_neurons": FLAG,
             "max_rates": floats([0, -1, NAN, INF, "x", 1j, "400"]) + [[], [[1], [2, 3]]],
             "intercepts": [NAN, 1, INF, "x", 1j, []],
@@ -418,7 +418,7 @@ CASES = {
         {"network": "<rates>"},
         {
             "network": NETWORK,
-            "neuron_type": [5, "LIF", nengo.LIF, []],
+            "neuron_type": [5, "LIF", nengo.LIF, [], {}, {"neurons": 5}, {"other": nengo.LIF(min_voltage=-5)}],
             "input_coding": [*CHOICE, None],
             "input_threshold": POSITIVE,
             "readout": [*CHOICE, None],

@@ -16,6 +16,7 @@ from ..model import Model
 from ..model import layers as specs
 from ..model.input_range import with_input_range
 from ..networks.edits import check_unedited
+from ..networks.layerwise import LayerwiseConfig
 from ..networks.loihi.builder import loihi_form
 from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork
@@ -90,7 +91,11 @@ def _with_surrogates(network, seed):
             raise ConversionError(
                 "convert takes SurrogateLIF networks without synapses only: call rebuild(synapse=None) first"
             )
-    return ConvNetwork(simplify(network.model, FOLDING), SurrogateConfig(network.settings.neuron_type, seed))
+    model, settings = simplify(network.model, FOLDING), network.settings
+    if len(settings.of_types) == 1:
+        return ConvNetwork(model, SurrogateConfig(*settings.of_types, seed))
+    types = tuple(settings.of_layer(network.model, name).neuron_type for name in model.neurons)
+    return ConvNetwork(model, LayerwiseConfig(types[0], seed, neuron_types=types, keeps=(0.0,) * len(types)))
 
 
 def _rectified_model(network):

@@ -25,7 +25,7 @@ from .input_node import InputNode
 from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, add_output, direct_neurons
 from .network import ConvNetwork, NativeBase, describe_network
-from .neuron_types import check_neuron_types, check_one_for_each_layer
+from .neuron_types import check_all_spike_or_none, check_neuron_types, check_one_for_each_layer
 
 INPUT_CODINGS = ("constant", "poisson")
 READOUTS = ("potential", "spikes")
@@ -73,16 +73,7 @@ class NativeConfig(NativeBase):
             )
         self.match  # noqa: B018 -- raises if the neuron type cannot stand in for the rectifier
         check_neuron_types(self.neuron_types)
-        self._check_layers()
-
-    def _check_layers(self):
-        """Check the neuron type of each layer; raise SettingsError if some layers have rates and others spikes."""
-        for neuron_type in self.of_types:
-            if neuron_type.spiking != self.neuron_type.spiking:
-                raise SettingsError(
-                    f"neuron_type: all layers must spike or none, got {self.neuron_type} and {neuron_type}",
-                    argument="neuron_type",
-                )
+        check_all_spike_or_none(self)
 
     @functools.cached_property
     def match(self):

@@ -31,7 +31,7 @@ def by_layer(
         the type of all other layers.
     model : Model
     default : NeuronType
-        Type of layers that are not given, if there is no "*".
+        Type of layers that are not given, if there is no "*"; if all are given, that of the first one is the default.
     types : tuple of NeuronType
         Types of layers that are not given, if they differ.
 
@@ -55,29 +55,34 @@ def by_layer(
         default = given[OTHERS]
         found = [default] * len(names)
     places = _places(model)
-    unknown = [name for name in given if name != OTHERS and name not in places]
+    chosen = [name for name in given if name != OTHERS]
+    unknown = [name for name in chosen if name not in places]
     if unknown:
         raise SettingsError(
             f"neuron_type: there are no neurons of {listed(unknown)} in this network; its layers of neurons are "
             f"{listed(names, 8)}, and '*' stands for all others",
             argument="neuron_type",
         )
-    for name in sorted(given.keys() - {OTHERS}, key=lambda name: name in names):  # a rectifier's own name comes last
-        found[places[name]] = given[name]
+    for name in sorted(chosen, key=lambda name: name in names):  # a rectifier's own name overrides others
+        for place in places[name]:
+            found[place] = given[name]
+    if OTHERS not in given and found and default not in found:
+        default = found[0]
     return default, () if all(each == default for each in found) else tuple(found)
 
 
 def _places(model):
-    """Return the place of each rectifier among the rectifiers, by its name and by those of the layers it follows."""
-    places = {}
+    """Return the places of rectifiers among all, by their names and by those of the layers with weights they follow."""
+    places: dict[str, list[int]] = {}
     for place, name in enumerate(model.neurons):
+        places.setdefault(name, []).append(place)
         layer = model.layers[model.layers[name].inputs[0]]
-        while not isinstance(layer, specs.Input | specs.Rectifier) and model.consumers(layer.name)[1:] == []:
-            places.setdefault(layer.name, place)
-            if isinstance(layer, specs.Conv | specs.Dense) or len(layer.inputs) != 1:
+        while len(layer.inputs) == 1 and not isinstance(layer, specs.Rectifier):
+            places.setdefault(layer.name, []).append(place)
+            if isinstance(layer, specs.Conv | specs.Dense):
                 break
             layer = model.layers[layer.inputs[0]]
-    return {**places, **{name: place for place, name in enumerate(model.neurons)}}
+    return places
 
 
 def check_neuron_types(types: typing.Any) -> None:
@@ -86,6 +91,19 @@ def check_neuron_types(types: typing.Any) -> None:
         raise SettingsError(
             f"neuron_types must be a tuple with a neuron type for each layer, got {types!r}", argument="neuron_types"
         )
+
+
+def check_all_spike_or_none(settings: typing.Any) -> None:
+    """Check that the neurons of all layers spike, or those of none.
+
+    Settings for each neuron type are made, which checks that it can be used.
+    """
+    first, *others = {settings.neuron_type, *settings.of_types}
+    for other in others:
+        if other.spiking != first.spiking:
+            raise SettingsError(
+                f"neuron_type: all layers must spike or none, got {first} and {other}", argument="neuron_type"
+            )
 
 
 def check_one_for_each_layer(model: Model, **values: tuple) -> None:

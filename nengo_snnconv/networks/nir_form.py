@@ -65,7 +65,8 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
         check_collected(network)
         if settings.synapse is not None:
             raise ConversionError("NIR has no filter on spikes: call rebuild(synapse=None) first")
-        model, types = simplify(model, FOLDING), dict.fromkeys(model.neurons, settings.neuron_type)
+        types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
+        model = simplify(model, FOLDING)
     elif isinstance(settings, SurrogateConfig):
         types = dict.fromkeys(model.neurons, settings.neuron_type)
     elif isinstance(settings, LayerwiseConfig):

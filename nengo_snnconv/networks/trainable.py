@@ -4,198 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 
 import nengo
 import numpy as np
 
 from .._util.user_warnings import warn_user
-from .._util.validation import as_float32, check_choice, check_flags, check_positive, check_seed, shown
-from ..compat import nengo_dl, tf
+from .._util.validation import check_flags
 from ..errors import ConversionError, SettingsError
 from ..formats.as_model import as_model
 from ..model import layers as specs
-from ..neurons.arguments import check_synapse
-from ..neurons.firing_rates import rate_function
-from ..neurons.integrate_and_fire import IntegrateAndFire
-from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import restore_output_scale
 from ..passes.rescale import without_layer_scales
 from .edits import check_unedited
-from .keras_layers import keras_layer
-from .nengo_objects import add_output, add_probes
-from .network import BuildConfig, ConvNetwork, check_network
-from .trainable_layers import RateLayer, TrainableLayers, TrainableRows
+from .network import ConvNetwork, check_network
+from .neuron_types import OTHERS, by_layer
+from .trainable_settings import TrainableConfig
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
 # go below zero averages over inputs that arrive as spikes, positive and negative ones; one that stops at zero
 # forgets the negative ones, and fires too much (benchmarks/rate_training.py measures both).
 DEFAULT_NEURON = nengo.LIF(amplitude=0.0025, min_voltage=-5)
 
-PLANNERS = ("greedy", "tree", "transitive", "noop")
 LOW_RATE_HZ = 10  # neurons that fire less at an input of 1 need seconds to transmit it
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainableConfig(BuildConfig):
-    """Settings with which :func:`build_trainable` builds a network, which explains them."""
-
-    max_rates: typing.Any = None
-    intercepts: typing.Any = 0
-    synapse: typing.Any = None
-    output_synapse: typing.Any = 0.1
-    lif_smoothing: float | None = None
-    stateful: bool = True
-    planner: str = "noop"
-    probe_layers: tuple[str, ...] = ()
-
-    builder_name = "build_trainable"
-
-    def __post_init__(self):
-        if not isinstance(self.neuron_type, nengo.neurons.NeuronType):
-            raise SettingsError(
-                f"neuron_type must be an instance of a Nengo neuron type, such as nengo.LIF(amplitude=0.01); "
-                f"got {self.neuron_type!r}",
-                argument="neuron_type",
-            )
-        check_choice(PLANNERS, planner=self.planner)
-        check_synapse(synapse=self.synapse, output_synapse=self.output_synapse)
-        check_flags(stateful=self.stateful)
-        check_seed(self.seed, optional=True)
-        if self.lif_smoothing is not None:
-            check_positive(lif_smoothing=self.lif_smoothing)
-        if self.max_rates is None and not hasattr(self.neuron_type, "amplitude"):
-            raise SettingsError(
-                f"{self.neuron_type} has no amplitude that says how its rates scale: give max_rates",
-                argument="max_rates",
-            )
-        self._check_rates()
-        if not self.has_rates:
-            self._check_through_time()
-        else:
-            rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))  # raises if the type has none
-
-    def _check_through_time(self):
-        """Check that no setting is given that training through time would ignore."""
-        rate = 1 / self.neuron_type.amplitude
-        if not (np.array_equal(self.rates_at_one, rate) and np.array_equal(self.intercepts, 0)):
-            raise SettingsError("SurrogateLIF takes its input as it is: leave max_rates and intercepts out")
-        if self.neuron_type.initial_state:
-            raise SettingsError(
-                "SurrogateLIF is trained from its reset potential on: leave initial_state out, and give "
-                "reset_potential",
-                argument="neuron_type",
-            )
-
-    def _check_rates(self):
-        """Check that max_rates and intercepts are numbers for which the neuron type has a finite, positive gain."""
-        given = {"max_rates": self.rates_at_one, "intercepts": self.intercepts}
-        for name, value in given.items():
-            if not isinstance(value, nengo.dists.Distribution) and not as_float32(value, name).size:
-                raise SettingsError(
-                    f"{name} must be a number, or one for each neuron, got {shown(value)}", argument=name
-                )
-        if any(isinstance(value, nengo.dists.Distribution) for value in given.values()):
-            return  # samples are drawn when the size of a layer is known
-        tau_ref = getattr(self.neuron_type, "tau_ref", 0)
-        limit = 1 / tau_ref if tau_ref else np.inf
-        highest, lowest = np.max(self.rates_at_one), np.min(self.rates_at_one)
-        if not 0 < lowest <= highest < limit:
-            raise SettingsError(
-                f"max_rates must be above 0 and below {limit:g} Hz, the limit of {self.neuron_type}; got "
-                f"{self.rates_at_one!r} (by default it is 1 / amplitude)",
-                argument="max_rates",
-            )
-        rng = np.random.RandomState(0)
-        rates, intercepts = (_sample(value, 1, rng) for value in (np.min(self.rates_at_one), np.max(self.intercepts)))
-        with np.errstate(all="ignore"):
-            gain, bias = self.neuron_type.gain_bias(rates, intercepts)
-        if not (np.isfinite(gain).all() and np.isfinite(bias).all() and (np.asarray(gain, np.float32) > 0).all()):
-            raise SettingsError(
-                f"{self.neuron_type} with max_rates={self.rates_at_one!r} and intercepts={self.intercepts!r} has no "
-                f"usable gain: use {type(self.neuron_type).__name__}(amplitude=0.0025), or set max_rates to 100 Hz or "
-                "more; intercepts must be below 1"
-            )
-
-    @property
-    def rates_at_one(self):
-        """Firing rate in Hz of neurons with an input of 1: ``max_rates``, or 1 / amplitude if that is None.
-
-        A property, so that it follows the neuron type of ``rebuild(neuron_type=...)``.
-        """
-        return 1 / self.neuron_type.amplitude if self.max_rates is None else self.max_rates
-
-    @property
-    def has_rates(self):
-        return not isinstance(self.neuron_type, SurrogateLIF)
-
-    @property
-    def accumulates(self):
-        return not self.has_rates  # other scores are firing rates, or filtered by the output synapse
-
-    @property
-    def rectifies(self):
-        """True if the firing rate of the neurons is max(x, 0) exactly."""
-        if not isinstance(self.neuron_type, nengo.RectifiedLinear | IntegrateAndFire):
-            return False
-        return np.array_equal(self.rates_at_one, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
-
-    @property
-    def takes_levels(self):
-        return self.rectifies
-
-    def gain_bias(self, model, name):
-        """Return gain and bias of the neurons of rectifier ``name``, two arrays of float32 of the layer's size."""
-        size = model.size(name)
-        rng = np.random.RandomState((self.seed or 0) + list(model.layers).index(name))
-        max_rates, intercepts = (_sample(value, size, rng) for value in (self.rates_at_one, self.intercepts))
-        gain, bias = self.neuron_type.gain_bias(max_rates, intercepts)
-        return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
-
-    def rate_layer(self, model, name):
-        layer = model.layers[name]
-        if layer.levels is not None:  # of neurons that rectify: see takes_levels
-            return keras_layer(layer, {})
-        return RateLayer(self.neuron_type, self.lif_smoothing, *self.gain_bias(model, name), name)
-
-    def construct(self, network):
-        self._configure_nengo_dl()
-        model = network.model
-        network.layers = TrainableLayers(self, model).build()
-        network.input, scores = network.layers[model.input], network.layers[model.output]
-        if isinstance(scores, nengo.ensemble.Neurons) or model.output_scale != 1:
-            add_output(network, scores, self.output_synapse, self.probe_layers)
-        else:
-            network.output = scores
-            add_probes(network, self.output_synapse, self.probe_layers)
-
-    def _configure_nengo_dl(self):
-        """Set NengoDL's options in the configuration of the network, or of the outermost one where NengoDL reads it."""
-        nengo_dl.configure_settings(trainable=False)
-        top = nengo.Network.context[0]
-        if not hasattr(top.config[nengo.Connection], "trainable"):
-            # nengo_dl.Layer marks its connections in the outermost network, but does not prepare it
-            with top:
-                nengo_dl.configure_settings(trainable=None)
-        if not self.stateful:
-            nengo_dl.configure_settings(stateful=False)
-        nengo_dl.configure_settings(planner=getattr(nengo_dl.graph_optimizer, f"{self.planner}_planner"))
-        if self.lif_smoothing is not None:
-            nengo_dl.configure_settings(lif_smoothing=self.lif_smoothing)
-
-    def report_row(self, layer, model):
-        return TrainableRows(self).visit(layer)
-
-
-def _sample(value, size, rng):
-    """Return ``value``, which is a number, an array or a distribution to draw from, for ``size`` neurons."""
-    if isinstance(value, nengo.dists.Distribution):
-        return value.sample(size, rng=rng)
-    return np.broadcast_to(np.asarray(value, float), (size,))
 
 
 def build_trainable(
     model: typing.Any,
-    neuron_type: nengo.neurons.NeuronType | None = None,
+    neuron_type: nengo.neurons.NeuronType | Mapping[str, nengo.neurons.NeuronType] | None = None,
     *,
     output_neurons: bool = False,
     **settings: typing.Any,
@@ -211,9 +47,10 @@ def build_trainable(
     ----------
     model : Keras model, Model, str or path
         Any model that ``as_model`` reads, for example a Sequential or functional model.
-    neuron_type : nengo.neurons.NeuronType, optional
+    neuron_type : nengo.neurons.NeuronType or dict of str to NeuronType, optional
         Any type with a rate form, or ``SurrogateLIF``, whose networks are trained through time; ``DEFAULT_NEURON``, an
-        LIF type with high firing rates, by default.
+        LIF type with high firing rates, by default.  A dict has a type for each layer, by the name of the rectifier or
+        of the layer with weights before it; "*" stands for all other layers.
     output_neurons : bool, optional
         Add neurons after the last layer, so that class scores are firing rates; False by default.
     max_rates : float, array_like or nengo.dists.Distribution, optional
@@ -256,26 +93,30 @@ def build_trainable(
     >>> network = snc.build_trainable(snc.preset("lif-mnist"), nengo.LIF(amplitude=0.01))
     """
     check_flags(output_neurons=output_neurons)
-    neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
-    config = TrainableConfig(neuron_type=neuron_type, **settings)
-    _warn_of_low_rates(config)
+    given = DEFAULT_NEURON if neuron_type is None else neuron_type
+    first = given.get(OTHERS, DEFAULT_NEURON) if isinstance(given, Mapping) else given
+    config = TrainableConfig(neuron_type=first, **settings)
     model = restore_output_scale(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
+    default, types = by_layer(given, model, DEFAULT_NEURON)
+    config = dataclasses.replace(config, neuron_type=default, neuron_types=types)
+    _warn_of_low_rates(config)
     return ConvNetwork(without_layer_scales(model), config)
 
 
 def _warn_of_low_rates(config):
     """Warn if neurons fire so rarely that a network with spikes needs very many time steps."""
-    rates, neuron_type = config.rates_at_one, config.neuron_type
-    if not config.has_rates or isinstance(rates, nengo.dists.Distribution) or not neuron_type.spiking:
-        return
-    if np.max(rates) < LOW_RATE_HZ:
-        warn_user(
-            f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
-            f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
-        )
+    for neuron_type, each in config.of_types.items():
+        rates = each.rates_at_one
+        if not each.has_rates or isinstance(rates, nengo.dists.Distribution) or not neuron_type.spiking:
+            return
+        if np.max(rates) < LOW_RATE_HZ:
+            warn_user(
+                f"neurons fire at {np.max(rates):g} Hz for an input of 1, so spikes need seconds to carry anything: "
+                f"use {type(neuron_type).__name__}(amplitude=0.0025), or set max_rates",
+            )
 
 
 def live_arrays(network):

@@ -110,7 +110,8 @@ def unrolled_model(
         elif isinstance(layer, specs.Rectifier):
             currents = inputs[0] if name in moving else Repeated(n_steps)(inputs[0])
             moving.add(name)
-            tensors[name] = _Neurons(network.settings.neuron_type, n_steps, smooth, name)(currents)
+            neuron_type = network.settings.of_layer(model, name).neuron_type
+            tensors[name] = _Neurons(neuron_type, n_steps, smooth, name)(currents)
         else:
             tensors[name] = keras_layer(layer, model.arrays_of(name))(inputs if len(inputs) > 1 else inputs[0])
     scores = tensors[model.output]

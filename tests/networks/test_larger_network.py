@@ -31,7 +31,7 @@ def neurons(source, *arguments, **options):
 
 
 def first_spikes():
-    network = exact(branched)
+    network = exact(small_cnn)
     return snc.to_ttfs(network, dyadic_images(network.model, 3), n_steps=4)
 
 
@@ -185,7 +185,7 @@ class TestLargerNetwork:
         network = spiking(small_cnn())
         with nengo.Network(seed=1) as larger:
             snn = network.rebuild()
-            retina = nengo.networks.EnsembleArray(20, n_ensembles=72)
+            retina = nengo.networks.EnsembleArray(10, n_ensembles=72)
             nengo.Connection(nengo.Node(np.full(72, 0.5)), retina.input)
             nengo.Connection(retina.output, snn.input, synapse=0.01)
             decision = nengo.networks.EnsembleArray(20, n_ensembles=4)
