@@ -79,14 +79,14 @@ def write_gui_script(
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
     _check_new_files(path, layout_file)
+    loading: dict[str, Any] = {"train": 1} if scale is None else {"train": 1, "scale": scale}
+    images = None if is_path(data) else load_dataset(data, **loading)
     network: Any = load(network_file)  # GuiNetwork raises an error for a Model
-    loading: dict[str, Any] = {"train": 1}
-    if is_path(data):
-        shape = network.model.shapes[network.model.input] if isinstance(network, ConvNetwork) else None
-        data, loading = str(pathlib.Path(data).expanduser().resolve()), {"train": 1, "shape": shape, "scale": scale}
-    elif scale is not None:
-        loading["scale"] = scale  # raises an error
-    images = load_dataset(data, **loading)
+    if images is None:
+        data = str(pathlib.Path(data).expanduser().resolve())
+        if isinstance(network, ConvNetwork):
+            loading["shape"] = network.model.shapes[network.model.input]
+        images = load_dataset(data, **loading)
     in_unit = images.pixel_range is None or not isinstance(network, ConvNetwork)
     pixel_range = UNIT if in_unit else needed_range(network.model, input_range)
     model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, images.class_names, examples)
@@ -105,7 +105,7 @@ def write_gui_script(
 
 def _call_arguments(name, options):
     """Return the arguments of ``load_dataset`` as code."""
-    return ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items() if value is not None)])
+    return ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items())])
 
 
 def _check_new_files(script, layout_file):
