@@ -3,19 +3,28 @@
 from .._util.text_tables import summary_line
 from .argument_types import above_zero, finite
 
-# data sets of real event recordings
+# data sets of real event recordings, and of images; the latter as in data.datasets, which takes long to load
 RECORDED = ("n-mnist",)
+IMAGES = ("digits", "mnist", "fashion-mnist", "cifar-10")
+
+
+def complete_data(prefix, **_):
+    """Return the data sets, files and folders whose names begin with ``prefix``, for shells."""
+    from argcomplete.completers import FilesCompleter
+
+    return [*(name for name in (*IMAGES, *RECORDED) if name.startswith(prefix)), *FilesCompleter(("npz",))(prefix)]
 
 
 def add_data(parser, role="", default="digits"):
     """Add the options for a data set; ``role`` says how it is used, after its possible names."""
-    parser.add_argument(
+    option = parser.add_argument(
         "--data",
         default=default,
         metavar="NAME",
         help="digits, mnist, fashion-mnist or cifar-10; or your own images: an .npz file with the arrays x_train, "
         f"y_train, x_test and y_test (or x and y), or a folder of pictures with a subfolder for each class{role}",
     )
+    option.completer = complete_data  # for argcomplete
     parser.add_argument(
         "--scale",
         type=above_zero,

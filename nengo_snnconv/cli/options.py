@@ -35,7 +35,12 @@ def add_command(commands, name, run, summary, description=None, seed=0):
     parser.set_defaults(run=run, wrong_usage=parser.error, default_of=parser.get_default)
     from_file = " (default: the seed in the file)" if seed is None else ""
     parser.add_argument("--seed", type=seed_number, default=seed, help=f"seed of all random numbers{from_file}")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the results to a JSON file")
+    parser.add_argument(
+        "--json",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="also write the results to a JSON file; - prints them, and the text to standard error",
+    )
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     return parser
 

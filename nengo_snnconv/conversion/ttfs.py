@@ -186,7 +186,11 @@ def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
     if x_max is not None:
         check_positive(x_max=x_max)
     if x is not None:
-        return as_images(network.model, x, means=True)[0]
+        try:
+            return as_images(network.model, x, means=True)[0]
+        except SettingsError as error:
+            error.argument = "x_calibration"
+            raise
     has_range = x_max is not None or network.model.metadata.get("input_range")
     if (is_method and threshold != "max") or not has_range:
         raise SettingsError(

@@ -83,7 +83,7 @@ def write_gui_script(
     images = None if is_path(data) else load_dataset(data, **loading)
     network: Any = load(network_file)  # GuiNetwork raises an error for a Model
     if images is None:
-        data = pathlib.Path(data).expanduser().resolve()
+        data = str(pathlib.Path(data).expanduser().resolve())
         if isinstance(network, ConvNetwork):
             loading["shape"] = network.model.shapes[network.model.input]
         images = load_dataset(data, **loading)
