@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def tune(
     network: ConvNetwork,
     x: np.ndarray,
-    y: np.ndarray,
+    y: np.ndarray | None = None,
     *,
     max_loss: float = 0.1,
     x_calibration: np.ndarray | None = None,
@@ -129,7 +129,7 @@ def tune(
     parts = split_parts(network.model, x, y, x_calibration, report_split, report_data, seed, calibrates=native)
     models = PointModels(network, parts.calibration, options)
     x, y = parts.selection
-    runner = SweepRunner(models, x, y, max_steps, n_shards=number_of_shards(len(y)))
+    runner = SweepRunner(models, x, y, max_steps, n_shards=number_of_shards(len(x)))
     x, y = parts.report
     reporter = SweepRunner(models, x, y, max_steps, n_shards=None)
     points = runner.grid_points(default_space(network, max_steps, backend) if space is None else space)
@@ -212,7 +212,7 @@ def _failure_message(tuning, native):
     calibrated = tuning.trial.grid_point.calibration is not None
     if not calibrated and losses[-1] < losses[(max_steps - 1) // 2]:
         advice.insert(0, f"max_steps={2 * max_steps}, because the loss is still falling")
-    elif tuning.selection.accuracy[-1] < tuning.selection.ann_accuracy / 2:
+    elif tuning.selection.score[-1] < tuning.selection.ann_score / 2:
         advice.insert(0, f"max_steps={2 * max_steps}")
     if native and not calibrated:
         run = f"x[:500], y[:500], n_steps={max_steps}"
