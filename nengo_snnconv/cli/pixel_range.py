@@ -101,10 +101,9 @@ def _skill(network, x, y, pixel_range):
 
 def warn_of_low_accuracy(evaluation):
     """Print a note if the ANN itself only guesses."""
-    if evaluation.ann_accuracy is None or len(evaluation.y) < FEWEST:
+    if evaluation.ann_score is None or len(evaluation.y) < FEWEST:
         return
-    chance = 1 / evaluation.scores.shape[1]
-    if evaluation.ann_accuracy < chance + GUESSES * (1 - chance):
+    if evaluation.ann_score < evaluation.near_chance:
         print(
             summary_line(
                 "note",

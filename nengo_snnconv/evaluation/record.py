@@ -16,6 +16,7 @@ from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .run_options import RunOptions, run_length
 from .runner import Runner
+from .task import as_task
 
 if typing.TYPE_CHECKING:
     import nengo
@@ -50,6 +51,9 @@ class Recording:
     axes : dict of str to tuple of int
         Positions of height, width and channel among the axes of the input and of each spiking layer: (1, 2, 0) if the
         channel comes first.
+    head : str
+        What the outputs mean, as far as the model tells: "classes", "binary", "labels" or "values"; see
+        :class:`Evaluation`.
     """
 
     images: np.ndarray
@@ -61,6 +65,23 @@ class Recording:
     input: np.ndarray
     potentials: dict[str, np.ndarray]
     axes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    head: str = "classes"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, labels or outputs."""
+        return 2 if self.head == "binary" else self.filtered.shape[2]
+
+    def class_scores(self, image: int) -> np.ndarray:
+        """Return the filtered scores of an image, (steps, classes); those of one output, a logit, are 0 and the logit.
+
+        Parameters
+        ----------
+        image : int
+            Index of the image.
+        """
+        scores = self.filtered[image]
+        return np.concatenate([np.zeros_like(scores), scores], axis=1) if self.head == "binary" else scores
 
     def axes_of(self, name: str) -> tuple[int, ...]:
         """Return the axes of a layer in the order of an image, channel last."""
@@ -140,6 +161,7 @@ def record(
         input=_output_of_input_layer(network, images, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
         axes={name: image_axes(model, name) for name in shapes},
+        head=as_task(model, len(inputs), None).head.name,
     )
 
 

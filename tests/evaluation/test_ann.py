@@ -28,9 +28,9 @@ def predicted(monkeypatch):
     """Numbers of images for which the ANN was computed."""
     numbers, predict = [], ann._predict
 
-    def counting(network, inputs, batch_size):
+    def counting(network, inputs, *others):
         numbers.append(len(inputs))
-        return predict(network, inputs, batch_size)
+        return predict(network, inputs, *others)
 
     monkeypatch.setattr(ann, "_predict", counting)
     return numbers

@@ -7,12 +7,14 @@ import typing
 
 import numpy as np
 
-from ..._util.validation import check_classes, check_flags, check_progress, check_run, is_number, shown
+from ..._util.validation import check_flags, check_progress, check_run, is_number, shown
 from ...errors import ConversionError, SettingsError
+from ...evaluation.ann import ann_predictions
 from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
-from ...inputs import Data, as_images
+from ...evaluation.task import as_task
+from ...inputs import Data, as_images, as_inputs
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
@@ -65,8 +67,10 @@ def diagnose(
         Network made by ``to_spiking``.
     x : ndarray, (images, height, width, channel), or a data set
         Images, in any form that :func:`evaluate` reads but frames; some hundred are enough.
-    y : ndarray of int, (images,), optional
-        Class numbers; by default the labels in ``x``.
+    y : ndarray, optional
+        True classes, labels or values, as for :func:`evaluate`.  By default the labels in ``x``, or else the
+        predictions of the ANN, so that the loss is one of agreement with it.  The accuracy of labels is F1, and that
+        of values R².
     n_steps : int
         Number of time steps for which each image is shown.
     max_loss : float
@@ -115,15 +119,17 @@ def diagnose(
     options = RunOptions(**run)
     check_progress(progress)
     x, y = as_images(network.model, x, y)
-    y = check_classes(network.model, len(x), y)
+    task = as_task(network.model, len(x), y)
+    inputs = as_inputs(network.model, x)
+    task = task.with_ann(ann_predictions(network, inputs, memory_mb=memory_mb, head=task.head))
     calibration = x if x_calibration is None else as_images(network.model, x_calibration, means=True)[0]
-    decomposition = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
-    evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=decomposition)
+    decomposition = Decomposition(network, x, task, [n_steps * factor for factor in MORE_STEPS], memory_mb)
+    evaluation = evaluate_observed(network, x, task, n_steps, options, progress=progress, observer=decomposition)
     decomposition.finish()
     diagnosis = make_diagnosis(network, evaluation, decomposition, max_loss)
     diagnosis = dataclasses.replace(diagnosis, other_calibration=x_calibration is not None)
     run |= {"n_steps": n_steps, "progress": progress}
-    return with_tried_remedies(diagnosis, x, y, calibration, run) if try_remedies else diagnosis
+    return with_tried_remedies(diagnosis, x, task, calibration, run) if try_remedies else diagnosis
 
 
 def make_diagnosis(
@@ -142,7 +148,7 @@ def make_diagnosis(
             points[cause], n_correct = 100 * (n_correct - count) / n_images, count
         response, bound = decomposition.responses[name], bounds.get(name)
         layers[name] = _layer_diagnosis(name, sums, points, n_correct / n_images, response, bound, own_bound)
-    squares, ann_accuracy = decomposition.input_squares, evaluation.ann_accuracy
+    squares, ann_accuracy = decomposition.input_squares, evaluation.ann_score
     assert ann_accuracy is not None  # the network has rates
     predicted_gain, n_predicted = decomposition.predicted_gain, decomposition.n_predicted
     return Diagnosis(
@@ -151,7 +157,7 @@ def make_diagnosis(
         max_loss=max_loss,
         layers=layers,
         input_points=100 * (decomposition.n_correct["ann"] - decomposition.n_correct["input"]) / n_images,
-        readout_points=100 * (n_correct / n_images - float(evaluation.accuracy[-1])),
+        readout_points=100 * (n_correct / n_images - float(evaluation.score[-1])),
         input_error=float(np.sqrt(squares["error"] / max(squares["activation"], 1e-30))),
         largest_input=float(np.abs(decomposition.x).max()),
         output_level=float(decomposition.output_level.percentile(99.9)[0]),
