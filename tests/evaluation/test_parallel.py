@@ -59,7 +59,7 @@ class TestResults:
         run_jobs = parallel.run_jobs
 
         def counting(function, jobs, *arguments, **options):
-            sizes.extend(len(make()) for name, make in options["shared"].items() if name != "run")
+            sizes.extend(len(make()[0]) for name, make in options["shared"].items() if name != "run")
             return run_jobs(function, jobs, *arguments, **options)
 
         monkeypatch.setattr(parallel, "run_jobs", counting)

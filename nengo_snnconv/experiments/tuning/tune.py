@@ -135,7 +135,8 @@ def tune(
     models = PointModels(network, parts.calibration, options)
     images, task = parts.selection
     runner = SweepRunner(models, images, task, max_steps, n_shards=number_of_shards(len(images)))
-    reporter = SweepRunner(models, *parts.report, max_steps, n_shards=None)
+    report_images, report_task = parts.report
+    reporter = SweepRunner(models, report_images, report_task, max_steps, n_shards=None)
     points = runner.grid_points(default_space(network, max_steps, backend) if space is None else space)
     if any(point.run_length(max_steps) > max_steps for point in points):
         raise SettingsError(f"space: calibrate_steps must be at most max_steps={max_steps}", argument="space")
