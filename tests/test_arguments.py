@@ -115,8 +115,8 @@ FRAMES = [
     np.repeat(x.astype(str)[:, None], 3, axis=1),
     np.repeat(x.astype(object)[:, None], 3, axis=1),
 ]
+# None is allowed where labels may be left out
 LABELS = [
-    None,
     5,
     "x",
     y[:3],
@@ -891,7 +891,7 @@ CASES = {
     "read_report": ({"path": "none.html"}, {"path": PATH}),
     "GuiNetwork": (
         {"network": "<spiking>", "x": x, "y": y},
-        {"network": NETWORK, "x": IMAGES, "y": LABELS, **OPENED, "examples": COUNT},
+        {"network": NETWORK, "x": IMAGES, "y": [None, *LABELS], **OPENED, "examples": COUNT},
     ),
     "write_gui_script": (
         {"path": "none.py", "network_file": "none.npz"},
@@ -1012,7 +1012,17 @@ def test_every_public_function_is_here():
     """All arguments have cases here, except matplotlib objects and arguments with tests elsewhere."""
     untested = []
     plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency", "Profile"}
-    plain |= {"NIRLosses", "ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
+    plain |= {
+        "HardwareCheck",
+        "NIRLosses",
+        "ThresholdErrors",
+        "Recording",
+        "Comparison",
+        "Sweep",
+        "Trial",
+        "Tuning",
+        "__version__",
+    }
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
     elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step", "options"}
     for name in snc.__all__:

@@ -182,6 +182,12 @@ def _class_numbers(y, n_classes):
             f"{y.shape}",
             argument="y",
         )
+    if y.dtype.kind == "b" and n_classes > 2:
+        raise SettingsError(
+            f"y holds True and False, but the network has {n_classes} outputs: give class numbers (images,), or rows "
+            f"of labels (images, {n_classes})",
+            argument="y",
+        )
     if y.min() < 0 or y.max() >= n_classes:
         raise SettingsError(
             f"the classes in y go from {y.min()} to {y.max()}, the network has {n_classes} outputs", argument="y"
