@@ -265,7 +265,13 @@ CASES = {
     ),
     "load_dataset": (
         {"name": "digits"},
-        {"name": CHOICE, "train": optional(but(COUNT, 10**12)), "test": [1.5, "3", True]},
+        {
+            "name": CHOICE,
+            "train": optional(but(COUNT, 10**12)),
+            "test": [1.5, "3", True],
+            "shape": but(INPUT_SHAPE, INPUT_SHAPE[-3]),
+            "scale": optional(POSITIVE),
+        },
     ),
     "load_events": (
         {"name": "n-mnist"},
@@ -902,6 +908,7 @@ CASES = {
             "examples": COUNT,
             "seed": SEED,
             "input_range": [5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), "ab", (0, 1, 2)],
+            "scale": optional(POSITIVE),
         },
     ),
 }

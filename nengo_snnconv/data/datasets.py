@@ -159,8 +159,8 @@ def load_dataset(
     train, test : int, optional
         Number of training and test images to keep, or for images of your own the largest number; all by default.
     shape : tuple of int, optional
-        Shape of an image, (height, width, channels).  Pictures are resized to it, and become gray or colored; arrays
-        get the axis of channels, or have it moved to the end, if this gives the shape.
+        Shape of an image, (height, width, channels), for images of your own.  Pictures are resized to it, and become
+        gray or colored; arrays get the axis of channels, or have it moved to the end, if this gives the shape.
     scale : float, optional
         Number by which the pixels of your own images are divided.  By default, integers are divided by 255, and floats
         are left as they are.
@@ -185,6 +185,12 @@ def load_dataset(
     >>> data = snc.load_dataset("pictures", shape=(64, 64, 1))  # pictures/cat/1.jpg, pictures/dog/1.jpg ...
     """
     check_parts(train=train, test=test)
+    if scale is not None:
+        check_positive(scale=scale)
+    if shape is not None and not (
+        isinstance(shape, tuple | list) and shape and all(is_whole(n) and n > 0 for n in shape)
+    ):
+        raise invalid("shape", "be (height, width, channels)", shape)
     if is_path(name):
         check_paths(name=name)
         check_optional_counts(train=train, test=test)
@@ -217,10 +223,6 @@ def load_dataset(
 
 def _own(path, shape, scale, train, test):
     """Return the data set in a file or folder of the user."""
-    if scale is not None:
-        check_positive(scale=scale)
-    if shape is not None and (not isinstance(shape, tuple | list) or not all(is_whole(n) and n > 0 for n in shape)):
-        raise invalid("shape", "be (height, width, channels)", shape)
     own = read_own(path, None if shape is None else tuple(shape), scale, train, test)
     return Dataset(path.name, *own)
 
