@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 
+from .._util.display import Displayed
 from .._util.text_tables import text_table
 from ..errors import SettingsError
 from ..networks.network import check_network
@@ -36,8 +37,8 @@ class LayerOperations:
     operations: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Efficiency:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Efficiency(Displayed):
     """Result of :func:`efficiency`; all counts are for one image.
 
     Neither side includes biases, maxima and averages.  Additions inside neurons are counted separately.
@@ -118,6 +119,12 @@ class Efficiency:
         snn = self.synaptic_operations * costs.addition + self.input_operations * HOROWITZ_MULTIPLY_ACCUMULATE
         updates = self.neuron_updates * costs.update + self.idle_updates * costs.idle_update
         return Energy(costs.source, None if ann is None else 1e-12 * ann, 1e-12 * snn, 1e-12 * (snn + updates))
+
+    def _headline(self):
+        return f"{self.operations:,.0f} operations per image, {self.flops:,} as an ANN"
+
+    def _tables(self):
+        return [self.rows()]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the results as rows of text, a header first: values of the ANN, with spikes, and their ratio."""

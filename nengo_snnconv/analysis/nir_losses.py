@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from .._util.display import Displayed
 from .._util.json_values import to_python
 from .._util.text_tables import text_table
 from .._util.validation import check_counts
@@ -50,8 +51,8 @@ class NIRLoss:
     changed: int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class NIRLosses:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class NIRLosses(Displayed):
     """Result of :func:`nir_losses`.
 
     Attributes
@@ -68,6 +69,9 @@ class NIRLosses:
     remarks: tuple[str, ...]
     images: int
     n_steps: int
+
+    def _headline(self):
+        return f"{len(self.losses)} properties lost, on {self.images:,} images and {self.n_steps} steps"
 
     def to_dict(self) -> dict:
         """Return the results as JSON-serializable values."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._util.display import Displayed
 from .._util.json_values import to_python
 from .._util.validation import as_array, check_counts, check_progress, shown
 from ..conversion.calibration import activation_histogram, signaling_layers, upper_bounds
@@ -23,8 +24,8 @@ from ..passes import Units
 PER_BIN = 4
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ThresholdErrors:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ThresholdErrors(Displayed):
     """Result of :func:`threshold_errors`.
 
     Attributes
@@ -52,6 +53,9 @@ class ThresholdErrors:
     largest: float
     upper_bound: float
     upper_bound_errors: np.ndarray
+
+    def _headline(self):
+        return f"{self.layer}, {len(self.thresholds)} thresholds, best {', '.join(f'{best:.3g}' for best in self.best)}"
 
     @property
     def best(self) -> np.ndarray:

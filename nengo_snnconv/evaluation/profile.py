@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from .._util.display import Displayed
 from .._util.text_tables import summary_line, text_table
 from ..inputs import Data, as_inputs
 from ..networks.context import adds_result_only
@@ -53,8 +54,8 @@ class LayerProfile:
         return self.connections + self.neurons
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Profile:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Profile(Displayed):
     """Result of :func:`profile`.  Times are for one image and step, on one thread.
 
     Attributes
@@ -93,6 +94,12 @@ class Profile:
     def seconds(self) -> float:
         """Seconds for all layers, counts and scores."""
         return sum(each.seconds for each in self.operations)
+
+    def _headline(self):
+        return f"{self.n_images:,} images, {self.n_steps:,} steps, {1e6 * self.seconds:.1f} µs per image and step"
+
+    def _tables(self):
+        return [self.rows()]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the results as rows of text, a header first."""

@@ -8,6 +8,7 @@ import typing
 import numpy as np
 from nengo.params import Default
 
+from .._util.display import Displayed
 from .._util.validation import check_counts, check_flags, check_memory
 from ..inputs import Data, as_inputs
 from ..model.image_axes import image_axes
@@ -24,8 +25,8 @@ if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Recording:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Recording(Displayed):
     """Spikes, scores and membrane potentials of a network for a few images, step by step.
 
     Attributes
@@ -82,6 +83,18 @@ class Recording:
         """
         scores = self.filtered[image]
         return np.concatenate([np.zeros_like(scores), scores], axis=1) if self.head == "binary" else scores
+
+    def _headline(self):
+        n_images, n_steps = self.output.shape[:2]
+        n_spikes = sum(int(np.abs(spikes).sum()) for spikes in self.spikes.values())
+        traces = ", with membrane potentials" if self.potentials else ""
+        return f"{n_images} images, {n_steps} steps, {n_spikes:,} spikes in {len(self.spikes)} layers{traces}"
+
+    def _tables(self):
+        rows = [("layer", "shape", "spikes")]
+        for name, spikes in self.spikes.items():
+            rows.append((name, " x ".join(map(str, self.shapes[name])), f"{int(np.abs(spikes).sum()):,}"))
+        return [rows]
 
     def axes_of(self, name: str) -> tuple[int, ...]:
         """Return the axes of a layer in the order of an image, channel last."""

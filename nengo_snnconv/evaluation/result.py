@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from .._util.display import Displayed
 from .._util.text_tables import summary_line
 from .._util.validation import check_whole
 from ..errors import SettingsError
@@ -55,8 +56,8 @@ class LayerActivity:
         return float((self.rates_hz == 0).mean())
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Displayed):
     """Result of :func:`evaluate`.
 
     Attributes
@@ -240,6 +241,16 @@ class Evaluation:
         layers = [*self.layers.values(), *([self.input_layer] if self.input_layer else [])]
         return self.other_operations + sum(layer.synaptic_operations for layer in layers)
 
+    @property
+    def operations_ratio(self) -> float | None:
+        """Operations of the ANN divided by those with spikes, as in :func:`efficiency`; None without any.
+
+        Additions of spikes count once, multiply-accumulates of the ANN and of a constant input twice.  Below 1, spikes
+        cost more than the ANN.
+        """
+        operations = (self.synaptic_operations or 0) + 2 * self.input_operations
+        return 2 * self.ann_operations / operations if self.synaptic_operations and operations else None
+
     def confusion(self, step: int = -1) -> np.ndarray:
         """Return the confusion matrix after a step.
 
@@ -337,6 +348,20 @@ class Evaluation:
 
     def summary(self) -> str:
         """Return the main results as text, one per line."""
+        return "\n".join(summary_line(*row) for row in self._summary_rows())
+
+    def _headline(self):
+        item, main = "recording" if self.moving else "image", self.measure
+        ann = "" if main.ann is None else f", {main.text(main.ann)} with rates"
+        spikes = "" if self.spikes_per_neuron is None else f", {self.spikes_per_neuron:.3g} spikes per neuron"
+        result = f"{main.name} {main.text(main.steps[-1])} after {self.n_steps} steps{ann}"
+        return f"{len(self.y):,} {item}s, {result}{spikes}"
+
+    def _tables(self):
+        return [[(), *self._summary_rows()]]
+
+    def _summary_rows(self):
+        """Return the main results as pairs of a name and a value."""
         item, picture = ("recording", "frame") if self.moving else ("image", "image")
         rows = [(f"{item}s", f"{len(self.y):,}")]
         if self.stop:
@@ -353,12 +378,16 @@ class Evaluation:
                     f"{self.ann_operations:,} per {picture}, {self.input_operations:,} for its input",
                 ),
             ]
+            ratio = None if self.moving else self.operations_ratio
+            if ratio is not None:
+                hint = ": spikes cost more, tune finds fewer steps" if ratio < 1 else ""
+                rows.append(("operations, ANN / spikes", f"{ratio:.2f}{hint}"))
         else:
             rows.append(("neurons", "compute rates: use to_spiking for a spiking network"))
         if self.input_layer:
             rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
-        return "\n".join(summary_line(*row) for row in rows)
+        return rows
 
     def _rows_of_measures(self):
         """Return rows of the summary: the main measure, those that add to it, and the loss."""

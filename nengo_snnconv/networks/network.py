@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import nengo
 
+from .._util.display import Displayed
 from .._util.text_tables import quantization_table, reading_table, text_table
 from .._util.validation import check_seed, shown
 from ..errors import SettingsError, listed
@@ -133,7 +134,7 @@ class ProbeList(list):
         raise KeyError(f"no probe has the label {key!r}; labels are {listed((probe.label for probe in self), 8)}")
 
 
-class ConvNetwork(nengo.Network):
+class ConvNetwork(Displayed, nengo.Network):
     """Convolutional network in Nengo.
 
     Networks are made by ``build_trainable``, ``convert``, ``to_spiking``, ``to_ttfs`` and ``to_loihi``.  They are not
@@ -199,6 +200,20 @@ class ConvNetwork(nengo.Network):
             self.reset = nengo.Node(size_in=1, label="reset") if settings.can_reset else None
         self.built = frozenset((*self.all_nodes, *self.all_ensembles, *self.all_connections))
         self.snapshot = Snapshot(self)
+
+    def _headline(self):
+        if not self.layers:
+            return "under construction"
+        model, n_neurons = self.model, sum(map(self.model.size, self.model.neurons))
+        kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in self.settings.of_types))
+        shapes = [" x ".join(map(str, model.shapes[name])) for name in (model.input, model.output)]
+        label = f"{self.label!r}, " if self.label else ""
+        n_layers = len(model.neurons)
+        return f"{label}{shapes[0]} to {shapes[1]}, {n_neurons:,} neurons in {n_layers} layers ({kinds})"
+
+    def _tables(self):
+        header = ("layer", "type", "output shape", "became", "", "remark")
+        return [[header, *((name, kind, str(shape), *became) for name, kind, shape, *became in report_rows(self))]]
 
     @property
     def history(self) -> dict[str, list]:

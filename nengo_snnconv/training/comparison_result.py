@@ -6,6 +6,7 @@ import dataclasses
 import statistics
 import typing
 
+from .._util.display import Displayed
 from .._util.text_tables import markdown_table, text_table
 
 if typing.TYPE_CHECKING:
@@ -95,8 +96,8 @@ class Trained:
         }
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Displayed):
     """Result of :func:`nengo_snnconv.compare`.
 
     Attributes
@@ -119,6 +120,12 @@ class Comparison:
     def histories(self) -> dict[str, dict[str, list]]:
         """Results of each epoch of each network, {name: {result: list}}."""
         return {name: trained.history for name, trained in self.trained.items()}
+
+    def _headline(self):
+        return ", ".join(self.trained)
+
+    def _tables(self):
+        return [self._result_rows(), self._time_rows()]
 
     def tables(self, markdown: bool = False) -> tuple[str, str]:
         """Return two tables: losses and accuracies; seconds per epoch of training and inference.

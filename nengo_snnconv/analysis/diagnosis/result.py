@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..._util.display import Displayed
 from ..._util.text_tables import text_table
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
@@ -24,8 +25,8 @@ CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "re
 LOW_LEVEL = 0.8
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Diagnosis:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Diagnosis(Displayed):
     """Result of :func:`nengo_snnconv.diagnose`.
 
     Attributes
@@ -241,6 +242,12 @@ class Diagnosis:
         elif self.tried:
             lines.append(f"none of these changes helps on these images, by more than chance ({spikes:.2f} % without)")
         return lines
+
+    def _headline(self):
+        return self.sentences()[0]
+
+    def _tables(self):
+        return [[(), *((text,) for text in self.sentences()[1:])], self.rows()]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table of layers as rows of text, a header first."""

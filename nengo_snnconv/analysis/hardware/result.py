@@ -6,6 +6,7 @@ import dataclasses
 import math
 import typing
 
+from ..._util.display import Displayed
 from ..._util.text_tables import summary_line, text_table
 from .chips import Chip
 
@@ -40,8 +41,8 @@ class LayerOnChip:
     problems: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class HardwareCheck:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class HardwareCheck(Displayed):
     """Result of :func:`check_hardware`.
 
     Attributes
@@ -81,6 +82,14 @@ class HardwareCheck:
     def fits(self) -> bool:
         """True if the network fits on one chip without a change."""
         return not self.all_problems
+
+    def _headline(self):
+        cores = "" if self.cores is None else f", {self.cores:,} of {self.chip.n_cores} cores"
+        return f"{self.chip.title}: {'fits' if self.fits else 'does not fit'} on one chip{cores}"
+
+    def _tables(self):
+        notes = [("to change", text) for text in self.all_problems] + [("note", text) for text in self.remarks]
+        return [self.rows(), [(), *notes]]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table of the layers as rows of text, a header first."""

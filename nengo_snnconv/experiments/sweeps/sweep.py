@@ -7,6 +7,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..._util.display import Displayed
 from ..._util.text_tables import markdown_table, text_table
 from ..._util.validation import is_number, shown
 from ...errors import SettingsError
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from ...plots.figures import AxesSequence
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Sweep:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Sweep(Displayed):
     """Result of :func:`sweep`.
 
     Attributes
@@ -84,6 +85,13 @@ class Sweep:
                 argument="max_loss",
             )
         return min(within, key=lambda pair: (pair[0], pair[1].operations[pair[0] - 1]))[1]
+
+    def _headline(self):
+        n_images = len(self.trials[0].evaluation.y)
+        return f"{len(self.trials)} settings on {n_images:,} images, up to {self.n_steps} steps"
+
+    def _tables(self):
+        return [self.rows()]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table: a header, then the parameter values and results of each trial, as text."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._util.display import Displayed
 from ..._util.text_tables import summary_line, text_table
 from ...evaluation.metrics import interval_of_change
 from ...evaluation.result import Evaluation
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 FEW_STEPS = 4
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tuning:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Tuning(Displayed):
     """Result of :func:`tune`.
 
     Attributes
@@ -148,6 +149,17 @@ class Tuning:
 
     def summary(self) -> str:
         """Return the result as text, one line for each quantity."""
+        return "\n".join(summary_line(*row) for row in self._summary_rows())
+
+    def _headline(self):
+        lost = f"{self.loss_points + 0.0:.2f} points lost on {len(self.evaluation.y):,} images"
+        return f"{self.trial.grid_point.text}; {self.n_steps} steps, {lost}{'' if self.kept else ' (too many)'}"
+
+    def _tables(self):
+        return [[(), *self._summary_rows()], self.rows()]
+
+    def _summary_rows(self):
+        """Return the result as pairs of a name and a value."""
         evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
         label = "chosen settings" if self.kept else "loss too large; best found"
         allowed, n_chosen, n_report = f"{self.max_loss:g} allowed", len(self.selection.y), len(evaluation.y)
@@ -164,8 +176,7 @@ class Tuning:
             ("tried", f"{len(self.trials)} settings on up to {n_chosen:,} images"),
             ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
         ]
-        rows += [("note", remark) for remark in self.remarks()]
-        return "\n".join(summary_line(*row) for row in rows)
+        return rows + [("note", remark) for remark in self.remarks()]
 
     def _rows_of_scores(self):
         """Return the rows of the summary with the score of the ANN, unless it is compared with, and with spikes."""
