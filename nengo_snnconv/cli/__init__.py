@@ -25,6 +25,7 @@ from . import (
     gui,
     hardware,
     nir,
+    show,
     training,
     ttfs,
     tuning,
@@ -121,6 +122,7 @@ def _parser():
     ttfs.add_to_ttfs(commands)
     tuning.add_tune(commands)
     evaluation.add_evaluate(commands)
+    show.add_show(commands)
     diagnosis.add_diagnose(commands)
     comparison.add_compare(commands)
     nir.add_export(commands)
