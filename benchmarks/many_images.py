@@ -23,9 +23,9 @@ from simulators import CONSTANT, LIF, networks
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import ann
-from nengo_snnconv.evaluation.inputs import as_inputs
 from nengo_snnconv.evaluation.run_counts import count_run
 from nengo_snnconv.evaluation.run_options import RunOptions
+from nengo_snnconv.inputs import as_inputs
 
 MEMORY_RUNS = ((1000, 4), (10_000, 4), (100_000, 4), (10_000, 64))
 # back end, images, steps and minibatch of the runs on one and two processes

@@ -1,4 +1,4 @@
-"""Write the table of all methods in README, from the results in docs/results.
+"""Write the tables of all methods and of neuron types, in README and the documentation, from docs/results.
 
     python benchmarks/overview.py
 
@@ -69,7 +69,7 @@ def overview():
     lines.append("|---|---|---|---|---|---|---|")
     origins = set()
     for tutorial, method, task, name, keys in ROWS:
-        results = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        results = _results(name)
         origins.add((results["date"], results["machine"]))
         for key in keys:
             results = results[key]
@@ -91,6 +91,54 @@ def overview():
     return "\n".join(lines) + f"\n\nMeasured on {days} ({machines}).\n"
 
 
+# neuron type -> row of diehl-conversion.json (MNIST), and row of deep-networks.json (CIFAR-10) without the number of
+# steps; thresholds are those of normalize, unless calibrated
+NEURONS = {
+    "`IntegrateAndFire()`": ("the defaults: subtract, start at half, signed", "balanced thresholds"),
+    'the same, `reset="zero"`': ("reset to zero", None),
+    "`nengo.SpikingRectifiedLinear()`": ("nengo.SpikingRectifiedLinear, start at half", None),
+    "`SignedIntegrateAndFire()`": (None, "the same, signed spikes"),
+    "the same, calibrated": (None, "calibrated, signed spikes"),
+    "the same, `max_spikes=4`": (None, "calibrated, up to 4 signed spikes a step"),
+}
+CIFAR_NETWORKS = ("airbench-cifar10", "resnet14-cifar10")
+
+
+def neurons():
+    """Return the table of neuron types, with its origin, as Markdown."""
+    shallow, deep = map(_results, ("diehl-conversion", "deep-networks"))
+    columns = ["diehl-mnist, MNIST, 8 steps", *(f"{name}, CIFAR-10, 4 steps" for name in CIFAR_NETWORKS)]
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for title, (row, kind) in NEURONS.items():
+        cells = [_lost(shallow[row], 8) if row else ""]
+        cells += [_lost(deep["rows"][f"{name}, {kind}, 4"], 4) if kind else "" for name in CIFAR_NETWORKS]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    images = shallow["reset to zero"]["images"]
+    origins = sorted({(results["date"], results["machine"]) for results in (shallow, deep)})
+    measured = " and ".join(f"{date} ({machine})" for date, machine in origins)
+    return "\n".join(lines) + f"\n\n{images:,} test images of MNIST, 10,000 of CIFAR-10, measured on {measured}.\n"
+
+
+def _results(name):
+    """Return published results."""
+    return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _lost(results, n_steps):
+    """Return the points lost after ``n_steps`` steps, and the share of operations if the run ended then, as text."""
+    lost = 100 * (results["ann_accuracy"] - results["accuracy"][n_steps - 1])
+    if len(results["accuracy"]) > n_steps:
+        return f"{lost + 0.0:.2f}"
+    return f"{lost + 0.0:.2f} ({100 * results['synaptic_operations'] / results['ann_operations']:.0f} %)"
+
+
+def renew():
+    """Write the tables that summarize several benchmarks."""
+    fill("overview", overview())
+    fill("overview-docs", overview().replace("(docs/", "(../"))
+    fill("neurons", neurons())
+
+
 def fill(name, text):
     """Replace the text between the marks "begin NAME" and "end NAME" in README and the pages of the documentation."""
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
@@ -103,4 +151,4 @@ def fill(name, text):
 
 
 if __name__ == "__main__":
-    fill("overview", overview())
+    renew()

@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 
-from overview import ROOT, fill, overview
+from overview import ROOT, fill, renew
 
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv._util.system_info import n_cores, processor, versions
@@ -42,7 +42,7 @@ def publish(name, table, results, brief=None):
     """Write results to docs/results/NAME.json, and ``table`` with its origin into the documentation.
 
     The table goes between the marks "begin NAME" and "end NAME" of a page, and ``brief``, if given, between those of
-    "NAME-brief".  README's table of all methods is renewed.
+    "NAME-brief".  The tables of all methods and of neuron types are renewed.
     """
     command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
     date = datetime.date.today().isoformat()
@@ -53,4 +53,4 @@ def publish(name, table, results, brief=None):
     fill(name, f"{table.strip()}\n\n{origin}\n")
     if brief:
         fill(f"{name}-brief", f"{brief.strip()}\n\n{origin}\n")
-    fill("overview", overview())
+    renew()

@@ -18,7 +18,7 @@ from results import ROOT, median_seconds, publish
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.compat import tf
-from nengo_snnconv.evaluation.inputs import EventFrames
+from nengo_snnconv.inputs import EventFrames
 from nengo_snnconv.training.batches import EpochBatches
 from nengo_snnconv.training.losses import FiringRateError
 from nengo_snnconv.training.optimizers import copy_optimizer

@@ -21,6 +21,8 @@ Choose parameters: ``sweep``, ``tune``, ``compare``; ``choose_stop`` for images 
 
 Files: ``save``, ``load``; ``write_nir``, ``read_nir`` for other simulators and chips, with ``nir_losses``.
 
+Chips: ``check_hardware``, ``quantize_weights``.
+
 Submodules
 ----------
 ``plots``: figures of results, images and events.  ``report``: HTML reports of a run.  ``events``: recordings of event
@@ -71,7 +73,7 @@ _HOMES = {
         "write_events",
         "write_recordings",
     ),
-    "evaluation.inputs": ("EventFrames", "Inputs"),
+    "inputs": ("EventFrames", "Inputs"),
     "formats.as_model": ("as_model", "inspect_keras", "inspect_model"),
     "networks.network": ("ConvNetwork",),
     "networks.presenting": ("present",),
@@ -103,6 +105,7 @@ _HOMES = {
     "evaluation.profile": ("Profile", "profile"),
     "evaluation.result": ("Evaluation",),
     "analysis.efficiency": ("Efficiency", "efficiency"),
+    "analysis.hardware": ("HardwareCheck", "check_hardware"),
     "analysis.nir_losses": ("NIRLosses", "nir_losses"),
     "analysis.threshold_errors": ("ThresholdErrors", "threshold_errors"),
     "evaluation.record": ("Recording", "record"),

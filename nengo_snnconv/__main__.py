@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Run the command line with ``python -m nengo_snnconv``, the same as ``nengo-snnconv``."""
 
 import sys

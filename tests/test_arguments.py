@@ -115,8 +115,8 @@ FRAMES = [
     np.repeat(x.astype(str)[:, None], 3, axis=1),
     np.repeat(x.astype(object)[:, None], 3, axis=1),
 ]
+# None is allowed where labels may be left out
 LABELS = [
-    None,
     5,
     "x",
     y[:3],
@@ -265,7 +265,13 @@ CASES = {
     ),
     "load_dataset": (
         {"name": "digits"},
-        {"name": CHOICE, "train": optional(but(COUNT, 10**12)), "test": [1.5, "3", True]},
+        {
+            "name": CHOICE,
+            "train": optional(but(COUNT, 10**12)),
+            "test": [1.5, "3", True],
+            "shape": but(INPUT_SHAPE, INPUT_SHAPE[-3]),
+            "scale": optional(POSITIVE),
+        },
     ),
     "load_events": (
         {"name": "n-mnist"},
@@ -887,10 +893,11 @@ CASES = {
             "command": [5, True, []],
         },
     ),
+    "check_hardware": ({"network": "<spiking>", "chip": "loihi2"}, {"network": NETWORK, "chip": CHOICE}),
     "read_report": ({"path": "none.html"}, {"path": PATH}),
     "GuiNetwork": (
         {"network": "<spiking>", "x": x, "y": y},
-        {"network": NETWORK, "x": IMAGES, "y": LABELS, **OPENED, "examples": COUNT},
+        {"network": NETWORK, "x": IMAGES, "y": [None, *LABELS], **OPENED, "examples": COUNT},
     ),
     "write_gui_script": (
         {"path": "none.py", "network_file": "none.npz"},
@@ -901,6 +908,7 @@ CASES = {
             "examples": COUNT,
             "seed": SEED,
             "input_range": [5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), "ab", (0, 1, 2)],
+            "scale": optional(POSITIVE),
         },
     ),
 }
@@ -1011,7 +1019,17 @@ def test_every_public_function_is_here():
     """All arguments have cases here, except matplotlib objects and arguments with tests elsewhere."""
     untested = []
     plain = {"Dataset", "EventDataset", "EventStatistics", "Inputs", "Diagnosis", "Evaluation", "Efficiency", "Profile"}
-    plain |= {"NIRLosses", "ThresholdErrors", "Recording", "Comparison", "Sweep", "Trial", "Tuning", "__version__"}
+    plain |= {
+        "HardwareCheck",
+        "NIRLosses",
+        "ThresholdErrors",
+        "Recording",
+        "Comparison",
+        "Sweep",
+        "Trial",
+        "Tuning",
+        "__version__",
+    }
     elsewhere = {"axes", "label", "initial_state", "dask", "training", "class_names", "settings", "numbers"}
     elsewhere |= {"recording", "image", "true_class", "layers", "max_maps", "max_neurons", "on_step", "options"}
     for name in snc.__all__:
@@ -1057,9 +1075,11 @@ def test_odd_options_are_wrong_usage(parser, action, capsys):
     if texts is None:
         assert action.dest in ("data", "preset", "start", "dask"), "names and files, which functions check"
         return
-    files = ["file"] * sum(
-        1 for each in parser._actions if not each.option_strings and not isinstance(each, argparse._SubParsersAction)
-    )
+    files = [
+        next(iter(each.choices)) if each.choices else "file"
+        for each in parser._actions
+        if not each.option_strings and not isinstance(each, argparse._SubParsersAction)
+    ]
     for text in texts:
         with pytest.raises(SystemExit) as exit:
             parser.parse_args([*files, f"{action.option_strings[0]}={text}"])

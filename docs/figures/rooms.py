@@ -17,7 +17,7 @@ GROUND = ("_version", "errors", "_util", "compat")
 ENTRIES = ("__main__", "__init__")
 SHADES = {
     "model": ("model", "passes", "formats", "presets"),
-    "data": ("data", "events"),
+    "data": ("data", "events", "inputs"),
     "networks": ("neurons", "networks", "conversion"),
     "runs": ("jobs", "simulator", "evaluation", "training"),
     "insight": ("analysis", "experiments", "plots"),

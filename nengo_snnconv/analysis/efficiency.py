@@ -47,7 +47,7 @@ class Efficiency:
     ann_accuracy : float or None
         Accuracy of the ANN; None for a network that was trained through time, which has no ANN.
     accuracy : float
-        Accuracy of the spiking network after the last step.
+        Accuracy of the spiking network after the last step, or another score.
     flops : int
         Floating-point operations of the ANN: two for each multiply-accumulate of a convolution or dense layer.
     synaptic_operations : float
@@ -69,6 +69,8 @@ class Efficiency:
     graded : tuple of str
         Weighted layers that read weighted sums instead of spikes, because no neurons precede them, as in separable
         convolutions.  ``flops`` includes their operations, ``synaptic_operations`` does not.
+    score_name : str
+        Name of the score: "accuracy", "F1", "R²" or "agreement with the ANN".
     """
 
     ann_accuracy: float | None
@@ -82,6 +84,7 @@ class Efficiency:
     idle_updates: int
     layers: dict[str, LayerOperations]
     graded: tuple[str, ...]
+    score_name: str = "accuracy"
 
     @property
     def operations(self) -> float:
@@ -121,7 +124,7 @@ class Efficiency:
         ann = "" if self.ann_accuracy is None else f"{100 * self.ann_accuracy:.2f} %"
         rows: list[tuple[str, ...]] = [
             ("per image", "ANN", "spikes", "ANN / spikes"),
-            ("accuracy", ann, f"{100 * self.accuracy:.2f} %", ""),
+            (self.score_name, ann, f"{100 * self.accuracy:.2f} %", ""),
             ("operations", f"{self.flops:,}", f"{self.operations:,.0f}", f"{self.ratio:.1f}"),
         ]
         if self.input_operations:
@@ -240,8 +243,9 @@ def efficiency(network: ConvNetwork, evaluation: Evaluation) -> Efficiency:
     operations, spikes = evaluation.synaptic_operations, evaluation.spikes_per_neuron
     assert operations is not None and spikes is not None  # the network spikes
     return Efficiency(
-        ann_accuracy=evaluation.ann_accuracy,
-        accuracy=float(evaluation.accuracy[-1]),
+        ann_accuracy=evaluation.ann_score,
+        accuracy=float(evaluation.score[-1]),
+        score_name=evaluation.score_name,
         flops=2 * evaluation.ann_operations,
         synaptic_operations=float(operations),
         input_operations=evaluation.input_operations,

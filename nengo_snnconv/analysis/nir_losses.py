@@ -10,8 +10,8 @@ from .._util.json_values import to_python
 from .._util.text_tables import text_table
 from .._util.validation import check_counts
 from ..conversion.convert import convert
-from ..evaluation.inputs import as_inputs
 from ..evaluation.record import record
+from ..inputs import Data, as_inputs
 from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork, check_network
 from ..networks.nir_form import lost_in_nir, model_of
@@ -86,7 +86,7 @@ class NIRLosses:
 
 
 @adds_result_only
-def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosses:
+def nir_losses(network: ConvNetwork, x: Data, *, n_steps: int) -> NIRLosses:
     """Measure what a network loses in a simulator that follows the equations of NIR.
 
     NIR resets potentials to a value and has no initial potential.  Each is measured by itself, on the network with
@@ -97,7 +97,7 @@ def nir_losses(network: ConvNetwork, x: np.ndarray, *, n_steps: int) -> NIRLosse
     ----------
     network : ConvNetwork
         Network that ``write_nir`` takes.
-    x : ndarray, (images, height, width, channel), frames, or Inputs
+    x : ndarray, (images, height, width, channel), frames, Inputs or a data set
         Images on which to compare, some hundred.
     n_steps : int
         Number of time steps.

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._util.json_values import to_python
-from .._util.validation import as_array, check_counts, check_images, check_progress, shown
+from .._util.validation import as_array, check_counts, check_progress, shown
 from ..conversion.calibration import activation_histogram, signaling_layers, upper_bounds
 from ..conversion.histograms import EDGES
 from ..errors import ConversionError, SettingsError
+from ..inputs import Data, as_images
 from ..model.memory import MEMORY_MB
 from ..networks.native import require_native_network
 from ..networks.network import ConvNetwork
@@ -76,7 +77,7 @@ class ThresholdErrors:
 
 def threshold_errors(
     network: ConvNetwork,
-    x: np.ndarray,
+    x: Data,
     layer: str | None = None,
     *,
     n_steps: int | Sequence[int] = (4, 8, 16, 32, 64),
@@ -97,8 +98,8 @@ def threshold_errors(
     ----------
     network : ConvNetwork
         Network made by ``convert``, without spikes.
-    x : ndarray, (images, height, width, channel)
-        Calibration images, some hundred.
+    x : ndarray, (images, height, width, channel), or a data set
+        Calibration images, some hundred, in any form that :func:`normalize` reads.
     layer : str, optional
         Name of a layer of neurons; by default the first.
     n_steps : int or sequence of int
@@ -127,18 +128,18 @@ def threshold_errors(
     >>> errors.best  # best threshold for each number of steps
     """
     check_progress(progress)
-    x, layer, steps = _check(network, x, layer, n_steps, thresholds)
+    images, layer, steps = _check(network, x, layer, n_steps, thresholds)
     model = network.model
     # a single unit: all neurons of the layer
     labels = {name: np.broadcast_to(0 if name == layer else -1, model.shapes[name]) for name in signaling_layers(model)}
     histogram = activation_histogram(
-        network, x, Units(labels, n_units=1, fixed=-1), memory_mb=memory_mb, progress=progress
+        network, images, Units(labels, n_units=1, fixed=-1), memory_mb=memory_mb, progress=progress
     )
     largest = float(histogram.largest[0])
     if not largest > 0:
         raise SettingsError(f"layer {layer!r} is never active for x: give other images, or another layer", argument="x")
     thresholds = np.asarray(np.geomspace(0.02, 1.2, 60) * largest if thresholds is None else thresholds, float)
-    upper_bound = float(upper_bounds(model, min(0.0, float(x.min())), float(x.max()))[layer].max())
+    upper_bound = float(upper_bounds(model, min(0.0, float(images.min())), float(images.max()))[layer].max())
     values, counts = _samples(histogram.counts()[0], largest)
     errors = rounding_errors(values, counts, steps, np.append(thresholds, upper_bound))
     return ThresholdErrors(layer, steps, thresholds, errors[:, :-1], largest, upper_bound, errors[:, -1])
@@ -202,4 +203,4 @@ def _check(network, x, layer, n_steps, thresholds):
             raise SettingsError(
                 f"thresholds must be a sequence of numbers above 0, got {shown(thresholds)}", argument="thresholds"
             )
-    return check_images(network.model, x), names[0] if layer is None else layer, n_steps
+    return as_images(network.model, x, means=True)[0], names[0] if layer is None else layer, n_steps

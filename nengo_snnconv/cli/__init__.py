@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
 import sys
-import warnings
 from collections.abc import Sequence
 
-from .._util.printable import PrintableStream, printable
+from .._util.printable import PrintableStream
 from .._version import __version__
 from ..errors import SnnConvError
-from . import cnn_training, comparison, conversion, diagnosis, evaluation, gui, nir, training, ttfs, tuning
-from .files import check_writable, write_json
+from . import (
+    cnn_training,
+    comparison,
+    conversion,
+    diagnosis,
+    evaluation,
+    gui,
+    hardware,
+    nir,
+    training,
+    ttfs,
+    tuning,
+)
+from .files import check_writable, is_stdout, print_json, write_json
+from .messages import CLOSED_PIPE, Parser, fail, in_words, silence_closed_streams, warnings_in_one_line
 
 # TensorFlow takes seconds to load, so commands import it, and modules that need it, only when they run
 
@@ -25,52 +38,67 @@ from .files import check_writable, write_json
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code.
 
-    0: success; 1: an error, or a layer was refused; 2: wrong usage; 130: interrupted.
+    0: success; 1: an error, or a layer was refused; 2: wrong usage; 130: interrupted; 141: the reader of a pipe, such
+    as ``head``, ended.
 
     Parameters
     ----------
     arguments : sequence of str, optional
         Arguments; by default those of the process.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
-    options.command_line = shlex.join(["nengo-snnconv", *arguments])  # for reports
     try:
-        if options.json:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+    except BrokenPipeError:
+        if not silence_closed_streams(failed=True):
+            raise
+        return CLOSED_PIPE
+    except SystemExit:  # of the parser, after a help text or an error
+        silence_closed_streams()
+        raise
+    return CLOSED_PIPE if silence_closed_streams() else code
+
+
+def _run(arguments):
+    """Run the command line, and return its exit code, unless a pipe is closed."""
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
+        with contextlib.suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
+    options.command_line = shlex.join(["nengo-snnconv", *arguments])  # for reports
+    to_stdout = options.json is not None and is_stdout(options.json)
+    try:
+        if options.json and not to_stdout:
             check_writable(options.json)
-        with _warnings_in_one_line(options.command), contextlib.redirect_stdout(PrintableStream(sys.stdout)):
+        text = PrintableStream(sys.stderr if to_stdout else sys.stdout)
+        with warnings_in_one_line(options.command), contextlib.redirect_stdout(text):
             results = options.run(options)
-        if options.json:
+        if to_stdout:
+            print_json(results)
+        elif options.json:
             write_json(results, options.json)
     except KeyboardInterrupt as interrupt:
-        return _fail(options, interrupt, str(interrupt) or "interrupted", 130)
+        return _failed(options, interrupt, str(interrupt) or "interrupted", 130)
+    except BrokenPipeError:
+        raise
+    except MemoryError as error:
+        return _failed(options, error, "there is not enough memory: close other programs, or give fewer images", 1)
     except Exception as error:
         # users can fix our errors, those of nengo, and missing files; other exceptions are bugs
         known = isinstance(error, SnnConvError | OSError) or type(error).__module__ == "nengo.exceptions"
-        message = str(error) if known else f"{type(error).__name__}: {error} (a bug: use --debug for the traceback)"
-        return _fail(options, error, message, 1)
+        bug = f"{type(error).__name__}: {error} (a bug: use --debug for the traceback)"
+        return _failed(options, error, in_words(error) if known else bug, 1)
     return 1 if results.get("refused") else 0
 
 
-def _fail(options, error, message, code):
+def _failed(options, error, message, code):
     """Print an error message in one line, and return the exit code."""
     if options.debug:
         raise error
-    print(f"nengo-snnconv {options.command}: {' '.join(message.split())}", file=PrintableStream(sys.stderr))
+    fail(options.command, message)
     return code
-
-
-@contextlib.contextmanager
-def _warnings_in_one_line(command):
-    """Print warnings without the source line that issued them."""
-    before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_, **__: (
-        f"nengo-snnconv {command}: warning: {printable(' '.join(str(message).split()))}\n"
-    )
-    try:
-        yield
-    finally:
-        warnings.formatwarning = before
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -80,11 +108,11 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nengo-snnconv",
         description="Build, train, convert and run convolutional spiking neural networks in Nengo.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     training.add_demo(commands)
     training.add_train(commands)
@@ -96,5 +124,6 @@ def _parser():
     diagnosis.add_diagnose(commands)
     comparison.add_compare(commands)
     nir.add_export(commands)
+    hardware.add_check_hardware(commands)
     gui.add_gui(commands)
     return parser

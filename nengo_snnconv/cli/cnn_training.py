@@ -4,9 +4,9 @@ import pathlib
 import time
 
 from .argument_types import above_zero, natural, positive
-from .evaluation import load_data
+from .data import add_data, load_data
 from .files import check_distinct, check_writable
-from .options import add_command, add_data, add_test_images, add_train_images
+from .options import add_command, add_test_images, add_train_images
 
 PRESET = "airbench-cifar10"
 

@@ -4,8 +4,9 @@ import pathlib
 
 from .._util.text_tables import summary_line
 from .argument_types import positive
+from .data import RECORDED, add_data, load_images
 from .files import check_distinct, check_writable, write_json
-from .options import RECORDED, add_command, add_data
+from .options import add_command
 from .training import add_epochs, print_epoch
 
 
@@ -84,6 +85,6 @@ def _data(options):
 
     counts = {"train": options.train_items, "test": options.test_items}
     if options.data not in RECORDED:
-        return load_dataset(options.data, **counts), None
+        return load_images(options, **counts), None
     events = load_events(options.data, **counts)
     return images_of(events, load_dataset("mnist")), events

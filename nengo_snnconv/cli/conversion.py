@@ -6,6 +6,7 @@ import zipfile
 from .._util.text_tables import quantization_table, reading_table, summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero, finite, positive, positive_or_infinite
+from .data import add_data, add_input_range, load_images
 from .evaluation import run_with_spikes
 from .files import check_distinct, check_writable, save_network
 from .options import (
@@ -13,9 +14,7 @@ from .options import (
     PERCENTILE,
     add_calibration_images,
     add_command,
-    add_data,
     add_evaluation,
-    add_input_range,
     add_output,
     add_scales,
     add_source,
@@ -270,14 +269,13 @@ def _neuron_type(name, arguments):
 
 def data_for(options, network, n_calibration=None):
     """Return the images that a command needs, or None, and the network; raise SettingsError if they do not fit."""
-    from .. import load_dataset
     from .._util.validation import check_data, check_images
 
     model = network.model
     if options.no_evaluate and not n_calibration:
         return in_range_of(None, network, options)
     n_test = 1 if options.no_evaluate else options.test_images
-    data = load_dataset(options.data, train=n_calibration or 1, test=n_test)
+    data = load_images(options, n_calibration or 1, n_test, model)
     try:
         check_images(model, data.x_train)
         if not options.no_evaluate:

@@ -1,11 +1,10 @@
 """The command diagnose: layers in which a converted network loses accuracy, the causes, and remedies."""
 
+from .data import add_data, add_input_range, load_images
 from .evaluation import load_network, report_on
 from .files import check_distinct, check_picture, check_writable, save_picture
 from .options import (
     add_command,
-    add_data,
-    add_input_range,
     add_max_loss,
     add_network,
     add_picture,
@@ -33,7 +32,6 @@ def add_diagnose(commands):
 def diagnose(options):
     """Run the command diagnose, and return its results."""
     from .. import diagnose as diagnose_network
-    from .. import load_dataset
 
     files = {"network": options.network, "report": options.report, "json": options.json, "picture": options.picture}
     check_distinct(options, **files)
@@ -41,7 +39,7 @@ def diagnose(options):
         check_writable(options.report)
     check_picture(options.picture)
     network = load_network(options.network, options.seed)
-    data = load_dataset(options.data, train=1000, test=options.test_images)
+    data = load_images(options, 1000, options.test_images, network.model)
     data, network = in_range_of(data, network, options)
     run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
     diagnosis = diagnose_network(

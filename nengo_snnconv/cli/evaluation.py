@@ -5,17 +5,14 @@ import dataclasses
 from .._util.text_tables import summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero
+from .data import add_events, add_input_range, load_data, uses_recordings
 from .files import check_distinct, check_writable
 from .options import (
-    RECORDED,
     add_command,
-    add_events,
-    add_input_range,
     add_network,
     add_simulation,
     add_steps,
     add_workers,
-    uses_recordings,
     workers_of,
 )
 from .pixel_range import in_range_of, warn_of_low_accuracy
@@ -58,7 +55,7 @@ def evaluate(options):
     network = load_network(options.network, options.seed)
     if options.report:
         check_writable(options.report)
-    data = load_data(options, train=1, test=options.test_images)
+    data = load_data(options, train=1, test=options.test_images, model=network.model)
     data, network = in_range_of(data, network, options)
     title = f"{options.network.name} on {data.name}"
     run, rule = {"network": options.network}, None
@@ -101,23 +98,6 @@ def with_rule(network, data, options):
 def simulation_of(options):
     """Return the arguments of ``evaluate`` and ``sweep`` that the options of ``add_simulation`` give."""
     return {"n_steps": options.steps, "backend": options.backend, "minibatch_size": options.minibatch_size}
-
-
-def load_data(options, train, test):
-    """Return the first items of the data selected by ``add_events``: a Dataset, whose x may be Recordings."""
-    from .. import load_dataset, load_events
-    from ..data.datasets import Dataset
-    from ..training.comparison import simulated_events
-
-    if options.data in RECORDED:
-        events = load_events(options.data, train=train, test=test)
-    else:
-        images = load_dataset(options.data, train=train, test=test)
-        if not options.events:
-            return images
-        events = simulated_events(images, options.seed or 0)
-    parts = events.train, events.train.labels, events.test, events.test.labels
-    return Dataset(events.name, *parts, events.class_names)
 
 
 def load_network(path, seed=None):
@@ -174,7 +154,7 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)
-    print(accuracy_over_time(evaluation.accuracy, network.settings.steps_without_scores(network.model)))
+    print(measures_over_time(evaluation, network.settings.steps_without_scores(network.model)))
     if options.report:
         report_on(network, data, evaluation, options, title, run)
     return evaluation
@@ -190,10 +170,16 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     print(summary_line("report", options.report.resolve()))
 
 
-def accuracy_over_time(accuracy, first=0):
-    """Return a text table of the accuracy after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last."""
-    n_steps = len(accuracy) - first
-    steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [len(accuracy)]
-    values = [f"{100 * accuracy[step - 1]:.2f}" for step in steps]
+def measures_over_time(evaluation, first=0):
+    """Return a text table of the accuracy after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last.
+
+    For another head than classes, it has the measures of this head.
+    """
+    n_steps = evaluation.n_steps - first
+    steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [evaluation.n_steps]
     # the first column is as wide as in the summary, so values are aligned
-    return text_table([(f"{'after steps':<25}", *map(str, steps)), ("accuracy (%)", *values)])
+    rows = [(f"{'after steps':<25}", *map(str, steps))]
+    for measure in evaluation.measures[: 1 if evaluation.head in ("classes", "binary") else None]:
+        values = [measure.text(measure.steps[step - 1]).removesuffix(" %") for step in steps]
+        rows.append((f"{measure.name} (%)" if measure.percent else measure.name, *values))
+    return text_table(rows)

@@ -13,7 +13,7 @@ def check_distinct(options, **paths):
     """End with a usage error if two files are the same, so one would overwrite the other; None is no file."""
     seen = {}
     for name, path in paths.items():
-        if path is not None and (other := seen.setdefault(path.resolve(), name)) != name:
+        if path is not None and not is_stdout(path) and (other := seen.setdefault(path.resolve(), name)) != name:
             options.wrong_usage(f"{name} is the same file as {other}: give it another name")
 
 
@@ -55,6 +55,16 @@ def save_network(network, path):
 
     save(network, path)
     print(summary_line("network", path))
+
+
+def is_stdout(path):
+    """Return whether a file is "-", standard output."""
+    return str(path) == "-"
+
+
+def print_json(results):
+    """Print results as JSON, and nothing else."""
+    print(json.dumps(results, indent=1))
 
 
 def write_json(results, path):

@@ -6,8 +6,9 @@ import tempfile
 
 from .._util.text_tables import summary_line
 from .argument_types import positive
+from .data import add_data, add_input_range
 from .files import check_distinct
-from .options import add_command, add_data, add_input_range, add_network
+from .options import add_command, add_network
 
 
 def add_gui(commands):
@@ -51,6 +52,7 @@ def gui(options):
             examples=options.examples,
             seed=options.seed,
             input_range=options.input_range and tuple(options.input_range),
+            scale=options.scale,
         )
 
     results = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}

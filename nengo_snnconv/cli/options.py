@@ -3,7 +3,7 @@
 import argparse
 import pathlib
 
-from .argument_types import at_least_zero, finite, n_workers, natural, percentage, positive, seed_number
+from .argument_types import at_least_zero, n_workers, natural, percentage, positive, seed_number
 
 # the names in evaluation.backends, which takes seconds to load
 BACKENDS = ("fast", "tensorflow", "nengo_dl", "nengo", "loihi")
@@ -18,9 +18,6 @@ BACKEND_HELP = (
 # defaults of options for calibration
 CALIBRATION_IMAGES = 1000
 PERCENTILE = 99.9
-
-# data sets of real event recordings
-RECORDED = ("n-mnist",)
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -38,7 +35,12 @@ def add_command(commands, name, run, summary, description=None, seed=0):
     parser.set_defaults(run=run, wrong_usage=parser.error, default_of=parser.get_default)
     from_file = " (default: the seed in the file)" if seed is None else ""
     parser.add_argument("--seed", type=seed_number, default=seed, help=f"seed of all random numbers{from_file}")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also write the results to a JSON file")
+    parser.add_argument(
+        "--json",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="also write the results to a JSON file; - prints them, and the text to standard error",
+    )
     parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
     return parser
 
@@ -66,38 +68,6 @@ def add_output(parser, optional=False):
         nargs="?" if optional else None,
         help="file for the network, such as my.snn.npz",
     )
-
-
-def add_data(parser, role=""):
-    """Add the option for a data set; ``role`` says how it is used, after its possible names."""
-    parser.add_argument(
-        "--data", default="digits", metavar="NAME", help=f"digits, mnist, fashion-mnist or cifar-10{role}"
-    )
-
-
-def add_input_range(parser):
-    """Add the option for the range of pixel values."""
-    parser.add_argument(
-        "--input-range",
-        type=finite,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="range of pixel values that the model was trained on (default: the range implied by its first layer, such "
-        "as 0 255 for Rescaling(1/255), else 0 1)",
-    )
-
-
-def add_events(parser):
-    """Add the options for images, or for event recordings, real or simulated."""
-    add_data(parser, ", or n-mnist (event recordings)")
-    parser.add_argument("--events", action="store_true", help="use event recordings simulated from the images")
-
-
-def uses_recordings(options):
-    """Return True if the options of ``add_events`` select event recordings."""
-    if options.events and options.data in RECORDED:
-        options.wrong_usage(f"--events simulates recordings of images: {options.data} holds event recordings already")
-    return options.events or options.data in RECORDED
 
 
 def add_steps(parser, steps=None):

@@ -24,7 +24,7 @@ def in_range_of(data, network, options):
     Parameters
     ----------
     data : Dataset or None
-        Images in [0, 1]; event recordings are returned unchanged.
+        Images in [0, 1]; those in another range, which are the user's own, and event recordings are returned unchanged.
     network : ConvNetwork
     options : argparse.Namespace
         Options of ``add_input_range``.
@@ -45,6 +45,8 @@ def in_range_of(data, network, options):
             options.wrong_usage("--input-range: LOW must be below HIGH, and both must be finite")
         metadata = {**network.model.metadata, "input_range": given}
         network = network.rebuild(network.model.replace(metadata=metadata))
+    if data is not None and data.pixel_range is None:
+        return data, network
     pixel_range = input_range(network.model)
     if pixel_range is None:
         raise SettingsError(
@@ -71,7 +73,7 @@ def _check_range(data, network, pixel_range):
         return
     parts = (data.x_test, data.y_test), (data.x_train, data.y_train)
     x, y = max(parts, key=lambda part: len(part[1]))
-    if len(y) < FEWEST:
+    if len(y) < FEWEST or y.dtype.kind != "i":
         return
     check_data(network.model, x, y)
     skill = _skill(network, x[:MOST], y[:MOST], pixel_range)
@@ -99,10 +101,9 @@ def _skill(network, x, y, pixel_range):
 
 def warn_of_low_accuracy(evaluation):
     """Print a note if the ANN itself only guesses."""
-    if evaluation.ann_accuracy is None or len(evaluation.y) < FEWEST:
+    if evaluation.ann_score is None or len(evaluation.y) < FEWEST:
         return
-    chance = 1 / evaluation.scores.shape[1]
-    if evaluation.ann_accuracy < chance + GUESSES * (1 - chance):
+    if evaluation.ann_score < evaluation.near_chance:
         print(
             summary_line(
                 "note",

@@ -6,15 +6,14 @@ import time
 
 from .._util.text_tables import summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
-from .evaluation import load_data, run_with_spikes
+from .data import add_events, load_data, uses_recordings
+from .evaluation import run_with_spikes
 from .files import check_writable
 from .options import (
     add_command,
-    add_events,
     add_test_images,
     add_train_images,
     dependent_options,
-    uses_recordings,
 )
 
 LEARNING_RATE = 3e-3

@@ -4,15 +4,14 @@ import argparse
 
 from .argument_types import above_zero, positive
 from .conversion import check_output, data_for, load_source, print_reading, print_scales
+from .data import add_data, add_input_range
 from .evaluation import run_with_spikes
 from .files import check_distinct, save_network
 from .options import (
     PERCENTILE,
     add_calibration_images,
     add_command,
-    add_data,
     add_evaluation,
-    add_input_range,
     add_output,
     add_scales,
     add_source,

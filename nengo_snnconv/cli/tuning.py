@@ -2,14 +2,13 @@
 
 from .argument_types import positive, share
 from .conversion import load_source, print_reading
+from .data import add_data, add_input_range, load_images
 from .evaluation import report_on
 from .files import check_distinct, check_picture, check_writable, save_network, save_picture
 from .options import (
     add_backend,
     add_calibration_images,
     add_command,
-    add_data,
-    add_input_range,
     add_max_loss,
     add_minibatch_size,
     add_output,
@@ -57,7 +56,7 @@ def add_tune(commands):
 
 def tune(options):
     """Run the command tune, and return its results."""
-    from .. import TuningError, load_dataset
+    from .. import TuningError
     from .. import tune as tune_network
 
     files = {"source": options.source, "output": options.output, "picture": options.picture}
@@ -68,7 +67,7 @@ def tune(options):
     check_picture(options.picture)
     network = _network(options.source, options.seed)
     print_reading(options.source, network.model)
-    data = load_dataset(options.data, train=options.calibration_images, test=options.test_images)
+    data = load_images(options, options.calibration_images, options.test_images, network.model)
     data, network = in_range_of(data, network, options)
     try:
         tuning = tune_network(

@@ -10,13 +10,10 @@ nengo-dl 3.6.0 needs Keras 2, which is available for TensorFlow >= 2.16 only as 
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import os
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import CompatibilityError
@@ -112,11 +109,11 @@ def tensorflow_with_keras2() -> Any:
 
 def _import_tensorflow():
     import_hook.prefer_keras2()
-    # hide start-up messages of TensorFlow's C++ code (oneDNN, CPU features, missing CUDA)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with without_native_stderr():
+        with import_hook.without_native_stderr():
             import tensorflow as tf
+
+            tf.config.list_physical_devices()  # reports a missing GPU, if the user has loaded TensorFlow before
 
             keras2 = ".engine." in tf.keras.Model.__module__  # Keras 3 has no such package
             if not keras2:
@@ -168,25 +165,3 @@ def _import_nengo_loihi():
         if not isinstance(module.np, OlderNumPy):
             module.np = OlderNumPy(module.np)
     return nengo_loihi
-
-
-@contextlib.contextmanager
-def without_native_stderr() -> Iterator[None]:
-    """Hide messages that native code writes to standard error while TensorFlow loads.
-
-    Python exceptions are not hidden.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # no standard error, for example under a window manager
-        yield
-        return
-    sys.stderr.flush()
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

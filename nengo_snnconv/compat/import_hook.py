@@ -9,19 +9,24 @@ This module is part of ``import nengo_snnconv``, so it imports only parts of Pyt
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 import threading
 import types
+from collections.abc import Iterator
 
 PACKAGES = ("nengo_dl", "nengo_loihi", "keras_spiking")
 LEGACY = "TF_USE_LEGACY_KERAS"
+# hides start-up messages of TensorFlow's C++ code (CPU features, missing CUDA), unless it is set already
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def install() -> None:
     """Add the finder to :data:`sys.meta_path`, in front of all others, unless it is there."""
+    os.environ.setdefault(LOG_LEVEL, "3")
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
@@ -78,15 +83,56 @@ class PortableModule(types.ModuleType):
         return import_module, (self.__name__,)
 
 
+def _loader_of(name):
+    """Return the class of loaders for a module that needs one of ours, or None."""
+    if name.partition(".")[0] in PACKAGES:
+        return _Loader
+    # the second one logs before it reads the environment
+    return _QuietLoader if name == "tensorflow" or name.endswith("._pywrap_profiler_plugin") else None
+
+
+_hiding: list[int | None] = []  # what standard error was for each caller that hides messages
+_hiding_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def without_native_stderr() -> Iterator[None]:
+    """Hide messages that native code writes to standard error while TensorFlow loads.
+
+    Python exceptions are not hidden.  Threads may do this at the same time: the last one shows messages again.
+    """
+    with _hiding_lock:
+        if not _hiding and sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            _hiding.append(os.dup(2))
+        except OSError:  # no standard error, for example under a window manager
+            _hiding.append(None)
+        sink = os.open(os.devnull, os.O_WRONLY)
+        if _hiding[-1] is not None:
+            os.dup2(sink, 2)
+        os.close(sink)
+    try:
+        yield
+    finally:
+        with _hiding_lock:
+            # the first one has saved standard error itself, later ones what hides it
+            saved = _hiding.pop()
+            if saved is not None:
+                if not _hiding:
+                    os.dup2(saved, 2)
+                os.close(saved)
+
+
 class _Finder:
-    """Finder that leaves the search for modules of :data:`PACKAGES` to the others, and loads them with ``_Loader``."""
+    """Finder that leaves the search for modules to the others, and loads some of them with a loader of ours."""
 
     def __init__(self):
         self._in_progress = set()
 
     def find_spec(self, name, path=None, target=None):
-        key = threading.get_ident(), name
-        if name.partition(".")[0] not in PACKAGES or key in self._in_progress:
+        key, loader = (threading.get_ident(), name), _loader_of(name)
+        if loader is None or key in self._in_progress:
             return None
         self._in_progress.add(key)  # other hooks ask all finders, too: avoid infinite recursion
         try:
@@ -96,15 +142,15 @@ class _Finder:
                 spec = finder.find_spec(name, path, target)
                 if spec is not None:
                     if spec.loader is not None:
-                        spec.loader = _Loader(spec.loader)
+                        spec.loader = loader(spec.loader)
                     return spec
             return None
         finally:
             self._in_progress.discard(key)
 
 
-class _Loader:
-    """Wrapper of a loader that provides a module with its substitutes."""
+class _Wrapper:
+    """Wrapper of a loader."""
 
     def __init__(self, loader):
         self._loader = loader
@@ -113,6 +159,22 @@ class _Loader:
         if name == "_loader":  # not set yet while the object is copied
             raise AttributeError(name)
         return getattr(self._loader, name)
+
+
+class _QuietLoader(_Wrapper):
+    """Wrapper of a loader that hides the start-up messages of a module's native code."""
+
+    def create_module(self, spec):
+        with without_native_stderr():  # modules of native code are loaded here
+            return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        with without_native_stderr():
+            self._loader.exec_module(module)
+
+
+class _Loader(_Wrapper):
+    """Wrapper of a loader that provides a module with its substitutes."""
 
     def create_module(self, spec):
         if spec.name in PACKAGES:

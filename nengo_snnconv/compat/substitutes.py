@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 from .. import compat
 from ..errors import CompatibilityError, SnnConvError
-from . import keras_versions
+from . import import_hook, keras_versions
 
 
 def execute(module: types.ModuleType, load: Callable[[types.ModuleType], object]) -> None:
@@ -124,7 +124,7 @@ class _SubprocessWithGPUCheck(_Wrapped):
 
     def call(self, command, *arguments, **options):
         if command[:2] == [sys.executable, "-c"] and "list_physical_devices('GPU')" in command[2]:
-            with compat.without_native_stderr():  # TensorFlow prints errors if there is no GPU
+            with import_hook.without_native_stderr():  # TensorFlow prints errors if there is no GPU
                 return int(not compat.tensorflow_with_keras2().config.list_physical_devices("GPU"))
         return self._module.call(command, *arguments, **options)
 

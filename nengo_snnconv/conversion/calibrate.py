@@ -13,13 +13,13 @@ from .._util.validation import (
     check_counts,
     check_dt,
     check_flags,
-    check_images,
     check_memory,
     check_not_negative,
     check_progress,
     check_seed,
 )
 from ..errors import ConversionError, SettingsError
+from ..inputs import Data, as_images
 from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.context import adds_result_only
@@ -44,7 +44,7 @@ NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 @adds_result_only
 def calibrate(
     network: ConvNetwork,
-    x: np.ndarray,
+    x: Data,
     *,
     n_steps: int | None = None,
     fit_weights: bool = True,
@@ -82,8 +82,8 @@ def calibrate(
     network : ConvNetwork
         Network made by ``to_ttfs``, or by ``to_spiking`` with constant input and without synapses between layers.  With
         few steps, ``SignedIntegrateAndFire`` neurons lose the least accuracy.
-    x : ndarray, (images, height, width, channel)
-        Calibration images, such as 1,000 of the training images.
+    x : ndarray, (images, height, width, channel), or a data set
+        Calibration images, such as 1,000 of the training images, in any form that :func:`evaluate` reads but frames.
     n_steps : int, optional
         Number of time steps for which the network will run.  Required, unless ``to_ttfs`` made the network, which then
         defines it.
@@ -138,7 +138,7 @@ def calibrate(
     check_dt(dt)
     check_seed(seed)
     check_progress(progress)
-    x = check_images(network.model, x)
+    x, _ = as_images(network.model, x)
     check_calibration(network.model, network.settings, x, n_steps)
     model = with_biases(untie_shortcuts(network.model)) if fit_weights else untie_shortcuts(network.model)
     batch_size = images_together((n_steps or 1) * bytes_of_pass(model), memory_mb)

@@ -7,8 +7,7 @@ import typing
 import numpy as np
 
 from .._util.progress import progress_bar
-from .._util.validation import as_array, check_images
-from ..errors import SettingsError
+from ..inputs import Data, image_batches
 from ..model import layers as specs
 from ..model.connectivity import read_at
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
@@ -17,8 +16,6 @@ from ..networks.rate_model import rate_model
 from .histograms import Histogram
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..model import Model
     from ..networks.network import ConvNetwork
     from ..passes import Units
@@ -26,7 +23,7 @@ if typing.TYPE_CHECKING:
 
 def activation_histogram(
     network: ConvNetwork,
-    x: np.ndarray | Iterable,
+    x: Data,
     units: Units,
     *,
     at_maxima: bool = False,
@@ -39,8 +36,8 @@ def activation_histogram(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or iterable of such batches
-        A batch may be a pair (x, y), whose labels are ignored.
+    x : ndarray, (images, height, width, channel), or a data set
+        As for :func:`normalize`.
     units : Units
         Units of the network's model.
     at_maxima : bool
@@ -68,34 +65,17 @@ def activation_histogram(
     most = images_together(bytes_of_pass(model, names), memory_mb)
     ann = rate_model(network, names)
     histogram = Histogram(units.n_units)
-    batches, total = x, None
-    if hasattr(x, "shape"):
-        images = check_images(model, x)
-        total = len(images)
-        batch_size = most if batch_size is None else batch_size
-        batches = (images[i : i + batch_size] for i in range(0, total, batch_size))
+    total, batches = image_batches(model, x, most if batch_size is None else batch_size)
     with progress_bar(total, "calibrating", "image", progress) as bar:
         for batch in batches:
-            batch = as_array(batch[0] if isinstance(batch, tuple | list) else batch, "x", "an array of images")
-            if not batch.size:
-                continue
-            batch = check_images(model, batch)
-            for part in [batch] if batch_size else _parts(batch, most):
-                # a plain call, because predict would trace the model again for each size of batch
-                activations = ann(part)
-                activations = activations if isinstance(activations, list) else [activations]  # Keras unpacks one
-                for name, values in zip(names, activations, strict=True):
-                    histogram.add(values.numpy(), units.labels[name])
+            # a plain call, because predict would trace the model again for each size of batch
+            activations = ann(batch)
+            activations = activations if isinstance(activations, list) else [activations]  # Keras unpacks one
+            for name, values in zip(names, activations, strict=True):
+                histogram.add(values.numpy(), units.labels[name])
             histogram.n_images += len(batch)
             bar.update(len(batch))
-    if not histogram.n_images:
-        raise SettingsError("x must hold calibration images, got none", argument="x")
     return histogram
-
-
-def _parts(batch, size):
-    """Yield parts of a batch with at most ``size`` images."""
-    return (batch[first : first + size] for first in range(0, len(batch), size))
 
 
 def signaling_layers(model: Model) -> list[str]:

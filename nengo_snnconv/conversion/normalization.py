@@ -14,10 +14,9 @@ from .._util.validation import (
     check_optional_counts,
     check_percentile,
     check_progress,
-    shown,
 )
 from ..errors import SettingsError
-from ..model.input_range import check_input_range, needed_range, warn_of_range
+from ..model.input_range import check_input_range, needed_range
 from ..model.memory import MEMORY_MB, images_together
 from ..networks.context import adds_result_only
 from ..networks.native import require_native_network
@@ -26,8 +25,7 @@ from ..passes.rescale import trained_units, without_repeats
 from .calibration import activation_histogram, signaling_layers, upper_bounds
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from ..inputs import Data
     from ..model import Model
     from ..networks.network import ConvNetwork
     from .histograms import Histogram
@@ -38,7 +36,7 @@ METHODS = ("data", "model", "balance")
 @adds_result_only
 def normalize(
     network: ConvNetwork,
-    x: np.ndarray | Iterable | None = None,
+    x: Data | None = None,
     *,
     method: str = "data",
     percentile: float = 99.9,
@@ -62,9 +60,10 @@ def normalize(
     ----------
     network : ConvNetwork
         Network made by ``convert``.
-    x : ndarray, (images, height, width, channel), or iterable of such batches, optional
-        Calibration images, such as training images.  Batches are read once, in constant memory.  Required unless
-        ``method`` is "model".
+    x : ndarray, (images, height, width, channel), or a data set, optional
+        Calibration images, such as training images, in any form that :func:`evaluate` reads; labels are ignored, and of
+        frames the mean over the steps is taken, as by the ANN.  Lists hold batches.  Data sets and iterables are read
+        once, in constant memory.  Required unless ``method`` is "model".
     method : "data", "model" or "balance"
         How the scales are computed.
 
@@ -141,7 +140,7 @@ class Normalizer:
     def __init__(
         self,
         network: ConvNetwork,
-        x: np.ndarray | Iterable | None = None,
+        x: Data | None = None,
         *,
         batch_size: int | None = None,
         memory_mb: float = MEMORY_MB,
@@ -211,7 +210,6 @@ class Normalizer:
     def _histogram(self, per):
         """Return the histogram of activations, from one pass over the calibration data."""
         if per not in self._histograms:
-            warn_of_range(self.network.model, self.x)
             model, units = scalable(self.network.model, per)
             self._histograms[per] = activation_histogram(self.network.rebuild(model), self.x, units, **self._reading)
         return self._histograms[per]
@@ -235,10 +233,6 @@ def _check_arguments(network, x, method, percentile, per, n_steps, input_range):
         raise SettingsError(
             f"method={method!r} needs calibration data: normalize(network, x), where x holds some training images",
             argument="x",
-        )
-    if x is not None and (isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__")):
-        raise SettingsError(
-            f"x must be an array of images, or an iterable of batches of them; got {shown(x)}", argument="x"
         )
     check_percentile(percentile=percentile)
     check_choice((None, "layer", "channel"), per=per)

@@ -6,8 +6,9 @@ import types
 
 import numpy as np
 
-from .._util.validation import check_choice, check_images, check_positive, shown
+from .._util.validation import check_choice, check_positive, shown
 from ..errors import ConversionError, SettingsError
+from ..inputs import Data, as_images
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork, check_network
@@ -21,7 +22,7 @@ BITS = range(2, 9)
 @adds_result_only
 def quantize_weights(
     network: ConvNetwork,
-    x: np.ndarray | None = None,
+    x: Data | None = None,
     *,
     bits: int = 8,
     per: str = "channel",
@@ -48,8 +49,9 @@ def quantize_weights(
     network : ConvNetwork
         Network made by ``convert``, ``normalize``, ``to_spiking``, ``calibrate``, ``to_ttfs``, ``to_loihi`` or
         ``read_nir``.
-    x : ndarray, (images, height, width, channel), optional
-        Images on which to measure the error of each layer's output, with rates in place of spikes, some hundred.
+    x : ndarray, (images, height, width, channel), or a data set, optional
+        Images in any form that :func:`normalize` reads, on which to measure the error of each layer's output, with
+        rates in place of spikes, some hundred.
     bits : int
         Bits of a weight with its sign, 2 to 8.
     per : "channel" or "layer"
@@ -92,7 +94,7 @@ def quantize_weights(
     check_choice(("channel", "layer"), per=per)
     check_positive(memory_mb=memory_mb)
     if x is not None:
-        x = check_images(network.model, x)
+        x, _ = as_images(network.model, x, means=True)
     model = round_weights(network.model, int(bits), per)
     if x is not None:
         model = _with_output_errors(network, model, x, memory_mb)

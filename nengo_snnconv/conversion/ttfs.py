@@ -10,7 +10,6 @@ import numpy as np
 from .._util.validation import (
     check_choice,
     check_counts,
-    check_images,
     check_percentile,
     check_positive,
     check_progress,
@@ -19,8 +18,9 @@ from .._util.validation import (
     shown,
 )
 from ..errors import SettingsError, SnnConvWarning, listed
+from ..inputs import Data, as_images
 from ..model import layers as specs
-from ..model.input_range import needed_range, warn_of_range
+from ..model.input_range import needed_range
 from ..model.memory import MEMORY_MB, bytes_of_all, images_together
 from ..networks.context import adds_result_only
 from ..networks.native import require_native_network
@@ -43,7 +43,7 @@ PERCENTILE = 99.9
 @adds_result_only
 def to_ttfs(
     network: ConvNetwork,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     n_steps: int = 16,
     *,
     threshold: str | float | Mapping[str, float | np.ndarray] = "search",
@@ -71,9 +71,9 @@ def to_ttfs(
     ----------
     network : ConvNetwork
         Network made by ``convert``.
-    x_calibration : ndarray, (images, height, width, channel), optional
-        Some hundred training images.  Not needed for ``threshold="max"`` and given thresholds if ``x_max`` is given or
-        the model tells the range of its input.
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
+        Some hundred training images, in any form that :func:`normalize` reads.  Not needed for ``threshold="max"`` and
+        given thresholds if ``x_max`` is given or the model tells the range of its input.
     n_steps : int
         Number of steps of a stage, t_max; activations become multiples of threshold / n_steps.
     threshold : "search", "max", "percentile", float, or dict of str to float or ndarray (channels,)
@@ -141,8 +141,6 @@ def to_ttfs(
         low, high = needed_range(network.model, None if x_max is None else (0.0, x_max))
         x_max, signed = float(max(high, -low)), low < 0
     else:
-        if threshold not in ("search", "percentile"):  # else normalize warns
-            warn_of_range(network.model, x)
         x_max, signed = _largest_magnitude(x) if x_max is None else float(x_max), bool((x < 0).any())
     network = network.rebuild(rectify_sums_before_max(network.model, _smallest_maxima(network, x, memory_mb)))
     seed = network.settings.seed if seed is None else seed
@@ -187,13 +185,12 @@ def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
         )
     if x_max is not None:
         check_positive(x_max=x_max)
-    if isinstance(x, tuple) or (x is not None and not hasattr(x, "__len__")):
-        raise SettingsError(
-            f"x_calibration must be an array of images, (images, height, width, channel), got {type(x).__name__}",
-            argument="x_calibration",
-        )
     if x is not None:
-        return check_images(network.model, x)
+        try:
+            return as_images(network.model, x, means=True)[0]
+        except SettingsError as error:
+            error.argument = "x_calibration"
+            raise
     has_range = x_max is not None or network.model.metadata.get("input_range")
     if (is_method and threshold != "max") or not has_range:
         raise SettingsError(

@@ -15,8 +15,16 @@ import numpy as np
 from .._util.atomic import atomic_write
 from .._util.digests import file_md5
 from .._util.ordinary_files import open_ordinary
-from .._util.validation import invalid, is_whole, shown
-from ..errors import DatasetError
+from .._util.validation import (
+    check_optional_counts,
+    check_paths,
+    check_positive,
+    invalid,
+    is_whole,
+    shown,
+)
+from ..errors import DatasetError, SettingsError
+from .files import is_path, read_own
 
 ENVIRONMENT_VARIABLE = "NENGO_SNNCONV_DATA"
 DIGITS = pathlib.Path(__file__).with_name("digits.npz")
@@ -30,10 +38,14 @@ class Dataset:
     ----------
     name : str
     x_train, x_test : ndarray of float32, (images, height, width, channel)
-        Training and test images, with pixels in [0, 1].
+        Training and test images.
     y_train, y_test : ndarray of int64, (images,)
-        Class numbers.
+        Class numbers; other targets, which a file of your own may hold, are float32.
     class_names : tuple of str
+    pixel_range : tuple of float or None
+        (0, 1) for pixels in this range; None for images of your own in another one.
+    note : str
+        Division into training and test images, if the source has none.
     """
 
     name: str
@@ -42,6 +54,8 @@ class Dataset:
     x_test: np.ndarray
     y_test: np.ndarray
     class_names: tuple[str, ...]
+    pixel_range: tuple[float, float] | None = (0.0, 1.0)
+    note: str = ""
 
     def __repr__(self):
         shape = "x".join(map(str, self.x_train.shape[1:]))
@@ -117,20 +131,39 @@ _SOURCES = {
     ),
 }
 DATASETS = ("digits", *_SOURCES)
+OWN = "or an .npz file or a folder of pictures of your own"
 
 
-def load_dataset(name: str, *, train: int | None = None, test: int | None = None) -> Dataset:
-    """Load a data set by name.
+def load_dataset(
+    name: str | os.PathLike,
+    *,
+    train: int | None = None,
+    test: int | None = None,
+    shape: tuple[int, ...] | None = None,
+    scale: float | None = None,
+) -> Dataset:
+    """Load a data set by name, or images of your own from a file or folder.
 
     ``digits``, an excerpt of MNIST (10,000 + 2,000 images, balanced), is part of the package.  The others are read from
     the folder in the environment variable NENGO_SNNCONV_DATA, or downloaded once into the user's cache.  Each file is
     checked against its publisher's MD5.
 
+    An .npz file holds the arrays x_train, y_train, x_test and y_test; or x and y, of which every fifth image becomes a
+    test image.  Labels are class numbers, one-hot, or names.  A folder holds pictures, FOLDER/CLASS/PICTURE.png, with
+    the classes in alphabetical order as in Keras and torchvision; or FOLDER/train/CLASS and FOLDER/test/CLASS.
+
     Parameters
     ----------
-    name : "digits", "mnist", "fashion-mnist" or "cifar-10"
+    name : "digits", "mnist", "fashion-mnist" or "cifar-10", or path
+        A path has the suffix .npz or names a folder; "./digits" is a folder in the current one.
     train, test : int, optional
-        Number of training and test images to keep; all by default.
+        Number of training and test images to keep, or for images of your own the largest number; all by default.
+    shape : tuple of int, optional
+        Shape of an image, (height, width, channels), for images of your own.  Pictures are resized to it, and become
+        gray or colored; arrays get the axis of channels, or have it moved to the end, if this gives the shape.
+    scale : float, optional
+        Number by which the pixels of your own images are divided.  By default, integers are divided by 255, and floats
+        are left as they are.
 
     Returns
     -------
@@ -142,17 +175,30 @@ def load_dataset(name: str, *, train: int | None = None, test: int | None = None
         If the name is unknown, or a file is missing, truncated or not the published one; the message says where to get
         it.
     SettingsError
-        If ``train`` or ``test`` is not an integer.
+        If an argument is invalid, or the images do not fit into memory.
 
     Examples
     --------
     >>> data = snc.load_dataset("digits", train=1000)
     >>> data.x_train.shape
     (1000, 28, 28, 1)
+    >>> data = snc.load_dataset("pictures", shape=(64, 64, 1))  # pictures/cat/1.jpg, pictures/dog/1.jpg ...
     """
     check_parts(train=train, test=test)
+    if scale is not None:
+        check_positive(scale=scale)
+    if shape is not None and not (
+        isinstance(shape, tuple | list) and shape and all(is_whole(n) and n > 0 for n in shape)
+    ):
+        raise invalid("shape", "be (height, width, channels)", shape)
+    if is_path(name):
+        check_paths(name=name)
+        check_optional_counts(train=train, test=test)
+        return _own(pathlib.Path(name).expanduser(), shape, scale, train, test)
+    if scale is not None:
+        raise SettingsError(f"scale is for images of your own: {shown(name)} has pixels in [0, 1]", argument="scale")
     if not isinstance(name, str):
-        raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}")
+        raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}, {OWN}")
     if name == "digits":
         arrays = _read_digits()
         class_names = _NUMERALS
@@ -163,7 +209,7 @@ def load_dataset(name: str, *, train: int | None = None, test: int | None = None
         class_names = source.class_names
     else:
         hint = "; recordings of events are loaded with load_events" if name == "n-mnist" else ""
-        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}{hint}")
+        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}, {OWN}{hint}")
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,
@@ -173,6 +219,12 @@ def load_dataset(name: str, *, train: int | None = None, test: int | None = None
         first_items(y_test, test, "test").astype(np.int64),
         class_names,
     )
+
+
+def _own(path, shape, scale, train, test):
+    """Return the data set in a file or folder of the user."""
+    own = read_own(path, None if shape is None else tuple(shape), scale, train, test)
+    return Dataset(path.name, *own)
 
 
 def check_parts(**counts: object) -> None:

@@ -8,23 +8,29 @@ import weakref
 import numpy as np
 
 from ..compat import tf
+from ..inputs import Images, batches
 from ..model.memory import MEMORY_MB
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork
 from ..networks.rate_model import prediction_batch, rate_model
-from .inputs import Images, batches
+from .task import classes_of
 
 if typing.TYPE_CHECKING:
-    from .inputs import Inputs
+    from ..inputs import Inputs
+    from .heads import Head
 
 # for each network, its last predictions for images, and what identifies the images
-_kept: weakref.WeakKeyDictionary[ConvNetwork, tuple[tuple[str, int], np.ndarray]] = weakref.WeakKeyDictionary()
+_kept: weakref.WeakKeyDictionary[ConvNetwork, tuple[tuple[str, int, str], np.ndarray]] = weakref.WeakKeyDictionary()
 
 
 def ann_predictions(
-    network: ConvNetwork, inputs: Inputs, batch_size: int | None = None, memory_mb: float | None = MEMORY_MB
+    network: ConvNetwork,
+    inputs: Inputs,
+    batch_size: int | None = None,
+    memory_mb: float | None = MEMORY_MB,
+    head: Head | None = None,
 ) -> np.ndarray | None:
-    """Return the classes that the ANN predicts for inputs, (items,); None if the network has no ANN.
+    """Return the predictions of the ANN for inputs, (items, ...); None if the network has no ANN.
 
     The ANN sees the mean of frames over time.  The last predictions of a network for images are kept, since they are
     the same for any number of steps and any back end.
@@ -36,16 +42,19 @@ def ann_predictions(
     batch_size : int, optional
         Number of items that are computed together; by default 500, or fewer if that is all ``memory_mb`` allows.
     memory_mb : float or None
+    head : Head, optional
+        What the outputs mean; by default class scores, whose predictions are classes, (items,).
     """
+    head = head or classes_of(network.model).head
     if not network.settings.has_rates:
         return None
     batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
     if not isinstance(network, ConvNetwork) or not isinstance(inputs, Images):
-        return _predict(network, inputs, batch_size)
+        return _predict(network, inputs, batch_size, head)
     check_unedited(network)
-    key = inputs.digest(), batch_size
+    key = inputs.digest(), batch_size, head.name
     if network not in _kept or _kept[network][0] != key:
-        _kept[network] = key, _predict(network, inputs, batch_size)
+        _kept[network] = key, _predict(network, inputs, batch_size, head)
     return _kept[network][1].copy()
 
 
@@ -54,13 +63,14 @@ def ann_predictions_of_images(
 ) -> np.ndarray:
     """Return the classes that the ANN predicts for an array of images, (images,)."""
     batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    return _predict(network, Images(x), batch_size)
+    return _predict(network, Images(x), batch_size, classes_of(network.model).head)
 
 
-def _predict(network, inputs, batch_size):
-    """Return the classes that the ANN predicts, (items,)."""
+def _predict(network, inputs, batch_size, head):
+    """Return the predictions of the ANN, (items, ...)."""
     ann = rate_model(network)
     if len(inputs) > batch_size:  # tracing pays off with more than a batch, and once for batches of all sizes
         ann = tf.function(ann, input_signature=[tf.TensorSpec((None, *inputs.shape), tf.float32)], autograph=False)
     means = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches(inputs, batch_size))
-    return np.concatenate([ann(tf.constant(batch)).numpy().argmax(axis=-1) for batch in means])
+    outputs = (ann(tf.constant(batch)).numpy() for batch in means)
+    return np.concatenate([head.predict(batch.reshape(len(batch), -1)) for batch in outputs])

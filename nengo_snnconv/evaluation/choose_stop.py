@@ -10,6 +10,7 @@ import numpy as np
 
 from .._util.validation import check_flags, check_has, check_positive, invalid
 from ..errors import SettingsError
+from . import metrics
 from .margin_stop import MarginStop, decisions, recorded_margins
 
 if typing.TYPE_CHECKING:
@@ -90,7 +91,8 @@ def choose_stop(
     rules = {power: _rule(evaluation, margins, power, n_lost, labels) for power in POWERS}
     steps = {power: rule.stop_steps(margins) for power, rule in rules.items()}
     power = min(POWERS, key=lambda power: steps[power].mean())
-    lost = _final(evaluation, labels) & (decisions(evaluation, steps[power]) != evaluation.predictions)
+    changed = ~metrics.same(decisions(evaluation, steps[power]), evaluation.predictions)
+    lost = _final(evaluation, labels) & changed
     description = {
         "max_loss": float(max_loss),
         "confidence": float(confidence),
@@ -106,14 +108,14 @@ def choose_stop(
 
 def _final(evaluation, labels):
     """Return which images can be lost, bool (images,)."""
-    return (evaluation.predictions == evaluation.y) | (not labels)
+    return metrics.same(evaluation.predictions, evaluation.y) | (not labels)
 
 
 def _rule(evaluation, margins, power, n_lost, labels):
     """Return the rule with margins c t**-power by which at most ``n_lost`` images are lost."""
     decrease = np.arange(1.0, len(margins) + 1) ** -power
     # steps after which the decision changes once more
-    differs = evaluation.step_predictions != evaluation.predictions
+    differs = ~metrics.same(evaluation.step_predictions, evaluation.predictions)
     unsettled = np.logical_or.accumulate(differs[::-1])[::-1] & _final(evaluation, labels)
     critical = np.where(unsettled, margins / decrease[:, None], 0.0).max(axis=0)
     factor = np.sort(critical)[len(critical) - 1 - n_lost]

@@ -6,34 +6,35 @@ import typing
 
 from nengo.params import Default
 
-from .._util.validation import check_classes, check_progress, check_workers_count
-from ..model.input_range import warn_of_range
+from .._util.validation import check_progress, check_workers_count
+from ..errors import SettingsError
+from ..inputs import Data, as_data
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .ann import ann_predictions
-from .inputs import as_inputs
+from .from_counts import evaluation_from_counts
 from .parallel import count_in_processes
-from .result import Evaluation, evaluation_from_counts
+from .result import Evaluation
 from .run_counts import count_run
 from .run_options import RunOptions, run_length
+from .task import as_task
 
 if typing.TYPE_CHECKING:
     import nengo
     import numpy as np
 
-    from ..events import Recordings
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
     from .margin_stop import MarginStop
     from .run_counts import Observer
+    from .task import Task
 
 
 @adds_result_only
 def evaluate(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     n_steps: int | None = None,
     backend: str | None = None,
@@ -48,21 +49,30 @@ def evaluate(
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> Evaluation:
-    """Run a network on images and measure its accuracy after every step, beside that of its ANN.
+    """Run a network on images and measure its accuracy, or its errors, after every step, beside those of its ANN.
 
     The ANN is the same network with firing rates instead of spikes, computed in one pass.  Its predictions are kept
     until the network is evaluated on other images.  Images and time are streamed, so memory grows with the number of
-    images and ``n_steps`` by the results alone: 8 bytes for each image and step, 4 for each score, and 40 for an image.
+    images and ``n_steps`` by the results alone: 8 bytes for each image and step (20 in
+    a regression), 4 for each score, and 40 for an image.
 
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Images; or frames, (items, steps, height, width, channel); or recordings of an event camera, which are split
         into ``n_steps`` frames with equal numbers of events; or ``Inputs``, such as ``EventFrames`` or your own
         subclass.  Arrays may be memory-mapped; of integers and float64, only a batch at a time becomes float32.
-    y : ndarray of int, (images,)
-        True classes.
+
+        Or a data set that gives images or frames in batches or one by one, with labels or without: a
+        ``tf.data.Dataset``, a Keras sequence, a torch ``DataLoader``, a generator.  Its elements are x, (x, y), or
+        dicts with the keys "image" and "label".  It is read once, and kept in memory.
+    y : ndarray, (images,) or (images, outputs), optional
+        True classes, as numbers or as one-hot rows; 0 and 1 for a network with one output, which predicts class 1 where
+        its output is above 0; rows of 0 and 1 for labels, of which an image has any number; or values, for a
+        regression: floats of the shape of the outputs.  By default the labels in ``x``; without any, the predictions of
+        the ANN, so that the agreement with it is measured, or the difference from it.  A sigmoid that ended the model
+        is applied to the outputs in a regression.
     n_steps : int, optional
         Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
         or the number with which the network was trained through time, or 30.  Networks made by ``to_ttfs``, or by
@@ -162,8 +172,8 @@ def evaluate(
 
 def evaluate_observed(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | Task | None,
     n_steps: int | None,
     options: RunOptions,
     *,
@@ -176,19 +186,24 @@ def evaluate_observed(
     Parameters
     ----------
     network, x, y, n_steps, n_jobs, progress
-        As for :func:`evaluate`.
+        As for :func:`evaluate`; ``y`` may be the task that it makes.
     options : RunOptions
     observer : Observer, optional
         Only in this process.
     """
-    inputs = as_inputs(network.model, x, n_steps)
-    y = check_classes(network.model, len(inputs), y)
+    inputs, y = as_data(network.model, x, y, n_steps)
+    task = as_task(network.model, len(inputs), y)
+    if options.stop is not None and not task.head.decides:
+        raise SettingsError(
+            "stop is for decisions between classes or labels, which the values of a regression are not: leave it out",
+            argument="stop",
+        )
     n_steps = run_length(network, n_steps, inputs)
-    warn_of_range(network.model, x)
+    task = task.with_ann(ann_predictions(network, inputs, memory_mb=options.memory_mb, head=task.head))
     if n_jobs in (None, 1):
-        counts = count_run(network, inputs, n_steps, options, progress=progress, observer=observer)
+        counts = count_run(network, inputs, n_steps, options, task, progress=progress, observer=observer)
     else:
-        counts = count_in_processes(network, inputs, n_steps, options, n_jobs, progress=progress)
+        counts = count_in_processes(network, inputs, n_steps, options, task, n_jobs, progress=progress)
     arguments: dict[str, typing.Any] = {"skip_steps": options.skip_steps, "precision": options.precision}
     if options.minibatch_size is not None:
         arguments["minibatch_size"] = options.minibatch_size
@@ -199,8 +214,7 @@ def evaluate_observed(
     return evaluation_from_counts(
         network,
         counts,
-        y,
-        ann_predictions(network, inputs, memory_mb=options.memory_mb),
+        task,
         dt=options.dt,
         arguments=arguments,
         moving=inputs.n_steps is not None,

@@ -15,7 +15,6 @@ from .._util.validation import (
     invalid,
 )
 from ..errors import SettingsError
-from . import metrics
 
 if typing.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,9 @@ class MarginStop:
     An image stops after the first step in which the difference of its two largest scores *exceeds* the margin of this
     step, else after the last step.  Its decision is the class with the largest score then.  Scores are those from
     which :func:`evaluate` predicts the class after this step, averaged or filtered over time, in the units of the model
-    that was converted.  The rule belongs to a network, a read-out and a number of steps; :func:`choose_stop` finds one.
+    that was converted.  For one output that tells two classes apart, and for labels, the smallest distance of an output
+    from 0 takes the place of the difference.  The rule belongs to a network, a read-out and a number of steps;
+    :func:`choose_stop` finds one.
 
     Parameters
     ----------
@@ -121,6 +122,11 @@ def recorded_margins(evaluation: Evaluation) -> np.ndarray:
     SettingsError
         If the evaluation has none, or images stopped.
     """
+    if evaluation.step_predictions is None:
+        raise SettingsError(
+            "evaluation: it is of a regression, whose values have no margin by which images could stop early",
+            argument="evaluation",
+        )
     if evaluation.margins is None or evaluation.stop is not None:
         why = "its images stopped early" if evaluation.stop is not None else "it was made by sweep, tune or compare"
         raise SettingsError(
@@ -132,20 +138,22 @@ def recorded_margins(evaluation: Evaluation) -> np.ndarray:
 
 
 def decisions(evaluation: Evaluation, stop_steps: np.ndarray) -> np.ndarray:
-    """Return the class of each image after the step in which it stops, (images,)."""
-    return evaluation.step_predictions[stop_steps - 1, np.arange(len(stop_steps))]
+    """Return the prediction of each image after the step in which it stops, (images,), or (images, labels)."""
+    predictions = evaluation.step_predictions
+    assert predictions is not None  # recorded_margins checks it
+    return predictions[stop_steps - 1, np.arange(len(stop_steps))]
 
 
 def stopped(evaluation: Evaluation, stop: MarginStop) -> tuple[float, float]:
-    """Return the mean steps and the accuracy that a rule would give for the images of an evaluation."""
+    """Return the mean steps and the score that a rule would give for the images of an evaluation."""
     if not isinstance(stop, MarginStop):
         raise invalid("stop", "be a MarginStop, such as choose_stop returns", stop)
     steps = stop.stop_steps(recorded_margins(evaluation))
-    return float(steps.mean()), float(metrics.accuracy(decisions(evaluation, steps), evaluation.y))
+    return float(steps.mean()), float(evaluation.task.image_scores(decisions(evaluation, steps)).mean())
 
 
 def tradeoff(evaluation: Evaluation, power: float, n_points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean steps and accuracy for rules from the laxest to the strictest: see ``Evaluation.stop_tradeoff``."""
+    """Return mean steps and score for rules from the laxest to the strictest: see ``Evaluation.stop_tradeoff``."""
     check_not_negative(power=power)
     check_counts(n_points=n_points)
     decrease = np.arange(1.0, evaluation.n_steps + 1) ** -power

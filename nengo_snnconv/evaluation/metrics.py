@@ -10,6 +10,46 @@ def accuracy(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (np.asarray(predictions) == np.asarray(y)).mean(axis=-1)
 
 
+def balanced_accuracy(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the mean over classes of the fraction of their images that are predicted correctly, (..., n) to (...)."""
+    correct, classes = np.asarray(predictions) == np.asarray(y), np.unique(y)
+    return np.mean([correct[..., y == each].mean(axis=-1) for each in classes], axis=0)
+
+
+def label_accuracy(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the fraction of labels that are predicted correctly: (..., n, labels) and (n, labels) give (...)."""
+    return (np.asarray(predictions) == np.asarray(y)).mean(axis=(-2, -1))
+
+
+def image_f1(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the F1 of the labels of each image, bool (..., n, labels) and (n, labels) give (..., n).
+
+    Twice the number of labels in both sets, divided by the sum of their sizes; 1 if both are empty.  Its mean is
+    scikit-learn's ``f1_score(y, predictions, average="samples", zero_division=1)``.
+    """
+    both = (predictions & y).sum(axis=-1)
+    sizes = predictions.sum(axis=-1) + y.sum(axis=-1)
+    return np.where(sizes, 2 * both / np.maximum(sizes, 1), 1.0)
+
+
+def errors(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the mean squared and the mean absolute error over the last axis: (..., outputs) gives (..., 2)."""
+    difference = np.abs(values - reference)
+    return np.stack([np.square(difference).mean(axis=-1), difference.mean(axis=-1)], axis=-1)
+
+
+def variance(values: np.ndarray) -> float:
+    """Return the variance over the first axis, averaged over the others; their mean square, or 1, if it is 0."""
+    values = np.asarray(values, float)
+    return float(values.var(axis=0).mean()) or float(np.square(values).mean()) or 1.0
+
+
+def same(predictions: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return whether predictions of each image are the same, (..., n): classes (n,), or all labels of (n, labels)."""
+    equal = np.asarray(predictions) == np.asarray(others)
+    return equal.all(axis=-1) if np.ndim(others) > 1 else equal
+
+
 def margins(scores: np.ndarray) -> np.ndarray:
     """Return the largest score minus the second largest along the last axis, float32; infinite for a single class."""
     if scores.shape[-1] == 1:
@@ -69,6 +109,18 @@ def paired_interval(lost: int, gained: int, n: int, z: float = 1.96) -> tuple[fl
         return (low + high) / 2
 
     return limit(z), limit(-z)
+
+
+def interval_of_change(before: np.ndarray, after: np.ndarray, z: float = 1.96) -> tuple[float, float]:
+    """Return the confidence interval of the mean of ``before - after``, scores (images,) of the same images.
+
+    It is that of :func:`paired_interval` for scores of 0 and 1, else that of a normal distribution.
+    """
+    change = before - after
+    if np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all():
+        return paired_interval(int((change > 0).sum()), int((change < 0).sum()), len(change), z)
+    half = z * change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.inf
+    return float(change.mean() - half), float(change.mean() + half)
 
 
 def confusion_matrix(y: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:

@@ -9,20 +9,21 @@ import warnings
 
 from .._util.user_warnings import warn_user
 from ..errors import ConversionError, SnnConvWarning
+from ..inputs import Images, batches, warn_of_clipped_input
 from ..jobs import Job, run_jobs
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork
 from ..networks.trainable import check_collected
 from .backends import BACKENDS
-from .inputs import Images, batches, warn_of_clipped_input
 from .run_counts import allows_closed_form, check_size_of_results, closed_form_batch, count_run
 from .run_options import RunOptions
 from .runner import Runner, places
 from .shards import IMAGES_PER_SHARD, merge_counts, split_images
 
 if typing.TYPE_CHECKING:
-    from .inputs import Inputs
+    from ..inputs import Inputs
     from .run_counts import RunCounts
+    from .task import Task
 
 
 def count_in_processes(
@@ -30,6 +31,7 @@ def count_in_processes(
     inputs: Inputs,
     n_steps: int,
     options: RunOptions,
+    task: Task,
     n_jobs: int,
     *,
     progress: bool | None = None,
@@ -45,6 +47,7 @@ def count_in_processes(
     inputs : Inputs
     n_steps : int
     options : RunOptions
+    task : Task
     n_jobs : int
         Number of processes.
     progress : bool, optional
@@ -70,7 +73,10 @@ def count_in_processes(
         Job({"part": number}, ("run", f"images {number}"), {"place": part.start % n_places}): number
         for number, part in enumerate(parts)
     }
-    shared = {f"images {number}": lambda part=part: inputs.take(part) for number, part in enumerate(parts)}
+    shared = {
+        f"images {number}": lambda part=part: (inputs.take(part), task.for_records(part))
+        for number, part in enumerate(parts)
+    }
     # the parts know only their own images
     if network.settings.input_spikes and isinstance(inputs, Images):
         warn_of_clipped_input(batches(inputs), network.settings)
@@ -120,11 +126,11 @@ def _images_that_stay_together(network, n_steps, options):
     return 1 if backend.one_by_one else places(options)
 
 
-def _count_part(run, inputs, *, threads, place):
+def _count_part(run, images, *, threads, place):
     """Run a network on part of the images, and return its RunCounts and the texts of warnings."""
-    model, settings, n_steps, options = run
+    (model, settings, n_steps, options), (inputs, task) = run, images
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SnnConvWarning)
         options = RunOptions(**options, threads_of_job=threads)
-        counts = count_run(ConvNetwork(model, settings), inputs, n_steps, options, progress=False, place=place)
+        counts = count_run(ConvNetwork(model, settings), inputs, n_steps, options, task, progress=False, place=place)
     return counts, [str(each.message) for each in caught if issubclass(each.category, SnnConvWarning)]

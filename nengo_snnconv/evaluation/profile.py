@@ -8,19 +8,16 @@ import typing
 import numpy as np
 
 from .._util.text_tables import summary_line, text_table
-from ..model.input_range import warn_of_range
+from ..inputs import Data, as_inputs
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from ..simulator.profiling import profile_operations
-from .inputs import as_inputs
 from .run_options import RunOptions, run_length
 from .runner import Runner
 
 if typing.TYPE_CHECKING:
-    from ..events import Recordings
     from ..networks.network import ConvNetwork
     from ..simulator.profiling import OperationProfile
-    from .inputs import Inputs
 
 REST = "counts and scores"
 
@@ -140,7 +137,7 @@ class Profile:
 @adds_result_only
 def profile(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
+    x: Data,
     *,
     n_steps: int | None = None,
     dt: float = 0.001,
@@ -154,7 +151,7 @@ def profile(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         As for :func:`evaluate`; 50 images are enough in most cases.
     n_steps : int, optional
         Number of time steps; by default as in :func:`evaluate`.
@@ -182,7 +179,6 @@ def profile(
     options = RunOptions(backend="fast", dt=dt, precision=precision, threads=1)
     inputs = as_inputs(network.model, x, n_steps)
     n_steps = run_length(network, n_steps, inputs)
-    warn_of_range(network.model, x)
     images = inputs.batch(slice(None))
     images = np.ascontiguousarray(images.reshape(len(images), inputs.n_steps or 1, -1), np.float32)
     with Runner(network, n_steps, len(images), options, with_activity=False, minibatch_size=len(images)) as runner:

@@ -9,21 +9,19 @@ import numpy as np
 from nengo.params import Default
 
 from .._util.validation import check_counts, check_flags, check_memory
+from ..inputs import Data, as_inputs
 from ..model.image_axes import image_axes
-from ..model.input_range import warn_of_range
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
-from .inputs import as_inputs
 from .run_options import RunOptions, run_length
 from .runner import Runner
+from .task import as_task
 
 if typing.TYPE_CHECKING:
     import nengo
 
-    from ..events import Recordings
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,6 +51,9 @@ class Recording:
     axes : dict of str to tuple of int
         Positions of height, width and channel among the axes of the input and of each spiking layer: (1, 2, 0) if the
         channel comes first.
+    head : str
+        What the outputs mean, as far as the model tells: "classes", "binary", "labels" or "values"; see
+        :class:`Evaluation`.
     """
 
     images: np.ndarray
@@ -64,6 +65,23 @@ class Recording:
     input: np.ndarray
     potentials: dict[str, np.ndarray]
     axes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    head: str = "classes"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, labels or outputs."""
+        return 2 if self.head == "binary" else self.filtered.shape[2]
+
+    def class_scores(self, image: int) -> np.ndarray:
+        """Return the filtered scores of an image, (steps, classes); those of one output, a logit, are 0 and the logit.
+
+        Parameters
+        ----------
+        image : int
+            Index of the image.
+        """
+        scores = self.filtered[image]
+        return np.concatenate([np.zeros_like(scores), scores], axis=1) if self.head == "binary" else scores
 
     def axes_of(self, name: str) -> tuple[int, ...]:
         """Return the axes of a layer in the order of an image, channel last."""
@@ -73,7 +91,7 @@ class Recording:
 @adds_result_only
 def record(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
+    x: Data,
     *,
     n_steps: int | None = None,
     backend: str | None = None,
@@ -87,7 +105,7 @@ def record(
     Parameters
     ----------
     network : ConvNetwork
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         As for :func:`evaluate`, but only a few, since all spikes of all steps are kept in memory.
     n_steps, backend, synapse, dt
         As for :func:`evaluate`.
@@ -119,7 +137,6 @@ def record(
     size = sum(map(model.size, [*model.neurons, model.input, model.output]))
     everything = f"a recording of {len(inputs)} images in n_steps={n_steps} steps"
     check_memory(4 * size * len(inputs) * n_steps, everything, "record fewer images or fewer steps")
-    warn_of_range(model, x)
     together = images_together(n_steps * bytes_of_step(model), memory_mb, most=len(inputs))
     # no limit of memory, so that all steps are one chunk
     options = dataclasses.replace(options, minibatch_size=len(inputs), memory_mb=None)
@@ -144,6 +161,7 @@ def record(
         input=_output_of_input_layer(network, images, spikes.get(model.input), n_steps),
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
         axes={name: image_axes(model, name) for name in shapes},
+        head=as_task(model, len(inputs), None).head.name,
     )
 
 

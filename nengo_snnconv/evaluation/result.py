@@ -1,4 +1,4 @@
-"""Evaluation: the result of :func:`evaluate`, and how it is computed from the counts of a run."""
+"""Evaluation: the result of :func:`evaluate`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from .._util.text_tables import summary_line
 from .._util.validation import check_whole
-from ..model import connectivity
+from ..errors import SettingsError
 from . import metrics
+from .heads import Classes
 from .margin_stop import MarginStop, stopped, tradeoff
-from .synaptic_operations import operations_by_layer, relay_operations
 
 if typing.TYPE_CHECKING:
-    from ..networks.network import ConvNetwork
-    from .run_counts import RunCounts
+    from .measures import Measure
+    from .task import Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,20 +61,36 @@ class Evaluation:
 
     Attributes
     ----------
-    accuracy : ndarray, (steps,)
-        Fraction of correct predictions after each step.  An image that has stopped keeps its prediction.
+    head : str
+        What the outputs mean: "classes"; "binary", one output, the logit of class 1; "labels", a logit for each label;
+        or "values", the numbers of a regression or the pixels of an image.
+    labelled : bool
+        True if ``y`` was given.  Otherwise the ANN's predictions take its place, so that all measures are those of the
+        agreement with the ANN.
+    accuracy : ndarray, (steps,), or None
+        Fraction of correct predictions after each step; of labels, if an image has any number of them.  An image that
+        has stopped keeps its prediction.  None for a regression.
     ann_accuracy : float or None
         Accuracy of the ANN, which computes firing rates in one pass and sees the mean of frames over time.  None for
-        networks that were trained through time, which have no ANN.
-    step_predictions : ndarray, (steps, images)
-        Class with the largest score after each step; the first one if scores are equal.
+        networks that were trained through time, which have no ANN, and for a regression.
+    score : ndarray, (steps,)
+        Accuracy; for labels F1, averaged over images; for a regression R², the explained share of the variance of
+        ``y`` between images.  Of agreement with the ANN, if ``y`` was not given.
+    ann_score : float or None
+        Score of the ANN.
+    measures : list of Measure
+        All measures after each step, the main one first, with ``name``, ``steps``, ``ann`` and ``percent``: accuracy,
+        balanced accuracy (the mean over classes) and agreement with the ANN; F1, accuracy of labels and agreement; or
+        mean squared and mean absolute errors, and the same differences from the ANN, in the model's own units.
+    step_predictions : ndarray, (steps, images), or bool (steps, images, labels), or None
+        Class with the largest score after each step; the first one if scores are equal.  None for a regression.
     ann_predictions : ndarray, (images,), or None
-        Classes that the ANN predicts.
-    scores : ndarray, (images, classes)
-        Class scores after the last step of each image, or outputs of a regression, in the units of the model that was
-        converted.
+        Classes that the ANN predicts; its labels, or its values.
+    scores : ndarray, (images, outputs)
+        Class scores after the last step of each image, or logits, or outputs of a regression, in the units of the model
+        that was converted.
     y : ndarray, (images,)
-        True classes.
+        True classes; or labels, bool (images, labels), or values of the shape of the outputs, (images, ...).
     layers : dict of str to LayerActivity
         Activity of the spiking layers, in order; empty for a network of rates.
     input_layer : LayerActivity or None
@@ -105,17 +121,17 @@ class Evaluation:
         Fraction of the neurons' spikes that are negative; 0 for neurons that emit none.  None if it is not known, and
         for a network of rates.
     margins : ndarray of float32, (steps, images), or None
-        Largest score minus second largest after each step; NaN after an image has stopped.  None in results of
-        ``sweep``, ``tune`` and ``compare``.
+        Largest score minus second largest after each step, or smallest distance of a logit from 0; NaN after an image
+        has stopped, and for a regression.  None in results of ``sweep``, ``tune`` and ``compare``.
     stop_steps : ndarray of int, (images,), or None
         Number of steps after which each image stopped; None without a rule.
     stop : MarginStop or None
         Rule by which images stopped.
     """
 
-    accuracy: np.ndarray
+    accuracy: np.ndarray | None
     ann_accuracy: float | None
-    step_predictions: np.ndarray
+    step_predictions: np.ndarray | None
     ann_predictions: np.ndarray | None
     scores: np.ndarray
     y: np.ndarray
@@ -135,11 +151,18 @@ class Evaluation:
     margins: np.ndarray | None = None
     stop_steps: np.ndarray | None = None
     stop: MarginStop | None = None
+    head: str = "classes"
+    labelled: bool = True
+    score: np.ndarray = dataclasses.field(kw_only=True)
+    ann_score: float | None = dataclasses.field(kw_only=True)
+    measures: list[Measure] = dataclasses.field(kw_only=True)
+    records: np.ndarray = dataclasses.field(kw_only=True, repr=False)
+    task: Task = dataclasses.field(kw_only=True, repr=False)
 
     @property
     def n_steps(self) -> int:
         """Number of time steps of images that do not stop before."""
-        return len(self.accuracy)
+        return len(self.score)
 
     @property
     def mean_steps(self) -> float:
@@ -148,15 +171,46 @@ class Evaluation:
 
     @property
     def predictions(self) -> np.ndarray:
-        """Classes predicted after the last step, (images,)."""
-        return self.step_predictions[-1]
+        """Classes or labels predicted after the last step, (images,) or (images, labels); values, (images, ...)."""
+        if self.step_predictions is not None:
+            return self.step_predictions[-1]
+        return self.task.head.shaped(self.task.head.predict(self.scores))
+
+    @property
+    def score_name(self) -> str:
+        """Name of the score: "accuracy", "F1", "R²" or "agreement with the ANN"."""
+        return self.task.score_name
+
+    @property
+    def measure(self) -> Measure:
+        """Main measure."""
+        return self.measures[0]
+
+    @property
+    def near_chance(self) -> float:
+        """Score below which an ANN counts as guessing."""
+        chance = self.task.head.chance
+        return chance + 0.1 * (1 - chance)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Fraction of predictions that differ from those of the ANN, or mean squared difference, (steps,)."""
+        measure = next(measure for measure in self.measures if measure.compares)
+        return 1 - measure.steps if measure.percent else measure.steps
+
+    @property
+    def losses(self) -> np.ndarray | None:
+        """Score of the ANN minus score after each step, in percentage points, (steps,); None without an ANN."""
+        return None if self.ann_score is None else 100 * (self.ann_score - self.score)
 
     @property
     def loss_points(self) -> float | None:
-        """Accuracy of the ANN minus accuracy after the last step, in percentage points; None without an ANN."""
-        if self.ann_accuracy is None:
-            return None
-        return 100 * float(self.ann_accuracy - self.accuracy[-1])
+        """Score of the ANN minus score after the last step, in percentage points; None without an ANN."""
+        return None if self.losses is None else float(self.losses[-1])
+
+    def image_scores(self, step: int = -1) -> np.ndarray:
+        """Return the score of each image after a step, (images,): 1 if a prediction is correct, and 0 if not."""
+        return self.task.image_scores(self.records[step])
 
     @property
     def spikes_per_neuron(self) -> float | None:
@@ -198,9 +252,19 @@ class Evaluation:
         -------
         ndarray of int, (classes, classes)
             Rows are true classes, columns predicted ones.
+
+        Raises
+        ------
+        SettingsError
+            If the network does not predict one of several classes.
         """
         check_whole(-self.n_steps, self.n_steps - 1, step=step)
-        return metrics.confusion_matrix(self.y, self.step_predictions[step], self.scores.shape[1])
+        if self.step_predictions is None or not isinstance(self.task.head, Classes):
+            raise SettingsError(
+                f"there is no confusion matrix of {self.head}, only of classes: use evaluation.measures",
+                argument="evaluation",
+            )
+        return metrics.confusion_matrix(self.y, self.step_predictions[step], self.task.head.n_classes)
 
     def stop_tradeoff(self, power: float = 1, n_points: int = 100) -> tuple[np.ndarray, np.ndarray]:
         """Return mean steps and accuracy for rules from the laxest to the strictest, without another simulation.
@@ -239,6 +303,7 @@ class Evaluation:
             }
             for name, layer in self.layers.items()
         }
+        confusion = {"confusion": self.confusion().tolist()} if isinstance(self.task.head, Classes) else {}
         stopped = {"mean_steps": self.mean_steps, "stop": self.stop.to_dict()} if self.stop else {}
         signed = {"negative_spikes_share": self.negative_spikes_share} if self.signed else {}
         return {
@@ -248,10 +313,10 @@ class Evaluation:
             **stopped,
             "dt": self.dt,
             "backend": self.backend,
-            "accuracy": [float(value) for value in self.accuracy],
-            "ann_accuracy": self.ann_accuracy,
+            "head": self.head,
+            **self.measures_to_dict(),
             "loss_points": self.loss_points,
-            "confusion": self.confusion().tolist(),
+            **confusion,
             "spikes_per_neuron": self.spikes_per_neuron,
             **signed,
             "synaptic_operations": self.synaptic_operations,
@@ -263,21 +328,20 @@ class Evaluation:
             "layers": layers,
         }
 
+    def measures_to_dict(self) -> dict[str, typing.Any]:
+        """Return all measures after each step, and those of the ANN, as JSON-serializable values."""
+        steps = {measure.key: measure.steps.tolist() for measure in self.measures}
+        of_ann = {f"ann_{measure.key}": measure.ann for measure in self.measures if not measure.compares}
+        score = {"score": self.score.tolist(), "score_name": self.score_name, "ann_score": self.ann_score}
+        return {**steps, **of_ann, **score}
+
     def summary(self) -> str:
         """Return the main results as text, one per line."""
         item, picture = ("recording", "frame") if self.moving else ("image", "image")
-        rows = [
-            (f"{item}s", f"{len(self.y):,}"),
-            (
-                f"accuracy after {'stopping' if self.stop else f'{self.n_steps} steps'}",
-                f"{100 * self.accuracy[-1]:.2f} %",
-            ),
-        ]
+        rows = [(f"{item}s", f"{len(self.y):,}")]
         if self.stop:
-            rows.insert(1, ("mean steps", f"{self.mean_steps:.2f} of {self.n_steps}"))
-        if self.ann_accuracy is not None:
-            rows.insert(1, ("accuracy with rates (ANN)", f"{100 * self.ann_accuracy:.2f} %"))
-            rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
+            rows.append(("mean steps", f"{self.mean_steps:.2f} of {self.n_steps}"))
+        rows += self._rows_of_measures()
         if self.layers:
             rows.append(("spikes per neuron", f"{self.spikes_per_neuron:.3f}"))
             if self.signed and self.negative_spikes_share is not None:
@@ -296,8 +360,28 @@ class Evaluation:
         rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
         return "\n".join(summary_line(*row) for row in rows)
 
+    def _rows_of_measures(self):
+        """Return rows of the summary: the main measure, those that add to it, and the loss."""
+        main, *others = self.measures
+        after = "stopping" if self.stop else f"{self.n_steps} step{'s' if self.n_steps > 1 else ''}"
+        rows = []
+        if main.name == "accuracy":
+            rows = [] if main.ann is None else [("accuracy with rates (ANN)", main.text(main.ann))]
+            rows.append((f"accuracy after {after}", main.text(main.steps[-1])))
+        else:
+            ann = "" if main.ann is None else f", {main.text(main.ann)} with rates (ANN)"
+            rows.append((main.name, f"{main.text(main.steps[-1])} after {after}{ann}"))
+        if main.percent and not main.compares and self.ann_score is not None:
+            rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
+        for measure in others:
+            if measure.name == "balanced accuracy" and abs(measure.steps[-1] - main.steps[-1]) < 0.005:
+                continue  # classes are equally frequent
+            ann = "" if measure.ann is None else f" ({measure.text(measure.ann)} with rates)"
+            rows.append((measure.name, f"{measure.text(measure.steps[-1])}{ann}"))
+        return rows
+
     def plot(self, axes: typing.Any = None) -> typing.Any:
-        """Plot the accuracy after each step beside that of the ANN.
+        """Plot the accuracy after each step beside that of the ANN; or the main measure of another head.
 
         Parameters
         ----------
@@ -310,85 +394,3 @@ class Evaluation:
         from ..plots import plot_accuracy
 
         return plot_accuracy(self, axes)
-
-
-def evaluation_from_counts(
-    network: ConvNetwork,
-    counts: RunCounts,
-    y: np.ndarray,
-    ann_predictions: np.ndarray | None,
-    *,
-    dt: float,
-    arguments: dict[str, typing.Any],
-    moving: bool = False,
-    stop: MarginStop | None = None,
-) -> Evaluation:
-    """Return the Evaluation that follows from the counts of a run.
-
-    Counts are whole numbers, so it is the same for counts that were merged from runs of parts of the images.
-
-    Parameters
-    ----------
-    network : ConvNetwork
-        Or any object with its ``model`` and ``settings``; weights are not used.
-    counts : RunCounts
-        Counts of all images.
-    y : ndarray of int, (images,)
-    ann_predictions : ndarray, (images,), or None
-    dt : float
-    arguments : dict
-        Further arguments of ``evaluate`` that affect the results.
-    moving : bool
-    stop : MarginStop or None
-    """
-    model, n_images, n_steps = network.model, len(y), len(counts.step_predictions)
-    operations = operations_by_layer(model, counts)
-    steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
-    layers = {
-        name: LayerActivity(
-            name,
-            model.size(name),
-            float(total.mean()) / n_images,
-            total / (steps_of_all * dt),
-            counts.per_step[name] / n_images,
-            operations[name],
-        )
-        for name, total in counts.totals.items()
-    }
-    return Evaluation(
-        accuracy=metrics.accuracy(counts.step_predictions, y),
-        ann_accuracy=None if ann_predictions is None else float(metrics.accuracy(ann_predictions, y)),
-        step_predictions=counts.step_predictions,
-        ann_predictions=ann_predictions,
-        scores=counts.scores,
-        y=y,
-        layers={name: layers[name] for name in model.neurons if name in layers},
-        input_layer=layers.get(model.input),
-        relay_operations=relay_operations(network, counts, operations),
-        ann_operations=sum(connectivity.multiply_accumulates(model).values()),
-        input_operations=0 if model.input in layers else connectivity.total(connectivity.fan_out(model, model.input)),
-        seconds=counts.seconds,
-        build_seconds=counts.build_seconds,
-        dt=dt,
-        backend=counts.backend,
-        moving=moving,
-        arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
-        signed=any(each.spiking and each.negative for each in network.settings.of_types),
-        negative_spikes_share=_negative_share(network, counts),
-        margins=counts.margins,
-        stop_steps=counts.stop_steps,
-        stop=stop,
-    )
-
-
-def _negative_share(network, counts):
-    """Return the fraction of negative spikes among those of all neurons; None without spikes, or if it is unknown."""
-    model, settings = network.model, network.settings
-    if not settings.neuron_type.spiking:
-        return None
-    layers = [name for name in model.neurons if name in counts.totals]
-    signed = [name for name in layers if settings.of_layer(model, name).neuron_type.negative]
-    if any(name not in counts.negative for name in signed):
-        return None
-    n_spikes = sum(float(counts.totals[name].sum()) for name in layers)
-    return sum(counts.negative[name] for name in signed) / n_spikes if n_spikes else 0.0

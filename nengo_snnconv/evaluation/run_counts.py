@@ -1,4 +1,4 @@
-"""RunCounts: predictions, scores and numbers of spikes of a run, from a simulation or from the closed form."""
+"""RunCounts: predictions or errors, scores and spikes of a run, from a simulation or from the closed form."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from nengo.params import Default
 
 from .._util.progress import progress_bar
 from .._util.validation import check_counts, check_memory, check_run
+from ..inputs import Images, batches, warn_of_clipped_input
 from ..model.memory import bytes_of_all, images_together
 from ..networks.stages import stages
 from ..networks.ttfs import TTFSConfig
-from . import metrics
 from .backends import backend_name
-from .inputs import Images, batches, warn_of_clipped_input
 from .runner import Runner
+from .task import classes_of
 from .ttfs_closed_form import ClosedForm
 
 if typing.TYPE_CHECKING:
+    from ..inputs import Inputs
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
     from .run_options import RunOptions
+    from .task import Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,9 +33,11 @@ class RunCounts:
 
     Attributes
     ----------
-    step_predictions : ndarray of int, (steps, images)
-    scores : ndarray, (images, classes)
-        Class scores after the last step.
+    records : ndarray, (steps, images, ...)
+        What the head keeps of each step, see :meth:`.Head.record`: classes, int32 (steps, images), or labels, bool
+        (steps, images, labels), or errors of a regression.
+    scores : ndarray, (images, outputs)
+        Scores after the last step.
     totals : dict of str to ndarray, (neurons,)
         Number of events of each unit over all images and steps, for each layer that emits events.
     per_step : dict of str to ndarray, (steps,)
@@ -46,12 +49,12 @@ class RunCounts:
     negative : dict of str to float
         Number of negative spikes over all images and steps, for each layer whose neurons can emit them.
     margins : ndarray of float32, (steps, images), or None
-        Largest score minus second largest after each step; NaN after an image has stopped.  None if not recorded.
+        Margin after each step, see :meth:`.Head.margins`; NaN after an image has stopped.  None if not recorded.
     stop_steps : ndarray of int, (images,), or None
         Number of steps of each image; None if all have run for all steps.
     """
 
-    step_predictions: np.ndarray
+    records: np.ndarray
     scores: np.ndarray
     totals: dict[str, np.ndarray]
     per_step: dict[str, np.ndarray]
@@ -78,6 +81,7 @@ def count_run(
     inputs: Inputs,
     n_steps: int,
     options: RunOptions,
+    task: Task | None = None,
     *,
     progress: bool | None = None,
     observer: Observer | None = None,
@@ -85,11 +89,13 @@ def count_run(
 ) -> RunCounts:
     """Run a network and count its spikes; in closed form if there is one and the options allow it.
 
-    ``place`` is for inputs that are part of others, as for :meth:`Runner.run`.
+    ``task`` is that of the inputs, by default to classify them; ``place`` is for inputs that are part of others, as for
+    :meth:`Runner.run`.
     """
+    task = task or classes_of(network.model)
     if observer is None and allows_closed_form(network, options):
-        return _count_closed_form(network, inputs, n_steps, options, progress, place)
-    return _count_simulation(network, inputs, n_steps, options, progress, observer, place)
+        return _count_closed_form(network, inputs, n_steps, options, task, progress, place)
+    return _count_simulation(network, inputs, n_steps, options, task, progress, observer, place)
 
 
 def allows_closed_form(network: ConvNetwork, options: RunOptions) -> bool:
@@ -122,7 +128,7 @@ def check_size_of_results(n_items: int, n_steps: int) -> None:
     check_memory(8 * n_items * n_steps, predictions, "take fewer steps or fewer images")
 
 
-def _count_simulation(network, inputs, n_steps, options, progress, observer, place):
+def _count_simulation(network, inputs, n_steps, options, task, progress, observer, place):
     """Return the RunCounts of a simulation, step by step."""
     model, started = network.model, time.perf_counter()
     n_items = len(inputs)
@@ -131,7 +137,7 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer, pla
     build_seconds = time.perf_counter() - started
     if observer is not None:
         observer.begin(runner)
-    step_predictions = np.empty((n_steps, n_items), np.int32)
+    records = _Records(task, n_steps, n_items)
     margins, stop_steps = np.full((n_steps, n_items), np.nan, np.float32), np.full(n_items, n_steps)
     scores = np.empty((n_items, model.size(model.output)), np.float32)
     counted = [*runner.recorded, *([model.input] if runner.counts_frames(inputs) else [])]
@@ -140,12 +146,12 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer, pla
     negative = dict.fromkeys(runner.signed, 0.0)
     started = time.perf_counter()
     with runner, progress_bar(n_items * n_steps, "simulating", "image-step", progress) as bar:
-        for chunk in runner.run(inputs, place):
+        for chunk in runner.run(inputs, place, task.head.margins):
             images, steps, _, readout, activity = chunk
             if observer is not None:
                 observer.see(*chunk)
-            step_predictions[steps, images] = readout.argmax(axis=-1).T
-            scores[images], margins[steps, images] = readout[:, -1], metrics.margins(readout).T
+            records.add(readout, images, steps)
+            scores[images], margins[steps, images] = readout[:, -1], task.head.margins(readout).T
             stop_steps[images] = steps.stop
             for name, values in activity.items():
                 if name in negative:
@@ -162,15 +168,16 @@ def _count_simulation(network, inputs, n_steps, options, progress, observer, pla
         totals |= runner.simulator.totals
         negative |= runner.simulator.negative
     seconds, backend = time.perf_counter() - started, backend_name(runner.simulator)
-    counts = step_predictions, scores, totals, per_step, seconds, build_seconds, backend, negative
+    counts = records.array, scores, totals, per_step, seconds, build_seconds, backend, negative
     if options.stop is None:
         return RunCounts(*counts, margins)
     for step in range(1, n_steps):  # an image that has stopped keeps its decision
-        np.copyto(step_predictions[step], step_predictions[step - 1], where=stop_steps <= step)
+        stopped = stop_steps <= step
+        records.array[step, stopped] = records.array[step - 1, stopped]
     return RunCounts(*counts, margins, stop_steps)
 
 
-def _count_closed_form(network, inputs, n_steps, options, progress, place):
+def _count_closed_form(network, inputs, n_steps, options, task, progress, place):
     """Return the same RunCounts from the closed form of time to first spike, all steps at once."""
     check_run(n_steps, 0, options.dt)
     check_size_of_results(len(inputs), n_steps)
@@ -182,9 +189,10 @@ def _count_closed_form(network, inputs, n_steps, options, progress, place):
     form, stage_steps, stage_of = ClosedForm(network), network.settings.stage_steps, stages(model)
     build_seconds = time.perf_counter() - started
     n_items, minibatch_size = len(inputs), closed_form_batch(network, options)
-    step_predictions = np.zeros((n_steps, n_items), np.int32)  # before the last stage all scores are 0
+    records, n_outputs = _Records(task, n_steps, n_items), model.size(model.output)
     margins = np.zeros((n_steps, n_items), np.float32)
-    scores = np.empty((n_items, model.size(model.output)), np.float32)
+    scores = np.empty((n_items, n_outputs), np.float32)
+    silent = slice(0, n_steps - stage_steps)  # before the last stage all scores are 0
     counters = {name: SpikeCounter(model.size(name), stage_steps) for name in form.emitters}
     started = time.perf_counter()
     with progress_bar(n_items, "computing", "image", progress) as bar:
@@ -192,8 +200,10 @@ def _count_closed_form(network, inputs, n_steps, options, progress, place):
             images = slice(first, first + minibatch_size)
             levels = form.levels(inputs.batch(images))
             outputs = form.outputs(levels).numpy()
-            step_predictions[-stage_steps:, images] = outputs.argmax(axis=-1)
-            margins[-stage_steps:, images] = metrics.margins(outputs)
+            outputs = outputs.reshape(*outputs.shape[:2], n_outputs)
+            records.add(outputs.swapaxes(0, 1), images, slice(silent.stop, n_steps))
+            records.add(np.zeros((outputs.shape[1], 1, n_outputs), np.float32), images, silent)
+            margins[silent.stop :, images] = task.head.margins(outputs)
             scores[images] = outputs[-1]
             for name, counter in counters.items():
                 # a view of the tensor's memory, which numpy() would copy
@@ -206,4 +216,22 @@ def _count_closed_form(network, inputs, n_steps, options, progress, place):
         per_step[name][begin : begin + stage_steps] = counter.histogram[:0:-1]
     totals = {name: counter.spikes.astype(float) for name, counter in counters.items()}
     seconds = time.perf_counter() - started
-    return RunCounts(step_predictions, scores, totals, per_step, seconds, build_seconds, margins=margins)
+    return RunCounts(records.array, scores, totals, per_step, seconds, build_seconds, margins=margins)
+
+
+class _Records:
+    """Records of all images and steps; their shape and type are those of the first ones."""
+
+    def __init__(self, task, n_steps, n_items):
+        self.task, self.n_steps, self.n_items, self.array = task, n_steps, n_items, None
+
+    def add(self, outputs, images, steps):
+        """Add the records of outputs (images, steps, outputs); one step stands for all ``steps``."""
+        found = self.task.record(outputs, images).swapaxes(0, 1)
+        if self.array is None:
+            entries, content = found[0, 0].nbytes, "what is kept of each image after each step"
+            check_memory(
+                entries * self.n_items * self.n_steps, f"{content}, {entries} bytes,", "take fewer steps or images"
+            )
+            self.array = np.empty((self.n_steps, self.n_items, *found.shape[2:]), found.dtype)
+        self.array[steps, images] = found

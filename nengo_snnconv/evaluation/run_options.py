@@ -23,8 +23,8 @@ from .backends import check_backend
 from .margin_stop import MarginStop
 
 if typing.TYPE_CHECKING:
+    from ..inputs import Inputs
     from ..networks.network import ConvNetwork
-    from .inputs import Inputs
 
 DEFAULT_STEPS = 30
 

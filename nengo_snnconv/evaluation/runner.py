@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from nengo.params import Default
@@ -11,13 +11,13 @@ from nengo.params import Default
 from .._util.user_warnings import warn_user
 from .._util.validation import check_flags, check_run
 from ..errors import SettingsError
+from ..inputs import Images, Inputs, batches, warn_of_clipped_input
 from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
 from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse
 from . import metrics
 from .backends import open_backend
-from .inputs import Images, Inputs, batches, warn_of_clipped_input
 from .readout import averaging_readout, filtering_readout
 
 if typing.TYPE_CHECKING:
@@ -182,7 +182,12 @@ class Runner:
         """Return whether pixels of frames count as events: if the network spikes, but its input layer does not."""
         return bool(self.spiking) and inputs.n_steps is not None and not self.input_spikes
 
-    def run(self, inputs: Inputs, place: int | None = None) -> Iterator[Chunk]:
+    def run(
+        self,
+        inputs: Inputs,
+        place: int | None = None,
+        margins: Callable[[np.ndarray], np.ndarray] = metrics.margins,
+    ) -> Iterator[Chunk]:
         """Run the network on all inputs; yield a :class:`Chunk` at a time.
 
         Images run for all steps, or until the rule ``options.stop`` stops them.
@@ -192,6 +197,8 @@ class Runner:
         inputs : Inputs
         place : int, optional
             Place of the first item in its minibatch, if the inputs are part of others; images have been checked then.
+        margins : callable
+            Function from scores (images, outputs) to the margins (images,) that the rule compares.
         """
         settings, unchecked = self.simulator.network.settings, self.input_spikes
         if unchecked and isinstance(inputs, Images):
@@ -203,9 +210,10 @@ class Runner:
             images = inputs.batch(slice(first, stop))
             unchecked = unchecked and not warn_of_clipped_input([images], settings)
             images = images.reshape(len(images), inputs.n_steps or 1, -1)
-            yield from self._run_minibatch(images, first, (place + first) % self.n_places, self.counts_frames(inputs))
+            counts_frames = self.counts_frames(inputs)
+            yield from self._run_minibatch(images, first, (place + first) % self.n_places, counts_frames, margins)
 
-    def _run_minibatch(self, images, first, place, counts_frames):
+    def _run_minibatch(self, images, first, place, counts_frames, margins):
         """Yield the chunks of a minibatch, whose first image has the number ``first``; ``rows`` are still running."""
         input_name = self.simulator.network.model.input
         readout = averaging_readout(self.skip_steps) if self.accumulates else None
@@ -228,7 +236,7 @@ class Runner:
             yield Chunk(numbers, steps, output, scores, activity)
             if self.stop is None or steps.stop == self.n_steps:
                 continue
-            kept = np.flatnonzero(~self.stop.certain(metrics.margins(scores[:, -1]), steps.stop))
+            kept = np.flatnonzero(~self.stop.certain(margins(scores[:, -1]), steps.stop))
             if not len(kept):
                 break
             if len(kept) < len(rows):

@@ -5,6 +5,7 @@ import numpy as np
 from ..networks.network import ConvNetwork
 from .run_counts import RunCounts, count_run
 from .run_options import RunOptions
+from .task import classes_of
 
 # size of a shard if the number of shards is not given
 IMAGES_PER_SHARD = 1000
@@ -24,7 +25,7 @@ def split_images(n_images, minibatch_size, n_shards=None):
     return [slice(int(first), int(last)) for first, last in zip(borders[:-1], borders[1:], strict=True)]
 
 
-def run_shard(model, inputs, *, settings, threads, n_steps, **run):
+def run_shard(model, inputs, task=None, *, settings, threads, n_steps, **run):
     """Run a network on some images, and return the counts as the result of a job: values and arrays.
 
     Parameters
@@ -32,6 +33,8 @@ def run_shard(model, inputs, *, settings, threads, n_steps, **run):
     model : Model
     inputs : Inputs
         Images of the shard.
+    task : Task, optional
+        Task of these images, by default to classify them.
     settings : BuildConfig
         Settings of the network.
     threads : int or None
@@ -42,18 +45,22 @@ def run_shard(model, inputs, *, settings, threads, n_steps, **run):
         Fields of ``RunOptions``.
     """
     network = ConvNetwork(model, settings)
-    counts = count_run(network, inputs, n_steps, RunOptions(threads_of_job=threads, **run), progress=False)
+    counts = count_run(network, inputs, n_steps, RunOptions(threads_of_job=threads, **run), task, progress=False)
     arrays = {f"totals/{name}": values for name, values in counts.totals.items()}
     arrays |= {f"per_step/{name}": values for name, values in counts.per_step.items()}
     arrays |= {f"negative/{name}": np.array(count) for name, count in counts.negative.items()}
-    # the smallest type that holds the number of classes
-    classes = np.min_scalar_type(counts.scores.shape[1] - 1)
-    arrays |= {"step_predictions": counts.step_predictions.astype(classes), "scores": counts.scores}
+    arrays |= {"step_predictions": _stored(counts.records, task or classes_of(model)), "scores": counts.scores}
     return {"seconds": counts.seconds, "build_seconds": counts.build_seconds, "backend": counts.backend}, arrays
 
 
-def check_result(result, model, n_steps, n_images):
+def _stored(records, task):
+    """Return records for a file: class numbers in the smallest type that holds their number."""
+    return records.astype(np.min_scalar_type(task.head.n_classes - 1)) if records.dtype == np.int32 else records
+
+
+def check_result(result, model, n_steps, n_images, task=None):
     """Raise ValueError for a result that :func:`run_shard` cannot have returned for this model, steps and images."""
+    task = task or classes_of(model)
     values, arrays = result
     if not isinstance(values, dict) or values.keys() != {"seconds", "build_seconds", "backend"}:
         raise ValueError("it must hold seconds, build_seconds and backend")
@@ -61,8 +68,9 @@ def check_result(result, model, n_steps, n_images):
     numbers = all(isinstance(value, int | float) and value >= 0 for value in seconds)
     if not (numbers and isinstance(values["backend"], str)):
         raise ValueError(f"seconds must be numbers and backend a name, got {values}")
-    n_classes = model.size(model.output)
-    shapes = {"step_predictions": (n_steps, n_images), "scores": (n_images, n_classes)}
+    n_outputs = model.size(model.output)
+    expected = task.record(np.zeros((1, 1, n_outputs), np.float32), slice(0, 1))  # one image in one step
+    shapes = {"step_predictions": (n_steps, n_images, *expected.shape[2:]), "scores": (n_images, n_outputs)}
     layers = {name.removeprefix("totals/") for name in arrays if name.startswith("totals/")}
     for layer in layers:
         shapes |= {f"totals/{layer}": (model.size(layer) if layer in model.layers else None,)}
@@ -77,9 +85,11 @@ def check_result(result, model, n_steps, n_images):
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if not np.isfinite(array).all() or (name != "scores" and array.min(initial=0) < 0):
             raise ValueError(f"{name} holds negative or non-finite numbers")
-    predictions = arrays["step_predictions"]
-    if predictions.dtype.kind not in "ui" or predictions.max(initial=0) >= n_classes:
+    records, n_classes = arrays["step_predictions"], task.head.n_classes
+    if expected.dtype == np.int32 and (records.dtype.kind not in "ui" or records.max(initial=0) >= n_classes):
         raise ValueError(f"step_predictions must hold class numbers below {n_classes}")
+    if expected.dtype != np.int32 and records.dtype != expected.dtype:
+        raise ValueError(f"step_predictions must be of type {expected.dtype}, got {records.dtype}")
 
 
 def counts_from_result(result):
@@ -90,7 +100,9 @@ def counts_from_result(result):
         kind, _, layer = name.partition("/")
         if layer:
             counts[kind][layer] = float(array) if kind == "negative" else array
-    return RunCounts(arrays["step_predictions"].astype(np.int32), arrays["scores"], **counts, **values)
+    records = arrays["step_predictions"]
+    records = records.astype(np.int32) if records.dtype.kind in "ui" else records
+    return RunCounts(records, arrays["scores"], **counts, **values)
 
 
 def merge_counts(parts):
@@ -99,7 +111,7 @@ def merge_counts(parts):
     known = [name for name in first.negative if all(name in part.negative for part in parts)]
     margins, stop_steps = ([getattr(part, name) for part in parts] for name in ("margins", "stop_steps"))
     return RunCounts(
-        step_predictions=np.concatenate([part.step_predictions for part in parts], axis=1),
+        records=np.concatenate([part.records for part in parts], axis=1),
         scores=np.concatenate([part.scores for part in parts]),
         totals={name: sum(part.totals[name] for part in parts) for name in first.totals},
         per_step={name: sum(part.per_step[name] for part in parts) for name in first.per_step},

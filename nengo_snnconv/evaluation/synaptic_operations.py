@@ -17,7 +17,7 @@ if typing.TYPE_CHECKING:
 
 def operations_by_layer(model: Model, counts: RunCounts) -> dict[str, float]:
     """Return the additions per image that the events of each layer cause in the next layers."""
-    n_images = counts.step_predictions.shape[1]
+    n_images = counts.records.shape[1]
     fan_outs = connectivity.fan_outs(model, counts.totals)
     with np.errstate(over="ignore"):  # branches in a row can have more paths than a float can count
         return {name: float(total @ fan_outs[name].ravel()) / n_images for name, total in counts.totals.items()}
@@ -36,7 +36,7 @@ def relay_operations(network: ConvNetwork, counts: RunCounts, operations: dict[s
     operations : dict of str to float
         Result of :func:`operations_by_layer`.
     """
-    n_images = counts.step_predictions.shape[1]
+    n_images = counts.records.shape[1]
     layers, relay_stages = network.model.layers, network.settings.relay_stages(network.model)
     relayed = {}
     for name, count in operations.items():
@@ -55,7 +55,7 @@ def operations_by_step(network: ConvNetwork, counts: RunCounts) -> np.ndarray:
     """
     operations = operations_by_layer(network.model, counts)
     relayed = relay_operations(network, counts, operations)
-    total = np.zeros(len(counts.step_predictions))
+    total = np.zeros(len(counts.records))
     for name, per_step in counts.per_step.items():
         if spikes := per_step.sum():
             total += np.cumsum(per_step) / spikes * (operations[name] + relayed.get(f"{name} again", 0.0))

@@ -18,7 +18,7 @@ def as_model(
     """Read a Keras, ONNX or PyTorch model into a :class:`Model`; return a Model unchanged.
 
     Reading is exact: the Model computes the output of the original at inference.  Only a softmax or sigmoid at the end
-    is left out.  ``metadata["reading"]`` of the Model is the report of :func:`inspect_model`.
+    is left out, and noted as ``metadata["head"]``.  ``metadata["reading"]`` is the report of :func:`inspect_model`.
 
     Parameters
     ----------

@@ -8,8 +8,9 @@ import nengo
 import numpy as np
 
 from .._util.printable import printable
-from .._util.validation import check_classes, check_counts, check_images, check_names
+from .._util.validation import check_classes, check_counts, check_names
 from ..errors import ConversionError, SettingsError
+from ..inputs import as_images
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork, NativeBase
@@ -93,7 +94,7 @@ class GuiNetwork(nengo.Network):
         super().__init__(label=label)
         _check_network(network)
         check_counts(examples=examples)
-        x = check_images(network.model, x)
+        x, y = as_images(network.model, x, y)
         y = check_classes(network.model, len(x), y)
         n_classes = network.model.size(network.model.output)
         check_names(n_classes, "class", class_names=class_names)

@@ -9,6 +9,7 @@ from typing import Any
 from .._util.atomic import atomic_write
 from .._util.validation import check_counts, check_paths, check_seed
 from ..data.datasets import load_dataset
+from ..data.files import is_path
 from ..errors import SettingsError
 from ..model.input_range import UNIT, check_input_range, in_range, needed_range
 from ..networks.network import ConvNetwork
@@ -23,7 +24,7 @@ SCRIPT = '''\
 import nengo_snnconv as snc
 
 network = snc.load({network!r}){reseeded}
-data = snc.load_dataset({data!r}, train=1)  # only the test images are shown
+data = snc.load_dataset({data})  # only the test images are shown
 model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, examples={examples!r})
 '''
 
@@ -31,11 +32,12 @@ model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, example
 def write_gui_script(
     path: str | os.PathLike,
     network_file: str | os.PathLike,
-    data: str = "digits",
+    data: str | os.PathLike = "digits",
     *,
     examples: int = 10,
     seed: int | None = None,
     input_range: tuple[float, float] | None = None,
+    scale: float | None = None,
 ) -> None:
     """Write a script that opens a saved network in Nengo GUI, with a layout that shows all components at once.
 
@@ -48,8 +50,8 @@ def write_gui_script(
         The script to write, such as "digits.py".
     network_file : str or path
         File that ``save`` wrote, of a network made by ``convert``, ``to_spiking`` or ``to_ttfs``.
-    data : str
-        Name of a data set, see ``load_dataset``; its test images are shown.
+    data : str or path
+        Name of a data set, or the path of your own images, see ``load_dataset``; the test images are shown.
     examples : int
         Number of images of each class to choose from.
     seed : int, optional
@@ -57,6 +59,8 @@ def write_gui_script(
     input_range : tuple of float, optional
         Smallest and largest pixel value that the model was trained on; by default the range that its first layer
         expects, else (0, 1).
+    scale : float, optional
+        Number by which the pixels of your own images are divided, see ``load_dataset``.
 
     Raises
     ------
@@ -75,21 +79,33 @@ def write_gui_script(
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
     _check_new_files(path, layout_file)
-    images = load_dataset(data, train=1)
+    loading: dict[str, Any] = {"train": 1} if scale is None else {"train": 1, "scale": scale}
+    images = None if is_path(data) else load_dataset(data, **loading)
     network: Any = load(network_file)  # GuiNetwork raises an error for a Model
-    pixel_range = needed_range(network.model, input_range) if isinstance(network, ConvNetwork) else UNIT
+    if images is None:
+        data = str(pathlib.Path(data).expanduser().resolve())
+        if isinstance(network, ConvNetwork):
+            loading["shape"] = network.model.shapes[network.model.input]
+        images = load_dataset(data, **loading)
+    in_unit = images.pixel_range is None or not isinstance(network, ConvNetwork)
+    pixel_range = UNIT if in_unit else needed_range(network.model, input_range)
     model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, images.class_names, examples)
     text = layout(model)
     code = SCRIPT.format(
         network=str(network_file.resolve()),
         reseeded="" if seed is None else f".rebuild(seed={int(seed)})",
-        data=str(data),
+        data=_call_arguments(str(data), loading),
         examples=int(examples),
         images=_images_code(pixel_range),
     )
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:
             opened.write(content)
+
+
+def _call_arguments(name, options):
+    """Return the arguments of ``load_dataset`` as code."""
+    return ", ".join([repr(name), *(f"{key}={value!r}" for key, value in options.items())])
 
 
 def _check_new_files(script, layout_file):

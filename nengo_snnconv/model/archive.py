@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._util.atomic import atomic_write
+from .._util.npz import Damage, members_of, read_member
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
 from ..errors import FileFormatError
@@ -30,14 +30,6 @@ MEMORY_LIMIT = 2**28
 MOST_COMPRESSED = 100
 # bytes of JSON, which take up to thirty times as much memory as Python objects
 DESCRIPTION_LIMIT = 2**24
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED = 1
-_BLOCK = 2**20
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-class _Damage(Exception):
-    """Damage of an archive; read_arrays turns it into FileFormatError."""
 
 
 def write_arrays(path: str | os.PathLike, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -82,10 +74,10 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict[str, Any], dict[str, np.n
             with zipfile.ZipFile(file) as archive:
                 members = _members(archive, _size(file))
                 description = _description(path, archive, members.pop(DESCRIPTION, None))
-                arrays = {name: _array(archive, member) for name, member in members.items()}
+                arrays = {name: read_member(archive, member) for name, member in members.items()}
         except FileFormatError:
             raise
-        except _Damage as damage:
+        except Damage as damage:
             raise FileFormatError(f"{path} is damaged: {_short(damage)}; copy or make it again") from damage
         except MemoryError as error:
             raise FileFormatError(
@@ -134,17 +126,10 @@ def _members(archive, size):
     members = {}
     limit = max(MEMORY_LIMIT, MOST_COMPRESSED * size)
     total = 0
-    for member in archive.infolist():
-        name = member.filename.removesuffix(".npy")
-        if name in members:
-            raise _Damage(f"it has {name!r} twice")
-        if member.flag_bits & _ENCRYPTED or member.compress_type not in _COMPRESSIONS:
-            raise _Damage(f"{name!r} is encrypted, or compressed with a method that .npz files do not use")
+    for name, member in members_of(archive):
         total += member.file_size
         if total > limit:
-            raise _Damage(
-                f"its arrays would take at least {total:,} bytes; a file of {size:,} bytes may take {limit:,}"
-            )
+            raise Damage(f"its arrays would take at least {total:,} bytes; a file of {size:,} bytes may take {limit:,}")
         members[name] = member
     return members
 
@@ -153,10 +138,8 @@ def _description(path, archive, member):
     if member is None:
         raise FileFormatError(f"{path} is not a nengo_snnconv file: it has no description")
     if member.file_size > 2 * DESCRIPTION_LIMIT:
-        raise _Damage(
-            f"its description takes {member.file_size:,} bytes; at most {2 * DESCRIPTION_LIMIT:,} are allowed"
-        )
-    text = _array(archive, member).tobytes()
+        raise Damage(f"its description takes {member.file_size:,} bytes; at most {2 * DESCRIPTION_LIMIT:,} are allowed")
+    text = read_member(archive, member).tobytes()
     try:
         description = parse_json(text)
         foreign = description.pop("format") != FORMAT
@@ -168,32 +151,10 @@ def _description(path, archive, member):
         raise FileFormatError(f"{path} is not a nengo_snnconv file")
     version = description.pop("version", None)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise _Damage(f"its format version is {version!r}")
+        raise Damage(f"its format version is {version!r}")
     if version > VERSION:
         raise FileFormatError(
             f"{path} was written by a newer nengo_snnconv (file format {version}, this one reads up to {VERSION}): "
             "upgrade nengo_snnconv to read it"
         )
     return description
-
-
-def _array(archive, member):
-    """Return the array of a member, after a check of its header against the number of bytes."""
-    with archive.open(member) as file:
-        read_header = _HEADERS.get(np.lib.format.read_magic(file))
-        if read_header is None:
-            raise _Damage(f"{member.filename!r} has an unsupported .npy version")
-        shape, fortran_order, dtype = read_header(file)
-        if dtype.kind not in "biuf":
-            raise _Damage(f"{member.filename!r} holds {dtype}, not numbers")
-        n_bytes = member.file_size - file.tell()
-        if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != n_bytes:
-            raise _Damage(f"{member.filename!r} has {n_bytes:,} bytes for an array of shape {shape} of {dtype}")
-        flat = np.empty(math.prod(shape), dtype)
-        content, done = memoryview(flat).cast("B") if n_bytes else b"", 0
-        while done < n_bytes:
-            n_read = file.readinto(content[done : done + _BLOCK])
-            if not n_read:
-                raise _Damage(f"{member.filename!r} ends too early")
-            done += n_read
-    return flat.reshape(shape, order="F" if fortran_order else "C")

@@ -11,6 +11,8 @@ from ..errors import ModelError
 
 # limit of the number of time steps that a file may prescribe
 MOST_STEPS = 1_000_000
+# functions at the end of a model that readers leave out, so that its scores are logits
+HEADS = ("softmax", "sigmoid")
 _METHODS = ("balance", "data", "model")
 _ROW = {"layer": str, "class": str, "status": str, "became": list, "remark": str}
 _TRAINING = ("schedule", "augmented", "images", "optimizer", "loss")
@@ -128,4 +130,5 @@ _CHECKS = {
     "n_steps": lambda value: _is_count(value) and value <= MOST_STEPS,
     "neurons before maxima": _are_names,
     "input_range": _is_range,
+    "head": lambda value: value in HEADS,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._util.validation import check_has
+from .evaluation import capitalized
 from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, ink, label_rows, short
 
 RED = "#c53030"
@@ -96,8 +97,9 @@ def _draw_accuracy(ax, diagnosis):
         ax.bar_label(bars, labels, padding=3, fontsize=8)
     label_rows(ax, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel="accuracy (%)")
-    ax.set_title("Accuracy with spikes up to each layer, ANN after it", fontsize=10)
+    name = diagnosis.evaluation.score_name
+    ax.set(xlim=(0, 128), xticks=range(0, 101, 25), xlabel=f"{name} (%)")
+    ax.set_title(f"{capitalized(name)} with spikes up to each layer, ANN after it", fontsize=10)
 
 
 def _draw_causes(ax, layers):

@@ -36,9 +36,10 @@ NUMBERED, NAMED = 24, 60
 
 
 def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
-    """Draw the accuracy after each step beside that of the ANN.
+    """Draw the accuracy after each step beside that of the ANN, or the main measure of another head than classes.
 
-    The legend gives the accuracy after the last step.
+    That is F1 for labels, the mean squared error for a regression, and the agreement with the ANN if there are no
+    targets.  The legend gives the value after the last step.
 
     Parameters
     ----------
@@ -52,14 +53,18 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     ax = single_axes(axes)
     steps = np.arange(1, evaluation.n_steps + 1)
-    spikes = 100 * evaluation.accuracy
-    ax.plot(steps, spikes, marker=dots(len(steps)), ms=3, color=BLUE, label=f"spikes: {spikes[-1]:.2f} %")
-    if evaluation.ann_accuracy is not None:
-        ann = 100 * evaluation.ann_accuracy
-        ax.axhline(ann, color=ORANGE, ls="--", label=f"rates (ANN): {ann:.2f} %")
+    measure = evaluation.measure
+    factor, last = 100 if measure.percent else 1, measure.text(measure.steps[-1])
+    ax.plot(steps, factor * measure.steps, marker=dots(len(steps)), ms=3, color=BLUE, label=f"spikes: {last}")
+    if measure.ann is not None:
+        ann = measure.text(measure.ann)
+        ax.axhline(factor * measure.ann, color=ORANGE, ls="--", label=f"rates (ANN): {ann}")
     step = "time step (one frame)" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
-    ax.set(xlabel=step, ylabel="accuracy (%)", ylim=(0, 102))
-    ax.set_title(f"Accuracy over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26)  # the legend is below it
+    ax.set(xlabel=step, ylabel=f"{measure.name} (%)" if measure.percent else measure.name)
+    ax.set_ylim(0, 102 if measure.percent else None)
+    ax.set_title(
+        f"{capitalized(measure.name)} over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26
+    )  # the legend is below it
     ax.grid(alpha=0.3)
     use_integer_ticks(ax.xaxis)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
@@ -98,17 +103,24 @@ def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes |
     points = {name: evaluation.stopped(rule) for name, rule in rules.items()}
     ax = single_axes(axes)
     every = np.arange(1, evaluation.n_steps + 1)
-    ax.plot(every, 100 * evaluation.accuracy, color=GREY, marker=dots(len(every)), ms=3, label="same number of steps")
+    ax.plot(every, 100 * evaluation.score, color=GREY, marker=dots(len(every)), ms=3, label="same number of steps")
     ax.plot(steps, 100 * accuracy, color=BLUE, label="stopping early")
     for number, (name, (mean, correct)) in enumerate(points.items()):
         color = series_style(number + 1)["color"]
         label = f"{legend_name(name)}: {100 * correct:.2f} % in {mean:.2f} steps"
         ax.plot([mean], [100 * correct], ls="", marker="o", ms=7, color=color, label=label)
-    ax.set(xlabel="mean number of time steps", ylabel="accuracy (%)", xlim=(0.5, evaluation.n_steps + 0.5))
+    ax.set(
+        xlabel="mean number of time steps", ylabel=f"{evaluation.score_name} (%)", xlim=(0.5, evaluation.n_steps + 0.5)
+    )
     ax.set_title(f"Early stopping, {len(evaluation.y):,} {item_of(evaluation)}s")
     ax.grid(alpha=0.3)
     ax.legend(loc="lower right")
     return ax
+
+
+def capitalized(name):
+    """Return the name of a measure with a capital letter at the beginning."""
+    return name[:1].upper() + name[1:]
 
 
 def item_of(evaluation):
@@ -143,35 +155,35 @@ def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = Non
             argument="evaluations",
         )
     for name, evaluation in evaluations.items():
-        check_has("ann_accuracy", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
+        check_has("ann_score", EVALUATION, **{f"evaluations[{name!r}]": evaluation})
     check_axes(axes, 2)
     below = axes is None and len(evaluations) > 12  # place of the legend
     if axes is None:
         height = 4 + 0.13 * (min(len(evaluations), NAMED) // 3 if below else 0)
         axes = Figure(figsize=(11, height), layout="constrained").subplots(1, 2)
-    without = [name for name, evaluation in evaluations.items() if evaluation.ann_accuracy is None]
+    without = [name for name, evaluation in evaluations.items() if evaluation.ann_score is None]
     if without:
         raise SettingsError(
             f"evaluations: {', '.join(without)} has no ANN to compare with; draw each one with evaluation.plot()",
             argument="evaluations",
         )
-    anns = {evaluation.ann_accuracy for evaluation in evaluations.values()}
+    anns = {evaluation.ann_score for evaluation in evaluations.values()}
     if len(anns) == 1:
         axes[0].axhline(100 * min(anns), color=GREY, ls="--", zorder=3, label="rates (ANN)")
     for number, (name, evaluation) in enumerate(evaluations.items()):
         steps, style = np.arange(1, evaluation.n_steps + 1), series_style(number)
         style["markevery"] = max(1, len(steps) // 50)
-        axes[0].plot(steps, 100 * evaluation.accuracy, label=legend_name(name), **style)
+        axes[0].plot(steps, 100 * evaluation.score, label=legend_name(name), **style)
         if len(anns) > 1:
-            axes[0].axhline(100 * evaluation.ann_accuracy, color=style["color"], ls="--")
-        loss = 100 * (evaluation.ann_accuracy - evaluation.accuracy)
-        axes[1].plot(steps, loss, label=legend_name(name), **style)
+            axes[0].axhline(100 * evaluation.ann_score, color=style["color"], ls="--")
+        axes[1].plot(steps, 100 * (evaluation.ann_score - evaluation.score), label=legend_name(name), **style)
     one_image = 100 / max(len(evaluation.y) for evaluation in evaluations.values())
     axes[1].set_yscale("symlog", linthresh=one_image)
     axes[1].yaxis.set_major_formatter("{x:g}")
     axes[1].axhline(0, color=GREY, lw=1)
-    axes[0].set(ylabel="accuracy (%)", title="Accuracy over time", ylim=(0, 102))
-    axes[1].set(ylabel="loss (percentage points, log scale)", title="Accuracy below the ANN")
+    name = " or ".join(dict.fromkeys(evaluation.score_name for evaluation in evaluations.values()))
+    axes[0].set(ylabel=f"{name} (%)", title=f"{capitalized(name)} over time", ylim=(0, 102))
+    axes[1].set(ylabel="loss (percentage points, log scale)", title=f"{capitalized(name)} below the ANN")
     for ax in axes:
         ax.set_xlabel("time step")
         use_integer_ticks(ax.xaxis)

@@ -17,7 +17,7 @@ from .._util.validation import (
     is_whole,
     shown,
 )
-from ..errors import SettingsError
+from ..errors import SettingsError, listed
 from .events import event_colors
 from .figures import (
     BLUE,
@@ -89,7 +89,7 @@ def plot_image_response(
     >>> axes = nengo_snnconv.plots.plot_image_response(recording, true_class=y[0])
     """
     check_has("filtered", RECORDING, recording=recording)
-    n_images, n_classes = len(recording.filtered), recording.filtered.shape[2]
+    n_images, n_classes = len(recording.filtered), recording.n_classes
     check_whole(-n_images, n_images - 1, image=image)
     if true_class is not None:
         check_whole(0, n_classes - 1, true_class=true_class)
@@ -99,7 +99,7 @@ def plot_image_response(
     layers = evenly(list(recording.spikes), MOST_LAYERS if axes is None else len(axes) - 2)
     if axes is None:
         axes = _square_axes(len(layers) + 2)
-    n_steps, n_classes = recording.filtered.shape[1:]
+    n_steps = recording.filtered.shape[1]
     moving = shows_frames(recording)
     unit, step = ("time step", 1) if moving else ("time (ms)", 1000 * recording.dt)
     times = step * np.arange(1, n_steps + 1)
@@ -116,8 +116,8 @@ def plot_image_response(
     for ax, name in zip(axes[1:-1], map(str, layers), strict=True):
         spikes = recording.spikes[name]
         active = np.flatnonzero(spikes[image].any(axis=0))
-        if _are_scores(spikes[image], recording.output[image]):
-            _draw_raster(ax, spikes[image], range(n_classes), times, true_class)
+        if recording.head == "classes" and _are_scores(spikes[image], recording.output[image]):
+            _draw_raster(ax, spikes[image], range(spikes.shape[2]), times, true_class)
             _name_classes(ax, names, true_class)
         else:
             drawn = active[np.linspace(0, len(active) - 1, min(max_neurons, len(active))).astype(int)]
@@ -126,11 +126,21 @@ def plot_image_response(
         ax.set(title=f"{short(name)}\n{len(active):,} of {spikes.shape[2]:,} spiked", **time_axis)
         ax.title.set_fontsize(10)
 
-    scores = recording.filtered[image]
+    scores = recording.class_scores(image)
     _draw_scores(axes[-1], scores, times, names, true_class)
-    axes[-1].set(title=f"class scores\nprediction: {names[scores[-1].argmax()]}", **time_axis)
+    axes[-1].set(title=_title_of_scores(recording.head, scores[-1], names), **time_axis)
     axes[-1].title.set_fontsize(10)
     return axes
+
+
+def _title_of_scores(head, last, names):
+    """Return the title of the panel of scores, from those after the last step, (outputs,)."""
+    if head == "values":
+        return "outputs"
+    if head == "labels":
+        found = [name for name, score in zip(names, last, strict=True) if score > 0]
+        return f"logits\nprediction: {listed(found, 3) if found else 'none'}"
+    return f"class scores\nprediction: {names[last.argmax()]}"
 
 
 def shows_frames(recording):

@@ -104,7 +104,8 @@ class Life:
         self.input_name, *spiking = recording.shapes
         self.dt, self.shapes, self.axes_of = recording.dt, recording.shapes, recording.axes_of
         self.image, self.emitted = picture_of(recording, image), emitted_by(recording, image)
-        self.scores = recording.filtered[image]
+        self.scores = recording.class_scores(image)
+        self.has_classes = recording.head in ("classes", "binary")
         self.n_steps = len(self.scores)
         self.names = [short(label) for label in class_labels(self.scores.shape[1], class_names)]
         self.true_class = true_class
@@ -142,6 +143,9 @@ class Life:
         def show(step):
             winner = winners[step - 1]
             text = f"Step {step} of {self.n_steps} ({1000 * self.dt * step:g} ms): "
+            if not self.has_classes:
+                headline.set_text(text[:-2])
+                return
             text += self.names[winner] if winner >= 0 else "no class yet"
             if self.true_class is not None and winner >= 0:
                 text += ", correct" if winner == self.true_class else f", wrong: it is {self.names[self.true_class]}"
@@ -224,11 +228,15 @@ class Life:
         row = self.grid.nrows - 1
         bars = self._place(self.grid[row, 0], "scores/now")
         self.moving += score_panels.draw_bars(bars, self.scores, classes, self.names, colors, self.true_class)
-        bars.set_title("class scores", loc="left", fontsize=10, fontweight="bold")
+        bars.set_title("class scores" if self.has_classes else "outputs", loc="left", fontsize=10, fontweight="bold")
         ribbon, lines = self.grid[row, 2:].subgridspec(2, 1, height_ratios=(1, 8), hspace=0.06)
         ax = self._place(ribbon, "scores/winner")
-        self.moving += score_panels.draw_winners(ax, self.scores, self.names, colors)
-        ax.set_title("class with the highest score, and all scores", loc="left", fontsize=10)
+        if self.has_classes:
+            self.moving += score_panels.draw_winners(ax, self.scores, self.names, colors)
+        else:
+            ax.set_axis_off()
+        title = "class with the highest score, and all scores" if self.has_classes else "all outputs"
+        ax.set_title(title, loc="left", fontsize=10)
         ax = self._place(lines, "scores")
         self.moving += score_panels.draw_scores(ax, self.scores, classes, colors)
         ax.set_xlabel(f"time step ({1000 * self.dt:g} ms)", fontsize=9)
@@ -316,7 +324,7 @@ def _classes_to_draw(scores, true_class, n=MOST_CLASSES):
 def _check(recording, image, true_class, layers, max_maps, max_neurons):
     """Raise SettingsError if an argument of :func:`plot_life` is invalid."""
     check_has("filtered", RECORDING, recording=recording)
-    n_images, _, n_classes = recording.filtered.shape
+    n_images, n_classes = len(recording.filtered), recording.n_classes
     _check_number("image", image, 0, n_images - 1)
     _check_number("true_class", 0 if true_class is None else true_class, 0, n_classes - 1)
     _, *spiking = recording.shapes

@@ -36,7 +36,8 @@ def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> 
     check_axes(axes, 2)
     if axes is None:
         axes = Figure(figsize=(9, 3.4), layout="constrained").subplots(1, 2)
-    for ax, name, unit, factor in zip(axes, ("loss", "accuracy"), ("", " (%)"), (1, 100), strict=True):
+    measure = ("error", "", 1) if "error" in history else ("accuracy", " (%)", 100)
+    for ax, (name, unit, factor) in zip(axes, (("loss", "", 1), measure), strict=True):
         for key, label, color in ((name, "training", BLUE), (f"val_{name}", "validation", ORANGE)):
             if key in history:
                 values = factor * np.asarray(history[key], float)  # None, if it was not measured, becomes a gap

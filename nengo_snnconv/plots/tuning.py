@@ -40,7 +40,7 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
     check_has("trials", "a Tuning: make one with tune(network, x, y)", tuning=tuning)
     check_has("max_loss", "a Tuning: draw a Sweep with plot_sweep", tuning=tuning)
     axes = _two_axes(axes)
-    ann, chosen = 100 * tuning.selection.ann_accuracy, tuning.trial
+    ann, chosen = 100 * tuning.selection.ann_score, tuning.trial
     lines = []
     for trial in reversed(tuning.trials):
         share = trial.n_images / len(tuning.selection.y)
@@ -50,7 +50,7 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
         )
     _draw_losses(axes, tuning, ann)
     finest = min(tuning.max_loss or np.inf, 100 / len(tuning.selection.y))
-    _finish(axes, lines, ann, finest, 1.6 * max(tuning.interval[1], tuning.max_loss, 10))
+    _finish(axes, lines, tuning.selection.score_name, ann, finest, 1.6 * max(tuning.interval[1], tuning.max_loss, 10))
     for ax, x in zip(axes, (tuning.n_steps, tuning.synaptic_operations), strict=True):
         ax.axhspan(ann - tuning.max_loss, 200, color=ALLOWED_GREEN, alpha=0.13, lw=0, zorder=0)
         ax.axvline(x, color=BLUE, lw=0.8, zorder=2)
@@ -102,7 +102,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
     evaluation = best.evaluation
     colors = iter(matplotlib.color_sequences["tab10"])
     few, lines, handles = len(sweep.trials) <= MOST_COLORS, [], []
-    ann = None if evaluation.ann_accuracy is None else 100 * evaluation.ann_accuracy
+    ann = None if evaluation.ann_score is None else 100 * evaluation.ann_score
     for trial in sweep.trials:
         style = {"color": next(colors), "lw": 1.4} if few else {"color": GREY, "alpha": 0.4, "lw": 0.8}
         if trial is best and not few:
@@ -113,7 +113,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
             drawn[0].set_label(legend_name(trial.grid_point.text))
             handles.append(drawn[0])
     worst = 0 if ann is None else max(float(trial.loss_points[-1]) for trial in sweep.trials)
-    _finish(axes, lines, ann, 100 / len(evaluation.y), 1.6 * max(worst, 10))
+    _finish(axes, lines, evaluation.score_name, ann, 100 / len(evaluation.y), 1.6 * max(worst, 10))
     if ann is not None:
         handles.append(Line2D([], [], color=ORANGE, ls="--", lw=1.2, label=f"ANN: {ann:.2f} %"))
     axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
@@ -128,7 +128,7 @@ def _two_axes(axes):
 def _draw_trial(axes, trial, ann, **style):
     """Draw the accuracy of a trial over steps and over operations; return both lines."""
     evaluation = trial.evaluation
-    accuracy = 100 * evaluation.accuracy if ann is None else ann - trial.loss_points
+    accuracy = 100 * evaluation.score if ann is None else ann - trial.loss_points
     some = trial.operations > 0
     return [
         *axes[0].plot(np.arange(1, evaluation.n_steps + 1), accuracy, **style),
@@ -136,8 +136,8 @@ def _draw_trial(axes, trial, ann, **style):
     ]
 
 
-def _finish(axes, lines, ann, finest, lowest):
-    """Set scales, labels and limits; ``lines`` alternate between the two axes.
+def _finish(axes, lines, name, ann, finest, lowest):
+    """Set scales, labels and limits; ``lines`` alternate between the two axes, ``name`` is that of the score.
 
     Accuracies are logarithmic in their distance from ``ann``, from ``finest`` to ``lowest`` points, or linear from 0 to
     100 if it is None.
@@ -146,7 +146,7 @@ def _finish(axes, lines, ann, finest, lowest):
     axes[0].xaxis.set_major_formatter("{x:g}")
     axes[1].set_xscale("log")
     axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes[0].set(xlabel="time steps", ylabel="accuracy (%)")
+    axes[0].set(xlabel="time steps", ylabel=f"{name} (%)")
     axes[1].set_xlabel("synaptic operations per image")
     low = 0 if ann is None else max(0, ann - lowest)
     for ax in axes:
@@ -155,15 +155,15 @@ def _finish(axes, lines, ann, finest, lowest):
             ax.set_ylim(0, 102)
         else:
             ax.axhline(ann, color=ORANGE, ls="--", lw=1.2, zorder=2)
-            _scale_by_distance(ax, lines, ann, finest, low)
+            _scale_by_distance(ax, lines, name, ann, finest, low)
     operations = np.concatenate([line.get_xdata()[line.get_ydata() >= low] for line in lines[1::2]])
     if len(operations):
         axes[1].set_xlim(operations.min() / 1.2, operations.max() * 1.2)
     axes[1].tick_params(labelleft=False)
 
 
-def _scale_by_distance(ax, lines, ann, finest, low):
-    """Scale an axis of accuracies in % by the logarithm of the distance from ``ann``, from ``finest`` points up."""
+def _scale_by_distance(ax, lines, name, ann, finest, low):
+    """Scale an axis of scores in % by the logarithm of the distance from ``ann``, from ``finest`` points up."""
     most = max(0.0, *(line.get_ydata().max(initial=0) - ann for line in lines))
 
     def position(accuracy):
@@ -181,4 +181,4 @@ def _scale_by_distance(ax, lines, ann, finest, low):
     ax.yaxis.set_major_locator(FixedLocator(ann + np.array([*(-each for each in reversed(below)), 0, *above])))
     ax.yaxis.set_major_formatter(text)
     ax.set_ylim(low, max(ann, min(100, ann + 1.5 * max(most, finest))))
-    ax.set_ylabel("accuracy in % (distance from the ANN in points)" if ax.get_ylabel() else "")
+    ax.set_ylabel(f"{name} in % (distance from the ANN in points)" if ax.get_ylabel() else "")

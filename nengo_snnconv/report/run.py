@@ -8,6 +8,8 @@ import math
 from typing import Any
 
 from ..analysis.efficiency import Efficiency, efficiency
+from ..evaluation.heads import Classes
+from ..evaluation.metrics import same
 from ..plots.evaluation import item_of
 
 # names of neuron types in titles
@@ -95,14 +97,27 @@ def wilson_interval(share, n, z=1.96):
     return max(low, 0.0), min(high, 1.0)
 
 
+def accuracy_interval(evaluation):
+    """Return the 95 % confidence interval of the accuracy, or of the agreement; None if an image is not only right."""
+    if isinstance(evaluation.task.head, Classes):
+        return wilson_interval(float(evaluation.score[-1]), len(evaluation.y))
+    return None
+
+
 def summary(run):
     """Return the main result in one or two sentences."""
-    evaluation = run.evaluation
-    text = f"{percent(evaluation.accuracy[-1])} of {run.items} are classified correctly after {run.length}"
-    if evaluation.ann_accuracy is not None:
+    evaluation, measure = run.evaluation, run.evaluation.measure
+    value = measure.text(measure.steps[-1])
+    if measure.name == "accuracy":
+        text = f"{value} of {run.items} are classified correctly after {run.length}"
+    else:
+        text = f"The {measure.name} is {value} on {run.items} after {run.length}"
+    if measure.ann is not None and measure.percent:
         lost = round(evaluation.loss_points, 2)
         difference = "the same as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} than"
         text += f", {difference} with the ANN"
+    elif measure.ann is not None:
+        text += f"; that of the ANN is {measure.text(measure.ann)}"
     if run.efficiency is None:
         return f"{text}."
     text += f". The network needs {evaluation.spikes_per_neuron:.2f} spikes per neuron"
@@ -127,20 +142,20 @@ def percent(share):
 def cards(run):
     """Return the headline numbers as tuples (name, value, remark)."""
     evaluation, costs = run.evaluation, run.efficiency
-    low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
-    remark = f"95 % interval: {100 * low:.1f} to {100 * high:.1f} %"
-    result = [(f"accuracy after {run.n_steps}", percent(evaluation.accuracy[-1]), remark)]
-    if evaluation.ann_accuracy is not None:
-        changed = int((evaluation.predictions != evaluation.ann_predictions).sum())
-        lost = evaluation.loss_points
-        result += [
-            ("accuracy with rates (ANN)", percent(evaluation.ann_accuracy), "the same weights in one pass"),
-            (
-                "loss from spiking, in points",
-                f"{lost:.2f}".replace("-", "−"),
-                f"another class than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s",
-            ),
-        ]
+    (main, *others), interval = evaluation.measures, accuracy_interval(evaluation)
+    remark = f"95 % interval: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %" if interval else ""
+    result = [(f"{main.name} after {run.n_steps}", main.text(main.steps[-1]), remark)]
+    if main.ann is not None:
+        result.append((f"{main.name} with rates (ANN)", main.text(main.ann), "the same weights in one pass"))
+    if main.ann is not None and main.percent:
+        lost = f"{evaluation.loss_points:.2f}".replace("-", "−")
+        changed = int((~same(evaluation.predictions, evaluation.ann_predictions)).sum())
+        kind = "class" if interval else "set of labels"
+        remark = f"another {kind} than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s"
+        result.append(("loss from spiking, in points", lost, remark))
+    if interval is None:
+        ann = {measure.name: f"ANN: {measure.text(measure.ann)}" for measure in others if measure.ann is not None}
+        result += [(each.name, each.text(each.steps[-1]), ann.get(each.name, "")) for each in others]
     if costs is None:
         return result
     source = evaluation.input_layer

@@ -6,6 +6,8 @@ import numpy as np
 
 from .._util.text_tables import quantization_table, reading_table
 from ..errors import SettingsError
+from ..evaluation.heads import Classes
+from ..evaluation.metrics import errors
 from ..model.layers import Rectifier
 from ..networks.staged import StagedConfig
 from ..networks.ttfs import TTFSConfig
@@ -20,6 +22,7 @@ from ..plots import (
     plot_spike_times,
 )
 from ..plots.diagnosis import layers_to_draw
+from ..plots.evaluation import capitalized
 from ..plots.events import plot_event_frames
 from ..plots.figures import bounded
 from ..plots.images import shows_frames
@@ -32,6 +35,8 @@ from .tables import Table, activity_rows, layer_rows, settings_rows
 
 # largest number of event frames, and of layers with a panel each
 MOST_FRAMES, MOST_PANELS = 8, 21
+# largest number of outputs of a regression that are written
+MOST_VALUES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +109,8 @@ def _diagnosis(run):
     plot_diagnosis(diagnosis, [*axes, *layers])
     axes[1].get_legend().remove()
     axes[1].legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3, frameon=False)
-    alt = f"Accuracy with spikes up to each layer and as an ANN after it, from {percent(diagnosis.ann_accuracy)} to "
+    name = capitalized(diagnosis.evaluation.score_name)
+    alt = f"{name} with spikes up to each layer and as an ANN after it, from {percent(diagnosis.ann_accuracy)} to "
     alt += f"{percent(diagnosis.accuracy)} with spikes."
     causes = "Root-mean-square error that arises in each layer, by cause, in % of its activity: "
     causes += "; ".join(f"{layer.name} {100 * layer.error:.0f}" for layer in diagnosis.layers.values()) + " in total."
@@ -129,8 +135,8 @@ def _diagnosis(run):
             ("table", Table.of(diagnosis.rows(), n_text=1, caption="Diagnosis, layer by layer")),
             (
                 "text",
-                "Errors are root mean squares in % of the ANN's activity. Their effect on the accuracy, in points, is "
-                "in brackets.",
+                "Errors are root mean squares in % of the ANN's activity. Their effect on the "
+                f"{diagnosis.evaluation.score_name}, in points, is in brackets.",
             ),
         ],
     )
@@ -138,18 +144,23 @@ def _diagnosis(run):
 
 def _accuracy(run):
     """Return the section with accuracy over time and the confusion matrix."""
-    evaluation = run.evaluation
-    text = "Accuracy after each time step of the spiking network."
-    alt = f"Accuracy over {evaluation.n_steps} steps, from {percent(evaluation.accuracy[0])} after the first to "
-    alt += f"{percent(evaluation.accuracy[-1])} after the last."
-    if evaluation.ann_accuracy is not None:
+    evaluation, measure = run.evaluation, run.evaluation.measure
+    name = capitalized(measure.name)
+    text = f"{name} after each time step of the spiking network."
+    alt = f"{name} over {evaluation.n_steps} steps, from {measure.text(measure.steps[0])} after the first to "
+    alt += f"{measure.text(measure.steps[-1])} after the last."
+    if measure.ann is not None:
         text += (
             " The dashed line is the same network with rates instead of spikes (the ANN): the gap is the loss from "
             "spiking."
         )
-        alt += f" The ANN has {percent(evaluation.ann_accuracy)}."
-    text += f" In the matrix, rows are the true classes of the {run.item}s, columns the predicted ones."
-    n_classes = evaluation.scores.shape[1]
+        alt += f" The ANN has {measure.text(measure.ann)}."
+    curve = Picture(plot_accuracy(evaluation, panel()).figure, alt)
+    if not isinstance(evaluation.task.head, Classes):
+        return Section(name, [("text", text), ("pictures", [curve])])
+    true = "true classes" if evaluation.labelled else "classes by the ANN"
+    text += f" In the matrix, rows are the {true} of the {run.item}s, columns the predicted ones."
+    n_classes = evaluation.task.head.n_classes
     size = float(np.clip(0.9 + 0.32 * n_classes, 3.2, 9))
     confusion = plot_confusion(evaluation, run.class_names, axes=panel(size, size))
     counts = evaluation.confusion()
@@ -159,11 +170,7 @@ def _accuracy(run):
     matrix_alt = f"Confusion matrix: {correct:,} of {counts.sum():,} on the diagonal"
     if correct < counts.sum():
         matrix_alt += f"; most often, {counts[worst]} times, {names[worst[0]]} was classified as {names[worst[1]]}"
-    curve = plot_accuracy(evaluation, panel())
-    return Section(
-        "Accuracy",
-        [("text", text), ("pictures", [Picture(curve.figure, alt), Picture(confusion.figure, f"{matrix_alt}.")])],
-    )
+    return Section(name, [("text", text), ("pictures", [curve, Picture(confusion.figure, f"{matrix_alt}.")])])
 
 
 def _spike_counts_and_times(run):
@@ -234,18 +241,35 @@ def _single_items(run):
         )
     ]
     events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2
-    names = run.class_names or list(map(str, range(recording.filtered.shape[-1])))
-    for i, label in enumerate(map(int, run.evaluation.y[: len(recording.images)])):
-        predicted = int(recording.filtered[i, -1].argmax())
-        verdict = "correct" if predicted == label else "wrong"
-        blocks.append(("heading", f"{names[label]}, classified as {names[predicted]}: {verdict}"))
+    for i, target in enumerate(run.evaluation.y[: len(recording.images)]):
+        heading, label = _outcome(run, i, target)
+        blocks.append(("heading", heading))
         if events:
             figure = _frames(emitted_by(recording, i))
-            blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}, a {names[label]}.")]))
+            blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}: {heading}.")]))
         axes = [panel(2.2, 2.1) for _ in range(min(len(recording.spikes) + 2, MOST_PANELS))]
         plot_image_response(recording, i, label, run.class_names, axes=axes)
         blocks.append(("small", [Picture(ax.figure, f"{run.item} {i + 1}: {described(ax.figure)}") for ax in axes]))
     return Section(f"Single {run.item}s", blocks)
+
+
+def _outcome(run, i, target):
+    """Return the target and the prediction of an item in words, and its true class, or None if it has none."""
+    evaluation, head = run.evaluation, run.evaluation.task.head
+    names = run.class_names or list(map(str, range(head.n_classes)))
+    predicted = head.predict(run.recording.filtered[i, -1])
+    true = "" if evaluation.labelled else " by the ANN"
+    if isinstance(head, Classes):
+        verdict = "correct" if predicted == target else "wrong" if evaluation.labelled else "another one"
+        return f"{names[int(target)]}{true}, classified as {names[int(predicted)]}: {verdict}", int(target)
+    if head.decides:
+        sets = [", ".join(name for name, has in zip(names, each, strict=True) if has) for each in (target, predicted)]
+        return f"{sets[0] or 'no label'}{true}; predicted: {sets[1] or 'none'}", None
+    target = target.ravel()
+    if len(target) > MOST_VALUES:
+        squared, absolute = errors(predicted, target)
+        return f"mean squared error {squared:.4g}, mean absolute error {absolute:.4g}", None
+    return "; ".join(f"target {t:.4g}{true}, output {p:.4g}" for t, p in zip(target, predicted, strict=True)), None
 
 
 def _frames(frames):
@@ -281,13 +305,16 @@ def _training(run):
     of = "the network with rates" if run.network.settings.has_rates else "the spiking network over all steps"
     axes = plot_history(history, [panel(), panel()])
     ends = [
-        f"{name} {history[name][-1]:.4g}" for name in ("loss", "accuracy") if history.get(name, [None])[-1] is not None
+        f"{name} {history[name][-1]:.4g}"
+        for name in ("loss", "accuracy", "error")
+        if history.get(name, [None])[-1] is not None
     ]
-    alts = (
-        f"{name} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for name in ("Loss", "Accuracy")
-    )
+    measure = "Error" if "error" in history else "Accuracy"
+    alts = (f"{name} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for name in ("Loss", measure))
     pictures = [Picture(ax.figure, alt) for ax, alt in zip(axes, alts, strict=True)]
-    return Section("Training", [("text", f"Loss and accuracy of {of} during training."), ("pictures", pictures)])
+    return Section(
+        "Training", [("text", f"Loss and {measure.lower()} of {of} during training."), ("pictures", pictures)]
+    )
 
 
 def _network(run):

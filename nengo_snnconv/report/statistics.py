@@ -10,13 +10,13 @@ from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
 from ..networks.ttfs import TTFSConfig
 from .python_code import python_code
-from .run import summary, wilson_interval
+from .run import accuracy_interval, summary
 
 
 def statistics(run, title, origin):
     """Return all statistics of a run as JSON-serializable values, in the format documented at :func:`read_report`."""
     network, evaluation = run.network, run.evaluation
-    low, high = wilson_interval(float(evaluation.accuracy[-1]), len(evaluation.y))
+    interval = accuracy_interval(evaluation)
     diagnosis = None if run.diagnosis is None else run.diagnosis.to_dict()
     if diagnosis:
         del diagnosis["evaluation"]  # it is in the report already
@@ -42,7 +42,7 @@ def statistics(run, title, origin):
                 "layers": {name: list(shape) for name, shape in network.model.shapes.items()},
                 **{key: metadata[key] for key in ("scales", "normalization", "training", "history") if key in metadata},
             },
-            "evaluation": {**evaluation.to_dict(), "accuracy_interval": [low, high]},
+            "evaluation": evaluation.to_dict() | ({"accuracy_interval": list(interval)} if interval else {}),
             "efficiency": None if run.efficiency is None else run.efficiency.to_dict(),
             "diagnosis": diagnosis,
             "origin": dict(origin[1:]),

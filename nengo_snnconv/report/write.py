@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -111,9 +112,12 @@ def write_report(
         raise SettingsError(f"data must be a data set or its name, got {type(data).__name__}", argument="data")
     if class_names is None:
         class_names = getattr(data, "class_names", None)
-    n_classes = evaluation.scores.shape[1]
-    check_names(n_classes, class_names=class_names)
+    n_classes = evaluation.task.head.n_classes
+    if n_classes:
+        check_names(n_classes, class_names=class_names)
     names = None if class_names is None else tuple(map(str, class_names))
+    if recording is not None:  # the targets may tell more about the head than the model
+        recording = dataclasses.replace(recording, head=evaluation.head)
     subject = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command)
     if title is None:
         title = subject.title

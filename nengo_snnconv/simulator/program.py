@@ -50,7 +50,9 @@ SCATTER_TABLE = _record("first", "runs", "targets", "weights", "channels", "stri
 
 # a compile.gather_tables.GatherTable: where its arrays begin, and its numbers
 GATHER_TABLE = _record(
-    "first", "rows", "columns", "weights", "passes", "n_rows", "n_columns", "channels", "filters", "places"
+    *("first", "rows", "columns", "weights", "passes", "n_rows", "n_columns", "channels", "filters", "places"),
+    # of its compile.tile_tables.TileTable
+    *("padded", "lines", "n_lines", "line", "positions", "segments", "blocks", "n_blocks", "n_inputs", "window_rows"),
 )
 
 # a compile.window_tables.WindowTable: where its entries begin, and its numbers

@@ -13,7 +13,7 @@ from ..compat import tf
 from ..errors import SettingsError
 
 if typing.TYPE_CHECKING:
-    from ..evaluation.inputs import Inputs
+    from ..inputs import Inputs
 
 
 class EpochBatches(tf.keras.utils.Sequence):

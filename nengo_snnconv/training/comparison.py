@@ -23,8 +23,8 @@ from .._util.validation import (
 )
 from ..data.datasets import Dataset
 from ..errors import SettingsError, TrainingInterrupted
-from ..evaluation.inputs import as_inputs
 from ..events import EventDataset, simulate_recordings
+from ..inputs import as_inputs
 from ..networks.context import adds_result_only
 from ..networks.network import ConvNetwork
 from ..networks.storage import save

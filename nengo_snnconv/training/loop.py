@@ -13,14 +13,14 @@ from .._util.progress import progress_bar
 from .._util.validation import check_positive
 from ..compat import tf
 from ..errors import SettingsError, TrainingInterrupted
-from ..evaluation.inputs import Images
+from ..inputs import Images
 from .batches import EpochBatches, augment_images
 from .checkpoint import Checkpoint, SavedTraining
 from .optimizers import current_learning_rate
 from .precision import products_in
 from .preparation import TrainingTask
 from .state import TrainingState
-from .teacher import class_probabilities
+from .teacher import ann_as_teacher
 from .trainers import TRAINERS
 from .validation import make_validator
 
@@ -51,7 +51,7 @@ def run_epochs(
             if checkpoint and saved:
                 checkpoint.restore(trainer.optimizer_variables(), saved.optimizer)
             validate = make_validator(task)
-            teach = class_probabilities(task.network) if task.y is None else None
+            teach = ann_as_teacher(task.network, task.head) if task.y is None else None
             while not state.is_finished(options.epochs):
                 check_interrupt()
                 if callable(options.schedule):
@@ -87,6 +87,7 @@ def _make_trainer(task, state):
         activity_penalty=task.options.activity_penalty,
         total_batches=task.options.epochs * task.n_batches,
         target_rows=task.target_rows,
+        head=task.head,
         **through_time,
     )
 
@@ -98,7 +99,7 @@ def _set_learning_rate(optimizer, schedule, epoch):
 
 
 def _train_epoch(task, trainer, epoch, teach, check_interrupt):
-    """Train for one epoch and return its "loss", "accuracy" and so on."""
+    """Train for one epoch and return its "loss", "accuracy" or "error", and so on."""
     options = task.options
     data = _epoch_data(task, epoch, teach)
     with progress_bar(task.n_batches, f"epoch {epoch + 1}/{options.epochs}", "batch", options.progress) as bar:

@@ -1,4 +1,4 @@
-"""Losses of class scores."""
+"""Losses of the outputs of a network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Callable
 from .._util.validation import shown
 from ..compat import tf
 from ..errors import SettingsError
+from ..evaluation.heads import Values
+from .targets import squared_error
+
+if typing.TYPE_CHECKING:
+    from ..evaluation.heads import Head
 
 
 class FiringRateError(tf.keras.losses.Loss):
@@ -29,27 +34,38 @@ class FiringRateError(tf.keras.losses.Loss):
         return tf.reduce_mean(tf.math.squared_difference(tf.cast(y, rates.dtype), rates), axis=-1)
 
 
-def as_loss(loss: str | Callable | None, target_rows: bool, outputs_rates: bool = False) -> typing.Any:
+def as_loss(
+    loss: str | Callable | None, target_rows: bool, outputs_rates: bool = False, head: Head | None = None
+) -> typing.Any:
     """Return the Keras loss for the argument ``loss`` of ``train``.
 
     Parameters
     ----------
     loss : str, callable, tf.keras.losses.Loss or None
         Names of cross-entropies are cross-entropy from logits.  None is :class:`FiringRateError` for firing rates,
-        else cross-entropy.
+        else the cross-entropy of classes, binary cross-entropy for one logit or for labels, and the mean squared error
+        for values.
     target_rows : bool
         Targets are rows of numbers, (images, classes), instead of class numbers, (images,).
     outputs_rates : bool
         True if the network's outputs are firing rates.
+    head : Head, optional
+        What the outputs mean; by default class scores.
     """
+    if loss is None and isinstance(head, Values):
+        return squared_error(head)
     if loss is None and outputs_rates:
         return FiringRateError(target_rows)
+    if loss is None and head is not None and head.name != "classes":
+        loss = "binary_crossentropy"
     if loss is None:
         loss = "categorical_crossentropy" if target_rows else "sparse_categorical_crossentropy"
     if loss == "sparse_categorical_crossentropy":
         return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     if loss == "categorical_crossentropy":
         return tf.keras.losses.CategoricalCrossentropy(from_logits=True)
+    if loss == "binary_crossentropy" and target_rows:
+        return tf.keras.losses.BinaryCrossentropy(from_logits=True)
     if isinstance(loss, str) and not target_rows and not loss.startswith("sparse"):
         raise SettingsError(
             f"loss={loss!r} needs targets of shape (images, classes), but y holds class numbers: use one-hot rows",

@@ -22,6 +22,7 @@ from .._util.validation import (
 )
 from ..compat import tf
 from ..errors import SettingsError
+from ..inputs import check_pair
 from .checkpoint import check_checkpoint
 from .precision import PRECISIONS
 from .trainers import TRAINERS
@@ -93,11 +94,7 @@ class TrainingOptions:
         if self.validation_data is not None:
             if self.validation_split:
                 raise SettingsError("give validation_split or validation_data, not both")
-            if not isinstance(self.validation_data, tuple | list) or len(self.validation_data) != 2:
-                raise SettingsError(
-                    f"validation_data must be a pair (x, y), got {shown(self.validation_data)}",
-                    argument="validation_data",
-                )
+            check_pair(self.validation_data, "validation_data")
         elif self.early_stopping is not None and not self.validation_split:
             raise SettingsError(
                 "early_stopping needs validation data: give validation_split or validation_data",

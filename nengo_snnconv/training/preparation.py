@@ -7,11 +7,10 @@ import typing
 
 import numpy as np
 
-from .._util.validation import check_targets
 from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
 from ..errors import ConversionError, SettingsError
-from ..evaluation.inputs import as_inputs
+from ..inputs import as_data, as_pair
 from ..model.layers import Rectifier
 from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
@@ -19,9 +18,11 @@ from ..networks.trainable import TrainableConfig, check_collected
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from .losses import as_loss
 from .optimizers import copy_optimizer, scheduled_learning_rate
+from .targets import as_targets
 
 if typing.TYPE_CHECKING:
-    from ..evaluation.inputs import Inputs
+    from ..evaluation.heads import Head
+    from ..inputs import Inputs
     from ..networks.network import ConvNetwork
     from .options import TrainingOptions
 
@@ -54,6 +55,8 @@ class TrainingTask:
         Initial learning rate; the configuration if it is a Keras schedule.
     loss : callable
         Keras loss.
+    head : Head
+        What the outputs mean.
     """
 
     network: ConvNetwork
@@ -66,6 +69,7 @@ class TrainingTask:
     optimizer: typing.Any
     base_rate: typing.Any
     loss: typing.Any
+    head: Head
 
     @property
     def n_batches(self) -> int:
@@ -79,7 +83,7 @@ class TrainingTask:
 
     @property
     def target_rows(self) -> bool:
-        """True if targets are rows of numbers, (items, classes); False if they are class numbers, (items,)."""
+        """True if targets are numbers for the outputs, (items, ...); False if they are class numbers, (items,)."""
         return self.y is None or self.y.ndim > 1
 
 
@@ -142,10 +146,10 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     converted = isinstance(network.settings, NativeConfig)
     if converted:
         network = _with_own_arrays(network)
-    x, y = _check_data(network, x, y, options.n_steps, y_optional=converted)
+    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted)
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps, x, options)
-    x, y, validation = _split(network, x, y, n_steps, options)
+    x, y, validation = _split(network, x, y, head, n_steps, options)
     if options.levels is not None:
         network = _with_levels(network, x, options)
     batch_size = min(options.batch_size, len(x))
@@ -166,7 +170,8 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
         batch_size=batch_size,
         optimizer=copy_optimizer(options.optimizer, learning_rate),
         base_rate=base_rate,
-        loss=as_loss(options.loss, y is None or y.ndim > 1, outputs_rates and not converted),
+        loss=as_loss(options.loss, y is None or y.ndim > 1, outputs_rates and not converted, head),
+        head=head,
     )
 
 
@@ -177,9 +182,9 @@ def _with_own_arrays(network):
 
 
 def _check_data(network, x, y, n_steps, y_optional=False):
-    """Return inputs and targets that fit the network; targets that are left out stay None."""
-    x = as_inputs(network.model, x, n_steps)
-    return x, None if y is None and y_optional else check_targets(network.model, len(x), y)
+    """Return inputs, and the head and targets that fit the network; targets that are left out stay None."""
+    x, y = as_data(network.model, x, y, n_steps)
+    return x, as_targets(network.model, len(x), y, optional=y_optional)
 
 
 def _check_steps(network, n_steps, x, options):
@@ -237,10 +242,16 @@ def _with_levels(network, x, options):
     return with_levels(network, x.batch(np.sort(order[:IMAGES_FOR_LEVELS])), options.levels)
 
 
-def _split(network, x, y, n_steps, options):
+def _split(network, x, y, head, n_steps, options):
     """Return training inputs, training targets, and the pair of validation data or None."""
     if options.validation_data is not None:
-        return x, y, _check_data(network, *options.validation_data, n_steps)
+        held_out, (other, targets) = _check_data(network, *as_pair(options.validation_data), n_steps)
+        if other.name != head.name:
+            raise SettingsError(
+                f"validation_data must have targets like those of the training, {head.name}; got {other.name}",
+                argument="validation_data",
+            )
+        return x, y, (held_out, targets)
     n_train = len(x) - round(len(x) * options.validation_split)
     too_few = f"validation_split={options.validation_split} of {len(x)} items"
     if n_train == len(x):

@@ -1,4 +1,4 @@
-"""class_probabilities: the ANN of a network as the teacher of its spikes."""
+"""ann_as_teacher: the ANN of a network as the teacher of its spikes."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import numpy as np
 
 from ..compat import tf
 from ..networks.rate_model import prediction_batch, rate_model
+from .targets import outputs_as_targets
 
 if typing.TYPE_CHECKING:
+    from ..evaluation.heads import Head
     from ..networks.network import ConvNetwork
 
 
-def class_probabilities(network: ConvNetwork) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from images to the class probabilities of a network's ANN, (images, classes).
+def ann_as_teacher(network: ConvNetwork, head: Head) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from images to the probabilities of classes or labels of a network's ANN, or its values.
 
     They are targets for knowledge distillation (Hinton et al. 2015, arXiv 1503.02531).
     """
     ann = tf.function(rate_model(network))
     size = prediction_batch(network.model)
 
-    def probabilities(images):
-        parts = [tf.nn.softmax(ann(images[first : first + size])) for first in range(0, len(images), size)]
-        return np.concatenate(parts)
+    def targets(images):
+        outputs = (ann(images[first : first + size]) for first in range(0, len(images), size))
+        return np.concatenate([outputs_as_targets(head, part) for part in outputs])
 
-    return probabilities
+    return targets

@@ -19,15 +19,14 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
     from ..compat import tf
-    from ..evaluation.inputs import Inputs
-    from ..events import Recordings
+    from ..inputs import Data
     from ..networks.network import ConvNetwork
 
 
 @adds_result_only
 def train(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
+    x: Data,
     y: np.ndarray | None = None,
     *,
     n_steps: int | None = None,
@@ -75,13 +74,17 @@ def train(
     network : ConvNetwork
         Network made by ``build_trainable``; or by ``to_spiking`` or ``calibrate``, with ``IntegrateAndFire`` or
         ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
-        Images.  For training through time also frames, (items, steps, height, width, channel); recordings, which are
-        converted batch by batch into ``n_steps`` frames with equal numbers of events; or Inputs, such as
-        ``EventFrames`` or your own subclass.  Images are shown unchanged in every step.
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
+        Images; also a ``tf.data.Dataset``, Keras sequence, torch ``DataLoader`` or generator of batches, as for
+        :func:`evaluate`, which is read once and kept in memory.  For training through time also frames, (items, steps,
+        height, width, channel); recordings, which are converted batch by batch into ``n_steps`` frames with equal
+        numbers of events; or Inputs, such as ``EventFrames`` or your own subclass.  Images are shown unchanged in every
+        step.
     y : ndarray, optional
-        Class numbers, (images,), or a target for each output, (images, classes).  May be left out for networks of
-        ``to_spiking``; the accuracies of training are then the agreement with the ANN.
+        Class numbers, (images,), or a target for each output: one-hot rows or class probabilities, (images, classes);
+        0 and 1 for one output; rows of 0 and 1 for labels; or floats of the shape of the outputs for a regression.  By
+        default the labels in ``x``.  May be left out for networks of ``to_spiking``; the accuracies of training are
+        then the agreement with the ANN.
     n_steps : int, optional
         Number of time steps to train through; by default the number of frames in ``x``.  Required for networks of
         ``to_spiking``.  Time and memory grow with ``n_steps`` and ``batch_size``.
@@ -99,7 +102,8 @@ def train(
     loss : str, callable or tf.keras.losses.Loss, optional
         Keras loss of targets and logits.  By default, and for the names "sparse_categorical_crossentropy" and
         "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error,
-        with target 1 for the true class and 0 for the others.
+        with target 1 for the true class and 0 for the others.  For one output with targets 0 and 1, and for labels,
+        binary cross-entropy from logits; for a regression the mean squared error.
     learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
         Learning rate; by default that of the optimizer, or 0.0002 for networks of ``to_spiking`` without an
         ``optimizer``.
@@ -109,7 +113,7 @@ def train(
     validation_split : float
         Fraction of the images, taken from the end, that is used for validation.
     validation_data : tuple, optional
-        Pair (x, y) for validation, instead of a split.
+        Pair (x, y), or a data set with labels, for validation, instead of a split.
     early_stopping : int, optional
         Number of epochs without a lower validation loss after which training stops; the arrays of the best epoch are
         then returned.
@@ -142,8 +146,8 @@ def train(
     ConvNetwork
         New network with the trained arrays and the ``history``, lists with a value for each epoch: loss, accuracy,
         val_loss, val_accuracy, active, learning_rate (of the last step), seconds, and val_seconds (the part of them for
-        validation); None if an epoch did not measure a value.  ``network.model.metadata["training"]`` lists the
-        settings of each training.
+        validation); None if an epoch did not measure a value.  A regression has the mean absolute error, "error" and
+        "val_error", instead of accuracies.  ``network.model.metadata["training"]`` lists the settings of each training.
 
     Raises
     ------

@@ -10,14 +10,17 @@ import nengo
 import numpy as np
 
 from ..compat import nengo_dl, tf
+from ..evaluation.task import classes_of
 from ..networks.keras_layers import keras_name
 from ..networks.rate_model import arrays_of_rate_model
 from ..networks.trainable import live_arrays
 from .activity_penalty import ActivityPenalty, count_active
 from .batches import made_ahead
 from .keras_form import keras_form
+from .targets import keras_measure, measure_name
 
 if typing.TYPE_CHECKING:
+    from ..evaluation.heads import Head
     from ..networks.network import ConvNetwork
 
 
@@ -37,7 +40,9 @@ class Trainer(abc.ABC):
     total_batches : int
         Number of batches in the whole training.
     target_rows : bool
-        Targets are rows of numbers, (images, classes), instead of class numbers, (images,).
+        Targets are numbers for the outputs, (images, ...), instead of class numbers, (images,).
+    head : Head, optional
+        What the outputs mean; by default class scores.
     n_steps : int or None
         Time steps to train through; None to train on firing rates.
     still : bool
@@ -60,6 +65,7 @@ class Trainer(abc.ABC):
         *,
         activity_penalty: float = 0.0,
         total_batches: int = 1,
+        head: Head | None = None,
         target_rows: bool = False,
         n_steps: int | None = None,
         still: bool = False,
@@ -70,6 +76,8 @@ class Trainer(abc.ABC):
         self.penalized = network.model.neurons if activity_penalty else []
         self.n_neurons = sum(network.model.size(name) for name in self.penalized)
         self.penalty = ActivityPenalty(activity_penalty, total_batches, optimizer.iterations)
+        self.head = head or classes_of(network.model).head
+        self.measure = measure_name(self.head)
         self.target_rows, self.n_steps, self.still = target_rows, n_steps, still
         self.compile(loss)
         self._create_variables()
@@ -93,7 +101,7 @@ class Trainer(abc.ABC):
 
     @abc.abstractmethod
     def fit(self, x: typing.Any, y: np.ndarray | None, callbacks: list) -> dict[str, float]:
-        """Train for one epoch and return "loss", "accuracy" and, with a penalty, "active".
+        """Train for one epoch and return "loss", "accuracy" or "error" and, with a penalty, "active".
 
         Parameters
         ----------
@@ -128,10 +136,10 @@ class KerasTrainer(Trainer):
             active_fraction = sum(counts) / self.n_neurons
             self.keras.add_loss(self.penalty(active_fraction))
             self.keras.add_metric(active_fraction, name="active")
-        self.keras.compile(self.optimizer, loss, metrics=["accuracy"])
+        self.keras.compile(self.optimizer, loss, metrics=[keras_measure(self.head)])
 
     def target_shape(self, shape):
-        return (self.batch_size, shape[-1]) if self.target_rows else (self.batch_size,)
+        return (self.batch_size, *shape[1:]) if self.target_rows else (self.batch_size,)
 
     def fit(self, x, y, callbacks):
         if y is None:
@@ -179,8 +187,11 @@ class NengoDLTrainer(Trainer):
             seed=self.network.seed,
             progress_bar=False,
         )
-        accuracy = "accuracy" if self.n_steps is None else self._of_mean_scores(self._accuracy, "accuracy")
-        metrics = {self.probe: [accuracy]} | ({self.active: [_mean]} if self.penalized else {})
+        measure = keras_measure(self.head)
+        if self.n_steps is not None:
+            function = self._accuracy if measure == "accuracy" else measure
+            measure = self._of_mean_scores(function, self.measure)
+        metrics = {self.probe: [measure]} | ({self.active: [_mean]} if self.penalized else {})
         self.simulator.compile(self.optimizer, loss=losses, metrics=metrics)
         self.keras = self.simulator.keras_model
 
@@ -224,12 +235,12 @@ class NengoDLTrainer(Trainer):
             data = _SimulatorBatches(self, x, y), None
         history = self.simulator.fit(*data, shuffle=False, verbose=0, callbacks=callbacks)
         values = {name: float(column[0]) for name, column in history.history.items()}
-        result = {"loss": values["loss"], "accuracy": values["output_accuracy"]}
+        result = {"loss": values["loss"], self.measure: values[f"output_{self.measure}"]}
         return {**result, "active": values["active__mean"]} if self.penalized else result
 
     def _targets(self, y):
         """Return the targets of each probe, (images, one step, values)."""
-        targets = {self.probe: y[:, None] if y.ndim > 1 else y[:, None, None]}
+        targets = {self.probe: y.reshape(len(y), 1, -1)}
         if self.penalized:
             targets[self.active] = np.zeros((len(y), 1, 1), np.float32)  # required by Keras, ignored by the penalty
         return targets

@@ -1,4 +1,4 @@
-"""Validation loss and accuracy after an epoch."""
+"""Validation loss and accuracy, or error, after an epoch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 
 from ..compat import tf
-from ..evaluation.metrics import accuracy
 from ..model.memory import bytes_of_pass, images_together
 from ..networks.keras_layers import keras_name
 from .keras_form import keras_form
 from .preparation import TrainingTask
+from .targets import measure_name, measured
 
 
 def make_validator(task: TrainingTask) -> Callable[[dict], dict]:
-    """Return a function from a network's arrays to "val_loss", "val_accuracy" and "val_seconds".
+    """Return a function from a network's arrays to "val_loss", "val_accuracy" or "val_error", and "val_seconds".
 
     It returns an empty dict if the training has no validation data.
     """
@@ -36,10 +36,9 @@ def make_validator(task: TrainingTask) -> Callable[[dict], dict]:
                 keras.get_layer(keras_name(layer)).set_weights([arrays[name] for name in names])
         batches = np.array_split(np.arange(len(x)), range(batch_size, len(x), batch_size))
         scores = np.concatenate([keras.predict_on_batch(x.batch(batch)) for batch in batches])
-        classes = y if y.ndim == 1 else y.argmax(axis=-1)
         return {
             "val_loss": float(tf.reduce_mean(task.loss(_targets(y, task, scores.shape[-1]), tf.constant(scores)))),
-            "val_accuracy": float(accuracy(scores.argmax(axis=-1), classes)),
+            f"val_{measure_name(task.head)}": measured(task.head, scores, y),
             "val_seconds": time.perf_counter() - started,
         }
 

@@ -201,7 +201,7 @@ class TestHardCases:
         ({"method": "model", "input_range": (0, np.inf)}, "input_range must be"),
         ({"method": "model", "input_range": (1, 0)}, "input_range must be"),
         ({"x": np.zeros((2, 5, 5, 2))}, "x must have shape"),
-        ({"x": iter(())}, "calibration images, got none"),
+        ({"x": iter(())}, "hold images, got none"),
         ({"x": np.full((2, 6, 6, 2), np.nan)}, "NaN"),
     ],
     ids=lambda value: value if isinstance(value, str) else ", ".join(value),

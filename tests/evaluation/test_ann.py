@@ -6,7 +6,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import ann
-from nengo_snnconv.evaluation.inputs import CHECKED_TOGETHER, Images, as_inputs
+from nengo_snnconv.inputs import CHECKED_TOGETHER, Images, as_inputs
 from nengo_snnconv.networks.rate_model import rate_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:the network was not normalized")
@@ -28,9 +28,9 @@ def predicted(monkeypatch):
     """Numbers of images for which the ANN was computed."""
     numbers, predict = [], ann._predict
 
-    def counting(network, inputs, batch_size):
+    def counting(network, inputs, *others):
         numbers.append(len(inputs))
-        return predict(network, inputs, batch_size)
+        return predict(network, inputs, *others)
 
     monkeypatch.setattr(ann, "_predict", counting)
     return numbers

@@ -181,7 +181,9 @@ class TestEvaluation:
         summary = evaluation.summary()
         assert f"accuracy after 20 steps    {100 * evaluation.accuracy[-1]:.2f} %" in summary
         assert f"accuracy with rates (ANN)  {100 * evaluation.ann_accuracy:.2f} %" in summary
-        assert len(summary.splitlines()) == 8
+        agreement = (evaluation.predictions == evaluation.ann_predictions).mean()
+        assert f"agreement with the ANN     {100 * agreement:.2f} %" in summary
+        assert len(summary.splitlines()) == 9 + ("balanced accuracy" in summary)
 
     def test_a_network_of_rates_is_its_own_ann(self, images):
         x, y = images
@@ -229,4 +231,4 @@ class TestRefused:
         with pytest.raises(snc.SettingsError, match="x must have shape"):
             snc.evaluate(network, x[:, :5], y)
         with pytest.raises(snc.SettingsError, match="class numbers"):
-            snc.evaluate(network, x, np.eye(4)[y])
+            snc.evaluate(network, x, y / 2)

@@ -92,7 +92,7 @@ class TestShards:
     def parts(self, network, x):
         settings = network.settings
         run = {"backend": None, "minibatch_size": 2, "skip_steps": 0, "dt": 0.001}
-        inputs = snc.evaluation.inputs.as_inputs
+        inputs = snc.inputs.as_inputs
         return [
             run_shard(
                 network.model,

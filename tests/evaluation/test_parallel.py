@@ -13,7 +13,7 @@ from models import branched, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import parallel
-from nengo_snnconv.evaluation.inputs import Images
+from nengo_snnconv.inputs import Images
 
 
 @pytest.fixture
@@ -27,10 +27,12 @@ def assert_equal(one, other):
     assert list(one.layers) == list(other.layers)
     if one.input_layer is not None:
         parts.append((one.input_layer, other.input_layer))
+    for measure, same in zip(one.measures, other.measures, strict=True):
+        assert (measure.name, measure.steps.tolist(), measure.ann) == (same.name, same.steps.tolist(), same.ann)
     for a, b in parts:
         assert vars(a).keys() == vars(b).keys()
         for name, value in vars(a).items():
-            if name not in ("seconds", "build_seconds", "layers", "input_layer"):
+            if name not in ("seconds", "build_seconds", "layers", "input_layer", "measures", "task"):
                 assert np.array_equal(value, vars(b)[name], equal_nan=name == "margins"), name
 
 
@@ -57,7 +59,7 @@ class TestResults:
         run_jobs = parallel.run_jobs
 
         def counting(function, jobs, *arguments, **options):
-            sizes.extend(len(make()) for name, make in options["shared"].items() if name != "run")
+            sizes.extend(len(make()[0]) for name, make in options["shared"].items() if name != "run")
             return run_jobs(function, jobs, *arguments, **options)
 
         monkeypatch.setattr(parallel, "run_jobs", counting)

@@ -8,9 +8,9 @@ import pytest
 from models import branched, dyadic_images, small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.evaluation.inputs import as_inputs
 from nengo_snnconv.evaluation.run_counts import count_run
 from nengo_snnconv.evaluation.run_options import RunOptions
+from nengo_snnconv.inputs import as_inputs
 from nengo_snnconv.simulator import profiling
 from nengo_snnconv.simulator.kernels.operations import OPERATIONS
 

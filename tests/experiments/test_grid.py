@@ -155,7 +155,7 @@ class TestGrid:
             ({"minibatch_size": 0}, "minibatch_size must be"),
             ({"n_jobs": 0}, "n_jobs must be"),
             ({"x": np.zeros((3, 5, 5, 1))}, "x must have"),
-            ({"y": np.zeros((23, 4))}, "y must hold"),
+            ({"y": np.zeros(23)}, "y must hold"),
             ({"x_calibration": np.zeros((3, 5, 5, 1))}, "x must have"),
         ],
     )

@@ -19,7 +19,7 @@ def evaluation(accuracy, ann=0.9, n_images=50, moving=False):
     y = np.zeros(n_images, int)
     steps = len(accuracy)
     return types.SimpleNamespace(
-        accuracy=np.array(accuracy), ann_accuracy=ann, n_steps=steps, y=y, dt=0.001, moving=moving
+        score=np.array(accuracy), ann_score=ann, score_name="accuracy", n_steps=steps, y=y, dt=0.001, moving=moving
     )
 
 

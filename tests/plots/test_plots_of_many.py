@@ -10,6 +10,7 @@ import nengo_snnconv as snc
 from nengo_snnconv import plots
 from nengo_snnconv.compat import tf
 from nengo_snnconv.errors import SettingsError
+from nengo_snnconv.evaluation.measures import Measure
 from nengo_snnconv.evaluation.metrics import confusion_matrix
 from nengo_snnconv.evaluation.record import Recording
 from nengo_snnconv.gui.network import _Picture
@@ -48,9 +49,11 @@ def evaluation(classes=3, layers=2, steps=4, images=40):
     }
     return SimpleNamespace(
         n_steps=steps,
-        accuracy=(predictions == y).mean(axis=1),
+        score=(predictions == y).mean(axis=1),
         step_predictions=predictions,
-        ann_accuracy=0.9,
+        ann_score=0.9,
+        score_name="accuracy",
+        measure=Measure("accuracy", (predictions == y).mean(axis=1), 0.9),
         moving=False,
         dt=0.001,
         y=y,
@@ -130,7 +133,7 @@ class TestSizes:
             for i in range(layers)
         }
         diagnosis = SimpleNamespace(layers=found, findings=[], ann_accuracy=0.9, readout_points=0)
-        diagnosis.evaluation = SimpleNamespace(input_layer=None)
+        diagnosis.evaluation = SimpleNamespace(input_layer=None, score_name="accuracy")
         axes = plots.plot_diagnosis(diagnosis)
         drawn(axes)
         assert len(axes) == 2 + min(layers, MOST_LAYERS)

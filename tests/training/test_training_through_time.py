@@ -8,8 +8,8 @@ from models import branched, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
-from nengo_snnconv.evaluation.inputs import Images, as_inputs
 from nengo_snnconv.events import EVENT
+from nengo_snnconv.inputs import Images, as_inputs
 from nengo_snnconv.training.batches import EpochBatches
 from nengo_snnconv.training.losses import FiringRateError
 from nengo_snnconv.training.unrolled_model import unrolled_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,39 @@ def check_stored_images(model: Model, x: Any) -> np.ndarray:
         )
     shape = model.shapes[model.input]
     if x.shape[1:] != shape or len(x) == 0:
-        raise SettingsError(f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}", argument="x")
+        raise SettingsError(
+            f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}{_way_out(x.shape, shape)}",
+            argument="x",
+        )
     check_range(x, "x", exact=True)
     return x
 
 
+def _way_out(got: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Return the call that gives an array the shape (images, ...), after a colon; empty if there is none."""
+    if 0 in got or not got:
+        return ""
+    if got == shape:
+        return ": give a single image as x[None]"
+    if got[1:] == shape[:-1] and shape[-1] == 1:
+        return ": add the axis of channels, x[..., None]"
+    if len(shape) == 3 and got[1:] == (shape[2], *shape[:2]):
+        return ": put the channels last, x.transpose(0, 2, 3, 1)"
+    if got[1:] == (*shape[:-1], 1):
+        return f": repeat the channel, x.repeat({shape[-1]}, axis=-1)"
+    if got[2:] == shape:
+        return ": give the mean over the steps of frames, x.mean(axis=1)"
+    if math.prod(got[1:]) == math.prod(shape) and len(got) == 2:
+        return f": x.reshape(-1, {', '.join(map(str, shape))})"
+    if len(shape) == 3 and len(got) == 4 and got[-1] == shape[-1]:
+        return f": resize the images, tf.image.resize(x, {shape[:2]})"
+    return ""
+
+
 def _scales_its_input(model: Model) -> bool:
-    """Return whether a model that was read from Keras begins with a layer that scales integers."""
+    """Return whether a model begins with a layer that scales its input, as one for pixels from 0 to 255 does."""
+    if "input_range" in model.metadata:
+        return True
     classes = {row["class"] for row in model.metadata.get("reading", [])}
     return bool(classes & {"Rescaling", "Normalization"})
 

@@ -23,6 +23,7 @@ from .partial_ann import PartialANN
 from .responses import ChargeResponse, Response, response_of
 
 if typing.TYPE_CHECKING:
+    from ...evaluation.task import Task
     from ...networks.network import ConvNetwork
 
 # largest batch; number of images for predictions; number of pairs (activation, rate) of each layer
@@ -38,7 +39,7 @@ class LayerSums:
         Sums of squares of the ANN's activations ("activation"), of the error of firing rates ("error"), and of the
         change by each cause.
     n_correct : Counter
-        Number of correctly classified images after each cause, in order.
+        Sum of the scores of images after each cause, in order: the number of correctly classified images.
     active, spiked : ndarray of bool
         Neurons that are active in the ANN for any image, and neurons that spike for any image.
     level : Histogram
@@ -68,7 +69,8 @@ class Decomposition:
     ----------
     network : ConvNetwork
     x : ndarray, (images, height, width, channel)
-    y : ndarray, (images,)
+    task : Task
+        Task of the images, with the predictions of the ANN.
     more_steps : sequence of int
         Numbers of steps for which to predict the accuracy, assuming that the input of each layer is constant in time.
     memory_mb : float
@@ -77,13 +79,13 @@ class Decomposition:
     Attributes
     ----------
     n_correct : Counter
-        Number of images that are classified correctly by the ANN ("ann"), by the ANN with the measured input ("input"),
-        and by the spikes of the second half of the steps ("late").
+        Sums of the scores of images: by the ANN ("ann"), by the ANN with the measured input ("input"), and by the
+        spikes of the second half of the steps ("late").
     layers : dict of str to LayerSums
     n_predicted : int
         Number of images in ``predicted_gain``.
     predicted_gain : Counter
-        Predicted number of correctly classified images minus that of the ANN, for numbers of steps, and for an initial
+        Predicted sum of the scores of images minus that of the ANN, for numbers of steps, and for an initial
         potential of half the threshold ("half"); empty for neurons other than integrate-and-fire.
     output_level : Histogram
         Positive outputs of the ANN.
@@ -95,11 +97,11 @@ class Decomposition:
         self,
         network: ConvNetwork,
         x: np.ndarray,
-        y: np.ndarray,
+        task: Task,
         more_steps: Sequence[int],
         memory_mb: float = MEMORY_MB,
     ):
-        self.network, self.model, self.x, self.y, self.more_steps = network, network.model, x, y, more_steps
+        self.network, self.model, self.x, self.task, self.more_steps = network, network.model, x, task, more_steps
         self.output_level = Histogram(1)
         self.input_squares: collections.Counter = collections.Counter()
         self.neurons = self.model.neurons
@@ -146,7 +148,7 @@ class Decomposition:
         images = np.concatenate([indices for indices, _ in self.pending])
         for first in range(0, len(images), self.batch):
             batch = slice(first, first + self.batch)
-            self._process(self.x[images[batch]], self.y[images[batch]], self._pending_sums(batch))
+            self._process(self.x[images[batch]], images[batch], self._pending_sums(batch))
         self.pending = []
 
     def _pending_sums(self, batch):
@@ -156,7 +158,7 @@ class Decomposition:
             for time in self.times
         }
 
-    def _process(self, x, y, sums):
+    def _process(self, x, images, sums):
         """Move the border between spikes and ANN from the input to the output, for a batch of images."""
         scores = {time: sums[time].pop("scores") for time in sums}
         rates = self._rates(x, sums, self.skip_steps, self.n_steps)
@@ -168,20 +170,21 @@ class Decomposition:
         clipped = self.ann.run(self._before_neurons(ann), lambda name, current: self.responses[name].clipped(current))
         with_input = self.ann.run({self.model.input: rates[self.model.input]}) if self.runner.input_spikes else ann
         output = with_input[self.model.output]
-        self.n_correct["ann"] += _count_correct(ann[self.model.output], y)
-        self.n_correct["input"] += _count_correct(output, y)
-        self.n_correct["late"] += _count_correct(scores[self.n_steps] - scores[self.half], y)
+        self.n_correct["ann"] += self._score(ann[self.model.output], images)
+        self.n_correct["input"] += self._score(output, images)
+        late = (scores[self.n_steps] - scores[self.half]) / max(self.n_steps - self.half, 1)
+        self.n_correct["late"] += float(self.task.output_scores(late, images).sum())
         for name in self.neurons:
-            output = self._process_layer(name, with_rates, early, rates[name], output, y)
+            output = self._process_layer(name, with_rates, early, rates[name], output, images)
             self._add_sums(self.layers[name], self.responses[name], ann[name].numpy(), rates[name], clipped[name])
-        self._predict(self._before_neurons(with_input), ann[self.model.output], y)
+        self._predict(self._before_neurons(with_input), ann[self.model.output], images)
         self._add_input_and_output(x, rates[self.model.input], ann[self.model.output].numpy())
 
     def _before_neurons(self, values):
         """Return the values of the layers before the first layer of neurons."""
         return dict(itertools.takewhile(lambda item: item[0] != self.neurons[0], values.items()))
 
-    def _process_layer(self, name, with_rates, early, rates, output, y):
+    def _process_layer(self, name, with_rates, early, rates, output, images):
         """Move the border through one layer, cause by cause.
 
         ``output`` is the output of the ANN for the border before the layer; returns that for the border after it.
@@ -199,14 +202,14 @@ class Decomposition:
             if change.any():
                 layer.squares[cause] += float(np.vdot(change, change))
                 output = self.ann.output_from(name, after, with_rates, exact if pools else None)
-            layer.n_correct[cause] += _count_correct(output, y)
+            layer.n_correct[cause] += self._score(output, images)
             before = after
         if pools:
             for pool in pools:
                 change = (with_rates[pool] - self.ann.passed_on(pool, rates, exact)).numpy()
                 layer.squares["maxima"] += float(np.vdot(change, change))
             output = self.ann.output_from(name, rates, with_rates)
-            layer.n_correct["maxima"] += _count_correct(output, y)
+            layer.n_correct["maxima"] += self._score(output, images)
         return output
 
     def _add_sums(self, layer, response, ann, rates, clipped):
@@ -228,16 +231,21 @@ class Decomposition:
         self.input_squares["activation"] += float(np.vdot(x, x))
         self.input_squares["error"] += float(np.vdot(rates - x, rates - x))
 
-    def _predict(self, known, ann_output, y):
-        """Count correct images as if the input of every layer were constant in time."""
+    def _score(self, output, images):
+        """Return the sum of the scores of images for an output of the ANN: the number of correctly classified ones."""
+        return float(self.task.output_scores(np.asarray(output) * self.model.output_scale, images).sum())
+
+    def _predict(self, known, ann_output, images):
+        """Add scores of images as if the input of every layer were constant in time."""
         integrate = all(isinstance(response, ChargeResponse) for response in self.responses.values())
         if not integrate or self.n_predicted >= PREDICTION_IMAGES:
             return
-        self.n_predicted += len(y)
+        self.n_predicted += len(images)
 
         def predict(key, mean_output: Callable):
             values = self.ann.run(known, lambda name, current: mean_output(self.responses[name], current))
-            self.predicted_gain[key] += _count_correct(values[self.model.output], y) - _count_correct(ann_output, y)
+            gain = self._score(values[self.model.output], images) - self._score(ann_output, images)
+            self.predicted_gain[key] += gain
 
         for n_steps in self.more_steps:
             skip = min(self.skip_steps, n_steps - 1)
@@ -266,7 +274,3 @@ class Decomposition:
     def _current(self, name, values):
         """Return the input current of a layer of neurons."""
         return values[self.model.layers[name].inputs[0]].numpy()
-
-
-def _count_correct(scores, y):
-    return int((np.asarray(scores).argmax(axis=-1) == y).sum())

@@ -7,11 +7,14 @@ import typing
 
 import numpy as np
 
-from ..._util.validation import check_data, check_flags, check_images, check_progress, check_run, is_number, shown
+from ..._util.validation import check_flags, check_progress, check_run, is_number, shown
 from ...errors import ConversionError, SettingsError
+from ...evaluation.ann import ann_predictions
 from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
+from ...evaluation.task import as_task
+from ...inputs import Data, as_images, as_inputs
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
@@ -32,13 +35,13 @@ MORE_STEPS = (1, 2, 4, 8)
 @adds_result_only
 def diagnose(
     network: ConvNetwork,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     n_steps: int = 30,
     max_loss: float = 1.0,
     skip_steps: int = 0,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     try_remedies: bool = True,
     backend: str | None = None,
     minibatch_size: int | None = None,
@@ -62,16 +65,18 @@ def diagnose(
     ----------
     network : ConvNetwork
         Network made by ``to_spiking``.
-    x : ndarray, (images, height, width, channel)
-        Images; some hundred are enough.
-    y : ndarray of int, (images,)
-        Class numbers.
+    x : ndarray, (images, height, width, channel), or a data set
+        Images, in any form that :func:`evaluate` reads but frames; some hundred are enough.
+    y : ndarray, optional
+        True classes, labels or values, as for :func:`evaluate`.  By default the labels in ``x``, or else the
+        predictions of the ANN, so that the loss is one of agreement with it.  The accuracy of labels is F1, and that
+        of values R².
     n_steps : int
         Number of time steps for which each image is shown.
     max_loss : float
         Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a layer
         deviates much from the ANN.
-    x_calibration : ndarray, (images, height, width, channel), optional
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
         Calibration images, such as 1,000 of the training images, to try ``normalize`` and ``calibrate`` with.  Without
         them ``normalize`` uses ``x``, and ``calibrate`` is not tried.
     try_remedies : bool
@@ -113,15 +118,18 @@ def diagnose(
     }
     options = RunOptions(**run)
     check_progress(progress)
-    x, y = check_data(network.model, x, y)
-    calibration = x if x_calibration is None else check_images(network.model, x_calibration)
-    decomposition = Decomposition(network, x, y, [n_steps * factor for factor in MORE_STEPS], memory_mb)
-    evaluation = evaluate_observed(network, x, y, n_steps, options, progress=progress, observer=decomposition)
+    x, y = as_images(network.model, x, y)
+    task = as_task(network.model, len(x), y)
+    inputs = as_inputs(network.model, x)
+    task = task.with_ann(ann_predictions(network, inputs, memory_mb=memory_mb, head=task.head))
+    calibration = x if x_calibration is None else as_images(network.model, x_calibration, means=True)[0]
+    decomposition = Decomposition(network, x, task, [n_steps * factor for factor in MORE_STEPS], memory_mb)
+    evaluation = evaluate_observed(network, x, task, n_steps, options, progress=progress, observer=decomposition)
     decomposition.finish()
     diagnosis = make_diagnosis(network, evaluation, decomposition, max_loss)
     diagnosis = dataclasses.replace(diagnosis, other_calibration=x_calibration is not None)
     run |= {"n_steps": n_steps, "progress": progress}
-    return with_tried_remedies(diagnosis, x, y, calibration, run) if try_remedies else diagnosis
+    return with_tried_remedies(diagnosis, x, task, calibration, run) if try_remedies else diagnosis
 
 
 def make_diagnosis(
@@ -140,7 +148,7 @@ def make_diagnosis(
             points[cause], n_correct = 100 * (n_correct - count) / n_images, count
         response, bound = decomposition.responses[name], bounds.get(name)
         layers[name] = _layer_diagnosis(name, sums, points, n_correct / n_images, response, bound, own_bound)
-    squares, ann_accuracy = decomposition.input_squares, evaluation.ann_accuracy
+    squares, ann_accuracy = decomposition.input_squares, evaluation.ann_score
     assert ann_accuracy is not None  # the network has rates
     predicted_gain, n_predicted = decomposition.predicted_gain, decomposition.n_predicted
     return Diagnosis(
@@ -149,7 +157,7 @@ def make_diagnosis(
         max_loss=max_loss,
         layers=layers,
         input_points=100 * (decomposition.n_correct["ann"] - decomposition.n_correct["input"]) / n_images,
-        readout_points=100 * (n_correct / n_images - float(evaluation.accuracy[-1])),
+        readout_points=100 * (n_correct / n_images - float(evaluation.score[-1])),
         input_error=float(np.sqrt(squares["error"] / max(squares["activation"], 1e-30))),
         largest_input=float(np.abs(decomposition.x).max()),
         output_level=float(decomposition.output_level.percentile(99.9)[0]),

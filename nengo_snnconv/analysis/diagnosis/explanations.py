@@ -48,7 +48,8 @@ def _ann(diagnosis, _):
     if diagnosis.largest_input == 0:
         text = "all images are black"
     elif accuracy < 100 * diagnosis.near_chance:
-        text = f"the accuracy of the ANN itself is only {accuracy:.1f} %, near that of guessing, {chance:.1f} %"
+        score = diagnosis.evaluation.score_name
+        text = f"the {score} of the ANN itself is only {accuracy:.1f} %, near that of guessing, {chance:.1f} %"
     else:
         text = f"the ANN is less accurate than the spikes: {accuracy:.1f} % against {100 * diagnosis.accuracy:.1f} %"
     return f"{text}; images may not be scaled, or classes not numbered, as in training, or weights be wrong", []

@@ -92,15 +92,15 @@ class Diagnosis:
 
     @property
     def ann_accuracy(self) -> float:
-        """Accuracy of the ANN."""
-        accuracy = self.evaluation.ann_accuracy
+        """Accuracy of the ANN; or its score, which is F1 for labels and R² for a regression."""
+        accuracy = self.evaluation.ann_score
         assert accuracy is not None  # networks of to_spiking have an ANN
         return accuracy
 
     @property
     def accuracy(self) -> float:
-        """Accuracy with spikes after the last step."""
-        return float(self.evaluation.accuracy[-1])
+        """Accuracy, or score, with spikes after the last step."""
+        return float(self.evaluation.score[-1])
 
     @property
     def loss_points(self) -> float:
@@ -109,13 +109,13 @@ class Diagnosis:
 
     @property
     def chance(self) -> float:
-        """Accuracy of random guessing."""
-        return 1 / self.network.model.size(self.network.model.output)
+        """Accuracy of random guessing; 0 for scores of other heads than classes."""
+        return self.evaluation.task.head.chance
 
     @property
     def near_chance(self) -> float:
         """Accuracy below which an ANN counts as guessing."""
-        return self.chance + 0.1 * (1 - self.chance)
+        return self.evaluation.near_chance
 
     @property
     def keeps_charge(self) -> bool:
@@ -211,8 +211,8 @@ class Diagnosis:
     def summary(self) -> str:
         """Return the findings and the table of layers as text."""
         remark = (
-            "errors: root mean square in % of that of the ANN's activations; in brackets: change of accuracy in "
-            "percentage points"
+            "errors: root mean square in % of that of the ANN's activations; in brackets: change of "
+            f"{self.evaluation.score_name} in percentage points"
         )
         return "\n".join([*self.sentences(), "", text_table(self.rows()), remark])
 
@@ -220,8 +220,10 @@ class Diagnosis:
         """Return the findings as sentences."""
         ann, spikes, lost = 100 * self.ann_accuracy, 100 * self.accuracy, self.loss_points
         change = f"{lost:.2f} points lost" if lost >= 0 else f"{-lost:.2f} points gained"
+        name = self.evaluation.score_name
+        of = "" if name == "accuracy" else f"{name}: "
         lines = [
-            f"{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {change} on "
+            f"{of}{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {change} on "
             f"{len(self.evaluation.y):,} images"
         ]
         if self.healthy:
@@ -243,7 +245,17 @@ class Diagnosis:
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table of layers as rows of text, a header first."""
         causes = [c for c in CAUSES if any(c in layer.causes for layer in self.layers.values())]
-        header = ["layer", "accuracy", "error", *causes, "level", "dead", "saturated", "largest error", "bound"]
+        header = [
+            "layer",
+            self.evaluation.score_name,
+            "error",
+            *causes,
+            "level",
+            "dead",
+            "saturated",
+            "largest error",
+            "bound",
+        ]
         rows = [tuple(header)]
         if self.evaluation.input_layer:
             accuracy = f"{100 * self.ann_accuracy - self.input_points:.2f} %"

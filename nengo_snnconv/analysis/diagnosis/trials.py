@@ -7,17 +7,19 @@ import typing
 
 import numpy as np
 
-from ...evaluation.evaluate import evaluate
-from ...evaluation.metrics import paired_interval
+from ...evaluation.evaluate import evaluate_observed
+from ...evaluation.metrics import interval_of_change
+from ...evaluation.run_options import RunOptions
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
     from ...evaluation.result import Evaluation
+    from ...evaluation.task import Task
     from .result import Diagnosis
 
 
 def with_tried_remedies(
-    diagnosis: Diagnosis, x: np.ndarray, y: np.ndarray, x_calibration: np.ndarray, run: dict[str, typing.Any]
+    diagnosis: Diagnosis, x: np.ndarray, task: Task, x_calibration: np.ndarray, run: dict[str, typing.Any]
 ) -> Diagnosis:
     """Return the diagnosis with all remedies of its findings measured.
 
@@ -26,7 +28,8 @@ def with_tried_remedies(
     diagnosis : Diagnosis
     x : ndarray, (images, height, width, channel)
         Images of the diagnosis.
-    y : ndarray of int, (images,)
+    task : Task
+        Task of the images.
     x_calibration : ndarray, (images, height, width, channel)
         Images that normalize or calibrate networks.
     run : dict
@@ -36,10 +39,12 @@ def with_tried_remedies(
     for remedy in (remedy for finding in diagnosis.findings for remedy in finding.remedies):
         if remedy.code not in tried:
             changed = remedy.apply(diagnosis.network, x_calibration)
-            evaluation = evaluate(changed, x, y, **{**run, **remedy.options})
+            options = {**run, **remedy.options}
+            n_steps, progress = options.pop("n_steps"), options.pop("progress")
+            evaluation = evaluate_observed(changed, x, task, n_steps, RunOptions(**options), progress=progress)
             tried[remedy.code] = dataclasses.replace(
                 remedy,
-                accuracy=float(evaluation.accuracy[-1]),
+                accuracy=float(evaluation.score[-1]),
                 helps=is_better(evaluation, diagnosis.evaluation),
             )
     return dataclasses.replace(diagnosis, tried=tuple(tried.values()))
@@ -50,6 +55,5 @@ def is_better(evaluation: Evaluation, before: Evaluation) -> bool:
 
     That is if 0 is below the 95 % confidence interval of the paired difference of accuracies.
     """
-    now, then = evaluation.predictions == evaluation.y, before.predictions == before.y
-    low, _ = paired_interval(int((now & ~then).sum()), int((then & ~now).sum()), len(before.y))
+    low, _ = interval_of_change(evaluation.image_scores(), before.image_scores())
     return low > 0

@@ -1,8 +1,8 @@
 """PointModels: makes the normalized and calibrated models of the points of a grid."""
 
-from ..._util.validation import check_images
 from ...conversion.calibrate import calibrate
 from ...conversion.normalization import Normalizer
+from ...inputs import as_images
 from ...jobs import digest
 from ...networks.native import NativeConfig
 from ...networks.network import ConvNetwork
@@ -35,7 +35,7 @@ class PointModels:
         self._calibrated = {}
         if isinstance(network.settings, NativeConfig):
             if x_calibration is not None:
-                x_calibration = check_images(network.model, x_calibration)
+                x_calibration, _ = as_images(network.model, x_calibration, means=True)
                 self.calibration_digest = digest(x_calibration)
             self.normalizer = Normalizer(network, x_calibration, memory_mb=options.memory_mb, progress=False)
 

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import distributed
     import numpy as np
 
-    from ...evaluation.inputs import Inputs
     from ...evaluation.result import Evaluation
-    from ...events import Recordings
+    from ...inputs import Data
     from ...networks.network import ConvNetwork
     from ...plots.figures import AxesSequence
 
@@ -55,6 +54,8 @@ class Sweep:
     def best(self, max_loss: float | None = None) -> Trial:
         """Return the trial with the highest accuracy, or the fastest one that keeps the accuracy.
 
+        Without ``y``, that is the agreement with the ANN; for labels F1, and for a regression R².
+
         Among equal trials, the one with the fewest synaptic operations is returned.
 
         Parameters
@@ -70,7 +71,7 @@ class Sweep:
             If no trial stays within ``max_loss``.
         """
         if max_loss is None:
-            return max(self.trials, key=lambda trial: (trial.evaluation.accuracy[-1], -trial.operations[-1]))
+            return max(self.trials, key=lambda trial: (trial.evaluation.score[-1], -trial.operations[-1]))
         if not is_number(max_loss):
             raise SettingsError(
                 f"max_loss must be a number of percentage points, got {shown(max_loss)}", argument="max_loss"
@@ -87,7 +88,8 @@ class Sweep:
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table: a header, then the parameter values and results of each trial, as text."""
         names = list(dict.fromkeys(name for trial in self.trials for name in trial.setting))
-        rows = [(*(names or ["setting"]), "accuracy", "points lost", "spikes / neuron", "operations", "seconds")]
+        measure = self.trials[0].evaluation.measure.name
+        rows = [(*(names or ["setting"]), measure, "points lost", "spikes / neuron", "operations", "seconds")]
         for trial in self.trials:
             values = [format_value(trial.setting[name]) if name in trial.setting else "" for name in names]
             rows.append((*(values or [trial.grid_point.text]), *_result_cells(trial.evaluation)))
@@ -111,7 +113,7 @@ class Sweep:
 def _result_cells(evaluation):
     lost, spikes, operations = evaluation.loss_points, evaluation.spikes_per_neuron, evaluation.synaptic_operations
     return (
-        f"{100 * evaluation.accuracy[-1]:.2f} %",
+        evaluation.measure.text(evaluation.measure.steps[-1]),
         "" if lost is None else f"{lost:.2f}",
         "" if spikes is None else f"{spikes:.3f}",
         "" if operations is None else f"{operations:,.0f}",
@@ -122,11 +124,11 @@ def _result_cells(evaluation):
 @adds_result_only
 def sweep(
     network: ConvNetwork,
-    x: np.ndarray | Recordings | Inputs,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     grid: dict[str, Any] | list[dict[str, Any]] | None = None,
     *,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     n_steps: int | None = None,
     shards: int | None = None,
     folder: str | os.PathLike | None = None,
@@ -149,10 +151,10 @@ def sweep(
     ----------
     network : ConvNetwork
         Network of any kind.
-    x : ndarray, (images, height, width, channel), or Recordings or Inputs
+    x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Data, as for :func:`evaluate`.
-    y : ndarray of int, (images,)
-        True classes.
+    y : ndarray, optional
+        True classes, labels or values, as for :func:`evaluate`.
     grid : dict of str to list, or list of such dicts, optional
         Values of the parameters that are varied; all combinations are evaluated.  Without it the unchanged network is
         evaluated.
@@ -169,10 +171,10 @@ def sweep(
 
         For every network, parameters of ``evaluate``: "skip_steps", "precision", and "output_synapse", the synapse that
         filters the class scores.
-    x_calibration : ndarray, (images, height, width, channel), optional
-        Calibration images for networks made by ``convert``; required for "calibrate".  Weights are normalized for each
-        grid point, with the defaults of ``normalize`` for parameters that are not in the grid.  Without calibration
-        images, weights stay unchanged.
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
+        Calibration images, in any form that :func:`normalize` reads, for networks made by ``convert``; required for
+        "calibrate".  Weights are normalized for each grid point, with the defaults of ``normalize`` for parameters that
+        are not in the grid.  Without calibration images, weights stay unchanged.
     n_steps : int, optional
         Number of time steps, as for :func:`evaluate`.
     shards : int, optional

@@ -5,17 +5,17 @@ import types
 
 import numpy as np
 
-from ..._util.validation import check_classes, check_optional_counts
+from ..._util.validation import check_optional_counts
 from ..._version import __version__
 from ...evaluation.ann import ann_predictions
-from ...evaluation.inputs import Images, as_inputs
-from ...evaluation.result import evaluation_from_counts
+from ...evaluation.from_counts import evaluation_from_counts
 from ...evaluation.run_options import check_run_options, run_length
 from ...evaluation.shards import check_result, counts_from_result, merge_counts, run_shard, split_images
 from ...evaluation.synaptic_operations import operations_by_step
+from ...evaluation.task import as_task
+from ...inputs import Images, as_data
 from ...jobs import Job, digest, run_jobs
 from ...model.files import model_to_json
-from ...model.input_range import warn_of_range
 from ...model.memory import MOST_TOGETHER
 from ...networks.storage import settings_to_json, value_to_json
 from .grid import grid_points
@@ -34,8 +34,8 @@ class SweepRunner:
         Makes the models of the grid points.
     x : ndarray, Recordings or Inputs
         Images, as for ``evaluate``.
-    y : ndarray of int, (images,)
-        True classes.
+    y : ndarray, Task or None
+        Targets, as for ``evaluate``, or the task that they make.
     n_steps : int or None
         Number of time steps, as for ``evaluate``.
     n_shards : int or None
@@ -57,9 +57,8 @@ class SweepRunner:
 
     def __init__(self, models, x, y, n_steps, *, n_shards):
         network, options = models.network, models.options
-        self.inputs = as_inputs(network.model, x, n_steps)
-        warn_of_range(network.model, x)
-        self.y = check_classes(network.model, len(self.inputs), y)
+        self.inputs, y = as_data(network.model, x, y, n_steps)
+        self.targets = as_task(network.model, len(self.inputs), y)
         check_optional_counts(minibatch_size=options.minibatch_size, shards=n_shards)
         self.models, self.network, self.options = models, network, options
         self.automatic_minibatch = options.minibatch_size is None
@@ -83,9 +82,10 @@ class SweepRunner:
         return points
 
     @functools.cached_property
-    def ann_predictions(self):
-        """Classes predicted by the network with rates, (images,); None if the network has no rates."""
-        return ann_predictions(self.network, self.inputs, memory_mb=self.options.memory_mb)
+    def task(self):
+        """Task of all images, with the predictions of the network with rates."""
+        head, memory_mb = self.targets.head, self.options.memory_mb
+        return self.targets.with_ann(ann_predictions(self.network, self.inputs, memory_mb=memory_mb, head=head))
 
     def run(self, pairs, n_steps, on_counts, description):
         """Run grid points on shards, and pass on their counts as soon as they are there.
@@ -103,6 +103,7 @@ class SweepRunner:
         """
         jobs = {self._job(point, shard, n_steps): (point, shard) for point, shard in pairs}
         shared = {f"shard {shard}": functools.partial(self._shard, shard) for shard in range(len(self.shards))}
+        shared |= {f"task {shard}": functools.partial(self._task, shard) for shard in range(len(self.shards))}
         shared |= {self.models.name(point): functools.partial(self.models.model, point) for point, _ in jobs.values()}
         run_jobs(
             run_shard,
@@ -131,8 +132,7 @@ class SweepRunner:
             Counts by shard number.
         """
         shards = sorted(shard_counts)
-        images = np.concatenate([np.arange(len(self.y))[self.shards[shard]] for shard in shards])
-        ann = None if self.ann_predictions is None else self.ann_predictions[images]
+        images = np.concatenate([np.arange(len(self.inputs))[self.shards[shard]] for shard in shards])
         # an evaluation needs neither the weights of the grid point nor Nengo's objects
         network = types.SimpleNamespace(model=self.network.model, settings=point.settings)
         counts = merge_counts([shard_counts[shard] for shard in shards])
@@ -141,14 +141,19 @@ class SweepRunner:
         if not self.automatic_minibatch:
             arguments["minibatch_size"] = self.run_options["minibatch_size"]
         evaluation = evaluation_from_counts(
-            network, counts, self.y[images], ann, dt=self.options.dt, arguments=arguments, moving=moving
+            network, counts, self.task.take(images), dt=self.options.dt, arguments=arguments, moving=moving
         )
         return Trial(point, evaluation, operations_by_step(network, counts), self.models.build_network)
 
     def _check(self, point, shard, n_steps, result):
         """Raise ValueError for a result that the shard cannot have."""
         images = self.shards[shard]
-        check_result(result, self.network.model, point.run_length(n_steps), images.stop - images.start)
+        n_images, task = images.stop - images.start, self._task(shard)
+        check_result(result, self.network.model, point.run_length(n_steps), n_images, task)
+
+    def _task(self, number):
+        """Return the task of a shard, as far as its counts depend on it."""
+        return (self.targets if self.targets.head.decides else self.task).for_records(self.shards[number])
 
     def _shard(self, number):
         return self.inputs.take(self.shards[number])
@@ -159,6 +164,12 @@ class SweepRunner:
         if isinstance(shard, Images):
             return digest(shard.batch(slice(None)))
         return digest([type(shard).__name__, len(shard), shard.n_steps, list(shard.shape), shard.checksum()])
+
+    @functools.cache  # noqa: B019
+    def _task_digest(self, number):
+        task = self._task(number)
+        known = [values is not None for values in (task.y, task.ann)]
+        return digest(known, *(values for values in (task.y, task.ann) if values is not None))
 
     @functools.cached_property
     def _model_digest(self):
@@ -185,4 +196,8 @@ class SweepRunner:
         arguments = {"settings": point.settings, "memory_mb": self.options.memory_mb, **DEFAULTS, **run}
         if self.automatic_minibatch:  # results do not depend on the number of images that fit into memory
             arguments["minibatch_size"] = None
-        return Job(identity, (self.models.name(point), f"shard {shard}"), arguments)
+        shared = [self.models.name(point), f"shard {shard}"]
+        if self.targets.head.name != "classes":
+            identity |= {"head": self.targets.head.name, "targets": self._task_digest(shard)}
+            shared.append(f"task {shard}")
+        return Job(identity, tuple(shared), arguments)

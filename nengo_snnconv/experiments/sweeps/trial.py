@@ -63,10 +63,8 @@ class Trial:
 
     @property
     def loss_points(self) -> np.ndarray | None:
-        """Accuracy lost after each step, in percentage points, (steps,); None for networks without an ANN."""
-        if self.evaluation.ann_accuracy is None:
-            return None
-        return 100 * (self.evaluation.ann_accuracy - self.evaluation.accuracy)
+        """Accuracy, or score, lost after each step, in percentage points, (steps,); None without an ANN."""
+        return self.evaluation.losses
 
     def steps_within(self, max_loss: float | np.ndarray) -> int | None:
         """Return the smallest number of steps with which the loss stays within a limit, then and in all later steps.
@@ -97,8 +95,7 @@ class Trial:
         return {
             "setting": {name: _json_value(value) for name, value in self.setting.items()},
             "images": self.n_images,
-            "accuracy": evaluation.accuracy.tolist(),
-            "ann_accuracy": evaluation.ann_accuracy,
+            **evaluation.measures_to_dict(),
             "spikes_per_neuron": evaluation.spikes_per_neuron,
             "synaptic_operations": evaluation.synaptic_operations,
             "operations": self.operations.tolist(),

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from ..._util.validation import check_classes, check_images, is_number, shown
+from ..._util.validation import is_number, shown
 from ...errors import SettingsError
+from ...evaluation.task import as_task
+from ...inputs import as_images, as_pair, check_pair
 
 # largest number of calibration images that are taken from the images to tune on, and their largest share
 N_CALIBRATION, CALIBRATION_SHARE = 1000, 1 / 3
@@ -17,8 +19,8 @@ class Parts:
 
     Attributes
     ----------
-    selection, report : (ndarray, ndarray)
-        Images and classes that choose the settings, and those that report their loss.
+    selection, report : (ndarray, Task)
+        Images and their task that choose the settings, and those that report their loss.
     calibration : ndarray or None
         Calibration images; None if the network needs none.
     own_calibration : bool
@@ -39,13 +41,13 @@ def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, 
     calibrates : bool
         True if the network needs calibration images, so that some of ``x`` are set aside if there are no others.
     """
-    x, y = _check_data(model, x, y)
+    x, task = _check_data(model, x, y)
     if not is_number(report_split) or not 0 < report_split < 1:
         raise SettingsError(
             f"report_split must be a share of the images, above 0 and below 1, got {shown(report_split)}",
             argument="report_split",
         )
-    report = None if report_data is None else _check_report_data(model, report_data)
+    report = None if report_data is None else _check_report_data(model, report_data, task)
     rng, own_calibration = np.random.default_rng(seed), calibrates and x_calibration is None
     least = 1 + own_calibration + (report is None)
     if len(x) < least:
@@ -56,30 +58,42 @@ def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, 
         )
     chosen = np.arange(len(x))
     if own_calibration:
-        chosen, calibration = stratified(y, min(N_CALIBRATION / len(x), CALIBRATION_SHARE), rng)
+        chosen, calibration = stratified(_classes(task, x), min(N_CALIBRATION / len(x), CALIBRATION_SHARE), rng)
         x_calibration = x[calibration]
     if report is None:
-        ours, others = stratified(y[chosen], report_split, rng)
+        ours, others = stratified(_classes(task, x)[chosen], report_split, rng)
         chosen, others = chosen[ours], chosen[others]
-        report = x[others], y[others]
-    return Parts((x[chosen], y[chosen]), report, x_calibration if calibrates else None, own_calibration)
+        report = x[others], task.take(others)
+    return Parts((x[chosen], task.take(chosen)), report, x_calibration if calibrates else None, own_calibration)
 
 
-def _check_report_data(model, report_data):
-    if not isinstance(report_data, tuple | list) or len(report_data) != 2:
-        raise SettingsError(
-            f"report_data must be (x, y), images and classes, or None, got {shown(report_data)}",
-            argument="report_data",
-        )
+def _classes(task, x):
+    """Return the class of each image, 0 for all that have none."""
+    is_class = task.labelled and task.y.ndim == 1
+    return task.y if is_class else np.zeros(len(x), int)
+
+
+def _check_report_data(model, report_data, task):
+    check_pair(report_data, "report_data")
     try:
-        return _check_data(model, *report_data)
+        x, found = _check_data(model, *as_pair(report_data))
     except SettingsError as error:
         raise SettingsError(f"report_data: {error}", argument="report_data") from error
+    if (found.head.name, found.labelled) != (task.head.name, task.labelled):
+        raise SettingsError(
+            f"report_data must have a y like that of the other images: {_described(task)}; got {_described(found)}",
+            argument="report_data",
+        )
+    return x, found
+
+
+def _described(task):
+    return task.head.name if task.labelled else f"{task.head.name}, without y"
 
 
 def _check_data(model, x, y):
-    x = check_images(model, x)
-    return x, check_classes(model, len(x), y)
+    x, y = as_images(model, x, y)
+    return x, as_task(model, len(x), y)
 
 
 def stratified(y, share, rng):

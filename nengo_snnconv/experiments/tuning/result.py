@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.text_tables import summary_line, text_table
-from ...evaluation.metrics import paired_interval
+from ...evaluation.metrics import interval_of_change
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from ..sweeps.grid import format_value
@@ -96,12 +96,13 @@ class Tuning:
     def interval(self) -> tuple[float, float]:
         """95 % confidence interval of the loss on new images, in percentage points.
 
-        It is that of a paired difference of accuracies (Tango 1998) on the report images.  It holds for the chosen
+        It is that of a paired difference of accuracies (Tango 1998) on the report images, or, of other scores, that of
+        a normal distribution.  It holds for the chosen
         settings, however many were tried, because the report images did not choose them.
         """
-        evaluation = self.evaluation
-        ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.predictions == evaluation.y
-        low, high = paired_interval(int((ann & ~spikes).sum()), int((spikes & ~ann).sum()), len(evaluation.y))
+        ann_scores = self.evaluation.task.ann_scores()
+        assert ann_scores is not None  # networks that are tuned have an ANN
+        low, high = interval_of_change(ann_scores, self.evaluation.image_scores())
         return 100 * float(low), 100 * float(high)
 
     @property
@@ -135,7 +136,7 @@ class Tuning:
             remarks.append(f"the network is calibrated for {self.n_steps} steps: run it for just this number")
         if options := ", ".join(f"{name}={format_value(value)}" for name, value in self.trial.options.items()):
             remarks.append(f"the result holds for evaluate(..., {options}), which the network does not contain")
-        if self.evaluation.ann_accuracy < 2 / self.evaluation.scores.shape[1]:
+        if (self.evaluation.ann_score or 0.0) < self.evaluation.near_chance:
             remarks.append(
                 "the ANN itself is hardly better than chance: scale images and number classes as in training"
             )
@@ -156,8 +157,7 @@ class Tuning:
             ("loss when chosen", f"{self.selection_loss_points + 0.0:.2f} points ({allowed}) on {n_chosen:,} images"),
             ("loss on other images", f"{self.loss_points + 0.0:.2f} points on {n_report:,} images"),
             ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
-            ("accuracy with rates (ANN)", f"{100 * (evaluation.ann_accuracy or 0.0):.2f} %"),
-            ("accuracy with spikes", f"{100 * evaluation.accuracy[-1]:.2f} %"),
+            *self._rows_of_scores(),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
             ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
             ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
@@ -166,6 +166,15 @@ class Tuning:
         ]
         rows += [("note", remark) for remark in self.remarks()]
         return "\n".join(summary_line(*row) for row in rows)
+
+    def _rows_of_scores(self):
+        """Return the rows of the summary with the score of the ANN, unless it is compared with, and with spikes."""
+        evaluation = self.evaluation
+        name, spikes = evaluation.score_name, f"{100 * evaluation.score[-1]:.2f} %"
+        if not evaluation.labelled:
+            return [(name, spikes)]
+        ann = f"{100 * (evaluation.ann_score or 0.0):.2f} %"
+        return [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table of all trials, the chosen one first: a header, then parameter values and results as text."""

@@ -129,7 +129,7 @@ class Search:
         steps = trial.steps_within(self.max_loss + self._loss_deviation(trial))
         evaluation = trial.evaluation
         begin = evaluation.n_steps // 2 if steps is None else steps - 1
-        deviation = np.mean(evaluation.step_predictions[begin:] != evaluation.ann_predictions)
+        deviation = np.mean(evaluation.deviation[begin:])
         operations = trial.operations[-1 if steps is None else steps - 1]
         return np.inf if steps is None else steps, float(deviation), float(operations)
 
@@ -139,10 +139,10 @@ class Search:
         It is at least that of one image.
         """
         evaluation, n_images = trial.evaluation, trial.n_images
-        if n_images == len(self.runner.y):
+        if n_images == len(self.runner.inputs):
             return 0.0
-        ann, spikes = evaluation.ann_predictions == evaluation.y, evaluation.step_predictions == evaluation.y
-        return 100 / n_images * np.sqrt(np.maximum((ann != spikes).sum(axis=1), 1))
+        change = evaluation.task.ann_scores() - evaluation.task.image_scores(evaluation.records)
+        return 100 / n_images * np.sqrt(np.maximum(np.square(change).sum(axis=1), 1))
 
     def _promising(self, points, finalists):
         """Return the other points that seem better than all finalists, by the images that they have seen."""

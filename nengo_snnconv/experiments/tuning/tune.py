@@ -26,17 +26,18 @@ from .space import default_space
 if TYPE_CHECKING:
     import distributed
 
+    from ...inputs import Data
     from ...networks.network import ConvNetwork
 
 
 @adds_result_only
 def tune(
     network: ConvNetwork,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     max_loss: float = 0.1,
-    x_calibration: np.ndarray | None = None,
+    x_calibration: Data | None = None,
     max_steps: int = 64,
     space: dict[str, Any] | list[dict[str, Any]] | None = None,
     report_split: float = 0.5,
@@ -73,13 +74,15 @@ def tune(
         Network made by ``convert``, for which the scales of the weights, the neurons, the synapse, calibration, skipped
         steps and the number of steps are chosen; made by ``to_spiking``, which keeps its type of neurons; or made by
         ``build_trainable`` with spiking neurons, for which the synapse and the number of steps are chosen.
-    x : ndarray, (images, height, width, channel)
-        Images that were not used for training; several thousand for a ``max_loss`` of 0.1.
-    y : ndarray of int, (images,)
-        True classes.
+    x : ndarray, (images, height, width, channel), or a data set
+        Images that were not used for training, in any form that :func:`evaluate` reads but frames; several thousand for
+        a ``max_loss`` of 0.1.
+    y : ndarray, optional
+        True classes, labels or values, as for :func:`evaluate`; by default the labels in ``x``, or else the predictions
+        of the ANN.
     max_loss : float
         Allowed loss in percentage points.
-    x_calibration : ndarray, (images, height, width, channel), optional
+    x_calibration : ndarray, (images, height, width, channel), or a data set, optional
         Calibration images for networks made by ``convert`` or ``to_spiking``, best training images; by default up to
         1,000 images of ``x``, at most a third of them, that have no other use.
     max_steps : int
@@ -130,10 +133,10 @@ def tune(
     native = isinstance(network.settings, NativeConfig)
     parts = split_parts(network.model, x, y, x_calibration, report_split, report_data, seed, calibrates=native)
     models = PointModels(network, parts.calibration, options)
-    x, y = parts.selection
-    runner = SweepRunner(models, x, y, max_steps, n_shards=number_of_shards(len(y)))
-    x, y = parts.report
-    reporter = SweepRunner(models, x, y, max_steps, n_shards=None)
+    images, task = parts.selection
+    runner = SweepRunner(models, images, task, max_steps, n_shards=number_of_shards(len(images)))
+    report_images, report_task = parts.report
+    reporter = SweepRunner(models, report_images, report_task, max_steps, n_shards=None)
     points = runner.grid_points(default_space(network, max_steps, backend) if space is None else space)
     if any(point.run_length(max_steps) > max_steps for point in points):
         raise SettingsError(f"space: calibrate_steps must be at most max_steps={max_steps}", argument="space")
@@ -214,7 +217,7 @@ def _failure_message(tuning, native):
     calibrated = tuning.trial.grid_point.calibration is not None
     if not calibrated and losses[-1] < losses[(max_steps - 1) // 2]:
         advice.insert(0, f"max_steps={2 * max_steps}, because the loss is still falling")
-    elif tuning.selection.accuracy[-1] < tuning.selection.ann_accuracy / 2:
+    elif tuning.selection.score[-1] < tuning.selection.ann_score / 2:
         advice.insert(0, f"max_steps={2 * max_steps}")
     if native and not calibrated:
         run = f"x[:500], y[:500], n_steps={max_steps}"

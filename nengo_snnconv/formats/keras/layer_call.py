@@ -61,7 +61,7 @@ class LayerCall:
         Activation function of the live layer; None for a layer of a file.
     role : str
         "output" if the layer computes the output of the model, "gate" if its output is multiplied by another tensor,
-        else "".  Only advice in error messages depends on it.
+        else "".  Advice in error messages depends on it, and whether a sigmoid can be left out.
     """
 
     builder: SpecBuilder

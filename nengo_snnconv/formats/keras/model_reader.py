@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import ConversionError, ModelError, listed
 from ...model import layers as specs
+from ..shared.left_out import pass_on, without
 from ..shared.reading_report import ReadingReport
 from ..shared.refusals import NotChecked, UnsupportedLayer
 from ..shared.spec_builder import SpecBuilder, Tensor
@@ -23,7 +24,8 @@ from .output_shapes import infer_output_shape, recorded_shapes
 MAX_CALLS = 10_000
 MAX_REASON = 1500  # characters, since a file can contain names of any length
 # classes that return their input at inference, or only reshape it: the layer before them computes the model's output
-PASS_THROUGH = {"Identity", "Dropout", "Flatten", "Reshape", *TRAINING_ONLY}
+REARRANGING = {"Flatten", "Reshape", "Permute"}
+PASS_THROUGH = {"Identity", "Dropout", *REARRANGING, *TRAINING_ONLY}
 # options that do not affect the output shape, with a supported value
 SHAPE_NEUTRAL = {"activation": "linear", "interpolation": "nearest"}
 
@@ -211,18 +213,14 @@ class ModelReader:
         weights = [] if layer is None else layer.get_weights()
         self._check_call(path, node, operands, weights)
         options = LayerOptions(complete_config(layer, node.entry["config"]) | node.keywords)
-        unmarked = [without_softmax(operand) for operand in operands]
+        unmarked = [without(operand) for operand in operands]
         activation = getattr(layer, "activation", None)
         tensor = read(LayerCall(self.builder, path, options, unmarked, weights, activation, role))
         if unread := options.unread():
             raise UnsupportedLayer(f"has {reprlib.repr(unread)}, which is not supported: leave it out")
         self._check_shape(tensor, output_shape_of_single_call(layer))
         self._note_training(path, node.entry, weights)
-        tensor = self._pass_on_softmax(path, operands, tensor)
-        if tensor.logits_of == path:
-            remark = "read out as logits: the class with the largest score stays the same"
-            self.report.set_status(path, "approximated", remark)
-        return tensor
+        return pass_on(self.report, path, operands, tensor, node.entry["class_name"] in REARRANGING)
 
     def _check_call(self, path, node, operands, weights):
         """Refuse properties of a call that readers do not check."""
@@ -258,17 +256,6 @@ class ModelReader:
             raise UnsupportedLayer("is quantized: pass the model as it was before quantization")
         if name != "float32":
             self.report.set_status(path, "approximated", f"computed in float32, not in {name}")
-
-    def _pass_on_softmax(self, path, operands, tensor):
-        """Return the tensor, marked as logits if the layer returns logits unchanged; refuse any other use of logits."""
-        for operand in operands:
-            softmax = getattr(operand, "logits_of", None)
-            if softmax and tensor.spec == operand.spec:
-                return dataclasses.replace(tensor, logits_of=tensor.logits_of or softmax)
-            if softmax:
-                reason = f"has a softmax in the middle of the model, before {path!r}: it can only be the last layer"
-                self.report.set_status(softmax, "refused", reason)
-        return tensor
 
     def _note_training(self, path, entry, weights):
         if weights:
@@ -311,8 +298,3 @@ def _find_roles(nodes, outputs):
 def spec_name(name):
     """Return a layer's name without slashes, which separate layers and arrays in a Model."""
     return name.replace("/", ".")
-
-
-def without_softmax(operand):
-    """Return the operand without the mark of an omitted softmax."""
-    return dataclasses.replace(operand, logits_of=None) if isinstance(operand, Tensor) else operand

@@ -70,7 +70,7 @@ def layer_advice(kind, role):
         return f"computes {name!r}, which spiking neurons cannot: train the model with ReLU instead"
     parts = "operations" if kind.startswith("ops.") else "layers"
     example = f"keras.Model(model.input, model.{parts}[-1].input)"
-    return f"ends the model with {name!r}: leave it out, as in {example}{_use_of_scores(name)}"
+    return f"ends the model with {name!r}: leave it out, as in {example}, and apply {name} to the scores yourself"
 
 
 def activation_advice(name, role):
@@ -79,12 +79,6 @@ def activation_advice(name, role):
         return f"has activation {name!r} for a gate, {WITHOUT_GATES}"
     if role == "output":
         solution = "set its activation to keras.activations.linear"
-        return f"ends the model with activation {name!r}: leave it out ({solution}){_use_of_scores(name)}"
+        advice = f"leave it out ({solution}), and apply {name} to the scores yourself"
+        return f"ends the model with activation {name!r}: {advice}"
     return f"has activation {name!r}, which spiking neurons cannot compute: train the model with 'relu' instead"
-
-
-def _use_of_scores(name):
-    """Return how to use the scores of a model whose last function was removed."""
-    if name == "sigmoid":
-        return ", and use scores above 0 where it was above 0.5"
-    return f", and apply {name} to the scores yourself"

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import ConversionError, FileFormatError, ModelError, listed
 from ...model import layers as specs
+from ..shared.left_out import pass_on, without
 from ..shared.reading_report import ReadingReport
 from ..shared.refusals import NotChecked, UnsupportedLayer
 from ..shared.spec_builder import inverse_permutation
@@ -30,6 +31,8 @@ SAME_SHAPE = {
     *("InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "Mish", "PRelu", "Selu", "Softmax"),
     *("Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu", "Mul", "Div", "Swish", "QuantizeLinear"),
 }
+# operators that keep all entries of their input
+REARRANGING = {"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,29 +227,12 @@ class GraphReader:
         for operand in operands:
             if isinstance(operand, UnknownTensor):
                 raise NotChecked(operand.reason)
-        unmarked = [_unmarked(operand) for operand in operands]
+        unmarked = [without(operand) for operand in operands]
         call = self._call(name, node, unmarked)
         result = READERS[node.op_type](call)
         call.attributes.check_all_read()
         results = [_as_onnx(each) for each in (result if isinstance(result, list) else [result])]
-        outputs = [self._pass_on_softmax(name, operands, each) for each in results]
-        if any(output.logits_of == name for output in outputs):
-            remark = "read out as logits: the class with the largest score stays the same"
-            if node.op_type == "Sigmoid":
-                remark = "read out as its input: scores above 0 where they were above 0.5"
-            self.report.set_status(name, "approximated", remark)
-        return outputs
-
-    def _pass_on_softmax(self, name, operands, tensor):
-        """Return the tensor, marked as logits if the node returns logits unchanged; refuse any other use of logits."""
-        for operand in operands:
-            softmax = getattr(operand, "logits_of", None)
-            if softmax and tensor.spec == operand.spec:
-                return dataclasses.replace(tensor, logits_of=tensor.logits_of or softmax)
-            if softmax:
-                reason = f"is in the middle of the model, before {name!r}: it can only be the last layer"
-                self.report.set_status(softmax, "refused", reason)
-        return tensor
+        return [pass_on(self.report, name, operands, each, node.op_type in REARRANGING) for each in results]
 
     def _replacement(self, name, node, operands):
         """Return stand-ins for the outputs of a node that cannot be read, with their shape, if it is known."""
@@ -294,13 +280,8 @@ def _find_roles(nodes, outputs):
     return roles
 
 
-def _unmarked(operand):
-    """Return the operand without the mark of an omitted softmax."""
-    return dataclasses.replace(operand, logits_of=None) if isinstance(operand, OnnxTensor) else operand
-
-
 def _as_onnx(tensor):
     """Return a tensor of the shared builder as an OnnxTensor."""
     if isinstance(tensor, OnnxTensor):
         return tensor
-    return OnnxTensor(tensor.spec, tensor.axes, tensor.logits_of)
+    return OnnxTensor(tensor.spec, tensor.axes, tensor.left_out)

@@ -28,7 +28,7 @@ class OnnxTensor(Tensor):
 
 
 def as_plain(tensor):
-    """Return the tensor without ``flattened`` and ``logits_of``, for specs that treat all entries alike."""
+    """Return the tensor without ``flattened`` and ``left_out``, for specs that treat all entries alike."""
     return Tensor(tensor.spec, tensor.axes)
 
 
@@ -137,7 +137,7 @@ class OnnxBuilder(SpecBuilder):
         tensor = self.unflattened(tensor, name)
         rank = len(tensor.axes)
         if rank > 1 and tensor.axes == (rank - 1, *range(rank - 1)):
-            return Tensor(tensor.spec, tuple(range(rank)), tensor.logits_of)
+            return Tensor(tensor.spec, tuple(range(rank)), tensor.left_out)
         return tensor
 
 

@@ -16,7 +16,8 @@ def finished_model(reader, kind):
     Returns
     -------
     Model
-        With the report as ``metadata["reading"]``.
+        With the report as ``metadata["reading"]``, and the function that was left out at the end, "softmax" or
+        "sigmoid", as ``metadata["head"]``.
 
     Raises
     ------
@@ -34,6 +35,9 @@ def finished_model(reader, kind):
             layer=unknown[0] if unknown else None,
         )
     try:
-        return reader.builder.model(reader.output, {"reading": list(report.rows.values())})
+        metadata = {"reading": list(report.rows.values())}
+        if reader.output.left_out is not None:
+            metadata["head"] = reader.output.left_out.function
+        return reader.builder.model(reader.output, metadata)
     except ModelError as error:
         raise ConversionError(f"the {kind} cannot be read: {error}", layer=error.layer) from error

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...model import Model, limits
 from ...model import layers as specs
+from .left_out import LeftOut
 from .refusals import UnsupportedLayer
 
 
@@ -24,13 +25,13 @@ class Tensor:
         Name of the spec whose output holds the entries.
     axes : tuple of int
         Axis ``i`` of the tensor is axis ``axes[i]`` of the spec's output.
-    logits_of : str or None
-        Path of the layer whose softmax was omitted, if any: the tensor holds its logits.
+    left_out : LeftOut or None
+        Softmax or sigmoid that was left out, if any: the tensor holds its logits.
     """
 
     spec: str
     axes: tuple[int, ...]
-    logits_of: str | None = None
+    left_out: LeftOut | None = None
 
 
 def inverse_permutation(order):
@@ -117,7 +118,7 @@ class SpecBuilder:
 
     def in_original_order(self, tensor):
         """Return the tensor with a spec whose axes are in the order of the tensor's own."""
-        return Tensor(self.spec_in_order(tensor), tuple(range(len(tensor.axes))), tensor.logits_of)
+        return Tensor(self.spec_in_order(tensor), tuple(range(len(tensor.axes))), tensor.left_out)
 
     def with_axis_last(self, tensor, axis):
         """Return the tensor with a spec whose last axis is ``axis`` of the tensor."""
@@ -125,7 +126,7 @@ class SpecBuilder:
         if tensor.axes[axis] == rank - 1:
             return tensor
         order = (*(i for i in range(rank) if i != axis % rank), axis % rank)
-        return Tensor(self.spec_in_order(tensor, order), inverse_permutation(order), tensor.logits_of)
+        return Tensor(self.spec_in_order(tensor, order), inverse_permutation(order), tensor.left_out)
 
     def in_common_order(self, tensors):
         """Return (spec names, axes) of tensors in one axis order: their own if all agree, else the original one."""

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ..kernels.vectors import LANES
+from .tile_tables import TileTable, tile_table_of
 
 PASS_BYTES = 3 * 2**13  # weights that a pass reads, at most; they should fit the first-level cache
 
@@ -36,6 +37,8 @@ class GatherTable:
     channels, filters : int
     places : int
         Number of places of the input.
+    tiles : TileTable or None
+        The same convolution as products of matrices, for dense signals; None if it is depthwise.
     """
 
     first: np.ndarray
@@ -45,6 +48,7 @@ class GatherTable:
     channels: int
     filters: int
     places: int
+    tiles: TileTable | None
 
 
 def gather_table_of(convolution):
@@ -83,6 +87,7 @@ def gather_table_of(convolution):
         channels,
         filters,
         math.prod(convolution.shape[:-1]),
+        None if convolution.depthwise else tile_table_of(convolution),
     )
 
 

@@ -249,6 +249,12 @@ class ProgramWriter:
             record["weights"] = self.weights.add(table.weights)
             for name in ("channels", "filters", "places"):
                 record[name] = getattr(table, name)
+            if tiles := table.tiles:
+                for name in ("padded", "line", "n_inputs", "window_rows"):
+                    record[name] = getattr(tiles, name)
+                record["n_lines"], record["n_blocks"] = len(tiles.lines), len(tiles.blocks) - 1
+                for name in ("lines", "positions", "segments", "blocks"):
+                    record[name] = self.integers.add(getattr(tiles, name).ravel())
         return records
 
     def _window_records(self):
@@ -263,6 +269,7 @@ class ProgramWriter:
     def bytes_per_step(self):
         """Number of bytes that a step of a chunk takes."""
         numbers = sum(row.stride for row in self.rows)
+        numbers += max((table.tiles.padded for table in self.tables[GatherTable] if table.tiles), default=0)
         return 4 * numbers + 8 * sum(events.stride for events in self.event_lists)
 
     @property

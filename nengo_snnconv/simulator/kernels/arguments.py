@@ -18,6 +18,10 @@ from numba import types
 from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros
 from .vectors import LANES
 
+# inputs whose weights for the filters of a tile (24 kB) stay in the first-level cache while all positions use them
+BLOCK_INPUTS = 96
+# filters and positions of the largest tiles of a convolution
+TILE_FILTERS, TILE_POSITIONS = 64, 12
 # neurons that are stepped through time together, so that their state stays in the first-level cache
 BLOCK = 512
 
@@ -126,6 +130,12 @@ class Workspace(NamedTuple):
         Outputs of neurons that may spike several times in a step; also temporary results.
     starts : ndarray of int32
         For each step and each place of a convolution's input: where its events begin.
+    padded : ndarray of float32
+        For each step, a padded copy of a convolution's input.
+    packed : ndarray of float32
+        Weights of a block of a convolution.
+    places : ndarray of int64
+        Where the positions of a tile read and write.
     """
 
     arena: np.ndarray
@@ -135,6 +145,9 @@ class Workspace(NamedTuple):
     flags: np.ndarray
     outputs: np.ndarray
     starts: np.ndarray
+    padded: np.ndarray
+    packed: np.ndarray
+    places: np.ndarray
 
 
 class Turn(NamedTuple):
@@ -184,7 +197,13 @@ def kinds_of(weight):
         ),
         types.NamedTuple((i64, i64, i64, f32[::1], i64[:, ::1], f32[:, ::1], f32[:, ::1], i64[:, ::1]), Run),
         types.NamedTuple((types.float64[::1], types.float64[:, ::1]), Counters),
-        types.NamedTuple((f32[::1], i32[::1], f32[::1], i64[:, ::1], types.uint8[::1], f32[::1], i32[::1]), Workspace),
+        types.NamedTuple(
+            (
+                *(f32[::1], i32[::1], f32[::1], i64[:, ::1], types.uint8[::1], f32[::1], i32[::1]),
+                *(f32[::1], f32[::1], i64[::1]),
+            ),
+            Workspace,
+        ),
     )
 
 
@@ -201,4 +220,7 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
         flags=np.zeros(BLOCK, np.uint8),
         outputs=np.zeros(widest, np.float32),
         starts=np.zeros(chunk * (int(arrays.gather_tables["places"].max(initial=0)) + 1), np.int32),
+        padded=aligned_zeros(chunk * int(arrays.gather_tables["padded"].max(initial=0)) + 1),
+        packed=aligned_zeros(BLOCK_INPUTS * TILE_FILTERS),
+        places=np.zeros(3 * TILE_POSITIONS, np.int64),
     )

@@ -8,25 +8,12 @@ import numpy as np
 
 from .arguments import compiled
 from .event_operations import append_values, begin_of, events_of, set_count
+from .tile_operations import lay_out_events, lay_out_values, multiply
 from .vectors import LANES
-from .weight_sums import (
-    add_rows,
-    add_window,
-    convolve_1,
-    convolve_2,
-    convolve_4,
-    convolve_8,
-    gather_1,
-    gather_2,
-    gather_4,
-    gather_8,
-    weight_at,
-)
+from .weight_sums import add_rows, add_window, gather_1, gather_2, gather_4, gather_8, weight_at
 
 # convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
-# rough numbers of cycles besides one for each vector of filters: for an event, and for a value of a dense signal
-EVENT_CYCLES, VALUE_CYCLES = 5.0, 0.5
 
 
 @compiled
@@ -113,20 +100,80 @@ def _scatter_single(table, begin, end, at, program, work):
 
 @compiled
 def gather(op, turn, program, run, counters, work):
-    """Compute a convolution of events; start from constants if ``op.parameter``, else add to the target."""
-    _gather(op, op.events_in, turn, program, work)
+    """Compute a convolution of events; start from constants if ``op.parameter``, else add to the target.
+
+    If there are so many events that products with all inputs are faster, it computes these.
+    """
+    table, n_events = program.gather_tables[op.table], 0
+    for t in range(turn.begin, turn.end):
+        begin, end = events_of(program, work, op.events_in, t)
+        n_events += end - begin
+    if _is_sparse(table, n_events, turn.end - turn.begin):
+        _gather(op, op.events_in, n_events, turn, program, work)
+    else:
+        lay_out_events(op.events_in, table, turn, program, work)
+        multiply(op, table, turn, program, work)
 
 
 @compiled
-def _gather(op, events, turn, program, work):
-    """Compute a convolution of the event lists with this number."""
+def convolve(op, turn, program, run, counters, work):
+    """Compute a convolution of a dense signal; start from constants if ``op.parameter``, else add to the target.
+
+    If so many values are zero that going through the others is faster, it makes events of these.
+    """
+    table, n_nonzero = program.gather_tables[op.table], 0
+    size = table.places * table.channels
+    for t in range(turn.begin, turn.end):
+        source = op.source + t * op.source_stride
+        n_nonzero += _nonzero(work.arena[source : source + size])
+    if _is_sparse(table, n_nonzero, turn.end - turn.begin):
+        for t in range(turn.begin, turn.end):
+            source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
+            end = append_values(work.arena[source : source + size], size, 0, work, begin)
+            set_count(program, work, op.events_out, t, end - begin)
+        _gather(op, op.events_out, n_nonzero, turn, program, work)
+    else:
+        lay_out_values(op, table, turn, program, work)
+        multiply(op, table, turn, program, work)
+
+
+@compiled
+def _nonzero(x):
+    """Return the number of values that are not zero."""
+    count = np.int32(0)
+    for n in range(len(x)):
+        count += np.int32(x[n] != 0)
+    return count
+
+
+@compiled
+def _is_sparse(table, n_events, n_steps):
+    """Return whether going through the events of a convolution takes less time than products with all inputs.
+
+    The numbers are rough nanoseconds, fitted to layers of many shapes on a Xeon with AVX-512.
+    """
+    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
+    n_vectors = np.float32(-(-table.filters // LANES))
+    reads = positions * table.n_inputs  # numbers of the input that all windows read
+    events_read = reads / units * n_events / n_steps
+    # what a branch costs that the processor cannot predict: whether there are events in a row of a window
+    surprises = min(np.float32(6) * positions * table.window_rows, np.float32(6) * events_read)
+    # a single position, as of a dense layer, reads its weights from a slower cache in each step
+    of_event = np.float32(0.6) + n_vectors * (np.float32(0.4) + np.float32(1.5) / positions)
+    sparse = np.float32(10) * positions + surprises + events_read * of_event
+    dense = n_vectors * (np.float32(0.22) * reads + np.float32(5) * positions) + np.float32(0.5) * units
+    return sparse < dense
+
+
+@compiled
+def _gather(op, events, n_events, turn, program, work):
+    """Compute a convolution of the event lists with this number, which hold ``n_events`` together."""
     table = program.gather_tables[op.table]
-    n_starts, n_events = table.places + 1, 0
+    n_starts = table.places + 1
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, events, t)
         starts = work.starts[t * n_starts : (t + 1) * n_starts]
         _find_starts(work.units, begin, end, table.channels, table.places, starts)
-        n_events += end - begin
     # with many events, the weights of a pass should stay in the first-level cache while all steps go through it
     first_pass, last_pass = 0, 0
     if n_events * PASSES_FROM > (turn.end - turn.begin) * table.places * table.channels:
@@ -195,73 +242,6 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
                     done += 32
                 else:
                     gather_1(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
-                    done += 16
-            at += filters
-            before_at += filters
-
-
-@compiled
-def convolve(op, turn, program, run, counters, work):
-    """Compute a convolution of a dense signal; start from constants if ``op.parameter``, else add to the target.
-
-    If so many values are zero that going through the others is faster, it makes events of these.
-    """
-    table = program.gather_tables[op.table]
-    size, n_nonzero = table.places * table.channels, 0
-    for t in range(turn.begin, turn.end):
-        source = op.source + t * op.source_stride
-        n_nonzero += _nonzero(work.arena[source : source + size])
-    n_vectors = min(8, -(-table.filters // LANES))
-    if n_nonzero * (n_vectors + EVENT_CYCLES) < (turn.end - turn.begin) * size * (n_vectors + VALUE_CYCLES):
-        for t in range(turn.begin, turn.end):
-            source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
-            end = append_values(work.arena[source : source + size], size, 0, work, begin)
-            set_count(program, work, op.events_out, t, end - begin)
-        _gather(op, op.events_out, turn, program, work)
-        return
-    for t in range(turn.begin, turn.end):
-        source, target = op.source + t * op.source_stride, op.target + t * op.target_stride
-        if op.parameter:
-            _convolve_step(table, source, program.constants, op.constant, target, program, work)
-        else:
-            _convolve_step(table, source, work.arena, target, target, program, work)
-
-
-@compiled
-def _nonzero(x):
-    """Return the number of values that are not zero."""
-    count = np.int32(0)
-    for n in range(len(x)):
-        count += np.int32(x[n] != 0)
-    return count
-
-
-@compiled
-def _convolve_step(table, source, before, before_at, at, program, work):
-    """Compute a convolution of dense values in one step, added to ``before``."""
-    target, numbers, weights = work.arena, program.integers, program.weights
-    filters, channels = table.filters, table.channels
-    width = -(-filters // LANES) * LANES
-    for row in range(table.n_rows):
-        one = table.rows + 2 * np.int64(numbers[table.first + row])
-        two = table.rows + 2 * np.int64(numbers[table.first + row + 1])
-        for column in range(table.columns, table.columns + 3 * table.n_columns, 3):
-            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
-            done = 0
-            while done < width:
-                rest = (*span, channels, width, filters - done)
-                to, origin, weight = at + done, before_at + done, table.weights + done
-                if width - done >= 128:
-                    convolve_8(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
-                    done += 128
-                elif width - done >= 64:
-                    convolve_4(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
-                    done += 64
-                elif width - done >= 32:
-                    convolve_2(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
-                    done += 32
-                else:
-                    convolve_1(target, to, before, origin, weights, weight, target, source, numbers, one, two, rest)
                     done += 16
             at += filters
             before_at += filters

@@ -42,6 +42,21 @@ def weight_at(typingctx, weights, place):
 
 
 @intrinsic
+def copy_weights(typingctx, out, at, weights, place):
+    """Copy sixteen weights from ``place`` on to ``out[at]`` and the following entries, as float32."""
+    signature = types.void(out, types.int64, weights, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        out, at, weights, place = arguments
+        kind = signature.args[2]
+        copied = _weights(builder, at_place(context, builder, kind, weights, place), kind, None)
+        store(builder, copied, at_place(context, builder, signature.args[0], out, at))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
 def add_rows(typingctx, out, at, weights, length, begins, factors):
     """Add ``factors[i] * weights[begins[i] + n]`` for all i to ``out[at + n]``, for n below ``length``.
 
@@ -199,60 +214,6 @@ def _gather_vectors(n_vectors):
 
 
 gather_1, gather_2, gather_4, gather_8 = map(_gather_vectors, (1, 2, 4, 8))
-
-
-def _convolve_vectors(n_vectors):
-    """Return an intrinsic that computes one position of a convolution of dense values, like :func:`_gather_vectors`.
-
-    ``values`` from ``values_at`` on holds the input.
-    """
-
-    def convolve(
-        typingctx, out, at, initial, initial_at, weights, filter_at, values, values_at, rows, begin, end, span
-    ):
-        i64 = types.int64
-        signature = types.void(out, i64, initial, i64, weights, i64, values, i64, rows, i64, i64, span)
-
-        def generate(context, builder, signature, arguments):
-            out, at, initial, initial_at, weights, filter_at, values, values_at, rows, begin, end, span = arguments
-            kinds = signature.args
-            target = at_place(context, builder, kinds[0], out, at)
-            before = at_place(context, builder, kinds[2], initial, initial_at)
-            lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
-            n_sums = max(1, 4 // n_vectors)
-            offsets, masks, sums = _load_sums(builder, before, left, n_vectors, n_sums)
-
-            def number(place):
-                return builder.sext(builder.load(at_place(context, builder, kinds[8], rows, place)), I64)
-
-            def add(source, weight, n, which):
-                at_unit = builder.add(weight, builder.mul(n, width))
-                row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
-                factor = builder.load(builder.gep(source, [n]))
-                _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
-
-            count = builder.mul(builder.sub(highest, lowest), channels)
-            first_tap = builder.mul(builder.mul(tap, channels), width)
-            with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
-                place = builder.mul(builder.add(number(row), lowest), channels)
-                source = at_place(context, builder, kinds[6], values, builder.add(values_at, place))
-                weight = builder.add(number(builder.add(row, ir.Constant(I64, 1))), builder.add(filter_at, first_tap))
-                whole = builder.and_(count, ir.Constant(I64, -n_sums))
-                step = ir.Constant(I64, n_sums)
-                with cgutils.for_range_slice(builder, ir.Constant(I64, 0), whole, step) as (n, _):
-                    for which in range(n_sums):
-                        add(source, weight, builder.add(n, ir.Constant(I64, which)), which)
-                with cgutils.for_range_slice(builder, whole, count, ir.Constant(I64, 1)) as (n, _):
-                    add(source, weight, n, 0)
-            _store_sums(builder, target, offsets, masks, sums)
-            return context.get_dummy_value()
-
-        return signature, generate
-
-    return intrinsic(convolve)
-
-
-convolve_1, convolve_2, convolve_4, convolve_8 = map(_convolve_vectors, (1, 2, 4, 8))
 
 
 @intrinsic

@@ -18,9 +18,8 @@ from ..._util.validation import (
     check_progress,
     check_seed,
     check_whole,
-    shown,
 )
-from ...errors import SettingsError
+from ...inputs import check_pair
 from ..checkpoint import check_checkpoint
 from ..precision import PRECISIONS
 
@@ -71,9 +70,8 @@ class CNNOptions:
         check_optional_counts(levels=self.levels)
         check_choice(PRECISIONS, precision=self.precision)
         check_checkpoint(self.checkpoint)
-        data = self.validation_data
-        if data is not None and (not isinstance(data, tuple | list) or len(data) != 2):
-            raise SettingsError(f"validation_data must be a pair (x, y), got {shown(data)}", argument="validation_data")
+        if self.validation_data is not None:
+            check_pair(self.validation_data, "validation_data")
         check_seed(self.seed)
         check_progress(self.progress)
         check_callable(on_epoch=self.on_epoch)

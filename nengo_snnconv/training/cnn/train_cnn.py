@@ -15,12 +15,13 @@ from ..._util.digests import crc32
 from ..._util.interrupts import deferred_interrupt
 from ..._util.json_values import to_json
 from ..._util.progress import progress_bar
-from ..._util.validation import check_classes, check_images
+from ..._util.validation import check_classes
 from ...compat import tf
 from ...compat.keras_versions import refuse_keras3
 from ...errors import FileFormatError, SettingsError, TrainingInterrupted
 from ...evaluation.metrics import accuracy
 from ...formats.keras import as_model
+from ...inputs import Data, as_images, as_pair
 from ...model.archive import read_arrays, write_arrays
 from ...networks.rate_model import outputs_of
 from ..batches import made_ahead
@@ -37,8 +38,8 @@ SECTION = "cnn_training"  # of the checkpoint
 
 def train_cnn(
     model: tf.keras.Model,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Data,
+    y: np.ndarray | None = None,
     *,
     epochs: int = 10,
     batch_size: int = 1000,
@@ -73,10 +74,10 @@ def train_cnn(
     ----------
     model : tf.keras.Model
         Model with one output of logits, (images, classes).
-    x : ndarray, (images, height, width, channel)
-        Training images, with pixels in [0, 1].
-    y : ndarray of int, (images,)
-        Class numbers.
+    x : ndarray, (images, height, width, channel), or a data set
+        Training images, with pixels in [0, 1], in any form that :func:`evaluate` reads but frames.
+    y : ndarray of int, (images,), optional
+        Class numbers; by default the labels in ``x``.
     epochs : int
         Number of epochs.
     batch_size : int
@@ -100,7 +101,7 @@ def train_cnn(
         it, where it is faster than float32, and TensorFloat-32 on GPUs of Nvidia; on other processors it would be
         slower.
     validation_data : tuple, optional
-        Pair (x, y) whose accuracy is measured after each epoch.
+        Pair (x, y), or a data set with labels, whose accuracy is measured after each epoch.
     checkpoint : str or path, optional
         File to write after each epoch.  If it exists, training continues from it.
     seed : int
@@ -157,18 +158,22 @@ def train_cnn(
     )
     _check_model(model)
     layers = as_model(model)  # raises ConversionError for layers that cannot be converted, before hours of training
-    x, y = check_images(layers, x), check_classes(layers, len(x), y)
-    if shift >= min(x.shape[1:3]):
+    images, classes = _check_data(layers, x, y)
+    if shift >= min(images.shape[1:3]):
         raise SettingsError(
-            f"shift={shift} must be smaller than the images, {x.shape[1]}x{x.shape[2]}", argument="shift"
+            f"shift={shift} must be smaller than the images, {images.shape[1]}x{images.shape[2]}", argument="shift"
         )
     if validation_data is not None:
-        validation_data = (check_images(layers, validation_data[0]), validation_data[1])
-        validation_data = (validation_data[0], check_classes(layers, len(validation_data[0]), validation_data[1]))
+        validation_data = _check_data(layers, *as_pair(validation_data))
     if levels is not None:
-        model = with_levels(model, levels, x, seed)
+        model = with_levels(model, levels, images, seed)
     with products_in(precision):
-        return _Training(model, x, y, validation_data, options).run()
+        return _Training(model, images, classes, validation_data, options).run()
+
+
+def _check_data(layers, x, y):
+    x, y = as_images(layers, x, y)
+    return x, check_classes(layers, len(x), y)
 
 
 def _check_model(model):

@@ -89,7 +89,7 @@ def test_largest_errors_stay_within_their_bounds():
         ({"n_steps": True}, snc.SettingsError, "n_steps"),
         ({"x": np.zeros((3, 6, 6, 1))}, snc.SettingsError, "x must have shape"),
         ({"y": np.zeros(2, int)}, snc.SettingsError, "equally many"),
-        ({"y": np.zeros((3, 4))}, snc.SettingsError, "class numbers"),
+        ({"y": np.zeros(3)}, snc.SettingsError, "class numbers"),
         ({"x_calibration": np.zeros((3, 6, 6, 1))}, snc.SettingsError, "x must have shape"),
         ({"try_remedies": 1}, snc.SettingsError, "try_remedies"),
         ({"backend": "abacus"}, snc.ConversionError, "abacus"),

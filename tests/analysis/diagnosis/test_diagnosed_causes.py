@@ -327,7 +327,7 @@ def test_an_ann_that_guesses_is_not_called_healthy():
 def test_an_ann_that_is_worse_than_its_spikes_is_at_fault():
     """As with a bias so large that the ANN always predicts the same class, but clipped neurons do not."""
     diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=16)
-    evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.5)
+    evaluation = dataclasses.replace(diagnosis.evaluation, ann_score=0.5)
     assert first_cause(dataclasses.replace(diagnosis, evaluation=evaluation))[0] == "ann"
 
 
@@ -343,7 +343,7 @@ def test_two_faults_are_both_named():
 
 def test_a_loss_at_the_limit_is_healthy():
     diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=24)
-    evaluation = dataclasses.replace(diagnosis.evaluation, ann_accuracy=0.98, accuracy=np.array([0.97]))
+    evaluation = dataclasses.replace(diagnosis.evaluation, ann_score=0.98, score=np.array([0.97]))
     layers = {name: dataclasses.replace(layer, accuracy=0.97) for name, layer in diagnosis.layers.items()}
     just = dataclasses.replace(diagnosis, evaluation=evaluation, layers=layers)
     assert just.loss_points > 1 and just.healthy and just.first_failing is None

@@ -4,10 +4,11 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies
-from keras_comparison import LIBRARIES, check_equal
+from keras_comparison import LIBRARIES, check_close, check_equal, forward, randomise
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import keras3, tf
+from nengo_snnconv.formats.keras import as_model
 from nengo_snnconv.model import layers as specs
 
 
@@ -237,6 +238,53 @@ class TestSoftmax:
         layers = [keras.layers.Softmax(name="s"), getattr(keras.layers, following)(name="following", **options)]
         model = keras.Sequential([keras.Input((5,)), *layers])
         with pytest.raises(snc.ConversionError, match="softmax in the middle") as caught:
+            snc.as_model(model)
+        assert caught.value.layer == "s"
+
+
+class TestSigmoid:
+    """A sigmoid at the end is left out, so that the scores are logits, and the model remembers it."""
+
+    ENDS = {
+        "argument": lambda k: [k.layers.Dense(4, activation="sigmoid", name="l")],
+        "activation": lambda k: [k.layers.Dense(4), k.layers.Activation("sigmoid", name="l")],
+        "rearranged": lambda k: [
+            k.layers.Dense(4, activation="sigmoid", name="l"),
+            k.layers.Reshape((2, 2)),
+            k.layers.Permute((2, 1)),
+            k.layers.Flatten(),
+        ],
+    }
+
+    @pytest.mark.parametrize("end", ENDS)
+    def test_at_the_end(self, keras, end, rng):
+        original = randomise(keras.Sequential([keras.Input((5,)), *self.ENDS[end](keras)]), rng)
+        model = as_model(original)
+        assert model.metadata["head"] == "sigmoid"
+        x = rng.normal(size=(20, 5)).astype(np.float32)
+        check_close(1 / (1 + np.exp(-forward(model, x))), original(x))
+        (row,) = (row for row in model.metadata["reading"] if row["status"] != "exact")
+        assert (row["layer"], row["status"]) == ("l", "approximated")
+        assert "a score above 0 is a probability above 0.5" in row["remark"]
+
+    def test_function(self, keras, rng):
+        image = keras.Input((5,))
+        logits = keras.layers.Dense(4)(image)
+        sigmoid = tf.sigmoid if keras is tf.keras else keras.ops.sigmoid
+        model = check_equal(keras.Model(image, sigmoid(logits)), rng, scores=keras.Model(image, logits))
+        assert model.metadata["head"] == "sigmoid"
+
+    def test_in_a_nested_model(self, keras):
+        inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid", name="l")])
+        assert as_model(keras.Sequential([keras.Input((4,)), inner])).metadata["head"] == "sigmoid"
+
+    @pytest.mark.parametrize("following", ["Softmax", "UpSampling1D", "sigmoid"])
+    def test_elsewhere(self, keras, following):
+        """It is refused before other layers; under a softmax too, since the network could not compute it."""
+        make = keras.layers
+        last = make.Activation("sigmoid") if following == "sigmoid" else getattr(make, following)(name="following")
+        model = keras.Sequential([keras.Input((5, 2)), make.Dense(2, activation="sigmoid", name="s"), last])
+        with pytest.raises(snc.ConversionError, match="sigmoid") as caught:
             snc.as_model(model)
         assert caught.value.layer == "s"
 

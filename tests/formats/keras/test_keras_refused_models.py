@@ -21,7 +21,7 @@ REFUSED = {
     "unknown layer": (lambda k: k.layers.Discretization([0.0], name="l"), "is not supported: replace"),
     "unknown layer with advice": (lambda k: k.layers.LayerNormalization(name="l"), "with BatchNormalization"),
     "tanh": (lambda k: k.layers.Dense(3, activation="tanh", name="l"), "ends the model with"),
-    "sigmoid": (lambda k: k.layers.Activation("sigmoid", name="l"), "ends the model with"),
+    "softplus": (lambda k: k.layers.Activation("softplus", name="l"), "ends the model with"),
     "layer as activation": (lambda k: k.layers.Dense(3, activation=k.layers.ELU(), name="l"), "with activation 'ELU'"),
     "threshold": (lambda k: k.layers.ReLU(threshold=0.5, name="l"), "has threshold=0.5"),
     "slope for each entry": (lambda k: k.layers.PReLU(name="l"), r"with shared_axes=\[1\]"),

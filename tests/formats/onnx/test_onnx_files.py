@@ -178,7 +178,7 @@ class TestRefusals:
     def test_softmax_in_the_middle(self):
         model = make_model([node("Softmax", "x", "1"), node("Relu", "1")], SHAPE)
         assert refused(model) == {
-            "softmax_1": "is in the middle of the model, before 'relu_y': it can only be the last layer"
+            "softmax_1": "has a softmax in the middle of the model, before 'relu_y': it can only be at the end"
         }
 
     def test_two_inputs_and_two_outputs(self, model):

@@ -370,7 +370,23 @@ def test_last_function_is_left_out(kind, rng):
     model = check_equal(make_model(nodes, VECTOR, {"w": w}), rng, VECTOR, expected=lambda x: x @ w)
     (row,) = (row for row in model.metadata["reading"] if row["class"] == kind)
     assert row["status"] == "approximated"
-    assert ("above 0 where they were above 0.5" in row["remark"]) == (kind == "Sigmoid")
+    assert ("a score above 0" in row["remark"]) == (kind == "Sigmoid")
+    assert model.metadata["head"] == ("sigmoid" if kind == "Sigmoid" else "softmax")
+
+
+def test_sigmoid_of_an_image_at_the_end(rng):
+    """Nodes that rearrange its entries may follow, as in decoders that were exported from other formats."""
+    nodes = [
+        node("Conv", "x k", "s"),
+        node("Sigmoid", "s", "p"),
+        node("Transpose", "p", "t", perm=[0, 2, 3, 1]),
+        node("Flatten", "t"),
+    ]
+    read = snc.as_model(make_model(nodes, IMAGE, {"k": normal(2, 3, 3, 3)}))
+    assert read.metadata["head"] == "sigmoid"
+    refused = make_model([*nodes[:2], node("Relu", "p")], IMAGE, {"k": normal(2, 3, 3, 3)})
+    with pytest.raises(snc.ConversionError, match="has a sigmoid in the middle of the model, before 'relu_y'"):
+        snc.as_model(refused)
 
 
 def test_constants_are_folded(rng):

@@ -14,6 +14,7 @@ import nengo_snnconv as snc
 from nengo_snnconv.model.layers import window_offset, window_output
 from nengo_snnconv.simulator import Simulator
 from nengo_snnconv.simulator.compile import convolution_maps, gather_tables, scatter_tables, window_tables
+from nengo_snnconv.simulator.kernels.arguments import BLOCK_INPUTS
 from nengo_snnconv.simulator.kernels.vectors import LANES
 
 # as many spikes as the current says
@@ -34,7 +35,7 @@ def matrix_of(table, size_in):
 
 
 def matrices_of(convolution, size_in):
-    """Yield the dense matrix of a map: of its ScatterTable, and of its GatherTable in one and in several passes."""
+    """Yield the dense matrix of a map: of its ScatterTable, of its GatherTable in passes, and of its TileTable."""
     if isinstance(convolution, scatter_tables.ScatterTable):
         yield matrix_of(convolution, size_in)
         return
@@ -49,6 +50,7 @@ def matrices_of(convolution, size_in):
     assert table.places * table.channels == size_in
     for passes in (table.first[:1], table.first[1:]):
         yield gather_matrix(table, passes, convolution.size_out, size_in)
+    yield tile_matrix(table, size_in)
 
 
 def gather_matrix(table, passes, size_out, size_in):
@@ -68,6 +70,22 @@ def gather_matrix(table, passes, size_out, size_in):
                             unit = (place + column) * channels + channel
                             matrix[out : out + filters, unit] += table.weights[at : at + filters]
     return matrix
+
+
+def tile_matrix(table, size_in):
+    """Return the dense matrix of the TileTable of a GatherTable, as its docstring defines it."""
+    tiles, filters = table.tiles, table.filters
+    kernel = table.weights.reshape(tiles.n_inputs, -1)[:, :filters]
+    unit_of = np.full(tiles.padded, size_in)  # padding is a unit of its own
+    for line, begin in enumerate(tiles.lines):
+        unit_of[begin : begin + tiles.line] = np.arange(tiles.line) + line * tiles.line
+    assert all(end > begin for begin, end in itertools.pairwise(tiles.blocks))
+    assert all(tiles.segments[b:e, 1].sum() <= BLOCK_INPUTS for b, e in itertools.pairwise(tiles.blocks))
+    matrix = np.zeros((len(tiles.positions), filters, size_in + 1), np.float32)
+    for out, position in enumerate(tiles.positions):
+        read = np.concatenate([np.arange(length) + position + offset for offset, length in tiles.segments])
+        np.add.at(matrix[out].T, unit_of[read], kernel)
+    return matrix[..., :size_in].reshape(-1, size_in)
 
 
 def convolution_matrix(kernel, shape, strides, padding, groups):

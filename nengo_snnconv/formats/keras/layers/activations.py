@@ -1,6 +1,6 @@
-"""Readers of rectifiers, clipping, maxima and softmax, and of the activation that a layer has as an argument.
+"""Readers of rectifiers, clipping, maxima, softmax and sigmoid, and of the activation that a layer has as an argument.
 
-All but softmax are made of rectifiers, exactly: "relu" in the docstrings is max(x, 0).
+All but softmax and sigmoid, which are left out, are made of rectifiers, exactly: "relu" is max(x, 0) in docstrings.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import numpy as np
 
 from ....model import layers as specs
 from ...shared.arithmetic import affine
+from ...shared.left_out import LeftOut
 from ...shared.rectifiers import clip, extremum_of_two, rectify
 from ...shared.refusals import UnsupportedLayer
 from ...shared.spec_builder import Tensor
@@ -92,17 +93,22 @@ def extremum(sign):
     return read
 
 
-# ---- softmax
+# ---- softmax and sigmoid
 
 
 def softmax(call):
     """Read a softmax by leaving it out."""
     call.options.ignore("axis")  # the largest entry stays the largest along any axis
-    return _as_logits(call, call.tensor)
+    return _as_logits(call, call.tensor, "softmax")
 
 
-def _as_logits(call, tensor):
-    return dataclasses.replace(tensor, logits_of=call.name)
+def sigmoid(call):
+    """Read a sigmoid at the end of the model by leaving it out."""
+    return _as_logits(call, call.tensor, "sigmoid")
+
+
+def _as_logits(call, tensor, function):
+    return dataclasses.replace(tensor, left_out=LeftOut(call.name, function))
 
 
 # ---- activations that are arguments of layers
@@ -116,6 +122,8 @@ ACTIVATIONS = {
     "relu6": {"max_value": 6},
     "leaky_relu": {"slope": DEFAULT_SLOPE},
 }
+# activations that are left out at the end of a model
+LEFT_OUT = {"softmax": "softmax", "log_softmax": "softmax", "sigmoid": "sigmoid"}
 # names of TensorFlow functions that Keras 3 does not replace by its own -> names in Keras
 TENSORFLOW_NAMES = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax", "identity": "linear"}
 
@@ -129,14 +137,14 @@ def _activate(call, tensor):
     name, options = read_activation(call)
     if name == "linear":
         return tensor
-    if name.endswith("softmax"):
-        return _as_logits(call, tensor)
+    if name in LEFT_OUT:
+        return _as_logits(call, tensor, LEFT_OUT[name])
     # the spec of a layer that consists of its activation has the name of the layer
     return rectify(call, tensor, "" if tensor is call.operands[0] else f"_{name}", **options)
 
 
 def read_activation(call):
-    """Return the activation of a layer as (name in ``ACTIVATIONS``, options of the rectifier)."""
+    """Return the activation of a layer as (name in ``ACTIVATIONS`` or ``LEFT_OUT``, options of the rectifier)."""
     value = call.options["activation"]
     if isinstance(value, dict) and is_custom_class(value):
         raise UnsupportedLayer(f"has an activation of your own, {value.get('class_name')!r}: use 'relu'")
@@ -154,6 +162,6 @@ def read_activation(call):
         raise UnsupportedLayer(f"has an activation of your own, {name!r}{in_module if module else in_file}")
     if is_function and module.startswith("tensorflow."):
         name = TENSORFLOW_NAMES.get(name, name)
-    if name not in ACTIVATIONS:
+    if name not in ACTIVATIONS and not (name in LEFT_OUT and call.role == "output"):
         raise UnsupportedLayer(activation_advice(name, call.role))
-    return name, ACTIVATIONS[name]
+    return name, ACTIVATIONS.get(name, {})

@@ -52,12 +52,16 @@ KERAS_LAYERS = {
     **dict.fromkeys(TRAINING_ONLY, unchanged),
 }
 
+# functions that are read at the end of a model only
+AT_THE_END = ("tf.math.sigmoid", "tf.nn.sigmoid", "ops.Sigmoid")
+
 OPERATIONS = {
     **dict.fromkeys(("tf.nn.relu", "ops.Relu"), activations.rectifier()),
     **dict.fromkeys(("tf.nn.relu6", "ops.Relu6"), activations.rectifier(max_value=6)),
     **dict.fromkeys(("tf.nn.leaky_relu", "ops.LeakyRelu"), activations.rectifier(slope=activations.DEFAULT_SLOPE)),
     "ops.ReLU": activations.rectifier(),
     **dict.fromkeys(("tf.nn.softmax", "tf.nn.log_softmax", "ops.Softmax", "ops.LogSoftmax"), activations.softmax),
+    **dict.fromkeys(AT_THE_END, activations.sigmoid),
     "tf.clip_by_value": activations.clipping("clip_value_min", "clip_value_max"),
     "ops.Clip": activations.clipping("x_min", "x_max"),
     **dict.fromkeys(("tf.math.maximum", "ops.Maximum"), activations.extremum(1)),
@@ -99,6 +103,6 @@ def find_reader(entry, role=""):
         See :class:`.LayerCall`.
     """
     kind = layer_kind(entry)
-    if kind not in READERS:
+    if kind not in READERS or (kind in AT_THE_END and role != "output"):
         raise UnsupportedLayer(layer_advice(kind, role))
     return READERS[kind]

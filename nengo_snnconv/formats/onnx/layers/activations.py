@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from ...shared.left_out import LeftOut
 from ...shared.rectifiers import clip, extremum_of_two, rectify
 from ...shared.refusals import UnsupportedLayer
 from ..tensors import OnnxTensor, as_plain, like, spec_order
@@ -74,13 +75,13 @@ def extremum(sign):
 def softmax(call):
     """Read Softmax and LogSoftmax by leaving them out."""
     call.item_axis(call.attributes.integer("axis", -1 if call.opset >= 13 else 1))  # refuses the batch axis
-    return _as_logits(call)
+    return _as_logits(call, "softmax")
 
 
 def sigmoid(call):
     """Read Sigmoid by leaving it out, since it keeps the order of scores."""
-    return _as_logits(call)
+    return _as_logits(call, "sigmoid")
 
 
-def _as_logits(call):
-    return dataclasses.replace(call.tensor, logits_of=call.name)
+def _as_logits(call, function):
+    return dataclasses.replace(call.tensor, left_out=LeftOut(call.name, function))

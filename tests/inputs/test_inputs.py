@@ -5,7 +5,8 @@ import pytest
 from models import small_cnn
 
 import nengo_snnconv as snc
-from nengo_snnconv.evaluation import inputs as ins
+from nengo_snnconv.inputs import as_inputs
+from nengo_snnconv.inputs import inputs as ins
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ class TestOwnInputs:
         assert caught.value.argument == "x"
 
     def test_results_of_take_are_checked(self, x):
-        inputs = ins.as_inputs(small_cnn(), Wrong(x))
+        inputs = as_inputs(small_cnn(), Wrong(x))
         assert len(inputs.take([0, 2])) == 2
         assert np.array_equal(inputs.take(slice(1, 4)).batch([2]), x[3:4])
         for given in (None, Wrong(x[:3]), x):
@@ -84,20 +85,20 @@ class TestNumbers:
             shown = x.astype(float)
             shown[0, 0, 0, 0] = value
             if fits:
-                assert np.isfinite(ins.as_inputs(network.model, shown).batch(slice(None))).all()
+                assert np.isfinite(as_inputs(network.model, shown).batch(slice(None))).all()
                 continue
             for given in (shown, np.repeat(shown[:, None], 3, axis=1)):
                 with pytest.raises(snc.SettingsError, match="finite as float32") as caught:
-                    ins.as_inputs(network.model, given)
+                    as_inputs(network.model, given)
                 assert caught.value.argument == "x"
 
     def test_whole_numbers_of_frames(self, network, x):
         frames = np.zeros((2, 3, 6, 6, 2), np.int64)
         frames[0, 0, 0, 0] = 2**24, -(2**24)
-        assert ins.as_inputs(network.model, frames).batch([0])[0, 0, 0, 0].tolist() == [2**24, -(2**24)]
+        assert as_inputs(network.model, frames).batch([0])[0, 0, 0, 0].tolist() == [2**24, -(2**24)]
         frames[0, 0, 0, 0] = 2**24 + 1
         with pytest.raises(snc.SettingsError, match="holds whole numbers from"):
-            ins.as_inputs(network.model, frames)
+            as_inputs(network.model, frames)
 
     def test_booleans_are_zero_and_one(self, network, x):
         shown = x > 0.5
@@ -106,7 +107,7 @@ class TestNumbers:
 
     def test_frames_of_a_tensor_or_a_list(self, network, x):
         frames = np.repeat(x[:2, None], 3, axis=1)
-        assert ins.as_inputs(network.model, frames.tolist()).n_steps == 3
+        assert as_inputs(network.model, frames.tolist()).n_steps == 3
 
     def test_one_column_of_classes(self, network, x):
         with pytest.raises(snc.SettingsError, match=r"the column, y\[:, 0\]") as caught:

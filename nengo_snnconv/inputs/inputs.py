@@ -10,13 +10,10 @@ import numpy as np
 from .._util.digests import crc32, digest
 from .._util.user_warnings import warn_user
 from .._util.validation import (
-    as_array,
     as_float32,
     check_counts,
     check_flags,
     check_optional_counts,
-    check_range,
-    check_stored_images,
     is_whole,
     shown,
 )
@@ -26,10 +23,10 @@ from ..events.frames import check_split
 from ..events.recordings import check_recordings
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from ..model import Model
-
+# data in any of the forms that ``as_data`` reads
+Data: typing.TypeAlias = "np.ndarray | Recordings | Inputs | Iterable[typing.Any]"
 # number of items that are checked together
 CHECKED_TOGETHER = 500
 
@@ -43,10 +40,13 @@ class Inputs(abc.ABC):
         Number of steps of an item; None for images, which can be shown for any number of steps.
     shape : tuple of int
         (height, width, channel) of a step.
+    labels : ndarray or None
+        Labels of the items, which functions use if they get no ``y``.
     """
 
     n_steps: int | None = None
     shape: tuple[int, ...]
+    labels: np.ndarray | None = None
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -153,6 +153,7 @@ class EventFrames(Inputs):
             "merge_polarities": merge_polarities,
         }
         self.shape = (*recordings.sensor, 1 if merge_polarities else 2)
+        self.labels = recordings.labels
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -180,6 +181,7 @@ class _CheckedInputs(Inputs):
             )
         check_counts(**{f"{name}.shape[{axis}]": size for axis, size in enumerate(shape)})
         self.inputs, self.n_steps, self.shape, self.name = inputs, n_steps, tuple(map(int, shape)), name
+        self.labels = getattr(inputs, "labels", None)
         try:
             self.length = len(inputs)
         except (TypeError, ValueError) as error:
@@ -225,61 +227,10 @@ def _n_selected(indices, length):
     return len(range(length)[indices]) if isinstance(indices, slice) else len(np.arange(length)[indices])
 
 
-def as_inputs(model: Model, x: np.ndarray | Recordings | Inputs, n_steps: int | None = None) -> Inputs:
-    """Return ``x`` as Inputs that fit ``model``.
-
-    Parameters
-    ----------
-    model : Model
-    x : ndarray, Recordings or Inputs
-        Images (images, height, width, channel), frames (items, steps, height, width, channel), or recordings, which
-        are split into ``n_steps`` frames with equal numbers of events.
-    n_steps : int, optional
-        Number of steps; by default, recordings are split into as many frames as the model was trained with.
-
-    Returns
-    -------
-    Inputs
-
-    Raises
-    ------
-    SettingsError
-        If they do not fit the model, or do not have ``n_steps`` steps.
-    """
-    if n_steps is not None:
-        check_counts(n_steps=n_steps)
-    shape = model.shapes[model.input]
-    if isinstance(x, Recordings):
-        n_steps = model.metadata.get("n_steps") if n_steps is None else n_steps
-        if n_steps is None:
-            raise SettingsError(
-                "n_steps must be given for recordings, as the number of frames into which each is split, for example "
-                "n_steps=16",
-                argument="n_steps",
-            )
-        inputs: Inputs = EventFrames(x, n_steps)
-    elif isinstance(x, Inputs):
-        # exact types, because a subclass may override batch
-        inputs = x if type(x) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(x)
-    else:
-        array = as_array(x, "x", "an array of images")
-        if array.ndim != len(shape) + 2:
-            return Images(check_stored_images(model, array))
-        check_range(array, "x", exact=True)
-        inputs = Images(array, moving=True)
-    if inputs.shape != shape or not len(inputs) or inputs.n_steps == 0:
-        raise SettingsError(
-            f"x must hold one or more items, whose steps have shape ({', '.join(map(str, shape))}); got "
-            f"{len(inputs)} items with steps of shape {inputs.shape}"
-            + (" but no steps" if inputs.n_steps == 0 else ""),
-            argument="x",
-        )
-    if None not in (inputs.n_steps, n_steps) and inputs.n_steps != n_steps:
-        raise SettingsError(
-            f"n_steps={n_steps}, but x has {inputs.n_steps} steps: leave n_steps out, or split into {n_steps} frames",
-            argument="n_steps",
-        )
-    return inputs
+def checked_inputs(inputs: Inputs) -> Inputs:
+    """Return Inputs whose results are checked, if they are of a user's own class."""
+    # exact types, because a subclass may override batch
+    return inputs if type(inputs) in (Images, EventFrames, _CheckedInputs) else _CheckedInputs(inputs)
 
 
 def batches(inputs: Inputs, size: int = CHECKED_TOGETHER) -> Iterator[np.ndarray]:

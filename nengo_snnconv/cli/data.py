@@ -1,0 +1,134 @@
+"""Options for data, and the data that they name: images by name, from a file or a folder, or event recordings."""
+
+from .._util.text_tables import summary_line
+from .argument_types import above_zero, finite
+
+# data sets of real event recordings, and of images; the latter as in data.datasets, which takes long to load
+RECORDED = ("n-mnist",)
+IMAGES = ("digits", "mnist", "fashion-mnist", "cifar-10")
+
+
+def complete_data(prefix, **_):
+    """Return the data sets, files and folders whose names begin with ``prefix``, for shells."""
+    from argcomplete.completers import FilesCompleter
+
+    return [*(name for name in (*IMAGES, *RECORDED) if name.startswith(prefix)), *FilesCompleter(("npz",))(prefix)]
+
+
+def add_data(parser, role="", default="digits"):
+    """Add the options for a data set; ``role`` says how it is used, after its possible names."""
+    option = parser.add_argument(
+        "--data",
+        default=default,
+        metavar="NAME",
+        help="digits, mnist, fashion-mnist or cifar-10; or your own images: an .npz file with the arrays x_train, "
+        f"y_train, x_test and y_test (or x and y), or a folder of pictures with a subfolder for each class{role}",
+    )
+    option.completer = complete_data  # for argcomplete
+    parser.add_argument(
+        "--scale",
+        type=above_zero,
+        metavar="X",
+        help="divide the pixels of your own images by X, and use the result as it is (default: integers become numbers "
+        "in the range that the model expects)",
+    )
+
+
+def add_input_range(parser):
+    """Add the option for the range of pixel values."""
+    parser.add_argument(
+        "--input-range",
+        type=finite,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="range of pixel values that the model was trained on (default: the range implied by its first layer, such "
+        "as 0 255 for Rescaling(1/255), else 0 1)",
+    )
+
+
+def add_events(parser):
+    """Add the options for images, or for event recordings, real or simulated."""
+    add_data(parser, "; or n-mnist (event recordings)")
+    parser.add_argument("--events", action="store_true", help="use event recordings simulated from the images")
+
+
+def uses_recordings(options):
+    """Return True if the options of ``add_events`` select event recordings."""
+    recorded = options.data in RECORDED
+    if options.events and recorded:
+        options.wrong_usage(f"--events simulates recordings of images: {options.data} holds event recordings already")
+    if options.scale and (options.events or recorded):
+        options.wrong_usage("--scale is for images, not for event recordings")
+    return options.events or recorded
+
+
+def load_images(options, train, test, model=None):
+    """Return the first images of the Dataset that the options of ``add_data`` name, in the shape of a model's input.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+    train, test : int or None
+        Numbers of images.
+    model : Model, optional
+        Model for which pictures are resized.
+    """
+    import dataclasses
+
+    from .. import load_dataset
+
+    axes, shape = _axes(model)
+    data = load_dataset(options.data, train=train, test=test, shape=shape, scale=options.scale)
+    if data.note:
+        print(summary_line("split", data.note))
+    _check_scale(data, options, model)
+    if axes is None or data.x_test.ndim != 4:
+        return data
+    order = (0, *(1 + axes.index(axis) for axis in range(3)))
+    return dataclasses.replace(data, x_train=data.x_train.transpose(order), x_test=data.x_test.transpose(order))
+
+
+def _check_scale(data, options, model):
+    """Raise SettingsError if the pixels of the user's own images are larger than a network expects."""
+    from ..errors import SettingsError
+    from ..model.input_range import UNIT, input_range
+
+    if data.pixel_range is not None or options.scale is not None:
+        return
+    given = getattr(options, "input_range", None)
+    expected = given or (UNIT if model is None else input_range(model))
+    lowest, highest = float(data.x_test.min()), float(data.x_test.max())
+    if expected is not None and lowest >= 0 and highest > expected[1]:
+        raise SettingsError(
+            f"{data.name} has pixels from {lowest:g} to {highest:g}, and the network expects {expected[0]:g} to "
+            f"{expected[1]:g}: divide them with --scale, such as --scale 255, or keep them with --scale 1",
+            argument="scale",
+        )
+
+
+def _axes(model):
+    """Return the axes of a model's input in the order height, width, channel, and its shape in this order."""
+    from ..model.image_axes import image_axes
+
+    if model is None:
+        return None, None
+    shape = model.shapes[model.input]
+    axes = image_axes(model, model.input)
+    return (axes if len(axes) == 3 else None), tuple(shape[axis] for axis in axes)
+
+
+def load_data(options, train, test, model=None):
+    """Return the first items of the data selected by ``add_events``: a Dataset, whose x may be Recordings."""
+    from .. import load_events
+    from ..data.datasets import Dataset
+    from ..training.comparison import simulated_events
+
+    if options.data in RECORDED:
+        events = load_events(options.data, train=train, test=test)
+    else:
+        images = load_images(options, train, test, None if options.events else model)
+        if not options.events:
+            return images
+        events = simulated_events(images, options.seed or 0)
+    parts = events.train, events.train.labels, events.test, events.test.labels
+    return Dataset(events.name, *parts, events.class_names)

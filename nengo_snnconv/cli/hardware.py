@@ -1,0 +1,33 @@
+"""The command check-hardware: whether a network fits on a chip."""
+
+from .evaluation import load_network
+from .files import check_distinct
+from .options import add_command, add_network
+
+# the names in analysis.hardware.chips, which takes seconds to load
+CHIPS = ("loihi", "loihi2", "speck", "spinnaker2")
+
+
+def add_check_hardware(commands):
+    """Add the command check-hardware."""
+    description = (
+        "Compare the layers of a network with the published resources of neuromorphic chips: neurons, synapses, "
+        "memory, and kinds of layers. What does not fit is listed with what would make it fit."
+    )
+    summary = "check whether a network fits on a chip"
+    parser = add_command(commands, "check-hardware", check_hardware, summary, description, seed=None)
+    add_network(parser, "'convert' or 'train'")
+    parser.add_argument("chips", nargs="+", choices=CHIPS, metavar="CHIP", help=", ".join(CHIPS))
+
+
+def check_hardware(options):
+    """Run the command check-hardware, and return its results."""
+    from ..analysis.hardware import check_hardware as check
+
+    check_distinct(options, network=options.network, json=options.json)
+    network, results = load_network(options.network, options.seed), {}
+    for number, chip in enumerate(dict.fromkeys(options.chips)):
+        found = check(network, chip)
+        print("\n" * (number > 0) + found.summary())
+        results[chip] = found.to_dict()
+    return {"command": "check-hardware", "network": str(options.network), "chips": results}

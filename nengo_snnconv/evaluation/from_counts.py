@@ -1,0 +1,109 @@
+"""evaluation_from_counts: the Evaluation that follows from the counts of a run."""
+
+from __future__ import annotations
+
+import typing
+
+from ..model import connectivity
+from .result import Evaluation, LayerActivity
+from .synaptic_operations import operations_by_layer, relay_operations
+
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
+    from .margin_stop import MarginStop
+    from .run_counts import RunCounts
+    from .task import Task
+
+# names of the measures that are the accuracy, in order of precedence
+ACCURACIES = ("accuracy", "accuracy of labels", "agreement with the ANN")
+
+
+def evaluation_from_counts(
+    network: ConvNetwork,
+    counts: RunCounts,
+    task: Task,
+    *,
+    dt: float,
+    arguments: dict[str, typing.Any],
+    moving: bool = False,
+    stop: MarginStop | None = None,
+) -> Evaluation:
+    """Return the Evaluation that follows from the counts of a run.
+
+    Counts are whole numbers, so it is the same for counts that were merged from runs of parts of the images.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Or any object with its ``model`` and ``settings``; weights are not used.
+    counts : RunCounts
+        Counts of all images.
+    task : Task
+        With the predictions of the ANN, of all images.
+    dt : float
+    arguments : dict
+        Further arguments of ``evaluate`` that affect the results.
+    moving : bool
+    stop : MarginStop or None
+    """
+    model, records, n_images, n_steps = network.model, counts.records, len(task.reference), len(counts.records)
+    measures, ann_scores = task.head.measures(task, records), task.ann_scores()
+    of_predictions = {measure.name: measure for measure in measures if measure.percent}
+    accuracy = next((of_predictions[name] for name in ACCURACIES if name in of_predictions), None)
+    operations = operations_by_layer(model, counts)
+    steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
+    layers = {
+        name: LayerActivity(
+            name,
+            model.size(name),
+            float(total.mean()) / n_images,
+            total / (steps_of_all * dt),
+            counts.per_step[name] / n_images,
+            operations[name],
+        )
+        for name, total in counts.totals.items()
+    }
+    return Evaluation(
+        accuracy=None if accuracy is None else accuracy.steps,
+        ann_accuracy=None if accuracy is None or task.ann is None else 1.0 if accuracy.compares else accuracy.ann,
+        step_predictions=records if task.head.decides else None,
+        ann_predictions=None if task.ann is None else task.head.shaped(task.ann),
+        scores=counts.scores,
+        y=task.head.shaped(task.reference),
+        layers={name: layers[name] for name in model.neurons if name in layers},
+        input_layer=layers.get(model.input),
+        relay_operations=relay_operations(network, counts, operations),
+        ann_operations=sum(connectivity.multiply_accumulates(model).values()),
+        input_operations=0 if model.input in layers else connectivity.total(connectivity.fan_out(model, model.input)),
+        seconds=counts.seconds,
+        build_seconds=counts.build_seconds,
+        dt=dt,
+        backend=counts.backend,
+        moving=moving,
+        arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
+        signed=any(each.spiking and each.negative for each in network.settings.of_types),
+        negative_spikes_share=_negative_share(network, counts),
+        margins=counts.margins,
+        stop_steps=counts.stop_steps,
+        stop=stop,
+        head=task.head.name,
+        labelled=task.labelled,
+        score=task.image_scores(records).mean(axis=-1, dtype=float),
+        ann_score=None if ann_scores is None else float(ann_scores.mean()),
+        measures=measures,
+        records=records,
+        task=task,
+    )
+
+
+def _negative_share(network, counts):
+    """Return the fraction of negative spikes among those of all neurons; None without spikes, or if it is unknown."""
+    model, settings = network.model, network.settings
+    if not settings.neuron_type.spiking:
+        return None
+    layers = [name for name in model.neurons if name in counts.totals]
+    signed = [name for name in layers if settings.of_layer(model, name).neuron_type.negative]
+    if any(name not in counts.negative for name in signed):
+        return None
+    n_spikes = sum(float(counts.totals[name].sum()) for name in layers)
+    return sum(counts.negative[name] for name in signed) / n_spikes if n_spikes else 0.0

@@ -1,0 +1,219 @@
+"""Task: the head of a network with the values that its predictions are compared with, for all images of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import typing
+
+import numpy as np
+
+from .._util.validation import as_array, check_range
+from ..errors import SettingsError
+from . import metrics
+from .heads import Binary, Classes, Head, Labels, Values
+
+if typing.TYPE_CHECKING:
+    from ..model import Model
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What a network is to predict.
+
+    Attributes
+    ----------
+    head : Head
+    y : ndarray or None
+        Classes, int64 (images,); labels, bool (images, labels); or values, float32 (images, outputs).  None if
+        predictions are compared with those of the ANN only.
+    ann : ndarray or None
+        The same from the ANN; None without an ANN.
+    """
+
+    head: Head
+    y: np.ndarray | None = None
+    ann: np.ndarray | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """True if there are targets."""
+        return self.y is not None
+
+    @property
+    def reference(self) -> np.ndarray:
+        """Targets, or the predictions of the ANN if there are none."""
+        found = self.ann if self.y is None else self.y
+        assert found is not None  # with_ann checks it
+        return found
+
+    @property
+    def score_name(self) -> str:
+        """Name of the score: that of the head, or the agreement with the ANN."""
+        if self.labelled:
+            return self.head.score_name
+        return "agreement with the ANN" if self.head.decides else f"{self.head.score_name} against the ANN"
+
+    @functools.cached_property
+    def variance(self) -> float:
+        """Variance of the values of the reference between images, averaged over outputs, by which R² divides."""
+        return metrics.variance(self.reference)
+
+    def with_ann(self, ann: np.ndarray | None) -> Task:
+        """Return the task with the predictions of the ANN.
+
+        Raises
+        ------
+        SettingsError
+            If there is nothing to compare with.
+        """
+        if ann is None and self.y is None:
+            raise SettingsError(
+                "y is needed: this network has no ANN with whose predictions its own could be compared", argument="y"
+            )
+        return dataclasses.replace(self, ann=ann)
+
+    def take(self, images: slice | np.ndarray) -> Task:
+        """Return the task of some of the images."""
+        y, ann = (None if values is None else values[images] for values in (self.y, self.ann))
+        return Task(self.head, y, ann)
+
+    def for_records(self, images: slice | np.ndarray) -> Task:
+        """Return what is needed to record some of the images: the head, and the values of a regression."""
+        return Task(self.head) if self.head.decides else self.take(images)
+
+    def record(self, outputs: np.ndarray, images: slice | np.ndarray) -> np.ndarray:
+        """Return what is kept of outputs, (images, steps, outputs), as :meth:`.Head.record` does."""
+        known = [values[images] for values in (self.y, self.ann) if values is not None]
+        return self.head.record(outputs, known)
+
+    def image_scores(self, records: np.ndarray, images: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Return the scores of images, (..., images), from their records (..., images, ...)."""
+        return self.head.image_scores(records, self.reference[images], self)
+
+    def output_scores(self, outputs: np.ndarray, images: slice | np.ndarray) -> np.ndarray:
+        """Return the scores of images, (images,), from their outputs (images, ...)."""
+        outputs = np.asarray(outputs)
+        return self.image_scores(self.record(outputs.reshape(len(outputs), 1, -1), images)[:, 0], images)
+
+    def ann_scores(self) -> np.ndarray | None:
+        """Return the score of each image for the ANN, (images,); None without an ANN."""
+        if self.ann is None:
+            return None
+        if self.head.decides:
+            return self.image_scores(self.ann)
+        return self.image_scores(metrics.errors(self.ann, self.reference)[:, None])
+
+
+def classes_of(model: Model) -> Task:
+    """Return the task of a classification without targets."""
+    return Task(Classes(model.size(model.output)))
+
+
+def as_task(model: Model, n_images: int, y: typing.Any) -> Task:
+    """Return the task of a model for targets ``y``, which choose the head together with the model; a Task unchanged.
+
+    Parameters
+    ----------
+    model : Model
+        ``metadata["head"]`` tells whether a softmax or sigmoid was left out at its end.
+    n_images : int
+    y : array_like or None
+        Class numbers (images,); one-hot rows (images, classes); 0 and 1 for one output; rows of 0 and 1 (images,
+        labels); or values, floats of the shape of the outputs.  Without them, the head follows from the model.
+
+    Raises
+    ------
+    SettingsError
+        If they do not fit the model or the images.
+    """
+    if isinstance(y, Task):
+        return y
+    shape, head = model.shapes[model.output], model.metadata.get("head")
+    sigmoid = head == "sigmoid"
+    if y is None:
+        return Task(_head_without_targets(shape, head))
+    y = as_array(y, "y")
+    if not y.ndim or n_images != len(y):
+        received = f"{n_images} and {len(y)}" if y.ndim else f"{n_images} and a single number"
+        raise SettingsError(f"x and y must hold equally many images; got {received}", argument="y")
+    check_range(y, "y")
+    if shape[-1] == 1 and y.shape[1:] == shape[:-1]:
+        y = y[..., None]
+    whole, zero_one = y.dtype.kind != "f", bool(np.isin(y, (0, 1)).all())
+    if len(shape) == 1 and shape != (1,) and y.ndim == 1:
+        return Task(Classes(shape[0]), _class_numbers(y, shape[0]))
+    if y.shape[1:] != shape:
+        raise _wrong_shape(y, shape)
+    rows = y.reshape(n_images, -1)
+    if shape == (1,) and (whole or (sigmoid and zero_one)):
+        return Task(Binary(), _zero_one(rows[:, 0], zero_one))
+    if zero_one and len(shape) == 1 and shape != (1,):
+        if not sigmoid and (np.count_nonzero(rows, axis=1) == 1).all():
+            return Task(Classes(shape[0]), rows.argmax(axis=1))
+        if head != "softmax":
+            return Task(Labels(shape[0]), rows != 0)
+    if head == "softmax":
+        raise SettingsError(
+            "y must hold class numbers (images,) or one-hot rows for a model that ends with a softmax; its rows hold "
+            "other numbers: take y.argmax(axis=1)",
+            argument="y",
+        )
+    if zero_one and whole and sigmoid:  # masks
+        return Task(Labels(math.prod(shape)), rows != 0)
+    return Task(Values(shape, sigmoid), rows.astype(np.float32))
+
+
+def _head_without_targets(shape, head):
+    """Return the head of a model for which there are no targets."""
+    n_outputs, sigmoid = math.prod(shape), head == "sigmoid"
+    if len(shape) > 1 or (n_outputs == 1 and not sigmoid):
+        return Values(shape, sigmoid)
+    if n_outputs == 1:
+        return Binary()
+    return Labels(n_outputs) if sigmoid else Classes(n_outputs)
+
+
+def _class_numbers(y, n_classes):
+    if y.dtype.kind == "f":
+        raise SettingsError(
+            f"y must hold class numbers (integers), one-hot rows or targets (images, {n_classes}); got {y.dtype} "
+            f"{y.shape}",
+            argument="y",
+        )
+    if y.dtype.kind == "b" and n_classes > 2:
+        raise SettingsError(
+            f"y holds True and False, but the network has {n_classes} outputs: give class numbers (images,), or rows "
+            f"of labels (images, {n_classes})",
+            argument="y",
+        )
+    if y.min() < 0 or y.max() >= n_classes:
+        raise SettingsError(
+            f"the classes in y go from {y.min()} to {y.max()}, the network has {n_classes} outputs", argument="y"
+        )
+    return y.astype(np.int64)
+
+
+def _zero_one(y, zero_one):
+    if not zero_one:
+        raise SettingsError(
+            f"y holds whole numbers from {y.min()} to {y.max()}, but one output tells the classes 0 and 1 apart: give "
+            "those, or floats for a regression, as in y.astype(float)",
+            argument="y",
+        )
+    return y.astype(np.int64)
+
+
+def _wrong_shape(y, shape):
+    """Return the error for targets of a wrong shape."""
+    if len(shape) > 1:
+        expected = f"(images, {', '.join(map(str, shape))}), that of the output"
+    elif shape == (1,):
+        expected = "(images,) or (images, 1)"
+    else:
+        expected = f"(images,) or (images, {shape[0]})"
+    way_out = ": take the column, y[:, 0]" if y.shape[1:] == (1,) else ""
+    if len(shape) > 1 and y.ndim == 1:
+        way_out = ": for class scores, end the model with Flatten or global pooling"
+    return SettingsError(f"y must have shape {expected}, got {y.shape}{way_out}", argument="y")

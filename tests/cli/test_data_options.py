@@ -1,0 +1,120 @@
+"""Own data on the command line: .npz files, folders of pictures, and the scale of pixels."""
+
+import json
+import types
+
+import numpy as np
+import PIL.Image
+import pytest
+from models import small_digits_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv import cli
+from nengo_snnconv.cli.data import IMAGES, RECORDED, load_images
+from nengo_snnconv.data.datasets import DATASETS
+from nengo_snnconv.model import Model
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder with a network, its model, and the digits in several forms."""
+    path = tmp_path_factory.mktemp("data")
+    data = snc.load_dataset("digits", train=100, test=60)
+    names = ("x_train", "y_train", "x_test", "y_test")
+    parts = dict(zip(names, (data.x_train, data.y_train, data.x_test, data.y_test), strict=True))
+    pictures = {name: np.rint(255 * parts[name]).astype(np.uint8)[..., 0] for name in ("x_train", "x_test")}
+    np.savez(path / "bytes.npz", **{**parts, **pictures})
+    np.savez(path / "large.npz", **{**parts, "x_train": 255 * data.x_train, "x_test": 255 * data.x_test})
+    for part in ("train", "test"):
+        for i, (image, label) in enumerate(zip(pictures[f"x_{part}"], parts[f"y_{part}"], strict=True)):
+            file = path / "pictures" / part / str(label) / f"{i:03d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            PIL.Image.fromarray(image).convert("RGB").resize((56, 56), 0).save(file)
+    snc.save(small_digits_cnn(), path / "model.npz")
+    snc.save(snc.to_spiking(snc.normalize(snc.convert(small_digits_cnn()), data.x_train)), path / "snn.npz")
+    return path
+
+
+def figures(capsys, *arguments):
+    """Run a command, and return its results."""
+    code = cli.main([*map(str, arguments), "--json", "-"])
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    return json.loads(printed.out)
+
+
+def test_all_forms_give_the_same_result(folder, capsys):
+    evaluate = ["evaluate", folder / "snn.npz", "--steps", 3, "--test-images", 60, "--data"]
+    expected = figures(capsys, *evaluate, "digits")
+    for source in ([folder / "bytes.npz"], [folder / "large.npz", "--scale", 255]):
+        assert figures(capsys, *evaluate, *source)["accuracy"] == expected["accuracy"]
+    data = snc.load_dataset(folder / "pictures", shape=(28, 28, 1))
+    of_folder = snc.evaluate(snc.load(folder / "snn.npz"), data.x_test, data.y_test, n_steps=3)
+    assert figures(capsys, *evaluate, folder / "pictures")["accuracy"] == of_folder.accuracy.tolist()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["convert", "model.npz", "out.npz", "--steps", "2"],
+        ["to-ttfs", "model.npz", "out.npz", "--stage-steps", "2"],
+        ["diagnose", "snn.npz", "--steps", "2", "--no-remedies"],
+        ["gui", "snn.npz", "--write-script", "gui.py"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_that_take_data(folder, command, tmp_path, monkeypatch, capsys):
+    for name in ("model.npz", "snn.npz", "bytes.npz"):
+        (tmp_path / name).symlink_to(folder / name)
+    monkeypatch.chdir(tmp_path)
+    assert figures(capsys, *command, "--data", "bytes.npz")
+    (tmp_path / "gui.py").unlink(missing_ok=True)
+    (tmp_path / "gui.py.cfg").unlink(missing_ok=True)
+    assert cli.main([*command, "--data", "missing.npz"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "there is no file" in line and line.endswith("missing.npz")
+
+
+def test_pixels_that_are_too_large(folder, capsys):
+    arguments = ["evaluate", str(folder / "snn.npz"), "--steps", "2", "--data"]
+    assert cli.main([*arguments, str(folder / "large.npz")]) == 1
+    error = capsys.readouterr().err
+    assert "--scale 255" in error
+    assert len(error.splitlines()) == 1
+    for scale in ("1", "255"):
+        assert cli.main([*arguments, str(folder / "large.npz"), "--scale", scale]) == 0
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "n-mnist", "--scale", "2"])
+    assert cli.main([*arguments, "digits", "--scale", "2"]) == 1
+
+
+def options(path, **changes):
+    return types.SimpleNamespace(**{"data": str(path), "scale": None, "input_range": None, **changes})
+
+
+def test_the_range_of_the_network_decides(folder):
+    model = small_digits_cnn()
+    bytes_model = Model([*model.layers.values()], model.arrays, metadata={"input_range": [0, 255]})
+    assert load_images(options(folder / "large.npz"), 5, 5, bytes_model).pixel_range is None
+    assert load_images(options(folder / "large.npz", input_range=[0, 255]), 5, 5, model).x_test.max() > 200
+    with pytest.raises(snc.SettingsError):
+        load_images(options(folder / "large.npz"), 5, 5, None)
+
+
+def test_pictures_for_a_model_with_channels_first(folder):
+    import keras
+
+    layers = [
+        keras.Input((1, 20, 24)),
+        keras.layers.Conv2D(2, 3, data_format="channels_first", activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10),
+    ]
+    model = snc.as_model(keras.Sequential(layers))
+    first = load_images(options(folder / "pictures"), 5, 5, model)
+    last = snc.load_dataset(folder / "pictures", train=5, test=5, shape=(20, 24, 1))
+    np.testing.assert_array_equal(first.x_test, np.moveaxis(last.x_test, -1, 1))
+
+
+def test_the_names_are_those_of_the_data_sets():
+    assert (*IMAGES, *RECORDED) == (*DATASETS, "n-mnist")
