@@ -30,7 +30,8 @@ class ImageSequence(nengo.Process):
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Return the function of time."""
-        return lambda t: self.images[(round(t / dt) - 1) // self.n_steps % len(self.images)]
+        images, n_steps = self.images, self.n_steps  # parameters of Nengo take time to read
+        return lambda t: images[(round(t / dt) - 1) // n_steps % len(images)]
 
 
 class Onsets(nengo.Process):
@@ -49,7 +50,8 @@ class Onsets(nengo.Process):
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
         """Return the function of time."""
-        return lambda t: float((round(t / dt) - 1) % self.n_steps == 0)
+        n_steps = self.n_steps
+        return lambda t: float((round(t / dt) - 1) % n_steps == 0)
 
 
 def present(network: ConvNetwork, x: np.ndarray, *, n_steps: int | None = None) -> int:

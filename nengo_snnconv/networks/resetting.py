@@ -158,25 +158,37 @@ def build_with_reset(model: nengo.builder.Model, network: ConvNetwork, progress:
     build_network(model, network, progress)
     if is_reset(network, model.toplevel):
         add_resets(model, first, model.sig[network.reset]["out"])
-    else:
-        warn_of_kept_state(network, model.toplevel)
 
 
 def is_reset(network: ConvNetwork, larger: nengo.Network) -> bool:
-    """Return whether something resets ``network`` when it runs as a part of the network ``larger``, or as the whole."""
-    if network.reset is None:
+    """Return whether something resets ``network`` when it runs as a part of the network ``larger``, or as the whole.
+
+    Warns
+    -----
+    SnnConvWarning
+        If images are shown one after another to a network that keeps state from one to the next, or if the signal that
+        resets is filtered.
+    """
+    into = [] if network.reset is None else _connections_into(network.reset, larger)
+    if not into and getattr(network.reset, "output", None) is None:
+        _warn_of_kept_state(network, larger)
         return False
-    return network.reset.output is not None or bool(_sources(network.reset, larger))
+    if any(each.synapse is not None and isinstance(each.pre_obj, nengo.Node) for each in into):
+        warn_user(
+            f"a synapse filters the signal from {into[0].pre_obj} to network.reset, so that short pulses do not exceed "
+            f"{ON}, and do not reset: give nengo.Connection(..., synapse=None)",
+        )
+    return True
 
 
-def _sources(node, larger):
-    """Return the objects that are connected to a node."""
-    return [connection.pre_obj for connection in larger.all_connections if connection.post_obj is node]
+def _connections_into(node, larger):
+    return [connection for connection in larger.all_connections if connection.post_obj is node]
 
 
-def warn_of_kept_state(network: ConvNetwork, larger: nengo.Network) -> None:
+def _warn_of_kept_state(network, larger):
     """Warn if images are shown one after another to a network that keeps state from one to the next."""
-    outputs = [getattr(obj, "output", None) for obj in (network.input, *_sources(network.input, larger))]
+    sources = [network.input, *(connection.pre_obj for connection in _connections_into(network.input, larger))]
+    outputs = [getattr(source, "output", None) for source in sources]
     if any(isinstance(output, nengo.processes.PresentInput) for output in outputs) and _keeps_state(network):
         warn_user(
             "PresentInput shows images one after another, but membrane potentials and other state of the network carry "

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConversionError, SettingsError
 from ..networks.network import ConvNetwork
-from ..networks.resetting import ON, is_reset, warn_of_kept_state
+from ..networks.resetting import ON, is_reset
 from .compile.neuron_kinds import kind_of
 from .compile.program_writer import ALWAYS
 from .program_runner import ProgramRunner
@@ -49,7 +49,7 @@ class Resets:
     Warns
     -----
     SnnConvWarning
-        If images are shown one after another to a network that keeps its state.
+        See :func:`.resetting.is_reset`.
     """
 
     def __init__(self, network: nengo.Network, runner: ProgramRunner) -> None:
@@ -57,8 +57,6 @@ class Resets:
         for part in (each for each in (network, *network.all_networks) if isinstance(each, ConvNetwork)):
             if is_reset(part, network):
                 self.parts.append(Part(part, _objects(network) - _objects(part)))
-            else:
-                warn_of_kept_state(part, network)
         if not self.parts:
             return
         self.timed = {each.neurons for each in network.all_ensembles if _is_timed(each.neuron_type, runner.dt)}

@@ -213,6 +213,13 @@ class TestLargerNetwork:
         assert np.array_equal(found[0], alone(network, x[:1], 2 * STEPS)[0])
         assert np.array_equal(found[1], np.concatenate([once[1], once[1]]))
 
+    def test_filtered_pulses(self):
+        network = NETWORKS["maxima"]()
+        with network:
+            nengo.Connection(nengo.Node([0.0]), network.reset)
+        with pytest.warns(snc.SnnConvWarning, match="synapse=None"):
+            snc.Simulator(network)
+
     def test_only_this_network_is_reset(self):
         x = dyadic_images(exact(small_cnn).model, 1)
         with nengo.Network() as larger:
@@ -234,7 +241,7 @@ class TestLargerNetwork:
             snc.Simulator(network)
         with nengo.Network() as larger:
             pair = NETWORKS["poisson"](), NETWORKS["poisson"]()
-            nengo.Connection(nengo.Node([1.0]), pair[0].reset)
+            nengo.Connection(nengo.Node([1.0]), pair[0].reset, synapse=None)
         with pytest.raises(snc.ConversionError, match="one clock"):
             snc.Simulator(larger)
 
