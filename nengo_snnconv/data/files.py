@@ -22,7 +22,7 @@ CLASS_NAMES = "class_names"
 
 
 class Arrays(typing.NamedTuple):
-    """What a file or folder holds: images and labels, the range of the pixels, and a note on how they were split."""
+    """Images and labels of a file or folder, the range of the pixels, and a note on how they were split."""
 
     x_train: np.ndarray
     y_train: np.ndarray

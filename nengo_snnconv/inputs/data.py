@@ -89,7 +89,7 @@ def as_images(
     model, x, y
         As for :func:`as_data`.
     means : bool
-        Take the mean over the steps of frames, which is what an ANN is shown in their place.  If False, frames are
+        Take the mean over the steps of frames, as an ANN does.  If False, frames are
         refused, since the caller shows the same image in every step.
 
     Returns

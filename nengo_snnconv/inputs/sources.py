@@ -1,6 +1,6 @@
 """Sources of data: data sets, loaders, sequences and generators, which give images in batches or one by one.
 
-They are recognized by what they can do, so that no package but NumPy is needed for any of them.
+They are recognized by their methods, not by their classes, so that none of their packages is imported.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def is_source(x: typing.Any) -> bool:
 
 
 def elements(source: typing.Any) -> Iterator[typing.Any]:
-    """Yield what a source gives, once.
+    """Yield the elements of a source, once.
 
     Sources with numbered elements are read by number, because some, such as Keras' image iterators, never end.
     """
@@ -127,7 +127,7 @@ def _fitting(model, x):
 
 
 def _parts(element):
-    """Return (images, labels or None) of what a source gives."""
+    """Return (images, labels or None) of an element of a source."""
     if isinstance(element, dict):
         image = [key for key in element if key in IMAGE_KEYS]
         label = [key for key in element if key in LABEL_KEYS]
