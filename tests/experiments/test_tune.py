@@ -306,7 +306,7 @@ class TestParts:
     def test_no_image_has_two_purposes(self, network, images):
         x, y = images
         parts = split_parts(network.model, x, y, None, 0.4, None, 1, calibrates=True)
-        n_images = [len(parts.calibration), len(parts.selection[1]), len(parts.report[1])]
+        n_images = [len(parts.calibration), len(parts.selection[1].y), len(parts.report[1].y)]
         assert n_images == [180, 216, 144]
         seen = np.concatenate([parts.calibration, parts.selection[0], parts.report[0]])
         assert sorted(map(bytes, seen)) == sorted(map(bytes, x.astype(np.float32)))

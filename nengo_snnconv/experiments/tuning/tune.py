@@ -73,8 +73,9 @@ def tune(
         ``build_trainable`` with spiking neurons, for which the synapse and the number of steps are chosen.
     x : ndarray, (images, height, width, channel)
         Images that were not used for training; several thousand for a ``max_loss`` of 0.1.
-    y : ndarray of int, (images,)
-        True classes.
+    y : ndarray, optional
+        True classes, labels or values, as for :func:`evaluate`.  By default the predictions of the ANN, so that the
+        loss is one of agreement with it.  The accuracy of labels is F1, and that of values R².
     max_loss : float
         Allowed loss in percentage points.
     x_calibration : ndarray, (images, height, width, channel), optional
