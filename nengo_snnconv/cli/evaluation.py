@@ -154,7 +154,8 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
     warn_of_low_accuracy(evaluation)
-    print(measures_over_time(evaluation, network.settings.steps_without_scores(network.model)))
+    shown = evaluation.measures[: 1 if evaluation.head in ("classes", "binary") else None]
+    print(measures_over_time(shown, network.settings.steps_without_scores(network.model)))
     if options.report:
         report_on(network, data, evaluation, options, title, run)
     return evaluation
@@ -170,16 +171,13 @@ def report_on(network, data, evaluation, options, title, run, **parts):
     print(summary_line("report", options.report.resolve()))
 
 
-def measures_over_time(evaluation, first=0):
-    """Return a text table of the accuracy after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last.
-
-    For another head than classes, it has the measures of this head.
-    """
-    n_steps = evaluation.n_steps - first
-    steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [evaluation.n_steps]
+def measures_over_time(measures, first=0):
+    """Return a text table of measures after 1, 2, 4, 8, ... steps, counted from ``first``, and after the last."""
+    n_steps = len(measures[0].steps) - first
+    steps = [first + 2**i for i in range(n_steps.bit_length()) if 2**i < n_steps] + [first + n_steps]
     # the first column is as wide as in the summary, so values are aligned
     rows = [(f"{'after steps':<25}", *map(str, steps))]
-    for measure in evaluation.measures[: 1 if evaluation.head in ("classes", "binary") else None]:
+    for measure in measures:
         values = [measure.text(measure.steps[step - 1]).removesuffix(" %") for step in steps]
         rows.append((f"{measure.name} (%)" if measure.percent else measure.name, *values))
     return text_table(rows)

@@ -67,7 +67,9 @@ def in_range_of(data, network, options):
 
 def _check_range(data, network, pixel_range):
     """Raise SettingsError if the ANN is far more accurate on images in another range."""
-    from .._util.validation import check_data
+    from .._util.validation import check_images
+    from ..evaluation.heads import Classes
+    from ..evaluation.task import as_task
 
     if not network.settings.has_rates:
         return
@@ -75,11 +77,13 @@ def _check_range(data, network, pixel_range):
     x, y = max(parts, key=lambda part: len(part[1]))
     if len(y) < FEWEST or y.dtype.kind != "i":
         return
-    check_data(network.model, x, y)
-    skill = _skill(network, x[:MOST], y[:MOST], pixel_range)
+    x, task = check_images(network.model, x)[:MOST], as_task(network.model, len(x), y).take(slice(MOST))
+    if not isinstance(task.head, Classes):
+        return
+    skill = _skill(network, x, task, pixel_range)
     if skill > RIGHT:
         return
-    skills = {each: _skill(network, x[:MOST], y[:MOST], each) for each in RANGES if each != pixel_range}
+    skills = {each: _skill(network, x, task, each) for each in RANGES if each != pixel_range}
     best = max(skills, key=skills.get)
     if skills[best] > max(RIGHT, skill + BETTER):
         raise SettingsError(
@@ -89,13 +93,13 @@ def _check_range(data, network, pixel_range):
         )
 
 
-def _skill(network, x, y, pixel_range):
+def _skill(network, x, task, pixel_range):
     """Return the accuracy of the ANN on a scale from 0, chance, to 1, perfect."""
     from ..evaluation.ann import ann_predictions_of_images
     from ..model.input_range import in_range
 
-    chance = 1 / network.model.size(network.model.output)
-    accuracy = (ann_predictions_of_images(network, in_range(x, pixel_range)) == y).mean()
+    chance, predictions = task.head.chance, ann_predictions_of_images(network, in_range(x, pixel_range), task.head)
+    accuracy = task.image_scores(predictions).mean()
     return (accuracy - chance) / max(1 - chance, 1e-9)
 
 

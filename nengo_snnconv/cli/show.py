@@ -21,10 +21,8 @@ def show(options):
 
     check_distinct(options, file=options.file, json=options.json)
     path = options.file
-    if path.suffix == ".nir":
-        found = read_nir(path)
-    else:
-        found = load(path) if path.suffix == ".npz" else as_model(path)
+    readers = {".nir": read_nir, ".npz": load}
+    found = readers.get(path.suffix, as_model)(path)
     network = found if isinstance(found, ConvNetwork) else None
     model = found if network is None else network.model
     layers = {name: list(shape) for name, shape in model.shapes.items()}

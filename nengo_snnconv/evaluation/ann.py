@@ -58,12 +58,10 @@ def ann_predictions(
     return _kept[network][1].copy()
 
 
-def ann_predictions_of_images(
-    network: ConvNetwork, x: np.ndarray, batch_size: int | None = None, memory_mb: float | None = MEMORY_MB
-) -> np.ndarray:
-    """Return the classes that the ANN predicts for an array of images, (images,)."""
-    batch_size = prediction_batch(network.model, memory_mb) if batch_size is None else batch_size
-    return _predict(network, Images(x), batch_size, classes_of(network.model).head)
+def ann_predictions_of_images(network: ConvNetwork, x: np.ndarray, head: Head | None = None) -> np.ndarray:
+    """Return the predictions of the ANN for an array of images, (images, ...); by default classes."""
+    head = head or classes_of(network.model).head
+    return _predict(network, Images(x), prediction_batch(network.model, MEMORY_MB), head)
 
 
 def _predict(network, inputs, batch_size, head):

@@ -96,7 +96,8 @@ class GuiNetwork(nengo.Network):
         check_counts(examples=examples)
         x, y = as_images(network.model, x, y)
         y = check_classes(network.model, len(x), y)
-        n_classes = network.model.size(network.model.output)
+        n_outputs = network.model.size(network.model.output)
+        n_classes = max(n_outputs, 2)  # one output is the score of class 1, and 0 that of class 0
         check_names(n_classes, "class", class_names=class_names)
         names = tuple(map(str, range(n_classes) if class_names is None else class_names))
         indices = [np.flatnonzero(y == number)[:examples] for number in np.unique(y)]
@@ -122,7 +123,7 @@ class GuiNetwork(nengo.Network):
                 _Recognized(names, classes), size_in=n_classes + 1, size_out=1, label="recognised"
             )
             nengo.Connection(self.shown, self.image, synapse=None)
-            nengo.Connection(self.network.output, self.scores, synapse=None)
+            nengo.Connection(self.network.output, self.scores[n_classes - n_outputs :], synapse=None)
             nengo.Connection(self.scores, self.recognised[:-1], synapse=None)
             nengo.Connection(self.shown, self.recognised[-1], synapse=None)
         _escape_labels(self)

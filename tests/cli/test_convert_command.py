@@ -13,6 +13,7 @@ import pytest
 import nengo_snnconv as snc
 from nengo_snnconv import cli
 from nengo_snnconv.compat import tf
+from nengo_snnconv.evaluation.measures import Measure
 
 
 class TestConvert:
@@ -28,7 +29,9 @@ class TestConvert:
         figures, printed = json.loads((tmp_path / "f.json").read_text()), capsys.readouterr().out
         assert f"scale of conv1_relu        {figures['scales']['conv1_relu'][0]:.4g}\n" in printed
         assert f"accuracy after 3 steps     {100 * figures['accuracy'][-1]:.2f} %" in printed
-        assert printed.endswith(cli.evaluation.accuracy_over_time(figures["accuracy"]) + "\n")
+        assert printed.endswith(
+            cli.evaluation.measures_over_time([Measure("accuracy", np.array(figures["accuracy"]), None)]) + "\n"
+        )
         assert {row["layer"] for row in figures["reading"]} >= {"conv1", "pool1", "dense1"}
         assert snc.load(output).model.metadata["scales"] == figures["scales"]
 

@@ -8,6 +8,7 @@ import pytest
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
+from nengo_snnconv.evaluation.measures import Measure
 
 
 def test_evaluate_keeps_the_neurons_that_were_trained(tmp_path, capsys):
@@ -30,8 +31,11 @@ def test_a_network_of_another_shape_than_the_data(tmp_path, trained, capsys, dat
 
 @pytest.mark.parametrize(("n_steps", "shown"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 5]), (8, [1, 2, 4, 8])])
 def test_accuracy_is_shown_at_powers_of_two_and_the_end(n_steps, shown):
-    accuracy = np.arange(1, n_steps + 1) / 100
-    steps, values = cli.evaluation.accuracy_over_time(accuracy).splitlines()
+    measures = [
+        Measure(name, np.arange(1, n_steps + 1) / 100, None, name == "accuracy") for name in ("accuracy", "MSE")
+    ]
+    steps, values, errors = cli.evaluation.measures_over_time(measures).splitlines()
+    assert errors.removeprefix("MSE").split() == [f"{step / 100:g}" for step in shown]
     assert steps.removeprefix("after steps").split() == [str(step) for step in shown]
     assert values.removeprefix("accuracy (%)").split() == [f"{step:.2f}" for step in shown]
 

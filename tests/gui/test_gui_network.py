@@ -55,6 +55,28 @@ def test_recognised_class_follows_the_slider():
     assert found["shown"][:, 0, 0].tolist() == [6, 2, 4, 7]  # of three images of classes 0, 1 and 3
 
 
+def test_one_output_tells_two_classes_apart():
+    """Class 0 has the score 0, and class 1 that of the output; one-hot rows are classes."""
+    model = make(
+        specs.Input("image", shape=(2, 2, 1)),
+        specs.Rectifier("neurons", "image"),
+        specs.Flatten("flat", "neurons"),
+        specs.Dense("scores", "flat", units=1),
+    )
+    arrays = {"scores/kernel": np.full((4, 1), 1.0), "scores/bias": np.full(1, -2.0)}
+    x = np.stack([np.full((2, 2, 1), 0.25), np.full((2, 2, 1), 0.75)]).astype(np.float32)
+    network = spiking(model.replace(arrays=arrays))
+    shown = snc.GuiNetwork(network, x, [0, 1], ["dark", "bright"])
+    found = simulate(shown, [0, 1], [0, 0], recognised=shown.recognised, scores=shown.scores)
+    assert found["recognised"][:, -1, 0].tolist() == [0, 1]
+    assert (found["scores"][..., 0] == 0).all()
+    assert np.allclose(found["scores"][:, -1, 1], [-1, 1], atol=4 * 0.5 / N_STEPS)  # half a spike of each neuron
+    with pytest.raises(snc.SettingsError, match="y must hold 0 and 1"):
+        snc.GuiNetwork(network, x, [0, 2])
+    four, images, classes = quadrants()
+    assert snc.GuiNetwork(four, images, np.eye(4)[classes]).slider_ranges == snc.GuiNetwork(*quadrants()).slider_ranges
+
+
 def test_slider_values_without_an_image():
     _, x, y = quadrants()
     model = snc.GuiNetwork(*quadrants(), examples=2)
@@ -155,7 +177,7 @@ def test_network_is_copied_without_probes(rng):
     [
         ({"network": small_cnn()}, snc.SettingsError, "got Model; a Model has no neurons"),
         ({"network": 3}, snc.SettingsError, "got int"),
-        ({"y": np.eye(4)[[0, 1]], "x": np.zeros((2, 4, 4, 1))}, snc.SettingsError, "y must hold class numbers"),
+        ({"y": 2 * np.eye(4)[[0, 1]], "x": np.zeros((2, 4, 4, 1))}, snc.SettingsError, "y must hold class numbers"),
         ({"y": np.full(9, 4)}, snc.SettingsError, "the network has 4 outputs"),
         ({"x": np.zeros((9, 3, 3, 1))}, snc.SettingsError, "x must have shape"),
         ({"class_names": ["a", "b"]}, snc.SettingsError, "4 names, one for each class, got 2"),

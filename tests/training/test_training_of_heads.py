@@ -69,7 +69,7 @@ def test_loss_and_measure(head, engine):
 @pytest.mark.parametrize("head", TARGETS)
 def test_training_improves_the_measure(head):
     network = snc.build_trainable(model(head), nengo.RectifiedLinear())
-    trained = snc.train(network, X, TARGETS[head], epochs=30, batch_size=20, learning_rate=0.02, progress=False)
+    trained = snc.train(network, X, TARGETS[head], epochs=20, batch_size=20, learning_rate=0.02, progress=False)
     before, after = (
         snc.evaluate(each, X, TARGETS[head], n_steps=1, synapse=None).score[-1] for each in (network, trained)
     )
@@ -78,14 +78,14 @@ def test_training_improves_the_measure(head):
 
 @pytest.mark.parametrize(
     ("head", "taught"),
-    [("binary", True), ("binary", False), ("labels", True), ("regression", False), ("image", True), ("image", False)],
+    [("binary", True), ("labels", False), ("regression", False), ("image", True)],
 )
 def test_training_on_spikes(head, taught):
     """The ANN teaches its outputs: probabilities, or values."""
     network = snc.to_spiking(snc.normalize(snc.convert(model(head)), X), snc.SignedIntegrateAndFire())
     y = None if taught else TARGETS[head]
     run = {"n_steps": 3, "batch_size": 20, "progress": False}
-    trained = snc.train(network, X, y, epochs=15, learning_rate=0.003, **run)
+    trained = snc.train(network, X, y, epochs=10, learning_rate=0.003, **run)
     assert trained.history["loss"][-1] < trained.history["loss"][0]
     assert ("accuracy" in trained.history) == (head in ("binary", "labels"))
     assert np.isfinite(snc.evaluate(trained, X, y, n_steps=3).score).all()

@@ -118,10 +118,19 @@ def check_targets(model: Model, n_images: int, y: Any) -> np.ndarray:
 
 
 def check_classes(model: Model, n_images: int, y: Any) -> np.ndarray:
-    """Return class numbers ``y`` as int64 (images,); raise SettingsError for targets."""
+    """Return class numbers, or one-hot rows, ``y`` as int64 (images,); one output stands for the classes 0 and 1."""
+    if model.size(model.output) == 1 and y is not None:
+        y = as_array(y, "y")
+        if y.dtype.kind == "f" or y.shape not in ((n_images,), (n_images, 1)) or not np.isin(y, (0, 1)).all():
+            raise SettingsError("y must hold 0 and 1, (images,), for a network with one output", argument="y")
+        return y.reshape(n_images).astype(np.int64)
     y = check_targets(model, n_images, y)
-    if y.ndim != 1:
+    if y.ndim == 1:
+        return y
+    if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
         raise SettingsError(
-            f"y must hold class numbers (images,), got shape {y.shape}: take y.argmax(axis=1)", argument="y"
+            f"y must hold class numbers (images,) or one-hot rows, got other numbers of shape {y.shape}: take "
+            "y.argmax(axis=1)",
+            argument="y",
         )
-    return y
+    return y.argmax(axis=1)

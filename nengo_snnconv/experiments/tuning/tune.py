@@ -79,7 +79,7 @@ def tune(
         a ``max_loss`` of 0.1.
     y : ndarray, optional
         True classes, labels or values, as for :func:`evaluate`; by default the labels in ``x``, or else the predictions
-        of the ANN.
+        of the ANN, so that the loss is one of agreement with it.  The accuracy of labels is F1, and that of values R².
     max_loss : float
         Allowed loss in percentage points.
     x_calibration : ndarray, (images, height, width, channel), or a data set, optional
