@@ -15,6 +15,7 @@ from ..networks.network import ConvNetwork, check_network
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.trainable import TrainableConfig
 from ..passes import round_weights
+from .integer_fit import fit_integers
 
 BITS = range(2, 9)
 
@@ -30,8 +31,10 @@ def quantize_weights(
 ) -> ConvNetwork:
     """Round the weights of a network to integers with a scale, as chips store them.
 
-    W = scale * W_int, with W_int from -(2^(bits - 1) - 1) to 2^(bits - 1) - 1, rounded to the nearest.  ``scale`` is
-    the largest magnitude of the weights of an output channel divided by the largest integer.  Zero stays zero.
+    W = scale * W_int, with W_int from -(2^(bits - 1) - 1) to 2^(bits - 1) - 1.  Without ``x``, integers are the nearest,
+    and ``scale`` is the largest magnitude of the weights of an output channel divided by the largest integer; zero
+    stays zero.  With ``x``, scales and integers are those with which the outputs of each layer change least on these
+    images, for the outputs of the integer layers before it (Frantar et al. 2022, arXiv 2210.17323).  4 bits need this.
 
     Biases are integers as well, b = scale / 64 * b_int with b_int of 24 bits.  A chip adds them to the weighted spikes
     in the accumulator of a neuron, which has more bits than a weight: Loihi shifts weights to the left by 6 bits and
@@ -50,14 +53,14 @@ def quantize_weights(
         Network made by ``convert``, ``normalize``, ``to_spiking``, ``calibrate``, ``to_ttfs``, ``to_loihi`` or
         ``read_nir``.
     x : ndarray, (images, height, width, channel), or a data set, optional
-        Images in any form that :func:`normalize` reads, on which to measure the error of each layer's output, with
-        rates in place of spikes, some hundred.
+        Some hundred training images in any form that :func:`normalize` reads, to choose the integers and to measure
+        the error of each layer's output, with rates in place of spikes.
     bits : int
         Bits of a weight with its sign, 2 to 8.
     per : "channel" or "layer"
         Weights that share a scale: those of an output channel, or all of a layer.
     memory_mb : float
-        Approximate memory for the outputs on ``x``, in megabytes.
+        Approximate memory for the outputs of layers on ``x``, in megabytes.
 
     Returns
     -------
@@ -97,6 +100,7 @@ def quantize_weights(
         x, _ = as_images(network.model, x, means=True)
     model = round_weights(network.model, int(bits), per)
     if x is not None:
+        model = fit_integers(network, model, x, memory_mb)
         model = _with_output_errors(network, model, x, memory_mb)
     return network.rebuild(model)
 

@@ -107,6 +107,18 @@ class WeightFit:
         kernel = np.concatenate([matrix for matrix, _ in fits], axis=1).reshape(self.weights.shape)
         return {self.name: kernel, "bias": np.concatenate([bias for _, bias in fits])}
 
+    def covariances(self) -> list[np.ndarray]:
+        """Return the covariance of the inputs of each group, (inputs, inputs)."""
+        return [sums.covariance for sums in _added(*self.halves)]
+
+    def bias_for(self, weights: np.ndarray) -> np.ndarray:
+        """Return the bias that removes the mean error with given weights."""
+        matrices = np.split(weights.reshape(-1, weights.shape[-1]), self.groups, axis=1)
+        sums = _added(*self.halves)
+        return np.concatenate(
+            [(each.y - each.x @ matrix) / each.n for each, matrix in zip(sums, matrices, strict=True)]
+        )
+
     def _best_strength(self):
         errors = dict.fromkeys(STRENGTHS, 0.0)
         for strength in STRENGTHS:
@@ -130,12 +142,18 @@ class _Sums(typing.NamedTuple):
         parts = x.sum(0, np.float64), y.sum(0, np.float64), (x.T @ x).astype(np.float64), (x.T @ y).astype(np.float64)
         return cls(len(x), *parts)
 
+    @property
+    def covariance(self):
+        """Covariance of the inputs."""
+        mean = self.x / self.n
+        return self.xx / self.n - np.outer(mean, mean)
+
     def fit(self, old, strength):
         """Return weights and bias of the ridge regression towards the weights ``old``."""
         mean_x, mean_y = self.x / self.n, self.y / self.n
         new = old
         if np.isfinite(strength):
-            covariance = self.xx / self.n - np.outer(mean_x, mean_x)
+            covariance = self.covariance
             with_target = self.xy / self.n - np.outer(mean_x, mean_y)
             variance = max(np.trace(covariance) / len(old), 1e-12)
             system = covariance + max(strength, LEAST_STRENGTH) * variance * np.eye(len(old))
