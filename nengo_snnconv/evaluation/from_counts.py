@@ -83,7 +83,7 @@ def evaluation_from_counts(
         arguments={"n_steps": n_steps, "backend": counts.backend, **arguments, "dt": dt},
         signed=any(each.spiking and each.negative for each in network.settings.of_types),
         negative_spikes_share=_negative_share(network, counts),
-        margins=counts.margins,
+        margins=counts.margins if task.head.decides else None,
         stop_steps=counts.stop_steps,
         stop=stop,
         head=task.head.name,

@@ -123,7 +123,7 @@ class Evaluation(Displayed):
         for a network of rates.
     margins : ndarray of float32, (steps, images), or None
         Largest score minus second largest after each step, or smallest distance of a logit from 0; NaN after an image
-        has stopped, and for a regression.  None in results of ``sweep``, ``tune`` and ``compare``.
+        has stopped.  None for a regression, and in results of ``sweep``, ``tune`` and ``compare``.
     stop_steps : ndarray of int, (images,), or None
         Number of steps after which each image stopped; None without a rule.
     stop : MarginStop or None

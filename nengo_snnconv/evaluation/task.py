@@ -176,7 +176,7 @@ def _head_without_targets(shape, head):
 
 
 def _class_numbers(y, n_classes):
-    if y.dtype.kind == "f":
+    if y.dtype.kind == "f" or (y.dtype.kind == "b" and n_classes > 2):
         raise SettingsError(
             f"y must hold class numbers (integers), one-hot rows or targets (images, {n_classes}); got {y.dtype} "
             f"{y.shape}",
