@@ -77,6 +77,7 @@ _HOMES = {
     "networks.presenting": ("present",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),
+    "networks.foreign.from_nengo": ("from_nengo",),
     "networks.nir": ("from_nir", "read_nir", "to_nir", "write_nir"),
     "networks.storage": ("load", "save"),
     "conversion.calibrate": ("calibrate",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 
 import nengo
 import numpy as np
@@ -24,6 +25,7 @@ from .edits import check_unedited
 from .keras_layers import keras_layer
 from .nengo_objects import add_output, add_probes
 from .network import BuildConfig, ConvNetwork, check_network
+from .neuron_types import by_layer, check_neuron_types, check_one_for_each_layer
 from .trainable_layers import RateLayer, TrainableLayers, TrainableRows
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
@@ -37,7 +39,11 @@ LOW_RATE_HZ = 10  # neurons that fire less at an input of 1 need seconds to tran
 
 @dataclasses.dataclass(frozen=True)
 class TrainableConfig(BuildConfig):
-    """Settings with which :func:`build_trainable` builds a network, which explains them."""
+    """Settings with which :func:`build_trainable` builds a network, which explains them.
+
+    ``neuron_types`` has the neuron type of each layer of neurons, in order, if they differ.  ``neuron_seeds`` has the
+    seeds from which their initial states are drawn, if these are not those that Nengo assigns.
+    """
 
     max_rates: typing.Any = None
     intercepts: typing.Any = 0
@@ -47,6 +53,8 @@ class TrainableConfig(BuildConfig):
     stateful: bool = True
     planner: str = "noop"
     probe_layers: tuple[str, ...] = ()
+    neuron_types: tuple[nengo.neurons.NeuronType, ...] = ()
+    neuron_seeds: tuple[int, ...] = ()
 
     builder_name = "build_trainable"
 
@@ -73,6 +81,20 @@ class TrainableConfig(BuildConfig):
             self._check_through_time()
         else:
             rate_function(self.neuron_type, self.lif_smoothing)(tf.zeros((1,)))  # raises if the type has none
+        check_neuron_types(self.neuron_types)
+        self._check_layers()
+        for seed in self.neuron_seeds:
+            check_seed(seed)
+
+    def _check_layers(self):
+        """Check the neuron type of each layer; raise SettingsError if some layers differ in how they are trained."""
+        for settings in self.of_types.values() if self.neuron_types else ():
+            if (settings.neuron_type.spiking, settings.has_rates) != (self.neuron_type.spiking, self.has_rates):
+                raise SettingsError(
+                    "neuron_type: all layers must spike or none, and SurrogateLIF must be the type of all layers or "
+                    f"none, got {self.neuron_type} and {settings.neuron_type}",
+                    argument="neuron_type",
+                )
 
     def _check_through_time(self):
         """Check that no setting is given that training through time would ignore."""
@@ -134,7 +156,9 @@ class TrainableConfig(BuildConfig):
 
     @property
     def rectifies(self):
-        """True if the firing rate of the neurons is max(x, 0) exactly."""
+        """True if the firing rate of all neurons is max(x, 0) exactly."""
+        if self.neuron_types:
+            return all(settings.rectifies for settings in self.of_types.values())
         if not isinstance(self.neuron_type, nengo.RectifiedLinear | IntegrateAndFire):
             return False
         return np.array_equal(self.rates_at_one, 1 / self.neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
@@ -145,21 +169,24 @@ class TrainableConfig(BuildConfig):
 
     def gain_bias(self, model, name):
         """Return gain and bias of the neurons of rectifier ``name``, two arrays of float32 of the layer's size."""
-        size = model.size(name)
+        size, own = model.size(name), self.of_layer(model, name)
         rng = np.random.RandomState((self.seed or 0) + list(model.layers).index(name))
-        max_rates, intercepts = (_sample(value, size, rng) for value in (self.rates_at_one, self.intercepts))
-        gain, bias = self.neuron_type.gain_bias(max_rates, intercepts)
+        max_rates, intercepts = (_sample(value, size, rng) for value in (own.rates_at_one, own.intercepts))
+        gain, bias = own.neuron_type.gain_bias(max_rates, intercepts)
         return np.asarray(gain, np.float32), np.asarray(bias, np.float32)
 
     def rate_layer(self, model, name):
         layer = model.layers[name]
         if layer.levels is not None:  # of neurons that rectify: see takes_levels
             return keras_layer(layer, {})
-        return RateLayer(self.neuron_type, self.lif_smoothing, *self.gain_bias(model, name), name)
+        neuron_type = self.of_layer(model, name).neuron_type
+        return RateLayer(neuron_type, self.lif_smoothing, *self.gain_bias(model, name), name)
 
     def construct(self, network):
         self._configure_nengo_dl()
         model = network.model
+        given = {"neuron_types": self.neuron_types, "neuron_seeds": self.neuron_seeds}
+        check_one_for_each_layer(model, **{name: values for name, values in given.items() if values})
         network.layers = TrainableLayers(self, model).build()
         network.input, scores = network.layers[model.input], network.layers[model.output]
         if isinstance(scores, nengo.ensemble.Neurons) or model.output_scale != 1:
@@ -183,7 +210,7 @@ class TrainableConfig(BuildConfig):
             nengo_dl.configure_settings(lif_smoothing=self.lif_smoothing)
 
     def report_row(self, layer, model):
-        return TrainableRows(self).visit(layer)
+        return TrainableRows(self.of_layer(model, layer.name)).visit(layer)
 
 
 def _sample(value, size, rng):
@@ -195,7 +222,7 @@ def _sample(value, size, rng):
 
 def build_trainable(
     model: typing.Any,
-    neuron_type: nengo.neurons.NeuronType | None = None,
+    neuron_type: nengo.neurons.NeuronType | Mapping[str, nengo.neurons.NeuronType] | None = None,
     *,
     output_neurons: bool = False,
     **settings: typing.Any,
@@ -211,9 +238,10 @@ def build_trainable(
     ----------
     model : Keras model, Model, str or path
         Any model that ``as_model`` reads, for example a Sequential or functional model.
-    neuron_type : nengo.neurons.NeuronType, optional
+    neuron_type : nengo.neurons.NeuronType or dict of str to NeuronType, optional
         Any type with a rate form, or ``SurrogateLIF``, whose networks are trained through time; ``DEFAULT_NEURON``, an
-        LIF type with high firing rates, by default.
+        LIF type with high firing rates, by default.  Or a type for each layer, by the name of the layer with weights or
+        of its rectifier; "*" is the type of all other layers: ``{"conv1": nengo.LIF(amplitude=0.01), "*": ...}``.
     output_neurons : bool, optional
         Add neurons after the last layer, so that class scores are firing rates; False by default.
     max_rates : float, array_like or nengo.dists.Distribution, optional
@@ -256,13 +284,18 @@ def build_trainable(
     >>> network = snc.build_trainable(snc.preset("lif-mnist"), nengo.LIF(amplitude=0.01))
     """
     check_flags(output_neurons=output_neurons)
-    neuron_type = DEFAULT_NEURON if neuron_type is None else neuron_type
-    config = TrainableConfig(neuron_type=neuron_type, **settings)
-    _warn_of_low_rates(config)
+    given = DEFAULT_NEURON if neuron_type is None else neuron_type
+    default = DEFAULT_NEURON if isinstance(given, Mapping) else given
+    config = TrainableConfig(neuron_type=default, **settings)
     model = restore_output_scale(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
+    if isinstance(given, Mapping):
+        default, types = by_layer(given, model, DEFAULT_NEURON)
+        config = dataclasses.replace(config, neuron_type=default, neuron_types=types)
+    for own in config.of_types.values():
+        _warn_of_low_rates(own)
     return ConvNetwork(without_layer_scales(model), config)
 
 
