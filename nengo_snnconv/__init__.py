@@ -7,7 +7,7 @@ Main functions
 Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_model``.
 
 Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``,
-with ``QCFS`` activations for few time steps.
+with ``QCFS`` activations for few time steps.  ``from_nengo`` reads networks that you built in Nengo or NengoDL.
 
 Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
 ``to_loihi``; ``calibrate`` for few time steps, ``quantize_weights`` for integer weights.

@@ -147,7 +147,7 @@ class NetworkView:
                 f"the fast simulator does not support noise, which {ensemble} has: {ALTERNATIVES}",
                 layer=self.layer_of(ensemble.neurons),
             )
-        return gain_bias(ensemble, self.seeds[ensemble])
+        return gain_bias(ensemble, self.seeds.get(ensemble, 0))  # objects of native forms have arrays
 
     def seed(self, ensemble):
         """Return the seed that Nengo assigns to an ensemble."""
