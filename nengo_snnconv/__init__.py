@@ -7,7 +7,7 @@ Main functions
 Data and models: ``load_dataset``, ``load_events``, ``preset``, ``pretrained``, ``as_model``, ``inspect_model``.
 
 Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for conversion: ``train_cnn``,
-with ``QCFS`` activations for few time steps.
+with ``QCFS`` activations for few time steps.  ``from_nengo`` reads networks that you built in Nengo or NengoDL.
 
 Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
 ``to_loihi``; ``calibrate`` for few time steps, ``quantize_weights`` for integer weights.
@@ -79,6 +79,7 @@ _HOMES = {
     "networks.presenting": ("present",),
     "networks.trainable": ("build_trainable", "collect_trained"),
     "networks.rate_model": ("rate_model",),
+    "networks.foreign.from_nengo": ("from_nengo",),
     "networks.nir": ("from_nir", "read_nir", "to_nir", "write_nir"),
     "networks.storage": ("load", "save"),
     "conversion.calibrate": ("calibrate",),

@@ -253,6 +253,17 @@ OPENED = {"class_names": [5, True, "01", b"0123", ["a"], range(99)]}
 
 GRAPH = types.SimpleNamespace(nodes={}, edges=[], to_dict=dict)
 
+
+def own_network():
+    """Return a network of Nengo's objects, its input and its output."""
+    with nengo.Network() as network:
+        source, output = nengo.Node([0.0]), nengo.Node(size_in=1)
+        nengo.Connection(source, output, synapse=None)
+    return network, source, output
+
+
+OWN = own_network()
+
 # name -> (valid arguments, {argument: invalid values}); arguments in <> come from made()
 CASES = {
     "Model": (
@@ -770,6 +781,16 @@ CASES = {
     ),
     "from_nir": ({"graph": 5}, {"graph": [None, 5, "x", [], {}, object()]}),
     "from_nir of a graph": ({"graph": GRAPH}, {"dt": optional(POSITIVE), "seed": SEED}),
+    "from_nengo": (
+        {"network": OWN[0], "input": OWN[1], "output": OWN[2]},
+        {
+            "network": [None, 5, "x", [], {}, object()],
+            "input": [None, 5, "x", [], {}, object()],
+            "output": [None, 5, "x", [], {}, object()],
+            "simulator": [5, "x", [], {}, object()],
+            "seed": SEED,
+        },
+    ),
     "read_nir": ({"path": "none.nir"}, {"path": PATH, "dt": optional(POSITIVE), "seed": SEED}),
     "save": ({"network": "<rates>", "path": "none.npz"}, {"network": [None, 5, "x"], "path": PATH, "ann": FLAG}),
     "load": ({"path": "none.npz"}, {"path": PATH}),

@@ -32,9 +32,10 @@ def quantize_weights(
     """Round the weights of a network to integers with a scale, as chips store them.
 
     W = scale * W_int, with W_int from -(2^(bits - 1) - 1) to 2^(bits - 1) - 1.  Without ``x``, integers are the
-    nearest, and ``scale`` is the largest magnitude of the weights of an output channel divided by the largest integer; zero
-    stays zero.  With ``x``, scales and integers are those with which the outputs of each layer change least on these
-    images, for the outputs of the integer layers before it (Frantar et al. 2022, arXiv 2210.17323).  4 bits need this.
+    nearest, and ``scale`` is the largest magnitude of the weights of an output channel divided by the largest integer;
+    zero stays zero.  With ``x``, scales and integers are those with which the outputs of each layer change least on
+    these images, for the outputs of the integer layers before it (Frantar et al. 2022, arXiv 2210.17323).  4 bits need
+    this.
 
     Biases are integers as well, b = scale / 64 * b_int with b_int of 24 bits.  A chip adds them to the weighted spikes
     in the accumulator of a neuron, which has more bits than a weight: Loihi shifts weights to the left by 6 bits and

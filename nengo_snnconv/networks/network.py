@@ -324,6 +324,12 @@ def describe_network(network):
 
 def check_network(network):
     """Check that an argument is a network whose objects were not changed by hand; raise SettingsError otherwise."""
+    if isinstance(network, nengo.Network) and not isinstance(network, ConvNetwork):
+        raise SettingsError(
+            "expected a network of this package, got a nengo.Network of your own objects: read it with "
+            "snc.from_nengo(network, input, output)",
+            argument="network",
+        )
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
             f"expected a network, got {type(network).__name__}: build one first, with build_trainable, or convert, "

@@ -23,7 +23,9 @@ class TrainableLayers(NengoLayers):
         gain, bias = self.config.gain_bias(self.model, layer.name)
         neuron_type = rectifier_neurons(self.config.of_layer(self.model, layer.name).neuron_type, layer.levels)
         neurons, synapse = nengo_dl.Layer(neuron_type), self.synapse_from(sources[0])
-        return neurons(sources[0], synapse=synapse, gain=gain, bias=bias, label=layer.name)
+        seeds = self.config.neuron_seeds
+        seed = {"seed": seeds[self.model.neurons.index(layer.name)]} if seeds else {}
+        return neurons(sources[0], synapse=synapse, gain=gain, bias=bias, label=layer.name, **seed)
 
     def visit_maximum(self, layer, sources):
         return self._tensor_node(layer, sources[0])

@@ -26,7 +26,11 @@ PLANNERS = ("greedy", "tree", "transitive", "noop")
 
 @dataclasses.dataclass(frozen=True)
 class TrainableConfig(BuildConfig):
-    """Settings with which :func:`.trainable.build_trainable` builds a network, which explains them."""
+    """Settings with which :func:`.trainable.build_trainable` builds a network, which explains them.
+
+    ``neuron_types`` has the neuron type of each layer of neurons, in order, if they differ.  ``neuron_seeds`` has the
+    seeds from which their initial states are drawn, if these are not those that Nengo assigns.
+    """
 
     max_rates: typing.Any = None
     intercepts: typing.Any = 0
@@ -37,6 +41,7 @@ class TrainableConfig(BuildConfig):
     planner: str = "noop"
     probe_layers: tuple[str, ...] = ()
     neuron_types: tuple[nengo.neurons.NeuronType, ...] = ()
+    neuron_seeds: tuple[int, ...] = ()
 
     builder_name = "build_trainable"
 
@@ -62,6 +67,8 @@ class TrainableConfig(BuildConfig):
         check_neuron_types(self.neuron_types)
         check_all_spike_or_none(self)
         self._check_alike()
+        for seed in self.neuron_seeds:
+            check_seed(seed)
         if not self.has_rates:
             self._check_through_time()
         else:
@@ -171,8 +178,8 @@ class TrainableConfig(BuildConfig):
 
     def construct(self, network):
         model = network.model
-        if self.neuron_types:
-            check_one_for_each_layer(model, neuron_types=self.neuron_types)
+        given = {"neuron_types": self.neuron_types, "neuron_seeds": self.neuron_seeds}
+        check_one_for_each_layer(model, **{name: values for name, values in given.items() if values})
         self._configure_nengo_dl()
         network.layers = TrainableLayers(self, model).build()
         network.input, scores = network.layers[model.input], network.layers[model.output]

@@ -37,8 +37,8 @@ class Simulator:
     Parameters
     ----------
     network : ConvNetwork or nengo.Network
-        Network of nodes and neurons.  Functions of signals, decoded ensembles, learning rules and recurrent connections
-        are not supported.
+        Network of nodes and neurons; TensorNodes may hold Keras layers.  Functions of signals, decoded ensembles,
+        learning rules and recurrent connections are not supported.
     dt : float
         Duration of a step in seconds.
     seed : int, optional

@@ -1,5 +1,7 @@
 """build_trainable: networks equal to the model, in this package and in nengo_dl.Simulator."""
 
+from typing import ClassVar
+
 import nengo
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from models import branched, make, small_cnn
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.network import report_rows
 from nengo_snnconv.networks.storage import settings_from_json, settings_to_json
 
 LIF = nengo.LIF(amplitude=0.01)
@@ -43,6 +46,53 @@ def test_network_of_rectifiers_equals_the_keras_model(rng):
     expected = keras(x).numpy()
     found = layer_activities(network, x, learning_phase=False)["dense1"]
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+class TestNeuronTypesByLayer:
+    TYPES: ClassVar = {"hidden": LIF, "*": nengo.SpikingRectifiedLinear(amplitude=0.004)}
+
+    @staticmethod
+    def model():
+        return make(
+            specs.Input("image", shape=(3, 3, 1)),
+            specs.Flatten("flat", "image"),
+            specs.Dense("hidden", "flat", units=4),
+            specs.Rectifier("hidden_neurons", "hidden"),
+            specs.Dense("more", "hidden_neurons", units=4),
+            specs.Rectifier("more_neurons", "more"),
+            specs.Dense("scores", "more_neurons", units=2),
+        )
+
+    def test_rates_spikes_and_training(self, rng):
+        network, x = snc.build_trainable(self.model(), self.TYPES), rng.random((6, 3, 3, 1), dtype=np.float32)
+        of_layers = [network.layers[name].ensemble.neuron_type for name in network.model.neurons]
+        assert of_layers == [LIF, self.TYPES["*"]]
+        # each layer computes what it computes in a network of its type alone
+        for name, neuron_type in zip(network.model.neurons, of_layers, strict=True):
+            before = network.model.layers[name].inputs[0]
+            current, rates = snc.rate_model(network, [before, name])(x)
+            alone = snc.build_trainable(self.model(), neuron_type).settings.rate_layer(network.model, name)
+            np.testing.assert_array_equal(rates, alone(current))
+        spikes = snc.record(network, x, n_steps=20).spikes
+        assert all(each.any() for each in spikes.values())
+        trained = snc.train(network, x, np.arange(6) % 2, epochs=1, batch_size=6, progress=False)
+        assert trained.settings == network.settings
+        rows = {name: became for name, _, _, became, *_ in report_rows(trained)}
+        assert rows["hidden_neurons"] == "Ensemble (LIF)"
+        assert rows["more_neurons"] == "Ensemble (SpikingRectifiedLinear)"
+        assert settings_from_json(settings_to_json(trained.settings)) == trained.settings
+
+    @pytest.mark.parametrize(
+        ("types", "words"),
+        [
+            ({"hidden": nengo.RectifiedLinear()}, "must spike or none"),
+            ({"hidden": snc.SurrogateLIF()}, "SurrogateLIF must be the type of all"),
+            ({"other": LIF}, "no neurons of 'other'"),
+        ],
+    )
+    def test_invalid_types(self, types, words):
+        with pytest.raises(snc.SettingsError, match=words):
+            snc.build_trainable(self.model(), types)
 
 
 class TestSimulatorSession:

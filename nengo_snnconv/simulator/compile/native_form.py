@@ -2,7 +2,9 @@
 
 import nengo
 
-from ...networks.nengo_objects import NengoLayers, connect_output
+from ...errors import ConversionError
+from ...networks.foreign.tensor_nodes import ends_in_softmax, model_of_tensor_node, name_of_tensor_node
+from ...networks.nengo_objects import NengoLayers, connect_output, direct_neurons
 from ...networks.trainable import TrainableConfig, check_collected
 
 
@@ -50,3 +52,43 @@ class NativeForm(NengoLayers):
 
     def make_neurons(self, layer):
         return self.network.layers[layer.name]
+
+
+def native_form_of_tensor_node(node):
+    """Build Nengo's own objects in place of a TensorNode with a Keras layer, in the network whose context is open.
+
+    Parameters
+    ----------
+    node : nengo_dl.TensorNode
+
+    Returns
+    -------
+    (nengo.Node, Nengo object)
+        The objects that take the input of the TensorNode and that carry its output.
+
+    Raises
+    ------
+    ConversionError
+        If the TensorNode computes anything but a Keras layer of linear maps, maxima and rectifiers.
+    """
+    model = model_of_tensor_node(node)
+    if ends_in_softmax(model):
+        name = name_of_tensor_node(node)
+        raise ConversionError(
+            f"{name!r} is a TensorNode with a softmax, which the fast simulator does not compute: leave the softmax "
+            "out, since the class with the largest score is the same, or use nengo_dl.Simulator",
+            layer=name,
+        )
+    form = TensorNodeForm(model)
+    objects = form.build()
+    return objects[model.input], objects[model.output]
+
+
+class TensorNodeForm(NengoLayers):
+    """Makes Nengo's own objects for the layers of a TensorNode."""
+
+    def visit_input(self, layer, sources):
+        return nengo.Node(size_in=self.model.size(layer.name), label=f"{layer.name}.in")
+
+    def make_neurons(self, layer):
+        return direct_neurons(nengo.RectifiedLinear(), self.model.size(layer.name), layer.name)

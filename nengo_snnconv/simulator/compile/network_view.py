@@ -1,14 +1,14 @@
 """A checked view of a network for the fast simulator, with the values that Nengo would build for each object."""
 
 import nengo
-import numpy as np
 from nengo.builder.network import seed_network
 
 from ...compat import nengo_dl
 from ...errors import ConversionError
+from ...networks.foreign.parameters import gain_bias
 from ...networks.input_node import InputNode
 from ...networks.network import ConvNetwork
-from .native_form import native_form
+from .native_form import native_form, native_form_of_tensor_node
 from .transforms import map_of
 
 ALTERNATIVES = "use nengo_dl.Simulator or nengo.Simulator"
@@ -20,7 +20,7 @@ class NetworkView:
     Parameters
     ----------
     network : nengo.Network
-        Networks of ``build_trainable`` are viewed in their native form.
+        Networks of ``build_trainable`` and the Keras layers of other TensorNodes are viewed in their native form.
     probes : list of nengo.Probe
     counted : list of Nengo objects
         Objects whose events will be counted.
@@ -43,6 +43,13 @@ class NetworkView:
             own = network.built - {obj for obj, stand_in in self.stand_ins.items() if obj is stand_in}
             connections = [*native.all_connections, *(c for c in connections if c not in own)]
             nodes = [*native.all_nodes, *(node for node in nodes if node not in own)]
+        self._entries, keras = {}, [node for node in nodes if isinstance(node, nengo_dl.TensorNode)]
+        if keras:
+            with nengo.Network() as native:
+                for node in keras:
+                    self._entries[node], self.stand_ins[node] = native_form_of_tensor_node(node)
+            connections = [*connections, *native.all_connections]
+            nodes = [*(node for node in nodes if node not in self._entries), *native.all_nodes]
         layers = network.layers if isinstance(network, ConvNetwork) else {}
         # the first name, if a layer such as Flatten passes on the object of another one
         self._layer_names = {obj: name for name, obj in reversed(layers.items())}
@@ -53,7 +60,8 @@ class NetworkView:
             _check_node(node)
         for connection in connections:
             _check_connection(connection)
-            self._into.setdefault(self.stand_in(connection.post_obj), []).append(connection)
+            target = connection.post_obj
+            self._into.setdefault(self._entries.get(target) or self.stand_in(target), []).append(connection)
             self._add_reader(connection.pre_obj)
         self.sources = [node for node in nodes if self._is_source(node)]
         self.probes = list(probes)
@@ -139,17 +147,7 @@ class NetworkView:
                 f"the fast simulator does not support noise, which {ensemble} has: {ALTERNATIVES}",
                 layer=self.layer_of(ensemble.neurons),
             )
-        values = []
-        for name in ("gain", "bias"):
-            value = getattr(ensemble, name)
-            if value is None or isinstance(value, nengo.dists.Distribution):
-                raise ConversionError(
-                    f"the fast simulator needs gains and biases as arrays, {ensemble} has {name}={value!r}: "
-                    f"set arrays, or {ALTERNATIVES}",
-                    layer=self.layer_of(ensemble.neurons),
-                )
-            values.append(np.broadcast_to(np.asarray(value, np.float32), (ensemble.n_neurons,)))
-        return values
+        return gain_bias(ensemble, self.seeds.get(ensemble, 0))  # objects of native forms have arrays
 
     def seed(self, ensemble):
         """Return the seed that Nengo assigns to an ensemble."""
@@ -166,11 +164,6 @@ def is_function(node):
 
 
 def _check_node(node):
-    if isinstance(node, nengo_dl.TensorNode):
-        raise ConversionError(
-            f"the fast simulator runs Nengo's own objects, but {node} is a TensorNode: {ALTERNATIVES}, or build the "
-            "network with build_trainable or convert"
-        )
     if node.size_in and node.output is not None:
         raise ConversionError(f"the fast simulator does not call functions of signals, which {node} is: {ALTERNATIVES}")
 
