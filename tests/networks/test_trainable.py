@@ -86,7 +86,7 @@ class TestNeuronTypesByLayer:
         ("types", "words"),
         [
             ({"hidden": nengo.RectifiedLinear()}, "must spike or none"),
-            ({"hidden": snc.SurrogateLIF()}, "SurrogateLIF must be the type of all"),
+            ({"hidden": snc.SurrogateLIF()}, "SurrogateLIF neurons are trained through time"),
             ({"other": LIF}, "no neurons of 'other'"),
         ],
     )
