@@ -99,7 +99,7 @@ def check_trainable(network) -> None:
     require_native_network(
         network,
         "train",
-        origin="build_trainable or to_spiking",
+        origin="build_trainable, convert or to_spiking",
         advice="make one from the Keras model with build_trainable, or with convert and to_spiking",
         spiking=True,
         calibrated=True,
@@ -107,6 +107,12 @@ def check_trainable(network) -> None:
     )
     if reason := _why_untrainable(network):
         raise ConversionError(reason)
+
+
+def is_converted_to_rates(network) -> bool:
+    """Return True for a network of ``convert`` or ``normalize``, whose neurons do not spike yet."""
+    settings = getattr(network, "settings", None)
+    return type(settings) is NativeConfig and not settings.neuron_type.spiking
 
 
 def _why_untrainable(network):

@@ -6,13 +6,18 @@ import os
 import typing
 from collections.abc import Callable
 
+import nengo
+
+from ..conversion.convert import convert
 from ..errors import SettingsError
 from ..networks.context import adds_result_only
+from ..networks.network import check_network
+from ..networks.trainable import build_trainable
 from .checkpoint import Checkpoint
 from .description import describe_run, describe_settings
 from .loop import run_epochs
 from .options import TrainingOptions
-from .preparation import check_trainable, prepare
+from .preparation import check_trainable, is_converted_to_rates, prepare
 from .state import TrainingState
 
 if typing.TYPE_CHECKING:
@@ -62,6 +67,9 @@ def train(
     probabilities of its own ANN (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531), so no labels are
     needed.  The result is an ordinary network for every back end, and ``evaluate`` compares it with the same ANN.
 
+    Networks of ``convert`` and ``normalize`` are trained on as the CNNs that they are, and the result is a network of
+    ``convert``: normalize it again.
+
     With ``levels``, a trained network is fine-tuned for spikes in as many time steps: its rectifiers become rectifiers
     with levels, as :class:`QCFS` (Bu et al. 2022, arXiv 2303.04347).  Initial thresholds are those with the least mean
     squared error of the activations on training images; the weights are divided by them, and train them from then on.
@@ -72,8 +80,8 @@ def train(
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``build_trainable``; or by ``to_spiking`` or ``calibrate``, with ``IntegrateAndFire`` or
-        ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
+        Network made by ``build_trainable``, ``convert`` or ``normalize``; or by ``to_spiking`` or ``calibrate``, with
+        ``IntegrateAndFire`` or ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
     x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Images; also a ``tf.data.Dataset``, Keras sequence, torch ``DataLoader`` or generator of batches, as for
         :func:`evaluate`, which is read once and kept in memory.  For training through time also frames, (items, steps,
@@ -176,6 +184,10 @@ def train(
     >>> snn = snc.train(snn, data.x_train, n_steps=4, epochs=1, schedule="cosine", precision="auto")
     >>> evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=4)
     """
+    of_rates = is_converted_to_rates(network)
+    if of_rates:
+        check_network(network)
+        network = build_trainable(network.model, nengo.RectifiedLinear())
     check_trainable(network)
     options = TrainingOptions(
         n_steps=n_steps,
@@ -212,4 +224,5 @@ def train(
         )
     if not state.is_finished(epochs):
         state = run_epochs(task, state, checkpoint_file, saved)
-    return state.final_network()
+    trained = state.final_network()
+    return convert(trained) if of_rates else trained

@@ -214,3 +214,27 @@ class TestErrors:
         with pytest.raises(snc.SettingsError, match="with build_trainable") as caught:
             snc.train(nengo.Network(), *problem)
         assert caught.value.argument == "network"
+
+
+class TestConvertedNetworks:
+    def test_the_same_as_the_cnn(self, rng):
+        """Training a converted network is training its model with rates; normalization changes nothing but scales."""
+        x, y = rng.random((40, 6, 6, 2), dtype=np.float32), rng.integers(0, 3, 40)
+        converted = snc.convert(small_cnn())
+        options = {"epochs": 2, "batch_size": 10, "optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.01}}}
+        trained = snc.train(converted, x, y, **options)
+        assert type(trained.settings) is type(converted.settings) and not trained.settings.neuron_type.spiking
+        assert len(trained.history["loss"]) == 2
+        expected = snc.train(snc.build_trainable(small_cnn(), nengo.RectifiedLinear()), x, y, **options)
+        outputs = [snc.rate_model(network)(x).numpy() for network in (trained, expected, converted)]
+        assert np.allclose(outputs[0], outputs[1], rtol=1e-5, atol=1e-6)
+        assert not np.allclose(outputs[0], outputs[2], rtol=1e-3)
+        spiking = snc.to_spiking(snc.normalize(trained, x))
+        assert snc.evaluate(spiking, x, y, n_steps=64).loss_points < 10
+
+    def test_normalized(self, rng):
+        x, y = rng.random((20, 6, 6, 2), dtype=np.float32), rng.integers(0, 3, 20)
+        normalized = snc.normalize(snc.convert(small_cnn()), x)
+        trained = snc.train(normalized, x, y, epochs=1, learning_rate=1e-9)
+        before, after = (snc.rate_model(network)(x).numpy() for network in (normalized, trained))
+        assert np.allclose(after, before, rtol=1e-4, atol=1e-5)
