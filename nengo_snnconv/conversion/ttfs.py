@@ -187,7 +187,10 @@ def _check_arguments(network, x, n_steps, threshold, percentile, per, x_max):
         check_positive(x_max=x_max)
     if x is not None:
         try:
-            return as_images(network.model, x, means=True)[0]
+            with warnings.catch_warnings():
+                if is_method and threshold != "max":  # normalize warns
+                    warnings.simplefilter("ignore", SnnConvWarning)
+                return as_images(network.model, x, means=True)[0]
         except SettingsError as error:
             error.argument = "x_calibration"
             raise

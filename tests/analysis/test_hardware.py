@@ -45,7 +45,7 @@ class TestSpeck:
         check = snc.check_hardware(fitting, "speck")
         assert check.fits, check.summary()
         assert [layer.cores for layer in check.layers] == [1, 1, 1]
-        assert check.layers[1].neurons == 15 * 15 * 32
+        assert check.layers[1].n_neurons == 15 * 15 * 32
         assert check.layers[1].fan_in == 3 * 3 * 16
         # the dense layer is a convolution with the whole image of 7 x 7 x 32 as its kernel: 32 x 2^(6 + 4)
         assert check.layers[2].details.startswith("32 Ki of kernel memory")

@@ -183,7 +183,8 @@ class TestEvaluation:
         assert f"accuracy with rates (ANN)  {100 * evaluation.ann_accuracy:.2f} %" in summary
         agreement = (evaluation.predictions == evaluation.ann_predictions).mean()
         assert f"agreement with the ANN     {100 * agreement:.2f} %" in summary
-        assert len(summary.splitlines()) == 9 + ("balanced accuracy" in summary)
+        assert f"operations, ANN / spikes   {evaluation.operations_ratio:.2f}" in summary
+        assert len(summary.splitlines()) == 10 + ("balanced accuracy" in summary)
 
     def test_a_network_of_rates_is_its_own_ann(self, images):
         x, y = images

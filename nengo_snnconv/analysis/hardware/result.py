@@ -19,7 +19,7 @@ class LayerOnChip:
     ----------
     name : str
         The output counts as a layer of neurons.
-    neurons : int
+    n_neurons : int
     fan_in : int
         Largest number of synapses of a neuron, before pooling layers are counted.
     weights : int
@@ -33,7 +33,7 @@ class LayerOnChip:
     """
 
     name: str
-    neurons: int
+    n_neurons: int
     fan_in: int
     weights: int
     cores: int | None
@@ -97,10 +97,10 @@ class HardwareCheck(Displayed):
         for layer in self.layers:
             cores = "no fit" if layer.cores is None else f"{layer.cores:,}"
             rows.append(
-                (layer.name, f"{layer.neurons:,}", f"{layer.fan_in:,}", f"{layer.weights:,}", cores, layer.details)
+                (layer.name, f"{layer.n_neurons:,}", f"{layer.fan_in:,}", f"{layer.weights:,}", cores, layer.details)
             )
         total = "" if self.cores is None else f"{self.cores:,}"
-        sums = (sum(layer.neurons for layer in self.layers), sum(layer.weights for layer in self.layers))
+        sums = (sum(layer.n_neurons for layer in self.layers), sum(layer.weights for layer in self.layers))
         rows.append(("all", f"{sums[0]:,}", "", f"{sums[1]:,}", total, f"of {self.chip.n_cores} cores"))
         return rows
 
