@@ -588,7 +588,7 @@ CASES = {
     "train": (
         {"network": "<rectifying>", "x": x, "y": y},
         {
-            "network": [*NETWORK, "<rates>"],
+            "network": NETWORK,
             "x": [*IMAGES, *FRAMES, *OWN[:8]],
             "y": LABELS,
             "n_steps": optional(COUNT),

@@ -169,7 +169,6 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda n: n, "call to_spiking first"),
             (lambda n: snc.to_spiking(n, input_coding="poisson"), "train needs constant input"),
             (lambda n: snc.to_spiking(n, synapse=0.001), "train needs a network without synapses"),
             (lambda n: snc.to_spiking(n, readout="spikes"), 'readout="potential"'),
