@@ -14,9 +14,9 @@ import scipy.linalg
 
 from ..model import Model
 from ..model import layers as specs
-from ..model.integers import BIAS_FRACTION_BITS, LARGEST_BIAS, from_integers, unit_of
+from ..model.integers import BIAS_FRACTION_BITS, LARGEST_BIAS, from_integers
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
-from ..passes.round_weights import relative_error
+from ..passes.round_weights import groups_of_scales, relative_error, rounded
 from .weight_fit import WeightFit
 
 # shares of the largest weight of a channel that are tried as the largest integer
@@ -25,24 +25,24 @@ CLIPPING = np.linspace(1.0, 0.4, 13)
 REGULARIZATION, DAMPING = 0.03, 0.01
 
 
-def fit_integers(network, rounded: Model, x: np.ndarray, memory_mb: float) -> Model:
+def fit_integers(network, nearest: Model, x: np.ndarray, memory_mb: float) -> Model:
     """Return a model with integer weights whose layers have the outputs of the network's model on images.
 
     Parameters
     ----------
     network : ConvNetwork
         Before its weights were rounded.
-    rounded : Model
+    nearest : Model
         Result of ``round_weights`` for its model.
     x : ndarray, (images, ...)
     memory_mb : float
     """
     exact = network.model.replace(ann_arrays={})
-    description = rounded.metadata["quantization"]
+    description = nearest.metadata["quantization"]
     largest, rng = 2 ** (description["bits"] - 1) - 1, np.random.default_rng(0)
     fitted = [name for name in description["scales"] if isinstance(exact.layers[name], specs.Conv | specs.Dense)]
     scales = _clipped_scales(exact, description, network.settings, x, memory_mb)
-    model, errors = rounded, {name: dict(of_layer) for name, of_layer in description["errors"].items()}
+    model, errors = nearest, {name: dict(of_layer) for name, of_layer in description["errors"].items()}
     for name in description["scales"]:
         arrays = exact.arrays_of(name)
         if name in fitted:
@@ -50,17 +50,13 @@ def fit_integers(network, rounded: Model, x: np.ndarray, memory_mb: float) -> Mo
             weights = fit.solve(REGULARIZATION)
             integers = _integers(fit, weights["kernel"], scales[name], largest)
             kernel = from_integers(f"{name}/kernel", integers, scales[name])
-            bias = fit.bias_for(kernel) if "bias" in arrays else None
-            found = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+            found = {"kernel": kernel} | ({"bias": fit.bias_for(kernel)} if "bias" in arrays else {})
         else:  # single weights of channels: the nearest integers
-            limit = largest * unit_of(f"{name}/scale", scales[name])
-            found = {key: np.clip(array, -limit, limit) if key == "scale" else array for key, array in arrays.items()}
+            found = arrays
         changed = {}
         for key, array in found.items():
             full = f"{name}/{key}"
-            limit = LARGEST_BIAS if key == "bias" else largest
-            whole = np.clip(np.rint(array / unit_of(full, scales[name])), -limit, limit).astype(np.int32)
-            changed[full] = from_integers(full, whole, scales[name])
+            changed[full] = rounded(full, array, scales[name], largest)
             if key != "bias":
                 errors[name]["weights"] = relative_error(changed[full], exact.arrays[full])
         model = model.replace(arrays=changed)
@@ -117,7 +113,7 @@ def rounded_with_compensation(
     ----------
     weights : ndarray, (inputs, outputs)
     covariance : ndarray, (inputs, inputs)
-        Of the inputs.
+        Covariance of the inputs.
     scales : ndarray, (outputs,)
     largest : int
         Largest integer.
@@ -148,12 +144,12 @@ def _clipped_scales(model, description, settings, x, memory_mb):
     largest, per = 2 ** (description["bits"] - 1) - 1, description["per"]
     names = list(description["scales"])
     means = _mean_squares(model, [model.layers[name].inputs[0] for name in names], settings, x, memory_mb)
-    shared: dict[tuple, list[str]] = {}
-    for name in names:
-        shared.setdefault(tuple(description["scales"][name]), []).append(name)
+    shared: dict[int, list[str]] = {}
+    for name, group in groups_of_scales(model).items():
+        shared.setdefault(group, []).append(name)
     chosen = {}
-    for scales, members in shared.items():
-        original = np.asarray(scales, np.float64)
+    for members in shared.values():
+        original = np.asarray(description["scales"][members[0]], np.float64)
         errors = np.zeros((len(CLIPPING), len(original)))
         for name in members:
             arrays, importance = model.arrays_of(name), means[model.layers[name].inputs[0]]

@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 
 class Head(abc.ABC):
-    """What the outputs of a network mean.
+    """Meaning of the outputs of a network.
 
     Attributes
     ----------

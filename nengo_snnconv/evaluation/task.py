@@ -20,7 +20,7 @@ if typing.TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """What a network is to predict.
+    """Targets of a network, and how its outputs are compared with them.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ def round_weights(model: Model, bits: int, per: str = "channel") -> Model:
              relative error of the weights of each layer, and ``ann_arrays`` the arrays before.
     """
     largest = 2 ** (bits - 1) - 1
-    groups = _groups(model)
+    groups = groups_of_scales(model)
     scales_of: dict[int, np.ndarray] = {}
     for name, group in groups.items():
         scales = _smallest_scales(model.arrays_of(name), largest)
@@ -31,9 +31,7 @@ def round_weights(model: Model, bits: int, per: str = "channel") -> Model:
         scales = np.where(scales > 0, scales, np.float32(1))  # of weights that are all zero
         declared[name] = scales.tolist()
         for key in model.array_names(name):
-            limit = LARGEST_BIAS if key.endswith("/bias") else largest
-            integers = np.clip(np.rint(model.arrays[key] / unit_of(key, scales)), -limit, limit).astype(np.int32)
-            arrays[key] = from_integers(key, integers, scales)
+            arrays[key] = rounded(key, model.arrays[key], scales, largest)
             if not key.endswith("/bias"):
                 errors[name] = {"weights": relative_error(arrays[key], model.arrays[key])}
     changed = {key: model.arrays[key] for key in arrays if not np.array_equal(arrays[key], model.arrays[key])}
@@ -43,6 +41,13 @@ def round_weights(model: Model, bits: int, per: str = "channel") -> Model:
         metadata={**model.metadata, "quantization": description},
         ann_arrays={**changed, **model.ann_arrays},
     )
+
+
+def rounded(key: str, array: np.ndarray, scales: np.ndarray, largest: int) -> np.ndarray:
+    """Return the array of a name, such as "conv1/kernel", rounded to the nearest multiples of its unit."""
+    limit = LARGEST_BIAS if key.endswith("/bias") else largest
+    integers = np.clip(np.rint(array / unit_of(key, scales)), -limit, limit).astype(np.int32)
+    return from_integers(key, integers, scales)
 
 
 def relative_error(values: np.ndarray, exact: np.ndarray) -> float:
@@ -60,7 +65,7 @@ def _smallest_scales(arrays, largest):
     return scales
 
 
-def _groups(model):
+def groups_of_scales(model: Model) -> dict[str, int]:
     """Return the number of the group of each layer with weights: sums read all layers of a group directly."""
     groups = {name: i for i, (name, layer) in enumerate(model.layers.items()) if isinstance(layer, WEIGHTED)}
     members: dict[str, list[str]] = {name: [name] for name in groups}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 from ..._util.validation import check_choice
@@ -85,5 +86,5 @@ def check_hardware(network: ConvNetwork, chip: str) -> HardwareCheck:
             f"{check.cores:,} cores are needed, a chip has {resources.n_cores}: use {check.n_chips} chips, or fewer "
             "filters and neurons in the layers with the most cores"
         )
-        check = HardwareCheck(resources, tuple(layers), (*problems, too_many), remarks)
+        check = dataclasses.replace(check, problems=(*problems, too_many))
     return check

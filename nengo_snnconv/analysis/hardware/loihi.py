@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...errors import ConversionError
 from ...networks.loihi.cores import n_cores
-from ...networks.loihi.plan import plan_of
+from ...networks.loihi.plan import OUTPUT_NEURONS, plan_of
 from .result import LayerOnChip
-from .stages import fan_in, n_weights
+from .stages import synapses_of
 
 REMARKS = ("neurons that read the image run on the host, as do class scores, and need no core",)
 
@@ -19,9 +19,8 @@ def on_loihi(model, stages, readout):
         plan, refusal, at_fault = {}, str(error), error.layer
     layers = []
     for number, stage in enumerate(stages):
-        planned = plan.get(stage.name) or plan.get(f"{stage.name}/neurons") or plan.get("output/neurons")
-        weights = sum(n_weights(model, each) for each in stage.weighted)
-        largest = max((fan_in(model, each) for each in stage.weighted), default=0)
+        planned = plan.get(stage.name, plan.get(OUTPUT_NEURONS))
+        largest, weights = synapses_of(model, stage)
         concerned = at_fault in {stage.name, *(each.name for each in stage.layers)} or (
             at_fault is None and number == 0
         )

@@ -7,7 +7,7 @@ import math
 
 from ...model import layers as specs
 from .result import LayerOnChip
-from .stages import fan_in, n_weights
+from .stages import n_weights, synapses_of
 
 LOWER_BOUND = (
     "numbers of cores are lower bounds: code, routing tables and buffers of spikes take memory that is not published, "
@@ -21,14 +21,12 @@ def on_many_cores(model, stages, chip):
 
 
 def _layer(model, stage, chip):
-    weighted, problems = stage.weighted, []
-    problems += [
+    problems = [
         f"{each.name} takes maxima of spikes, for which {chip.title.partition(',')[0]} has no neurons in its published "
         "tools: train the model with average pooling or strides"
         for each in stage.maxima
     ]
-    weights = sum(n_weights(model, each) for each in weighted)
-    largest = max((fan_in(model, each) for each in weighted), default=0)
+    largest, weights = synapses_of(model, stage)
     cores = least_cores(model, stage, chip)
     if cores is None:
         needed = math.ceil(largest * chip.weight_bits / 8) + chip.state_bytes

@@ -13,7 +13,7 @@ from .chips import Chip
 
 @dataclasses.dataclass(frozen=True)
 class LayerOnChip:
-    """What a layer of neurons, with the weights that lead to it, needs on a chip.
+    """Resources that a layer of neurons needs on a chip, with the weights that lead to it.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class HardwareCheck(Displayed):
     problems : tuple of str
         Problems of the network as a whole; those of a layer are in ``layers``.
     remarks : tuple of str
-        What changes on the chip, and what the check does not know.
+        Changes on the chip, and limits of the check.
     """
 
     chip: Chip

@@ -14,7 +14,7 @@ from ...model.layers import window_offset
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from .result import LayerOnChip
-from .stages import PASSING, fan_in, n_weights
+from .stages import PASSING, synapses_of
 
 KI = 1024
 KERNEL_ENTRIES = tuple(KI * n for n in (16, 16, 16, 32, 32, 64, 64, 16, 16))  # weights, by core
@@ -79,8 +79,7 @@ def _of_neurons(settings):
 def _layer(model, stage):
     """Return the LayerOnChip of a stage, and its entries of kernel and neuron memory."""
     problems = [*_of_other_layers(stage), *_of_pooling(model, stage)]
-    weights = sum(n_weights(model, each) for each in stage.weighted)
-    largest = max((fan_in(model, each) for each in stage.weighted), default=0)
+    largest, weights = synapses_of(model, stage)
     if len(stage.weighted) != 1:
         problems.append(
             f"{len(stage.weighted)} layers with weights lead to it, a core computes one: put a ReLU behind each"

@@ -69,3 +69,9 @@ def fan_in(model, layer) -> int:
 def n_weights(model, layer) -> int:
     """Return the number of weights of a convolution or dense layer, without biases."""
     return model.arrays_of(layer.name)["kernel"].size
+
+
+def synapses_of(model, stage) -> tuple[int, int]:
+    """Return the largest fan-in of the layers with weights of a stage, and the number of all their weights."""
+    fan_ins = [fan_in(model, layer) for layer in stage.weighted]
+    return max(fan_ins, default=0), sum(n_weights(model, layer) for layer in stage.weighted)
