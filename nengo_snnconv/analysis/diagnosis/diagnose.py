@@ -14,7 +14,7 @@ from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
 from ...evaluation.run_options import RunOptions
 from ...evaluation.task import as_task
-from ...inputs import Data, as_images, as_inputs
+from ...inputs import Data, Images, as_images
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
@@ -120,8 +120,7 @@ def diagnose(
     check_progress(progress)
     x, y = as_images(network.model, x, y)
     task = as_task(network.model, len(x), y)
-    inputs = as_inputs(network.model, x)
-    task = task.with_ann(ann_predictions(network, inputs, memory_mb=memory_mb, head=task.head))
+    task = task.with_ann(ann_predictions(network, Images(x), memory_mb=memory_mb, head=task.head))
     calibration = x if x_calibration is None else as_images(network.model, x_calibration, means=True)[0]
     decomposition = Decomposition(network, x, task, [n_steps * factor for factor in MORE_STEPS], memory_mb)
     evaluation = evaluate_observed(network, x, task, n_steps, options, progress=progress, observer=decomposition)

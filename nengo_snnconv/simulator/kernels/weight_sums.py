@@ -121,17 +121,17 @@ def raise_to(typingctx, out, at, values, place, length):
     return signature, generate
 
 
-def _load_sums(builder, before, left, n_vectors, n_sums):
-    """Return where the vectors of up to ``left`` filters begin, their masks, and ``n_sums`` variables for each.
+def _load_sums(builder, before, left, n_vectors):
+    """Return where the vectors of up to ``left`` filters begin, their masks, and two variables for each.
 
-    The first sum begins with the numbers at ``before``.  With several sums, one addition need not wait for the last.
+    The first sum begins with the numbers at ``before``.  With two sums, one addition need not wait for the last.
     """
     offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
     masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
     zeros, sums = ir.Constant(vector(F32), [0.0] * LANES), []
     for offset, mask in zip(offsets, masks, strict=True):
         loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
-        sums.append([cgutils.alloca_once_value(builder, first) for first in [loaded, *[zeros] * (n_sums - 1)]])
+        sums.append([cgutils.alloca_once_value(builder, first) for first in (loaded, zeros)])
     return offsets, masks, sums
 
 
@@ -185,7 +185,7 @@ def _gather_vectors(n_vectors):
             target = at_place(context, builder, kinds[0], out, at)
             before = at_place(context, builder, kinds[2], initial, initial_at)
             lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
-            offsets, masks, sums = _load_sums(builder, before, left, n_vectors, 2)
+            offsets, masks, sums = _load_sums(builder, before, left, n_vectors)
 
             def number(array, kind, place):
                 return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
