@@ -259,7 +259,7 @@ def noisy(neurons, **_):
 
 
 def softmax_inside(end, **_):
-    return nengo_dl.Layer(tf.keras.layers.Dense(2, name="last"))(nengo_dl.Layer(tf.keras.layers.Softmax())(end))
+    return nengo_dl.Layer(tf.keras.layers.Dense(2, name="last"))(nengo_dl.Layer(tf.keras.layers.Softmax(name="softmax"))(end))
 
 
 def unconnected(**_):
