@@ -26,6 +26,8 @@ from .compile.network_view import is_function
 from .program_runner import ProgramRunner
 from .resets import Resets
 
+FUNCTION_BYTES = 2**26  # memory for the outputs of functions of time
+
 
 class Simulator:
     """Simulate networks layer by layer and spike by spike, with the same spikes as ``nengo`` and ``nengo_dl``.
@@ -215,15 +217,24 @@ class Simulator:
         check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._data_by_node(data).items()}
         self._runner.check(n_steps, fed, self._runner.minibatch_size)  # before functions are called for each step
-        fed |= self._outputs_of_functions(n_steps, fed)
         show_progress = self._progress if progress_bar is None else progress_bar
         size = self._runner.minibatch_size
         with make_progress_bar(size * n_steps, "simulating", "image-step", show_progress) as bar:
-            for steps in self._resets.segments(n_steps, fed):
-                part = {node: values[:, steps] if values.shape[1] > 1 else values for node, values in fed.items()}
-                results = self._runner.run(steps.stop - steps.start, part, progress=bar.update)
-                for probe, values in zip(self._runner.probes, results, strict=True):
-                    self._samples[probe].append(values)
+            for piece in self._pieces(n_steps, fed):
+                data = _in_steps(fed, piece)
+                data.update(self._outputs_of_functions(piece.stop - piece.start, fed))
+                for steps in self._resets.segments(piece.stop - piece.start, data):
+                    part = _in_steps(data, steps)
+                    results = self._runner.run(steps.stop - steps.start, part, progress=bar.update)
+                    for probe, values in zip(self._runner.probes, results, strict=True):
+                        self._samples[probe].append(values)
+
+    def _pieces(self, n_steps, fed):
+        """Yield the steps of pieces of a run, for each of which the outputs of functions fit in memory."""
+        size = sum(node.size_out for node in self._functions if node not in fed)
+        length = max(1, FUNCTION_BYTES // (4 * size)) if size else n_steps
+        for start in range(0, n_steps, length):
+            yield slice(start, min(start + length, n_steps))
 
     def trange(self, sample_every: float | None = None) -> np.ndarray:
         """Return the times in seconds at which a probe with this ``sample_every`` has samples."""
@@ -283,6 +294,11 @@ class Simulator:
             if node not in fed:
                 outputs[node] = np.stack([_as_output(node, function(t), t) for t in times])[None]
         return outputs
+
+
+def _in_steps(data: dict[nengo.Node, np.ndarray], steps: slice) -> dict[nengo.Node, np.ndarray]:
+    """Return the data of nodes in some steps; data of a single step are the same in all."""
+    return {node: values[:, steps] if values.shape[1] > 1 else values for node, values in data.items()}
 
 
 def _function(node, dt, rng):

@@ -9,6 +9,7 @@ from models import branched, dyadic_images, small_cnn, spiking
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.simulator import simulation
 
 STEPS = 6
 
@@ -153,7 +154,7 @@ class TestPresentedImages:
 
 
 class TestLargerNetwork:
-    def test_camera_and_reset(self):
+    def test_camera_and_reset(self, monkeypatch):
         network = NETWORKS["maxima"]()
         x = dyadic_images(network.model, 3)
         frames = x.reshape(3, -1)
@@ -165,6 +166,9 @@ class TestLargerNetwork:
             nengo.Connection(onset, snn.reset, synapse=None)
             scores = nengo.Probe(snn.output)
         expected = alone(network, x, STEPS)
+        assert np.array_equal(run(snc.Simulator, larger, scores, 3 * STEPS), expected)
+        # functions of time are called for as many steps as fit in memory
+        monkeypatch.setattr(simulation, "FUNCTION_BYTES", 4 * 5 * (frames.shape[1] + 1))
         assert np.array_equal(run(snc.Simulator, larger, scores, 3 * STEPS), expected)
         assert np.allclose(run(nengo.Simulator, larger, scores, 3 * STEPS), expected, rtol=0, atol=1e-9)
         assert np.allclose(run(nengo_dl.Simulator, larger, scores, 3 * STEPS), expected, rtol=0, atol=1e-6)

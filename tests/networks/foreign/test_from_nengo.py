@@ -259,7 +259,8 @@ def noisy(neurons, **_):
 
 
 def softmax_inside(end, **_):
-    return nengo_dl.Layer(tf.keras.layers.Dense(2, name="last"))(nengo_dl.Layer(tf.keras.layers.Softmax(name="softmax"))(end))
+    scores = nengo_dl.Layer(tf.keras.layers.Softmax(name="softmax"))(end)
+    return nengo_dl.Layer(tf.keras.layers.Dense(2, name="last"))(scores)
 
 
 def unconnected(**_):
