@@ -11,7 +11,7 @@ from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
 from ..errors import ConversionError, SettingsError
 from ..inputs import as_data, as_pair
-from ..model.layers import Rectifier
+from ..model.layers import BatchNormalization, Rectifier
 from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
 from ..networks.trainable import TrainableConfig, check_collected
@@ -215,6 +215,14 @@ def _check_steps(network, n_steps, x, options):
             "SurrogateLIF networks are trained without synapses between layers: network.rebuild(synapse=None)",
             argument="network",
         )
+    if n_steps is not None and options.engine != "keras":
+        for name, layer in network.model.layers.items():
+            if isinstance(layer, BatchNormalization):
+                raise SettingsError(
+                    f"layer {name!r} (BatchNormalization) normalizes over all images and steps of a batch, and NengoDL "
+                    "computes one step at a time: use engine='keras'",
+                    argument="engine",
+                )
 
 
 def _check_converted(n_steps, x, options):

@@ -70,6 +70,10 @@ def train(
     Networks of ``convert`` and ``normalize`` are trained on as the CNNs that they are, and the result is a network of
     ``convert``: normalize it again.
 
+    Batch normalization in networks of ``build_trainable`` uses the mean and variance of each batch, over all images and
+    time steps, and keeps moving averages for inference, as in Keras.  ``convert`` and training with ``levels`` fix the
+    averages, and what is trained from then on is a scale and a shift, or the weights into which they are folded.
+
     With ``levels``, a trained network is fine-tuned for spikes in as many time steps: its rectifiers become rectifiers
     with levels, as :class:`QCFS` (Bu et al. 2022, arXiv 2303.04347).  Initial thresholds are those with the least mean
     squared error of the activations on training images; the weights are divided by them, and train them from then on.
