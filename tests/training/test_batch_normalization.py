@@ -65,12 +65,10 @@ def test_an_epoch_is_that_of_keras(keras, problem, engine):
 
 def test_a_training_continues_with_the_moving_averages(keras, problem, tmp_path):
     network = snc.build_trainable(keras, nengo.RectifiedLinear())
-    options = {"validation_data": problem, "checkpoint": tmp_path / "run.npz"}
-    whole = train(network, problem, epochs=2, validation_data=problem)
-    train(network, problem, **options)
-    resumed = train(network, problem, epochs=2, **options)
+    whole = train(network, problem, epochs=2)
+    for epochs in (1, 2):
+        resumed = train(network, problem, epochs=epochs, checkpoint=tmp_path / "run.npz")
     assert same(whole, resumed)
-    assert np.allclose(whole.history["val_loss"], resumed.history["val_loss"], rtol=1e-4)
 
 
 def test_the_trained_network_runs_everywhere(keras, problem, tmp_path):
