@@ -16,7 +16,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
-from nengo_snnconv.cli import argument_types, ttfs
+from nengo_snnconv.cli import argument_types, conversion, ttfs
 from nengo_snnconv.events import EVENT, crop, downsample
 
 NAN, INF = float("nan"), float("inf")
@@ -403,7 +403,7 @@ CASES = {
             "seed": SEED,
         },
     ),
-    "collect_trained": ({"network": "<rectifying>"}, {"network": NETWORK}),
+    "collect_trained": ({"network": "<rectifying>"}, {"network": NETWORK, "into": but(NETWORK, None)}),
     "rate_model": (
         {"network": "<rates>"},
         {"network": NETWORK, "layers": ["conv", 5, [], ["other"], [5], [[]], [None]]},
@@ -1081,6 +1081,7 @@ TEXTS = {
     argument_types.fraction: [*REAL, "inf", "1", "-0.1"],
     argument_types.share: [*REAL, "inf", "0", "1", "-0.1"],
     argument_types.percentage: [*REAL, "inf", "0", "100.1", "-1"],
+    conversion._layer_and_neuron: ["lif", "", "=lif", "conv1=", "conv1=other"],
     ttfs._threshold: [*REAL, "inf", "0", "-1", "other"],
 }
 

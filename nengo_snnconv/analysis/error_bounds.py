@@ -29,8 +29,8 @@ def error_bounds(
     where a is its activation in the ANN, clipped at the largest firing rate, and d_j is the same bound for its
     presynaptic neurons; d_j = 0 for an image as constant current.  So rates averaged over n_steps differ from
     activations by at most d / n_steps, however unevenly spikes arrive.  The contribution of each layer,
-    h max(v_0, 1 - v_0) / n_steps, is its quantization error; the sum over ``|W_j|`` is the worst-case effect of uneven
-    spikes from earlier layers, so the bound grows with depth.
+    h max(v_0, 1 - v_0) / n_steps with h and v_0 of its neurons, is its quantization error; the sum over ``|W_j|`` is
+    the worst-case effect of uneven spikes from earlier layers, so the bound grows with depth.
 
     Proof: without a limit of spikes per step, N(t) is the maximum of floor(v_0 + Z(s)) over s <= t, where Z is the
     accumulated input charge, and ``|Z(s) - s z| <= sum_j |W_j| d_j``; a limit of spikes per step only delays them.
@@ -87,35 +87,44 @@ def activity_bounds(
     network: ConvNetwork, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001
 ) -> dict[str, np.ndarray]:
     """Return :func:`error_bounds` without checks, with the output in the network's own units."""
-    neuron_type = network.settings.match.neuron_type
-    own = quantization_bound(network, 1, dt=dt)
-    distances: dict[str, np.ndarray] = {}
-    for name, layer in network.model.layers.items():
+    model, distances = network.model, dict[str, np.ndarray]()
+    for name, layer in model.layers.items():
         inputs = [distances[i] for i in layer.inputs]
         if isinstance(layer, specs.Input):
             distances[name] = np.zeros((1, *layer.shape), np.float32)
         elif isinstance(layer, specs.Rectifier):
-            distances[name] = inputs[0] + own
+            distances[name] = inputs[0] + quantization_bound(network, name, 1, dt=dt)
         else:
-            distances[name] = np.asarray(
-                _absolute_layer(layer, network.model)(inputs if len(inputs) > 1 else inputs[0])
-            )
-    most = neuron_type.max_spikes * neuron_type.amplitude / dt
-    if neuron_type.negative and skip_steps:  # the mean of the other steps may be negative
-        most *= 2
-    largest = {
-        name: most if isinstance(layer, specs.Rectifier) else np.inf for name, layer in network.model.layers.items()
-    }
+            distances[name] = np.asarray(_absolute_layer(layer, model)(inputs if len(inputs) > 1 else inputs[0]))
     return {
-        name: np.minimum(distances[name][0] * _mean_factor(n_steps, skip_steps), largest[name])
-        for name, layer in network.model.layers.items()
-        if isinstance(layer, specs.Rectifier) or name == network.model.output
+        name: np.minimum(
+            distances[name][0] * _mean_factor(n_steps, skip_steps), _largest_error(network, name, skip_steps, dt)
+        )
+        for name, layer in model.layers.items()
+        if isinstance(layer, specs.Rectifier) or name == model.output
     }
 
 
-def quantization_bound(network: ConvNetwork, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001) -> float:
-    """Return the contribution of a single layer to :func:`error_bounds`: h max(v_0, 1 - v_0) / n_steps."""
-    neuron_type = network.settings.match.neuron_type
+def _largest_error(network, name, skip_steps, dt):
+    """Return the largest possible difference between two values that neurons of a layer can take; inf for others."""
+    if not isinstance(network.model.layers[name], specs.Rectifier):
+        return np.inf
+    neuron_type = _neuron_type(network, name)
+    most = neuron_type.max_spikes * neuron_type.amplitude / dt
+    # with negative spikes, the mean of the steps that are not skipped may be negative
+    return 2 * most if neuron_type.negative and skip_steps else most
+
+
+def _neuron_type(network, name):
+    """Return the neuron type of a layer, with the amplitude that it has in the network."""
+    return network.settings.of_layer(network.model, name).match.neuron_type
+
+
+def quantization_bound(
+    network: ConvNetwork, name: str, n_steps: int, *, skip_steps: int = 0, dt: float = 0.001
+) -> float:
+    """Return the contribution of the layer of neurons ``name`` to its bound: h max(v_0, 1 - v_0) / n_steps."""
+    neuron_type = _neuron_type(network, name)
     low, high = _initial_potentials(neuron_type)
     return neuron_type.amplitude / dt * max(high, 1 - low, 0) * _mean_factor(n_steps, skip_steps)
 
@@ -138,25 +147,33 @@ def why_unbounded(network: ConvNetwork) -> str:
         return "calibrate, quantize_weights or train changed its weights, use the network before that"
     if network.model.levels:
         return "its ANN has QCFS layers, which round activations as well, use a network with rectifiers"
-    settings, neuron_type = network.settings, network.settings.match.neuron_type
-    if len(settings.of_types) > 1:
-        return "its layers have different neurons, use one type for all"
+    settings = network.settings
+    # without layers of neurons, the type is that of output neurons
+    for name in network.model.neurons:
+        if reason := _why_neurons_unbounded(_neuron_type(network, name)):
+            of_one_type = len(settings.of_types) == 1
+            return reason if of_one_type else f"{reason}: network.rebuild(neuron_type={{{name!r}: IntegrateAndFire()}})"
+    if settings.input_coding != "constant":
+        return "Poisson input is random, use input_coding='constant'"
+    if settings.synapse is not None:
+        return "a synapse delays charge, leave out synapse"
+    if settings.readout == "spikes" and not isinstance(network.model.layers[network.model.output], specs.Rectifier):
+        return "output spikes cannot represent negative scores, use readout='potential'"
+    return ""
+
+
+def _why_neurons_unbounded(neuron_type):
+    """Return why neurons of a type do not keep to the bounds; an empty string if they do."""
     if not isinstance(neuron_type, IntegrateAndFire):
         return f"{type(neuron_type).__name__} loses charge, use IntegrateAndFire"
     if neuron_type.reset != "subtract":
         return "reset to zero loses charge, use reset='subtract'"
     if neuron_type.min_potential > -np.inf:
         return "a floor of the membrane potential loses charge, leave out min_potential"
-    if settings.input_coding != "constant":
-        return "Poisson input is random, use input_coding='constant'"
-    if settings.synapse is not None:
-        return "a synapse delays charge, leave out synapse"
     try:
         _initial_potentials(neuron_type)
     except ConversionError as error:
         return str(error)
-    if settings.readout == "spikes" and not isinstance(network.model.layers[network.model.output], specs.Rectifier):
-        return "output spikes cannot represent negative scores, use readout='potential'"
     return ""
 
 

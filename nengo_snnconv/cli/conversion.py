@@ -1,5 +1,6 @@
 """The command convert: convert a trained ANN to a spiking network (Diehl et al. 2015)."""
 
+import argparse
 import contextlib
 import zipfile
 
@@ -34,6 +35,7 @@ NEURON = {
     "initial_potential": ("neuron", {"if": 0.5, "signed-if": 0.5}),
     "max_spikes": ("neuron", {"if": 1, "signed-if": 1}),
 }
+NEURONS = ("if", "signed-if", "lif", "spiking-relu")
 ERROR_IMAGES = 200  # on which the error of integer weights is measured
 INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
 
@@ -87,10 +89,19 @@ def _add_neurons(parser):
     neurons = parser.add_argument_group("neurons")
     neurons.add_argument(
         "--neuron",
-        choices=("if", "signed-if", "lif", "spiking-relu"),
+        choices=NEURONS,
         default="if",
         help="neuron type: IntegrateAndFire, SignedIntegrateAndFire (fewer steps for deep networks), "
         "nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
+    )
+    neurons.add_argument(
+        "--neuron-of",
+        type=_layer_and_neuron,
+        action="append",
+        default=[],
+        metavar="LAYER=TYPE",
+        help="neuron type of one layer, as conv1=lif, by the name of the layer with weights or of its activation; may "
+        "be repeated. The options below are for --neuron",
     )
     neurons.add_argument(
         "--reset",
@@ -163,6 +174,9 @@ def convert(options):
         return _dry_run(options.source)
     _check_usage(options)
     neuron_type = _neuron_type(options.neuron, neuron)
+    if options.neuron_of:
+        of_layers = {layer: _neuron_type(name, {}) for layer, name in options.neuron_of}
+        neuron_type = {"*": neuron_type, **of_layers}
     network = convert_network(load_source(options.source), seed=options.seed)
     n_calibration = scaling.get("calibration_images", CALIBRATION_IMAGES if options.calibrate else None)
     data, network = data_for(options, network, n_calibration)
@@ -253,6 +267,14 @@ def _is_own_file(path):
             return "description.json.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False  # the reader of models reports the problem
+
+
+def _layer_and_neuron(text):
+    """Convert text such as conv1=lif to the name of a layer and one of ``NEURONS``."""
+    layer, _, name = text.rpartition("=")
+    if not layer or name not in NEURONS:
+        raise argparse.ArgumentTypeError(f"must be LAYER=TYPE, with a type of {', '.join(NEURONS)}; got {text!r}")
+    return layer, name
 
 
 def _neuron_type(name, arguments):

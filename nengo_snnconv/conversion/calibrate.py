@@ -185,18 +185,18 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
     check_memory((2 * (n_steps or 1) + 4) * len(x) * largest, f"the spikes of {len(x):,} images", "give fewer images")
 
 
-def why_uncalibratable(settings: NativeConfig, function: str = "calibrate") -> str:
-    """Return why spikes cannot be computed layer by layer, with a way out; empty if they can."""
-    if len(settings.of_types) > 1:
-        return (
-            f"{function} needs the same neurons in all layers: call it before rebuild(neuron_type=...) gives them "
-            "different ones"
-        )
-    if not isinstance(settings.neuron_type, NEURON_TYPES):
-        return (
-            f"{function} does not support {settings.neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or "
-            "nengo.LIF"
-        )
+def why_uncalibratable(
+    settings: NativeConfig, function: str = "calibrate", types: tuple[type, ...] = NEURON_TYPES
+) -> str:
+    """Return why spikes cannot be computed layer by layer, with a way out; empty if they can.
+
+    ``types`` are the neuron types that ``function`` supports.
+    """
+    for neuron_type in settings.of_types:
+        if not isinstance(neuron_type, types):
+            return (
+                f"{function} does not support {neuron_type}: use SignedIntegrateAndFire, IntegrateAndFire or nengo.LIF"
+            )
     if settings.input_coding != "constant":
         return (
             f'{function} needs constant input, but the network has input_coding="{settings.input_coding}": use '

@@ -167,7 +167,7 @@ class LayerwiseCalibration:
         labels = channel_labels(self.units.labels[name])
         if np.isnan(self._scales[np.unique(labels)]).any():
             currents, activations = self._sample(name)
-            search = ThresholdSearch(self.trains, currents, activations, labels, self.judged_by_readers)
+            search = ThresholdSearch(self.trains, name, currents, activations, labels, self.judged_by_readers)
             scales = search.scales(self.units.n_units)
             missing = np.isnan(self._scales)
             self._scales[missing] = scales[missing]

@@ -32,8 +32,13 @@ class SpikeLevels(SpikeTrains):
         self.stage_steps = settings.stage_steps
         super().__init__(model, settings, x, 1)
 
-    def _describe_neurons(self):
-        self.height, self.reach = 1 / self.stage_steps, 1.0
+    def height(self, name: str) -> float:
+        """Return the mean activity for a level of 1."""
+        return 1 / self.stage_steps
+
+    def reach(self, name: str) -> float:
+        """Return the largest mean activity, in units of the scale."""
+        return 1.0
 
     def _is_constant(self, name):
         # the spikes of the image are rounded, so no layer has the activity of the ANN
@@ -47,7 +52,7 @@ class SpikeLevels(SpikeTrains):
         reader = read_at(self.model, name)
         return values if reader == name else np.asarray(keras_layer(self.model.layers[reader], {})(values))
 
-    def step_neurons(self, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def step_neurons(self, name: str, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the levels of neurons, (1, ...), for their input, (1, ...), in units of activations."""
         levels = np.floor(current * (self.stage_steps / scale).astype(np.float32) + np.float32(0.5))
         return np.clip(levels, 0, self.stage_steps, out=levels)

@@ -39,10 +39,6 @@ class SpikeTrains:
     ----------
     arrays : dict of str to ndarray
         Current arrays of the network, which :meth:`set_arrays` changes.
-    height : float
-        Height of a spike.
-    reach : float
-        Largest mean activity of a neuron, in units of its scale.
     """
 
     def __init__(
@@ -50,21 +46,27 @@ class SpikeTrains:
     ):
         self.model, self.settings, self.x, self.n_steps, self.dt = model, settings, x, n_steps, dt
         self.arrays = dict(model.arrays)
-        self._describe_neurons()
         self._ann_layers = {name: self._linear(name, model.arrays_of(name)) for name in model.layers}
         self._layers = dict(self._ann_layers)
         self._activations: dict[str, np.ndarray] = {}
         self._spikes: dict[str, np.ndarray] = {}
         self._means: dict[str, np.ndarray] = {}
         self._scales: dict[str, np.ndarray] = {}
-        self._states: tuple | None = None
+        self._states: dict[tuple, dict[str, np.ndarray]] = {}
         self._constant = {name: self._is_constant(name) for name in model.layers}
 
-    def _describe_neurons(self):
-        self.match = self.settings.match
-        self.height = self.match.neuron_type.amplitude / self.dt
-        most = getattr(self.match.neuron_type, "max_spikes", 1)
-        self.reach = self.height * (most if np.isfinite(most) else 1)
+    def _match(self, name):
+        """Return gain, bias and type of the neurons of a layer."""
+        return self.settings.of_layer(self.model, name).match
+
+    def height(self, name: str) -> float:
+        """Return the height of the spikes of a layer of neurons."""
+        return self._match(name).neuron_type.amplitude / self.dt
+
+    def reach(self, name: str) -> float:
+        """Return the largest mean activity of the neurons of a layer, in units of their scale."""
+        most = getattr(self._match(name).neuron_type, "max_spikes", 1)
+        return self.height(name) * (most if np.isfinite(most) else 1)
 
     def _linear(self, name, arrays):
         layer = self.model.layers[name]
@@ -117,7 +119,7 @@ class SpikeTrains:
         if isinstance(layer, specs.Input):
             return self._input(images)[None]
         if isinstance(layer, specs.Rectifier):
-            return self._spikes[name][:, images] * (self.height * self._scales[name])
+            return self._spikes[name][:, images] * (self.height(name) * self._scales[name])
         inputs = [self.activity(source, images) for source in layer.inputs]
         if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool) and not self._constant[name]:
             # the maximum of the sums over time, and its growth in each step, as in MaxGate
@@ -147,11 +149,13 @@ class SpikeTrains:
         inputs = [self.mean_activity(source, images) for source in layer.inputs]
         return np.asarray(self._layers[name](inputs if len(inputs) > 1 else inputs[0]))
 
-    def step_neurons(self, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def step_neurons(self, name: str, current: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the numbers of spikes of neurons in each step; they are negative for negative spikes.
 
         Parameters
         ----------
+        name : str
+            Name of the layer of neurons.
         current : ndarray, (steps, ...) or one step that is the same in all
             Input, in units of activations.
         scale : ndarray
@@ -161,22 +165,23 @@ class SpikeTrains:
         -------
         ndarray of float32, (steps, ...)
         """
-        neuron_type, shape = self.match.neuron_type, current.shape[1:]
-        states = {name: state.copy() for name, state in self._initial_states(shape).items()}
-        gain, bias = (self.match.gain / scale).astype(np.float32), np.float32(self.match.bias)
+        match, shape = self._match(name), current.shape[1:]
+        states = {key: state.copy() for key, state in self._initial_states(match.neuron_type, shape).items()}
+        gain, bias = (match.gain / scale).astype(np.float32), np.float32(match.bias)
         counts = np.empty((self.n_steps, *shape), np.float32)
         for step in range(self.n_steps):
-            neuron_type.step(self.dt, gain * current[min(step, len(current) - 1)] + bias, counts[step], **states)
-        counts *= np.float32(1 / self.height)
+            match.neuron_type.step(self.dt, gain * current[min(step, len(current) - 1)] + bias, counts[step], **states)
+        counts *= np.float32(1 / self.height(name))
         return np.rint(counts, out=counts)
 
-    def _initial_states(self, shape):
-        """Return the initial states of neurons, {name: ndarray}, and keep them until the shape changes."""
-        if self._states is None or self._states[0] != shape:
+    def _initial_states(self, neuron_type, shape):
+        """Return the initial states of neurons, {name: ndarray}, and keep them until others are needed."""
+        key = neuron_type, shape
+        if key not in self._states:
             rng = np.random.RandomState(self.settings.seed or 0)
-            states = self.match.neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
-            self._states = shape, {name: state.reshape(shape) for name, state in states.items()}
-        return self._states[1]
+            states = neuron_type.make_state(int(np.prod(shape)), rng=rng, dtype=np.float32)
+            self._states = {key: {name: state.reshape(shape) for name, state in states.items()}}
+        return self._states[key]
 
     def simulate(self, name: str, scale: np.ndarray, batch_size: int) -> None:
         """Simulate a layer of neurons with a scale for each channel, and keep its spikes and activations."""
@@ -188,8 +193,8 @@ class SpikeTrains:
         activations, means = np.empty((2, n, *shape), np.float32)
         for first in range(0, n, batch_size):
             images = slice(first, first + batch_size)
-            counts = self.step_neurons(self.activity(source, images), self._scales[name])
-            spikes[:, images], means[images] = counts, counts.mean(axis=0) * (self.height * self._scales[name])
+            counts = self.step_neurons(name, self.activity(source, images), self._scales[name])
+            spikes[:, images], means[images] = counts, counts.mean(axis=0) * (self.height(name) * self._scales[name])
             activations[images] = quantized(self.activations(source, images), layer.levels)
         self._spikes[name], self._means[name], self._activations[name] = spikes, means, activations
 

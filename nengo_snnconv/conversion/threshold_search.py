@@ -16,6 +16,8 @@ class ThresholdSearch:
     Parameters
     ----------
     trains : SpikeTrains
+    name : str
+        Name of the layer.
     currents : ndarray, (steps, rows, window, channels)
         Inputs of the neurons, in units of activations; one step if they are constant.
     activations : ndarray, (rows, window, channels)
@@ -28,9 +30,15 @@ class ThresholdSearch:
     """
 
     def __init__(
-        self, trains: SpikeTrains, currents: np.ndarray, activations: np.ndarray, labels: np.ndarray, refit: bool
+        self,
+        trains: SpikeTrains,
+        name: str,
+        currents: np.ndarray,
+        activations: np.ndarray,
+        labels: np.ndarray,
+        refit: bool,
     ):
-        self.trains, self.currents, self.labels, self.refit = trains, currents, labels, refit
+        self.trains, self.name, self.currents, self.labels, self.refit = trains, name, currents, labels, refit
         self.target = activations.max(axis=1)
         self.largest = activations.max(axis=(0, 1))
 
@@ -41,7 +49,7 @@ class ThresholdSearch:
         # for channels that are never active, take the largest activation of the layer
         largest[largest == 0] = largest.max() or 1
         scales, smallest = np.full(n_units, np.nan), np.full(n_units, np.inf)
-        for candidate in CANDIDATES / self.trains.reach:
+        for candidate in CANDIDATES / self.trains.reach(self.name):
             errors = np.zeros(n_units)
             np.add.at(errors, labels, self._errors((candidate * largest)[labels]))
             better = np.zeros(n_units, bool)
@@ -53,8 +61,8 @@ class ThresholdSearch:
     def _errors(self, scale):
         """Return the mean squared error of the largest mean output in each window, (channels,)."""
         scale = scale.astype(np.float32)
-        counts = self.trains.step_neurons(self.currents, scale)
-        output = counts.mean(axis=0).max(axis=1) * (self.trains.height * scale)
+        counts = self.trains.step_neurons(self.name, self.currents, scale)
+        output = counts.mean(axis=0).max(axis=1) * (self.trains.height(self.name) * scale)
         if not self.refit:
             return ((output - self.target) ** 2).mean(axis=0, dtype=np.float64)
         output, target = (values - values.mean(axis=0, dtype=np.float64) for values in (output, self.target))

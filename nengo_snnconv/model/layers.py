@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from .._util.validation import is_number
 from . import limits
 from .selections import Concatenate, Flatten, Pad, Permute, Reshape, Selection, Upsample
 from .spec import Layer, is_int
@@ -20,6 +21,7 @@ __all__ = [
     "Add",
     "Affine",
     "AveragePool",
+    "BatchNormalization",
     "Concatenate",
     "Conv",
     "Dense",
@@ -176,6 +178,34 @@ class Affine(Layer):
 
     def array_shapes(self, shape):
         return {"scale": shape[-1:], "bias": shape[-1:]}
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNormalization(Layer):
+    """Normalization of each entry of the last axis: gamma * (x - mean) / sqrt(variance + epsilon) + beta.
+
+    Training uses the mean and the variance of each batch, and keeps moving averages of them, which are the arrays:
+    mean <- momentum * mean + (1 - momentum) * mean of the batch.
+
+    Arrays: ``gamma`` with ``scale``, ``beta`` with ``center``, ``mean`` and ``variance``, all (channels,).
+    """
+
+    epsilon: float = 1e-3
+    momentum: float = 0.99
+    scale: bool = True
+    center: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("epsilon", "momentum"):
+            value = getattr(self, name)
+            self._require(is_number(value) and 0 <= value <= 1, f"{name} must be in [0, 1], got {value!r}")
+        self._boolean("scale")
+        self._boolean("center")
+
+    def array_shapes(self, shape):
+        names = ("gamma",) * self.scale + ("beta",) * self.center
+        return dict.fromkeys((*names, "mean", "variance"), shape[-1:])
 
 
 @dataclasses.dataclass(frozen=True)

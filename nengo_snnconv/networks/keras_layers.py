@@ -176,6 +176,14 @@ def _(layer: specs.Affine, arrays):
     return _Affine(arrays, layer.name)
 
 
+@_layer.register
+def _(layer: specs.BatchNormalization, arrays):
+    names = {"gamma": "gamma", "beta": "beta", "mean": "moving_mean", "variance": "moving_variance"}
+    initial = {f"{names[key]}_initializer": tf.keras.initializers.Constant(array) for key, array in arrays.items()}
+    options = {name: getattr(layer, name) for name in ("epsilon", "momentum", "scale", "center", "name")}
+    return tf.keras.layers.BatchNormalization(**options, **initial)
+
+
 class _Select(tf.keras.layers.Layer):
     """Any layer that only selects entries: a gather from the flat input, with a zero appended for padding."""
 

@@ -10,7 +10,7 @@ import nengo
 import numpy as np
 
 from .._util.user_warnings import warn_user
-from .._util.validation import check_flags
+from .._util.validation import check_flags, shown
 from ..errors import ConversionError, SettingsError
 from ..formats.as_model import as_model
 from ..model import layers as specs
@@ -19,6 +19,7 @@ from ..passes.rescale import without_layer_scales
 from .edits import check_unedited
 from .network import ConvNetwork, check_network
 from .neuron_types import OTHERS, by_layer
+from .trainable_of_native import of_native
 from .trainable_settings import TrainableConfig
 
 # 400 Hz at an input of 1, close to the refractory limit of 500 Hz: many spikes in little time.  A membrane that can
@@ -43,14 +44,18 @@ def build_trainable(
     1611.05141).  Biases and gains of the ensembles are not trained, so that the trained arrays are those of a
     convolutional network.
 
+    A network of ``convert``, ``normalize`` or ``to_spiking`` is built in this form with its own weights and neurons, to
+    train it in a Simulator of your own; ``collect_trained(trained, into=network)`` returns it with the trained weights.
+
     Parameters
     ----------
-    model : Keras model, Model, str or path
-        Any model that ``as_model`` reads, for example a Sequential or functional model.
+    model : Keras model, Model, str, path or ConvNetwork
+        Any model that ``as_model`` reads, for example a Sequential or functional model; or a network of ``convert``,
+        ``normalize`` or ``to_spiking``, before ``calibrate``.
     neuron_type : nengo.neurons.NeuronType or dict of str to NeuronType, optional
         Any type with a rate form, or ``SurrogateLIF``, whose networks are trained through time; ``DEFAULT_NEURON``, an
-        LIF type with high firing rates, by default.  A dict has a type for each layer, by the name of the rectifier or
-        of the layer with weights before it; "*" stands for all other layers.
+        LIF type with high firing rates, by default, or the neurons of the given network.  A dict has a type for each
+        layer, by the name of the rectifier or of the layer with weights before it; "*" stands for all other layers.
     output_neurons : bool, optional
         Add neurons after the last layer, so that class scores are firing rates; False by default.
     max_rates : float, array_like or nengo.dists.Distribution, optional
@@ -93,10 +98,14 @@ def build_trainable(
     >>> network = snc.build_trainable(snc.preset("lif-mnist"), nengo.LIF(amplitude=0.01))
     """
     check_flags(output_neurons=output_neurons)
+    if isinstance(model, ConvNetwork):
+        settings = of_native(model, neuron_type) | settings
+        neuron_type, model = settings.pop("neuron_type"), model.model
+    else:
+        model = restore_output_scale(as_model(model, training=True))
     given = DEFAULT_NEURON if neuron_type is None else neuron_type
     first = given.get(OTHERS, DEFAULT_NEURON) if isinstance(given, Mapping) else given
     config = TrainableConfig(neuron_type=first, **settings)
-    model = restore_output_scale(as_model(model, training=True))
     if output_neurons and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
@@ -136,7 +145,7 @@ def live_arrays(network):
     return arrays
 
 
-def collect_trained(network: ConvNetwork) -> ConvNetwork:
+def collect_trained(network: ConvNetwork, into: ConvNetwork | None = None) -> ConvNetwork:
     """Return the network with the arrays that a ``nengo_dl.Simulator`` session trained.
 
     NengoDL keeps trained weights in the Keras layers of the session, while ``evaluate``, ``save`` and the like use
@@ -146,6 +155,9 @@ def collect_trained(network: ConvNetwork) -> ConvNetwork:
     ----------
     network : ConvNetwork
         Network from :func:`build_trainable`, trained in a Simulator.
+    into : ConvNetwork, optional
+        Network of ``convert``, ``normalize`` or ``to_spiking`` from which ``network`` was built.  The result is of its
+        kind, with its settings and the trained arrays.
 
     Returns
     -------
@@ -156,7 +168,8 @@ def collect_trained(network: ConvNetwork) -> ConvNetwork:
     ConversionError
         If the network was not made by ``build_trainable``.
     SettingsError
-        If the argument is not a network, or objects of the network were changed by hand.
+        If an argument is not a network, objects of a network were changed by hand, or ``network`` was not built from
+        ``into``.
 
     Examples
     --------
@@ -164,11 +177,33 @@ def collect_trained(network: ConvNetwork) -> ConvNetwork:
     ...     simulator.compile(tf.optimizers.Adam(), loss={network.probes["output"]: loss})
     ...     simulator.fit(x, {network.probes["output"]: y})
     >>> network = snc.collect_trained(network)
+
+    Fine-tuning of a converted network:
+
+    >>> trainable = snc.build_trainable(converted)
+    >>> converted = snc.collect_trained(trainable, into=converted)  # after a session with ``trainable``
     """
     check_network(network)
     if not isinstance(network.settings, TrainableConfig):
-        raise ConversionError("only networks made by build_trainable hold arrays that a Simulator trains")
-    return network.rebuild(network.model.replace(arrays=live_arrays(network)))
+        raise ConversionError(
+            "only networks of build_trainable hold arrays that a Simulator trains: train build_trainable(network) in "
+            "the Simulator, and collect from that"
+        )
+    arrays = live_arrays(network)
+    if into is None:
+        return network.rebuild(network.model.replace(arrays=arrays))
+    if not isinstance(into, ConvNetwork):
+        raise SettingsError(
+            f"into must be the network that was trained, before that, got {shown(into)}", argument="into"
+        )
+    check_unedited(into)
+    if list(into.model.layers.values()) != list(network.model.layers.values()):
+        raise SettingsError(
+            "into has other layers than the network that was trained: give the network that build_trainable was "
+            "called with",
+            argument="into",
+        )
+    return into.rebuild(into.model.replace(arrays=arrays))
 
 
 def check_collected(network):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..model import Model
 from .drop_dropout import drop_dropout
+from .fix_statistics import fix_statistics
 from .fold_affine import fold_affine
 from .quantize import quantize
 from .rectify_before_max import rectify_before_max
@@ -19,7 +20,7 @@ from .untie_shortcuts import insert_scales, untie_shortcuts
 # rectify_before_max inspects the consumers of a maximum in the simplified graph.  spread_affine moves only the scales
 # that could not be folded where they were.
 # for neurons with state, which cannot be exchanged with a maximum
-FOLDING = (drop_dropout, fold_affine, spread_affine, fold_affine)
+FOLDING = (fix_statistics, drop_dropout, fold_affine, spread_affine, fold_affine)
 CONVERSION = (*FOLDING, rectify_before_max)
 
 
@@ -36,6 +37,7 @@ __all__ = [
     "Units",
     "drop_dropout",
     "find_units",
+    "fix_statistics",
     "fold_affine",
     "insert_scales",
     "quantize",

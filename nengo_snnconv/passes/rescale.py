@@ -12,6 +12,7 @@ import scipy.sparse.csgraph
 from ..errors import ModelError
 from ..model import Model
 from ..model import layers as specs
+from .fix_statistics import fix_statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,7 @@ def rescale(model: Model, units: Units, scales: np.ndarray) -> Model:
 
     Given    units and a scale for each of them.
     Result   each layer's activation is the old one divided by the scale of its units; the argmax of the output stays.
+             Batch normalization has fixed statistics, since epsilon cannot be scaled.
 
     Parameters
     ----------
@@ -88,6 +90,7 @@ def rescale(model: Model, units: Units, scales: np.ndarray) -> Model:
     changed = trained_units(model, units) & (scales != 1)
     if changed.any():
         raise ModelError(f"the scale of rectifiers with levels must be 1, got {scales[changed][0]}")
+    model = fix_statistics(model)
     scale_of = np.append(scales, 1.0)  # label -1, of entries that are always zero, has scale 1
     arrays = {}
     for name, layer in model.layers.items():
@@ -230,6 +233,7 @@ def _(layer: specs.Input, inputs, shape, per, graph):
 @_label.register(specs.Conv)
 @_label.register(specs.Dense)
 @_label.register(specs.Affine)
+@_label.register(specs.BatchNormalization)
 def _(layer, inputs, shape, per, graph):
     graph.unite_channels(inputs[0])
     return np.broadcast_to(graph.new(shape[-1] if per == "channel" else 1), shape)

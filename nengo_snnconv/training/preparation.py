@@ -11,13 +11,14 @@ from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
 from ..errors import ConversionError, SettingsError
 from ..inputs import as_data, as_pair
-from ..model.layers import Rectifier
+from ..model.layers import BatchNormalization, Rectifier
 from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
 from ..networks.trainable import TrainableConfig, check_collected
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from .losses import as_loss
 from .optimizers import copy_optimizer, scheduled_learning_rate
+from .tandem_model import CLASSES
 from .targets import as_targets
 
 if typing.TYPE_CHECKING:
@@ -123,18 +124,12 @@ def _why_untrainable(network):
             f"train cannot train {describe_network(network)}: train the network before that, or use "
             "to_spiking(network, SignedIntegrateAndFire())"
         )
-    if len(settings.of_types) > 1:
-        return why_uncalibratable(settings, "train")
-    if not isinstance(settings.neuron_type, IntegrateAndFire):
-        return (
-            f"train does not support {settings.neuron_type} in networks of to_spiking: use SignedIntegrateAndFire or "
-            "IntegrateAndFire"
-        )
-    if settings.neuron_type.initial_state:
+    types = settings.of_types
+    if any(isinstance(each, IntegrateAndFire) and each.initial_state for each in types):
         return "train needs the same initial potential in all neurons: give initial_potential instead of initial_state"
     if settings.readout != "potential":
         return 'train needs the mean input of the output layer: use to_spiking(..., readout="potential")'
-    return why_uncalibratable(settings, "train")
+    return why_uncalibratable(settings, "train", tuple(CLASSES))
 
 
 def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTask:
@@ -215,6 +210,14 @@ def _check_steps(network, n_steps, x, options):
             "SurrogateLIF networks are trained without synapses between layers: network.rebuild(synapse=None)",
             argument="network",
         )
+    if n_steps is not None and options.engine != "keras":
+        for name, layer in network.model.layers.items():
+            if isinstance(layer, BatchNormalization):
+                raise SettingsError(
+                    f"layer {name!r} (BatchNormalization) normalizes over all images and steps of a batch, and NengoDL "
+                    "computes one step at a time: use engine='keras'",
+                    argument="engine",
+                )
 
 
 def _check_converted(n_steps, x, options):

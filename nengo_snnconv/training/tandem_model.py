@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
+import abc
 import math
 import typing
 
+import nengo
 import numpy as np
 
 from ..compat import tf
 from ..model import layers as specs
 from ..networks.keras_layers import keras_layer, keras_name
 from ..networks.rate_model import deep_recursion
-from ..neurons.integrate_and_fire import times
+from ..neurons.integrate_and_fire import IntegrateAndFire, times
 from .unrolled_model import Repeated
 
 if typing.TYPE_CHECKING:
-    from ..networks.native import NativeConfig
     from ..networks.network import ConvNetwork
+    from ..neurons.response import Match
 
 DT = 0.001  # length of a time step in seconds
 
 
-class _Neurons:
-    """The neurons of a network, all of one type."""
+class _Neurons(abc.ABC):
+    """The neurons of a layer, driven by currents in units of activations.
 
-    def __init__(self, settings: NativeConfig):
-        match = settings.match
+    Parameters
+    ----------
+    match : Match
+        Gain, bias and type of the neurons.
+
+    Attributes
+    ----------
+    height : float
+        Height of a spike.
+    """
+
+    def __init__(self, match: Match):
+        self.match, self.height = match, match.neuron_type.amplitude / DT
+
+    @abc.abstractmethod
+    def rate(self, current: tf.Tensor) -> tf.Tensor:
+        """Return the mean output for a constant current, as if spikes could have any height; it has the gradients."""
+
+    @abc.abstractmethod
+    def start(self, current: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return the states before the first step, each of the shape of the current in a step, (images, neurons)."""
+
+    @abc.abstractmethod
+    def step(self, current: tf.Tensor, *states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Return the number of spikes in a step, and the states after it."""
+
+
+class _IntegrateAndFire(_Neurons):
+    """Integrate-and-fire neurons; the states are the potential and the sum of all spikes."""
+
+    def __init__(self, match):
+        super().__init__(match)
         neuron_type = match.neuron_type
         growth = DT / neuron_type.tau
         self.gain, self.bias = growth * match.gain, growth * match.bias
         self.threshold, self.max_spikes = neuron_type.threshold, neuron_type.max_spikes
         self.residue, self.min_potential = neuron_type.residue, getattr(neuron_type, "min_potential", -np.inf)
         self.negative = neuron_type.negative
-        self.height = neuron_type.amplitude / DT
-        self.start = neuron_type.initial_potential * neuron_type.threshold
 
     def rate(self, current):
-        """Return the mean output of the neurons for a constant current, as if spikes could have any height."""
         spikes = (self.gain * current + self.bias) / self.threshold
         return self.height * tf.clip_by_value(spikes, 0, self.max_spikes)
 
+    def start(self, current):
+        voltage = tf.fill(tf.shape(current), self.match.neuron_type.initial_potential * self.threshold)
+        return voltage, tf.zeros_like(voltage)
+
     def step(self, current, voltage, net_spikes):
-        """Return the spikes in a step, and the potential and the sum of all spikes after it."""
         voltage += times(current, self.gain) + self.bias if self.bias else times(current, self.gain)
         spikes = tf.minimum(tf.floor(voltage if self.threshold == 1 else voltage / self.threshold), self.max_spikes)
         spikes = tf.maximum(spikes, tf.maximum(-net_spikes, -self.max_spikes) if self.negative else 0.0)
@@ -53,22 +85,56 @@ class _Neurons:
         return spikes, rest, net_spikes + spikes if self.negative else net_spikes
 
 
+class _LIF(_Neurons):
+    """LIF neurons, as ``nengo.LIF``; the states are the potential and the time until the refractory period ends."""
+
+    def rate(self, current):
+        # the response is fitted to the rectifier; its own slope is infinite at the threshold
+        return tf.clip_by_value(current, 0, self.match.neuron_type.amplitude / max(self.match.neuron_type.tau_ref, DT))
+
+    def start(self, current):
+        # Nengo draws the potentials of neurons at random, others whenever a network is built
+        states = self.match.neuron_type.make_state(current.shape[-1], rng=np.random.RandomState(0), dtype=np.float32)
+        return tuple(tf.broadcast_to(states[name], tf.shape(current)) for name in ("voltage", "refractory_time"))
+
+    def step(self, current, voltage, refractory_time):
+        neuron_type = self.match.neuron_type
+        current = self.match.gain * current + self.match.bias
+        active = tf.clip_by_value(DT - refractory_time, 0, DT)
+        voltage -= (current - voltage) * tf.math.expm1(-active / neuron_type.tau_rc)
+        spikes = voltage > 1
+        # the time since the potential crossed the threshold within the step
+        since = -neuron_type.tau_rc * tf.math.log1p((1 - voltage) / tf.where(spikes, current - 1, 1.0))
+        refractory_time = tf.where(spikes, neuron_type.tau_ref - since, refractory_time - DT)
+        rest = tf.where(spikes, 0.0, tf.maximum(voltage, neuron_type.min_voltage))
+        return tf.cast(spikes, voltage.dtype), rest, refractory_time
+
+
+# neuron types of networks of to_spiking that can be trained
+CLASSES = {IntegrateAndFire: _IntegrateAndFire, nengo.LIF: _LIF}
+
+
+def _neurons_of(network, name):
+    """Return the neurons of a layer."""
+    match = network.settings.of_layer(network.model, name).match
+    return next(each for kind, each in CLASSES.items() if isinstance(match.neuron_type, kind))(match)
+
+
 class _Spikes(tf.keras.layers.Layer):
     """Spikes in each step, (steps * images, ...), for currents (images, ...) that are constant, or of each step."""
 
-    def __init__(self, settings, n_steps, constant):
+    def __init__(self, neurons, n_steps, constant):
         super().__init__(trainable=False)
-        self.neurons, self.n_steps, self.constant = _Neurons(settings), n_steps, constant
+        self.neurons, self.n_steps, self.constant = neurons, n_steps, constant
 
     def call(self, inputs):
         # one axis of neurons is faster than three
         shape = (1 if self.constant else self.n_steps, -1, math.prod(inputs.shape[1:]))
         currents = tf.stop_gradient(tf.reshape(inputs, shape))
-        voltage = tf.fill(tf.shape(currents[0]), self.neurons.start)
-        net_spikes = tf.zeros_like(voltage)
+        states = self.neurons.start(currents[0])
         outputs = []
         for step in range(self.n_steps):
-            spikes, voltage, net_spikes = self.neurons.step(currents[0 if self.constant else step], voltage, net_spikes)
+            spikes, *states = self.neurons.step(currents[0 if self.constant else step], *states)
             outputs.append(times(spikes, self.neurons.height))
         return tf.reshape(tf.concat(outputs, axis=0), (-1, *inputs.shape[1:]))
 
@@ -76,9 +142,9 @@ class _Spikes(tf.keras.layers.Layer):
 class _MeanSpikes(tf.keras.layers.Layer):
     """Mean of the spikes, with the gradient of the rate: inputs are the mean current (images, ...) and all spikes."""
 
-    def __init__(self, settings, n_steps, name):
+    def __init__(self, neurons, n_steps, name):
         super().__init__(name=keras_name(name), trainable=False)
-        self.neurons, self.n_steps = _Neurons(settings), n_steps
+        self.neurons, self.n_steps = neurons, n_steps
 
     def call(self, inputs):
         current, spikes = inputs
@@ -107,7 +173,7 @@ class _GrowthOfMaximum(tf.keras.layers.Layer):
 
 
 def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
-    """Return a Keras model of a network of integrate-and-fire neurons, to train it on its own spikes.
+    """Return a Keras model of a network of integrate-and-fire or LIF neurons, to train it on its own spikes.
 
     Two copies of the network with the same weights run side by side (tandem learning, Wu et al. 2021, doi
     10.1109/TNNLS.2021.3095724): one computes the spikes of all steps; the other propagates their means, from layer to
@@ -116,7 +182,7 @@ def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``to_spiking`` with integrate-and-fire neurons, constant input and no synapses.
+        Network made by ``to_spiking`` with neurons of ``CLASSES``, constant input and no synapses.
     n_steps : int
         Number of time steps, of 1 ms each.
 
@@ -126,7 +192,7 @@ def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
         Model from images (batch, height, width, channel) to mean class scores (batch, classes).  Its layers have the
         same names as in ``rate_model``; those of neurons return mean activities.
     """
-    model, settings = network.model, network.settings
+    model = network.model
     means: dict[str, typing.Any] = {}
     # layers whose activity is not the same in all steps
     steps: dict[str, typing.Any] = {}
@@ -140,8 +206,9 @@ def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
         if changing:
             step_inputs = [steps[s] if s in steps else Repeated(n_steps)(means[s]) for s in layer.inputs]
         if isinstance(layer, specs.Rectifier):
-            spikes = _Spikes(settings, n_steps, constant=not changing)(*step_inputs)
-            means[name] = _MeanSpikes(settings, n_steps, name)([*mean_inputs, spikes])
+            neurons = _neurons_of(network, name)
+            spikes = _Spikes(neurons, n_steps, constant=not changing)(*step_inputs)
+            means[name] = _MeanSpikes(neurons, n_steps, name)([*mean_inputs, spikes])
             if n_steps > 1:
                 steps[name] = spikes
             continue

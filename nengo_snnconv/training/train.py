@@ -60,15 +60,20 @@ def train(
     propagated back through all of these steps.  Their class scores are means over the steps; firing rates if the last
     layer has neurons.  All other networks of ``build_trainable`` are trained on firing rates, in one step.
 
-    Networks of ``to_spiking`` with integrate-and-fire neurons, such as those of ``calibrate``, are fine-tuned for
-    ``n_steps`` steps of 1 ms: the network spikes as ``evaluate`` would run it, the mean activities of its layers take
-    the values that the spikes have, and gradients pass through these means as through a network of rates (tandem
-    learning, Wu et al. 2021, doi 10.1109/TNNLS.2021.3095724).  Without ``y``, the network learns the class
-    probabilities of its own ANN (knowledge distillation, Hinton et al. 2015, arXiv 1503.02531), so no labels are
-    needed.  The result is an ordinary network for every back end, and ``evaluate`` compares it with the same ANN.
+    Networks of ``to_spiking`` with integrate-and-fire or LIF neurons, also calibrated ones, are fine-tuned for
+    ``n_steps`` steps of 1 ms; layers may have different neurons.  The network spikes as ``evaluate`` would run it, the
+    mean activities of its layers take the values that the spikes have, and gradients pass through these means as
+    through a network of rates (tandem learning, Wu et al. 2021, doi 10.1109/TNNLS.2021.3095724).  Without ``y``, the
+    network learns the class probabilities of its own ANN (knowledge distillation, Hinton et al. 2015, arXiv
+    1503.02531), so no labels are needed.  The result is an ordinary network for every back end, and ``evaluate``
+    compares it with the same ANN.
 
     Networks of ``convert`` and ``normalize`` are trained on as the CNNs that they are, and the result is a network of
     ``convert``: normalize it again.
+
+    Batch normalization in networks of ``build_trainable`` uses the mean and variance of each batch, over all images and
+    time steps, and keeps moving averages for inference, as in Keras.  ``convert`` and training with ``levels`` fix the
+    averages, and what is trained from then on is a scale and a shift, or the weights into which they are folded.
 
     With ``levels``, a trained network is fine-tuned for spikes in as many time steps: its rectifiers become rectifiers
     with levels, as :class:`QCFS` (Bu et al. 2022, arXiv 2303.04347).  Initial thresholds are those with the least mean
@@ -81,7 +86,8 @@ def train(
     ----------
     network : ConvNetwork
         Network made by ``build_trainable``, ``convert`` or ``normalize``; or by ``to_spiking`` or ``calibrate``, with
-        ``IntegrateAndFire`` or ``SignedIntegrateAndFire`` neurons, constant input and without synapses between layers.
+        ``IntegrateAndFire``, ``SignedIntegrateAndFire`` or ``nengo.LIF`` neurons, constant input and without synapses
+        between layers.  LIF neurons start at random potentials, which are others in training than in evaluation.
     x : ndarray, (images, height, width, channel), or Recordings, Inputs or a data set
         Images; also a ``tf.data.Dataset``, Keras sequence, torch ``DataLoader`` or generator of batches, as for
         :func:`evaluate`, which is read once and kept in memory.  For training through time also frames, (items, steps,

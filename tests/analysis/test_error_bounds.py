@@ -96,7 +96,7 @@ def test_no_neuron_exceeds_its_bound_with_random_starts_and_skipped_steps(kind):
 def test_the_bound_of_the_first_layer_is_the_quantization_error_and_is_reached():
     network = spiking(small_cnn())
     (bound,) = np.unique(snc.error_bounds(network, 8)["neurons"])
-    assert bound == quantization_bound(network, 8) == 0.5 / 8
+    assert bound == quantization_bound(network, "neurons", 8) == 0.5 / 8
     x = np.random.default_rng(0).uniform(0, 1, (50, 6, 6, 2)).astype(np.float32)
     rates = snc.record(network, x, n_steps=8).spikes["neurons"].mean(axis=1)
     activations = clipped_activations(network, x, 1.0)["neurons"].reshape(rates.shape)
@@ -106,7 +106,7 @@ def test_the_bound_of_the_first_layer_is_the_quantization_error_and_is_reached()
 @pytest.mark.parametrize("start, worst", [(0.0, 1.0), (0.25, 0.75), (0.5, 0.5), (1.0, 1.0)])
 def test_the_initial_potential_determines_the_quantization_error(start, worst):
     network = spiking(small_cnn(), neuron_type=snc.IntegrateAndFire(initial_potential=start))
-    assert quantization_bound(network, 1) == worst
+    assert quantization_bound(network, "neurons", 1) == worst
 
 
 def test_bounds_fall_with_the_steps_and_grow_with_depth():

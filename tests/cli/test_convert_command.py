@@ -86,6 +86,8 @@ class TestConvert:
         assert signed == snc.SignedIntegrateAndFire(initial_potential=0.25, max_spikes=2)
         assert settings("--neuron", "lif").neuron_type == nengo.LIF(min_voltage=-5)
         assert settings("--neuron", "spiking-relu").neuron_type == nengo.SpikingRectifiedLinear(amplitude=0.001)
+        mixed = settings("--neuron-of", "conv=signed-if", "--neuron", "lif")
+        assert (mixed.neuron_type, mixed.neuron_types[0]) == (nengo.LIF(min_voltage=-5), snc.SignedIntegrateAndFire())
         poisson = settings("--input", "poisson", "--input-threshold", "2", "--readout", "spikes", "--seed", "3")
         assert (poisson.input_coding, poisson.input_threshold, poisson.readout, poisson.seed) == (
             "poisson",

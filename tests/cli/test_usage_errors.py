@@ -29,6 +29,7 @@ def test_wrong_usage(arguments):
         (["--method", "none", "--per", "channel"], "--per applies"),
         (["--neuron", "lif", "--reset", "zero"], "--reset applies"),
         (["--neuron", "signed-if", "--reset", "zero"], "--reset applies to --neuron if, not to --neuron signed-if"),
+        (["--neuron-of", "conv1=relu"], "must be LAYER=TYPE, with a type of if, "),
         (["--neuron", "lif", "--initial-potential", "0"], "--initial-potential applies to --neuron if or --neuron sig"),
         (["--input-threshold", "2"], "--input-threshold applies"),
         (["--balance-steps", "8"], "--balance-steps applies"),

@@ -8,6 +8,7 @@ from models import branched, dyadic_images, make, spiking
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.report.python_code import python_code
+from nengo_snnconv.training.tandem_model import tandem_model
 from nengo_snnconv.training.unrolled_model import unrolled_model
 
 LIF = nengo.LIF(min_voltage=-5)
@@ -238,15 +239,35 @@ class TestRest:
         assert layers["conv1_relu"].causes["response"] > 0.01
         assert "response" not in layers["conv2_relu"].causes
 
-    def test_what_needs_the_same_neurons_in_all_layers(self):
-        network, x = spiking(chain(), neuron_type={"conv1": ZERO}), dyadic_images(chain(), 2)
-        for function in (
-            lambda: snc.calibrate(network, x, n_steps=3),
-            lambda: snc.train(network, x, [0, 1], n_steps=3),
-            lambda: snc.error_bounds(network, 3),
-        ):
-            with pytest.raises(snc.ConversionError, match="neurons"):
-                function()
+    def test_calibration_and_training(self):
+        """Each layer is fitted to the spikes of its own neurons, and trained on them."""
+        start = {"voltage": nengo.dists.Choice([0.0])}
+        lif, several = nengo.LIF(min_voltage=-5, initial_state=start), snc.SignedIntegrateAndFire(max_spikes=4)
+        given = {"conv1": lif, "conv2": several}
+        network, x = spiking(chain(), neuron_type=given), dyadic_images(chain(), 60)
+        expected = snc.rate_model(network).predict(x, verbose=0)
+
+        def errors(spiking_network):
+            return np.abs(snc.record(spiking_network, x, n_steps=4).filtered[:, -1] - expected).mean()
+
+        calibrated = snc.calibrate(network, x, n_steps=4)
+        assert errors(calibrated) < 0.7 * errors(network)
+        trained = snc.train(calibrated, x, n_steps=4, epochs=8, learning_rate=0.001, batch_size=20)
+        assert list(types_of(trained)) == list(types_of(network))
+        assert trained.settings == network.settings
+        means = tandem_model(trained, 4).predict(x, verbose=0)
+        assert np.allclose(means, snc.record(trained, x, n_steps=4).filtered[:, -1], atol=1e-4)
+        assert trained.history["loss"][-1] < trained.history["loss"][0]
+
+    def test_bounds(self):
+        given = {"conv1": snc.IntegrateAndFire(initial_potential=0), "conv2": snc.SignedIntegrateAndFire(max_spikes=2)}
+        network = spiking(chain(), neuron_type=given)
+        bounds = snc.error_bounds(network, 10)
+        assert np.allclose(bounds["conv1_relu"], 1 / 10)
+        weights = np.abs(network.model.arrays["conv2/kernel"]).sum(axis=(0, 1, 2))
+        assert np.allclose(bounds["conv2_relu"], np.minimum((weights + 0.5) / 10, 2))
+        with pytest.raises(snc.ConversionError, match=r"LIF loses charge.*neuron_type={'conv1_relu'"):
+            snc.error_bounds(spiking(chain(), neuron_type={"conv1": LIF}), 10)
 
     def test_nir(self):
         pytest.importorskip("nir")

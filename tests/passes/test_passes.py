@@ -44,7 +44,9 @@ def test_passes_keep_the_function(seed, n_layers, one_pass):
     model = snc.as_model(random_model(seed, n_layers))
     x = np.random.default_rng(seed).normal(size=(2, *model.shapes[model.input])).astype(np.float32)
     # except layers that absorb a scale or are exchanged
-    affine = {name for name, layer in model.layers.items() if isinstance(layer, specs.Affine)}
+    affine = {
+        name for name, layer in model.layers.items() if isinstance(layer, specs.Affine | specs.BatchNormalization)
+    }
     but = {i for name in affine for i in model.layers[name].inputs}
     pools = specs.MaxPool | specs.GlobalMaxPool | specs.AveragePool | specs.GlobalAveragePool
     for _ in model.layers:  # an Affine layer is folded past pooling layers

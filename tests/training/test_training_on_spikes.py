@@ -19,6 +19,7 @@ NEURON_TYPES = [
     snc.IntegrateAndFire(reset="zero"),
     snc.IntegrateAndFire(threshold=0.7, initial_potential=0.2, min_potential=-0.5),
     snc.IntegrateAndFire(max_spikes=np.inf, amplitude=0.002),
+    nengo.LIF(min_voltage=-2, initial_state={"voltage": nengo.dists.Choice([0.9])}),
 ]
 
 
@@ -67,8 +68,8 @@ def test_trains_the_spikes_that_the_network_emits(network, problem, neuron_type,
     keras, names = tandem_model(snn, n_steps), snn.model.neurons
     means = tf.keras.Model(keras.input, [keras.get_layer(name).output for name in names])(x)
     recording = snc.record(snn, x, n_steps=n_steps)
-    height = neuron_type.amplitude / 0.001
     for name, mean in zip(names, means, strict=True):
+        height = snn.settings.of_layer(snn.model, name).spike_amplitude / 0.001
         expected = height * recording.spikes[name].mean(axis=1)
         assert expected.any()
         assert np.allclose(np.reshape(mean, expected.shape), expected, atol=1e-6), name
@@ -172,7 +173,7 @@ class TestRefused:
             (lambda n: snc.to_spiking(n, input_coding="poisson"), "train needs constant input"),
             (lambda n: snc.to_spiking(n, synapse=0.001), "train needs a network without synapses"),
             (lambda n: snc.to_spiking(n, readout="spikes"), 'readout="potential"'),
-            (lambda n: snc.to_spiking(n, nengo.LIF(min_voltage=-5)), "train does not support LIF"),
+            (lambda n: snc.to_spiking(n, nengo.SpikingRectifiedLinear(amplitude=0.001)), "does not support Spiking"),
             (
                 lambda n: snc.to_spiking(n, snc.IntegrateAndFire(initial_state={"voltage": nengo.dists.Choice([0])})),
                 "give initial_potential",

@@ -136,17 +136,18 @@ def make_diagnosis(
 ) -> Diagnosis:
     """Return the diagnosis from an evaluation and the decomposition that observed it."""
     n_images = len(evaluation.y)
-    bounds, own_bound = {}, None
+    bounds, own_bounds = {}, {}
     if not why_unbounded(network):
         run = {"n_steps": evaluation.n_steps, "skip_steps": decomposition.skip_steps, "dt": evaluation.dt}
-        bounds, own_bound = activity_bounds(network, **run), quantization_bound(network, **run)
+        bounds = activity_bounds(network, **run)
+        own_bounds = {name: quantization_bound(network, name, **run) for name in network.model.neurons}
     layers, n_correct = {}, decomposition.n_correct["input"]
     for name, sums in decomposition.layers.items():
         points = {}
         for cause, count in sums.n_correct.items():
             points[cause], n_correct = 100 * (n_correct - count) / n_images, count
-        response, bound = decomposition.responses[name], bounds.get(name)
-        layers[name] = _layer_diagnosis(name, sums, points, n_correct / n_images, response, bound, own_bound)
+        response, pair = decomposition.responses[name], (bounds.get(name), own_bounds.get(name))
+        layers[name] = _layer_diagnosis(name, sums, points, n_correct / n_images, response, *pair)
     squares, ann_accuracy = decomposition.input_squares, evaluation.ann_score
     assert ann_accuracy is not None  # the network has rates
     predicted_gain, n_predicted = decomposition.predicted_gain, decomposition.n_predicted

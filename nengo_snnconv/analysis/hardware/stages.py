@@ -8,7 +8,7 @@ import math
 from ...model import layers as specs
 from ...model.spec import Layer
 
-PASSING = specs.Dropout | specs.Affine | specs.Selection  # layers that need no resources
+PASSING = specs.Dropout | specs.Affine | specs.BatchNormalization | specs.Selection  # layers that need no resources
 
 
 @dataclasses.dataclass(frozen=True)

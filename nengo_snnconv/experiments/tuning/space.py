@@ -48,9 +48,9 @@ def default_space(network, max_steps, backend=None):
 
 def _calibrated(settings, max_steps, rates, none):
     """Return the grids of calibrated networks; none if the network cannot be calibrated."""
-    if settings.input_coding != "constant" or len(settings.of_types) > 1:
+    if settings.input_coding != "constant":
         return []
-    if not (rates or isinstance(settings.neuron_type, NEURON_TYPES)):
+    if not (rates or all(isinstance(each, NEURON_TYPES) for each in settings.of_types)):
         return []
     calibrated = {"calibrate": [True], "calibrate_steps": powers_of_two(min(max_steps, MOST_CALIBRATED)), **none}
     if not rates:

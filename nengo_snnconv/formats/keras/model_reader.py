@@ -267,8 +267,6 @@ class ModelReader:
         ignored += ["trainable=False"] if weights and config.get("trainable") is False else []
         if ignored:
             self.report.add_training_note(path, f"has {', '.join(ignored)}, which training in nengo_snnconv ignores")
-        if layer_kind(entry) == "BatchNormalization":
-            self.report.add_training_note(path, "is trained as a plain scale and shift, without normalization")
         if layer_kind(entry) in TRAINING_ONLY:
             self.report.add_training_note(path, "has no effect in nengo_snnconv's training")
 

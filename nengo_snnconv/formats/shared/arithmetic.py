@@ -44,6 +44,12 @@ def affine(call, tensor, scale, bias, axis=-1, suffix=""):
     return call.add_spec(specs.Affine, tensor.spec, suffix, order=tensor.axes, arrays=arrays)
 
 
+def check_variance(variance, epsilon):
+    """Refuse a batch normalization that would divide by the root of a variance that is not positive."""
+    if variance.size and np.min(variance) + epsilon <= 0:
+        raise UnsupportedLayer("has a variance that is not positive: train the model again")
+
+
 def _varying_axis(value, rank):
     """Return the axis along which a constant varies if it is broadcast to ``rank`` axes; the last one if none."""
     varying = [axis - value.ndim for axis, n in enumerate(value.shape) if n > 1]

@@ -6,6 +6,7 @@ from ...errors import ConversionError
 from ...networks.foreign.tensor_nodes import ends_in_softmax, model_of_tensor_node, name_of_tensor_node
 from ...networks.nengo_objects import NengoLayers, connect_output, direct_neurons
 from ...networks.trainable import TrainableConfig, check_collected
+from ...passes import fix_statistics
 
 
 def native_form(network):
@@ -44,7 +45,7 @@ class NativeForm(NengoLayers):
     """Makes Nengo's own objects for all layers but the input and the neurons, which are those of ``network``."""
 
     def __init__(self, network):
-        super().__init__(network.model, network.settings.synapse)
+        super().__init__(fix_statistics(network.model), network.settings.synapse)
         self.network = network
 
     def visit_input(self, layer, sources):
@@ -71,7 +72,7 @@ def native_form_of_tensor_node(node):
     ConversionError
         If the TensorNode computes anything but a Keras layer of linear maps, maxima and rectifiers.
     """
-    model = model_of_tensor_node(node)
+    model = fix_statistics(model_of_tensor_node(node))
     if ends_in_softmax(model):
         name = name_of_tensor_node(node)
         raise ConversionError(

@@ -234,7 +234,6 @@ class TestTraining:
             (lambda k: k.layers.Dense(3, name="l", trainable=False), "has trainable=False, which"),
             (lambda k: k.layers.Dense(3, name="l", kernel_regularizer="l2"), "has kernel_regularizer, which"),
             (lambda k: k.layers.Dense(3, name="l", bias_constraint="non_neg"), "has bias_constraint, which"),
-            (lambda k: k.layers.BatchNormalization(name="l"), "trained as a plain scale"),
             (lambda k: k.layers.GaussianNoise(0.1, name="l"), "has no effect"),
         ],
     )

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ....model import layers as specs
+from ...shared.arithmetic import check_variance
 from ...shared.refusals import UnsupportedLayer
 from ..config_entries import constant
 from .arithmetic import affine
@@ -14,11 +16,13 @@ def batch_normalization(call):
     options = call.options
     if options.get("renorm"):
         raise UnsupportedLayer("has renorm=True: leave it out, and train again")
-    options.ignore("momentum", "renorm_momentum", "renorm_clipping", "synchronized")
-    names = ["gamma"] * options["scale"] + ["beta"] * options["center"] + ["mean", "variance"]
-    arrays = dict(zip(names, (np.asarray(a, float) for a in call.arrays(*names)), strict=True))
-    scale = arrays.get("gamma", 1) / np.sqrt(arrays["variance"] + options["epsilon"])
-    return affine(call, call.tensor, scale, arrays.get("beta", 0) - arrays["mean"] * scale, _single_axis(call))
+    options.ignore("renorm_momentum", "renorm_clipping", "synchronized")
+    fields = {name: options[name] for name in ("epsilon", "momentum", "scale", "center")}
+    names = ["gamma"] * fields["scale"] + ["beta"] * fields["center"] + ["mean", "variance"]
+    arrays = call.arrays(*names)
+    check_variance(arrays[-1], fields["epsilon"])
+    tensor = call.builder.with_axis_last(call.tensor, _single_axis(call))
+    return call.add_spec(specs.BatchNormalization, tensor.spec, order=tensor.axes, arrays=arrays, **fields)
 
 
 def normalization(call):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ....model import layers as specs
-from ...shared.arithmetic import add, affine
+from ...shared.arithmetic import add, affine, check_variance
 from ...shared.refusals import GATE, QUOTIENT, UnsupportedLayer
 from ..tensors import OnnxTensor, as_plain, like, spec_order
 
@@ -130,18 +130,22 @@ def divide(call):
 
 def batch_normalization(call):
     """Read BatchNormalization at inference: scale * (x - mean) / sqrt(variance + epsilon) + bias."""
-    call.attributes.ignore("momentum", "spatial")
+    call.attributes.ignore("spatial")
     if call.attributes.flag("training_mode"):
         raise UnsupportedLayer("is in training mode: call model.eval() before the export")
     names = ("scale", "bias", "mean", "variance")
-    scale, bias, average, variance = (np.asarray(call.weights(i + 1, n), float) for i, n in enumerate(names))
-    variance = variance + call.attributes.number("epsilon", 1e-5)
-    if variance.size and variance.min() <= 0:
-        raise UnsupportedLayer("has a variance that is not positive: train the model again")
-    scale = scale / np.sqrt(variance)
-    channels = call.shape[0]
-    if {scale.shape, bias.shape, average.shape} != {(channels,)}:
+    arrays = [np.asarray(call.weights(i + 1, n), float) for i, n in enumerate(names)]
+    scale, bias, average, variance = arrays
+    fields = {"epsilon": call.attributes.number("epsilon", 1e-5), "momentum": call.attributes.number("momentum", 0.9)}
+    check_variance(variance, fields["epsilon"])
+    tensor, channels = call.tensor, call.shape[0]
+    if {array.shape for array in arrays} != {(channels,)}:
         raise UnsupportedLayer(f"has arrays that do not fit its {channels} channels: export the model again")
+    if tensor.flattened is None and tensor.axes[0] == len(tensor.axes) - 1:
+        plain = call.add_spec(specs.BatchNormalization, tensor.spec, order=tensor.axes, arrays=arrays, **fields)
+        return like(tensor, plain)
+    # channels that are not the last axis of the spec are scaled without a layer of their own
+    scale = scale / np.sqrt(variance + fields["epsilon"])
     column = (channels,) + (1,) * (len(call.shape) - 1)
     return scale_and_shift(call, call.tensor, scale.reshape(column), (bias - average * scale).reshape(column))
 
