@@ -5,7 +5,18 @@ from __future__ import annotations
 import collections
 from typing import TYPE_CHECKING
 
-from .layers import Add, Affine, AveragePool, Conv, Dropout, GlobalAveragePool, GlobalMaxPool, MaxPool, Rectifier
+from .layers import (
+    Add,
+    Affine,
+    AveragePool,
+    Conv,
+    Dropout,
+    Filter,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool,
+    Rectifier,
+)
 from .selections import Pad, Permute, Upsample
 
 if TYPE_CHECKING:
@@ -14,7 +25,7 @@ if TYPE_CHECKING:
 # layers that read images with the channel as the last axis
 READ_IMAGES = (Conv, AveragePool, MaxPool, GlobalAveragePool, GlobalMaxPool)
 # layers whose output has the axes of their input
-KEEP_AXES = (Affine, Rectifier, Dropout, Add, Pad, Upsample)
+KEEP_AXES = (Affine, Rectifier, Dropout, Filter, Add, Pad, Upsample)
 
 
 def image_axes(model: Model, name: str) -> tuple[int, ...]:
