@@ -12,6 +12,7 @@ from .layers import (
     BatchNormalization,
     Conv,
     Dropout,
+    Filter,
     GlobalAveragePool,
     GlobalMaxPool,
     MaxPool,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # layers that read images with the channel as the last axis
 READ_IMAGES = (Conv, AveragePool, MaxPool, GlobalAveragePool, GlobalMaxPool)
 # layers whose output has the axes of their input
-KEEP_AXES = (Affine, BatchNormalization, Rectifier, Dropout, Add, Pad, Upsample)
+KEEP_AXES = (Affine, BatchNormalization, Rectifier, Dropout, Filter, Add, Pad, Upsample)
 
 
 def image_axes(model: Model, name: str) -> tuple[int, ...]:

@@ -218,3 +218,8 @@ def _(layer: specs.Concatenate, arrays):
 @_layer.register
 def _(layer: specs.Dropout, arrays):
     return tf.keras.layers.Dropout(layer.rate, name=layer.name)
+
+
+@_layer.register
+def _(layer: specs.Filter, arrays):
+    return tf.keras.layers.Activation("linear", name=layer.name)

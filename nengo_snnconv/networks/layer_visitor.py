@@ -1,4 +1,4 @@
-"""Dispatch over the kinds of layers: inputs, reshapes, neurons, maxima and linear layers.
+"""Dispatch over the kinds of layers: inputs, reshapes, neurons, maxima, filters and linear layers.
 
 Each builder has two classes derived from LayerVisitor: one makes the Nengo objects of layers (``NengoLayers`` in
 ``nengo_objects.py`` is its base), the other describes them for ``ConvNetwork.report`` (``ReportRows`` below).
@@ -6,6 +6,7 @@ Each builder has two classes derived from LayerVisitor: one makes the Nengo obje
 
 import abc
 
+from ..errors import ConversionError
 from ..model import layers as specs
 
 KINDS = {
@@ -13,6 +14,7 @@ KINDS = {
     "reshape": specs.Flatten | specs.Reshape,
     "neurons": specs.Rectifier,
     "maximum": specs.MaxPool | specs.GlobalMaxPool,
+    "filter": specs.Filter,
 }
 
 
@@ -45,8 +47,21 @@ class LayerVisitor(abc.ABC):
         """Treat max pooling."""
 
     @abc.abstractmethod
+    def visit_filter(self, layer, *arguments):
+        """Treat a filter over time."""
+
+    @abc.abstractmethod
     def visit_linear(self, layer, *arguments):
         """Treat any other layer: convolutions, dense layers, averages, sums, selections and dropout."""
+
+
+def refuse_filter(layer, builder):
+    """Raise ConversionError for a filter over time in a network whose builder has none."""
+    raise ConversionError(
+        f"{layer} filters its input over time, which {builder} does not: read a graph without LI, CubaLI and "
+        "Delay nodes",
+        layer=layer.name,
+    )
 
 
 def rates_remark(layer):
@@ -73,3 +88,8 @@ class ReportRows(LayerVisitor):
 
     def visit_linear(self, layer):
         return "Node", "exact", ""
+
+    def visit_filter(self, layer):
+        parts = [f"delay of {layer.delay} step{'s' if layer.delay > 1 else ''}"] if layer.delay else []
+        parts += [f"low-pass filter with a time constant of {1 / (1 - keep):.4g} steps" for keep in layer.keeps]
+        return "Node", "exact", ", ".join(parts)

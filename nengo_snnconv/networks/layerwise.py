@@ -11,7 +11,7 @@ from .._util.validation import is_number
 from ..compat import nengo_dl
 from ..errors import SettingsError
 from .layer_visitor import ReportRows
-from .nengo_objects import NengoLayers, add_output, direct_neurons
+from .nengo_objects import NengoLayers, add_output, connect_filtered, direct_neurons
 from .network import NativeBase
 from .neuron_types import check_neuron_types, check_one_for_each_layer
 
@@ -72,12 +72,7 @@ class LayerwiseLayers(NengoLayers):
         place = self.model.neurons.index(layer.name)
         neuron_type = self.config.of_layer(self.model, layer.name).neuron_type
         neurons = direct_neurons(neuron_type, self.model.size(layer.name), layer.name)
-        keep = self.config.keeps[place]
-        nengo.Connection(sources[0], neurons, transform=1 - keep if keep else None, synapse=None)
-        if keep:
-            # a synapse of Nengo passes its input on one step later, so the rest of the current is that of the last step
-            last = nengo.LinearFilter([1 - keep], [1, -keep], analog=False)
-            nengo.Connection(sources[0], neurons, transform=keep, synapse=last)
+        connect_filtered(sources[0], neurons, self.config.keeps[place])
         return neurons
 
 

@@ -57,6 +57,20 @@ class NengoLayers(LayerVisitor):
     def visit_maximum(self, layer, sources):
         return maximum_node(layer, self.model, sources[0], self.synapse_from(sources[0]), self.cumulative)
 
+    def visit_filter(self, layer, sources):
+        source = sources[0]
+        synapses = [self.synapse_from(source)] if self.synapse_from(source) is not None else []
+        synapses += [delay_of(layer.delay)] if layer.delay else []
+        for synapse in synapses:
+            node = nengo.Node(size_in=source.size_out, label=layer.name)
+            nengo.Connection(source, node, synapse=synapse)
+            source = node
+        for keep in layer.keeps:
+            node = nengo.Node(size_in=source.size_out, label=layer.name)
+            connect_filtered(source, node, keep)
+            source = node
+        return source
+
     def visit_linear(self, layer, sources):
         return biased_node(layer, self.model, sources, [self.synapse_from(source) for source in sources])
 
@@ -64,6 +78,20 @@ class NengoLayers(LayerVisitor):
 def spike_synapse(source, synapse):
     """Return ``synapse`` if ``source`` are neurons, whose spikes are filtered; None for all other objects."""
     return synapse if isinstance(source, nengo.ensemble.Neurons) else None
+
+
+def delay_of(n_steps):
+    """Return the synapse that passes its input on ``n_steps`` steps later."""
+    return nengo.LinearFilter([1], [1, *[0] * n_steps], analog=False)
+
+
+def connect_filtered(source, target, keep):
+    """Connect objects through a filter: in a step with the input x, the target receives y <- keep y + (1 - keep) x."""
+    nengo.Connection(source, target, transform=1 - keep if keep else None, synapse=None)
+    if keep:
+        # a synapse of Nengo passes its input on one step later, so the rest of y is that of the last step
+        last = nengo.LinearFilter([1 - keep], [1, -keep], analog=False)
+        nengo.Connection(source, target, transform=keep, synapse=last)
 
 
 def linear_node(layer, model, sources, synapses):

@@ -28,7 +28,7 @@ def to_nir(network: ConvNetwork, *, dt: float = 0.001, average_pool: str = "AvgP
     Weights, biases, time constants and thresholds are exact.  Images have the channel first in NIR, (channel, height,
     width), and weights behind ``Flatten`` are in that order.  "same" padding that is not symmetric becomes symmetric,
     with zeros in the kernel.  Neurons of NIR spike above their thresholds and ours at them, so thresholds in NIR are
-    the next lower float32.
+    the next lower float32.  Low-pass synapses between layers are a Delay of one step and an LI node.
 
     What NIR has no place for is in the metadata of the graph: ``graph.metadata["lost"]`` names it, and ``from_nir``
     restores it.  :func:`nir_losses` measures what it means for a simulator that follows NIR.
@@ -153,15 +153,16 @@ def from_nir(graph: nir.NIRGraph, *, dt: float | None = None, seed: int | None =
     """Build a spiking network from a NIR graph.
 
     The network runs in steps of NIR's equations: the Euler step of IF, LIF and CubaLIF neurons, which spike above their
-    thresholds.  IF neurons become ``IntegrateAndFire`` and LIF neurons ``SurrogateLIF``; CubaLIF neurons are the latter
-    behind a filter.  Gains, resistances and leak potentials are folded into weights and biases.  Scores are the sum of
-    the output over time.
+    thresholds, and of LI and CubaLI, which do not spike.  IF neurons become ``IntegrateAndFire`` and LIF neurons
+    ``SurrogateLIF``; CubaLIF neurons are the latter behind a filter.  LI and CubaLI nodes are filters that start at
+    ``v_leak``, and delays are whole steps.  Gains, resistances and leak potentials are folded into weights and biases.
+    Scores are the sum of the output over time.
 
     Parameters
     ----------
     graph : nir.NIRGraph
         Graph of Input, Output, Affine, Linear, Conv1d, Conv2d, Scale, Flatten, SumPool2d, AvgPool2d, Threshold, IF,
-        LIF and CubaLIF nodes, I nodes before the output, and graphs of these.  Images have the channel first.
+        LIF, CubaLIF, LI, CubaLI and Delay nodes, I nodes before the output, and graphs of these.  Images have the channel first.
     dt : float, optional
         Length of a step in seconds, for time constants; by default that in the metadata of the graph, which
         ``to_nir`` writes.  Give the one of the simulator that made the graph: 1e-4 for SpikingJelly and snnTorch, 1

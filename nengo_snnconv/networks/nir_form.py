@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import typing
 
+import nengo
 import numpy as np
 
 from ..errors import ConversionError
@@ -13,10 +15,11 @@ from ..formats.nir.neurons import Neurons
 from ..model import Model
 from ..model import layers as specs
 from ..model.integers import scaled_layer
-from ..neurons.arguments import replaced
+from ..neurons.arguments import as_synapse, replaced
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
+from ..passes.rewiring import free_name
 from .edits import warn_of_added_connections
 from .layerwise import LayerwiseConfig
 from .native import INPUT_CODINGS, NativeConfig
@@ -24,6 +27,7 @@ from .network import ConvNetwork, describe_network
 from .surrogate import SurrogateConfig
 from .trainable import TrainableConfig, check_collected
 
+DT = 0.001  # length of a step of networks here, in seconds
 HEIGHT = 0.001  # amplitude of spikes of height 1 in steps of 1 ms, which are the spikes of NIR
 NO_RESET = (
     "reset by subtraction: the reset of NIR is to v_reset, so a simulator that follows it loses the charge above the "
@@ -63,10 +67,8 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
     settings, model = network.settings, network.model
     if isinstance(settings, TrainableConfig) and isinstance(settings.neuron_type, SurrogateLIF):
         check_collected(network)
-        if settings.synapse is not None:
-            raise ConversionError("NIR has no filter on spikes: call rebuild(synapse=None) first")
         types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
-        model = simplify(model, FOLDING)
+        model = _with_filters(simplify(model, FOLDING), settings.synapse, model.neurons)
     elif isinstance(settings, SurrogateConfig):
         types = dict.fromkeys(model.neurons, settings.neuron_type)
     elif isinstance(settings, LayerwiseConfig):
@@ -87,13 +89,39 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
 def _native(model, settings):
     if not settings.neuron_type.spiking:
         raise ConversionError("NIR takes networks that spike, this one has rates: call to_spiking first")
-    if settings.synapse is not None:
-        raise ConversionError("NIR has no filter on spikes: call rebuild(synapse=None) first")
     original = model
+    model = _with_filters(model, settings.synapse, [*model.neurons, *[model.input] * settings.input_spikes])
     if settings.readout == "spikes" and not isinstance(model.layers[model.output], specs.Rectifier):
         neurons = specs.Rectifier("output_neurons", model.output)
         model = model.replace(layers=[*model.layers.values(), neurons], arrays=model.arrays, output=neurons.name)
     return model, {name: _in_thresholds(settings.of_layer(original, name)) for name in model.neurons}
+
+
+def _with_filters(model, synapse, spiking):
+    """Return a model with a Filter between each layer of ``spiking`` and its readers, in place of a synapse."""
+    if synapse is None:
+        return model
+    added = {name: _filter_of(synapse, free_name(f"{name}_synapse", model.layers), name) for name in spiking}
+    layers = []
+    for layer in model.layers.values():
+        names = [added[name].name if name in added else name for name in layer.inputs]
+        layers.append(dataclasses.replace(layer, inputs=tuple(names)))
+        if layer.name in added and model.consumers(layer.name):
+            layers.append(added[layer.name])
+    return model.replace(layers=layers, arrays=model.arrays, output=model.output)
+
+
+def _filter_of(synapse, name, source):
+    """Return the Filter that does what a low-pass synapse of Nengo does in steps of 1 ms, which delays by a step."""
+    synapse = as_synapse(synapse)
+    if not isinstance(synapse, nengo.Lowpass):
+        raise ConversionError(
+            f"NIR has low-pass filters of spikes only, this network has {synapse}: call rebuild(synapse=...) with a "
+            "time constant or None first"
+        )
+    shape = (1,)
+    step = synapse.make_step(shape, shape, DT, None, synapse.make_state(shape, shape, DT))
+    return specs.Filter(name, (source,), keeps=tuple(step.A.ravel()), delay=1)
 
 
 def _in_thresholds(settings):

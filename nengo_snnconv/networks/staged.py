@@ -16,7 +16,7 @@ from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.staged_integrate_and_fire import StagedIntegrateAndFire, StagedReadout, StageGate
 from .connections import bias_of
 from .input_node import InputNode
-from .layer_visitor import ReportRows
+from .layer_visitor import ReportRows, refuse_filter
 from .native import READOUTS, driving_layers
 from .nengo_objects import NengoLayers, add_constant, add_output, direct_neurons, linear_node
 from .network import NativeBase
@@ -149,6 +149,9 @@ class StagedLayers(NengoLayers):
 
     def make_neurons(self, layer):
         return self.neurons_reading(layer.inputs[0], self.model.size(layer.name), layer.name)
+
+    def visit_filter(self, layer, sources):
+        refuse_filter(layer, "to_spiking with stage_steps")
 
     def visit_linear(self, layer, sources):
         node = linear_node(layer, self.model, sources, [None] * len(sources))

@@ -8,7 +8,7 @@ from ..model import layers as specs
 from ..neurons.firing_rates import rate_function
 from ..neurons.quantized_rectifier import rectifier_neurons
 from .keras_layers import keras_layer, keras_name
-from .layer_visitor import ReportRows, rates_remark
+from .layer_visitor import ReportRows, rates_remark, refuse_filter
 from .nengo_objects import NengoLayers, linear_node
 
 
@@ -29,6 +29,9 @@ class TrainableLayers(NengoLayers):
 
     def visit_maximum(self, layer, sources):
         return self._tensor_node(layer, sources[0])
+
+    def visit_filter(self, layer, sources):
+        refuse_filter(layer, "build_trainable")
 
     def visit_linear(self, layer, sources):
         if isinstance(layer, specs.Add | specs.Concatenate):

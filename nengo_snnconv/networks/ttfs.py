@@ -18,7 +18,7 @@ from ..neurons.time_to_first_spike import ConstantInput, FirstSpikeInput, FirstS
 from .connections import bias_of
 from .input_node import InputNode
 from .keras_layers import keras_name
-from .layer_visitor import ReportRows
+from .layer_visitor import ReportRows, refuse_filter
 from .nengo_objects import NengoLayers, add_output, direct_neurons, linear_node
 from .network import NativeBase
 from .stages import stages
@@ -228,6 +228,9 @@ class TTFSLayers(NengoLayers):
         if self.stage > self.stage_of[layer.name]:
             neuron_type = replaced(neuron_type, threshold=1.0)  # a relay
         return direct_neurons(neuron_type, self.model.size(layer.name), self._label(layer))
+
+    def visit_filter(self, layer, sources):
+        refuse_filter(layer, "to_ttfs")
 
     def visit_linear(self, layer, sources):
         node = linear_node(layer, self.model, sources, [None] * len(sources))

@@ -1,7 +1,7 @@
 """A simulator of NIR graphs in plain NumPy, written from the equations of NIR's documentation, as an independent truth.
 
 It runs a graph as a dict, with the channel first, by the forward Euler step of each equation.  NIR does not say with
-which potential neurons start: here it is v_reset, or 0 without one.
+which potential neurons start: here it is v_reset, or 0 without one, and v_leak for those that do not spike.
 """
 
 import itertools
@@ -111,6 +111,25 @@ def leak_with_current(node, x, state, dt):
     return leak(node, state["i"], state, dt, "tau_mem")
 
 
+def leaky(node, x, state, dt, tau="tau"):
+    """Integrate without spikes, from the leak potential on."""
+    v = state.get("v", node["v_leak"])
+    state["v"] = v + dt / node[tau] * (node["v_leak"] - v + node["r"] * x)
+    return state["v"]
+
+
+def leaky_with_current(node, x, state, dt):
+    current = state.get("i", 0.0)
+    state["i"] = current + dt / node["tau_syn"] * (node["w_in"] * x - current)
+    return leaky(node, state["i"], state, dt, "tau_mem")
+
+
+def delayed(node, x, state, dt):
+    line = state.setdefault("line", [np.zeros_like(x)] * round(np.ravel(node["delay"])[0] / dt))
+    line.append(x)
+    return line.pop(0)
+
+
 def accumulate(node, x, state, dt):
     state["v"] = state.get("v", 0.0) + dt * node["r"] * x
     return state["v"]
@@ -133,4 +152,7 @@ STEPS = {
     "LIF": leak,
     "CubaLIF": leak_with_current,
     "I": accumulate,
+    "LI": leaky,
+    "CubaLI": leaky_with_current,
+    "Delay": delayed,
 }

@@ -16,7 +16,7 @@ from ...model import Model
 from ...model import layers as specs
 from ...model.integers import integer_arrays, unit_of
 from ...model.layers import window_offset, window_output
-from .neurons import Neurons, node_of
+from .neurons import Neurons, filter_nodes, node_of
 
 POOLS = ("AvgPool2d", "Conv2d")
 MOST_DIAGONAL = 4096  # entries of a scale with a shift that becomes a square matrix
@@ -291,6 +291,14 @@ def flatten(name, source, nir_shape, writer):
 def _(layer: specs.Rectifier, writer):
     node = node_of(writer.neurons[layer.name], writer.nir_shape(layer.name), writer.dt)
     return writer.add(layer.name, writer.source(layer), node)
+
+
+@add_layer.register
+def _(layer: specs.Filter, writer):
+    output = writer.source(layer)
+    for node in filter_nodes(layer, writer.nir_shape(layer.name), writer.dt):
+        output = writer.add(layer.name, output, node)
+    return output
 
 
 @add_layer.register

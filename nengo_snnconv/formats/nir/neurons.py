@@ -1,4 +1,7 @@
-"""Neurons of NIR in discrete time: the forward Euler step of their equations, with which all readers simulate them."""
+"""Neurons, filters and delays of NIR in discrete time: the forward Euler step of their equations.
+
+Filters are not read as simulators' own decays, such as exp(-dt / tau), but as NIR's equations say.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import typing
 
 import numpy as np
 
+from ...model.layers import MOST_DELAY
 from .refused import UnsupportedNode, shown_values
 
 
@@ -116,6 +120,50 @@ def read_neurons(node, dt):
     reset = "subtract" if subtracts else "value"
     neurons = Neurons(leak, _shortest(first), reset, _shortest(lowest), keep)
     return NeuronNode(neurons, _short(gain * factor), _short(bias * factor))
+
+
+def read_leaky_integrator(node, dt):
+    """Return (gain, shares that its filters keep in a step, resting potential) of an LI or CubaLI node.
+
+    Its potential is the filtered input times the gain, plus the resting potential, from which it starts.
+    """
+    taus = {"LI": ("tau",), "CubaLI": ("tau_syn", "tau_mem")}[node.kind]
+    gain = node.numbers("r") * (node.numbers("w_in") if node.kind == "CubaLI" and "w_in" in node.fields else 1.0)
+    keeps = tuple(1 - _share(node, tau, node.same(tau), dt) for tau in taus)
+    return _short(gain), tuple(keep for keep in keeps if keep), _short(node.numbers("v_leak"))
+
+
+def read_delay_steps(node, dt):
+    """Return the delay of a Delay node in whole steps."""
+    delay = node.same("delay")
+    steps = _rounded(delay / dt)
+    if steps != int(steps):
+        raise UnsupportedNode(
+            f"has a delay of {delay:g} s, which is not a whole number of steps of {dt:g} s: give the dt of the "
+            "simulator that wrote the graph, or round the delay"
+        )
+    if not 0 <= steps <= MOST_DELAY:
+        raise UnsupportedNode(
+            f"has a delay of {steps:g} steps; it must be from 0 to {MOST_DELAY}: train with shorter delays, or give a "
+            "larger dt"
+        )
+    return int(steps)
+
+
+def filter_nodes(layer, shape, dt):
+    """Return the NIR nodes of a Filter, in the ``shape`` of NIR: Delay, then LI or CubaLI, each if it is needed."""
+
+    def filled(value):
+        return np.full(shape, value, np.float32)
+
+    nodes = [{"type": "Delay", "delay": filled(layer.delay * dt)}] if layer.delay else []
+    taus = [filled(dt / (1 - keep)) for keep in layer.keeps]
+    common = {"r": filled(1), "v_leak": filled(0)}
+    if len(taus) == 1:
+        nodes.append({"type": "LI", "tau": taus[0], **common})
+    elif taus:
+        nodes.append({"type": "CubaLI", "tau_syn": taus[0], "tau_mem": taus[1], "w_in": filled(1), **common})
+    return nodes
 
 
 def _dynamics(node, r, above_rest, dt):

@@ -9,16 +9,15 @@ import numpy as np
 
 from ...model import layers as specs
 from ...model.layers import window_offset, window_output
-from .neurons import read_neurons
-from .refused import ADVICE, UnsupportedNode
+from .neurons import read_delay_steps, read_leaky_integrator, read_neurons
+from .refused import UnsupportedNode
 from .signal import Signal
 
 
 def read_node(node, reader):
     """Add the specs of a node, and return its output."""
     if node.kind not in NODE_READERS:
-        advice = ADVICE.get(node.kind, f"is of a class that is not supported; there are {', '.join(NODE_READERS)}")
-        raise UnsupportedNode(advice)
+        raise UnsupportedNode(f"is of a class that is not supported; there are {', '.join(NODE_READERS)}")
     return NODE_READERS[node.kind](node, reader)
 
 
@@ -189,14 +188,29 @@ def read_integrator(node, reader):
     """Read an integrator before the output: scores are summed over time anyway."""
     readers = [other for other in reader.nodes if node.name in other.inputs]
     if not all(other.kind == "Output" for other in readers):
-        raise UnsupportedNode(ADVICE["I"])
+        raise UnsupportedNode(
+            "integrates without spikes, which is supported at the end only: put it before the Output node"
+        )
     return reader.add_scale(node.name, reader.source(node), node.same("r") * reader.dt)
 
 
+def read_leaky(node, reader):
+    """Read a leaky integrator: its gain is before the filter, and its resting potential behind it."""
+    gain, keeps, rest = read_leaky_integrator(node, reader.dt)
+    signal = add_filter(reader, node, reader.add_scale(node.name, reader.source(node), gain), keeps=keeps)
+    return reader.add_scale(f"{node.name}_rest", signal, np.ones(()), rest)
+
+
 def read_delay(node, reader):
-    if np.any(node.numbers("delay")):
-        raise UnsupportedNode(ADVICE["Delay"])
-    return reader.source(node)
+    delay = read_delay_steps(node, reader.dt) if np.any(node.numbers("delay")) else 0
+    return add_filter(reader, node, reader.source(node), delay=delay)
+
+
+def add_filter(reader, node, signal, **fields):
+    """Add a Filter behind a signal, unless it would change nothing."""
+    if not any(fields.values()):
+        return signal
+    return Signal(reader.add_spec(specs.Filter, node.name, signal.spec, **fields), signal.image)
 
 
 NODE_READERS = {
@@ -212,5 +226,6 @@ NODE_READERS = {
     "Flatten": read_flatten,
     **dict.fromkeys(("IF", "LIF", "CubaLIF", "Threshold"), read_spiking),
     "I": read_integrator,
+    **dict.fromkeys(("LI", "CubaLI"), read_leaky),
     "Delay": read_delay,
 }

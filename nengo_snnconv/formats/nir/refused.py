@@ -1,13 +1,6 @@
-"""UnsupportedNode, and advice on nodes of NIR that cannot be read."""
+"""UnsupportedNode: why a node of NIR cannot be read."""
 
 import numpy as np
-
-ADVICE = {
-    "Delay": "delays its input, which layers here cannot: train the network without delays",
-    "I": "integrates without spikes, which is supported at the end only: put it before the Output node",
-    "LI": "integrates without spikes, which is not supported: remove it; scores are summed over time here",
-    "CubaLI": "integrates without spikes, which is not supported: remove it; scores are summed over time here",
-}
 
 
 class UnsupportedNode(Exception):

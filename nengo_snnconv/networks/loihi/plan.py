@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import ConversionError
 from ...model import layers as specs
+from ..layer_visitor import refuse_filter
 from .cores import ChipLayer, as_image, block_shapes
 from .linear_maps import LinearMap, linear_maps, reachable
 
@@ -58,9 +59,12 @@ def plan_of(model, readout):
     Raises
     ------
     ConversionError
-        If there is a maximum, a layer reads both neurons on the chip and the image, no neurons would be on the chip, or
-        a neuron does not fit on a core.
+        If there is a maximum or a filter over time, a layer reads both neurons on the chip and the image, no neurons
+        would be on the chip, or a neuron does not fit on a core.
     """
+    for layer in model.layers.values():
+        if isinstance(layer, specs.Filter):
+            refuse_filter(layer, "Loihi's emulator")
     plan, on_chip = {}, []
     for name in model.neurons:
         plan[name] = _planned(model, name, model.layers[name].inputs[0])

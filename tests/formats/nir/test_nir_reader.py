@@ -11,6 +11,7 @@ from nir_interpreter import chain, run
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.layerwise import LayerwiseConfig
+from nengo_snnconv.networks.loihi.plan import plan_of
 from nengo_snnconv.networks.native import NativeConfig
 from nengo_snnconv.networks.surrogate import SurrogateConfig
 
@@ -137,6 +138,78 @@ def test_threshold_has_no_memory():
     graph = chain(input=start, linear=linear, n={"type": "Threshold", "threshold": full(0.5, 6)}, output=end)
     check(graph, frames_of((5,)))
     assert snc.from_nir(graph_of(graph)).settings.neuron_type.tau == 1  # needs no dt
+
+
+def leaky(kind, *shape, **changes):
+    node = {"type": kind, "r": full(1, *shape), "v_leak": full(0, *shape)}
+    names = {"LI": {"tau": 2}, "CubaLI": {"tau_syn": 2, "tau_mem": 4, "w_in": 2 / DT}}[kind]
+    return node | {name: full(value * DT, *shape) for name, value in names.items()} | changes
+
+
+@pytest.mark.parametrize("kind", ["LI", "CubaLI"])
+@pytest.mark.parametrize("place", ["behind spikes", "before spikes", "at the end"])
+def test_integrators_without_spikes(kind, place):
+    changes = {"v_leak": dyadic(6, scale=0.25), "r": dyadic(6, at_least=0.5)}
+    nodes = {"n": neurons("IF", 6), "li": leaky(kind, 6, **changes)}
+    if place == "before spikes":
+        nodes = dict(reversed(nodes.items()))
+    scores = {} if place == "at the end" else {"w": {"type": "Linear", "weight": dyadic(4, 6)}}
+    start, end = ends((5,), (6,))
+    affine = {"type": "Affine", "weight": dyadic(6, 5, scale=2, at_least=-0.5), "bias": dyadic(6)}
+    check(chain(input=start, affine=affine, **nodes, **scores, output=end), frames_of((5,)))
+
+
+def test_integrators_of_images_and_equal_time_constants():
+    start, end = ends(SHAPE, (48,))
+    r = dyadic(*SHAPE, at_least=0.5)  # for each entry
+    nodes = {
+        "li": leaky("LI", *SHAPE, r=r),
+        "lj": leaky("LI", *SHAPE, tau=full(DT, *SHAPE)),
+        "n": neurons("IF", *SHAPE),
+    }
+    network = check(
+        chain(input=start, **nodes, flat={"type": "Flatten", "start_dim": 0}, output=end), frames_of(SHAPE, 6)
+    )
+    filters = [layer for layer in network.model.layers.values() if isinstance(layer, specs.Filter)]
+    assert [layer.keeps for layer in filters] == [(0.5,)]  # a filter of one step does nothing
+    assert "time constant of 2 steps" in network.report()
+
+
+@pytest.mark.parametrize("n_steps", [0, 1, 3])
+def test_delays(n_steps):
+    delay = {"type": "Delay", "delay": full(n_steps * DT, 6)}
+    start, end = ends((5,), (6,))
+    affine = {"type": "Affine", "weight": dyadic(6, 5, scale=2, at_least=-0.5), "bias": dyadic(6)}
+    nodes = {"n": neurons("IF", 6), "delay": delay, "w": {"type": "Linear", "weight": dyadic(6, 6, scale=2)}}
+    network = check(chain(input=start, affine=affine, **nodes, m=neurons("LIF", 6), output=end), frames_of((5,)))
+    assert any(isinstance(layer, specs.Filter) for layer in network.model.layers.values()) == (n_steps > 0)
+
+
+def test_filters_on_every_back_end_and_in_files(tmp_path):
+    start, end = ends((5,), (6,))
+    weight = {"type": "Linear", "weight": dyadic(6, 6, scale=2)}
+    nodes = {"n": neurons("IF", 6), "d": {"type": "Delay", "delay": full(2 * DT, 6)}, "li": leaky("CubaLI", 6)}
+    graph = chain(
+        input=start, w={"type": "Linear", "weight": dyadic(6, 5, scale=2)}, **nodes, x=weight, m=nodes["n"], output=end
+    )
+    network, x = network_of(graph), frames_of((5,), 8)[None].astype(np.float32)
+    runs = [snc.record(network, x, n_steps=8, backend=each) for each in ("nengo", "nengo_dl", "tensorflow", "fast")]
+    assert all(np.array_equal(run.spikes["m"], runs[0].spikes["m"]) for run in runs)
+    assert runs[0].spikes["m"].sum() > 0
+    snc.save(network, tmp_path / "network.npz")
+    assert list(snc.load(tmp_path / "network.npz").model.layers.values()) == list(network.model.layers.values())
+    rates = snc.convert(network.model)
+    hidden = np.maximum(x[0, 0] @ graph["nodes"]["w"]["weight"].T, 0) * 2  # a filter keeps constant inputs
+    expected = np.maximum(hidden @ weight["weight"].T, 0)
+    np.testing.assert_allclose(np.asarray(snc.rate_model(rates)(x[:, 0]))[0], expected, rtol=1e-5)
+    for refusing in (
+        lambda: snc.build_trainable(network.model),
+        lambda: snc.to_ttfs(rates, x[:, 0], n_steps=4),
+        lambda: snc.to_spiking(snc.normalize(rates, x[:, 0]), stage_steps=4),
+        lambda: plan_of(network.model, "potential"),  # of to_loihi
+    ):
+        with pytest.raises(snc.ConversionError, match="'d' .Filter. filters its input over time.*without LI"):
+            refusing()
 
 
 def test_an_integrator_at_the_end_is_the_sum_of_scores():
@@ -299,8 +372,29 @@ def with_node(**node):
 
 
 REFUSED = {
-    "a delay": (with_node(type="Delay", delay=full(1, *SHAPE)), "'bad' .Delay. delays.*without delays"),
-    "a leaky integrator": (with_node(type="LI", tau=full(1, 2)), "'bad' .LI. integrates.*remove it"),
+    "a delay of parts of steps": (
+        with_node(type="Delay", delay=full(1.5 * DT, *SHAPE)),
+        "'bad' .Delay. has a delay of .* not a whole number of steps.*give the dt",
+    ),
+    "a long delay": (with_node(type="Delay", delay=full(100 * DT, *SHAPE)), "'bad'.*delay of 100 steps.*from 0 to 64"),
+    "delays that differ": (
+        with_node(type="Delay", delay=DT * np.arange(48).reshape(SHAPE)),
+        "'bad'.*delay that differ.*one delay for each layer",
+    ),
+    "a leaky integrator without time constant": (with_node(type="LI", r=full(1, 2)), "'bad' .LI. .*numbers as its"),
+    "a leaky integrator shorter than a step": (
+        with_node(**leaky("LI", *SHAPE, tau=full(0.5 * DT, *SHAPE))),
+        "'bad'.*less than a step.*give the dt",
+    ),
+    "an integrator in between": (
+        chain(
+            input=ends((6,), (6,))[0],
+            bad={"type": "I", "r": full(1, 6)},
+            n=neurons("IF", 6),
+            output=ends((6,), (6,))[1],
+        ),
+        "'bad' .I. integrates.*before the Output",
+    ),
     "an unknown class": (with_node(type="Transformer"), "'bad' .Transformer. is of a class.*Conv2d"),
     "NaN": (with_node(**conv(bias=full(np.nan, 3))), "'bad'.*NaN or infinity in its bias"),
     "text": (with_node(**conv(weight="x")), "'bad'.*must have numbers as its weight"),

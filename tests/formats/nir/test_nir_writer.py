@@ -18,6 +18,7 @@ from nengo_snnconv.networks.native import NativeConfig
 from nengo_snnconv.networks.network import ConvNetwork
 from nengo_snnconv.networks.nir_form import model_of, network_of
 from nengo_snnconv.networks.surrogate import SurrogateConfig
+from nengo_snnconv.networks.trainable import TrainableConfig
 
 DT = 2.0**-10
 N_STEPS = 8
@@ -223,7 +224,7 @@ NEURONS = {
     "a floor": (NativeConfig(snc.IntegrateAndFire(min_potential=-1)), "min_potential=-1"),
     "negative spikes": (NativeConfig(snc.SignedIntegrateAndFire()), "no neurons like SignedIntegrateAndFire"),
     "a refractory period": (NativeConfig(nengo.LIF(min_voltage=-5)), "no neurons like LIF"),
-    "filtered spikes": (NativeConfig(snc.IntegrateAndFire(), synapse=0.01), "rebuild.synapse=None."),
+    "other filters": (NativeConfig(snc.IntegrateAndFire(), synapse=nengo.Alpha(0.01)), "has Alpha.*rebuild.synapse="),
     "other heights": (NativeConfig(snc.IntegrateAndFire(amplitude=0.01)), "have the height 1, these have 10"),
     "filtered IF": (
         LayerwiseConfig(snc.IntegrateAndFire(), neuron_types=(snc.IntegrateAndFire(),), keeps=(0.5,)),
@@ -247,3 +248,51 @@ def test_scores_have_the_units_of_the_model():
     model = Model(model.layers.values(), model.arrays, metadata={"scales": {"end": [4.0]}})
     graph, _ = check(ConvNetwork(model, CONFIGS["IF"]))
     assert np.array_equal(graph["nodes"]["end"]["weight"], 4 * model.arrays["end/kernel"].T)
+
+
+SYNAPSES = {
+    "of spikes": (NativeConfig(snc.IntegrateAndFire(reset="zero", initial_potential=0.0), synapse=0.002), 2),
+    "without time constant": (NativeConfig(snc.IntegrateAndFire(initial_potential=0.0), synapse=0), 2),
+    "of a network trained through time": (TrainableConfig(snc.SurrogateLIF(), synapse=nengo.Lowpass(0.001)), 2),
+}
+
+
+@pytest.mark.parametrize("kind", SYNAPSES)
+def test_synapses_are_delays_of_a_step_and_leaky_integrators(kind):
+    config, count = SYNAPSES[kind]
+    layers = (
+        specs.Dense("dense", "image", units=6),
+        specs.Rectifier("n", "dense"),
+        specs.Dense("second", "n", units=6),
+        specs.Rectifier("m", "second"),
+        specs.Dense("end", "m", units=3),
+    )
+    graph, again = check(ConvNetwork(model_with(*layers, shape=(5,), seed=4), config))
+    kinds = [node["type"] for node in graph["nodes"].values()]
+    assert (kinds.count("Delay"), kinds.count("LI")) == (count, count if config.synapse else 0)
+    filters = [layer for layer in again.model.layers.values() if isinstance(layer, specs.Filter)]
+    assert [layer.delay for layer in filters if layer.delay] == [1] * count
+
+
+def test_filters_of_the_input_spikes():
+    config = NativeConfig(snc.IntegrateAndFire(), seed=1, input_coding="poisson", synapse=0)
+    layers = specs.Dense("dense", "image", units=6), specs.Rectifier("n", "dense")
+    graph = write_graph(*model_of(ConvNetwork(model_with(*layers, shape=(5,)), config)), DT)
+    assert ("input", "image_synapse") in graph["edges"]
+
+
+def test_filters_in_a_row_and_images():
+    layers = (
+        specs.Filter("both", "image", keeps=(0.5, 0.75), delay=2),
+        specs.Conv("conv", "both", filters=4, kernel_size=(3, 3)),
+        specs.Rectifier("n", "conv"),
+        specs.Flatten("flat", "n"),
+        specs.Filter("one", "flat", keeps=(0.5,)),
+        specs.Dense("dense", "one", units=3),
+        specs.Filter("end", "dense", delay=1),
+    )
+    graph, again = check(ConvNetwork(model_with(*layers), CONFIGS["LIF"]))
+    kinds = [node["type"] for node in graph["nodes"].values()]
+    assert [kind for kind in kinds if kind in ("Delay", "CubaLI", "LI")] == ["Delay", "CubaLI", "LI", "Delay"]
+    filters = [layer for layer in again.model.layers.values() if isinstance(layer, specs.Filter)]
+    assert [(layer.delay, layer.keeps) for layer in filters] == [(2, ()), (0, (0.5, 0.75)), (0, (0.5,)), (1, ())]
