@@ -29,9 +29,12 @@ def quantization_table(quantization: Mapping[str, Any]) -> list[tuple[str, ...]]
     return rows
 
 
-def summary_line(name: str, value: object) -> str:
-    """Return a line of a summary: a name, and its value in the same column as those of all other lines."""
-    return f"{name:<26} {value}"
+def summary_line(name: str, value: object, width: int = 0) -> str:
+    """Return a line of a summary: a name, and its value in the same column as those of all other lines.
+
+    ``width`` is the length of the longest name, if it is known.
+    """
+    return f"{name:<{max(width, 26)}} {value}"
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:

@@ -179,5 +179,5 @@ def measures_over_time(measures, first=0):
     rows = [(f"{'after steps':<25}", *map(str, steps))]
     for measure in measures:
         values = [measure.text(measure.steps[step - 1]).removesuffix(" %") for step in steps]
-        rows.append((f"{measure.name} (%)" if measure.percent else measure.name, *values))
+        rows.append((f"{measure.title} (%)" if measure.percent else measure.title, *values))
     return text_table(rows)

@@ -30,7 +30,7 @@ from ..neurons.surrogate_lif import SurrogateLIF
 from ..passes import FOLDING, simplify
 
 
-def convert(source: typing.Any, *, seed: int | None = 0, input_shape: tuple[int, ...] | None = None) -> ConvNetwork:
+def convert(source: typing.Any, *, seed: int | None = 0, input_shape: typing.Any = None) -> ConvNetwork:
     """Convert a Keras, ONNX or PyTorch model to a native Nengo network with rectified-linear firing rates.
 
     In every step each layer of the network has the output of the given layer, up to rounding.  Batch normalization and
@@ -46,9 +46,10 @@ def convert(source: typing.Any, *, seed: int | None = 0, input_shape: tuple[int,
         nengo.RectifiedLinear())``.  A network with ``SurrogateLIF`` neurons keeps them and its spikes.
     seed : int, optional
         Seed of the network.
-    input_shape : tuple of int, optional
+    input_shape : tuple of int, or list or dict of them, optional
         Shape of an item in the order of PyTorch or ONNX, such as (3, 32, 32).  A PyTorch module needs it, and so does
-        an ONNX model that leaves it open.  The network takes images channels-last, such as (32, 32, 3).
+        an ONNX model that leaves it open.  For several inputs, a list of shapes in their order, or a dict by name.  The
+        network takes images channels-last, such as (32, 32, 3).
 
     Returns
     -------

@@ -52,7 +52,7 @@ def ann_predictions(
     if not isinstance(network, ConvNetwork) or not isinstance(inputs, Images):
         return _predict(network, inputs, batch_size, head)
     check_unedited(network)
-    key = inputs.digest(), batch_size, head.name
+    key = inputs.digest(), batch_size, head.kind
     if network not in _kept or _kept[network][0] != key:
         _kept[network] = key, _predict(network, inputs, batch_size, head)
     return _kept[network][1].copy()

@@ -7,7 +7,7 @@ import typing
 from nengo.params import Default
 
 from .._util.validation import check_progress, check_workers_count
-from ..errors import SettingsError
+from ..errors import SettingsError, listed
 from ..inputs import Data, as_data
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
@@ -67,12 +67,16 @@ def evaluate(
         Or a data set that gives images or frames in batches or one by one, with labels or without: a
         ``tf.data.Dataset``, a Keras sequence, a torch ``DataLoader``, a generator.  Its elements are x, (x, y), or
         dicts with the keys "image" and "label".  It is read once, and kept in memory.
+
+        Of a model with several inputs, a dict of such arrays by name, or a list in the order of ``network.inputs``;
+        data sets give the same in place of x.
     y : ndarray, (images,) or (images, outputs), optional
         True classes, as numbers or as one-hot rows; 0 and 1 for a network with one output, which predicts class 1 where
         its output is above 0; rows of 0 and 1 for labels, of which an image has any number; or values, for a
         regression: floats of the shape of the outputs.  By default the labels in ``x``; without any, the predictions of
         the ANN, so that the agreement with it is measured, or the difference from it.  A sigmoid that ended the model
-        is applied to the outputs in a regression.
+        is applied to the outputs in a regression.  Of a model with several outputs, a dict by name, or a list in the
+        order of ``network.outputs``.
     n_steps : int, optional
         Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
         or the number with which the network was trained through time, or 30.  Networks made by ``to_ttfs``, or by
@@ -194,8 +198,11 @@ def evaluate_observed(
     inputs, y = as_data(network.model, x, y, n_steps)
     task = as_task(network.model, len(inputs), y)
     if options.stop is not None and not task.head.decides:
+        values = [name for name, head in task.head.parts.items() if not head.decides]
+        where = f" of {listed(values)}" if values else ""
         raise SettingsError(
-            "stop is for decisions between classes or labels, which the values of a regression are not: leave it out",
+            f"stop is for decisions between classes or labels, which the values{where} are not, those of a regression: "
+            "leave it out",
             argument="stop",
         )
     n_steps = run_length(network, n_steps, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from ..model import connectivity
-from .result import Evaluation, LayerActivity
+from .result import Evaluation, LayerActivity, outcome
 from .synaptic_operations import operations_by_layer, relay_operations
 
 if typing.TYPE_CHECKING:
@@ -13,9 +13,6 @@ if typing.TYPE_CHECKING:
     from .margin_stop import MarginStop
     from .run_counts import RunCounts
     from .task import Task
-
-# names of the measures that are the accuracy, in order of precedence
-ACCURACIES = ("accuracy", "accuracy of labels", "agreement with the ANN")
 
 
 def evaluation_from_counts(
@@ -46,10 +43,7 @@ def evaluation_from_counts(
     moving : bool
     stop : MarginStop or None
     """
-    model, records, n_images, n_steps = network.model, counts.records, len(task.reference), len(counts.records)
-    measures, ann_scores = task.head.measures(task, records), task.ann_scores()
-    of_predictions = {measure.name: measure for measure in measures if measure.percent}
-    accuracy = next((of_predictions[name] for name in ACCURACIES if name in of_predictions), None)
+    model, n_images, n_steps = network.model, len(task.reference), len(counts.records)
     operations = operations_by_layer(model, counts)
     steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
     layers = {
@@ -64,12 +58,8 @@ def evaluation_from_counts(
         for name, total in counts.totals.items()
     }
     return Evaluation(
-        accuracy=None if accuracy is None else accuracy.steps,
-        ann_accuracy=None if accuracy is None or task.ann is None else 1.0 if accuracy.compares else accuracy.ann,
-        step_predictions=records if task.head.decides else None,
-        ann_predictions=None if task.ann is None else task.head.shaped(task.ann),
+        **outcome(task, counts.records),
         scores=counts.scores,
-        y=task.head.shaped(task.reference),
         layers={name: layers[name] for name in model.neurons if name in layers},
         input_layer=layers.get(model.input),
         relay_operations=relay_operations(network, counts, operations),
@@ -86,13 +76,6 @@ def evaluation_from_counts(
         margins=counts.margins if task.head.decides else None,
         stop_steps=counts.stop_steps,
         stop=stop,
-        head=task.head.name,
-        labelled=task.labelled,
-        score=task.image_scores(records).mean(axis=-1, dtype=float),
-        ann_score=None if ann_scores is None else float(ann_scores.mean()),
-        measures=measures,
-        records=records,
-        task=task,
     )
 
 

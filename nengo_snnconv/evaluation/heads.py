@@ -6,15 +6,18 @@ The model and the targets choose the head, see :func:`.task.as_task`.
 from __future__ import annotations
 
 import abc
+import dataclasses
+import types
 import typing
 
 import numpy as np
 
+from ..model.ports import as_records
 from . import metrics
 from .measures import Measure, agreement, measured
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .task import Task
 
@@ -25,7 +28,7 @@ class Head(abc.ABC):
     Attributes
     ----------
     name : str
-        "classes", "binary", "labels" or "values".
+        "classes", "binary", "labels", "values" or "heads".
     score_name : str
         Name of the score, from which losses are computed.
     decides : bool
@@ -34,13 +37,27 @@ class Head(abc.ABC):
         Number of classes or labels; 0 if there are none.
     chance : float
         Score of guessing.
+    entries : dict of str to slice
+        Entries of each of several outputs in the vector of all of them, by name.
     """
 
     name: typing.ClassVar[str]
-    score_name: typing.ClassVar[str]
-    decides: typing.ClassVar[bool] = True
+    score_name: str
+    decides: bool = True
     n_classes: int = 0
     chance: float = 0.0
+    entries: Mapping[str, slice] = types.MappingProxyType({})
+
+    @property
+    def kind(self) -> str:
+        """Name of the head, with those of its parts: networks with equal kinds have predictions of the same form."""
+        parts = ", ".join(f"{name} {head.kind}" for name, head in self.parts.items())
+        return f"{self.name}: {parts}" if parts else self.name
+
+    @property
+    def parts(self) -> dict[str, Head]:
+        """Head of each of several outputs, by name; empty for one output."""
+        return {}
 
     @abc.abstractmethod
     def predict(self, outputs: np.ndarray) -> np.ndarray:
@@ -59,6 +76,10 @@ class Head(abc.ABC):
 
     def shaped(self, predictions: np.ndarray) -> np.ndarray:
         """Return predictions (images, ...) in the shape that users see."""
+        return predictions
+
+    def records_of(self, predictions: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Return what :meth:`record` keeps of predictions (images, ...), which are compared with values (images, ...)."""
         return predictions
 
     @abc.abstractmethod
@@ -187,6 +208,9 @@ class Values(Head):
         errors = [metrics.errors(values, reference[:, None]) for reference in references]
         return np.stack(errors, axis=-2)
 
+    def records_of(self, predictions, reference):
+        return metrics.errors(predictions, reference)[:, None]
+
     def image_scores(self, records, reference, task):
         return 1 - records[..., 0, 0] / task.variance
 
@@ -201,4 +225,74 @@ class Values(Head):
             for kind, name in enumerate(("MSE against the ANN", "MAE against the ANN")):
                 steps = records[:, :, -1, kind].mean(axis=1, dtype=float)
                 found.append(Measure(name, steps, None, percent=False, compares=True))
+        return found
+
+
+class Heads(Head):
+    """Several outputs, each with a head of its own; what is kept of them are structured arrays with a field for each.
+
+    The score is the mean of their scores, and the margin that of the output whose decision is closest.  If one of
+    them is a regression, there are no margins.
+
+    Parameters
+    ----------
+    parts : dict of str to (slice, Head)
+        The entries of each output in the vector of all of them, and its head.
+    """
+
+    name = "heads"
+
+    def __init__(self, parts: dict[str, tuple[slice, Head]]):
+        self.entries = {name: entries for name, (entries, _) in parts.items()}
+        self._parts = {name: head for name, (_, head) in parts.items()}
+        self.decides = all(head.decides for head in self._parts.values())
+        self.chance = float(np.mean([head.chance for head in self._parts.values()]))
+        self.score_name = "mean score"
+
+    @property
+    def parts(self):
+        return self._parts
+
+    def _join(self, n_axes, function, *arrays):
+        """Return the results of a function of each name, head and the entries of ``arrays``, as a structured array."""
+        found = {
+            name: function(name, head, *(array[..., self.entries[name]] for array in arrays))
+            for name, head in self._parts.items()
+        }
+        return as_records(found, n_axes)
+
+    def predict(self, outputs):
+        return self._join(outputs.ndim - 1, lambda name, head, own: head.predict(own), outputs)
+
+    def margins(self, outputs):
+        if not self.decides:
+            return np.full(outputs.shape[:-1], np.nan, np.float32)
+        return np.min([head.margins(outputs[..., self.entries[name]]) for name, head in self._parts.items()], axis=0)
+
+    def shaped(self, predictions):
+        return as_records({name: head.shaped(predictions[name]) for name, head in self._parts.items()}, 1)
+
+    def record(self, outputs, references):
+        def of_part(name, head, own):
+            return head.record(own, [reference[name] for reference in references])
+
+        return self._join(2, of_part, outputs)
+
+    def records_of(self, predictions, reference):
+        parts = self._parts.items()
+        return as_records({name: head.records_of(predictions[name], reference[name]) for name, head in parts}, 1)
+
+    def image_scores(self, records, reference, task):
+        parts = [
+            head.image_scores(records[name], reference[name], task.parts[name]) for name, head in self._parts.items()
+        ]
+        return np.mean(parts, axis=0)
+
+    def measures(self, task, records):
+        ann = task.ann_scores()
+        scores = np.array([task.image_scores(of_step).mean() for of_step in records])
+        found = [Measure(self.score_name, scores, None if ann is None else float(ann.mean()))]
+        for name, head in self._parts.items():
+            for measure in head.measures(task.parts[name], records[name]):
+                found.append(dataclasses.replace(measure, output=name))
         return found

@@ -28,6 +28,8 @@ class Measure:
         True for a fraction, of which 1 is the best; False for an error in the units of the model, of which 0 is.
     compares : bool
         True if the predictions are compared with those of the ANN.
+    output : str
+        Name of the output of which it is a measure; empty for a model with one output, and for a measure of all.
     """
 
     name: str
@@ -35,11 +37,18 @@ class Measure:
     ann: float | None
     percent: bool = True
     compares: bool = False
+    output: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name for tables and figures: "accuracy", or "digit: accuracy" for one of several outputs."""
+        return f"{self.output}: {self.name}" if self.output else self.name
 
     @property
     def key(self) -> str:
         """Name for JSON, such as "mean_squared_error"."""
-        return self.name.lower().replace(" ", "_")
+        name = f"{self.output} {self.name}" if self.output else self.name
+        return name.lower().replace(" ", "_")
 
     def text(self, value: float) -> str:
         """Return a value as text: "98.20 %" or "0.01234"."""

@@ -10,6 +10,7 @@ from nengo.params import Default
 
 from .._util.display import Displayed
 from .._util.validation import check_counts, check_flags, check_memory
+from ..errors import SettingsError
 from ..inputs import Data, as_inputs
 from ..model.image_axes import image_axes
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
@@ -17,11 +18,12 @@ from ..networks.context import adds_result_only
 from ..networks.network import check_network
 from .run_options import RunOptions, run_length
 from .runner import Runner
-from .task import as_task
+from .task import as_task, task_of
 
 if typing.TYPE_CHECKING:
     import nengo
 
+    from ..model.ports import Port
     from ..networks.network import ConvNetwork
 
 
@@ -53,8 +55,10 @@ class Recording(Displayed):
         Positions of height, width and channel among the axes of the input and of each spiking layer: (1, 2, 0) if the
         channel comes first.
     head : str
-        What the outputs mean, as far as the model tells: "classes", "binary", "labels" or "values"; see
+        What the outputs mean, as far as the model tells: "classes", "binary", "labels", "values" or "heads"; see
         :class:`Evaluation`.
+    ports : tuple of dict
+        The inputs and the outputs of a model that has several of them, by name; see ``heads``.
     """
 
     images: np.ndarray
@@ -67,10 +71,51 @@ class Recording(Displayed):
     potentials: dict[str, np.ndarray]
     axes: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     head: str = "classes"
+    ports: tuple[dict[str, Port], dict[str, Port]] = ({}, {})
+
+    @property
+    def heads(self) -> dict[str, Recording]:
+        """Recording of each of several outputs, by name, as plots take it; empty for one output and one input.
+
+        Its ``images`` and ``input`` are those of the first input that is an image, or of the first input.
+        """
+        inputs, outputs = self.ports
+        if not inputs:
+            return {}
+        name = next((name for name, port in inputs.items() if len(port.shape) == 3), next(iter(inputs)))
+        port, (vector, *layers) = inputs[name], self.shapes
+        seen: dict[str, typing.Any] = {
+            "shapes": {name: port.shape, **{layer: self.shapes[layer] for layer in layers}},
+            "axes": {**self.axes},
+        }
+        seen["axes"][name] = tuple(range(len(port.shape)))
+        for attribute in ("images", "input"):
+            values = getattr(self, attribute)[..., port.entries]
+            seen[attribute] = values.reshape(*values.shape[:-1], *port.shape)
+        if vector in self.spikes:
+            of_layers = {layer: spikes for layer, spikes in self.spikes.items() if layer != vector}
+            seen["spikes"] = {name: self.spikes[vector][..., port.entries], **of_layers}
+        return {
+            name: dataclasses.replace(
+                self,
+                **seen,
+                output=self.output[..., each.entries],
+                filtered=self.filtered[..., each.entries],
+                head=task_of(each, 0, None, "y").head.name,
+                ports=({}, {}),
+            )
+            for name, each in outputs.items()
+        }
 
     @property
     def n_classes(self) -> int:
         """Number of classes, labels or outputs."""
+        if self.ports[0]:
+            raise SettingsError(
+                f"this recording is of a model with several inputs or outputs: take one of them, "
+                f"recording.heads[{next(iter(self.ports[1]))!r}]",
+                argument="recording",
+            )
         return 2 if self.head == "binary" else self.filtered.shape[2]
 
     def class_scores(self, image: int) -> np.ndarray:
@@ -175,6 +220,7 @@ def record(
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
         axes={name: image_axes(model, name) for name in shapes},
         head=as_task(model, len(inputs), None).head.name,
+        ports=(model.inputs, model.outputs) if len(model.inputs) > 1 or len(model.outputs) > 1 else ({}, {}),
     )
 
 

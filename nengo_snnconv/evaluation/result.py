@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import typing
 
 import numpy as np
@@ -56,6 +58,37 @@ class LayerActivity:
         return float((self.rates_hz == 0).mean())
 
 
+# names of the measures that are the accuracy, in order of precedence
+ACCURACIES = ("accuracy", "accuracy of labels", "agreement with the ANN")
+
+
+def outcome(task: Task, records: np.ndarray) -> dict[str, typing.Any]:
+    """Return the attributes of an Evaluation that follow from what was kept of each image and step.
+
+    Parameters
+    ----------
+    task : Task
+    records : ndarray, (steps, images, ...)
+    """
+    measures, ann_scores = task.head.measures(task, records), task.ann_scores()
+    of_predictions = {measure.name: measure for measure in measures if measure.percent and not measure.output}
+    accuracy = next((of_predictions[name] for name in ACCURACIES if name in of_predictions), None)
+    return {
+        "accuracy": None if accuracy is None else accuracy.steps,
+        "ann_accuracy": None if accuracy is None or task.ann is None else 1.0 if accuracy.compares else accuracy.ann,
+        "step_predictions": records if task.head.decides else None,
+        "ann_predictions": None if task.ann is None else task.head.shaped(task.ann),
+        "y": task.head.shaped(task.reference),
+        "head": task.head.name,
+        "labelled": task.labelled,
+        "score": task.image_scores(records).mean(axis=-1, dtype=float),
+        "ann_score": None if ann_scores is None else float(ann_scores.mean()),
+        "measures": measures,
+        "records": records,
+        "task": task,
+    }
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Displayed):
     """Result of :func:`evaluate`.
@@ -64,7 +97,8 @@ class Evaluation(Displayed):
     ----------
     head : str
         What the outputs mean: "classes"; "binary", one output, the logit of class 1; "labels", a logit for each label;
-        or "values", the numbers of a regression or the pixels of an image.
+        "values", the numbers of a regression or the pixels of an image; or "heads", several outputs, see ``heads``.
+        Predictions, ``y`` and the like then are structured arrays: ``predictions["digit"]``.
     labelled : bool
         True if ``y`` was given.  Otherwise the ANN's predictions take its place, so that all measures are those of the
         agreement with the ANN.
@@ -76,13 +110,15 @@ class Evaluation(Displayed):
         networks that were trained through time, which have no ANN, and for a regression.
     score : ndarray, (steps,)
         Accuracy; for labels F1, averaged over images; for a regression R², the explained share of the variance of
-        ``y`` between images.  Of agreement with the ANN, if ``y`` was not given.
+        ``y`` between images.  Of agreement with the ANN, if ``y`` was not given.  The mean of these over several
+        outputs.
     ann_score : float or None
         Score of the ANN.
     measures : list of Measure
         All measures after each step, the main one first, with ``name``, ``steps``, ``ann`` and ``percent``: accuracy,
         balanced accuracy (the mean over classes) and agreement with the ANN; F1, accuracy of labels and agreement; or
-        mean squared and mean absolute errors, and the same differences from the ANN, in the model's own units.
+        mean squared and mean absolute errors, and the same differences from the ANN, in the model's own units.  Of
+        several outputs, the mean score comes first, and ``output`` names the output of each of the others.
     step_predictions : ndarray, (steps, images), or bool (steps, images, labels), or None
         Class with the largest score after each step; the first one if scores are equal.  None for a regression.
     ann_predictions : ndarray, (images,), or None
@@ -177,6 +213,20 @@ class Evaluation(Displayed):
             return self.step_predictions[-1]
         return self.task.head.shaped(self.task.head.predict(self.scores))
 
+    @functools.cached_property
+    def heads(self) -> dict[str, Evaluation]:
+        """Evaluation of each of several outputs, by name: its own accuracy, measures and so on; empty for one output.
+
+        Spikes, operations and times are those of the whole network.
+        """
+        entries = self.task.head.entries
+        return {
+            name: dataclasses.replace(
+                self, **outcome(task, self.records[name]), scores=self.scores[:, entries[name]], margins=None
+            )
+            for name, task in self.task.parts.items()
+        }
+
     @property
     def score_name(self) -> str:
         """Name of the score: "accuracy", "F1", "R²" or "agreement with the ANN"."""
@@ -195,7 +245,14 @@ class Evaluation(Displayed):
 
     @property
     def deviation(self) -> np.ndarray:
-        """Fraction of predictions that differ from those of the ANN, or mean squared difference, (steps,)."""
+        """Fraction of predictions that differ from those of the ANN, or mean squared difference, (steps,).
+
+        The mean over several outputs, of which differences of values are in units of the variance of their targets.
+        """
+        if self.heads:  # errors in units of the standard deviation of the targets
+            parts = self.heads.values()
+            units = [1.0 if part.task.head.decides else part.task.variance for part in parts]
+            return np.mean([part.deviation / unit for part, unit in zip(parts, units, strict=True)], axis=0)
         measure = next(measure for measure in self.measures if measure.compares)
         return 1 - measure.steps if measure.percent else measure.steps
 
@@ -270,6 +327,12 @@ class Evaluation(Displayed):
             If the network does not predict one of several classes.
         """
         check_whole(-self.n_steps, self.n_steps - 1, step=step)
+        if self.heads:
+            raise SettingsError(
+                f"each output has a confusion matrix of its own: use evaluation.heads[{next(iter(self.heads))!r}]"
+                ".confusion()",
+                argument="evaluation",
+            )
         if self.step_predictions is None or not isinstance(self.task.head, Classes):
             raise SettingsError(
                 f"there is no confusion matrix of {self.head}, only of classes: use evaluation.measures",
@@ -325,6 +388,7 @@ class Evaluation(Displayed):
             "dt": self.dt,
             "backend": self.backend,
             "head": self.head,
+            **({"heads": {name: part.head for name, part in self.heads.items()}} if self.heads else {}),
             **self.measures_to_dict(),
             "loss_points": self.loss_points,
             **confusion,
@@ -348,7 +412,9 @@ class Evaluation(Displayed):
 
     def summary(self) -> str:
         """Return the main results as text, one per line."""
-        return "\n".join(summary_line(*row) for row in self._summary_rows())
+        rows = self._summary_rows()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(summary_line(name, value, width) for name, value in rows)
 
     def _headline(self):
         item, main = "recording" if self.moving else "image", self.measure
@@ -391,7 +457,7 @@ class Evaluation(Displayed):
 
     def _rows_of_measures(self):
         """Return rows of the summary: the main measure, those that add to it, and the loss."""
-        main, *others = self.measures
+        main = self.measure
         after = "stopping" if self.stop else f"{self.n_steps} step{'s' if self.n_steps > 1 else ''}"
         rows = []
         if main.name == "accuracy":
@@ -402,11 +468,11 @@ class Evaluation(Displayed):
             rows.append((main.name, f"{main.text(main.steps[-1])} after {after}{ann}"))
         if main.percent and not main.compares and self.ann_score is not None:
             rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
-        for measure in others:
-            if measure.name == "balanced accuracy" and abs(measure.steps[-1] - main.steps[-1]) < 0.005:
+        for before, measure in itertools.pairwise(self.measures):
+            if measure.name == "balanced accuracy" and abs(measure.steps[-1] - before.steps[-1]) < 0.005:
                 continue  # classes are equally frequent
             ann = "" if measure.ann is None else f" ({measure.text(measure.ann)} with rates)"
-            rows.append((measure.name, f"{measure.text(measure.steps[-1])}{ann}"))
+            rows.append((measure.title, f"{measure.text(measure.steps[-1])}{ann}"))
         return rows
 
     def plot(self, axes: typing.Any = None) -> typing.Any:

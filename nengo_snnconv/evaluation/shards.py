@@ -83,7 +83,9 @@ def check_result(result, model, n_steps, n_images, task=None):
         array = arrays[name]
         if array.shape != shape and shape != (None,):
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-        if not np.isfinite(array).all() or (name != "scores" and array.min(initial=0) < 0):
+        fields = [array[field] for field in array.dtype.names] if array.dtype.names else [array]
+        finite = all(np.isfinite(each).all() for each in fields)
+        if not finite or (name != "scores" and min(each.min(initial=0) for each in fields) < 0):
             raise ValueError(f"{name} holds negative or non-finite numbers")
     records, n_classes = arrays["step_predictions"], task.head.n_classes
     if expected.dtype == np.int32 and (records.dtype.kind not in "ui" or records.max(initial=0) >= n_classes):

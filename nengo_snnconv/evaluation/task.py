@@ -11,11 +11,14 @@ import numpy as np
 
 from .._util.validation import as_array, check_range
 from ..errors import SettingsError
+from ..inputs.several import as_targets
+from ..model.ports import as_records, by_name, split
 from . import metrics
-from .heads import Binary, Classes, Head, Labels, Values
+from .heads import Binary, Classes, Head, Heads, Labels, Values
 
 if typing.TYPE_CHECKING:
     from ..model import Model
+    from ..model.ports import Port
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,8 +29,9 @@ class Task:
     ----------
     head : Head
     y : ndarray or None
-        Classes, int64 (images,); labels, bool (images, labels); or values, float32 (images, outputs).  None if
-        predictions are compared with those of the ANN only.
+        Classes, int64 (images,); labels, bool (images, labels); or values, float32 (images, outputs).  Of several
+        outputs, a structured array (images,) with a field for each.  None if predictions are compared with those of the
+        ANN only.
     ann : ndarray or None
         The same from the ANN; None without an ANN.
     """
@@ -48,9 +52,19 @@ class Task:
         assert found is not None  # with_ann checks it
         return found
 
+    @functools.cached_property
+    def parts(self) -> dict[str, Task]:
+        """Task of each of several outputs, by name; empty for one output."""
+        return {
+            name: Task(part, *(None if values is None else values[name] for values in (self.y, self.ann)))
+            for name, part in self.head.parts.items()
+        }
+
     @property
     def score_name(self) -> str:
         """Name of the score: that of the head, or the agreement with the ANN."""
+        if self.parts:
+            return self.head.score_name
         if self.labelled:
             return self.head.score_name
         return "agreement with the ANN" if self.head.decides else f"{self.head.score_name} against the ANN"
@@ -99,16 +113,12 @@ class Task:
 
     def ann_scores(self) -> np.ndarray | None:
         """Return the score of each image for the ANN, (images,); None without an ANN."""
-        if self.ann is None:
-            return None
-        if self.head.decides:
-            return self.image_scores(self.ann)
-        return self.image_scores(metrics.errors(self.ann, self.reference)[:, None])
+        return None if self.ann is None else self.image_scores(self.head.records_of(self.ann, self.reference))
 
 
 def classes_of(model: Model) -> Task:
-    """Return the task of a classification without targets."""
-    return Task(Classes(model.size(model.output)))
+    """Return the task of a classification without targets; that of several outputs if the model has them."""
+    return as_task(model, 0, None) if len(model.outputs) > 1 else Task(Classes(model.size(model.output)))
 
 
 def as_task(model: Model, n_images: int, y: typing.Any) -> Task:
@@ -117,11 +127,12 @@ def as_task(model: Model, n_images: int, y: typing.Any) -> Task:
     Parameters
     ----------
     model : Model
-        ``metadata["head"]`` tells whether a softmax or sigmoid was left out at its end.
+        Its ``outputs`` tell whether a softmax or sigmoid was left out.
     n_images : int
     y : array_like or None
         Class numbers (images,); one-hot rows (images, classes); 0 and 1 for one output; rows of 0 and 1 (images,
-        labels); or values, floats of the shape of the outputs.  Without them, the head follows from the model.
+        labels); or values, floats of the shape of the outputs.  Of a model with several outputs, a dict by name or a
+        list with those of each.  Without them, the head follows from the model.
 
     Raises
     ------
@@ -130,34 +141,60 @@ def as_task(model: Model, n_images: int, y: typing.Any) -> Task:
     """
     if isinstance(y, Task):
         return y
-    shape, head = model.shapes[model.output], model.metadata.get("head")
-    sigmoid = head == "sigmoid"
+    ports = model.outputs
+    if len(ports) == 1:
+        (port,) = ports.values()
+        return task_of(port, n_images, y, "y")
+    values = targets_by_output(model, y)
+    tasks = {name: task_of(port, n_images, values.get(name), f"y[{name!r}]") for name, port in ports.items()}
+    head = Heads({name: (port.entries, tasks[name].head) for name, port in ports.items()})
+    targets = {name: task.y for name, task in tasks.items() if task.y is not None}
+    return Task(head, as_records(targets, 1) if targets else None)
+
+
+def targets_by_output(model: Model, y: typing.Any) -> dict[str, typing.Any]:
+    """Return the targets of each of several outputs, by name; an empty dict without targets."""
+    y = as_targets(model, y)
     if y is None:
-        return Task(_head_without_targets(shape, head))
+        return {}
+    if names := getattr(getattr(y, "dtype", None), "names", None):
+        return {name: y[name] for name in names}
     y = as_array(y, "y")
+    if y.shape[1:] != model.shapes[model.output]:
+        by_name(y, model.outputs, "y")  # raises the error that names them
+    return split(y, model.outputs)
+
+
+def task_of(port: Port, n_images: int, y: typing.Any, name: str) -> Task:
+    """Return the task of one output for its targets; ``name`` is that of the targets, for messages."""
+    shape, function = port.shape, port.function
+    sigmoid = function == "sigmoid"
+    if y is None:
+        return Task(_head_without_targets(shape, function))
+    y = as_array(y, name)
     if not y.ndim or n_images != len(y):
         received = f"{n_images} and {len(y)}" if y.ndim else f"{n_images} and a single number"
-        raise SettingsError(f"x and y must hold equally many images; got {received}", argument="y")
-    check_range(y, "y")
+        raise SettingsError(f"x and {name} must hold equally many images; got {received}", argument="y")
+    check_range(y, name)
     if shape[-1] == 1 and y.shape[1:] == shape[:-1]:
         y = y[..., None]
     whole, zero_one = y.dtype.kind != "f", bool(np.isin(y, (0, 1)).all())
     if len(shape) == 1 and shape != (1,) and y.ndim == 1:
-        return Task(Classes(shape[0]), _class_numbers(y, shape[0]))
+        return Task(Classes(shape[0]), _class_numbers(y, shape[0], name))
     if y.shape[1:] != shape:
-        raise _wrong_shape(y, shape)
+        raise _wrong_shape(y, shape, name)
     rows = y.reshape(n_images, -1)
     if shape == (1,) and (whole or (sigmoid and zero_one)):
-        return Task(Binary(), _zero_one(rows[:, 0], zero_one))
+        return Task(Binary(), _zero_one(rows[:, 0], zero_one, name))
     if zero_one and len(shape) == 1 and shape != (1,):
         if not sigmoid and (np.count_nonzero(rows, axis=1) == 1).all():
             return Task(Classes(shape[0]), rows.argmax(axis=1))
-        if head != "softmax":
+        if function != "softmax":
             return Task(Labels(shape[0]), rows != 0)
-    if head == "softmax":
+    if function == "softmax":
         raise SettingsError(
-            "y must hold class numbers (images,) or one-hot rows for a model that ends with a softmax; its rows hold "
-            "other numbers: take y.argmax(axis=1)",
+            f"{name} must hold class numbers (images,) or one-hot rows for a model that ends with a softmax; its rows "
+            f"hold other numbers: take {name}.argmax(axis=1)",
             argument="y",
         )
     if zero_one and whole and sigmoid:  # masks
@@ -175,37 +212,37 @@ def _head_without_targets(shape, head):
     return Labels(n_outputs) if sigmoid else Classes(n_outputs)
 
 
-def _class_numbers(y, n_classes):
+def _class_numbers(y, n_classes, name):
     if y.dtype.kind == "f" or (y.dtype.kind == "b" and n_classes > 2):
         raise SettingsError(
-            f"y must hold class numbers (integers), one-hot rows or targets (images, {n_classes}); got {y.dtype} "
+            f"{name} must hold class numbers (integers), one-hot rows or targets (images, {n_classes}); got {y.dtype} "
             f"{y.shape}",
             argument="y",
         )
     if y.dtype.kind == "b" and n_classes > 2:
         raise SettingsError(
-            f"y holds True and False, but the network has {n_classes} outputs: give class numbers (images,), or rows "
-            f"of labels (images, {n_classes})",
+            f"{name} holds True and False, but the network has {n_classes} outputs: give class numbers (images,), or "
+            f"rows of labels (images, {n_classes})",
             argument="y",
         )
     if y.min() < 0 or y.max() >= n_classes:
         raise SettingsError(
-            f"the classes in y go from {y.min()} to {y.max()}, the network has {n_classes} outputs", argument="y"
+            f"the classes in {name} go from {y.min()} to {y.max()}, the network has {n_classes} outputs", argument="y"
         )
     return y.astype(np.int64)
 
 
-def _zero_one(y, zero_one):
+def _zero_one(y, zero_one, name):
     if not zero_one:
         raise SettingsError(
-            f"y holds whole numbers from {y.min()} to {y.max()}, but one output tells the classes 0 and 1 apart: give "
-            "those, or floats for a regression, as in y.astype(float)",
+            f"{name} holds whole numbers from {y.min()} to {y.max()}, but one output tells the classes 0 and 1 apart: "
+            "give those, or floats for a regression, as in y.astype(float)",
             argument="y",
         )
     return y.astype(np.int64)
 
 
-def _wrong_shape(y, shape):
+def _wrong_shape(y, shape, name):
     """Return the error for targets of a wrong shape."""
     if len(shape) > 1:
         expected = f"(images, {', '.join(map(str, shape))}), that of the output"
@@ -213,7 +250,7 @@ def _wrong_shape(y, shape):
         expected = "(images,) or (images, 1)"
     else:
         expected = f"(images,) or (images, {shape[0]})"
-    way_out = ": take the column, y[:, 0]" if y.shape[1:] == (1,) else ""
+    way_out = f": take the column, {name}[:, 0]" if y.shape[1:] == (1,) else ""
     if len(shape) > 1 and y.ndim == 1:
         way_out = ": for class scores, end the model with Flatten or global pooling"
-    return SettingsError(f"y must have shape {expected}, got {y.shape}{way_out}", argument="y")
+    return SettingsError(f"{name} must have shape {expected}, got {y.shape}{way_out}", argument="y")

@@ -12,9 +12,7 @@ from . import keras, onnx, pytorch
 from .shared.finished_model import finished_model
 
 
-def as_model(
-    source: Model | str | os.PathLike | Any, training: bool = False, *, input_shape: tuple[int, ...] | None = None
-) -> Model:
+def as_model(source: Model | str | os.PathLike | Any, training: bool = False, *, input_shape: Any = None) -> Model:
     """Read a Keras, ONNX or PyTorch model into a :class:`Model`; return a Model unchanged.
 
     Reading is exact: the Model computes the output of the original at inference.  Only a softmax or sigmoid at the end
@@ -30,9 +28,9 @@ def as_model(
         - PyTorch: a module, which PyTorch's own exporter turns into an ONNX model, or an exported program.
     training : bool
         Warn about properties that training will ignore, such as regularizers.
-    input_shape : tuple of int, optional
+    input_shape : tuple of int, or list or dict of them, optional
         Shape of an item in the order of PyTorch or ONNX, such as (3, 32, 32).  A module needs it, and so does an ONNX
-        model that leaves it open.
+        model that leaves it open.  For several inputs, a list of shapes in their order, or a dict by name.
 
     Returns
     -------
@@ -57,20 +55,20 @@ def as_model(
     if isinstance(source, Model):
         return source
     if pytorch.is_pytorch(source):
-        return finished_model(onnx.read_onnx(pytorch.to_onnx(source, input_shape), input_shape), "PyTorch model")
+        return finished_model(_read_pytorch(source, input_shape), "PyTorch model")
     if onnx.is_onnx(source):
         return finished_model(onnx.read_onnx(source, input_shape), "ONNX model")
     return keras.as_model(source, training)
 
 
-def inspect_model(source: Model | str | os.PathLike | Any, *, input_shape: tuple[int, ...] | None = None) -> list[dict]:
+def inspect_model(source: Model | str | os.PathLike | Any, *, input_shape: Any = None) -> list[dict]:
     """Report how each layer of a Keras, ONNX or PyTorch model would be read, without converting it.
 
     Parameters
     ----------
     source : Model, Keras model, onnx.ModelProto, torch.nn.Module, torch.export.ExportedProgram, str or path
         See :func:`as_model`.
-    input_shape : tuple of int, optional
+    input_shape : tuple of int, or list or dict of them, optional
         See :func:`as_model`.
 
     Returns
@@ -102,10 +100,16 @@ def inspect_model(source: Model | str | os.PathLike | Any, *, input_shape: tuple
     if isinstance(source, Model):
         return source.metadata.get("reading", [])
     if pytorch.is_pytorch(source):
-        source = pytorch.to_onnx(source, input_shape)
+        return list(_read_pytorch(source, input_shape).report.rows.values())
     if onnx.is_onnx(source):
         return list(onnx.read_onnx(source, input_shape).report.rows.values())
     return keras.inspect_keras(source)
+
+
+def _read_pytorch(source, input_shape):
+    """Return the reader that has read a PyTorch model; the names in a dict are those of arguments, not of ONNX."""
+    model = pytorch.to_onnx(source, input_shape)
+    return onnx.read_onnx(model, None if isinstance(input_shape, dict) else input_shape)
 
 
 def inspect_keras(source: Model | str | os.PathLike | Any) -> list[dict]:
@@ -113,14 +117,23 @@ def inspect_keras(source: Model | str | os.PathLike | Any) -> list[dict]:
     return inspect_model(source)
 
 
+def _is_shape(value):
+    return isinstance(value, tuple | list) and len(value) > 0 and all(type(n) is int and n > 0 for n in value)
+
+
 def check_input_shape(source: Any, input_shape: Any) -> None:
     """Check that the argument ``input_shape`` is None, or a shape and of use for ``source``."""
     if input_shape is None:
         return
-    is_shape = isinstance(input_shape, tuple | list) and len(input_shape) > 0
-    if not is_shape or any(type(n) is not int or n < 1 for n in input_shape):
+    several = input_shape.values() if isinstance(input_shape, dict) else input_shape
+    is_shape, is_sequence = (
+        _is_shape(input_shape),
+        isinstance(input_shape, dict | list | tuple) and len(input_shape) > 0,
+    )
+    if not is_shape and not (is_sequence and all(map(_is_shape, several))):
         raise SettingsError(
-            f"input_shape must be positive integers without the batch, such as (3, 32, 32), got {shown(input_shape)}",
+            "input_shape must be positive integers without the batch, such as (3, 32, 32), or a list or dict of such "
+            f"shapes for several inputs; got {shown(input_shape)}",
             argument="input_shape",
         )
     if not (onnx.is_onnx(source) or pytorch.is_pytorch(source)):

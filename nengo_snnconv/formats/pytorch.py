@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import io
 import sys
 import warnings
 from typing import Any
 
-from ..errors import CompatibilityError, ConversionError
+from ..errors import CompatibilityError, ConversionError, listed
 from .onnx.files.package import onnx_package
 
 N_ITEMS = 2  # in the batch of the example; with one, PyTorch would squeeze the batch away
@@ -26,14 +27,15 @@ def _is_instance(source, name):
     return any(cls.__name__ == name and cls.__module__.startswith("torch.") for cls in type(source).__mro__)
 
 
-def to_onnx(source: Any, input_shape: tuple[int, ...] | None) -> Any:
+def to_onnx(source: Any, input_shape: Any) -> Any:
     """Return the ONNX model of a PyTorch module, as it computes at inference.
 
     Parameters
     ----------
     source : torch.nn.Module or torch.export.ExportedProgram
-    input_shape : tuple of int or None
-        Shape of an item, such as (3, 32, 32); a program knows it.
+    input_shape : tuple of int, list or dict of them, or None
+        Shape of an item, such as (3, 32, 32), or one for each argument of ``forward``, in order or by name; a program
+        knows it.
 
     Returns
     -------
@@ -48,16 +50,48 @@ def to_onnx(source: Any, input_shape: tuple[int, ...] | None) -> Any:
     """
     onnx_package()
     if _is_instance(source, _PROGRAM):
-        return _exported(source, [_with_program])
+        return _exported(source, [_with_program], None, {})
     if input_shape is None:
         raise ConversionError(
             "input_shape is needed for a PyTorch model: the shape of an item, such as input_shape=(3, 32, 32)"
         )
     torch = sys.modules["torch"]
     parameter = next((p for p in source.parameters() if p.is_floating_point()), torch.zeros(0))
-    example = torch.zeros((N_ITEMS, *input_shape), dtype=parameter.dtype, device=parameter.device)
+    shapes = _shapes_by_argument(source, input_shape)
+    example = tuple(
+        torch.zeros((N_ITEMS, *shape), dtype=parameter.dtype, device=parameter.device) for shape in shapes.values()
+    )
     with _at_inference(source):
-        return _exported(source, [_with_script, _with_program], example)
+        names = {"input_names": list(shapes)} if len(shapes) > 1 else {}
+        exporters = [_with_script, _with_program]
+        return _exported(source, exporters, example, names | _names_of_outputs(source, example))
+
+
+def _shapes_by_argument(module, input_shape):
+    """Return the shape of an item of each argument of a module's ``forward``, by name."""
+    parameters = list(inspect.signature(module.forward).parameters)
+    if isinstance(input_shape, dict):
+        if unknown := [name for name in input_shape if name not in parameters]:
+            raise ConversionError(
+                f"input_shape has {listed(unknown)}, but the arguments of {type(module).__name__}.forward are "
+                f"{listed(parameters, 8)}"
+            )
+        return {name: input_shape[name] for name in parameters if name in input_shape}
+    shapes = [input_shape] if isinstance(input_shape[0], int) else input_shape
+    names = (*parameters, *(f"input_{number}" for number in range(len(parameters), len(shapes))))
+    return dict(zip(names, shapes, strict=False))
+
+
+def _names_of_outputs(module, example):
+    """Return the option of an exporter that names several outputs of a module; empty for one output."""
+    with contextlib.suppress(Exception), sys.modules["torch"].no_grad():  # exporters report what is wrong
+        outputs = module(*example)
+        if isinstance(outputs, dict):
+            return {"output_names": list(outputs)}
+        if isinstance(outputs, tuple | list) and len(outputs) > 1:
+            numbered = [f"output_{number}" for number in range(len(outputs))]
+            return {"output_names": list(getattr(outputs, "_fields", numbered))}
+    return {}
 
 
 @contextlib.contextmanager
@@ -72,7 +106,7 @@ def _at_inference(module):
             each.training = True
 
 
-def _exported(source, exporters, *example):
+def _exported(source, exporters, example, names):
     """Return the model from the first exporter that succeeds."""
     problem = None
     for export in exporters:
@@ -80,7 +114,7 @@ def _exported(source, exporters, *example):
             # exporters print warnings about their own future
             with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter("ignore")
-                return export(source, example)
+                return export(source, example, names)
         except CompatibilityError as error:
             problem = problem or error
         except Exception as error:  # of any class, since the module's own code runs
@@ -94,15 +128,15 @@ def _exported(source, exporters, *example):
     ) from problem
 
 
-def _with_script(module, example):
+def _with_script(module, example, names):
     """Return the model from the exporter that traces a module."""
     content = io.BytesIO()
-    sys.modules["torch"].onnx.export(module, example, content, dynamo=False)
+    sys.modules["torch"].onnx.export(module, example, content, dynamo=False, **names)
     return onnx_package().ModelProto.FromString(content.getvalue())
 
 
-def _with_program(source, example):
+def _with_program(source, example, names):
     """Return the model from the exporter of programs."""
     if importlib.util.find_spec("onnxscript") is None:
         raise CompatibilityError("PyTorch needs the package onnxscript to export this model: pip install onnxscript")
-    return sys.modules["torch"].onnx.export(source, example, dynamo=True, verbose=False).model_proto
+    return sys.modules["torch"].onnx.export(source, example or (), dynamo=True, verbose=False, **names).model_proto

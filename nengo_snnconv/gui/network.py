@@ -9,7 +9,7 @@ import numpy as np
 
 from .._util.printable import printable
 from .._util.validation import check_classes, check_counts, check_names
-from ..errors import ConversionError, SettingsError
+from ..errors import ConversionError, SettingsError, listed
 from ..inputs import as_images
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
@@ -93,6 +93,7 @@ class GuiNetwork(nengo.Network):
     ) -> None:
         super().__init__(label=label)
         _check_network(network)
+        _check_ports(network.model)
         check_counts(examples=examples)
         x, y = as_images(network.model, x, y)
         y = check_classes(network.model, len(x), y)
@@ -144,6 +145,16 @@ def _check_network(network):
         raise ConversionError(
             "Nengo GUI uses nengo's own simulator, which cannot run networks made by build_trainable because of their "
             "TensorNodes: open a network made by convert"
+        )
+
+
+def _check_ports(model):
+    """Raise ConversionError for a model with several inputs or outputs."""
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        kind, ports = ("inputs", model.inputs) if len(model.inputs) > 1 else ("outputs", model.outputs)
+        raise ConversionError(
+            f"the network has the {kind} {listed(ports, 8)}, and GuiNetwork shows one image and one set of classes: "
+            f"open a script in Nengo GUI that connects nodes of your own to network.{kind}"
         )
 
 

@@ -14,8 +14,10 @@ from .._util.validation import as_array, check_counts, check_memory, check_range
 from ..errors import SettingsError
 from ..events import Recordings
 from ..model.input_range import warn_of_range
+from .arrays import as_numbers, channels_last
 from .inputs import EventFrames, Images, Inputs, batches, checked_inputs
-from .sources import as_numbers, batches_of, channels_last, gather, is_pair, is_source
+from .several import JoinedArrays, as_parts, as_targets, as_vectors, has_several, holds_batches
+from .sources import batches_of, gather, is_pair, is_source
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +55,7 @@ def as_data(model: Model, x: typing.Any, y: typing.Any = None, n_steps: int | No
         warn_of_range(model, inputs.x)
     if y is None and isinstance(x, Recordings | Inputs):
         return inputs, x.labels
-    return inputs, _chosen(y, labels)
+    return inputs, _chosen(model, y, labels)
 
 
 def as_inputs(model: Model, x: typing.Any, n_steps: int | None = None) -> Inputs:
@@ -133,7 +135,8 @@ def image_batches(model: Model, x: typing.Any, size: int) -> tuple[int | None, I
     """
     if isinstance(x, Recordings):
         raise _no_steps()
-    if not is_pair(model, x) and (is_source(x) or isinstance(x, list | tuple)):
+    is_data = is_pair(model, x) or (has_several(model) and as_parts(model, x) is not None)
+    if not is_data and (is_source(x) or isinstance(x, list | tuple)):
         source = iter(x) if isinstance(x, list | tuple) else x
         return None, _streamed(model, source, size)
     inputs = as_inputs(model, x)
@@ -183,6 +186,12 @@ def _gathered(model, x):
         )
     if hasattr(x, "x_train"):
         raise SettingsError(f"x must hold images, got {x!r}: give its parts, such as x_test and y_test", argument="x")
+    if has_several(model):
+        parts = as_parts(model, x)
+        if parts is not None:
+            return as_vectors(model, parts[0]), parts[1]
+        if holds_batches(x):
+            return gather(model, x)
     if is_pair(model, x):
         return x
     if isinstance(x, dict):  # one batch
@@ -192,17 +201,24 @@ def _gathered(model, x):
     return x, None
 
 
-def _chosen(y, labels):
+def _chosen(model, y, labels):
     """Return the labels that were given, or those of the source; raise SettingsError if they differ."""
     if y is None or labels is None:
         return labels if y is None else y
-    given, found = (_classes(each) for each in (y, labels))
-    if given.shape != found.shape or not np.array_equal(given, found):
+    if not _are_equal(*(as_targets(model, each) for each in (y, labels))):
         raise SettingsError(
             "y differs from the labels in x: leave y out (a data set that shuffles gives its items in another order)",
             argument="y",
         )
     return y
+
+
+def _are_equal(given, found):
+    """Return whether labels are the same, as class numbers or as one-hot rows; those of several outputs by name."""
+    if names := getattr(getattr(found, "dtype", None), "names", None):
+        return given.dtype.names == names and all(_are_equal(given[name], found[name]) for name in names)
+    given, found = _classes(given), _classes(found)
+    return given.shape == found.shape and np.array_equal(given, found)
 
 
 def _classes(labels):
@@ -227,8 +243,10 @@ def _as_inputs(model, x, n_steps):
         inputs: Inputs = EventFrames(x, n_steps)
     elif isinstance(x, Inputs):
         inputs = checked_inputs(x)
+    elif isinstance(x, JoinedArrays):
+        inputs = Images(x, moving=bool(x.steps))
     else:
-        array = channels_last(model, as_numbers(x, "x"))
+        array = channels_last(model, as_numbers(x, "x"), shape)
         if array.ndim != len(shape) + 2:
             return Images(check_stored_images(model, array))
         check_range(array, "x", exact=True)

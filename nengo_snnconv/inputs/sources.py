@@ -10,19 +10,18 @@ import typing
 
 import numpy as np
 
-from .._util.validation import as_array, check_memory, check_stored_images, shown
+from .._util.validation import check_memory, check_stored_images, shown
 from ..errors import SettingsError
 from ..events import Recordings
+from .arrays import IMAGE_KEYS, LABEL_KEYS, as_numbers, channels_last
 from .inputs import CHECKED_TOGETHER, Inputs
+from .several import as_item, as_parts, has_several
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..model import Model
 
-# keys of batches that are dicts, as of TensorFlow Datasets and Hugging Face
-IMAGE_KEYS = ("image", "images", "img", "pixel_values", "x")
-LABEL_KEYS = ("label", "labels", "target", "targets", "class", "y")
 TOO_LARGE = (
     "give fewer images, or write them to a .npy file and give np.load(path, mmap_mode='r'), which evaluate, train and "
     "record read a batch at a time"
@@ -73,19 +72,13 @@ def batches_of(model: Model, source: typing.Any) -> Iterator[tuple[np.ndarray, t
     SettingsError
         If an element does not fit the model, or some have labels and others not.
     """
-    shape, labeled = model.shapes[model.input], None
+    labeled = None
     waiting: list[tuple] = []
     for element in elements(source):
-        x, y = _parts(element)
-        x, y = as_numbers(x, "x"), None if y is None else as_numbers(y, "y")
+        x, y, single = _item(model, element, bool(waiting))
         if labeled not in (None, y is not None):
             raise SettingsError("x gives labels with some images, and none with others", argument="x")
         labeled = y is not None
-        if y is None:
-            fits = x.ndim == len(shape) and channels_last(model, x).shape == shape
-            single = fits or (bool(waiting) and x.ndim == len(shape))
-        else:
-            single = y.ndim == 0
         if not single:
             if y is not None and (not x.ndim or len(x) != len(y)):
                 raise SettingsError(f"x gives batches with {len(y)} labels for images of shape {x.shape}", argument="x")
@@ -105,6 +98,18 @@ def batches_of(model: Model, source: typing.Any) -> Iterator[tuple[np.ndarray, t
         )
 
 
+def _item(model, element, is_after_items):
+    """Return images and labels of an element of a source, and whether it is a single item."""
+    if has_several(model):
+        return as_item(model, *(as_parts(model, element, element=True) or (element, None)))
+    x, y = _parts(element)
+    x, y, shape = as_numbers(x, "x"), None if y is None else as_numbers(y, "y"), model.shapes[model.input]
+    if y is not None:
+        return x, y, y.ndim == 0
+    fits = x.ndim == len(shape) and channels_last(model, x, shape).shape == shape
+    return x, y, fits or (is_after_items and x.ndim == len(shape))
+
+
 def _stacked(model, items):
     """Return the batch of single items."""
     images, labels = zip(*items, strict=True)
@@ -121,8 +126,9 @@ def _stacked(model, items):
 
 def _fitting(model, x):
     """Return images, or frames, that fit the model."""
-    frames = x.ndim == len(model.shapes[model.input]) + 2
-    x = channels_last(model, x)
+    shape = model.shapes[model.input]
+    frames = x.ndim == len(shape) + 2
+    x = channels_last(model, x, shape)
     return x if frames else check_stored_images(model, x)
 
 
@@ -151,32 +157,6 @@ def _parts(element):
             argument="x",
         )
     return (*element, None)[:2]
-
-
-def as_numbers(values: typing.Any, name: str) -> np.ndarray:
-    """Return an array, a tensor of any framework, or a picture of Pillow as an array."""
-    if hasattr(values, "detach"):  # of PyTorch: without gradients, and from the memory of the GPU
-        values = values.detach().cpu()
-    if hasattr(values, "getbands"):  # of Pillow
-        values = np.asarray(values)
-        values = values[..., None] if values.ndim == 2 else values
-    return as_array(values, name, "an array of images" if name == "x" else "numbers")
-
-
-def channels_last(model: Model, x: np.ndarray) -> np.ndarray:
-    """Return images or frames with the channel last, if a model read from ONNX or PyTorch gets them as its source did.
-
-    The shape decides: it must be that of the model with the channel first, and not that with the channel last.
-    """
-    shape = model.shapes[model.input]
-    if len(shape) == 3 and x.shape[-3:] != shape and x.shape[-3:] == (shape[2], *shape[:2]) and _from_onnx(model):
-        return np.moveaxis(x, -3, -1)
-    return x
-
-
-def _from_onnx(model):
-    """Return whether a model was read from ONNX or PyTorch, whose inputs have another class than those of Keras."""
-    return any(row["class"] == "Input" for row in model.metadata.get("reading", []))
 
 
 def gather(model: Model, source: typing.Any) -> tuple[np.ndarray, np.ndarray | None]:

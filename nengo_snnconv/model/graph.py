@@ -15,6 +15,7 @@ from .._util.validation import as_float32, shown
 from ..errors import ModelError, SettingsError, listed
 from . import limits
 from .layers import Input, Layer, Rectifier
+from .ports import Port, ports_from
 
 
 class Model:
@@ -97,6 +98,11 @@ class Model:
         self.shapes = types.MappingProxyType(shapes)
         self.arrays = types.MappingProxyType(_checked_arrays(arrays, array_shapes))
         self.metadata = types.MappingProxyType(dict(metadata))
+        for ports, name in ((self.inputs, self.input), (self.outputs, self.output)):
+            if sum(port.size for port in ports.values()) != self.size(name):
+                raise ModelError(
+                    f"the metadata declare {listed(ports, 8)} with other sizes than layer {name!r}", layer=name
+                )
         of_ann = {name: shape for name, shape in array_shapes.items() if name in ann_arrays}
         self.ann_arrays = types.MappingProxyType(_checked_arrays(ann_arrays, of_ann))
 
@@ -111,6 +117,21 @@ class Model:
     def input(self) -> str:
         """Name of the input layer."""
         return next(name for name, layer in self.layers.items() if isinstance(layer, Input))
+
+    @property
+    def inputs(self) -> dict[str, Port]:
+        """The inputs of the model by name, in order: their shapes, and their entries in the vector of the input layer.
+
+        A model that was read from one with a single input has one, the input layer.
+        """
+        return ports_from(self.metadata.get("inputs"), self.input, self.shapes[self.input])
+
+    @property
+    def outputs(self) -> dict[str, Port]:
+        """The outputs of the model by name, in order: their shapes, and their entries in that of the output layer."""
+        return ports_from(
+            self.metadata.get("outputs"), self.output, self.shapes[self.output], self.metadata.get("head")
+        )
 
     @property
     def neurons(self) -> list[str]:
@@ -194,7 +215,12 @@ class Model:
 
     def __repr__(self):
         n_parameters = sum(array.size for array in self.arrays.values())
-        return f"<Model: {len(self.layers)} layers, {n_parameters:,} parameters, output {self.shapes[self.output]}>"
+        return f"<Model: {len(self.layers)} layers, {n_parameters:,} parameters, output {self._outputs()}>"
+
+    def _outputs(self):
+        """Return the shape of the output, or the shapes of several outputs with their names."""
+        shapes = {name: port.shape for name, port in self.outputs.items()}
+        return shapes if len(shapes) > 1 else self.shapes[self.output]
 
 
 def _by_name(layers):

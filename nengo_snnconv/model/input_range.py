@@ -112,14 +112,27 @@ def in_range(images: np.ndarray, target: tuple[float, float]) -> np.ndarray:
 
 
 def _inferred_range(model):
-    """Return the range that the first layers indicate, or None if it is not [0, 1] but unknown."""
-    factor, shift, kinds = _first_scaling(model)
+    """Return the range that the first layers indicate, or None if it is not [0, 1] but unknown.
+
+    Several inputs have one if theirs are the same.
+    """
+    ports = model.inputs
+    if len(ports) == 1:
+        return _range_from(model, model.input, len(model.shapes[model.input]))
+    ranks = {port.start: len(port.shape) for port in ports.values()}
+    ranges = {_range_from(model, layer.name, ranks[-layer.before[0]]) for layer in model.consumers(model.input)}
+    return ranges.pop() if len(ranges) == 1 else None
+
+
+def _range_from(model, name, rank):
+    """Return the range that the layers behind an input of ``rank`` axes indicate."""
+    factor, shift, kinds = _first_scaling(model, name)
     if not kinds or (factor <= 0).any():
         return UNIT
     # the layers map inputs x to (x - middle) / spread
     middle, spread = -shift / factor, 1 / factor
     if "Normalization" in kinds:
-        return _range_of_statistics(middle, spread, is_image=len(model.shapes[model.input]) == 3)
+        return _range_of_statistics(middle, spread, is_image=rank == 3)
     # inputs from 0 up are mapped to [0, 1], or, around the middle, to [-1, 1]
     high = float(max(2 * middle.max() if middle.max() > 0 else spread.max(), 0))
     if high <= 1.5:
@@ -137,10 +150,10 @@ def _range_of_statistics(mean, deviation, is_image):
     return BYTES if is_image and pixels and max(mean.max(), deviation.max()) > 16 else None
 
 
-def _first_scaling(model):
-    """Return factor and shift (channels,) of the first layers, which scale the input, and their Keras classes."""
+def _first_scaling(model, name):
+    """Return factor and shift (channels,) of the layers behind ``name``, which scale it, and their Keras classes."""
     kinds = {name: row["class"] for row in model.metadata.get("reading", []) for name in row["became"]}
-    factor, shift, classes, name = np.ones(1), np.zeros(1), [], model.input
+    factor, shift, classes = np.ones(1), np.zeros(1), []
     while len(consumers := model.consumers(name)) == 1:
         (layer,) = consumers
         name = layer.name

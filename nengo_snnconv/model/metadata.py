@@ -37,6 +37,10 @@ def check_metadata(metadata: Any, shapes: Mapping[str, tuple]) -> None:
     for name, check in _CHECKS.items():
         if name in metadata and not check(metadata[name]):
             raise ModelError(f"the metadata {name!r} were not written by nengo_snnconv: {shown(metadata[name])}")
+    for name in ("inputs", "outputs"):
+        declared = metadata.get(name, [])
+        if len({port["name"] for port in declared}) < len(declared):
+            raise ModelError(f"two of the {name} have the same name")
     for name, scales in metadata.get("scales", {}).items():
         if name in shapes and len(scales) not in (1, shapes[name][-1]):
             raise ModelError(f"layer {name!r} has {len(scales)} scales for {shapes[name][-1]} channels", layer=name)
@@ -120,6 +124,23 @@ def _is_range(value):
     return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
 
 
+def _are_ports(value):
+    return (
+        isinstance(value, list)
+        and len(value) > 1
+        and all(
+            isinstance(port, dict)
+            and isinstance(port.get("name"), str)
+            and port["name"]
+            and isinstance(port.get("shape"), list)
+            and port["shape"]
+            and all(map(_is_count, port["shape"]))
+            and port.get("function") in (None, *HEADS)
+            for port in value
+        )
+    )
+
+
 _CHECKS = {
     "scales": _are_scales,
     "history": _is_history,
@@ -131,4 +152,6 @@ _CHECKS = {
     "neurons before maxima": _are_names,
     "input_range": _is_range,
     "head": lambda value: value in HEADS,
+    "inputs": _are_ports,
+    "outputs": _are_ports,
 }

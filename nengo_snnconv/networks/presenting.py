@@ -67,7 +67,8 @@ def present(network: ConvNetwork, x: np.ndarray, *, n_steps: int | None = None) 
         Any network but those of ``to_loihi``.
     x : ndarray, (images, height, width, channel)
         Images of the shape of the network's input, or videos with a frame for each step, (videos, steps, height,
-        width, channel).  After the last one, the first one is shown again.
+        width, channel); for several inputs, a dict or list of arrays.  After the last one, the first one is shown
+        again.
     n_steps : int, optional
         Number of steps of each image.  Leave it out for videos, and for networks that need a certain number (those with
         ``stage_steps`` or time to first spike).
@@ -108,7 +109,7 @@ def present(network: ConvNetwork, x: np.ndarray, *, n_steps: int | None = None) 
             "the images with a node of your own and connect the signal that resets to network.reset",
             argument="network",
         )
-    x = as_array(x, "x", "an array of images")
+    x = as_array(x if len(model.inputs) == 1 else network.join_inputs(x), "x", "an array of images")
     of_video = x.shape[1] if x.ndim == len(shape) + 2 else None
     n_steps = _steps(n_steps, network.settings.total_steps(model), of_video)
     images = check_images(model, x if of_video is None else x.reshape(-1, *x.shape[2:]))

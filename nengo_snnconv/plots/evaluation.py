@@ -39,7 +39,8 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     """Draw the accuracy after each step beside that of the ANN, or the main measure of another head than classes.
 
     That is F1 for labels, the mean squared error for a regression, and the agreement with the ANN if there are no
-    targets.  The legend gives the value after the last step.
+    targets.  Of several outputs, the score of each is drawn: accuracy, F1 or R².  The legend gives the value after the
+    last step.
 
     Parameters
     ----------
@@ -55,20 +56,37 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     steps = np.arange(1, evaluation.n_steps + 1)
     measure = evaluation.measure
     factor, last = 100 if measure.percent else 1, measure.text(measure.steps[-1])
-    ax.plot(steps, factor * measure.steps, marker=dots(len(steps)), ms=3, color=BLUE, label=f"spikes: {last}")
-    if measure.ann is not None:
+    if evaluation.heads:
+        _draw_heads(evaluation.heads, steps, ax)
+    else:
+        ax.plot(steps, factor * measure.steps, marker=dots(len(steps)), ms=3, color=BLUE, label=f"spikes: {last}")
+    if measure.ann is not None and not evaluation.heads:
         ann = measure.text(measure.ann)
         ax.axhline(factor * measure.ann, color=ORANGE, ls="--", label=f"rates (ANN): {ann}")
     step = "time step (one frame)" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
-    ax.set(xlabel=step, ylabel=f"{measure.name} (%)" if measure.percent else measure.name)
+    label = "score (%)" if evaluation.heads else f"{measure.name} (%)" if measure.percent else measure.name
+    ax.set(xlabel=step, ylabel=label)
     ax.set_ylim(0, 102 if measure.percent else None)
-    ax.set_title(
-        f"{capitalized(measure.name)} over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=26
-    )  # the legend is below it
+    n_heads = len(evaluation.heads)  # each has a row in the legend, which is below the title
+    title = "Scores" if n_heads else capitalized(measure.name)
+    pad = 26 if not n_heads else 12 + 14 * n_heads
+    ax.set_title(f"{title} over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=pad)
     ax.grid(alpha=0.3)
     use_integer_ticks(ax.xaxis)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
+    ncols = 1 if n_heads else 2
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=ncols, frameon=False)
     return ax
+
+
+def _draw_heads(heads, steps, ax):
+    """Draw the score of each of several outputs, in %, and that of the ANN as a dashed line."""
+    for number, (name, head) in enumerate(heads.items()):
+        color = f"C{number % 10}"
+        text = f"{short(name)}, {head.score_name}: {100 * head.score[-1]:.2f} %"
+        if head.ann_score is not None:
+            text += f" (ANN {100 * head.ann_score:.2f} %)"
+            ax.axhline(100 * head.ann_score, color=color, ls="--", lw=1)
+        ax.plot(steps, 100 * head.score, marker=dots(len(steps)), ms=3, color=color, label=text)
 
 
 def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes | None = None) -> Axes:

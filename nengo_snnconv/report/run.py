@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..analysis.efficiency import Efficiency, efficiency
 from ..evaluation.heads import Classes
@@ -23,6 +23,20 @@ NEURON_NAMES = {
 }
 
 
+class Head(NamedTuple):
+    """One output of a network, and what a report shows of it."""
+
+    name: str
+    evaluation: Any
+    class_names: tuple[str, ...] | None
+    recording: Any
+
+    @property
+    def prefix(self):
+        """Name before a text about one of several outputs: "digit: "."""
+        return f"{self.name}: " if self.name else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """Everything that a report is about; the attributes are parameters of ``write_report``."""
@@ -30,7 +44,7 @@ class Run:
     network: Any
     evaluation: Any
     data_name: str | None = None
-    class_names: tuple[str, ...] | None = None
+    class_names: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     recording: Any = None
     diagnosis: Any = None
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -40,6 +54,19 @@ class Run:
     def efficiency(self) -> Efficiency | None:
         """Efficiency of the network; None for a network with rates."""
         return efficiency(self.network, self.evaluation) if self.evaluation.layers else None
+
+    @functools.cached_property
+    def heads(self):
+        """A Head for each output; its name is empty if it is the only one."""
+        evaluations, found = self.evaluation.heads or {"": self.evaluation}, []
+        for name, evaluation in evaluations.items():
+            recording = self.recording
+            if recording is not None:
+                recording = recording.heads.get(name) or next(iter(recording.heads.values()), recording)
+                # the targets may tell more about the head than the model
+                recording = dataclasses.replace(recording, head=evaluation.head)
+            found.append(Head(name, evaluation, self.class_names.get(name), recording))
+        return found
 
     @property
     def item(self):
@@ -152,10 +179,12 @@ def cards(run):
         changed = int((~same(evaluation.predictions, evaluation.ann_predictions)).sum())
         kind = "class" if interval else "set of labels"
         remark = f"another {kind} than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s"
+        if evaluation.heads:
+            remark = f"mean of {len(evaluation.heads)} outputs"
         result.append(("loss from spiking, in points", lost, remark))
     if interval is None:
-        ann = {measure.name: f"ANN: {measure.text(measure.ann)}" for measure in others if measure.ann is not None}
-        result += [(each.name, each.text(each.steps[-1]), ann.get(each.name, "")) for each in others]
+        ann = {measure.key: f"ANN: {measure.text(measure.ann)}" for measure in others if measure.ann is not None}
+        result += [(each.title, each.text(each.steps[-1]), ann.get(each.key, "")) for each in others]
     if costs is None:
         return result
     source = evaluation.input_layer

@@ -155,22 +155,28 @@ def _accuracy(run):
             "spiking."
         )
         alt += f" The ANN has {measure.text(measure.ann)}."
-    curve = Picture(plot_accuracy(evaluation, panel()).figure, alt)
-    if not isinstance(evaluation.task.head, Classes):
-        return Section(name, [("text", text), ("pictures", [curve])])
-    true = "true classes" if evaluation.labelled else "classes by the ANN"
-    text += f" In the matrix, rows are the {true} of the {run.item}s, columns the predicted ones."
-    n_classes = evaluation.task.head.n_classes
+    pictures = [Picture(plot_accuracy(evaluation, panel()).figure, alt)]
+    pictures += [_confusion(head) for head in run.heads if isinstance(head.evaluation.task.head, Classes)]
+    if len(pictures) > 1:
+        true = "true classes" if evaluation.labelled else "classes by the ANN"
+        text += f" In the matrix, rows are the {true} of the {run.item}s, columns the predicted ones."
+    return Section(name, [("text", text), ("pictures", pictures)])
+
+
+def _confusion(head):
+    """Return the picture of the confusion matrix of an output."""
+    n_classes = head.evaluation.task.head.n_classes
     size = float(np.clip(0.9 + 0.32 * n_classes, 3.2, 9))
-    confusion = plot_confusion(evaluation, run.class_names, axes=panel(size, size))
-    counts = evaluation.confusion()
+    ax = plot_confusion(head.evaluation, head.class_names, axes=panel(size, size))
+    ax.set_title(f"{head.prefix}{ax.get_title()}")
+    counts = head.evaluation.confusion()
     correct = int(np.trace(counts))
     worst = np.unravel_index((counts - np.diag(np.diag(counts))).argmax(), counts.shape)
-    names = run.class_names or list(map(str, range(n_classes)))
-    matrix_alt = f"Confusion matrix: {correct:,} of {counts.sum():,} on the diagonal"
+    names = head.class_names or list(map(str, range(n_classes)))
+    matrix_alt = f"{head.prefix}confusion matrix: {correct:,} of {counts.sum():,} on the diagonal"
     if correct < counts.sum():
         matrix_alt += f"; most often, {counts[worst]} times, {names[worst[0]]} was classified as {names[worst[1]]}"
-    return Section(name, [("text", text), ("pictures", [curve, Picture(confusion.figure, f"{matrix_alt}.")])])
+    return Picture(ax.figure, f"{capitalized(matrix_alt)}.")
 
 
 def _spike_counts_and_times(run):
@@ -231,9 +237,10 @@ def _efficiency(run):
 
 def _single_items(run):
     """Return the section of single images or recordings, the latter with some frames."""
-    recording = run.recording
-    if recording is None:
+    if run.recording is None:
         return None
+    first = run.heads[0]  # of several outputs, pictures show the first one
+    recording = first.recording
     blocks = [
         (
             "text",
@@ -241,23 +248,25 @@ def _single_items(run):
         )
     ]
     events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2
-    for i, target in enumerate(run.evaluation.y[: len(recording.images)]):
-        heading, label = _outcome(run, i, target)
+    for i in range(min(len(run.evaluation.y), len(recording.images))):
+        outcomes = [_outcome(head, i) for head in run.heads]
+        heading = "; ".join(f"{head.prefix}{text}" for head, (text, _) in zip(run.heads, outcomes, strict=True))
+        label = outcomes[0][1]
         blocks.append(("heading", heading))
         if events:
             figure = _frames(emitted_by(recording, i))
             blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}: {heading}.")]))
         axes = [panel(2.2, 2.1) for _ in range(min(len(recording.spikes) + 2, MOST_PANELS))]
-        plot_image_response(recording, i, label, run.class_names, axes=axes)
+        plot_image_response(recording, i, label, first.class_names, axes=axes)
         blocks.append(("small", [Picture(ax.figure, f"{run.item} {i + 1}: {described(ax.figure)}") for ax in axes]))
     return Section(f"Single {run.item}s", blocks)
 
 
-def _outcome(run, i, target):
+def _outcome(of, i):
     """Return the target and the prediction of an item in words, and its true class, or None if it has none."""
-    evaluation, head = run.evaluation, run.evaluation.task.head
-    names = run.class_names or list(map(str, range(head.n_classes)))
-    predicted = head.predict(run.recording.filtered[i, -1])
+    evaluation, head = of.evaluation, of.evaluation.task.head
+    target, names = evaluation.y[i], of.class_names or list(map(str, range(head.n_classes)))
+    predicted = head.predict(of.recording.filtered[i, -1])
     true = "" if evaluation.labelled else " by the ANN"
     if isinstance(head, Classes):
         verdict = "correct" if predicted == target else "wrong" if evaluation.labelled else "another one"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -19,7 +18,7 @@ from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
 from .._util.validation import check_has, check_names, check_paths
 from .._util.validation import shown as short_repr
-from ..errors import FileFormatError, SettingsError
+from ..errors import FileFormatError, SettingsError, listed
 from ..networks.network import check_network
 from .pictures import inline_svg, style
 from .run import Run, cards, summary
@@ -50,7 +49,7 @@ def write_report(
     title: str | None = None,
     data: str | Dataset | EventDataset | None = None,
     recording: Recording | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | dict[str, Sequence[str]] | None = None,
     run: dict[str, Any] | None = None,
     diagnosis: Diagnosis | None = None,
     sections: Sequence[tuple] = (),
@@ -75,8 +74,8 @@ def write_report(
         Data of the evaluation, or their name.
     recording : Recording, optional
         Recording of the first images of the evaluation, whose spikes and class scores are drawn.
-    class_names : sequence of str, optional
-        Names of the classes; by default those of ``data``.
+    class_names : sequence of str, or dict of them, optional
+        Names of the classes; by default those of ``data``.  Of several outputs, a dict by output.
     run : dict, optional
         Further facts about the run, for the table of settings.
     diagnosis : Diagnosis, optional
@@ -112,12 +111,7 @@ def write_report(
         raise SettingsError(f"data must be a data set or its name, got {type(data).__name__}", argument="data")
     if class_names is None:
         class_names = getattr(data, "class_names", None)
-    n_classes = evaluation.task.head.n_classes
-    if n_classes:
-        check_names(n_classes, class_names=class_names)
-    names = None if class_names is None else tuple(map(str, class_names))
-    if recording is not None:  # the targets may tell more about the head than the model
-        recording = dataclasses.replace(recording, head=evaluation.head)
+    names = _names_by_head(evaluation, class_names)
     subject = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command)
     if title is None:
         title = subject.title
@@ -130,6 +124,26 @@ def write_report(
     content = text.encode("utf-8", "backslashreplace")
     with atomic_write(path) as file:
         file.write(content)
+
+
+def _names_by_head(evaluation, class_names):
+    """Return the names of the classes of each head that has some, as tuples; the key of the only head is ""."""
+    if not evaluation.heads:
+        class_names = {} if class_names is None else {"": class_names}
+    elif class_names is not None and not isinstance(class_names, dict):
+        # names of the classes of a data set belong to the output that has as many
+        count = len(class_names)
+        fitting = [name for name, head in evaluation.heads.items() if head.task.head.n_classes == count]
+        class_names = dict.fromkeys(fitting[:1], class_names)
+    heads = evaluation.heads or {"": evaluation}
+    for name, names in (class_names or {}).items():
+        if name not in heads:
+            raise SettingsError(
+                f"class_names has {name!r}, but the outputs are {listed(heads, 8)}", argument="class_names"
+            )
+        if n_classes := heads[name].task.head.n_classes:
+            check_names(n_classes, class_names=names)
+    return {name: tuple(map(str, names)) for name, names in (class_names or {}).items()}
 
 
 def _check_types(title, recording, run, diagnosis, command):

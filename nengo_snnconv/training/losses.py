@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .._util.validation import shown
 from ..compat import tf
-from ..errors import SettingsError
+from ..errors import SettingsError, listed
 from ..evaluation.heads import Values
 from .targets import squared_error
 
@@ -50,8 +50,13 @@ def as_loss(
     outputs_rates : bool
         True if the network's outputs are firing rates.
     head : Head, optional
-        What the outputs mean; by default class scores.
+        What the outputs mean; by default class scores.  Of several outputs, the losses are added, and ``loss`` may be
+        a dict by output.
     """
+    if head is not None and head.parts:
+        return _sum_of_losses(loss, head)
+    if isinstance(loss, dict):
+        raise SettingsError("loss is a dict, which is for several outputs: give one loss", argument="loss")
     if loss is None and isinstance(head, Values):
         return squared_error(head)
     if loss is None and outputs_rates:
@@ -78,3 +83,26 @@ def as_loss(
             f"loss={shown(loss)} is not a Keras loss: give a name such as 'mse' with one-hot targets, or a function",
             argument="loss",
         ) from error
+
+
+def _sum_of_losses(loss, head):
+    """Return the sum of the losses of several outputs, which are those of a dict, or the default of each output."""
+    losses = loss if isinstance(loss, dict) else {}
+    if loss is not None and (not losses or set(losses) - set(head.parts)):
+        raise SettingsError(
+            f"loss={shown(loss)} must be a dict by output for a model with the outputs {listed(head.parts, 8)}; the "
+            "loss of an output that it lacks is the one that fits its targets",
+            argument="loss",
+        )
+    of_parts = []
+    for name, part in head.parts.items():
+        given = losses.get(name)
+        if given == "sparse_categorical_crossentropy":
+            given = "categorical_crossentropy"  # targets are one-hot rows
+        of_parts.append((head.entries[name], as_loss(given, True, head=part)))
+
+    def sum_of_losses(y, outputs):
+        found = [of_part(y[..., entries], outputs[..., entries]) for entries, of_part in of_parts]
+        return tf.add_n([tf.reduce_mean(each) for each in found])
+
+    return sum_of_losses

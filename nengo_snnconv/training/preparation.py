@@ -255,9 +255,9 @@ def _split(network, x, y, head, n_steps, options):
     """Return training inputs, training targets, and the pair of validation data or None."""
     if options.validation_data is not None:
         held_out, (other, targets) = _check_data(network, *as_pair(options.validation_data), n_steps)
-        if other.name != head.name:
+        if other.kind != head.kind:
             raise SettingsError(
-                f"validation_data must have targets like those of the training, {head.name}; got {other.name}",
+                f"validation_data must have targets like those of the training, {head.kind}; got {other.kind}",
                 argument="validation_data",
             )
         return x, y, (held_out, targets)

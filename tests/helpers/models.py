@@ -105,3 +105,43 @@ def spiking(model, **options):
 def dyadic_images(model, n, seed=0, low=0):
     """Return random images in multiples of 1/256."""
     return np.random.default_rng(seed).integers(low, 257, (n, *model.shapes[model.input])).astype(np.float32) / 256
+
+
+def several_ports(seed=0):
+    """Return a model of an image and a vector, with class scores, a logit and two numbers as outputs."""
+    model = make(
+        specs.Input("inputs", shape=(39,)),
+        specs.Pad("image_entries", "inputs", before=(0,), after=(-3,)),
+        specs.Reshape("image", "image_entries", shape=(6, 6, 1)),
+        specs.Pad("facts", "inputs", before=(-36,), after=(0,)),
+        specs.Conv("conv", "image", filters=3, kernel_size=(3, 3), strides=(2, 2)),
+        specs.Rectifier("neurons", "conv"),
+        specs.Flatten("flat", "neurons"),
+        specs.Concatenate("both", ("flat", "facts")),
+        specs.Dense("hidden", "both", units=8),
+        specs.Rectifier("hidden_neurons", "hidden"),
+        specs.Dense("kind", "hidden_neurons", units=4),
+        specs.Dense("odd", "hidden_neurons", units=1),
+        specs.Dense("size", "hidden_neurons", units=2),
+        specs.Concatenate("outputs", ("kind", "odd", "size")),
+        seed=seed,
+    )
+    metadata = {
+        "inputs": [{"name": "image", "shape": [6, 6, 1]}, {"name": "facts", "shape": [3]}],
+        "outputs": [
+            {"name": "kind", "shape": [4], "function": "softmax"},
+            {"name": "odd", "shape": [1], "function": "sigmoid"},
+            {"name": "size", "shape": [2]},
+        ],
+    }
+    return model.replace(metadata=metadata)
+
+
+def only_output(model, name):
+    """Return a model of several outputs with one of them, the layer of the same name."""
+    port = model.outputs[name]
+    others = {"outputs", model.output, *model.outputs} - {name}
+    layers = [layer for layer in model.layers.values() if layer.name not in others]
+    arrays = {key: array for key, array in model.arrays.items() if key.partition("/")[0] not in others}
+    metadata = {key: value for key, value in model.metadata.items() if key != "outputs"}
+    return Model(layers, arrays, name, metadata | ({"head": port.function} if port.function else {}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import SettingsError
+from ...errors import SettingsError, listed
 from .arrays import as_array, check_range
 
 # models are of a room above this one
@@ -19,26 +19,34 @@ def check_images(model: Model, x: Any) -> np.ndarray:
     return np.asarray(check_stored_images(model, x), np.float32)
 
 
-def check_stored_images(model: Model, x: Any) -> np.ndarray:
+def check_stored_images(model: Model, x: Any, shape: tuple[int, ...] | None = None, name: str = "x") -> np.ndarray:
     """Return ``x`` as images with the input shape of ``model``, in their own type.
 
-    A large array, such as a memory-mapped one, can then be converted to float32 a batch at a time.
+    A large array, such as a memory-mapped one, can then be converted to float32 a batch at a time.  ``shape`` and
+    ``name`` are those of one of several inputs.
     """
-    x = as_array(x, "x", "an array of images")
+    x = as_array(x, name, "an array of images")
     if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
         raise SettingsError(
-            f"x holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them floats if "
-            "the model was trained on such numbers",
+            f"{name} holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them "
+            "floats if the model was trained on such numbers",
             argument="x",
         )
-    shape = model.shapes[model.input]
+    shape = model.shapes[model.input] if shape is None else shape
     if x.shape[1:] != shape or len(x) == 0:
+        way_out = _way_out(x.shape, shape) or _names_of_inputs(model, name)
         raise SettingsError(
-            f"x must have shape (images, {', '.join(map(str, shape))}), got {x.shape}{_way_out(x.shape, shape)}",
-            argument="x",
+            f"{name} must have shape (images, {', '.join(map(str, shape))}), got {x.shape}{way_out}", argument="x"
         )
-    check_range(x, "x", exact=True)
+    check_range(x, name, exact=True)
     return x
+
+
+def _names_of_inputs(model: Model, name: str) -> str:
+    """Return the way to give several inputs, after a colon; empty for a model with one input."""
+    if len(model.inputs) == 1 or name != "x":
+        return ""
+    return f": give a dict with the keys {listed(model.inputs, 8)}, the inputs of the model"
 
 
 def _way_out(got: tuple[int, ...], shape: tuple[int, ...]) -> str:
@@ -88,6 +96,12 @@ def check_targets(model: Model, n_images: int, y: Any) -> np.ndarray:
         Class numbers, int64 (images,), or targets, float32 (images, classes).
     """
     scores = model.shapes[model.output]
+    if len(model.outputs) > 1:
+        raise SettingsError(
+            f"the network has the outputs {listed(model.outputs, 8)}, and this function takes a network with one: make "
+            "a model of one of them, as in keras.Model(model.inputs, model.outputs[0])",
+            argument="y",
+        )
     if len(scores) != 1:
         raise SettingsError(f"the network's output has shape {scores}: end it with Flatten or global pooling")
     if y is None:

@@ -198,6 +198,6 @@ class SweepRunner:
             arguments["minibatch_size"] = None
         shared = [self.models.name(point), f"shard {shard}"]
         if self.targets.head.name != "classes":
-            identity |= {"head": self.targets.head.name, "targets": self._task_digest(shard)}
+            identity |= {"head": self.targets.head.kind, "targets": self._task_digest(shard)}
             shared.append(f"task {shard}")
         return Job(identity, tuple(shared), arguments)

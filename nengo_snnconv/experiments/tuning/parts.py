@@ -69,8 +69,10 @@ def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, 
 
 def _classes(task, x):
     """Return the class of each image, 0 for all that have none."""
-    is_class = task.labelled and task.y.ndim == 1
-    return task.y if is_class else np.zeros(len(x), int)
+    for each in task.parts.values() or [task]:  # the first output with classes
+        if each.labelled and each.y.ndim == 1:
+            return each.y
+    return np.zeros(len(x), int)
 
 
 def _check_report_data(model, report_data, task):
@@ -79,7 +81,7 @@ def _check_report_data(model, report_data, task):
         x, found = _check_data(model, *as_pair(report_data))
     except SettingsError as error:
         raise SettingsError(f"report_data: {error}", argument="report_data") from error
-    if (found.head.name, found.labelled) != (task.head.name, task.labelled):
+    if (found.head.kind, found.labelled) != (task.head.kind, task.labelled):
         raise SettingsError(
             f"report_data must have a y like that of the other images: {_described(task)}; got {_described(found)}",
             argument="report_data",
@@ -88,7 +90,7 @@ def _check_report_data(model, report_data, task):
 
 
 def _described(task):
-    return task.head.name if task.labelled else f"{task.head.name}, without y"
+    return task.head.kind if task.labelled else f"{task.head.kind}, without y"
 
 
 def _check_data(model, x, y):

@@ -76,9 +76,10 @@ def read_graph(config):
     -------
     nodes : list of Node
         Calls of layers, each after the calls whose outputs it takes.
-    inputs : list of str
-        Names of the input layers, in order.
-    outputs : list of TensorRef
+    inputs : dict of str to str
+        Name of the input layer of each input, by the name of the input, in order.  In a model that takes a dict, the
+        names are its keys, else those of the layers.
+    outputs : dict of str to TensorRef
 
     Raises
     ------
@@ -91,10 +92,10 @@ def read_graph(config):
         (layer_name(entry), entry, [_arguments(call, entry["class_name"]) for call in _calls(entry)])
         for entry in config["layers"]
     ]
-    outputs = _operands(config["output_layers"])
+    outputs = _named(config["output_layers"])
     all_operands = [o for *_, calls in calls_of_layers for operands, _ in calls for o in operands]
     used_calls = {}
-    for ref in outputs + [operand for operand in all_operands if isinstance(operand, TensorRef)]:
+    for ref in list(outputs.values()) + [operand for operand in all_operands if isinstance(operand, TensorRef)]:
         used_calls.setdefault(ref.layer, set()).add(ref.call)
     # Keras 2 also counts calls outside of this model, so only the order of the numbers is meaningful
     numbering = {(layer, call): i for layer, calls in used_calls.items() for i, call in enumerate(sorted(calls))}
@@ -107,8 +108,26 @@ def read_graph(config):
         for name, entry, calls in calls_of_layers
         for i, (operands, keywords) in enumerate(calls)
     ]
-    inputs = [ref.layer for ref in _operands(config["input_layers"])]
-    return _in_order(nodes), inputs, [renumbered(ref) for ref in outputs]
+    inputs = {name: ref.layer for name, ref in _named(config["input_layers"]).items()}
+    return _in_order(nodes), inputs, {name: renumbered(ref) for name, ref in outputs.items()}
+
+
+def _named(value):
+    """Return the references in ``input_layers`` or ``output_layers`` by name: the key in a dict, or that of the layer.
+
+    A layer that has several outputs of the model gives the names "dense", "dense_1" and so on.
+    """
+    references = _operands(value)
+    if isinstance(value, dict) and len(value) == len(references):
+        return dict(zip(sorted(value), references, strict=True))
+    named = {}
+    for ref in references:
+        name, n = ref.layer, 0
+        while name in named:
+            n += 1
+            name = f"{ref.layer}_{n}"
+        named[name] = ref
+    return named
 
 
 def _in_order(nodes):
@@ -148,7 +167,7 @@ def _read_sequence(config):
     names = [layer_name(entry) for entry in entries]
     operands = [[], *([TensorRef(name, 0, 0)] for name in names)]
     nodes = [Node(name, 0, *parts, {}) for name, *parts in zip(names, entries, operands, strict=False)]
-    return nodes, names[:1], operands[-1]
+    return nodes, {names[0]: names[0]}, {names[-1]: operands[-1][0]}
 
 
 def _calls(entry):

@@ -7,7 +7,7 @@ import reprlib
 
 import numpy as np
 
-from ...errors import ConversionError, ModelError, listed
+from ...errors import ConversionError, ModelError
 from ...model import layers as specs
 from ..shared.left_out import pass_on, without
 from ..shared.reading_report import ReadingReport
@@ -58,28 +58,30 @@ class ModelReader:
     builder : SpecBuilder
         The specs.
     report : ReadingReport
-    output : Tensor or None
-        Output of the model; None if its shape is unknown because of a layer that cannot be read.
+    inputs : dict of str to str
+        Spec of each input of the model, by name, in order.
+    outputs : dict of str to Tensor or None
+        Each output of the model, by name; None if its shape is unknown because of a layer that cannot be read.
     """
 
     def __init__(self, config, model):
-        self.builder, self.report = SpecBuilder(), ReadingReport()
+        self.builder, self.report, self.inputs = SpecBuilder(), ReadingReport(), {}
         self._n_uses, self._n_calls = collections.Counter(), 0
-        output = self._read_model(config, model)[0]
-        self.output = output if isinstance(output, Tensor) else None
+        outputs = self._read_model(config, model)
+        self.outputs = {name: each if isinstance(each, Tensor) else None for name, each in outputs.items()}
         for path, n in self._n_uses.items():
             if n > 1:
                 self.report.add_training_note(path, f"is used {n} times, and training will make the copies differ")
 
     def _read_model(self, config, model, prefix="", inputs=None, is_output=True):
-        """Read a model and return its outputs, a list of Tensor or UnknownTensor.
+        """Read a model and return its outputs by name, each a Tensor or an UnknownTensor.
 
         For a nested model, ``prefix`` is its path with a dot, ``inputs`` are the tensors that it is called with, and
         ``is_output`` tells whether it computes the output of the whole model.
         """
-        nodes, input_names, output_refs = read_graph(config)
-        layers = {layer.name: layer for layer in model.layers}
-        recorded, roles = recorded_shapes(config), _find_roles(nodes, output_refs if is_output else [])
+        nodes, named_inputs, output_refs = read_graph(config)
+        layers, input_names = {layer.name: layer for layer in model.layers}, list(named_inputs.values())
+        recorded, roles = recorded_shapes(config), _find_roles(nodes, output_refs.values() if is_output else [])
         tensors = {}
 
         def resolve(operand):
@@ -98,14 +100,15 @@ class ModelReader:
             elif node.name not in input_names:
                 outputs = [self._read_or_replace(self._read_layer, path, node, recorded, operands, layer, role)]
             elif inputs is None:
-                outputs = [self._read_or_replace(self._read_input, path, node, recorded, input_names)]
+                outputs = [self._read_or_replace(self._read_input, path, node, recorded)]
             else:
                 self.report.add_layer(path, node.entry["class_name"])
                 outputs = [inputs[input_names.index(node.name)]]
             tensors[node.name, node.call] = outputs
-        if inputs is None and len(output_refs) > 1:
-            self._refuse_outputs(nodes, [ref.layer for ref in output_refs])
-        return [resolve(ref) for ref in output_refs]
+        if inputs is None:
+            specs_of = {name: tensors[layer, 0][0] for name, layer in named_inputs.items()}
+            self.inputs = {name: each.spec for name, each in specs_of.items() if isinstance(each, Tensor)}
+        return {name: resolve(ref) for name, ref in output_refs.items()}
 
     def _count_call(self):
         # nested models can double the number of calls at each level
@@ -126,18 +129,10 @@ class ModelReader:
         elif has_custom_call(model):
             reason = f"is of your own class {class_name(model)}, with its own call: replace it by a functional model"
         else:
-            return self._read_model(node.entry["config"], model, f"{path}.", operands, role == "output")
+            return list(self._read_model(node.entry["config"], model, f"{path}.", operands, role == "output").values())
         self.report.add_layer(path, node.entry["class_name"])
         self.report.set_status(path, "refused", reason)
         return [self._replacement(path, node, recorded, operands, model)]
-
-    def _refuse_outputs(self, nodes, names):
-        for node in nodes:
-            if node.name in names:
-                path = spec_name(node.name)
-                self.report.add_layer(path, node.entry["class_name"])
-                reason = f"is one of {len(names)} outputs, {listed(names)}: make a model of one of them"
-                self.report.set_status(path, "refused", reason)
 
     def _read_or_replace(self, read, path, node, recorded, *arguments):
         """Return the tensor that ``read(path, node, *arguments)`` returns, and report on the layer.
@@ -161,7 +156,7 @@ class ModelReader:
             return tensor
         return self._replacement(path, node, recorded, *arguments, reason=reason)
 
-    def _replacement(self, path, node, recorded, operands, layer=None, *_, reason=None):
+    def _replacement(self, path, node, recorded, operands=(), layer=None, *_, reason=None):
         """Return a tensor with the output shape of a call that cannot be read; an UnknownTensor if that is unknown.
 
         ``reason`` is that of the unknown input of the layer, if it has one.
@@ -186,11 +181,9 @@ class ModelReader:
         except (UnsupportedLayer, ModelError):
             return None
 
-    def _read_input(self, path, node, input_names):
+    def _read_input(self, path, node):
         config = node.entry["config"]
         shape = tuple(config.get("batch_shape") or config.get("batch_input_shape"))[1:]
-        if node.name != input_names[0]:
-            raise UnsupportedLayer("is another input: make a model of one input")
         if None in shape:
             raise UnsupportedLayer(f"has the shape {shape}, with an open axis: fix its size")
         if config.get("sparse") or config.get("ragged"):

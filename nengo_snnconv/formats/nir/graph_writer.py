@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from ...errors import ConversionError
+from ...errors import ConversionError, listed
 from ...model import Model
 from ...model import layers as specs
 from ...model.integers import integer_arrays, unit_of
@@ -81,6 +81,11 @@ class GraphWriter:
         self.nodes, self.edges, self.outputs = {}, [], {}
 
     def graph(self):
+        if len(self.model.inputs) > 1:
+            raise ConversionError(
+                f"the model has the inputs {listed(self.model.inputs, 8)}, and NIR has no node that takes a part of a "
+                "vector: write the network of a model with one input"
+            )
         integers = integer_arrays(self.model)
         for name, layer in self.model.layers.items():
             self.outputs[name] = add_layer(layer, self)

@@ -19,21 +19,21 @@ def is_onnx(source: Any) -> bool:
     return type(source).__name__ == "ModelProto" and type(source).__module__.startswith("onnx")
 
 
-def read_onnx(source: str | os.PathLike | Any, input_shape: tuple[int, ...] | None = None) -> GraphReader:
+def read_onnx(source: str | os.PathLike | Any, input_shape: Any = None) -> GraphReader:
     """Return the GraphReader that has read an ONNX model.
 
     Parameters
     ----------
     source : str, path or ModelProto
-    input_shape : tuple of int, optional
-        Shape of an item in the order of the model, for axes that it leaves open.
+    input_shape : tuple of int, or list or dict of them, optional
+        Shape of an item of each input in the order of the model, for axes that it leaves open.
 
     Raises
     ------
     CompatibilityError
         If the package onnx is not installed.
     ConversionError
-        If the model has not exactly one input, or needs other versions of the operators.
+        If the model has no input, ``input_shape`` does not fit it, or it needs other versions of the operators.
     FileNotFoundError, FileFormatError
         If there is no such file; if it is damaged.
     """

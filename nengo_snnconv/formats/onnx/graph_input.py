@@ -2,7 +2,7 @@
 
 import collections
 
-from ...errors import ConversionError
+from ...errors import ConversionError, listed
 from ..shared.refusals import UnsupportedLayer
 from .files.arrays import FLOATS, type_name
 
@@ -18,22 +18,50 @@ KEEP_AXES = {
 }
 
 
-def find_input(graph, constants):
-    """Return the input of a graph; initializers, which older files list as inputs, are none.
+def find_inputs(graph, constants):
+    """Return the inputs of a graph; initializers, which older files list as inputs, are none.
 
     Raises
     ------
     ConversionError
-        If there is no input, or more than one.
+        If there is no input.
     """
     inputs = [value for value in graph.input if value.name not in constants]
-    if len(inputs) != 1:
-        names = ", ".join(repr(value.name[:80]) for value in inputs[:3])
+    if not inputs:
+        raise ConversionError("the ONNX model has no input: export the model again, with an input for the images")
+    return inputs
+
+
+def shapes_of_inputs(inputs, given):
+    """Return the shape of an item of each input that was given as ``input_shape``, or None for each.
+
+    Parameters
+    ----------
+    inputs : list of ValueInfoProto
+    given : tuple of int, list or dict of them, or None
+        One shape for a model with one input, else a shape for each, in order or by name.
+
+    Raises
+    ------
+    ConversionError
+        If there is not one for each input.
+    """
+    if given is None:
+        return [None] * len(inputs)
+    names = [value.name for value in inputs]
+    if isinstance(given, dict):
+        if unknown := [name for name in given if name not in names]:
+            raise ConversionError(
+                f"input_shape has {listed(unknown)}, but the inputs of the model are {listed(names, 8)}"
+            )
+        return [given.get(name) for name in names]
+    shapes = [given] if isinstance(given[0], int) else given
+    if len(shapes) != len(inputs):
         raise ConversionError(
-            f"the ONNX model has {len(inputs)} inputs {names}, and one is needed: export a model with one input, and "
-            "constants for the others"
+            f"input_shape has {'one shape' if len(shapes) == 1 else f'{len(shapes)} shapes'}, but the model has "
+            f"{len(inputs)} inputs, {listed(names, 8)}: give a shape for each, as in input_shape=[(3, 32, 32), (10,)]"
         )
-    return inputs[0]
+    return list(shapes)
 
 
 def batch_and_shape(value, input_shape=None):

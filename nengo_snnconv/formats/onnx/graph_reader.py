@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from ...errors import ConversionError, FileFormatError, ModelError, listed
+from ...errors import ConversionError, FileFormatError, ModelError
 from ...model import layers as specs
 from ..shared.left_out import pass_on, without
 from ..shared.reading_report import ReadingReport
@@ -13,7 +13,7 @@ from ..shared.refusals import NotChecked, UnsupportedLayer
 from ..shared.spec_builder import inverse_permutation
 from .attributes import Attributes
 from .folding import fold
-from .graph_input import batch_and_shape, channel_axis, check_type, find_input
+from .graph_input import batch_and_shape, channel_axis, check_type, find_inputs, shapes_of_inputs
 from .layers.table import READERS
 from .node_call import NodeCall, Uses
 from .tensors import OnnxBuilder, OnnxTensor
@@ -49,16 +49,18 @@ class GraphReader:
     ----------
     model : ModelProto
     arrays : ArrayReader
-    input_shape : tuple of int, optional
-        Shape of an item, for axes that the model leaves open.
+    input_shape : tuple of int, or dict or list of them, optional
+        Shape of an item of each input, for axes that the model leaves open.
 
     Attributes
     ----------
     builder : OnnxBuilder
         The specs.
     report : ReadingReport
-    output : Tensor or None
-        Output of the model; None if its shape is unknown because of a node that cannot be read.
+    inputs : dict of str to str
+        Spec of each input of the model, by name, in order.
+    outputs : dict of str to Tensor or None
+        Each output of the model, by name; None if its shape is unknown because of a node that cannot be read.
     """
 
     def __init__(self, model, arrays, input_shape=None):
@@ -73,14 +75,17 @@ class GraphReader:
         sparse = {tensor.values.name for tensor in graph.sparse_initializer}
         self._values = {name: UnknownTensor("a sparse array, which is not read") for name in sparse}
         self._shapes = {value.name: value for value in graph.value_info}
-        value = find_input(graph, self._initializers.keys() | sparse)
-        self._n_batch = 1
-        self._values[value.name] = self._read_input(graph, value, input_shape)
+        self._n_batch, self.inputs = 1, {}
+        values = find_inputs(graph, self._initializers.keys() | sparse)
+        for value, shape in zip(values, shapes_of_inputs(values, input_shape), strict=True):
+            self._values[value.name] = tensor = self._read_input(graph, value, shape)
+            if isinstance(tensor, OnnxTensor):
+                self.inputs[tensor.spec] = tensor.spec
         outputs = [output.name for output in graph.output]
         self._roles = _find_roles(graph.node, outputs)
         for index, node in enumerate(graph.node):
             self._read_node(index, node)
-        self.output = self._read_output(outputs)
+        self.outputs = {_valid_name(name, "output"): self._read_output(name) for name in outputs}
 
     def _read_input(self, graph, value, input_shape):
         name = self._unique_name(value.name or "input")
@@ -104,7 +109,7 @@ class GraphReader:
 
     def _unique_name(self, name):
         """Return a name for a node without slashes, which separate layers and arrays in a Model."""
-        name = re.sub(r"/+", ".", name.strip("/"))[:MAX_NAME] or "node"
+        name = _valid_name(name, "node")
         unique, n = name, 1
         while unique in self._names:
             n += 1
@@ -242,20 +247,22 @@ class GraphReader:
             return [self.builder.add_spec(specs.Input, name, order=axes, shape=shape)]
         return [UnknownTensor(f"the output shape of {name!r} is unknown")]
 
-    def _read_output(self, outputs):
-        if len(outputs) != 1:
-            names = listed(name[:80] for name in outputs)
-            raise ConversionError(
-                f"the ONNX model has {len(outputs)} outputs, {names}: cut it with onnx.utils.extract_model(path, "
-                "new_path, [input], [output])"
-            )
+    def _read_output(self, name):
         try:
-            value = self._operand(outputs[0])
+            value = self._operand(name)
         except UnsupportedLayer:
             value = None
         if isinstance(value, np.ndarray) or value is None:
-            raise ConversionError("the output of the ONNX model does not depend on its input: export the model again")
+            raise ConversionError(
+                f"the output {name[:80]!r} of the ONNX model does not depend on its input: export the model again, or "
+                "cut it with onnx.utils.extract_model(path, new_path, inputs, outputs)"
+            )
         return self.builder.output(value, "output") if isinstance(value, OnnxTensor) else None
+
+
+def _valid_name(name, default):
+    """Return the name of a node or value without slashes, which separate layers and arrays in a Model."""
+    return re.sub(r"/+", ".", name.strip("/"))[:MAX_NAME] or default
 
 
 def _operator_version(model):

@@ -9,7 +9,7 @@ def finished_model(reader, kind):
     Parameters
     ----------
     reader : ModelReader or GraphReader
-        Reader with the attributes ``builder``, ``report`` and ``output``.
+        Reader with the attributes ``builder``, ``report``, ``inputs`` and ``outputs``.
     kind : str
         Kind of the foreign model for messages, such as "Keras model".
 
@@ -17,7 +17,8 @@ def finished_model(reader, kind):
     -------
     Model
         With the report as ``metadata["reading"]``, and the function that was left out at the end, "softmax" or
-        "sigmoid", as ``metadata["head"]``.
+        "sigmoid", as ``metadata["head"]``.  Several inputs or outputs are declared as ``metadata["inputs"]`` or
+        ``metadata["outputs"]``.
 
     Raises
     ------
@@ -27,7 +28,7 @@ def finished_model(reader, kind):
     report = reader.report
     if refused := report.layers_with("refused"):
         raise ConversionError(report.error_message(), layer=refused[0])
-    if reader.output is None:
+    if None in reader.outputs.values():
         unknown = report.layers_with("not checked")
         raise ConversionError(
             f"the output of the {kind} depends on layers whose shapes are unknown, {listed(unknown)}: build the model "
@@ -35,9 +36,6 @@ def finished_model(reader, kind):
             layer=unknown[0] if unknown else None,
         )
     try:
-        metadata = {"reading": list(report.rows.values())}
-        if reader.output.left_out is not None:
-            metadata["head"] = reader.output.left_out.function
-        return reader.builder.model(reader.output, metadata)
+        return reader.builder.model(reader.inputs, reader.outputs, {"reading": list(report.rows.values())})
     except ModelError as error:
         raise ConversionError(f"the {kind} cannot be read: {error}", layer=error.layer) from error

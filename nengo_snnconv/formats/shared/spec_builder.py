@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
 from ...model import Model, limits
 from ...model import layers as specs
+from ...model.ports import as_metadata
 from .left_out import LeftOut
 from .refusals import UnsupportedLayer
 
@@ -134,15 +136,62 @@ class SpecBuilder:
             tensors = [self.in_original_order(tensor) for tensor in tensors]
         return [tensor.spec for tensor in tensors], tensors[0].axes
 
-    def model(self, output, metadata):
-        """Return the Model that computes the tensor ``output``, without specs that it does not depend on."""
-        output = self.in_original_order(output)
+    def model(self, inputs, outputs, metadata):
+        """Return the Model that computes tensors, without specs that they do not depend on.
+
+        Parameters
+        ----------
+        inputs : dict of str to str
+            Spec of each input, by name.  Several become one vector, of which a spec with the name of each input takes
+            its entries.
+        outputs : dict of str to Tensor
+            Several become one vector, one after another.
+        metadata : dict
+            The names, shapes and functions of inputs and outputs are added.
+        """
+        metadata = dict(metadata)
+        if len(outputs) == 1:
+            (output,) = outputs.values()
+            output = self.in_original_order(output)
+            if output.left_out is not None:
+                metadata["head"] = output.left_out.function
+        else:
+            output, metadata["outputs"] = self._joined(outputs)
         needed = {output.spec}
         for layer in reversed(self.layers.values()):
             needed |= set(layer.inputs) if layer.name in needed else set()
         layers = [layer for layer in self.layers.values() if layer.name in needed]
+        if len(inputs) > 1:
+            shapes = {name: self.shapes[spec] for name, spec in inputs.items()}
+            metadata["inputs"] = as_metadata((name, shape, None) for name, shape in shapes.items())
+            layers = self._with_one_input([layer for layer in layers if layer.name not in inputs.values()], inputs)
         arrays = {key: value for key, value in self.arrays.items() if key.rpartition("/")[0] in needed}
         return Model(layers, arrays, output.spec, metadata)
+
+    def _joined(self, outputs):
+        """Return the vector of several outputs, and the metadata on them."""
+        ports, flat = [], []
+        for name, tensor in outputs.items():
+            tensor = self.in_original_order(tensor)
+            function = None if tensor.left_out is None else tensor.left_out.function
+            ports.append((name, self.shapes[tensor.spec], function))
+            is_flat = len(tensor.axes) == 1
+            flat.append(tensor if is_flat else self.add_spec(specs.Flatten, f"{tensor.spec}_flat", tensor.spec))
+        return self.add_spec(specs.Concatenate, "outputs", [tensor.spec for tensor in flat]), as_metadata(ports)
+
+    def _with_one_input(self, layers, inputs):
+        """Return layers that begin with one input vector, from which the specs of ``inputs`` take their entries."""
+        vector = self._unique("inputs")
+        size, start, first = sum(math.prod(self.shapes[spec]) for spec in inputs.values()), 0, []
+        for spec in inputs.values():
+            shape = self.shapes[spec]
+            end = start + math.prod(shape)
+            taken = spec if len(shape) == 1 else self._unique(f"{spec}_entries")
+            first.append(specs.Pad(taken, vector, before=(-start,), after=(end - size,)))
+            if len(shape) > 1:
+                first.append(specs.Reshape(spec, taken, shape=shape))
+            start = end
+        return [specs.Input(vector, shape=(size,)), *first, *layers]
 
     def _unique(self, name):
         n, unique = self._last_numbers.get(name, 1), name

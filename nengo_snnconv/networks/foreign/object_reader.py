@@ -78,7 +78,7 @@ class ObjectReader:
             raise ConversionError(f"no path leads from the input {source} to the output {target}")
         spec = self._specs[target]
         output = Tensor(spec, tuple(range(len(self.builder.shapes[spec]))))
-        self.model: Model = self.builder.model(output, {"reading": list(self.report.rows.values())})
+        self.model: Model = self.builder.model({}, {spec: output}, {"reading": list(self.report.rows.values())})
         self.neuron_types = [self._types[name] for name in self.model.neurons]
         self.neuron_seeds = [self._seeds.get(name, 0) for name in self.model.neurons]
 
