@@ -79,7 +79,7 @@ class Head(abc.ABC):
         return predictions
 
     def records_of(self, predictions: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        """Return what :meth:`record` keeps of predictions (images, ...), which are compared with values (images, ...)."""
+        """Return what :meth:`record` keeps of predictions (images, ...), to compare them with values (images, ...)."""
         return predictions
 
     @abc.abstractmethod

@@ -162,7 +162,8 @@ def from_nir(graph: nir.NIRGraph, *, dt: float | None = None, seed: int | None =
     ----------
     graph : nir.NIRGraph
         Graph of Input, Output, Affine, Linear, Conv1d, Conv2d, Scale, Flatten, SumPool2d, AvgPool2d, Threshold, IF,
-        LIF, CubaLIF, LI, CubaLI and Delay nodes, I nodes before the output, and graphs of these.  Images have the channel first.
+        LIF, CubaLIF, LI, CubaLI and Delay nodes, I nodes before the output, and graphs of these.  Images have the
+        channel first.
     dt : float, optional
         Length of a step in seconds, for time constants; by default that in the metadata of the graph, which
         ``to_nir`` writes.  Give the one of the simulator that made the graph: 1e-4 for SpikingJelly and snnTorch, 1
