@@ -1,8 +1,12 @@
 """The code in README and the documentation runs, in order, on a small budget."""
 
+import functools
+
 import documents
 import pytest
 from documents import Block, blocks_of, check_kinds, run
+
+from nengo_snnconv.presets import presets
 
 WITH_CODE = [path for path in documents.PAGES if any(f"```{kind}" in path.read_text("utf-8") for kind in documents.RUN)]
 
@@ -24,6 +28,8 @@ def test_code_runs(path, tmp_path, monkeypatch):
     for package in documents.NEEDS.get(path.name, ()):
         pytest.importorskip(package, reason=f"the page needs the package {package}, which is not installed")
     monkeypatch.chdir(tmp_path)
+    narrow = functools.partial(presets.PRESETS["airbench-cifar10"], widths=(8, 16, 16))
+    monkeypatch.setitem(presets.PRESETS, "airbench-cifar10", narrow)
     assert run(path, blocks_of(path.read_text(encoding="utf-8")))
 
 

@@ -93,13 +93,13 @@ def _resnet_cifar10(add, classes):
     add.dense(classes)
 
 
-def _airbench_cifar10(add, classes):
+def _airbench_cifar10(add, classes, widths=(64, 256, 256)):
     """Add the layers of airbench94 (Jordan 2024, arXiv 2404.00498) with ReLU: a whitening convolution and 6 others.
 
     Maxima before normalization and ReLU are equal to maxima after them, since the scales of normalization are 1.
     """
     add.whitening_conv(2)
-    for filters in (64, 256, 256):
+    for filters in widths:
         add.dirac_conv(filters, max_pool=2)
         add.dirac_conv(filters)
     add.max_pool(3)
