@@ -109,8 +109,7 @@ def deep(n_blocks, maximum=False):
 
 
 class TestExact:
-    @pytest.mark.parametrize("maximum", [False, True])
-    @pytest.mark.parametrize("n_steps", [1, 4, 7])
+    @pytest.mark.parametrize(("n_steps", "maximum"), [(1, True), (4, False), (7, True)])
     def test_deep_residual_networks(self, n_steps, maximum):
         network = staged(deep(5, maximum), n_steps)
         assert network.settings.total_steps(network.model) == n_steps * 13

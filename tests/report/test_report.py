@@ -8,6 +8,7 @@ from models import make
 from report_page import Page, write_page
 
 import nengo_snnconv as snc
+from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 
 
@@ -269,11 +270,14 @@ class TestRunItAgain:
         assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
 
     def test_calibrated_and_quantized(self, digits, tmp_path):
-        network = snc.to_spiking(snc.normalize(snc.convert(snc.preset("diehl-mnist")), method="model"))
+        layers = tf.keras.layers
+        model = tf.keras.Sequential([layers.Input((28, 28, 1)), layers.Conv2D(4, 3, strides=2, activation="relu")])
+        model.add(layers.Flatten())
+        model.add(layers.Dense(10))
+        network = snc.to_spiking(snc.normalize(snc.convert(model), method="model"))
         network = snc.calibrate(network, digits.x_train[:20], n_steps=3, progress=False)
         network = snc.quantize_weights(network, bits=4, per="layer")
         evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
-        model = snc.preset("diehl-mnist")
         assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
         assert "Integer weights" in (tmp_path / "r.html").read_text()
 

@@ -14,9 +14,15 @@ from nengo_snnconv.training.optimizers import copy_optimizer
 from nengo_snnconv.training.trainers import TRAINERS
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
-@pytest.mark.parametrize("neuron_type", [nengo.SpikingRectifiedLinear(amplitude=0.01), LIF], ids=repr)
-@pytest.mark.parametrize("model", [small_cnn(), branched()], ids=["chain", "branches"])
+@pytest.mark.parametrize(
+    ("model", "neuron_type", "optimizer"),
+    [
+        (small_cnn(), LIF, "sgd"),
+        (small_cnn(), nengo.SpikingRectifiedLinear(amplitude=0.01), "rmsprop"),
+        (branched(), LIF, "adam"),
+    ],
+    ids=["chain-LIF-sgd", "chain-rectified-rmsprop", "branches-LIF-adam"],
+)
 def test_one_step(model, neuron_type, optimizer, rng):
     """It changes every array in plain Keras as in NengoDL."""
     x = rng.random((20, *model.shapes["image"]), dtype=np.float32)

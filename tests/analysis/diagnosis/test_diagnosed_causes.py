@@ -274,7 +274,7 @@ class TestSharedScales:
 
 def test_changes_that_do_not_help_are_not_recommended():
     """One may even cost accuracy, so each is measured on the images of the diagnosis."""
-    diagnosis = diagnosed(snc.to_spiking(normalised("residual")), n_steps=1)
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=1)
     assert {remedy.code for finding in diagnosis.findings for remedy in finding.remedies} == {
         remedy.code for remedy in diagnosis.tried
     }
