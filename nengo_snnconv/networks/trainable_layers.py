@@ -11,6 +11,9 @@ from .keras_layers import keras_layer, keras_name
 from .layer_visitor import ReportRows, rates_remark, refuse_filter
 from .nengo_objects import NengoLayers, linear_node
 
+# remarks on layers that compute something else while training
+IN_TRAINING = {specs.Dropout: "while training only", specs.BatchNormalization: "statistics of batches while training"}
+
 
 class TrainableLayers(NengoLayers):
     """Makes the Nengo objects of layers: TensorNodes with Keras layers, ensembles for rectifiers, nodes for joins."""
@@ -72,7 +75,7 @@ class TrainableRows(ReportRows):
     def visit_linear(self, layer):
         if isinstance(layer, specs.Add | specs.Concatenate):
             return "Node", "exact", ""
-        return "TensorNode", "exact", "while training only" if isinstance(layer, specs.Dropout) else ""
+        return "TensorNode", "exact", IN_TRAINING.get(type(layer), "")
 
 
 class RateLayer(tf.keras.layers.Layer):

@@ -93,6 +93,15 @@ def test_no_neuron_exceeds_its_bound_with_random_starts_and_skipped_steps(kind):
         assert_bounded(network, x, skip_steps=3)
 
 
+def test_no_neuron_exceeds_its_bound_if_layers_have_different_neurons():
+    quick = snc.IntegrateAndFire(threshold=0.5, initial_potential=0.25)
+    network = spiking(branched(), neuron_type={"a": quick, "b": snc.SignedIntegrateAndFire(), "*": quick})
+    x = np.random.default_rng(0).uniform(0, 1.2, (4, *network.model.shapes["image"]))
+    assert_bounded(network, x)
+    own = [quantization_bound(network, name, 1) for name in ("a_neurons", "b_neurons")]
+    assert own == [0.75, 0.5]
+
+
 def test_the_bound_of_the_first_layer_is_the_quantization_error_and_is_reached():
     network = spiking(small_cnn())
     (bound,) = np.unique(snc.error_bounds(network, 8)["neurons"])

@@ -309,7 +309,8 @@ class TestThresholdSearch:
         trains = SpikeTrains(snn.model, snn.settings, images[:2], 1)
 
         def make(currents, activations, refit=True):
-            return ThresholdSearch(trains, currents[None], activations, np.arange(activations.shape[-1]), refit)
+            channels = np.arange(activations.shape[-1])
+            return ThresholdSearch(trains, snn.model.neurons[0], currents[None], activations, channels, refit)
 
         return make
 
