@@ -5,7 +5,8 @@ from __future__ import annotations
 import typing
 
 from ..model import connectivity
-from .result import Evaluation, LayerActivity, outcome
+from .outcome import outcome
+from .result import Evaluation, LayerActivity
 from .synaptic_operations import operations_by_layer, relay_operations
 
 if typing.TYPE_CHECKING:

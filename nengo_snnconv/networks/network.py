@@ -12,21 +12,17 @@ import nengo
 
 from .._util.display import Displayed
 from .._util.text_tables import quantization_table, reading_table, text_table
-from .._util.validation import as_array, check_seed, shown
+from .._util.validation import check_seed, shown
 from ..errors import SettingsError, listed
-from ..inputs import as_inputs
 from ..model import Model
-from ..model.ports import split
 from .edits import Snapshot, check_unedited, warn_of_added_connections
 from .keras_layers import keras_layer
+from .named_ports import NamedPorts, described
 from .neuron_types import by_layer
 from .resetting import build_with_reset
 
 if typing.TYPE_CHECKING:
-    import numpy as np
-
     from ..compat import tf
-    from ..inputs import Data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +135,7 @@ class ProbeList(list):
         raise KeyError(f"no probe has the label {key!r}; labels are {listed((probe.label for probe in self), 8)}")
 
 
-class ConvNetwork(Displayed, nengo.Network):
+class ConvNetwork(Displayed, NamedPorts, nengo.Network):
     """Convolutional network in Nengo.
 
     Networks are made by ``build_trainable``, ``convert``, ``to_spiking``, ``to_ttfs`` and ``to_loihi``.  They are not
@@ -213,7 +209,7 @@ class ConvNetwork(Displayed, nengo.Network):
             return "under construction"
         model, n_neurons = self.model, sum(map(self.model.size, self.model.neurons))
         kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in self.settings.of_types))
-        shapes = [_described(ports) for ports in (model.inputs, model.outputs)]
+        shapes = [described(ports) for ports in (model.inputs, model.outputs)]
         label = f"{self.label!r}, " if self.label else ""
         n_layers = len(model.neurons)
         return f"{label}{shapes[0]} to {shapes[1]}, {n_neurons:,} neurons in {n_layers} layers ({kinds})"
@@ -221,62 +217,6 @@ class ConvNetwork(Displayed, nengo.Network):
     def _tables(self):
         header = ("layer", "type", "output shape", "became", "", "remark")
         return [[header, *((name, kind, str(shape), *became) for name, kind, shape, *became in report_rows(self))]]
-
-    @property
-    def inputs(self) -> dict[str, typing.Any]:
-        """The part of the node ``input`` for each input of the model, by name, to which objects can be connected.
-
-        For example ``nengo.Connection(camera, network.inputs["image"])``.
-        """
-        return {name: self.input[port.entries] for name, port in self.model.inputs.items()}
-
-    @property
-    def outputs(self) -> dict[str, typing.Any]:
-        """The part of the node ``output`` for each output of the model, by name, such as ``outputs["digit"]``."""
-        return {name: self.output[port.entries] for name, port in self.model.outputs.items()}
-
-    def join_inputs(self, x: Data) -> np.ndarray:
-        """Return data as vectors, which the node ``input`` takes, and so does :func:`rate_model` with several inputs.
-
-        Parameters
-        ----------
-        x : dict or list of ndarray, or data in another form
-            Arrays of several inputs, by name or in order, in any form that :func:`evaluate` reads; or images.
-
-        Returns
-        -------
-        ndarray of float32, (items, entries)
-            The entries of each input one after another; of frames, (items, steps, entries).
-        """
-        inputs = as_inputs(self.model, x)
-        n_axes = 1 if inputs.n_steps is None else 2
-        vectors = inputs.batch(slice(None))
-        return vectors.reshape(*vectors.shape[:n_axes], -1)
-
-    def split_outputs(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the arrays of several outputs, by name, from vectors of all of them.
-
-        Parameters
-        ----------
-        outputs : ndarray, (..., entries)
-            For example ``evaluation.scores``, or the data of the probe "output".
-
-        Returns
-        -------
-        dict of str to ndarray, (..., *shape)
-
-        Examples
-        --------
-        >>> network.split_outputs(evaluation.scores)["digit"]
-        """
-        outputs, size = as_array(outputs, "outputs"), self.model.size(self.model.output)
-        if outputs.shape[-1:] != (size,):
-            raise SettingsError(
-                f"outputs must have {size} entries in their last axis, those of all outputs of the network; got an "
-                f"array of shape {outputs.shape}",
-                argument="outputs",
-            )
-        return split(outputs, self.model.outputs)
 
     @property
     def history(self) -> dict[str, list]:
@@ -349,14 +289,6 @@ def report_rows(network):
     if read_out := settings.read_out_row():
         rows.append(("output", "read-out", model.shapes[model.output], *read_out))
     return rows
-
-
-def _described(ports):
-    """Return the shapes of inputs or outputs, with their names if there are several."""
-    shapes = {name: " x ".join(map(str, port.shape)) for name, port in ports.items()}
-    if len(shapes) == 1:
-        return next(iter(shapes.values()))
-    return " and ".join(f"{name} ({shape})" for name, shape in shapes.items())
 
 
 def _check_probe_layers(model, names):

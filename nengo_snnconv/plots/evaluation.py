@@ -69,7 +69,7 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     ax.set_ylim(0, 102 if measure.percent else None)
     n_heads = len(evaluation.heads)  # each has a row in the legend, which is below the title
     title = "Scores" if n_heads else capitalized(measure.name)
-    pad = 26 if not n_heads else 12 + 14 * n_heads
+    pad = 26 if not n_heads else 12 + 15 * n_heads
     ax.set_title(f"{title} over time, {len(evaluation.y):,} {item_of(evaluation)}s", pad=pad)
     ax.grid(alpha=0.3)
     use_integer_ticks(ax.xaxis)

@@ -117,7 +117,8 @@ def train(
         Keras loss of targets and logits.  By default, and for the names "sparse_categorical_crossentropy" and
         "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error,
         with target 1 for the true class and 0 for the others.  For one output with targets 0 and 1, and for labels,
-        binary cross-entropy from logits; for a regression the mean squared error.
+        binary cross-entropy from logits; for a regression the mean squared error.  Of several outputs, the losses are
+        added; a dict gives those of some outputs by name.
     learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
         Learning rate; by default that of the optimizer, or 0.0002 for networks of ``to_spiking`` without an
         ``optimizer``.

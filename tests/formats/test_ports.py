@@ -7,6 +7,8 @@ import pytest
 import nengo_snnconv as snc
 from nengo_snnconv.model.ports import joined, split
 
+# Keras 3 with NumPy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 rng = np.random.default_rng(0)
 IMAGE, FACTS = (rng.random(shape, dtype=np.float32) for shape in ((5, 6, 6, 1), (5, 3)))
 
