@@ -112,10 +112,11 @@ def _with_names(data, options, model):
     import dataclasses
 
     known = len(data.class_names)
-    expected = known if model is None else max(model.size(model.output), 2)  # one output tells two classes apart
+    single = model is not None and len(model.outputs) == 1
+    expected = max(model.size(model.output), 2) if single else known  # one output tells two classes apart
     if options.class_names is not None:
         if len(options.class_names) != expected:
-            of = "data have" if model is None else "model has"
+            of = "model has" if single else "data have"
             raise SettingsError(
                 f"--class-names has {len(options.class_names)} names, and the {of} {expected} classes",
                 argument="class_names",

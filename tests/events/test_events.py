@@ -142,6 +142,15 @@ class TestFields:
         assert len(ev.stabilise(events)) == len(ev.crop(events, (3, 3))) == len(ev.downsample(events, 2)) == 2
 
 
+def step_of(k, n, t, n_steps, split, window_us):
+    """Return the frame of event k of n by the definition in the docstring; t counts from the first event."""
+    if split == "count":
+        return k * n_steps // n
+    if split == "window":
+        return t[k] // window_us
+    return t[k] * n_steps // (t[-1] + 1)
+
+
 class TestFrames:
     @pytest.mark.parametrize(("split", "window_us"), [("count", None), ("time", None), ("window", 11_000)])
     @pytest.mark.parametrize("n_steps", [1, 7, 16])
