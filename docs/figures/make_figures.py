@@ -1,6 +1,6 @@
 """Draw the figures of the documentation: ``python docs/figures/make_figures.py [NAME ...]``, or ``make figures``.
 
-Each script in this folder defines ``draw()``, which returns a matplotlib figure, or a Plot or axes of one.  The picture is saved
+Each script in this folder defines ``draw()``, which returns a matplotlib figure, a Plot or axes.  The picture is saved
 beside the script as NAME.png, with few colors, so that it is small enough to be committed.
 """
 
