@@ -910,6 +910,7 @@ CASES = {
             "data": [5, True, [], x],
             "recording": [5, "x", "<evaluation>"],
             **OPENED,
+            "images": [5, "x", [0]],
             "run": [5, "x", [1]],
             "diagnosis": [5, "x", "<evaluation>"],
             "sections": [5, [5], ["x"], [()], [("heading",)], [(5, "text")]],
@@ -932,6 +933,7 @@ CASES = {
             "seed": SEED,
             "input_range": [5, (1, 0), (0, NAN), (0, INF), (0,), ("a", "b"), "ab", (0, 1, 2)],
             "scale": optional(POSITIVE),
+            "class_names": [5, True, "01", b"0123", [1, 2], range(99)],
         },
     ),
 }

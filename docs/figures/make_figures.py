@@ -1,6 +1,6 @@
 """Draw the figures of the documentation: ``python docs/figures/make_figures.py [NAME ...]``, or ``make figures``.
 
-Each script in this folder defines ``draw()``, which returns a matplotlib figure, or axes of one.  The picture is saved
+Each script in this folder defines ``draw()``, which returns a matplotlib figure, a Plot or axes.  The picture is saved
 beside the script as NAME.png, with few colors, so that it is small enough to be committed.
 """
 
@@ -30,8 +30,7 @@ def draw(script):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     drawn = module.draw()
-    axes = next(iter(drawn.values())) if isinstance(drawn, dict) else np.ravel(drawn)[0]
-    return axes if hasattr(axes, "savefig") else axes.figure
+    return drawn if hasattr(drawn, "savefig") else np.ravel(drawn)[0].figure
 
 
 def save(figure, path, dpi=100):

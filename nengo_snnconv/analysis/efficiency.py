@@ -15,6 +15,7 @@ from .energy import HOROWITZ, HOROWITZ_MULTIPLY_ACCUMULATE, LOIHI, Energy, Energ
 if typing.TYPE_CHECKING:
     from ..evaluation.result import Evaluation
     from ..networks.network import ConvNetwork
+    from ..plots import Plot
 
 
 # name of EnergyModel in earlier versions
@@ -191,8 +192,8 @@ class Efficiency(Displayed):
             "energies": [dataclasses.asdict(energy) for energy in self.energies],
         }
 
-    def plot(self, axes: typing.Any = None) -> typing.Any:
-        """Draw the operations of each layer, those of the ANN beside those with spikes, and return the axes."""
+    def plot(self, axes: typing.Any = None) -> Plot:
+        """Draw the operations of each layer, those of the ANN beside those with spikes."""
         from ..plots import plot_operations
 
         return plot_operations(self, axes)

@@ -20,6 +20,9 @@ from ..networks.native import require_native_network
 from ..networks.network import ConvNetwork
 from ..passes import Units
 
+if typing.TYPE_CHECKING:
+    from ..plots import Plot
+
 # number of evenly spaced values that represent a bin of the histogram
 PER_BIN = 4
 
@@ -72,8 +75,8 @@ class ThresholdErrors(Displayed):
         values = {**dataclasses.asdict(self), "best": self.best, "best_errors": self.best_errors}
         return to_python(values)
 
-    def plot(self, axes: typing.Any = None) -> typing.Any:
-        """Draw error against threshold, a curve for each number of steps, and return the matplotlib axes."""
+    def plot(self, axes: typing.Any = None) -> Plot:
+        """Draw error against threshold, a curve for each number of steps."""
         from ..plots import plot_threshold_errors
 
         return plot_threshold_errors(self, axes)

@@ -23,6 +23,14 @@ def _real(text, is_valid, requirement):
     return value
 
 
+def names(text):
+    """Convert text to the names that it holds, separated by commas."""
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"must hold names, separated by commas, got {text!r}")
+    return found
+
+
 def positive(text):
     """Convert text to a whole number, 1 or more."""
     return _whole(text, 1, LARGEST_COUNT)

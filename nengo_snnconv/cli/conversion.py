@@ -291,7 +291,8 @@ def _neuron_type(name, arguments):
 
 def data_for(options, network, n_calibration=None):
     """Return the images that a command needs, or None, and the network; raise SettingsError if they do not fit."""
-    from .._util.validation import check_data, check_images
+    from .._util.validation import check_images
+    from ..evaluation.task import as_task
 
     model = network.model
     if options.no_evaluate and not n_calibration:
@@ -301,7 +302,7 @@ def data_for(options, network, n_calibration=None):
     try:
         check_images(model, data.x_train)
         if not options.no_evaluate:
-            check_data(model, data.x_test, data.y_test)
+            as_task(model, len(check_images(model, data.x_test)), data.y_test)
     except SettingsError as error:
         raise SettingsError(f"the data set {options.data} does not fit {options.source}: {error}") from error
     return in_range_of(data, network, options)

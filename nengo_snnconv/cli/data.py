@@ -1,7 +1,8 @@
 """Options for data, and the data that they name: images by name, from a file or a folder, or event recordings."""
 
 from .._util.text_tables import summary_line
-from .argument_types import above_zero, finite
+from ..errors import SettingsError
+from .argument_types import above_zero, finite, names
 
 # data sets of real event recordings, and of images; the latter as in data.datasets, which takes long to load
 RECORDED = ("n-mnist",)
@@ -22,7 +23,8 @@ def add_data(parser, role="", default="digits"):
         default=default,
         metavar="NAME",
         help="digits, mnist, fashion-mnist or cifar-10; or your own images: an .npz file with the arrays x_train, "
-        f"y_train, x_test and y_test (or x and y), or a folder of pictures with a subfolder for each class{role}",
+        f"y_train, x_test and y_test (or x and y), or a folder of pictures with a subfolder for each class; without "
+        f"labels or subfolders, the agreement with the ANN is measured{role}",
     )
     option.completer = complete_data  # for argcomplete
     parser.add_argument(
@@ -31,6 +33,12 @@ def add_data(parser, role="", default="digits"):
         metavar="X",
         help="divide the pixels of your own images by X, and use the result as it is (default: integers become numbers "
         "in the range that the model expects)",
+    )
+    parser.add_argument(
+        "--class-names",
+        type=names,
+        metavar="A,B,...",
+        help="names of the classes, in the order of the model's outputs (default: those of the data)",
     )
 
 
@@ -57,6 +65,8 @@ def uses_recordings(options):
     recorded = options.data in RECORDED
     if options.events and recorded:
         options.wrong_usage(f"--events simulates recordings of images: {options.data} holds event recordings already")
+    if options.class_names and recorded:
+        options.wrong_usage(f"--class-names is for images of your own: {options.data} has names")
     if options.scale and (options.events or recorded):
         options.wrong_usage("--scale is for images, not for event recordings")
     return options.events or recorded
@@ -81,6 +91,15 @@ def load_images(options, train, test, model=None):
     data = load_dataset(options.data, train=train, test=test, shape=shape, scale=options.scale)
     if data.note:
         print(summary_line("split", data.note))
+    data = _with_names(data, options, model)
+    if data.y_test is None:
+        if model is None:
+            raise SettingsError(
+                f"{data.name} has no labels, which training needs: put pictures into a subfolder for each class, or "
+                "arrays y_train and y_test beside x_train and x_test",
+                argument="data",
+            )
+        print(summary_line("labels", "none: the predictions are compared with those of the ANN"))
     _check_scale(data, options, model)
     if axes is None or data.x_test.ndim != 4:
         return data
@@ -88,9 +107,30 @@ def load_images(options, train, test, model=None):
     return dataclasses.replace(data, x_train=data.x_train.transpose(order), x_test=data.x_test.transpose(order))
 
 
+def _with_names(data, options, model):
+    """Return the data with the names of the option; print a note if the data have fewer classes than the model."""
+    import dataclasses
+
+    known = len(data.class_names)
+    single = model is not None and len(model.outputs) == 1
+    expected = max(model.size(model.output), 2) if single else known  # one output tells two classes apart
+    if options.class_names is not None:
+        if len(options.class_names) != expected:
+            of = "model has" if single else "data have"
+            raise SettingsError(
+                f"--class-names has {len(options.class_names)} names, and the {of} {expected} classes",
+                argument="class_names",
+            )
+        return dataclasses.replace(data, class_names=options.class_names)
+    if data.y_test is not None and 0 < known < expected:
+        classes = "class" if known == 1 else "classes"
+        note = f"{data.name} has {known} {classes} and the model {expected}; they get the numbers 0, 1, ... in order. "
+        print(summary_line("note", note + "Pictures that are in no subfolder have no labels"))
+    return data
+
+
 def _check_scale(data, options, model):
     """Raise SettingsError if the pixels of the user's own images are larger than a network expects."""
-    from ..errors import SettingsError
     from ..model.input_range import UNIT, input_range
 
     if data.pixel_range is not None or options.scale is not None:

@@ -80,11 +80,12 @@ def with_rule(network, data, options):
     from .. import choose_stop
     from .. import evaluate as evaluate_network
 
-    half = len(data.y_test) // 2
+    half = len(data.x_test) // 2
+    y = data.y_test
     calibration = evaluate_network(
         network,
         data.x_test[half:],
-        data.y_test[half:],
+        None if y is None else y[half:],
         skip_steps=options.skip_steps,
         n_jobs=options.jobs,
         **simulation_of(options),
@@ -92,7 +93,7 @@ def with_rule(network, data, options):
     rule = choose_stop(calibration, max_loss=options.stop)
     steps = f"{rule.calibration['mean_steps']:.2f} of {rule.n_steps} steps"
     print(summary_line("rule for stopping", f"{steps}, chosen on {len(calibration.y):,} other test images"))
-    return dataclasses.replace(data, x_test=data.x_test[:half], y_test=data.y_test[:half]), rule
+    return dataclasses.replace(data, x_test=data.x_test[:half], y_test=None if y is None else y[:half]), rule
 
 
 def simulation_of(options):
@@ -162,12 +163,13 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
 
 
 def report_on(network, data, evaluation, options, title, run, **parts):
-    """Write the report of an evaluation, with the response to the first images."""
+    """Write the report of an evaluation, with the response to some images."""
     from .. import record, write_report
 
-    recording = record(network, data.x_test[:4], n_steps=evaluation.n_steps, backend=options.backend)
+    shown = evaluation.examples()
+    recording = record(network, data.x_test[shown], n_steps=evaluation.n_steps, backend=options.backend)
     texts = {"title": title, "data": data, "run": run, "command": options.command_line}
-    write_report(options.report, network, evaluation, recording=recording, **texts, **parts)
+    write_report(options.report, network, evaluation, recording=recording, images=shown, **texts, **parts)
     print(summary_line("report", options.report.resolve()))
 
 

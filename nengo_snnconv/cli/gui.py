@@ -53,6 +53,7 @@ def gui(options):
             seed=options.seed,
             input_range=options.input_range and tuple(options.input_range),
             scale=options.scale,
+            class_names=options.class_names,
         )
 
     results = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}

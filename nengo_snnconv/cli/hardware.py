@@ -1,11 +1,9 @@
 """The command check-hardware: whether a network fits on a chip."""
 
+from ..analysis.chips import CHIPS
 from .evaluation import load_network
 from .files import check_distinct
 from .options import add_command, add_network
-
-# the names in analysis.hardware.chips, which takes seconds to load
-CHIPS = ("loihi", "loihi2", "speck", "spinnaker2")
 
 
 def add_check_hardware(commands):

@@ -71,7 +71,7 @@ def _check_range(data, network, pixel_range):
     from ..evaluation.heads import Classes
     from ..evaluation.task import as_task
 
-    if not network.settings.has_rates:
+    if not network.settings.has_rates or data.y_test is None:
         return
     parts = (data.x_test, data.y_test), (data.x_train, data.y_train)
     x, y = max(parts, key=lambda part: len(part[1]))

@@ -39,9 +39,11 @@ class Dataset:
     name : str
     x_train, x_test : ndarray of float32, (images, height, width, channel)
         Training and test images.
-    y_train, y_test : ndarray of int64, (images,)
-        Class numbers; other targets, which a file of your own may hold, are float32.
+    y_train, y_test : ndarray of int64, (images,), or None
+        Class numbers; other targets, which a file of your own may hold, are float32.  None for images of your own
+        without labels.
     class_names : tuple of str
+        Names of the classes; empty if they are not known.
     pixel_range : tuple of float or None
         (0, 1) for pixels in this range; None for images of your own in another one.
     note : str
@@ -50,9 +52,9 @@ class Dataset:
 
     name: str
     x_train: np.ndarray
-    y_train: np.ndarray
+    y_train: Any
     x_test: np.ndarray
-    y_test: np.ndarray
+    y_test: Any
     class_names: tuple[str, ...]
     pixel_range: tuple[float, float] | None = (0.0, 1.0)
     note: str = ""
@@ -149,8 +151,9 @@ def load_dataset(
     checked against its publisher's MD5.
 
     An .npz file holds the arrays x_train, y_train, x_test and y_test; or x and y, of which every fifth image becomes a
-    test image.  Labels are class numbers, one-hot, or names.  A folder holds pictures, FOLDER/CLASS/PICTURE.png, with
-    the classes in alphabetical order as in Keras and torchvision; or FOLDER/train/CLASS and FOLDER/test/CLASS.
+    test image.  Labels are class numbers, one-hot, or names; a file without them has images without labels.  A folder
+    holds pictures, FOLDER/CLASS/PICTURE.png, with the classes in alphabetical order as in Keras and torchvision; or
+    FOLDER/train/CLASS and FOLDER/test/CLASS.  Pictures without subfolders for classes have no labels.
 
     Parameters
     ----------

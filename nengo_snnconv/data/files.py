@@ -22,12 +22,15 @@ CLASS_NAMES = "class_names"
 
 
 class Arrays(typing.NamedTuple):
-    """Images and labels of a file or folder, the range of the pixels, and a note on how they were split."""
+    """Images and labels of a file or folder, the range of the pixels, and a note on how they were split.
+
+    Labels are None if there are none.
+    """
 
     x_train: np.ndarray
-    y_train: np.ndarray
+    y_train: np.ndarray | None
     x_test: np.ndarray
-    y_test: np.ndarray
+    y_test: np.ndarray | None
     class_names: tuple[str, ...]
     pixel_range: tuple[float, float] | None
     note: str
@@ -88,28 +91,34 @@ def _read_npz(path, train, test):
     arrays = _read_arrays(path)
     note = ""
     for names in SPLIT:
-        if all(name in arrays for name in names):
-            x_train, y_train, x_test, y_test = (arrays[name] for name in names)
+        if all(name in arrays for name in names[::2]):
+            x_train, y_train, x_test, y_test = map(arrays.get, names)
             break
     else:
-        x, y = next((arrays[x], arrays[y]) for x, y in WHOLE if x in arrays and y in arrays)
+        x, y = next((arrays[x], arrays.get(y)) for x, y in WHOLE if x in arrays)
         tests = np.arange(len(x)) % EVERY == EVERY - 1
-        if len(x) != len(y):
+        if y is not None and len(x) != len(y):
             raise DatasetError(f"{path} has {len(x)} images and {len(y)} labels")
-        x_train, y_train, x_test, y_test = x[~tests], y[~tests], x[tests], y[tests]
+        x_train, x_test = x[~tests], x[tests]
+        y_train, y_test = (None, None) if y is None else (y[~tests], y[tests])
         note = (
             f"every fifth of {len(x):,} images is a test image (name arrays x_train, y_train, x_test, y_test to choose)"
         )
     for x, y in ((x_train, y_train), (x_test, y_test)):
-        if x.ndim < 2 or x.dtype.kind == "U" or not len(x) or not y.ndim or len(x) != len(y):
+        fits = y is None or (y.ndim and len(x) == len(y))
+        if x.ndim < 2 or x.dtype.kind == "U" or not len(x) or not fits:
+            shapes = f"{x.shape} and {y.shape}" if y is not None else f"{x.shape}"
             raise DatasetError(
-                f"{path} must hold images and as many labels, for training and for tests; got arrays of shapes "
-                f"{x.shape} and {y.shape}"
+                f"{path} must hold images and as many labels, for training and for tests; got arrays of shapes {shapes}"
             )
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DatasetError(f"{path} has images of shapes {x_train.shape[1:]} and {x_test.shape[1:]}")
-    y_train, y_test, class_names = _labels(y_train, y_test, arrays.get(CLASS_NAMES))
-    return x_train[:train], y_train[:train], x_test[:test], y_test[:test], class_names, note
+    class_names = arrays.get(CLASS_NAMES)
+    if y_train is None:
+        names = () if class_names is None else tuple(map(str, np.ravel(class_names)))
+        return x_train[:train], None, x_test[:test], None, names, note
+    y_train, y_test, names = _labels(y_train, y_test, class_names)
+    return x_train[:train], y_train[:train], x_test[:test], y_test[:test], names, note
 
 
 def _read_arrays(path):
@@ -118,11 +127,13 @@ def _read_arrays(path):
         try:
             with zipfile.ZipFile(file) as archive:
                 members = dict(members_of(archive))
-                known = [names for names in (*SPLIT, *WHOLE) if all(name in members for name in names)]
+                complete = [names for names in (*SPLIT, *WHOLE) if all(name in members for name in names)]
+                unlabelled = [names[::2] for names in (*SPLIT, *WHOLE) if set(names) & set(members) == set(names[::2])]
+                known = complete or unlabelled
                 if not known:
                     raise DatasetError(
                         f"{path} has the arrays {listed(sorted(members), 8)}, and needs x_train, y_train, x_test and "
-                        "y_test, or x and y"
+                        "y_test, or x and y; or only x_train and x_test, or x, for images without labels"
                     )
                 needed = [*known[0], *([CLASS_NAMES] if CLASS_NAMES in members else [])]
                 check_memory(5.0 * sum(members[name].file_size for name in needed), f"the images in {path}", FEWER)

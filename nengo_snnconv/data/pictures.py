@@ -1,4 +1,4 @@
-"""Folders of pictures, by class, or by training and test and then by class."""
+"""Folders of pictures, by class or without classes, and with or without subfolders for training and test."""
 
 from __future__ import annotations
 
@@ -29,12 +29,16 @@ BILINEAR = 2  # of Pillow: the mean of the pixels that become one, weighted by t
 # without test data, every fifth image is one
 EVERY = 5
 FEWER = "keep fewer images, with train and test"
+# stands for the class of pictures that are in no subfolder
+UNLABELLED = ""
 
 
 def read_folder(
     path: pathlib.Path, shape: tuple[int, ...] | None, train: int | None, test: int | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[str, ...], str]:
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None, tuple[str, ...], str]:
     """Return training images and classes, test images and classes, names of the classes, and a note on the split.
+
+    There are no classes if the pictures are in no subfolders.
 
     Parameters
     ----------
@@ -55,39 +59,48 @@ def read_folder(
         training, tests = map(_classes_of, folders)
         names = sorted(training)
         if unknown := sorted(set(tests) - set(names)):
+            if UNLABELLED in (*training, *tests):
+                raise DatasetError(f"{path}: put the pictures of train and test into subfolders for classes, or none")
             raise DatasetError(f"{folders[1]} has the class {unknown[0]!r}, which {folders[0]} has not")
     else:
         classes = _classes_of(path)
         names = sorted(classes)
         training = {name: [files[i] for i in range(len(files)) if (i + 1) % EVERY] for name, files in classes.items()}
         tests = {name: files[EVERY - 1 :: EVERY] for name, files in classes.items()}
-        note = "every fifth picture of a class is a test picture (make subfolders train and test to choose)"
+        of_a_class = " of a class" if names != [UNLABELLED] else ""
+        note = f"every fifth picture{of_a_class} is a test picture (make subfolders train and test to choose)"
         if not any(tests.values()):
-            raise DatasetError(f"{path} must have {EVERY} pictures of a class, or the subfolders train and test")
+            raise DatasetError(f"{path} must have {EVERY} pictures{of_a_class}, or the subfolders train and test")
     parts = [_in_turn(files, names)[:most] for files, most in ((training, train), (tests, test))]
     shape = (
         _common_shape([file for part in parts for file, _ in part]) if shape is None else _checked_shape(path, shape)
     )
     check_memory(5.0 * sum(map(len, parts)) * np.prod(shape), f"the pictures in {path}", FEWER)
     images = [np.stack([_pixels(file, shape) for file, _ in part]) for part in parts]
+    if names == [UNLABELLED]:
+        return images[0], None, images[1], None, (), note
     labels = [np.array([number for _, number in part], np.int64) for part in parts]
     return images[0], labels[0], images[1], labels[1], tuple(names), note
 
 
 def _classes_of(folder):
-    """Return the pictures of each class, {name of the subfolder: paths}."""
+    """Return the pictures of each class, {name of the subfolder: paths}; {UNLABELLED: paths} without subfolders."""
     found = {}
     for inner in sorted(folder.iterdir()):
-        if inner.is_dir() and not inner.name.startswith((".", "__")):
-            files = sorted(file for file in inner.iterdir() if file.suffix.lower() in FORMATS and file.name[0] != ".")
-            if files:
-                found[inner.name] = files
+        if inner.is_dir() and not inner.name.startswith((".", "__")) and (files := _pictures_in(inner)):
+            found[inner.name] = files
+    if not found and (files := _pictures_in(folder)):
+        found[UNLABELLED] = files
     if not found:
         raise DatasetError(
-            f"{folder} has no pictures in the layout FOLDER/CLASS/PICTURE.png (or .jpg, .bmp, .gif, .tif, .webp): name "
-            "the folder above the classes"
+            f"{folder} has no pictures in the layout FOLDER/CLASS/PICTURE.png, or FOLDER/PICTURE.png without labels "
+            "(or .jpg, .bmp, .gif, .tif, .webp)"
         )
     return found
+
+
+def _pictures_in(folder):
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMATS and file.name[0] != ".")
 
 
 def _in_turn(classes, names):

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._util.display import Displayed
 from .._util.text_tables import summary_line
-from .._util.validation import check_whole
+from .._util.validation import check_counts, check_whole
 from ..errors import SettingsError
 from . import metrics
 from .heads import Classes
@@ -19,6 +19,7 @@ from .margin_stop import MarginStop, stopped, tradeoff
 from .outcome import outcome
 
 if typing.TYPE_CHECKING:
+    from ..plots import Plot
     from .measures import Measure
     from .task import Task
 
@@ -240,6 +241,36 @@ class Evaluation(Displayed):
         """Return the score of each image after a step, (images,): 1 if a prediction is correct, and 0 if not."""
         return self.task.image_scores(self.records[step])
 
+    def examples(self, n: int = 4) -> np.ndarray:
+        """Return the indices of images to look at: the first ones, and one with a wrong prediction.
+
+        If the first ``n`` are right, the image with the lowest score takes the place of the last one: a wrongly
+        classified image, if possible one that the ANN classifies correctly; of a regression, the image with the largest
+        error.
+
+        Parameters
+        ----------
+        n : int
+            Number of images; all if there are fewer.
+
+        Returns
+        -------
+        ndarray of int, (n,)
+
+        Examples
+        --------
+        >>> shown = evaluation.examples()
+        >>> recording = snc.record(network, x[shown], n_steps=evaluation.n_steps)
+        >>> snc.write_report("report.html", network, evaluation, recording=recording, images=shown)
+        """
+        check_counts(n=n)
+        scores, ann_scores = self.image_scores(), self.task.ann_scores()
+        chosen = np.arange(min(n, len(scores)))
+        if scores[chosen].min() > scores.min():
+            by_score = scores if ann_scores is None else np.lexsort((-ann_scores, scores)).argsort()
+            chosen[-1] = by_score.argmin()
+        return chosen
+
     @property
     def spikes_per_neuron(self) -> float | None:
         """Mean number of spikes of a neuron per image over the whole run; None for a network of rates.
@@ -445,7 +476,7 @@ class Evaluation(Displayed):
             rows.append((measure.title, f"{measure.text(measure.steps[-1])}{ann}"))
         return rows
 
-    def plot(self, axes: typing.Any = None) -> typing.Any:
+    def plot(self, axes: typing.Any = None) -> Plot:
         """Plot the accuracy after each step beside that of the ANN; or the main measure of another head.
 
         Parameters
@@ -454,7 +485,7 @@ class Evaluation(Displayed):
 
         Returns
         -------
-        matplotlib axes
+        Plot
         """
         from ..plots import plot_accuracy
 

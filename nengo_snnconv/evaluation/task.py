@@ -10,7 +10,7 @@ import typing
 import numpy as np
 
 from .._util.validation import as_array, check_range
-from ..errors import SettingsError
+from ..errors import SettingsError, listed
 from ..inputs.several import as_targets
 from ..model.ports import as_records, by_name, split
 from . import metrics
@@ -202,6 +202,30 @@ def task_of(port: Port, n_images: int, y: typing.Any, name: str) -> Task:
     return Task(Values(shape, sigmoid), rows.astype(np.float32))
 
 
+def class_numbers(model: Model, n_images: int, y: typing.Any) -> np.ndarray:
+    """Return class numbers, or one-hot rows, ``y`` as int64 (images,); one output stands for the classes 0 and 1.
+
+    Raises
+    ------
+    SettingsError
+        If they do not fit the model or the images, or are other targets, or the model has several outputs.
+    """
+    if len(model.outputs) > 1:
+        raise SettingsError(
+            f"the network has the outputs {listed(model.outputs, 8)}, and this function takes a network with one: make "
+            "a model of one of them, as in keras.Model(model.inputs, model.outputs[0])",
+            argument="y",
+        )
+    task = as_task(model, n_images, y)
+    if isinstance(task.head, Classes) and task.y is not None:
+        return task.y
+    if isinstance(task.head, Labels) and task.y is not None and (task.y.sum(axis=1) == 1).all():
+        return task.y.argmax(axis=1)
+    expected = "0 and 1, (images,)" if model.size(model.output) == 1 else "class numbers (images,) or one-hot rows"
+    received = "None" if y is None else f"other targets of shape {np.shape(y)}"
+    raise SettingsError(f"y must hold {expected}, got {received}", argument="y")
+
+
 def _head_without_targets(shape, head):
     """Return the head of a model for which there are no targets."""
     n_outputs, sigmoid = math.prod(shape), head == "sigmoid"
@@ -213,7 +237,7 @@ def _head_without_targets(shape, head):
 
 
 def _class_numbers(y, n_classes, name):
-    if y.dtype.kind == "f" or (y.dtype.kind == "b" and n_classes > 2):
+    if y.dtype.kind == "f":
         raise SettingsError(
             f"{name} must hold class numbers (integers), one-hot rows or targets (images, {n_classes}); got {y.dtype} "
             f"{y.shape}",

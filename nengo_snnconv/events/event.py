@@ -19,7 +19,60 @@ OTHER_NAMES = {
     "polarity": ("p", "on", "pol", "polarities"),
     "t": ("ts", "time", "timestamp", "timestamps"),
 }
+# largest span of times in seconds, and smallest one in microseconds, if they are floats
+_LONGEST_S, _SHORTEST_US = 1000, 1000
 _CHUNK = 2**22  # events checked at a time, since memory-mapped events may not fit into memory
+
+
+def as_events(events: Any, names: Sequence[str] = ("x", "y", "polarity", "t"), *, argument: str = "events") -> Any:
+    """Return events with the integer fields ``names``, from the fields and units of other packages if they are clear.
+
+    Coordinates and polarity may have other names, such as ``p`` or ``on``.  Times may be floats: with fractions and
+    within 1,000 they are seconds, as in text files of v2e; whole numbers beyond are microseconds.
+
+    Raises
+    ------
+    SettingsError
+        If a field is missing or of another type, or times may be both.
+    """
+    fields = getattr(getattr(events, "dtype", None), "names", None) or ()
+    renamed = {}
+    for name in set(names) - set(fields) - {"t"}:  # other names of t may mean other units
+        found = [other for other in OTHER_NAMES[name] if other in fields]
+        if len(found) == 1:
+            renamed[found[0]] = name
+    if {*fields, *renamed.values()} >= set(names) and renamed:
+        events = events.view(_dtype_of(events.dtype, renamed, {}))
+    if "t" in names and "t" in fields and events.dtype["t"].kind == "f":
+        events = _in_microseconds(events)
+    check_fields(events, names, argument=argument)
+    return events
+
+
+def _dtype_of(dtype, names, formats):
+    """Return a structured type with other names and formats of some fields."""
+    fields = [(names.get(name, name), formats.get(name, dtype[name])) for name in dtype.names]
+    if formats:
+        return np.dtype(fields)
+    offsets = [dtype.fields[name][1] for name in dtype.names]
+    new, types = zip(*fields, strict=True)
+    return np.dtype({"names": new, "formats": types, "offsets": offsets, "itemsize": dtype.itemsize})
+
+
+def _in_microseconds(events):
+    """Return events whose times are integers instead of floats, or unchanged if their unit is not clear."""
+    time = np.asarray(events["t"], float)
+    if not time.size or not np.isfinite(time).all():
+        unit = None if time.size else 1
+    else:
+        span, whole = time.max() - time.min(), not np.any(time % 1)
+        unit = 1e6 if not whole and span < _LONGEST_S else 1 if whole and span >= _SHORTEST_US else None
+    if unit is None:
+        return events
+    changed = np.empty(events.shape, _dtype_of(events.dtype, {}, {"t": np.dtype(np.int64)}))
+    for name in events.dtype.names:
+        changed[name] = np.round(unit * time) if name == "t" else events[name]
+    return changed
 
 
 def check_fields(events: Any, names: Sequence[str] = ("x", "y", "polarity", "t"), *, argument: str = "events") -> None:

@@ -13,7 +13,7 @@ from .._util.atomic import atomic_write
 from .._util.ordinary_files import open_ordinary
 from .._util.validation import check_paths
 from ..errors import DatasetError, SettingsError
-from .event import EVENT, check_fields, check_order, checked_sensor
+from .event import EVENT, as_events, check_order, checked_sensor
 
 _PACKED = np.dtype([("x", "u1"), ("y", "u1"), ("high", "u1"), ("low", ">u2")])
 EVENT_BYTES = _PACKED.itemsize
@@ -103,7 +103,8 @@ def write_events(path: str | os.PathLike, events: np.ndarray) -> None:
     ----------
     path : str or path
     events : structured ndarray, (events,)
-        Events with the fields x, y, t in microseconds and polarity, ordered by time.
+        Events with the fields x, y, t in microseconds and polarity, ordered by time.  Absolute times, which the format
+        cannot hold, are written as times since the first event.
 
     Raises
     ------
@@ -119,7 +120,7 @@ def write_events(path: str | os.PathLike, events: np.ndarray) -> None:
 
 def encode(events: np.ndarray, path: str | os.PathLike) -> bytes:
     """Return events as bytes in the format of N-MNIST; ``path`` names the file in error messages."""
-    _check_encodable(events, path)
+    events = _encodable(events, path)
     packed = np.empty(len(events), _PACKED)
     packed["x"], packed["y"] = events["x"], events["y"]
     time = events["t"].astype(np.uint32)
@@ -128,16 +129,20 @@ def encode(events: np.ndarray, path: str | os.PathLike) -> bytes:
     return packed.tobytes()
 
 
-def _check_encodable(events, path):
-    """Check that the format can hold the events."""
+def _encodable(events, path):
+    """Return the events in a form that the format can hold, or raise DatasetError."""
     try:
-        check_fields(events)
+        events = as_events(events)
     except SettingsError as error:
         raise DatasetError(f"{path} cannot be written: {error}") from error
+    time = events["t"].astype(np.int64)
+    if len(time) and time.max() > LATEST_US >= time.max() - time.min():  # absolute times
+        events = events.copy()
+        events["t"] = time - time.min()
     for name, largest, way_out in (
         ("x", 255, "crop or downsample the events"),
         ("y", 255, "crop or downsample the events"),
-        ("t", LATEST_US, "subtract the time of the first event, or remove the late ones"),
+        ("t", LATEST_US, "remove the late ones"),
     ):
         values = events[name]
         if np.any(values < 0) or np.any(values > largest):
@@ -154,3 +159,4 @@ def _check_encodable(events, path):
         check_order(events)
     except SettingsError as error:
         raise DatasetError(f"{path} cannot be written: {error}") from error
+    return events

@@ -1,4 +1,8 @@
-"""Folders of recordings in the layout of N-MNIST: FOLDER/CLASS/NUMBER.bin, with classes from 0 and numbers from 1."""
+"""Folders of recordings in the layout of N-MNIST or N-Caltech101: FOLDER/CLASS/NUMBER.bin.
+
+The classes of N-MNIST are numbers from 0, and its files numbers from 1; those of N-Caltech101 are names, and its files
+are called image_NUMBER.bin.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +44,11 @@ class _File:
 def read_recordings(
     folder: str | os.PathLike, sensor: tuple[int, int] = (34, 34), *, progress: bool | None = None
 ) -> Recordings:
-    """Read a folder of recordings in the layout of N-MNIST.
+    """Read a folder of recordings in the layout of N-MNIST or N-Caltech101.
 
-    Recording FOLDER/3/00042.bin shows image 41, counted from 0, of class 3.  Numbers may be missing.  The events are
+    Recording FOLDER/3/00042.bin shows image 41, counted from 0, of class 3.  Classes may also have names, as in
+    FOLDER/airplanes/image_0042.bin; they get numbers in alphabetical order, and the result has the names as
+    ``class_names``.  Numbers may be missing.  The events are
     kept in the user's cache (nengo_snnconv/events, 8 bytes per event) and memory-mapped, so they need not fit into
     memory.  They are read again if a file has changed.
 
@@ -50,7 +56,7 @@ def read_recordings(
     ----------
     folder : str or path
     sensor : tuple of int
-        Height and width in pixels.
+        Height and width in pixels: (34, 34) for N-MNIST, (180, 240) for N-Caltech101.
     progress : bool, optional
         Show a progress bar; by default on a terminal or in a notebook.
 
@@ -62,13 +68,19 @@ def read_recordings(
     Raises
     ------
     DatasetError
-        If there are no recordings, a name is not a number, or a file is damaged.
+        If there are no recordings, a name has no number, or a file is damaged.
+
+    Examples
+    --------
+    >>> recordings = snc.read_recordings("Caltech101", sensor=(180, 240))
+    >>> recordings.class_names[recordings.labels[0]]
+    'BACKGROUND_Google'
     """
     check_paths(folder=folder)
     check_progress(progress)
     sensor = checked_sensor(sensor)
     folder = pathlib.Path(folder).expanduser().resolve()
-    files = _list(folder)
+    files, class_names = _list(folder)
     slots = np.array([file.size // EVENT_BYTES for file in files])
     starts = np.cumsum(slots) - slots
 
@@ -85,30 +97,32 @@ def read_recordings(
     labels = np.array([file.label for file in files], np.int64)
     numbers = np.array([file.number - 1 for file in files], np.int64)
     # decode has checked the order of the events
-    return Recordings.in_order(events, starts, starts + lengths, labels, sensor, numbers)
+    return Recordings.in_order(events, starts, starts + lengths, labels, sensor, numbers, class_names)
 
 
 def _list(folder):
-    """Return the files of a folder, ordered by number."""
+    """Return the files of a folder, ordered by number, and the names of the classes, () if they are numbers."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder: name one with recordings in the layout FOLDER/CLASS/NUMBER.bin")
+    folders = sorted((entry for entry in _visible(folder) if entry.is_dir()), key=lambda entry: entry.name)
+    has_names = not any(entry.name.isdigit() for entry in folders)
+    rule = "a recording is NUMBER.bin or NAME_NUMBER.bin, from 1" if has_names else "a recording is NUMBER.bin, from 1"
     files = []
-    for inner in sorted(_visible(folder), key=lambda entry: entry.name):
-        if inner.is_dir():
-            label = _number(inner, inner.name, "a class is a number from 0", 0)
-            for entry in _visible(inner):
-                stem, extension = os.path.splitext(entry.name)
-                if extension == ".bin":
-                    status = entry.stat()
-                    if not stat.S_ISREG(status.st_mode):
-                        raise DatasetError(f"{entry.path} is not an ordinary file: rename or remove it")
-                    number = _number(entry, stem, "a recording is NUMBER.bin, from 1", 1)
-                    files.append(_File(number, label, entry.path, status.st_size, status.st_mtime_ns))
+    for place, inner in enumerate(folders):
+        label = place if has_names else _number(inner, inner.name, "a class is a number from 0", 0)
+        for entry in _visible(inner):
+            stem, extension = os.path.splitext(entry.name)
+            if extension == ".bin":
+                status = entry.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    raise DatasetError(f"{entry.path} is not an ordinary file: rename or remove it")
+                number = _number(entry, stem.rpartition("_")[2] if has_names else stem, rule, 1)
+                files.append(_File(number, label, entry.path, status.st_size, status.st_mtime_ns))
     if not files:
         raise DatasetError(
             f"{folder} has no recordings in the layout FOLDER/CLASS/NUMBER.bin: name the folder above the classes"
         )
-    return sorted(files)
+    return sorted(files), tuple(entry.name for entry in folders) if has_names else ()
 
 
 def _visible(folder):

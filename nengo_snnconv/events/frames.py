@@ -8,7 +8,7 @@ import numpy as np
 
 from .._util.validation import check_choice, check_counts, check_flags, check_memory, check_positive
 from ..errors import SettingsError
-from .event import check_fields, check_order, checked_sensor
+from .event import as_events, check_order, checked_sensor
 
 SPLITS = ("count", "time", "window")
 
@@ -55,7 +55,7 @@ def event_frames(
     --------
     >>> frames = snc.event_frames(events, n_steps=10, shape=(34, 34))
     """
-    check_fields(events)
+    events = as_events(events)
     check_split(n_steps, split, window_us)
     shape = checked_sensor(shape, "shape")
     check_flags(merge_polarities=merge_polarities)

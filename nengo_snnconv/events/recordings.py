@@ -11,7 +11,7 @@ import numpy as np
 from .._util.digests import crc32
 from .._util.validation import as_array, check_flags
 from ..errors import SettingsError
-from .event import EVENT, check_fields, check_order, checked_sensor
+from .event import EVENT, as_events, check_order, checked_sensor
 from .frames import check_frames, check_split, count_events, frame_borders
 
 
@@ -25,7 +25,8 @@ class Recordings:
     ----------
     events : structured ndarray, (all events,)
         Events of all recordings, with the fields of ``EVENT``, ordered by time within each recording.  They may be
-        memory-mapped from a file.
+        memory-mapped from a file.  Polarity may be called ``p`` or ``on``, as in tonic and aedat, and times may be
+        floats in seconds.
     starts, stops : array_like of int, (recordings,)
         Recording i is ``events[starts[i]:stops[i]]``.
     labels : array_like of int, (recordings,)
@@ -34,6 +35,11 @@ class Recordings:
         Height and width in pixels.
     numbers : array_like of int, (recordings,), optional
         Image of the data set that each recording shows, counted from 0; by default 0, 1, 2 and so on.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        Names of the classes, if a folder from which they were read has some.
 
     Raises
     ------
@@ -53,6 +59,7 @@ class Recordings:
     labels: np.ndarray
     numbers: np.ndarray
     sensor: tuple[int, int]
+    class_names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -63,8 +70,7 @@ class Recordings:
         sensor: tuple[int, int] = (34, 34),
         numbers: Any = None,
     ) -> None:
-        check_fields(events)
-        self.events = events
+        self.events = events = as_events(events)
         self.labels = _integers(labels, "labels", "class numbers, ")
         self.starts, self.stops = _integers(starts, "starts"), _integers(stops, "stops")
         self.sensor = checked_sensor(sensor)
@@ -89,11 +95,13 @@ class Recordings:
         labels: np.ndarray,
         sensor: tuple[int, int],
         numbers: np.ndarray,
+        class_names: tuple[str, ...] = (),
     ) -> Recordings:
         """Return recordings without validation, which would read all events."""
         recordings = cls.__new__(cls)
         recordings.events, recordings.sensor = events, sensor
         recordings.starts, recordings.stops, recordings.labels, recordings.numbers = starts, stops, labels, numbers
+        recordings.class_names = class_names
         return recordings
 
     @classmethod
@@ -108,9 +116,7 @@ class Recordings:
                 f"{type(recordings).__name__}",
                 argument="recordings",
             )
-        recordings = list(recordings)
-        for events in recordings:
-            check_fields(events, argument="recordings")
+        recordings = [as_events(events, argument="recordings") for events in recordings]
         lengths = np.array([len(events) for events in recordings], np.int64)
         stops = np.cumsum(lengths)
         fields = ["x", "y", "polarity", "t"]
@@ -130,12 +136,15 @@ class Recordings:
             index = operator.index(index)
             return self.events[self.starts[index] : self.stops[index]]
         starts, stops, labels = (array[index] for array in (self.starts, self.stops, self.labels))
-        return Recordings.in_order(self.events, starts, stops, labels, self.sensor, self.numbers[index])
+        return Recordings.in_order(
+            self.events, starts, stops, labels, self.sensor, self.numbers[index], self.class_names
+        )
 
     def __reduce__(self):
         # pickle only the events of these recordings, not those of others in the same array
         own = Recordings.of([self[i] for i in range(len(self))], self.labels, self.sensor, self.numbers)
-        return Recordings, (own.events, own.starts, own.stops, own.labels, own.sensor, own.numbers)
+        arguments = own.events, own.starts, own.stops, own.labels, own.sensor, own.numbers
+        return Recordings, arguments, {"class_names": self.class_names}
 
     def __repr__(self):
         height, width = self.sensor
@@ -189,7 +198,9 @@ class Recordings:
                 argument="function",
             )
         events = [function(self[i]) for i in range(len(self))]
-        return Recordings.of(events, self.labels, self.sensor if sensor is None else sensor, self.numbers)
+        changed = Recordings.of(events, self.labels, self.sensor if sensor is None else sensor, self.numbers)
+        changed.class_names = self.class_names
+        return changed
 
     def checksum(self) -> int:
         """Return the CRC-32 of the labels and all events, in order."""

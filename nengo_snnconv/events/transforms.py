@@ -8,7 +8,7 @@ import numpy as np
 
 from .._util.validation import as_float32, check_counts, invalid, is_whole
 from ..errors import SettingsError
-from .event import check_fields, checked_sensor
+from .event import as_events, check_fields, checked_sensor
 from .saccades import SACCADES
 
 
@@ -72,6 +72,7 @@ def stabilise(events: np.ndarray, path: Any = SACCADES, sensor: tuple[int, int] 
     Parameters
     ----------
     events : structured ndarray, (events,)
+        Events, whose times count from the beginning of the motion; from the first event, if all come after its end.
     path : array_like, (knots, 3)
         Position of the image: microseconds, x and y in pixels, interpolated linearly; by default the motion in N-MNIST.
         After it, the 28 x 28 pixels of the MNIST image begin at row 3 and column 3, or one row higher in the test set,
@@ -87,14 +88,14 @@ def stabilise(events: np.ndarray, path: Any = SACCADES, sensor: tuple[int, int] 
     Raises
     ------
     SettingsError
-        If ``path`` has another shape, its times do not increase, or all events come after it.
+        If ``path`` has another shape, or its times do not increase.
 
     References
     ----------
     Orchard et al. (2015), Converting static image datasets to spiking neuromorphic datasets using saccades,
     doi:10.3389/fnins.2015.00437.
     """
-    check_fields(events, ("x", "y", "t"))
+    events = as_events(events, ("x", "y", "t"))
     sensor = checked_sensor(sensor)
     as_float32(path, "path")
     path = np.asarray(path, float)
@@ -102,13 +103,10 @@ def stabilise(events: np.ndarray, path: Any = SACCADES, sensor: tuple[int, int] 
         raise SettingsError(
             f"path must be rows of microseconds, x, y with increasing times; got shape {path.shape}", argument="path"
         )
-    if len(path) > 1 and len(events) and events["t"].min() > path[-1, 0]:
-        raise SettingsError(
-            f"the events begin at {events['t'].min()} microseconds, after the end of path, whose times count from the "
-            "beginning of the recording: subtract the time of the first event from t",
-            argument="path",
-        )
-    x, y = (np.rint(events[name] - np.interp(events["t"], path[:, 0], path[:, k])) for k, name in ((1, "x"), (2, "y")))
+    time = events["t"].astype(np.int64)
+    if len(path) > 1 and len(events) and time.min() > path[-1, 0]:
+        time -= time.min()  # of a clock that did not start with the recording
+    x, y = (np.rint(events[name] - np.interp(time, path[:, 0], path[:, k])) for k, name in ((1, "x"), (2, "y")))
     return _moved(events, x, y, sensor)
 
 

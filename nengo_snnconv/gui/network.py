@@ -8,8 +8,9 @@ import nengo
 import numpy as np
 
 from .._util.printable import printable
-from .._util.validation import check_classes, check_counts, check_names
+from .._util.validation import check_counts, check_names
 from ..errors import ConversionError, SettingsError, listed
+from ..evaluation.task import class_numbers
 from ..inputs import as_images
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
@@ -96,7 +97,7 @@ class GuiNetwork(nengo.Network):
         _check_ports(network.model)
         check_counts(examples=examples)
         x, y = as_images(network.model, x, y)
-        y = check_classes(network.model, len(x), y)
+        y = class_numbers(network.model, len(x), y)
         n_outputs = network.model.size(network.model.output)
         n_classes = max(n_outputs, 2)  # one output is the score of class 1, and 0 that of class 0
         check_names(n_classes, "class", class_names=class_names)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from .._util.atomic import atomic_write
-from .._util.validation import check_counts, check_paths, check_seed
+from .._util.validation import check_counts, check_paths, check_seed, shown
 from ..data.datasets import load_dataset
 from ..data.files import is_path
 from ..errors import SettingsError
@@ -25,7 +26,7 @@ import nengo_snnconv as snc
 
 network = snc.load({network!r}){reseeded}
 data = snc.load_dataset({data})  # only the test images are shown
-model = snc.GuiNetwork(network, {images}, data.y_test, data.class_names, examples={examples!r})
+model = snc.GuiNetwork(network, {images}, data.y_test, {class_names}, examples={examples!r})
 '''
 
 
@@ -38,6 +39,7 @@ def write_gui_script(
     seed: int | None = None,
     input_range: tuple[float, float] | None = None,
     scale: float | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Write a script that opens a saved network in Nengo GUI, with a layout that shows all components at once.
 
@@ -61,6 +63,8 @@ def write_gui_script(
         expects, else (0, 1).
     scale : float, optional
         Number by which the pixels of your own images are divided, see ``load_dataset``.
+    class_names : sequence of str, optional
+        Names of the classes; by default those of the data.
 
     Raises
     ------
@@ -76,6 +80,11 @@ def write_gui_script(
     check_counts(examples=examples)
     check_input_range(input_range)
     check_seed(seed, optional=True)
+    is_sequence = isinstance(class_names, list | tuple)
+    if class_names is not None and not (is_sequence and all(isinstance(name, str) for name in class_names)):
+        raise SettingsError(
+            f"class_names must be a sequence of names, got {shown(class_names)}", argument="class_names"
+        )
     path, network_file = pathlib.Path(path), pathlib.Path(network_file)
     layout_file = path.with_name(path.name + ".cfg")
     _check_new_files(path, layout_file)
@@ -87,9 +96,16 @@ def write_gui_script(
         if isinstance(network, ConvNetwork):
             loading["shape"] = network.model.shapes[network.model.input]
         images = load_dataset(data, **loading)
+    if images.y_test is None:
+        raise SettingsError(
+            f"{images.name} has no labels, by which the sliders choose images: put pictures into a subfolder for each "
+            "class",
+            argument="data",
+        )
+    names = images.class_names if class_names is None else class_names
     in_unit = images.pixel_range is None or not isinstance(network, ConvNetwork)
     pixel_range = UNIT if in_unit else needed_range(network.model, input_range)
-    model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, images.class_names, examples)
+    model = GuiNetwork(network, in_range(images.x_test, pixel_range), images.y_test, names, examples)
     text = layout(model)
     code = SCRIPT.format(
         network=str(network_file.resolve()),
@@ -97,6 +113,7 @@ def write_gui_script(
         data=_call_arguments(str(data), loading),
         examples=int(examples),
         images=_images_code(pixel_range),
+        class_names="data.class_names" if class_names is None else repr(tuple(map(str, class_names))),
     )
     for file, content in ((layout_file, text), (path, code)):
         with atomic_write(file, "w") as opened:

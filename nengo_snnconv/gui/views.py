@@ -13,6 +13,11 @@ from .._util.printable import printable
 COLORS = ("#1c73b3", "#039f74", "#d65e00", "#cd79a7", "#f0e542", "#56b4ea")
 MAX_BARS = 24
 RIGHT, WRONG, UNDECIDED = "#1a7f37", "#c4292d", "#718096"
+# explains what the page shows, below the bars
+LEGEND = (
+    "Bars: class scores so far, colored like the curves.",
+    "Right: spikes, a row for each neuron.",
+)
 
 
 def picture_svg(image, caption, low=0.0, high=1.0):
@@ -52,7 +57,7 @@ def _as_picture(image):
 
 
 def scores_svg(scores, class_names, true_class):
-    """Draw the class scores as bars, below the name of the recognized class and whether it is right.
+    """Draw the class scores as bars, below the name of the recognized class and whether it is right, with a legend.
 
     No class is named while all scores are equal, as before the first spikes arrive.
 
@@ -71,7 +76,13 @@ def scores_svg(scores, class_names, true_class):
     shown = range(len(scores))
     if len(shown) > MAX_BARS:  # the largest scores, and that of the true class
         shown = sorted({true_class, *np.argsort(-scores, kind="stable")[: MAX_BARS - 1].tolist()})
-    return _svg("".join(_heading(winner, class_names, true_class) + _bars(scores, class_names, shown, winner)))
+    parts = [*_heading(winner, class_names, true_class), *_bars(scores, class_names, shown, winner), *_legend()]
+    return _svg("".join(parts))
+
+
+def _legend():
+    """Return the lines that explain the page, as a list of SVG elements."""
+    return [_text(50, 94 + 4.5 * row, line, 3.2, anchor="middle", fill=UNDECIDED) for row, line in enumerate(LEGEND)]
 
 
 def _heading(winner, class_names, true_class):
@@ -92,7 +103,7 @@ def _bars(scores, class_names, shown, winner):
     low, high = min(0.0, scores.min()), max(0.0, scores.max())
     # names end at x = 26, bars extend from 28 to 98
     positions = 28 + 70 * (np.stack([np.minimum(scores, 0), np.maximum(scores, 0)]) - low) / ((high - low) or 1)
-    pitch = 72 / len(shown)
+    pitch = 63 / len(shown)
     size = min(5.5, 0.8 * pitch, 44 / max(1, *(len(class_names[i]) for i in shown)))
     parts = []
     for row, i in enumerate(shown):

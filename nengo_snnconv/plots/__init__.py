@@ -1,7 +1,7 @@
 """Plots of trainings, evaluations, single images, sweeps and event recordings, drawn with matplotlib.
 
-The functions draw into the given axes, or into a new figure that notebooks display, and return the axes.  Figures do
-not need pyplot: ``axes.figure.savefig(path)`` writes one to a file.
+The functions draw into the given axes, or into a new figure, and return a :class:`Plot`: a notebook displays it, its
+entries are the axes, and ``plot.savefig(path)`` writes it to a file.  Figures do not need pyplot.
 """
 
 from .animation import animate_life
@@ -13,6 +13,7 @@ from .events import plot_event_frames, plot_event_statistics, plot_events
 from .figures import BLUE, GREEN, GREY, ORANGE, Figure
 from .images import plot_image_response, plot_input_spikes
 from .life import plot_life
+from .plot import Plot
 from .threshold_errors import plot_threshold_errors
 from .training import plot_history
 from .ttfs import plot_spike_times
@@ -24,6 +25,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "Figure",
+    "Plot",
     "animate_life",
     "plot_accuracies",
     "plot_accuracy",

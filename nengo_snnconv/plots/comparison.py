@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.ticker import LogFormatter
 
 from .._util.validation import check_has
-from .figures import AxesSequence, Figure, check_axes, ink, legend_name, series_style, use_integer_ticks
+from .figures import Figure, check_axes, ink, legend_name, series_style, use_integer_ticks
+from .plot import AxesSequence, Plot
 
 TICKS = np.array([0, 20, 50, 80, 90, 95, 98, 99, 99.5, 99.8, 99.9, 100])
 
 
-def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw loss and accuracy of each network over the epochs.
 
     Parameters
@@ -23,7 +24,7 @@ def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> AxesSe
 
     Returns
     -------
-    three matplotlib axes
+    Plot
         Losses of the CNN; losses of the SNNs, which use another loss function; accuracies in %, on an axis that is
         logarithmic in the error rate.  Solid lines are test data, dashed lines training data.
     """
@@ -60,7 +61,7 @@ def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> AxesSe
         ax.grid(alpha=0.3)
     axes[2].plot([], [], "--", color=ink(), lw=1.2, label="training")
     axes[2].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return axes
+    return Plot(axes)
 
 
 class _PlainLogFormatter(LogFormatter):

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._util.validation import check_has
 from .evaluation import capitalized
-from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, ink, label_rows, short
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, ink, label_rows, short
+from .plot import AxesSequence, Plot
 
 RED = "#c53030"
 # colors of Okabe & Ito (2008), distinct for all kinds of color vision
@@ -26,7 +27,7 @@ COLUMNS = 5
 MOST_LAYERS, NUMBERED = 20, 40
 
 
-def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw the accuracy lost in each layer, the causes of its error, and activations against firing rates.
 
     Parameters
@@ -38,7 +39,7 @@ def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> AxesSequ
 
     Returns
     -------
-    array of matplotlib axes
+    Plot
         The first one shows the accuracy of a network that runs with spikes up to a layer, and as an ANN after it.  In
         the panels of layers, a dot is one neuron and one image; the band is the quantization error expected in theory,
         the dotted line the largest output of the neurons.
@@ -53,7 +54,7 @@ def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> AxesSequ
     _draw_causes(axes[1], layers)
     for ax, layer in zip(axes[2:], drawn, strict=True):
         _draw_pairs(ax, layer, layer.name in {finding.layer for finding in diagnosis.findings})
-    return axes
+    return Plot(axes)
 
 
 def layers_to_draw(diagnosis):

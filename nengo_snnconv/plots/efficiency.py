@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.ticker import EngFormatter
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Axes, bounded, label_rows, short, single_axes
+from .figures import BLUE, GREY, ORANGE, bounded, label_rows, short, single_axes
+from .plot import Axes, Plot
 
 # largest number of rows with a number beside each
 NUMBERED = 60
 
 
-def plot_operations(efficiency: Any, axes: Axes | None = None) -> Axes:
+def plot_operations(efficiency: Any, axes: Axes | None = None) -> Plot:
     """Draw the operations that each layer causes, those of the ANN and those of the spikes, on a logarithmic axis.
 
     Parameters
@@ -25,7 +26,7 @@ def plot_operations(efficiency: Any, axes: Axes | None = None) -> Axes:
 
     Returns
     -------
-    matplotlib axes
+    Plot
         One row for each layer, and one for their sum.  The number on the right is the number of operations of the ANN
         divided by that of the spikes.
     """
@@ -57,7 +58,7 @@ def plot_operations(efficiency: Any, axes: Axes | None = None) -> Axes:
     ax.grid(axis="x", alpha=0.3)
     ax.set_title("Operations caused by each layer", pad=26)  # the legend is below it
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    return ax
+    return Plot(ax)
 
 
 def _ratio_text(ratio):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
 from .._util.validation import check_has, check_whole
 from ..errors import SettingsError
@@ -14,13 +15,12 @@ from .figures import (
     EVALUATION,
     GREY,
     ORANGE,
-    Axes,
-    AxesSequence,
     Figure,
     bounded,
     check_axes,
     class_labels,
     dots,
+    ink,
     label_rows,
     legend_name,
     series_style,
@@ -28,14 +28,18 @@ from .figures import (
     single_axes,
     use_integer_ticks,
 )
+from .plot import Axes, AxesSequence, Plot
 
 # largest number of rows of a confusion matrix; more classes share squares
 MOST_SQUARES = 250
+# from transparent to blue, for light and dark pages, and the share from which squares need white text
+SHADES = LinearSegmentedColormap.from_list("shades", [(*to_rgb(BLUE), 0), (*to_rgb(BLUE), 1)])
+DARK = 0.55
 # largest number of rows with two lines of text each, and of names in a legend
 NUMBERED, NAMED = 24, 60
 
 
-def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
+def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Plot:
     """Draw the accuracy after each step beside that of the ANN, or the main measure of another head than classes.
 
     That is F1 for labels, the mean squared error for a regression, and the agreement with the ANN if there are no
@@ -49,7 +53,7 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
 
     Returns
     -------
-    matplotlib axes
+    Plot
     """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     ax = single_axes(axes)
@@ -75,7 +79,7 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Axes:
     use_integer_ticks(ax.xaxis)
     ncols = 1 if n_heads else 2
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=ncols, frameon=False)
-    return ax
+    return Plot(ax)
 
 
 def _draw_heads(heads, steps, ax):
@@ -89,7 +93,7 @@ def _draw_heads(heads, steps, ax):
         ax.plot(steps, 100 * head.score, marker=dots(len(steps)), ms=3, color=color, label=text)
 
 
-def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes | None = None) -> Axes:
+def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes | None = None) -> Plot:
     """Draw the accuracy against the mean number of steps if images stop early, without another simulation.
 
     Beside it is the accuracy if all images stop after the same number of steps.
@@ -105,7 +109,7 @@ def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes |
 
     Returns
     -------
-    matplotlib axes
+    Plot
 
     Raises
     ------
@@ -133,7 +137,7 @@ def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes |
     ax.set_title(f"Early stopping, {len(evaluation.y):,} {item_of(evaluation)}s")
     ax.grid(alpha=0.3)
     ax.legend(loc="lower right")
-    return ax
+    return Plot(ax)
 
 
 def capitalized(name):
@@ -146,7 +150,7 @@ def item_of(evaluation):
     return "recording" if evaluation.moving else "image"
 
 
-def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = None) -> AxesSequence:
+def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = None) -> Plot:
     """Draw the accuracy of several networks after each step, and their loss compared with their ANNs.
 
     Parameters
@@ -158,7 +162,7 @@ def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = Non
 
     Returns
     -------
-    pair of matplotlib axes
+    Plot
         Accuracies of ANNs are dashed lines; one line if they are equal.  The axis of losses is logarithmic down to one
         image, and linear below, because a loss may be zero or negative.
 
@@ -213,12 +217,12 @@ def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = Non
         )
     else:
         axes[0].legend(loc="lower right")
-    return axes
+    return Plot(axes)
 
 
 def plot_confusion(
     evaluation: Any, class_names: Sequence[str] | None = None, step: int = -1, axes: Axes | None = None
-) -> Axes:
+) -> Plot:
     """Draw the confusion matrix after a step: the number of images of each true class predicted as each class.
 
     Squares hold their numbers for up to 20 classes, and classes their names for up to 40.  With more than 250 classes,
@@ -235,7 +239,7 @@ def plot_confusion(
 
     Returns
     -------
-    matplotlib axes
+    Plot
     """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     check_whole(-evaluation.n_steps, evaluation.n_steps - 1, step=step)
@@ -247,11 +251,11 @@ def plot_confusion(
     squares, block = _block_maxima(shares, MOST_SQUARES)
     edges = (-0.5, len(squares) * block - 0.5)
     # the square root makes single mistakes visible beside hundreds of correct predictions
-    ax.imshow(np.sqrt(squares), cmap="Blues", vmin=0, vmax=1, extent=(*edges, *edges[::-1]))
+    ax.imshow(np.sqrt(squares), cmap=SHADES, vmin=0, vmax=1, extent=(*edges, *edges[::-1]))
     ax.set(xlim=(-0.5, n_classes - 0.5), ylim=(n_classes - 0.5, -0.5))
     if n_classes <= 20:
         for row, column in np.argwhere(counts):
-            color = "white" if shares[row, column] > 0.35 else "black"
+            color = "white" if shares[row, column] > DARK else ink()
             ax.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8)
     label_rows(ax, names, axis="x")
     label_rows(ax, names)
@@ -260,13 +264,15 @@ def plot_confusion(
             label.set(rotation=45, ha="right", rotation_mode="anchor")
     after = range(evaluation.n_steps)[step] + 1
     ax.set(
-        xlabel="predicted class", ylabel="true class", title=f"Confusion after {after} step{'s' if after > 1 else ''}"
+        xlabel="predicted class",
+        ylabel="true class" if evaluation.labelled else "class by the ANN",
+        title=f"Confusion after {after} step{'s' if after > 1 else ''}",
     )
     if block > 1:
         ax.set_title(
             f"{ax.get_title()}, {n_classes:,} classes\n(squares show the maximum of {block} × {block} classes)"
         )
-    return ax
+    return Plot(ax)
 
 
 def _block_maxima(shares, most):
@@ -280,7 +286,7 @@ def _block_maxima(shares, most):
     return blocks.max(axis=(1, 3)), length
 
 
-def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw the spikes per neuron and the share of silent neurons of each layer.
 
     Parameters
@@ -290,7 +296,7 @@ def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> Axes
 
     Returns
     -------
-    pair of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -327,4 +333,4 @@ def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> Axes
         else:
             label_rows(ax, names)
         ax.set_ylim(len(layers) - 0.5, -0.5)
-    return axes
+    return Plot(axes)

@@ -11,9 +11,10 @@ import numpy as np
 
 from .._util.validation import as_float32, check_counts, check_positive
 from ..errors import SettingsError
-from ..events.event import check_fields, checked_sensor
+from ..events.event import as_events, checked_sensor
 from ..events.statistics import event_statistics
-from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, bounded, check_axes, evenly, legend_name, short
+from .figures import BLUE, GREY, ORANGE, Figure, bounded, check_axes, evenly, legend_name, short
+from .plot import AxesSequence, Plot
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D
@@ -27,7 +28,7 @@ MOST_FRAMES = 64
 
 def plot_event_frames(
     frames: np.ndarray, max_count: float | None = None, columns: int = 8, axes: AxesSequence | None = None
-) -> AxesSequence:
+) -> Plot:
     """Draw the frames of one recording: OFF events in blue, ON events in orange, both in dark brown.
 
     Parameters
@@ -44,7 +45,7 @@ def plot_event_frames(
 
     Returns
     -------
-    array of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -71,7 +72,7 @@ def plot_event_frames(
         ax.imshow(event_colors(frames[number], max_count))
         ax.set(xticks=[], yticks=[], title=f"frame {number + 1}: {frames[number].sum():,.0f} events")
         ax.title.set_fontsize(9)
-    return axes
+    return Plot(axes)
 
 
 def event_colors(frame, max_count):
@@ -103,7 +104,7 @@ def _add_polarity_legend(figure, n_polarities):
         figure.legend(handles, ["OFF", "ON"], loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
-def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Axes3D | None = None) -> Axes3D:
+def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Axes3D | None = None) -> Plot:
     """Draw the events of one recording as points in time and the two axes of the sensor.
 
     Parameters
@@ -116,14 +117,14 @@ def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Ax
 
     Returns
     -------
-    matplotlib axes
+    Plot
 
     Raises
     ------
     SettingsError
         If a field of the events is missing, or the axes are not three-dimensional.
     """
-    check_fields(events)
+    events = as_events(events)
     height, width = checked_sensor(sensor)
     if axes is None:
         axes = _new_3d_axes()
@@ -144,14 +145,14 @@ def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Ax
         axis.set_tick_params(pad=-1)
     axes.xaxis.labelpad = 14
     axes.legend(markerscale=4, loc="upper center", ncols=2, title=f"{len(events):,} events", frameon=False)
-    return axes
+    return Plot(axes)
 
 
 def _new_3d_axes():
     return Figure(figsize=(9, 4.2)).add_axes((-0.05, -0.04, 1.03, 1.04), projection="3d")
 
 
-def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any] | None = None) -> dict[str, Any]:
+def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any] | None = None) -> Plot:
     """Draw statistics of several sets of recordings for comparison.
 
     Parameters
@@ -165,8 +166,8 @@ def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any
 
     Returns
     -------
-    dict of str to matplotlib axes
-        The axes, as above.
+    Plot
+        With panels that have the names above; ``plot["density"]`` is a list.
 
     Raises
     ------
@@ -201,7 +202,7 @@ def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any
         ax.set(xticks=[], yticks=[], title=f"saccade {part}")
         if part == 1:
             ax.set_ylabel(short(name), color=colors[name])
-    return axes
+    return Plot(axes)
 
 
 def _statistics_axes(n_sets, n_parts):

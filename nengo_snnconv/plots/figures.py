@@ -1,19 +1,14 @@
 """Common parts of all plots: figures for notebooks, colors, labels, checks of axes, and drawing of one image."""
 
 import io
-from collections.abc import Sequence
-from typing import TypeAlias
 
 import matplotlib.figure
 import numpy as np
-from matplotlib.axes import Axes
 
 from .._util.printable import printable
 from .._util.validation import check_names, shown
 from ..errors import SettingsError
-
-# several axes, as the functions take and return them
-AxesSequence: TypeAlias = Sequence[Axes] | np.ndarray
+from .plot import Plot
 
 EVALUATION = "an Evaluation: make one with evaluate(network, x, y)"
 RECORDING = "a Recording: make one with record(network, x)"
@@ -61,7 +56,7 @@ def check_axes(axes, n, name="axes", least=None):
     if axes is None:
         return
     least = n if least is None else least
-    sequence = isinstance(axes, list | tuple | np.ndarray) and np.ndim(axes) == 1
+    sequence = isinstance(axes, list | tuple | np.ndarray | Plot) and np.ndim(axes) == 1
     if not sequence or not least <= len(axes) <= n or not all(map(_is_axes, axes)):
         received = f"{len(axes)} entries" if sequence else shown(axes)
         number = n if least == n else f"{least} to {n}"
@@ -128,6 +123,8 @@ def single_axes(axes, size=(6, 3.6)):
     """Return the given axes, or the axes of a new figure of this size in inches if they are None."""
     if axes is None:
         return Figure(figsize=size, layout="constrained").add_subplot()
+    if isinstance(axes, Plot) and len(axes) == 1:
+        return axes[0]
     if not _is_axes(axes):
         raise SettingsError(f"axes must be matplotlib axes, or None; got {shown(axes)}", argument="axes")
     return axes

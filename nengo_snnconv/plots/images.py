@@ -25,7 +25,6 @@ from .figures import (
     NEGATIVE,
     ORANGE,
     RECORDING,
-    AxesSequence,
     Figure,
     check_axes,
     class_labels,
@@ -36,6 +35,7 @@ from .figures import (
     short,
 )
 from .life import picture_of
+from .plot import AxesSequence, Plot
 
 # largest number of class names beside a raster, and beside curves
 NAMED, LABELLED = 20, 10
@@ -50,7 +50,7 @@ def plot_image_response(
     class_names: Sequence[str] | None = None,
     max_neurons: int = 100,
     axes: AxesSequence | None = None,
-) -> AxesSequence:
+) -> Plot:
     """Draw the response of a network to one image: the image, its spikes layer by layer, and the class scores.
 
     If the input changes from step to step, its mean is drawn, with OFF events in blue and ON events in orange, and time
@@ -76,7 +76,7 @@ def plot_image_response(
 
     Returns
     -------
-    array of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -86,7 +86,7 @@ def plot_image_response(
     Examples
     --------
     >>> recording = nengo_snnconv.record(network, x[:1], n_steps=32)
-    >>> axes = nengo_snnconv.plots.plot_image_response(recording, true_class=y[0])
+    >>> plot = nengo_snnconv.plots.plot_image_response(recording, true_class=y[0])
     """
     check_has("filtered", RECORDING, recording=recording)
     n_images, n_classes = len(recording.filtered), recording.n_classes
@@ -130,7 +130,7 @@ def plot_image_response(
     _draw_scores(axes[-1], scores, times, names, true_class)
     axes[-1].set(title=_title_of_scores(recording.head, scores[-1], names), **time_axis)
     axes[-1].title.set_fontsize(10)
-    return axes
+    return Plot(axes)
 
 
 def _title_of_scores(head, last, names):
@@ -250,7 +250,7 @@ def plot_input_spikes(
     threshold: float = 1.0,
     axes: AxesSequence | None = None,
     data_format: str = "channels_last",
-) -> AxesSequence:
+) -> Plot:
     """Draw an image, its Poisson spikes in single steps, and their running mean, which approaches the image.
 
     This is the picture of the MATLAB example of Diehl et al. 2015 (doi 10.1109/IJCNN.2015.7280696).  All panels have
@@ -273,7 +273,7 @@ def plot_input_spikes(
 
     Returns
     -------
-    array of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -313,7 +313,7 @@ def plot_input_spikes(
         draw_picture(ax, picture, *limits)
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(10)
-    return axes
+    return Plot(axes)
 
 
 def _axes_around_image(n_steps):

@@ -11,8 +11,9 @@ import numpy as np
 from .._util.validation import check_has, check_whole, shown
 from ..errors import SettingsError, listed
 from . import feature_maps, panels, score_panels
-from .figures import CLASSES, RECORDING, Axes, Figure, class_labels, draw_input, evenly, short
+from .figures import CLASSES, RECORDING, Figure, class_labels, draw_input, evenly, short
 from .panels import TRACED, Moving, moving_title
+from .plot import Plot
 
 # widths and heights in inches
 MAPS, COLORBAR, TIMES = 4.1, 0.02, 3.2
@@ -31,7 +32,7 @@ def plot_life(
     layers: Sequence[str] | str | None = None,
     max_maps: int = 24,
     max_neurons: int = 30,
-) -> dict[str, Axes]:
+) -> Plot:
     """Draw the response of a network to one image up to a step: input, spiking layers, and class scores.
 
     The first row shows the image and the mean firing rate of each layer in each step; for networks with input spikes
@@ -65,10 +66,10 @@ def plot_life(
 
     Returns
     -------
-    dict of str to matplotlib axes
-        "input", "input/mean", "input/raster", "activity"; "<layer>/maps", "<layer>/raster" and "<layer>/potentials" for
-        each layer; "scores", "scores/now" and "scores/winner".  Panels that do not apply are missing.
-        ``axes["scores"].figure`` is the figure.
+    Plot
+        Its panels are named "input", "input/mean", "input/raster", "activity"; "<layer>/maps", "<layer>/raster" and
+        "<layer>/potentials" for each layer; "scores", "scores/now" and "scores/winner".  Panels that do not apply are
+        missing.
 
     Raises
     ------
@@ -78,12 +79,13 @@ def plot_life(
     Examples
     --------
     >>> recording = nengo_snnconv.record(network, x[:1], n_steps=32, potentials=True)
-    >>> axes = nengo_snnconv.plots.plot_life(recording)
-    >>> axes["scores"].figure.savefig("life.png")
+    >>> plot = nengo_snnconv.plots.plot_life(recording)
+    >>> plot["scores"].set_ylabel("logits")
+    >>> plot.savefig("life.png")
     """
     life = Life(recording, image, true_class, class_names, layers, max_maps, max_neurons)
     life.show(life.check_step(life.n_steps if step is None else step))
-    return life.axes
+    return Plot(life.axes)
 
 
 class Life:

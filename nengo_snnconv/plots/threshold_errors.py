@@ -8,13 +8,14 @@ import matplotlib
 import numpy as np
 
 from .._util.validation import check_has
-from .figures import GREY, Axes, evenly, short, single_axes
+from .figures import GREY, evenly, short, single_axes
+from .plot import Axes, Plot
 
 # largest number of curves in a legend
 MOST_CURVES = 12
 
 
-def plot_threshold_errors(errors: Any, axes: Axes | None = None) -> Axes:
+def plot_threshold_errors(errors: Any, axes: Axes | None = None) -> Plot:
     """Draw the error of a layer's activations over the threshold, one curve for each number of steps.
 
     This is figure 2 of Lopez-Randulfe, Reeb & Knoll 2022 for a layer of any network.
@@ -26,7 +27,7 @@ def plot_threshold_errors(errors: Any, axes: Axes | None = None) -> Axes:
 
     Returns
     -------
-    matplotlib axes
+    Plot
         A dot is the best threshold for a number of steps; a cross is the error with the largest activation that the
         weights allow, the threshold of the paper.
     """
@@ -52,4 +53,4 @@ def plot_threshold_errors(errors: Any, axes: Axes | None = None) -> Axes:
     ax.grid(alpha=0.3, which="both")
     ax.set_title(f"{short(errors.layer)}: root-mean-square error of rounding and clipping", fontsize=11)
     ax.legend(fontsize=8, loc="lower left")
-    return ax
+    return Plot(ax)

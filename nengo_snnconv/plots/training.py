@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import SettingsError
-from .figures import BLUE, ORANGE, AxesSequence, Figure, check_axes, dots, use_integer_ticks
+from .figures import BLUE, ORANGE, Figure, check_axes, dots, use_integer_ticks
+from .plot import AxesSequence, Plot
 
 
-def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> AxesSequence:
+def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> Plot:
     """Draw loss and accuracy over the epochs of a training.
 
     Parameters
@@ -20,7 +21,7 @@ def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> 
 
     Returns
     -------
-    pair of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -47,4 +48,4 @@ def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> 
         use_integer_ticks(ax.xaxis)
         ax.grid(alpha=0.3)
         ax.legend()
-    return axes
+    return Plot(axes)

@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from .._util.validation import check_has
 from ..errors import SettingsError, listed
-from .figures import BLUE, EVALUATION, GREY, AxesSequence, Figure, check_axes, evenly, short
+from .figures import BLUE, EVALUATION, GREY, Figure, check_axes, evenly, short
+from .plot import AxesSequence, Plot
 
 if TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOST_LAYERS, MOST_ENDS = 20, 100
 
 
-def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw when the neurons of each layer spike, one panel for the input and for each layer on a common time axis.
 
     A bar is the share of the neurons that spike in that step, averaged over images.  The stage in which a layer
@@ -36,7 +37,7 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
 
     Returns
     -------
-    array of matplotlib axes
+    Plot
 
     Raises
     ------
@@ -79,7 +80,7 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
         ax.set_ylabel("% per step", fontsize=8)
     steps = f"time step ({1000 * evaluation.dt:g} ms); lines mark the ends of stages of {stage_steps} steps"
     axes[-1].set_xlabel(steps, fontsize=9)
-    return axes
+    return Plot(axes)
 
 
 def _draw_times(ax, layer, begin, stage_steps):

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FixedLocator
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, AxesSequence, Figure, check_axes, legend_name
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name
+from .plot import AxesSequence, Plot
 
 ALLOWED_GREEN = "#38a169"
 # largest number of trials with a color each
@@ -19,7 +20,7 @@ MOST_COLORS = 10
 POINTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
-def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw accuracy over time steps and over operations, for all settings that were tried.
 
     Parameters
@@ -29,7 +30,7 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
 
     Returns
     -------
-    two matplotlib axes
+    Plot
         A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is
         logarithmic in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the
         chosen number of steps.  The diamond is the loss on the report images, which had no part in the choice, with its
@@ -69,7 +70,7 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> AxesSequence:
         Line2D([], [], color=ORANGE, lw=1.4, ls=":", label="ANN: multiply-accumulates"),
     ]
     axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
-    return axes
+    return Plot(axes)
 
 
 def _draw_losses(axes, tuning, ann):
@@ -82,7 +83,7 @@ def _draw_losses(axes, tuning, ann):
         ax.plot(x, ann - tuning.loss_points, "D", mfc="white", mew=1.5, **{**position, "ms": 7, "zorder": 5})
 
 
-def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
+def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> Plot:
     """Draw accuracy over time steps and over operations, for each trial of a sweep.
 
     Parameters
@@ -92,7 +93,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
 
     Returns
     -------
-    two matplotlib axes
+    Plot
         As for :func:`plot_tuning`.  If there are more than ten trials, all but the best one are gray.  For networks
         without an ANN, accuracies are drawn from 0 to 100 %.
     """
@@ -117,7 +118,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> AxesSequence:
     if ann is not None:
         handles.append(Line2D([], [], color=ORANGE, ls="--", lw=1.2, label=f"ANN: {ann:.2f} %"))
     axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
-    return axes
+    return Plot(axes)
 
 
 def _two_axes(axes):

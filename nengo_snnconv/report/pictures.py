@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.transforms import Bbox
 
 from ..errors import SettingsError
-from ..plots import BLUE, GREY, Figure
+from ..plots import BLUE, GREY, Figure, Plot
 
 # these placeholders, which no other picture uses, are replaced by colors of the page
 INK, PAPER = "#010203", "#fdfeff"
@@ -34,6 +34,8 @@ STYLE = {
     "svg.fonttype": "none",  # text as text elements, not as paths
     "font.family": "sans-serif",
 }
+# largest number of layers with a panel each
+MOST_PANELS = 21
 # width in inches above which a figure is scrolled on a phone instead of shrunk
 WIDE = 5.5
 PIXELS_PER_INCH = 200  # resolution of rasterized parts
@@ -67,8 +69,10 @@ def panel(width=4.0, height=2.9):
 def figures_of(content):
     """Return the figures of a picture that a user gave.
 
-    A picture may be axes, figures, a list or dict of them, or a function that draws and returns them.
+    A picture may be a Plot, axes, figures, a list or dict of them, or a function that draws and returns them.
     """
+    if isinstance(content, Plot):
+        content = list(content)
     if hasattr(content, "savefig"):
         return [content]
     if hasattr(content, "get_figure"):

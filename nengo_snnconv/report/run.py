@@ -49,6 +49,7 @@ class Run:
     diagnosis: Any = None
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     command: str | None = None
+    images: Any = ()  # indices of the recorded images in the evaluation
 
     @functools.cached_property
     def efficiency(self) -> Efficiency | None:

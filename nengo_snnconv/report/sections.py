@@ -7,36 +7,25 @@ import numpy as np
 from .._util.text_tables import quantization_table, reading_table
 from ..errors import SettingsError
 from ..evaluation.heads import Classes
-from ..evaluation.metrics import errors
-from ..model.layers import Rectifier
-from ..networks.staged import StagedConfig
 from ..networks.ttfs import TTFSConfig
 from ..plots import (
     plot_accuracy,
     plot_confusion,
     plot_diagnosis,
     plot_history,
-    plot_image_response,
     plot_operations,
     plot_spike_counts,
     plot_spike_times,
 )
 from ..plots.diagnosis import layers_to_draw
 from ..plots.evaluation import capitalized
-from ..plots.events import plot_event_frames
 from ..plots.figures import bounded
-from ..plots.images import shows_frames
-from ..plots.life import emitted_by
-from .pictures import Picture, described, figures_of, panel
+from .pictures import MOST_PANELS, Picture, described, figures_of, panel
 from .python_code import python_code
 from .run import magnitude, percent
+from .single_items import single_items
 from .statistics import network_checksum
 from .tables import Table, activity_rows, layer_rows, settings_rows
-
-# largest number of event frames, and of layers with a panel each
-MOST_FRAMES, MOST_PANELS = 8, 21
-# largest number of outputs of a regression that are written
-MOST_VALUES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,74 +225,8 @@ def _efficiency(run):
 
 
 def _single_items(run):
-    """Return the section of single images or recordings, the latter with some frames."""
-    if run.recording is None:
-        return None
-    first = run.heads[0]  # of several outputs, pictures show the first one
-    recording = first.recording
-    blocks = [
-        (
-            "text",
-            f"Response of the network to single {run.item}s. Marks are spikes; class scores are {_score_meaning(run)}.",
-        )
-    ]
-    events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2
-    for i in range(min(len(run.evaluation.y), len(recording.images))):
-        outcomes = [_outcome(head, i) for head in run.heads]
-        heading = "; ".join(f"{head.prefix}{text}" for head, (text, _) in zip(run.heads, outcomes, strict=True))
-        label = outcomes[0][1]
-        blocks.append(("heading", heading))
-        if events:
-            figure = _frames(emitted_by(recording, i))
-            blocks.append(("pictures", [Picture(figure, f"Frames of events of recording {i + 1}: {heading}.")]))
-        axes = [panel(2.2, 2.1) for _ in range(min(len(recording.spikes) + 2, MOST_PANELS))]
-        plot_image_response(recording, i, label, first.class_names, axes=axes)
-        blocks.append(("small", [Picture(ax.figure, f"{run.item} {i + 1}: {described(ax.figure)}") for ax in axes]))
-    return Section(f"Single {run.item}s", blocks)
-
-
-def _outcome(of, i):
-    """Return the target and the prediction of an item in words, and its true class, or None if it has none."""
-    evaluation, head = of.evaluation, of.evaluation.task.head
-    target, names = evaluation.y[i], of.class_names or list(map(str, range(head.n_classes)))
-    predicted = head.predict(of.recording.filtered[i, -1])
-    true = "" if evaluation.labelled else " by the ANN"
-    if isinstance(head, Classes):
-        verdict = "correct" if predicted == target else "wrong" if evaluation.labelled else "another one"
-        return f"{names[int(target)]}{true}, classified as {names[int(predicted)]}: {verdict}", int(target)
-    if head.decides:
-        sets = [", ".join(name for name, has in zip(names, each, strict=True) if has) for each in (target, predicted)]
-        return f"{sets[0] or 'no label'}{true}; predicted: {sets[1] or 'none'}", None
-    target = target.ravel()
-    if len(target) > MOST_VALUES:
-        squared, absolute = errors(predicted, target)
-        return f"mean squared error {squared:.4g}, mean absolute error {absolute:.4g}", None
-    return "; ".join(f"target {t:.4g}{true}, output {p:.4g}" for t, p in zip(target, predicted, strict=True)), None
-
-
-def _frames(frames):
-    """Return a figure of frames (steps, height, width, 1 or 2), evenly spaced if there are many."""
-    steps = np.unique(np.linspace(0, len(frames) - 1, MOST_FRAMES).round().astype(int))
-    columns = min(4, len(steps))
-    rows = -(-len(steps) // columns)
-    figure = panel(4, 1.25 * rows).figure
-    figure.clear()
-    axes = [figure.add_subplot(rows, columns, 1 + i) for i in range(len(steps))]
-    for ax, step in zip(plot_event_frames(frames[steps], axes=axes), steps, strict=True):
-        ax.set_title(f"frame {step + 1}", fontsize=8)
-    return figure
-
-
-def _score_meaning(run):
-    """Return the meaning of the class scores of single steps."""
-    model, settings = run.network.model, run.network.settings
-    if isinstance(model.layers[model.output], Rectifier) and settings.accumulates:
-        return "firing rates of the output neurons up to the step"
-    if isinstance(settings, TTFSConfig):
-        return "membrane potentials, which are zero before the last stage"
-    if isinstance(settings, StagedConfig):
-        return "membrane potentials, which are complete after the last stage"
-    return "averages up to the step" if settings.accumulates else "filtered"
+    """Return the section of single images or recordings."""
+    return None if run.recording is None else Section(f"Single {run.item}s", single_items(run))
 
 
 def _training(run):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import markupsafe
+import numpy as np
 
 from .._util.atomic import atomic_write
 from .._util.digests import crc32
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
-from .._util.validation import check_has, check_names, check_paths
+from .._util.validation import check_has, check_names, check_paths, is_whole
 from .._util.validation import shown as short_repr
 from ..errors import FileFormatError, SettingsError, listed
 from ..networks.network import check_network
@@ -49,6 +50,7 @@ def write_report(
     title: str | None = None,
     data: str | Dataset | EventDataset | None = None,
     recording: Recording | None = None,
+    images: Sequence[int] | np.ndarray | None = None,
     class_names: Sequence[str] | dict[str, Sequence[str]] | None = None,
     run: dict[str, Any] | None = None,
     diagnosis: Diagnosis | None = None,
@@ -73,9 +75,11 @@ def write_report(
     data : str, Dataset or EventDataset, optional
         Data of the evaluation, or their name.
     recording : Recording, optional
-        Recording of the first images of the evaluation, whose spikes and class scores are drawn.
+        Recording of some images of the evaluation, whose spikes and class scores are drawn.
+    images : sequence of int, optional
+        Indices of these images in the evaluation, such as ``evaluation.examples()``; by default the first ones.
     class_names : sequence of str, or dict of them, optional
-        Names of the classes; by default those of ``data``.  Of several outputs, a dict by output.
+        Names of the classes; by default those of ``data``, or their numbers.  Of several outputs, a dict by output.
     run : dict, optional
         Further facts about the run, for the table of settings.
     diagnosis : Diagnosis, optional
@@ -106,13 +110,15 @@ def write_report(
             f"sections must be a sequence of (heading, text, ...), got {short_repr(sections)}", argument="sections"
         )
     check_has("step_predictions", "an Evaluation: make one with evaluate(network, x, y)", evaluation=evaluation)
+    images = _checked_images(images, recording, evaluation)
     data_name = getattr(data, "name", data)
     if not (data_name is None or isinstance(data_name, str)):
         raise SettingsError(f"data must be a data set or its name, got {type(data).__name__}", argument="data")
-    if class_names is None:
-        class_names = getattr(data, "class_names", None)
+    if class_names is None and (known := getattr(data, "class_names", None)):
+        more = () if evaluation.heads else range(len(known), evaluation.task.head.n_classes)
+        class_names = (*known, *more)  # the data may hold the first classes only
     names = _names_by_head(evaluation, class_names)
-    subject = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command)
+    subject = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command, images)
     if title is None:
         title = subject.title
     origin = origin_rows()
@@ -157,6 +163,26 @@ def _check_types(title, recording, run, diagnosis, command):
         check_has("filtered", "a Recording: make one with record(network, x)", recording=recording)
     if diagnosis is not None:
         check_has("findings", "a Diagnosis: make one with diagnose(network, x, y)", diagnosis=diagnosis)
+
+
+def _checked_images(images, recording, evaluation):
+    """Return the indices of the recorded images in the evaluation, or raise SettingsError if they do not fit."""
+    n_images = len(evaluation.y)
+    if recording is None:
+        if images is not None:
+            raise SettingsError("images are those of a recording: give it, or leave them out", argument="images")
+        return ()
+    n_recorded = len(recording.images)
+    if images is None:
+        return range(min(n_recorded, n_images))
+    is_sequence = isinstance(images, list | tuple | range | np.ndarray)
+    if not is_sequence or len(images) != n_recorded or not all(is_whole(i) and 0 <= i < n_images for i in images):
+        raise SettingsError(
+            f"images must be {n_recorded} indices below {n_images}, one for each image of the recording; got "
+            f"{short_repr(images)}",
+            argument="images",
+        )
+    return tuple(map(int, images))
 
 
 def _render(run, title, sections, origin):

@@ -17,12 +17,12 @@ from .._util.validation import (
     check_positive,
     check_progress,
     check_seed,
-    check_targets,
     is_whole,
     shown,
 )
 from ..data.datasets import Dataset
 from ..errors import SettingsError, TrainingInterrupted
+from ..evaluation.task import class_numbers
 from ..events import EventDataset, simulate_recordings
 from ..inputs import as_inputs
 from ..networks.context import adds_result_only
@@ -175,7 +175,7 @@ class _Task:
     def check(self):
         """Check that the data fit the network."""
         for x, y in (self.training, self.test):
-            check_targets(self.network.model, len(as_inputs(self.network.model, x, self.n_steps)), y)
+            class_numbers(self.network.model, len(as_inputs(self.network.model, x, self.n_steps)), y)
 
 
 def _cnn_task(images, seed):

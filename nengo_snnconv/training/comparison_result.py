@@ -11,6 +11,7 @@ from .._util.text_tables import markdown_table, text_table
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
+    from ..plots import Plot
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -170,8 +171,8 @@ class Comparison(Displayed):
         networks = {name: trained.to_dict() for name, trained in self.trained.items()}
         return {"settings": self.settings, "networks": networks}
 
-    def plot(self, axes: typing.Any = None) -> typing.Any:
-        """Draw loss and accuracy of each network over the epochs, and return three matplotlib axes."""
+    def plot(self, axes: typing.Any = None) -> Plot:
+        """Draw loss and accuracy of each network over the epochs."""
         from ..plots import plot_comparison
 
         return plot_comparison(self, axes)

@@ -6,8 +6,9 @@ import typing
 
 import numpy as np
 
-from .._util.validation import as_array, check_range, check_targets
+from .._util.validation import as_array, check_range
 from ..compat import tf
+from ..errors import SettingsError
 from ..evaluation.heads import Classes, Heads, Values
 from ..evaluation.task import targets_by_output, task_of
 from ..model.ports import by_name, joined
@@ -38,7 +39,12 @@ def as_targets(model: Model, n_images: int, y: typing.Any, optional: bool = Fals
     """
     ports = model.outputs
     if y is None and not optional:
-        by_name(y, ports, "y") if len(ports) > 1 else check_targets(model, n_images, y)  # raise the errors
+        if len(ports) > 1:
+            by_name(y, ports, "y")  # raises the error that names them
+        raise SettingsError(
+            "y must hold class numbers (images,) or other targets, got None: record runs a network without y",
+            argument="y",
+        )
     if len(ports) > 1:
         return _of_several(model, n_images, y)
     (port,) = ports.values()

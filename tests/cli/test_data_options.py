@@ -53,6 +53,42 @@ def test_all_forms_give_the_same_result(folder, capsys):
     assert figures(capsys, *evaluate, folder / "pictures")["accuracy"] == of_folder.accuracy.tolist()
 
 
+def test_pictures_without_labels(folder, tmp_path, capsys):
+    network = snc.load(folder / "snn.npz")
+    faces = tmp_path / "faces"
+    (faces / "train").mkdir(parents=True)
+    (faces / "test").mkdir()
+    for i, file in enumerate(sorted((folder / "pictures" / "test").rglob("*.png"))[:12]):
+        (faces / ("train" if i < 4 else "test") / file.name).symlink_to(file)
+    names = [*"abcdefghi", "<j>"]
+    options = ["--data", faces, "--steps", 2, "--class-names", ",".join(names)]
+    results = figures(capsys, "evaluate", folder / "snn.npz", *options, "--report", tmp_path / "report.html")
+    data = snc.load_dataset(faces, shape=(28, 28, 1))
+    evaluation = snc.evaluate(network, data.x_test, n_steps=2)
+    assert results["agreement_with_the_ann"] == evaluation.score.tolist()
+    assert results["images"] == 8
+    report = (tmp_path / "report.html").read_text()
+    assert "&lt;j&gt;" in report
+    assert figures(capsys, "convert", folder / "model.npz", tmp_path / "out.npz", *options)["images"] == 8
+    assert figures(capsys, "diagnose", folder / "snn.npz", *options, "--no-remedies")
+    for command in (["train", tmp_path / "a.npz"], ["gui", folder / "snn.npz", "--write-script", tmp_path / "g.py"]):
+        assert cli.main([*map(str, command), "--data", str(faces)]) == 1
+        assert "has no labels" in capsys.readouterr().err
+    options[-1] = "a,b"
+    assert cli.main(["evaluate", str(folder / "snn.npz"), *map(str, options)]) == 1
+    assert "2 names, and the model has 10 classes" in capsys.readouterr().err
+
+
+def test_a_folder_with_fewer_classes_than_the_network(folder, tmp_path, capsys):
+    (tmp_path / "few").mkdir()
+    (tmp_path / "few" / "3").symlink_to(folder / "pictures" / "train" / "3")
+    report = tmp_path / "report.html"
+    command = ["evaluate", folder / "snn.npz", "--data", tmp_path / "few", "--steps", 2, "--report", report]
+    assert cli.main([*map(str, command)]) == 0
+    assert "1 class and the model 10" in " ".join(capsys.readouterr().out.split())
+    assert report.exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -89,7 +125,9 @@ def test_pixels_that_are_too_large(folder, capsys):
 
 
 def options(path, **changes):
-    return types.SimpleNamespace(**{"data": str(path), "scale": None, "input_range": None, **changes})
+    return types.SimpleNamespace(
+        **{"data": str(path), "scale": None, "input_range": None, "class_names": None, **changes}
+    )
 
 
 def test_the_range_of_the_network_decides(folder):

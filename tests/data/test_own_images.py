@@ -62,6 +62,15 @@ class TestNpz:
         np.testing.assert_array_equal(data.y_test, CLASSES[4::5])
         assert data.class_names == class_names
 
+    def test_without_labels(self, tmp_path):
+        data = snc.load_dataset(written(tmp_path / "a.npz", x=BYTES, class_names=list("abcd")))
+        assert data.y_train is None and data.y_test is None and data.class_names == tuple("abcd")
+        np.testing.assert_array_equal(data.x_test, BYTES[4::5].astype(np.float32) / 255)
+        data = snc.load_dataset(written(tmp_path / "b.npz", train_images=BYTES[:12], test_images=BYTES[12:]), test=3)
+        assert (len(data.x_train), len(data.x_test), data.y_test, data.class_names) == (12, 3, None, ())
+        with pytest.raises(snc.DatasetError, match="images without labels"):
+            snc.load_dataset(written(tmp_path / "c.npz", x_train=BYTES, y_train=CLASSES, x_test=BYTES))
+
     def test_targets_and_class_names(self, tmp_path):
         data = snc.load_dataset(written(tmp_path / "a.npz", x=BYTES, y=CLASSES / 7))
         np.testing.assert_array_equal(data.y_test, (CLASSES / 7)[4::5].astype(np.float32))
@@ -231,9 +240,26 @@ class TestFolders:
         with pytest.raises(snc.DatasetError, match="00.png is damaged, or not the picture"):
             snc.load_dataset(folder)
 
+    def test_pictures_without_classes_have_no_labels(self, folder, tmp_path):
+        data = snc.load_dataset(folder / "ant")
+        assert data.y_train is None and data.y_test is None and data.class_names == ()
+        np.testing.assert_allclose(255 * data.x_test[:, 0, 0, 0], [40, 90], rtol=1e-6)
+        assert data.x_train.shape == (10, 8, 6, 1)
+        assert "every fifth picture is" in data.note
+        (tmp_path / "split").mkdir()
+        (folder / "ant").rename(tmp_path / "split" / "train")
+        (folder / "bee").rename(tmp_path / "split" / "test")
+        data = snc.load_dataset(tmp_path / "split", train=3)
+        assert (len(data.x_train), len(data.x_test), data.y_test, data.note) == (3, 6, None, "")
+        (tmp_path / "split" / "train" / "cow").mkdir()
+        PIL.Image.new("L", (6, 8)).save(tmp_path / "split" / "train" / "cow" / "0.png")
+        with pytest.raises(snc.DatasetError, match="into subfolders for classes, or none"):
+            snc.load_dataset(tmp_path / "split")
+
     def test_other_folders(self, folder, tmp_path):
+        (tmp_path / "empty").mkdir()
         with pytest.raises(snc.DatasetError, match="FOLDER/CLASS/PICTURE"):
-            snc.load_dataset(folder / "ant")
+            snc.load_dataset(tmp_path / "empty")
         PIL.Image.fromarray(np.full((8, 6), 999, np.uint16)).save(folder / "bee" / "00.png")
         with pytest.raises(snc.DatasetError, match="more than 8 bits"):
             snc.load_dataset(folder, shape=(8, 6, 1))

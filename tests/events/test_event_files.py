@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import re
 
 import numpy as np
@@ -91,7 +92,7 @@ class TestFile:
         [
             ("x", 256, "x from 0 .* crop"),
             ("y", -1, "y from 0 .* crop"),
-            ("t", 2**23, "t from 0 to 8,388,607, but the events have 0 to 8,388,608: subtract"),
+            ("t", 2**23, "t from 0 to 8,388,607, but the events have 0 to 8,388,608: remove the late ones"),
             ("y", 240, "row 240"),
         ],
     )
@@ -147,6 +148,23 @@ class TestFolder:
         (folder / name).write_bytes(b"")
         with pytest.raises(snc.DatasetError, match=f"{name.split('/')[0]}.* does not fit"):
             ev.read_recordings(folder)
+
+    def test_classes_with_names(self, tmp_path, recordings):
+        """The layout of N-Caltech101."""
+        names = ("Faces_easy", "airplanes")
+        for i, name in enumerate(names[::-1] * 2):
+            ev.write_events(tmp_path / name / f"image_{i + 1:04d}.bin", recordings[i])
+        read = ev.read_recordings(tmp_path, (180, 240))
+        assert read.class_names == names
+        assert read.labels.tolist() == [1, 0, 1, 0]
+        assert read.numbers.tolist() == [0, 1, 2, 3]
+        for i in range(4):
+            np.testing.assert_array_equal(read[i]["t"], recordings[i]["t"])
+        assert read[:2].class_names == pickle.loads(pickle.dumps(read)).class_names == names
+        assert read.transformed(lambda events: events).class_names == names
+        (tmp_path / "airplanes" / "image.bin").write_bytes(b"")
+        with pytest.raises(snc.DatasetError, match="NAME_NUMBER.bin"):
+            ev.read_recordings(tmp_path)
 
     def test_no_recordings(self, tmp_path):
         with pytest.raises(snc.DatasetError, match="is not a folder"):

@@ -85,28 +85,61 @@ class TestFields:
         renamed = numpy.lib.recfunctions.rename_fields(events, {"ts": "t", name: "polarity"})
         assert len(ev.Recordings.of([renamed], [0])) == 1
 
-    def test_seconds(self):
-        seconds = np.zeros(3, [("t", "f8"), ("x", "i2"), ("y", "i2"), ("polarity", "i1")])
-        seconds["t"] = 0.045, 0.05, 0.0900000001
+    @pytest.mark.parametrize("name", ["p", "on", "pol"])
+    def test_polarity_may_have_another_name(self, rng, tmp_path, name):
+        events = random_events(rng, 50)
+        other = np.zeros(50, [("t", "i8"), (name, "i1"), ("x", "i2"), ("y", "i2")])
+        other["t"], other["x"], other["y"], other[name] = (events[key] for key in ("t", "x", "y", "polarity"))
+        expected = ev.event_frames(events, 4, (34, 34))
+        np.testing.assert_array_equal(ev.event_frames(other, 4, (34, 34)), expected)
+        np.testing.assert_array_equal(ev.Recordings.of([other], [0]).frames(4)[0], expected)
+        np.testing.assert_array_equal(ev.Recordings(other, [0], [50], [0]).frames(4)[0], expected)
+        ev.write_events(tmp_path / "a.bin", other)
+        np.testing.assert_array_equal(ev.read_events(tmp_path / "a.bin")["polarity"], events["polarity"])
+        assert [len(dots.get_offsets()) for dots in snc.plot_events(other)[0].collections] == [
+            (~events["polarity"]).sum(),
+            events["polarity"].sum(),
+        ]
+        assert other.dtype.names[1] == name
+
+    @pytest.mark.parametrize(
+        ("times", "expected"),
+        [
+            ([0.045, 0.05, 0.0900000001], [45_000, 50_000, 90_000]),  # seconds
+            (
+                [1.65e9 + 0.25, 1.65e9 + 0.5, 1.65e9 + 2],
+                [1_650_000_000_250_000, 1_650_000_000_500_000, 1_650_000_002_000_000],
+            ),
+            ([0.0, 20.0, 3_000_000.0], [0, 20, 3_000_000]),  # microseconds
+        ],
+    )
+    def test_times_that_are_floats(self, times, expected):
+        events = np.zeros(3, [("t", "f8"), ("x", "i2"), ("y", "i2"), ("polarity", "i1")])
+        events["t"] = times
+        recordings = ev.Recordings.of([events], [0])
+        assert recordings[0]["t"].tolist() == expected
+        assert ev.stabilise(events, [(0, 0, 0)])["t"].tolist() == expected
+
+    @pytest.mark.parametrize("times", [[0.0, 1.0, 2.0], [0.5, 10.0, 5000.0], [0.1, np.nan, 1.0]])
+    def test_times_with_an_unclear_unit(self, times):
+        events = np.zeros(3, [("t", "f8"), ("x", "i2"), ("y", "i2"), ("polarity", "i1")])
+        events["t"] = times
         with pytest.raises(snc.SettingsError, match=r"with numpy.round\(1e6 ") as caught:
-            ev.Recordings.of([seconds], [0])
+            ev.Recordings.of([events], [0])
         assert caught.value.argument == "recordings"
-        events = np.zeros(3, [("x", "i2"), ("y", "i2"), ("polarity", "i1"), ("t", "i8")])
-        events["t"] = np.round(1e6 * seconds["t"])
-        assert events["t"].tolist() == [45_000, 50_000, 90_000]
-        frames = ev.Recordings.of([events], [0]).frames(3, split="time")
-        assert frames.sum(axis=(0, 2, 3, 4)).tolist() == [2, 0, 1]
+
+    def test_absolute_times(self, rng, tmp_path):
+        events = random_events(rng, 50)
+        late = events.astype([("x", "u1"), ("y", "u1"), ("polarity", "?"), ("t", "i8")])
+        late["t"] += 1_650_000_000_000_000
+        ev.write_events(tmp_path / "a.bin", late)
+        read = ev.read_events(tmp_path / "a.bin")
+        np.testing.assert_array_equal(read["t"], events["t"] - events["t"][0])
+        np.testing.assert_array_equal(ev.stabilise(late)["x"], ev.stabilise(read)["x"])
 
     def test_transforms_need_what_they_use(self):
         events = np.zeros(2, [("x", "i2"), ("y", "i2"), ("t", "i8")])
         assert len(ev.stabilise(events)) == len(ev.crop(events, (3, 3))) == len(ev.downsample(events, 2)) == 2
-
-    def test_absolute_times_are_not_those_of_a_path(self):
-        events = np.zeros(2, ev.EVENT)
-        events["t"] = 10**9
-        with pytest.raises(snc.SettingsError, match="after the end of") as caught:
-            ev.stabilise(events)
-        assert caught.value.argument == "path"
 
 
 def step_of(k, n, t, n_steps, split, window_us):

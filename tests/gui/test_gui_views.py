@@ -7,7 +7,7 @@ import re
 import matplotlib.image
 import numpy as np
 
-from nengo_snnconv.gui.views import picture_svg, scores_svg
+from nengo_snnconv.gui.views import LEGEND, picture_svg, scores_svg
 
 
 def pixels_of(svg):
@@ -36,13 +36,13 @@ def test_picture(rng):
 def test_scores_as_bars():
     svg = scores_svg(np.array([-1.0, 3, 1]), ["cat", "<dog>", "owl"], true_class=2)
     texts = re.findall(r">([^<>]+)</text>", svg)
-    assert texts == ["&lt;dog&gt;", "wrong, it is owl", "cat", "&lt;dog&gt;", "owl"]
+    assert texts == ["&lt;dog&gt;", "wrong, it is owl", "cat", "&lt;dog&gt;", "owl", *LEGEND]
     bars = np.array(re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg), float)
     assert np.allclose(bars[:, 1], 70 / 4 * np.array([1, 3, 1]))
     assert np.allclose(bars[:, 0], 28 + 70 / 4 * np.array([0, 1, 1]))
     assert "right" in scores_svg(np.array([1.0, 0]), ["a", "b"], true_class=0)
     undecided = scores_svg(np.ones(2), ["a", "b"], true_class=1)
-    assert re.findall(r">([^<>]+)</text>", undecided) == ["no class yet", "it is b", "a", "b"]
+    assert re.findall(r">([^<>]+)</text>", undecided) == ["no class yet", "it is b", "a", "b", *LEGEND]
     assert "bold" not in undecided.partition("</text>")[2]
     (size,) = set(
         re.findall(r'y="[\d.]+" font-size="([\d.]+)" text-anchor="end"', scores_svg(np.zeros(2), ["a", "b" * 40], 0))

@@ -49,7 +49,7 @@ class TestPlots:
 
     def test_draws_into_given_axes(self, evaluation):
         axes = matplotlib.figure.Figure().add_subplot()
-        assert plots.plot_accuracy(evaluation, axes) is axes
+        assert plots.plot_accuracy(evaluation, axes)[0] is axes
 
 
 @pytest.mark.parametrize("shape", [(6, 6, 2), (6, 6, 3), (1, 12, 1), (4, 6, 6, 1), (20, 3), (20,)])

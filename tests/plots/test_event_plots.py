@@ -45,7 +45,7 @@ def test_frames_of_merged_polarities_and_of_nothing():
 
 def test_frames_on_given_axes(recordings):
     axes = Figure().subplots(1, 4)
-    assert plots.plot_event_frames(recordings.frames(4)[0], axes=axes) is axes
+    assert list(plots.plot_event_frames(recordings.frames(4)[0], axes=axes)) == list(axes)
     assert all(len(ax.images) == 1 for ax in axes)
 
 

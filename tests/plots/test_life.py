@@ -165,14 +165,14 @@ class TestPicture:
     def test_without_potentials_there_is_a_column_less(self, constant):
         recording = constant.__class__(**{**vars(constant), "potentials": {}})
         axes = snc.plot_life(recording)
-        assert not any("potentials" in name for name in axes)
+        assert not any("potentials" in name for name in dict(axes))
         assert axes["scores"].figure.get_figwidth() < snc.plot_life(constant)["scores"].figure.get_figwidth() - 2
 
     def test_chosen_layers(self):
         recording = record(dense_model((4, 4, 1), 5, 6, 7))
-        assert [name for name in snc.plot_life(recording, layers=["relu1"]) if "maps" in name] == ["relu1/maps"]
+        assert [name for name in dict(snc.plot_life(recording, layers=["relu1"])) if "maps" in name] == ["relu1/maps"]
         axes = snc.plot_life(recording)
-        assert [name.split("/")[0] for name in axes if "maps" in name] == ["relu0", "relu1", "relu2"]
+        assert [name.split("/")[0] for name in dict(axes) if "maps" in name] == ["relu0", "relu1", "relu2"]
         assert axes["relu2/raster"].get_subplotspec().rowspan.start == 3
 
     @pytest.mark.parametrize("input_coding", ["constant", "poisson"])
@@ -220,7 +220,7 @@ class TestPicture:
     def test_a_network_of_rates(self, rng):
         recording = snc.record(snc.convert(small_cnn()), rng.random((1, 6, 6, 2)), n_steps=2)
         axes = snc.plot_life(recording)
-        assert list(axes) == ["input", "scores/now", "scores/winner", "scores"]
+        assert list(dict(axes)) == ["input", "scores/now", "scores/winner", "scores"]
 
     def test_networks_of_build_trainable(self, rng):
         network = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))

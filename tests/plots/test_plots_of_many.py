@@ -53,6 +53,7 @@ def evaluation(classes=3, layers=2, steps=4, images=40):
         step_predictions=predictions,
         ann_score=0.9,
         score_name="accuracy",
+        labelled=True,
         measure=Measure("accuracy", (predictions == y).mean(axis=1), 0.9),
         moving=False,
         dt=0.001,

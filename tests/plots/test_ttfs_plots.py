@@ -89,7 +89,8 @@ class TestSpikeTimes:
     def test_given_axes(self):
         network, x, y = network_of(small_cnn())
         axes = matplotlib.figure.Figure().subplots(2)
-        assert snc.plot_spike_times(network, snc.evaluate(network, x, y, backend="fast"), axes) is axes
+        plot = snc.plot_spike_times(network, snc.evaluate(network, x, y, backend="fast"), axes)
+        assert list(plot) == list(axes)
 
     def test_refused(self):
         network, x, y = network_of(small_cnn())
@@ -138,7 +139,7 @@ class TestOperations:
         network = snc.to_spiking(snc.convert(model))
         ax = matplotlib.figure.Figure().add_subplot()
         found = snc.efficiency(network, snc.evaluate(network, x, y, n_steps=3))
-        assert snc.plot_operations(found, ax) is ax
+        assert snc.plot_operations(found, ax)[0] is ax
 
 
 class TestThresholdErrors:
@@ -161,7 +162,7 @@ class TestThresholdErrors:
         one = np.array([[0.5, 0.4, 0.6]])
         errors = ThresholdErrors("neurons", (1,), np.array([0.5, 1, 2]), one, 1.5, 3.0, np.array([0.9]))
         axes = matplotlib.figure.Figure().add_subplot()
-        assert snc.plot_threshold_errors(errors, axes) is axes
+        assert snc.plot_threshold_errors(errors, axes)[0] is axes
         assert axes.get_lines()[0].get_label() == "1 step"
 
 

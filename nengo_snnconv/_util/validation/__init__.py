@@ -11,11 +11,8 @@ from .arrays import (
     check_range,
 )
 from .images import (
-    check_classes,
-    check_data,
     check_images,
     check_stored_images,
-    check_targets,
 )
 from .values import (
     LARGEST_COUNT,
@@ -60,9 +57,7 @@ __all__ = [
     "as_float32",
     "check_callable",
     "check_choice",
-    "check_classes",
     "check_counts",
-    "check_data",
     "check_dt",
     "check_finite",
     "check_flags",
@@ -82,7 +77,6 @@ __all__ = [
     "check_range",
     "check_run",
     "check_seed",
-    "check_targets",
     "check_whole",
     "check_workers_count",
     "invalid",

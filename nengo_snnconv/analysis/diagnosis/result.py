@@ -20,6 +20,9 @@ from .findings import OF_STEPS, Finding, find
 from .layer_diagnosis import LayerDiagnosis
 from .remedies import Remedy
 
+if typing.TYPE_CHECKING:
+    from ...plots import Plot
+
 CAUSES = ("clipping", "response", "quantisation", "transient", "unevenness", "reset", "synapse", "maxima")
 # 99.9th percentile of activations below which the scale of a layer counts as too large because it is shared
 LOW_LEVEL = 0.8
@@ -317,8 +320,8 @@ class Diagnosis(Displayed):
             "evaluation": self.evaluation.to_dict(),
         }
 
-    def plot(self, axes: typing.Any = None) -> typing.Any:
-        """Draw activations against firing rates and errors by cause for each layer, and return the matplotlib axes."""
+    def plot(self, axes: typing.Any = None) -> Plot:
+        """Draw activations against firing rates and errors by cause for each layer."""
         from ...plots import plot_diagnosis
 
         return plot_diagnosis(self, axes)

@@ -9,7 +9,7 @@ from ..._util.validation import check_choice
 from ...errors import SettingsError
 from ...networks.context import adds_result_only
 from ...networks.network import check_network
-from .chips import CHIPS
+from ..chips import CHIPS
 from .loihi import on_loihi
 from .many_cores import on_many_cores
 from .result import HardwareCheck

@@ -8,7 +8,7 @@ import typing
 
 from ..._util.display import Displayed
 from ..._util.text_tables import summary_line, text_table
-from .chips import Chip
+from ..chips import Chip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ...evaluation.result import Evaluation
     from ...inputs import Data
     from ...networks.network import ConvNetwork
-    from ...plots.figures import AxesSequence
+    from ...plots import Plot
+    from ...plots.plot import AxesSequence
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +112,7 @@ class Sweep(Displayed):
         """Return the results as JSON-serializable values."""
         return {"n_steps": self.n_steps, "trials": [trial.to_dict() for trial in self.trials]}
 
-    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
+    def plot(self, axes: AxesSequence | None = None) -> Plot:
         """Draw the accuracy of each trial over time steps and over operations; see :func:`plot_sweep`."""
         from ...plots import plot_sweep
 

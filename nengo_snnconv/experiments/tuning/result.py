@@ -17,7 +17,8 @@ from ..sweeps.grid import format_value
 from ..sweeps.trial import Trial
 
 if TYPE_CHECKING:
-    from ...plots.figures import AxesSequence
+    from ...plots import Plot
+    from ...plots.plot import AxesSequence
 
 # with fewer later steps than this, it is uncertain that the loss stays within the limit
 FEW_STEPS = 4
@@ -225,7 +226,7 @@ class Tuning(Displayed):
             "trials": [{**trial.to_dict(), "n_steps": trial.steps_within(self.max_loss)} for trial in self.trials],
         }
 
-    def plot(self, axes: AxesSequence | None = None) -> AxesSequence:
+    def plot(self, axes: AxesSequence | None = None) -> Plot:
         """Draw the accuracy of all trials over time steps and over operations; see :func:`plot_tuning`."""
         from ...plots import plot_tuning
 

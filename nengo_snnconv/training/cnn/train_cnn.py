@@ -15,11 +15,11 @@ from ..._util.digests import crc32
 from ..._util.interrupts import deferred_interrupt
 from ..._util.json_values import to_json
 from ..._util.progress import progress_bar
-from ..._util.validation import check_classes
 from ...compat import tf
 from ...compat.keras_versions import refuse_keras3
 from ...errors import FileFormatError, SettingsError, TrainingInterrupted
 from ...evaluation.metrics import accuracy
+from ...evaluation.task import class_numbers
 from ...formats.keras import as_model
 from ...inputs import Data, as_images, as_pair
 from ...model.archive import read_arrays, write_arrays
@@ -173,7 +173,7 @@ def train_cnn(
 
 def _check_data(layers, x, y):
     x, y = as_images(layers, x, y)
-    return x, check_classes(layers, len(x), y)
+    return x, class_numbers(layers, len(x), y)
 
 
 def _check_model(model):
