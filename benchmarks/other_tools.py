@@ -49,7 +49,7 @@ def main():
     if options.measure:
         save_runs({"nengo_snnconv": ours, "NengoDL": nengo_dl_converter}[options.measure](options), options.folder)
         return
-    results = {"test_images": options.test_images, "steps": STEPS, "tools": {}}
+    results = {"test_images": options.test_images, "steps": STEPS, "load": os.getloadavg()[0], "tools": {}}
     with tempfile.TemporaryDirectory() as folder:
         results["cnn_accuracy"], labels = write_job(pathlib.Path(folder), options)
         for tool in (*OURS, *TOOLS):
@@ -236,6 +236,11 @@ def table(results):
         f"Accuracy on {results['test_images']:,} test images; that of the CNN is {100 * results['cnn_accuracy']:.1f} %."
         f" Times are those of {BATCH} images and {max(STEPS)} steps together, on all cores."
     )
+    if results["load"] > 0.5:
+        text += (
+            f" **Other programs used the machine during this run** (load average {results['load']:.1f} before it), so "
+            "the times are rough."
+        )
     return "\n".join([text, "", *table_lines(columns, rows)])
 
 
