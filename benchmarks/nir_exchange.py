@@ -46,7 +46,15 @@ EXPLAINED = {
     ("IF, reset by subtraction", "sinabs"): "several spikes in a step, and potentials not below minus the threshold",
     ("IF, reset by subtraction", "spikingjelly"): "resets to zero, as NIR says",
 }
-WRITERS = (("spikingjelly", "LIF"), ("spikingjelly", "IF"), ("snntorch", "LIF"), ("sinabs", "IF"))
+WRITERS = (
+    ("spikingjelly", "LIF"),
+    ("spikingjelly", "IF"),
+    ("snntorch", "LIF"),
+    ("norse", "LIF and LI"),
+    ("sinabs", "IF"),
+)
+# length of a step with which to read files of a tool, if it is not that in DT: Norse multiplies time constants by it
+WRITTEN_DT = {"norse": DT["norse"] ** 2}
 
 
 def main():
@@ -159,8 +167,10 @@ def written_by_others(options, versions):
             continue
         with tempfile.TemporaryDirectory() as folder:
             theirs = run_tool(tool, "write", frames, folder, options, neurons=kind)
-            network = snc.read_nir(pathlib.Path(folder) / "network.nir", dt=DT[tool])
-        result = compared(run_ours(network, frames), theirs)
+            network = snc.read_nir(pathlib.Path(folder) / "network.nir", dt=WRITTEN_DT.get(tool, DT[tool]))
+        is_flat = len(network.model.shapes[network.model.input]) == 1  # with the channel first
+        shown = np.moveaxis(frames, -1, 2).reshape(*frames.shape[:2], -1) if is_flat else frames
+        result = compared(run_ours(network, shown), theirs)
         if tool == "sinabs":  # several spikes in a step
             settings = network.settings
             types = tuple(replaced(each, max_spikes=np.inf) for each in settings.neuron_types)
@@ -206,6 +216,7 @@ def compared(ours, theirs, y=None):
         "spikes": [int(own.sum()), int(other.sum())],
         "layers_of_images": int(own.size),
         "different": int(np.sum(own != other)),
+        "output_error": float(np.abs(own_outputs - other_outputs).max() / np.abs(other_outputs).max()),
         "same_class": float(np.mean(own_outputs.argmax(axis=1) == other_outputs.argmax(axis=1))),
     }
     if y is not None:
@@ -275,6 +286,8 @@ def table(results):
     for key, result in results["written"].items():
         tool, kind = key.split(", ")
         remark = "sinabs spikes several times in a step" if tool == "sinabs" else ""
+        if tool == "norse":
+            remark = f"relative error of the outputs of LI, summed over time: {result['output_error']:.0e}"
         rows[f"{kind} of {PACKAGES[tool]}"] = [*counts(result), remark]
         if tool == "sinabs":
             again = counts(result["several_spikes"])

@@ -149,6 +149,34 @@ class Norse:
 
         return run
 
+    def write(self, shape, example, path, dt):
+        import norse.torch as norse
+        from norse.torch.functional.leaky_integrator_box import LIBoxParameters
+        from norse.torch.functional.lif_box import LIFBoxParameters
+
+        def filled(value, size=16):
+            return torch.full((size,), float(value))
+
+        spiking = LIFBoxParameters(filled(1 / (2 * dt)), filled(0), filled(1), filled(0))
+        leaky = LIBoxParameters(filled(1 / (5 * dt), 10), filled(0, 10))
+        network = norse.SequentialState(
+            nn.Linear(math.prod(shape), 16),
+            norse.LIFBoxCell(spiking),
+            nn.Linear(16, 10),
+            norse.LIBoxCell(leaky),
+        )
+        network[0].weight.mul_(3)
+        nir.write(path, norse.to_nir(network, example.ravel(), dt=dt))  # Norse writes no Flatten
+
+        def run(frames):
+            total, state = 0, None
+            for frame in frames:
+                output, state = network(frame.ravel(), state)
+                total = total + output
+            return total
+
+        return network, run
+
 
 class Sinabs:
     """sinabs, which has no unit of time, and whose neurons subtract the threshold for each spike."""
