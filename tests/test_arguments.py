@@ -1099,7 +1099,7 @@ def command_line_options():
 def test_odd_options_are_wrong_usage(parser, action, capsys):
     texts = ["other", ""] if action.choices else TEXTS.get(action.type)
     if texts is None:
-        assert action.dest in ("data", "preset", "start", "dask"), "names and files, which functions check"
+        assert action.dest in ("data", "preset", "start", "dask", "class_names"), "names, which functions check"
         return
     files = [
         next(iter(each.choices)) if each.choices else "file"

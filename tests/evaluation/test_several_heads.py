@@ -116,12 +116,12 @@ def test_recordings_and_reports(evaluation):
     np.testing.assert_array_equal(head.output, recording.output[..., 5:])
     assert head.input.shape == (2, 4, 6, 6, 1)
     names = _names_by_head(evaluation, {"kind": ("ant", "bee", "cat", "dog")})
-    run = Run(SNN, evaluation, class_names=names, recording=recording)
+    run = Run(SNN, evaluation, class_names=names, recording=recording, images=(0, 1))
     text, pictures = (content for _, content in _accuracy(run).blocks)
     assert len(pictures) == 3  # the curve, and matrices of two heads
     headings = [content for kind, content in _single_items(run).blocks if kind == "heading"]
     shown = ("ant", "bee", "cat", "dog")[Y["kind"][0]]
-    assert headings[0].startswith(f"kind: {shown}, classified as ") and "; size: target " in headings[0]
+    assert headings[0].startswith(f"Image 1: kind: {shown}, classified as ") and "; size: target " in headings[0]
     assert any(title == "kind: accuracy" for title, *_ in cards(run))
     with pytest.raises(snc.SettingsError, match="the outputs are"):
         _names_by_head(evaluation, {"sort": ("a", "b", "c", "d")})

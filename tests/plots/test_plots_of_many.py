@@ -59,6 +59,7 @@ def evaluation(classes=3, layers=2, steps=4, images=40):
         dt=0.001,
         y=y,
         layers=active,
+        heads={},
         confusion=lambda step=-1: confusion_matrix(y, predictions[step], classes),
     )
 
