@@ -157,6 +157,8 @@ def why_unbounded(network: ConvNetwork) -> str:
         return "Poisson input is random, use input_coding='constant'"
     if settings.synapse is not None:
         return "a synapse delays charge, leave out synapse"
+    if network.model.filters:
+        return "filters over time delay charge, read a graph without LI, CubaLI and Delay nodes"
     if settings.readout == "spikes" and not isinstance(network.model.layers[network.model.output], specs.Rectifier):
         return "output spikes cannot represent negative scores, use readout='potential'"
     return ""

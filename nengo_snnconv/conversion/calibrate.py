@@ -24,7 +24,7 @@ from ..model import layers as specs
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.context import adds_result_only
 from ..networks.edits import check_unedited
-from ..networks.native import require_native_network, require_uncalibrated
+from ..networks.native import require_native_network, require_uncalibrated, why_filtered
 from ..networks.network import ConvNetwork
 from ..networks.ttfs import TTFSConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
@@ -178,7 +178,7 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
 
     ``n_steps`` is None for networks of ``to_ttfs``.
     """
-    reason = "" if isinstance(settings, TTFSConfig) else why_uncalibratable(settings)
+    reason = "" if isinstance(settings, TTFSConfig) else why_uncalibratable(model, settings)
     if reason:
         raise ConversionError(reason)
     largest = max((model.size(name) for name in model.neurons), default=0)
@@ -186,7 +186,7 @@ def check_calibration(model: Model, settings: NativeConfig | TTFSConfig, x: np.n
 
 
 def why_uncalibratable(
-    settings: NativeConfig, function: str = "calibrate", types: tuple[type, ...] = NEURON_TYPES
+    model: Model, settings: NativeConfig, function: str = "calibrate", types: tuple[type, ...] = NEURON_TYPES
 ) -> str:
     """Return why spikes cannot be computed layer by layer, with a way out; empty if they can.
 
@@ -207,7 +207,7 @@ def why_uncalibratable(
             f"{function} needs a network without synapses between layers, but it has {settings.synapse}: use "
             "to_spiking(..., synapse=None)"
         )
-    return ""
+    return why_filtered(model, function)
 
 
 def _check_n_steps(n_steps, first_spike):

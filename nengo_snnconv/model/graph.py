@@ -14,7 +14,7 @@ from .._util.text_tables import text_table
 from .._util.validation import as_float32, shown
 from ..errors import ModelError, SettingsError, listed
 from . import limits
-from .layers import Input, Layer, Rectifier
+from .layers import Filter, Input, Layer, Rectifier
 from .ports import Port, ports_from
 
 
@@ -143,6 +143,11 @@ class Model:
         """Numbers of levels of the rectifiers that have them, by name."""
         rectifiers = ((name, layer) for name, layer in self.layers.items() if isinstance(layer, Rectifier))
         return {name: layer.levels for name, layer in rectifiers if layer.levels is not None}
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of the layers that filter or delay their input over time."""
+        return tuple(name for name, layer in self.layers.items() if isinstance(layer, Filter))
 
     @property
     def output_scale(self) -> float:

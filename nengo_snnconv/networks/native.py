@@ -281,6 +281,16 @@ def require_native_network(
         require_uncalibrated(network.model, function)
 
 
+def why_filtered(model, function):
+    """Return why a function cannot take a model with filters over time, with a way out; empty if it has none."""
+    if not model.filters:
+        return ""
+    return (
+        f"{function} needs a network without filters over time, this one has {', '.join(model.filters[:3])}: read a "
+        "graph without LI, CubaLI and Delay nodes"
+    )
+
+
 def require_uncalibrated(model, function):
     """Raise ConversionError for a model whose weights ``calibrate``, ``train`` or ``quantize_weights`` changed."""
     if model.ann_arrays or "quantization" in model.metadata:

@@ -129,7 +129,7 @@ def _why_untrainable(network):
         return "train needs the same initial potential in all neurons: give initial_potential instead of initial_state"
     if settings.readout != "potential":
         return 'train needs the mean input of the output layer: use to_spiking(..., readout="potential")'
-    return why_uncalibratable(settings, "train", tuple(CLASSES))
+    return why_uncalibratable(network.model, settings, "train", tuple(CLASSES))
 
 
 def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTask:

@@ -18,7 +18,7 @@ from ...inputs import Data, Images, as_images
 from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
-from ...networks.native import require_native_network
+from ...networks.native import require_native_network, why_filtered
 from ...networks.network import ConvNetwork
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
@@ -101,6 +101,8 @@ def diagnose(
     >>> print(diagnosis.summary())
     """
     require_native_network(network, "diagnose", origin="to_spiking", spiking=True)
+    if reason := why_filtered(network.model, "diagnose"):
+        raise ConversionError(reason)
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
         raise SettingsError(
             f"max_loss must be a number of percentage points, 0 or more; got {shown(max_loss)}", argument="max_loss"

@@ -72,7 +72,7 @@ def calibrated(diagnosis: Diagnosis) -> list[Remedy]:
 
     Calibration would fit the images of the diagnosis themselves, so there must be others.
     """
-    n_steps, possible = diagnosis.n_steps, not why_uncalibratable(diagnosis.network.settings)
+    n_steps, possible = diagnosis.n_steps, not why_uncalibratable(diagnosis.network.model, diagnosis.network.settings)
     if not (possible and diagnosis.other_calibration) or n_steps > MOST_CALIBRATED:
         return []
     dt = diagnosis.evaluation.dt

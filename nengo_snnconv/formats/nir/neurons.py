@@ -11,7 +11,7 @@ import typing
 
 import numpy as np
 
-from ...model.layers import MOST_DELAY
+from ...model.filters import MOST_DELAY
 from .refused import UnsupportedNode, shown_values
 
 

@@ -212,6 +212,26 @@ def test_filters_on_every_back_end_and_in_files(tmp_path):
             refusing()
 
 
+def test_functions_that_compare_with_the_ann_refuse_filters():
+    start, end = ends((5,), (6,))
+    nodes = {
+        "n": neurons("IF", 6, v_threshold=full(np.nextafter(np.float32(1), np.float32(0)), 6)),
+        "li": leaky("LI", 6),
+    }
+    network = network_of(chain(input=start, w={"type": "Linear", "weight": dyadic(6, 5)}, **nodes, output=end))
+    assert network.model.filters == ("li",)
+    x, y = frames_of((5,), 4).astype(np.float32), np.array([0, 1, 2, 3])
+    subtracting = network.rebuild(neuron_type=snc.IntegrateAndFire())
+    for refusing in (
+        lambda: snc.diagnose(network, x, y, n_steps=4),
+        lambda: snc.calibrate(network, x, n_steps=4),
+        lambda: snc.train(network, x, y, n_steps=4),
+        lambda: snc.error_bounds(subtracting, 4),
+    ):
+        with pytest.raises(snc.ConversionError, match="filters over time.*without LI"):
+            refusing()
+
+
 def test_an_integrator_at_the_end_is_the_sum_of_scores():
     start, end = ends((5,), (6,))
     linear = {"type": "Linear", "weight": dyadic(6, 5)}
