@@ -50,7 +50,7 @@ def test_the_largest_error_of_a_regression(tmp_path):
         specs.Input("image", shape=(6, 6, 2)), specs.Flatten("flat", "image"), specs.Dense("out", "flat", units=2)
     )
     network = snc.convert(model)
-    y = snc.evaluate(network, X, n_steps=1).predictions.astype(float)
+    y = snc.evaluate(network, X, n_steps=1).scores.astype(float)
     y[6] += 3
     evaluation = snc.evaluate(network, X, y, n_steps=1)
     shown = evaluation.examples(2)
