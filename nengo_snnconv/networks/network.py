@@ -167,6 +167,9 @@ class ConvNetwork(Displayed, NamedPorts, nengo.Network):
     output : nengo.Node
         Class scores, in the units of the model that was converted.  It has the entries of several outputs one after
         another, see ``outputs``.
+    inputs, outputs : dict of str to nengo.Node
+        Part of ``input`` or ``output`` for each input or output of the model, by name, to which objects of a larger
+        network can be connected: ``nengo.Connection(camera, network.inputs["image"])``.
     layers : dict of str to Nengo object
         Object that carries the activity of each layer, in order.
     probes : list of nengo.Probe
