@@ -145,6 +145,9 @@ class ConvNetwork(Displayed, NamedPorts, nengo.Network):
     You can add nodes, probes and connections of your own.  Do not change attributes of the objects that the network was
     built with: functions that evaluate, convert or save it raise SettingsError then.
 
+    ``network.inputs`` and ``network.outputs`` are dicts with the part of the node ``input`` or ``output`` for each input
+    or output of the model, to which objects can be connected: ``nengo.Connection(camera, network.inputs["image"])``.
+
     Parameters
     ----------
     model : Model
@@ -167,9 +170,6 @@ class ConvNetwork(Displayed, NamedPorts, nengo.Network):
     output : nengo.Node
         Class scores, in the units of the model that was converted.  It has the entries of several outputs one after
         another, see ``outputs``.
-    inputs, outputs : dict of str to nengo.Node
-        Part of ``input`` or ``output`` for each input or output of the model, by name, to which objects of a larger
-        network can be connected: ``nengo.Connection(camera, network.inputs["image"])``.
     layers : dict of str to Nengo object
         Object that carries the activity of each layer, in order.
     probes : list of nengo.Probe
