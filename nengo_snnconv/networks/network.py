@@ -145,6 +145,9 @@ class ConvNetwork(Displayed, NamedPorts, nengo.Network):
     You can add nodes, probes and connections of your own.  Do not change attributes of the objects that the network was
     built with: functions that evaluate, convert or save it raise SettingsError then.
 
+    ``network.inputs`` and ``network.outputs`` are dicts with the part of the node ``input`` or ``output`` for each of
+    them in the model, to which objects can be connected: ``nengo.Connection(camera, network.inputs["image"])``.
+
     Parameters
     ----------
     model : Model

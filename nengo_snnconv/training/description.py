@@ -8,6 +8,7 @@ from .._util.digests import crc32
 from .._util.json_values import to_json
 from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
+from .losses import loss_name
 from .preparation import TrainingTask
 
 
@@ -44,7 +45,7 @@ def _settings(task):
         "optimizer": type(task.optimizer).__name__,
         "learning_rate": task.base_rate,
         "schedule": "function" if callable(options.schedule) else options.schedule,
-        "loss": getattr(task.loss, "name", getattr(task.loss, "__name__", str(task.loss))),
+        "loss": loss_name(task.loss),
         "batch_size": task.batch_size,
         "augmented": options.augment is not None,
         **({"activity_penalty": options.activity_penalty} if options.activity_penalty else {}),

@@ -99,10 +99,17 @@ def _sum_of_losses(loss, head):
         given = losses.get(name)
         if given == "sparse_categorical_crossentropy":
             given = "categorical_crossentropy"  # targets are one-hot rows
-        of_parts.append((head.entries[name], as_loss(given, True, head=part)))
+        of_parts.append((name, head.entries[name], as_loss(given, True, head=part)))
 
     def sum_of_losses(y, outputs):
-        found = [of_part(y[..., entries], outputs[..., entries]) for entries, of_part in of_parts]
+        found = [of_part(y[..., entries], outputs[..., entries]) for _, entries, of_part in of_parts]
         return tf.add_n([tf.reduce_mean(each) for each in found])
 
+    sum_of_losses.description = {name: loss_name(of_part) for name, _, of_part in of_parts}
     return sum_of_losses
+
+
+def loss_name(loss: typing.Any) -> typing.Any:
+    """Return the name of a loss for descriptions of a training; those of several outputs by output."""
+    named = getattr(loss, "name", getattr(loss, "__name__", str(loss)))
+    return getattr(loss, "description", named)

@@ -74,4 +74,6 @@ def test_train():
     expected = float(as_loss(None, True, head=HEAD)(tf.constant(TARGETS), tf.constant(before)))
     assert trained.history["loss"] == [pytest.approx(expected, rel=1e-5)]
     assert trained.history["accuracy"] == [pytest.approx(measured(HEAD, before, TARGETS), rel=1e-5)]
+    losses = trained.model.metadata["training"][-1]["loss"]
+    assert losses == {"kind": "categorical_crossentropy", "odd": "binary_crossentropy", "size": "mean_squared_error"}
     assert list(snc.convert(trained).model.outputs) == ["kind", "odd", "size"]
