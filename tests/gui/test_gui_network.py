@@ -71,7 +71,7 @@ def test_one_output_tells_two_classes_apart():
     assert found["recognised"][:, -1, 0].tolist() == [0, 1]
     assert (found["scores"][..., 0] == 0).all()
     assert np.allclose(found["scores"][:, -1, 1], [-1, 1], atol=4 * 0.5 / N_STEPS)  # half a spike of each neuron
-    with pytest.raises(snc.SettingsError, match="y must hold 0 and 1"):
+    with pytest.raises(snc.SettingsError, match="one output tells the classes 0 and 1 apart"):
         snc.GuiNetwork(network, x, [0, 2])
     four, images, classes = quadrants()
     assert snc.GuiNetwork(four, images, np.eye(4)[classes]).slider_ranges == snc.GuiNetwork(*quadrants()).slider_ranges

@@ -185,6 +185,22 @@ class TestLargerNetwork:
             sim.run_steps(STEPS)
         assert np.array_equal(sim.data[network.probes["output"]], alone(network, x, STEPS)[0])
 
+    def test_a_network_outside_the_model(self):
+        vision = NETWORKS["maxima"]()
+        with nengo.Network() as larger:
+            nengo.Connection(nengo.Node(np.ones(128)), vision.input, synapse=None)
+            scores = nengo.Probe(vision.output)
+        with pytest.raises(snc.ConversionError, match=r"which is not part of .*: .*model.add\(network\)"):
+            snc.Simulator(larger)
+        with nengo.Network() as other:
+            read = nengo.Probe(vision.output)
+        with pytest.raises(snc.ConversionError, match="which is not part of"):
+            snc.Simulator(other)
+        with larger:
+            larger.add(vision)
+        assert run(snc.Simulator, larger, scores, STEPS).any()
+        assert read not in larger.all_probes
+
     def test_between_ensembles(self):
         network = spiking(small_cnn())
         with nengo.Network(seed=1) as larger:

@@ -38,6 +38,7 @@ class NetworkView:
 
     def __init__(self, network, probes=(), counted=()):
         self.stand_ins, connections, nodes = {}, network.all_connections, network.all_nodes
+        _check_members(network, probes)
         if isinstance(network, ConvNetwork) and (form := native_form(network)):
             native, self.stand_ins = form
             own = network.built - {obj for obj, stand_in in self.stand_ins.items() if obj is stand_in}
@@ -161,6 +162,18 @@ class NetworkView:
 def is_function(node):
     """Return True if the output of a node is a function of time or a process."""
     return callable(node.output) or isinstance(node.output, nengo.Process)
+
+
+def _check_members(network, probes):
+    """Raise ConversionError if a connection or a probe belongs to the network, but not an object at its ends."""
+    members = {*network.all_nodes, *network.all_ensembles, *(ensemble.neurons for ensemble in network.all_ensembles)}
+    ends = [(each, end) for each in network.all_connections for end in (each.pre_obj, each.post_obj)]
+    for each, end in [*ends, *((probe, probe.obj) for probe in probes)]:
+        if isinstance(end, nengo.Node | nengo.Ensemble | nengo.ensemble.Neurons) and end not in members:
+            raise ConversionError(
+                f"{each} needs {end}, which is not part of {network}: create or load the network of this object in a "
+                "'with model:' block, or add it there with model.add(network)"
+            )
 
 
 def _check_node(node):
