@@ -12,6 +12,7 @@ from ..networks.edits import check_unedited
 from ..networks.keras_layers import keras_layer
 from ..networks.native import is_native_network
 from ..networks.network import ConvNetwork
+from ..networks.neuron_types import replacing
 from ..networks.staged import StagedConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
 
@@ -152,7 +153,7 @@ def why_unbounded(network: ConvNetwork) -> str:
     for name in network.model.neurons:
         if reason := _why_neurons_unbounded(_neuron_type(network, name)):
             of_one_type = len(settings.of_types) == 1
-            return reason if of_one_type else f"{reason}: network.rebuild(neuron_type={{{name!r}: IntegrateAndFire()}})"
+            return reason if of_one_type else f"{reason}: {replacing(name, 'IntegrateAndFire()')}"
     if settings.input_coding != "constant":
         return "Poisson input is random, use input_coding='constant'"
     if settings.synapse is not None:

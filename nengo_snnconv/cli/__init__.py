@@ -39,8 +39,8 @@ from .messages import CLOSED_PIPE, Parser, fail, in_words, silence_closed_stream
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit code.
 
-    0: success; 1: an error, or a layer was refused; 2: wrong usage; 130: interrupted; 141: the reader of a pipe, such
-    as ``head``, ended.
+    0: success; 1: an error, a layer was refused, or a network does not fit on a chip; 2: wrong usage; 130: interrupted;
+    141: the reader of a pipe, such as ``head``, ended.
 
     Parameters
     ----------

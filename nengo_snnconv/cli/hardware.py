@@ -10,12 +10,13 @@ def add_check_hardware(commands):
     """Add the command check-hardware."""
     description = (
         "Compare the layers of a network with the published resources of neuromorphic chips: neurons, synapses, "
-        "memory, and kinds of layers. What does not fit is listed with what would make it fit."
+        "memory, and kinds of layers and neurons. What does not fit is listed with what would make it fit. The exit "
+        "code is 1 if the network does not fit on one of the chips, else 0."
     )
     summary = "check whether a network fits on a chip"
     parser = add_command(commands, "check-hardware", check_hardware, summary, description, seed=None)
     add_network(parser, "'convert' or 'train'")
-    parser.add_argument("chips", nargs="+", choices=CHIPS, metavar="CHIP", help=", ".join(CHIPS))
+    parser.add_argument("chips", nargs="+", type=str.lower, choices=CHIPS, metavar="CHIP", help=", ".join(CHIPS))
 
 
 def check_hardware(options):
@@ -28,4 +29,5 @@ def check_hardware(options):
         found = check(network, chip)
         print("\n" * (number > 0) + found.summary())
         results[chip] = found.to_dict()
-    return {"command": "check-hardware", "network": str(options.network), "chips": results}
+    refused = [chip for chip, result in results.items() if not result["fits"]]
+    return {"command": "check-hardware", "network": str(options.network), "chips": results, "refused": refused}

@@ -6,17 +6,19 @@ import time
 
 from .._util.text_tables import summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
-from .data import add_events, load_data, uses_recordings
+from .data import add_events, add_input_range, load_data, uses_recordings
 from .evaluation import run_with_spikes
-from .files import check_writable
+from .files import check_distinct, check_writable
 from .options import (
     add_command,
     add_test_images,
     add_train_images,
     dependent_options,
 )
+from .training_start import THROUGH_TIME_STEPS, check_replaceable, started
 
 LEARNING_RATE = 3e-3
+START_LEARNING_RATE = 2e-4  # of a network that is trained already
 MAX_RATE_HZ = 400
 SYNAPSE_S = 0.002
 # options that apply only to certain neurons, with their defaults
@@ -26,7 +28,7 @@ NEURON_OPTIONS = {
         {**dict.fromkeys(("lif", "spiking-relu", "relu"), "lif-mnist"), "surrogate-lif": "surrogate-nmnist"},
     ),
     "max_rate": ("neuron", {"lif": MAX_RATE_HZ, "spiking-relu": MAX_RATE_HZ}),
-    "steps": ("neuron", {"surrogate-lif": 16}),
+    "steps": ("neuron", {"surrogate-lif": THROUGH_TIME_STEPS}),
 }
 
 
@@ -45,29 +47,42 @@ def add_demo(commands):
 
 def add_train(commands):
     """Add the command train, whose many options make this function long."""
-    summary = "train a preset network, on firing rates or through time, and save it"
-    parser = add_command(commands, "train", train, summary)
+    summary = "train a preset network, or a saved one, and save it"
+    description = (
+        "Build a preset network and train it, on firing rates or through time; or train a saved network on, with "
+        "--start. An interrupted training continues from its checkpoint when the command is repeated. An existing "
+        "OUTPUT is replaced only if it is a network that the same training wrote."
+    )
+    parser = add_command(commands, "train", train, summary, description)
     parser.add_argument("output", type=pathlib.Path, help="file for the trained network, such as lif.snn.npz")
+    parser.add_argument(
+        "--start",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="network to train on, instead of a preset: of 'train', 'convert' or nengo_snnconv.save. Networks that "
+        "'convert' made are trained on their own spikes, for --steps; those of nengo_snnconv.convert and normalize on "
+        "rates, as CNNs",
+    )
     parser.add_argument(
         "--preset",
         help="layers: lif-mnist, diehl-mnist, ttfs-mnist, surrogate-nmnist, vgg-cifar10 or resnet-cifar10 (default: "
         "surrogate-nmnist for --neuron surrogate-lif, else lif-mnist)",
     )
     add_events(parser)
+    add_input_range(parser)
     add_train_images(parser)
     parser.add_argument(
         "--neuron",
         choices=("lif", "spiking-relu", "relu", "surrogate-lif"),
-        default="lif",
-        help="neuron type: lif and spiking-relu are trained on firing rates and run with spikes; relu gives an ANN for "
-        "'convert'; surrogate-lif is trained with spikes, through time, also on event recordings",
+        help="neuron type (default: lif): lif and spiking-relu are trained on firing rates and run with spikes; relu "
+        "gives an ANN for 'convert'; surrogate-lif is trained with spikes, through time, also on event recordings",
     )
     parser.add_argument(
         "--steps",
         type=positive,
         metavar="N",
         help="time steps of training, for --neuron surrogate-lif: frames of a recording, or steps for which an image "
-        "is shown (default: 16)",
+        f"is shown (default: {THROUGH_TIME_STEPS}); with --start also for networks of 'convert'",
     )
     parser.add_argument(
         "--max-rate",
@@ -75,7 +90,7 @@ def add_train(commands):
         metavar="HZ",
         help=f"firing rate for an input of 1, for lif and spiking-relu (default: {MAX_RATE_HZ})",
     )
-    add_epochs(parser)
+    add_epochs(parser, start_rate=START_LEARNING_RATE)
     parser.add_argument("--no-augment", action="store_true", help="do not rotate, scale and shift images at random")
     parser.add_argument(
         "--activity-penalty",
@@ -103,12 +118,19 @@ def add_train(commands):
     )
 
 
-def add_epochs(parser, role=""):
-    """Add the options for the epochs of a training, the size of a step and the learning rate."""
+def add_epochs(parser, role="", start_rate=None):
+    """Add the options for the epochs of a training, the size of a step and the learning rate.
+
+    With ``start_rate``, the learning rate depends on --start, and has no default.
+    """
     parser.add_argument("--epochs", type=positive, default=10, help=f"passes over the training images{role}")
     parser.add_argument("--batch-size", type=positive, default=100, help="images in a training step")
+    defaults = f" (default: {LEARNING_RATE}, with --start {start_rate})" if start_rate else ""
     parser.add_argument(
-        "--learning-rate", type=above_zero, default=LEARNING_RATE, help="initial value; it falls to 0 along a cosine"
+        "--learning-rate",
+        type=above_zero,
+        default=None if start_rate else LEARNING_RATE,
+        help=f"initial value; it falls to 0 along a cosine{defaults}",
     )
 
 
@@ -120,9 +142,8 @@ def demo(options):
     options.output.mkdir(parents=True, exist_ok=True)  # raises an error before minutes of training
     data = load_dataset("digits", train=options.train_images, test=options.test_images)
     print("Training the preset lif-mnist on the firing rates of its LIF neurons:")
-    network = _train(
-        data, "lif-mnist", "lif", seed=options.seed, epochs=options.epochs, batch_size=100, checkpoint=None
-    )
+    network = _preset_network(data, "lif", preset="lif-mnist", seed=options.seed)
+    network = _train(network, data, seed=options.seed, epochs=options.epochs, batch_size=100)
     network_file, report_file = options.output / "lif-digits.snn.npz", options.output / "report.html"
     save(network, network_file)
     print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:")
@@ -144,24 +165,22 @@ def train(options):
     """Run the command train, and return its results."""
     from .. import save
 
-    chosen = dependent_options(options, NEURON_OPTIONS)
-    if uses_recordings(options) and options.neuron != "surrogate-lif":
-        given = "--events" if options.events else f"--data {options.data}"
-        options.wrong_usage(f"{given} applies to --neuron surrogate-lif, not to --neuron {options.neuron}")
-    check_writable(options.output)
-    data = load_data(options, train=options.train_images, test=1)
     checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
-    started = time.perf_counter()
+    files = {"output": options.output, "checkpoint": checkpoint, "start": options.start, "json": options.json}
+    check_distinct(options, **files)
+    network, data, steps = _built(options) if options.start is None else started(options)
+    check_replaceable(options.output, network)
+    started_at = time.perf_counter()
+    rate = LEARNING_RATE if options.start is None else START_LEARNING_RATE
     network = _train(
+        network,
         data,
-        chosen.pop("preset"),
-        options.neuron,
-        **chosen,
+        steps=steps,
         augmented=not options.no_augment,
         seed=options.seed,
         epochs=options.epochs,
         batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
+        learning_rate=options.learning_rate or rate,
         activity_penalty=options.activity_penalty,
         validation_split=options.validation_split,
         early_stopping=options.early_stopping,
@@ -171,28 +190,31 @@ def train(options):
     save(network, options.output)
     if options.checkpoint is None:
         checkpoint.unlink(missing_ok=True)
-    print(f"trained in {(time.perf_counter() - started) / 60:.1f} minutes, saved as {options.output}")
+    print(f"trained in {(time.perf_counter() - started_at) / 60:.1f} minutes, saved as {options.output}")
     return {"network": str(options.output), "history": network.history}
 
 
-def _train(
-    data,
-    preset_name,
-    neuron,
-    *,
-    seed,
-    max_rate=MAX_RATE_HZ,
-    steps=None,
-    augmented=True,
-    learning_rate=LEARNING_RATE,
-    **kw,
-):
+def _built(options):
+    """Return the network of a preset, the training data, and the number of time steps or None."""
+    options.neuron = options.neuron or "lif"
+    chosen = dependent_options(options, NEURON_OPTIONS)
+    if options.input_range:
+        options.wrong_usage("--input-range is for the network of --start: a preset is trained on pixels from 0 to 1")
+    if uses_recordings(options) and options.neuron != "surrogate-lif":
+        given = "--events" if options.events else f"--data {options.data}"
+        options.wrong_usage(f"{given} applies to --neuron surrogate-lif, not to --neuron {options.neuron}")
+    check_writable(options.output)
+    steps, data = chosen.pop("steps", None), load_data(options, train=options.train_images, test=1)
+    return _preset_network(data, options.neuron, seed=options.seed, **chosen), data, steps
+
+
+def _preset_network(data, neuron, *, preset, seed, max_rate=MAX_RATE_HZ):
+    """Return the network of a preset, not trained yet."""
     import nengo
 
-    from .. import SurrogateLIF, build_trainable, preset, random_affine
-    from .. import train as train_network
+    from .. import SurrogateLIF, build_trainable
+    from .. import preset as keras_preset
     from ..networks.trainable import DEFAULT_NEURON
-    from ..training.comparison import AUGMENT
 
     neuron_type, synapse = {
         "lif": (nengo.LIF(amplitude=1 / max_rate, min_voltage=DEFAULT_NEURON.min_voltage), SYNAPSE_S),
@@ -200,10 +222,18 @@ def _train(
         "relu": (nengo.RectifiedLinear(), None),
         "surrogate-lif": (SurrogateLIF(), None),
     }[neuron]
+    keras = keras_preset(preset, _shape(data.x_train), len(data.class_names), seed=seed)
     through_time = neuron == "surrogate-lif"
-    keras = preset(preset_name, _shape(data.x_train), len(data.class_names), seed=seed)
-    network = build_trainable(keras, neuron_type=neuron_type, synapse=synapse, seed=seed, output_neurons=through_time)
-    augment = AUGMENT if through_time else random_affine()
+    return build_trainable(keras, neuron_type=neuron_type, synapse=synapse, seed=seed, output_neurons=through_time)
+
+
+def _train(network, data, *, steps=None, augmented=True, learning_rate=LEARNING_RATE, **kw):
+    """Return the trained network."""
+    from .. import random_affine
+    from .. import train as train_network
+    from ..training.comparison import AUGMENT
+
+    augment = random_affine() if network.settings.has_rates else AUGMENT
     return train_network(
         network,
         data.x_train,
@@ -212,7 +242,6 @@ def _train(
         learning_rate=learning_rate,
         schedule="cosine",
         augment=augment if augmented else None,
-        seed=seed,
         on_epoch=print_epoch,
         **kw,
     )

@@ -71,6 +71,11 @@ def by_layer(
     return default, () if all(each == default for each in found) else tuple(found)
 
 
+def replacing(name: str, neuron_type: str) -> str:
+    """Return the call that replaces the neurons of one layer, for messages."""
+    return f"network.rebuild(neuron_type={{{name!r}: {neuron_type}}})"
+
+
 def _places(model):
     """Return the places of rectifiers among all, by their names and by those of the layers with weights they follow."""
     places: dict[str, list[int]] = {}

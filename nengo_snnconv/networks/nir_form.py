@@ -24,6 +24,7 @@ from .edits import warn_of_added_connections
 from .layerwise import LayerwiseConfig
 from .native import INPUT_CODINGS, NativeConfig
 from .network import ConvNetwork, describe_network
+from .neuron_types import replacing
 from .surrogate import SurrogateConfig
 from .trainable import TrainableConfig, check_collected
 
@@ -82,7 +83,15 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
         )
     warn_of_added_connections(network)
     keeps = getattr(settings, "keeps", (0.0,) * len(model.neurons))
-    neurons = {name: _neurons(types[name], keep) for name, keep in zip(model.neurons, keeps, strict=True)}
+    several = bool(getattr(settings, "neuron_types", ()))
+    neurons = {}
+    for name, keep in zip(model.neurons, keeps, strict=True):
+        single = several and name in network.model.neurons  # output neurons can be replaced with all others only
+        advice = replacing(name, "IntegrateAndFire()") if single else "to_spiking(network, IntegrateAndFire())"
+        try:
+            neurons[name] = _neurons(types[name], keep, advice)
+        except ConversionError as error:
+            raise ConversionError(f"{name}: {error}" if several else str(error), layer=name) from None
     return _in_units(model), neurons
 
 
@@ -140,8 +149,8 @@ def _in_units(model):
     return scaled_layer(model, model.output, model.output_scale)
 
 
-def _neurons(neuron_type, keep):
-    """Return the Neurons of a neuron type."""
+def _neurons(neuron_type, keep, advice):
+    """Return the Neurons of a neuron type; ``advice`` is the call that replaces neurons that NIR does not have."""
     if isinstance(neuron_type, SurrogateLIF):
         found = Neurons(
             1 / neuron_type.tau, neuron_type.threshold, neuron_type.reset, neuron_type.reset_potential, keep
@@ -158,8 +167,8 @@ def _neurons(neuron_type, keep):
         found = Neurons(None, neuron_type.threshold, reset, keep=keep)
     else:
         raise ConversionError(
-            f"NIR has no neurons like {type(neuron_type).__name__}, with all its properties: use "
-            "to_spiking(network, IntegrateAndFire()), or train a network of SurrogateLIF neurons"
+            f"NIR has no neurons like {type(neuron_type).__name__}, with all its properties: use {advice}, or train a "
+            "network of SurrogateLIF neurons"
         )
     if found.keep and found.leak is None:
         raise ConversionError("NIR has no IF neurons with a filtered current: use SurrogateLIF neurons")

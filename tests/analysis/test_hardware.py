@@ -1,13 +1,16 @@
 """check_hardware: resources counted by hand from the published rules of each chip."""
 
+import nengo
 import numpy as np
 import pytest
 
 import nengo_snnconv as snc
+from nengo_snnconv import cli
 from nengo_snnconv.analysis.hardware import speck
 from nengo_snnconv.compat import tf
 
 layers = tf.keras.layers
+LIF = nengo.LIF(min_voltage=-5)
 
 # activations do not matter here
 pytestmark = pytest.mark.filterwarnings("ignore:the network was not normalized")
@@ -116,13 +119,106 @@ class TestManyCores:
         assert "use 4 chips" in check.problems[0]
 
 
-def test_loihi_has_the_cores_of_to_loihi(fitting):
-    check = snc.check_hardware(fitting, "loihi")
-    assert check.fits
-    assert check.layers[0].details == "on the host"
-    assert check.cores == sum(layer.cores for layer in check.layers) > 0
-    pooled = snc.check_hardware(spiking(conv(8), layers.MaxPooling2D(), conv(8)), "loihi")
-    assert "no neurons for maxima" in pooled.all_problems[0]
+@pytest.fixture(scope="module")
+def rates():
+    """Return two layers of neurons and an output, without pooling."""
+    stack = [conv(2, strides=2, name="c1"), conv(3, name="c2"), layers.Flatten(), layers.Dense(2, name="out")]
+    return snc.convert(tf.keras.Sequential([layers.Input((8, 8, 1)), *stack]))
+
+
+class TestNeuronsOfLayers:
+    """Each layer is checked, and the network that the advice for it makes fits."""
+
+    def test_speck(self, rates):
+        mixed = snc.to_spiking(rates, {"c1": LIF, "*": snc.IntegrateAndFire()}, input_coding="poisson")
+        check = snc.check_hardware(mixed, "Speck")
+        assert check.all_problems == [
+            "c1_relu: neurons are integrate-and-fire, not LIF: "
+            "network.rebuild(neuron_type={'c1_relu': IntegrateAndFire()})"
+        ]
+        assert snc.check_hardware(mixed.rebuild(neuron_type={"c1_relu": snc.IntegrateAndFire()}), "speck").fits
+
+    def test_output_neurons(self, rates):
+        types = {"c1": snc.IntegrateAndFire(), "c2": snc.IntegrateAndFire(), "*": LIF}
+        options = {"input_coding": "poisson", "readout": "spikes"}
+        (problem,) = snc.check_hardware(snc.to_spiking(rates, types, **options), "speck").all_problems
+        assert problem.startswith("out: neurons are integrate-and-fire, not LIF")
+
+    def test_one_problem_if_all_are_refused(self, rates):
+        check = snc.check_hardware(snc.to_spiking(rates, LIF, input_coding="poisson"), "speck")
+        assert check.all_problems == ["neurons are integrate-and-fire, not LIF: to_spiking(..., IntegrateAndFire())"]
+
+
+class TestSpeckInput:
+    def test_constant_input(self, rates):
+        for network in (
+            snc.to_spiking(rates, snc.IntegrateAndFire()),
+            snc.build_trainable(rates.model, snc.IntegrateAndFire()),
+        ):
+            (problem,) = snc.check_hardware(network, "speck").all_problems
+            assert problem.startswith("the input must be events"), network
+
+    def test_networks_that_may_take_frames(self, rates):
+        trained = snc.build_trainable(rates.model, snc.SurrogateLIF())
+        check = snc.check_hardware(trained, "speck")
+        assert not any("events" in problem for problem in check.all_problems)
+        assert any("frames of an event camera" in remark for remark in check.remarks)
+
+    def test_remarks_fit_the_layers(self, rates, fitting):
+        pooling = [
+            any("pooling" in remark for remark in snc.check_hardware(network, "speck").remarks)
+            for network in (rates, fitting)
+        ]
+        assert pooling == [False, True]
+
+
+class TestLoihi:
+    def test_the_cores_of_to_loihi(self, rates):
+        check = snc.check_hardware(snc.to_spiking(rates, LIF, max_rate=300), "loihi")
+        assert check.fits, check.summary()
+        assert check.layers[0].details == "on the host"
+        assert check.cores == sum(layer.cores for layer in check.layers) > 0
+        pooled = snc.check_hardware(spiking(conv(8), layers.MaxPooling2D(), conv(8)), "loihi")
+        assert "no neurons for maxima" in pooled.all_problems[0]
+
+    def test_fits_if_to_loihi_takes_it(self, rates):
+        """Otherwise the message of ``to_loihi`` is a problem."""
+        pytest.importorskip("nengo_loihi", reason="nengo-loihi is not installed")
+        cases = [
+            snc.to_spiking(rates, LIF),
+            snc.to_spiking(rates, {"c1": LIF, "*": nengo.SpikingRectifiedLinear()}, readout="spikes"),
+            snc.to_spiking(rates, snc.IntegrateAndFire()),
+            snc.to_spiking(rates, snc.SignedIntegrateAndFire(), input_coding="poisson"),
+            snc.to_spiking(rates, LIF, synapse=nengo.Alpha(0.01)),
+            snc.to_spiking(rates, {"c1": LIF, "c2": LIF, "*": snc.IntegrateAndFire()}, readout="spikes"),
+            rates,
+            snc.build_trainable(rates.model, nengo.LIF(amplitude=0.01)),
+            snc.build_trainable(rates.model, snc.SurrogateLIF()),
+        ]
+        for network in cases:
+            problems = snc.check_hardware(network, "loihi").all_problems
+            try:
+                snc.to_loihi(network)
+            except snc.ConversionError as error:
+                reason = str(error).partition(":")[0]
+                assert any(reason in problem for problem in problems), (reason, problems)
+            else:
+                assert not problems
+
+    def test_single_layers(self, rates):
+        mixed = snc.to_spiking(rates, {"c1": LIF, "*": snc.IntegrateAndFire()})
+        (problem,) = snc.check_hardware(mixed, "loihi").all_problems
+        assert problem.startswith("c2_relu: Loihi has no IntegrateAndFire neurons")
+        assert "network.rebuild(neuron_type={'c2_relu': nengo.LIF(min_voltage=-5)})" in problem
+        assert snc.check_hardware(mixed.rebuild(neuron_type={"c2_relu": LIF}), "loihi").fits
+
+
+def test_exit_code(rates, tmp_path, capsys):
+    snc.save(snc.to_spiking(rates, snc.IntegrateAndFire()), tmp_path / "n.snn.npz")
+    command = ["check-hardware", str(tmp_path / "n.snn.npz")]
+    assert cli.main([*command, "SpiNNaker2"]) == 0
+    assert cli.main([*command, "spinnaker2", "Speck"]) == 1
+    assert "the network does not fit on one chip" in capsys.readouterr().out
 
 
 def test_text_and_report(fitting, tmp_path):

@@ -32,8 +32,10 @@ def check_hardware(network: ConvNetwork, chip: str) -> HardwareCheck:
     network : ConvNetwork
         A network made by ``convert``, ``to_spiking``, ``calibrate``, ``build_trainable`` or ``read_nir``.
     chip : "loihi", "loihi2", "speck" or "spinnaker2"
+        Upper and lower case are the same.
 
-        "loihi": 128 cores; layers are distributed as by ``to_loihi``, which needs the package nengo-loihi.
+        "loihi": 128 cores; layers are distributed as by ``to_loihi``, which needs the package nengo-loihi, and what it
+        refuses does not fit.
 
         "loihi2": 128 cores with 192 kB each; lower bounds of the number of cores.
 
@@ -60,6 +62,7 @@ def check_hardware(network: ConvNetwork, chip: str) -> HardwareCheck:
     (True, 3)
     """
     check_network(network)
+    chip = chip.lower() if isinstance(chip, str) else chip
     check_choice(tuple(CHIPS), chip=chip)
     settings, model = network.settings, network.model
     if settings.total_steps(model) is not None:
@@ -71,9 +74,9 @@ def check_hardware(network: ConvNetwork, chip: str) -> HardwareCheck:
     resources, stages = CHIPS[chip], stages_of(model)
     problems: tuple[str, ...] = ()
     if chip == "speck":
-        layers, problems, remarks = on_speck(model, stages, settings)
+        layers, problems, remarks = on_speck(network, stages)
     elif chip == "loihi":
-        layers, remarks = on_loihi(model, stages, getattr(settings, "readout", "potential"))
+        layers, problems, remarks = on_loihi(network, stages)
     else:
         layers, remarks = on_many_cores(model, stages, resources)
     quantization = model.metadata.get("quantization")

@@ -13,6 +13,7 @@ from ...model import layers as specs
 from ...model.layers import window_offset
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
+from .neurons import neuron_problems, with_problem
 from .result import LayerOnChip
 from .stages import PASSING, synapses_of
 
@@ -21,10 +22,12 @@ KERNEL_ENTRIES = tuple(KI * n for n in (16, 16, 16, 32, 32, 64, 64, 16, 16))  # 
 NEURON_ENTRIES = tuple(KI * n for n in (64, 64, 64, 32, 32, 16, 16, 16, 16))  # neurons, by core
 MOST_CHANNELS, LARGEST_INPUT, LARGEST_OUTPUT, LARGEST_KERNEL, MOST_PADDING = 1024, 128, 64, 16, 7
 STRIDES, POOLS = (1, 2, 4, 8), (1, 2, 4)
-REMARKS = (
-    "pooling adds spikes instead of averaging them, so the weights behind it must be divided by the size of the window",
-    "biases are added at the ticks of a clock, so the network must run at its rate",
+SPIKING = "to_spiking(..., IntegrateAndFire())"
+POOLING = (
+    "pooling adds spikes instead of averaging them, so the weights behind it must be divided by the size of the window"
 )
+BIASES = "biases are added at the ticks of a clock, so the network must run at its rate"
+FRAMES = "the input must be events: the network fits with frames of an event camera, not with images as constant input"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,37 +46,49 @@ class Window:
         return self.channels * 2 ** (_bits(math.prod(self.size)) + _bits(self.filters))
 
 
-def on_speck(model, stages, settings):
+def on_speck(network, stages):
     """Return a LayerOnChip for each stage, problems of the whole network, and remarks."""
+    model = network.model
+    of_layers, problems = neuron_problems(network, _why_no_neurons, SPIKING, "IntegrateAndFire()")
+    problems += _of_input(network.settings)
     found = [_layer(model, stage) for stage in stages]
     needs = [(kernel, neurons) for _, kernel, neurons in found]
-    layers, problems = [layer for layer, _, _ in found], _of_neurons(settings)
+    layers = [with_problem(layer, of_layers.get(layer.name)) for layer, _, _ in found]
     if len(layers) > len(KERNEL_ENTRIES):
         problems.append(
             f"{len(layers)} layers need a core each, Speck has {len(KERNEL_ENTRIES)}: train a network with fewer "
             "layers and larger strides"
         )
-    elif all(not layer.problems for layer in layers) and not _assignment(needs):
+    elif all(layer.cores is not None for layer in layers) and not _assignment(needs):
         problems.append(
             "each layer fits on a core, but not all of them at the same time: two cores have 64 Ki entries of kernel "
             "memory and 16 Ki neurons, two 32 Ki and 32 Ki, three 16 Ki and 64 Ki, and two 16 Ki and 16 Ki; reduce the "
             "filters of some layers"
         )
-    return layers, tuple(problems), REMARKS
+    return layers, tuple(problems), _remarks(network, stages)
 
 
-def _of_neurons(settings):
-    """Return what the chip does not support of neurons and input."""
-    problems, kind = [], settings.neuron_type
-    if isinstance(kind, SignedIntegrateAndFire) or not isinstance(kind, IntegrateAndFire):
-        problems.append(
-            f"neurons are integrate-and-fire, not {type(kind).__name__}: to_spiking(..., IntegrateAndFire())"
-        )
-    if getattr(settings, "input_coding", None) == "constant":
-        problems.append(
-            "the input must be events: to_spiking(..., input_coding='poisson'), or train on an event camera"
-        )
-    return problems
+def _why_no_neurons(neuron_type, advice):
+    """Return why a core has no neurons of a type, with a way out; empty if it has them."""
+    if isinstance(neuron_type, IntegrateAndFire) and not isinstance(neuron_type, SignedIntegrateAndFire):
+        return ""
+    return f"neurons are integrate-and-fire, not {type(neuron_type).__name__}: {advice}"
+
+
+def _of_input(settings):
+    """Return the problem of a network of images as constant input."""
+    if settings.input_spikes or not settings.has_rates:
+        return []
+    return ["the input must be events: to_spiking(..., input_coding='poisson'), or train on an event camera"]
+
+
+def _remarks(network, stages):
+    """Return what the chip does otherwise than the network."""
+    layers, settings = [layer for stage in stages for layer in stage.layers], network.settings
+    pools = any(isinstance(layer, specs.AveragePool | specs.GlobalAveragePool) for layer in layers)
+    has_biases = any("bias" in network.model.arrays_of(layer.name) for layer in layers)
+    unknown_input = not (settings.input_spikes or settings.has_rates)
+    return (POOLING,) * pools + (BIASES,) * has_biases + (FRAMES,) * unknown_input
 
 
 def _layer(model, stage):

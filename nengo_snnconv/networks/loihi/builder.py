@@ -10,20 +10,17 @@ from __future__ import annotations
 import dataclasses
 
 import nengo
-from nengo.synapses import SynapseParam
 
 from ... import compat
 from ...errors import ConversionError
 from ...model import layers as specs
 from ..input_node import InputNode
-from ..native import NativeConfig, NativeRows, require_native_network
+from ..native import NativeConfig, NativeRows
 from ..nengo_objects import add_constant, add_output, spike_synapse
 from ..network import ConvNetwork
 from .cores import n_cores
 from .plan import OUTPUT_NEURONS, layers_reached, plan_of
-
-NEURON_TYPES = (nengo.LIF, nengo.SpikingRectifiedLinear)
-ADVICE = "to_spiking(network, nengo.LIF(min_voltage=-5), max_rate=300)"
+from .support import check_origin, unsupported_settings, why_no_neurons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,22 +32,11 @@ class LoihiConfig(NativeConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        for neuron_type in self.of_types:
-            name = type(neuron_type).__name__
-            if not neuron_type.spiking:
-                raise ConversionError(f"{name} does not spike, as the neurons of Loihi do: {ADVICE}")
-            if type(neuron_type) not in NEURON_TYPES:
-                raise ConversionError(
-                    f"Loihi has no {name} neurons: use nengo.LIF or nengo.SpikingRectifiedLinear, as in {ADVICE}"
-                )
-        if self.input_coding != "constant":
-            raise ConversionError(
-                f"input_coding={self.input_coding!r} needs PoissonInput neurons, which nengo_loihi does not have: use "
-                "input_coding='constant'"
-            )
-        synapse = SynapseParam("synapse").coerce(None, self.synapse)
-        if not (synapse is None or isinstance(synapse, nengo.Lowpass)):
-            raise ConversionError(f"Loihi filters spikes by nengo.Lowpass only, got synapse={synapse!r}")
+        # output neurons have the default type, which that of no layer may be
+        types = [*self.of_types, *([self.neuron_type] if self.readout == "spikes" else [])]
+        for reason in (*map(why_no_neurons, types), *unsupported_settings(self)):
+            if reason:
+                raise ConversionError(reason)
 
     def construct(self, network):
         model, plan = network.model, plan_of(network.model, self.readout)
@@ -133,10 +119,6 @@ def loihi_form(network, **changes):
     ConversionError
         If the network was not made by ``to_spiking``, or has neurons or other settings that Loihi does not support.
     """
-    advice = (
-        f"convert a Keras model, or a network that was trained with nengo.RectifiedLinear(), normalize it, and call "
-        f"{ADVICE}"
-    )
-    require_native_network(network, "Loihi", origin="to_spiking", advice=advice, calibrated=True)
+    check_origin(network)
     fields = {field.name: getattr(network.settings, field.name) for field in dataclasses.fields(network.settings)}
     return ConvNetwork(network.model, LoihiConfig(**{**fields, **changes}), network.label)

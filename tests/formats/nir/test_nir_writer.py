@@ -242,6 +242,21 @@ def test_refused_neurons(case):
         model_of(ConvNetwork(model, config))
 
 
+def test_refused_neurons_of_one_layer():
+    """The layer is named, and the call in the message replaces its neurons only."""
+    chain = [specs.Dense("d1", "image", units=2), specs.Rectifier("n1", "d1"), specs.Dense("d2", "n1", units=2)]
+    model = model_with(*chain, specs.Rectifier("n2", "d2"), shape=(2,))
+    config = NativeConfig(snc.IntegrateAndFire(), neuron_types=(nengo.LIF(), snc.IntegrateAndFire(2.0)))
+    network = ConvNetwork(model, config)
+    message = r"n1: NIR has no neurons like LIF, .*: use network\.rebuild\(neuron_type={'n1': IntegrateAndFire\(\)}\)"
+    with pytest.raises(snc.ConversionError, match=message) as caught:
+        model_of(network)
+    assert caught.value.layer == "n1"
+    network = network.rebuild(neuron_type={"n1": snc.IntegrateAndFire()})
+    assert network.settings.neuron_types == (snc.IntegrateAndFire(), snc.IntegrateAndFire(2.0))
+    assert len(model_of(network)[1]) == 2
+
+
 def test_scores_have_the_units_of_the_model():
     ends = specs.Rectifier("n", "dense"), specs.Dense("end", "n", units=2)
     model = model_with(specs.Dense("dense", "image", units=4), *ends, shape=(3,), seed=2)
