@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from ..._util.display import Displayed
 from .explanations import TOO_HIGH, TOO_LOW, explain
 from .remedies import Remedy
 
@@ -21,8 +22,8 @@ LARGE_ERROR = 0.5
 DEAD = 0.9
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Finding(Displayed):
     """A problem of a network.
 
     Attributes

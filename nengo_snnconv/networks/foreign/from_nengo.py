@@ -106,7 +106,8 @@ def _check_arguments(network, source, output):
         )
     if not isinstance(source, nengo.Node) or source not in network.all_nodes or source.size_in:
         raise SettingsError(
-            f"input must be a nengo.Node of the network without inputs of its own, got {shown(source)}",
+            f"input must be a nengo.Node of the network without inputs of its own, got {shown(source)}"
+            f"{_of_converter(source)}",
             argument="input",
         )
     target = output.target if isinstance(output, nengo.Probe) else output
@@ -118,9 +119,16 @@ def _check_arguments(network, source, output):
     if not isinstance(target, nengo.Node | nengo.ensemble.Neurons) or target not in known or target is source:
         raise SettingsError(
             "output must be a node or the neurons of the network that carry the class scores, or a probe of them, got "
-            f"{shown(output)}",
+            f"{shown(output)}{_of_converter(target)}",
             argument="output",
         )
+
+
+def _of_converter(value):
+    """Return advice on a tensor of the Keras model that a Converter read, after a colon; empty for anything else."""
+    if type(value).__name__ != "KerasTensor":
+        return ""
+    return ", a Keras tensor: use converter.inputs[image], converter.outputs[dense], the objects of these tensors"
 
 
 def _neuron_types(reader):
