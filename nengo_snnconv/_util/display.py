@@ -12,7 +12,7 @@ _FRAME = '<div style="overflow-x:auto;max-width:100%">{}</div>'
 
 
 class Displayed:
-    """Base class of results with a short ``repr``, and with tables for notebooks.
+    """Base class of results with a short ``repr`` and ``str``, and with tables for notebooks.
 
     Subclasses define :meth:`_headline`, and :meth:`_tables` if they have any.  A subclass that is a dataclass must have
     ``repr=False``.
@@ -28,6 +28,9 @@ class Displayed:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {printable(self._headline())}>"
+
+    def __str__(self) -> str:
+        return repr(self)  # nengo.Network has a str of its own
 
     def _repr_html_(self) -> str:
         title = f"<p><b>{type(self).__name__}</b>: {_escaped(self._headline())}</p>"

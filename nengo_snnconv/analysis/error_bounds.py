@@ -11,7 +11,7 @@ from ..model import layers as specs
 from ..networks.edits import check_unedited
 from ..networks.keras_layers import keras_layer
 from ..networks.native import is_native_network
-from ..networks.network import ConvNetwork
+from ..networks.network import ConvNetwork, check_not_own_network
 from ..networks.neuron_types import replacing
 from ..networks.staged import StagedConfig
 from ..neurons.integrate_and_fire import IntegrateAndFire
@@ -75,6 +75,7 @@ def error_bounds(
     >>> {name: bound.max() for name, bound in bounds.items()}
     """
     check_run(n_steps, skip_steps, dt)
+    check_not_own_network(network, ConversionError)
     if isinstance(network, ConvNetwork):
         check_unedited(network)
     reason = why_unbounded(network)

@@ -19,7 +19,7 @@ from ..networks.edits import check_unedited
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.loihi.builder import loihi_form
 from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
-from ..networks.network import ConvNetwork
+from ..networks.network import ConvNetwork, check_not_own_network
 from ..networks.neuron_types import by_layer
 from ..networks.staged import StagedConfig
 from ..networks.surrogate import SurrogateConfig
@@ -72,6 +72,7 @@ def convert(source: typing.Any, *, seed: int | None = 0, input_shape: typing.Any
     """
     check_seed(seed, optional=True)
     check_input_shape(source, input_shape)
+    check_not_own_network(source, ConversionError)
     if isinstance(source, ConvNetwork):
         check_unedited(source)
     if isinstance(source, ConvNetwork | Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 
 from ..model import connectivity
+from ..networks.trainable_settings import TrainableConfig
 from .outcome import outcome
 from .result import Evaluation, LayerActivity
 from .synaptic_operations import operations_by_layer, relay_operations
@@ -77,6 +78,7 @@ def evaluation_from_counts(
         margins=counts.margins if task.head.decides else None,
         stop_steps=counts.stop_steps,
         stop=stop,
+        fixed_rates=isinstance(network.settings, TrainableConfig),
     )
 
 

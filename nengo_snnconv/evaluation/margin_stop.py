@@ -8,6 +8,7 @@ import typing
 
 import numpy as np
 
+from .._util.display import Displayed
 from .._util.validation import (
     check_counts,
     check_not_nan,
@@ -22,8 +23,8 @@ if typing.TYPE_CHECKING:
     from .result import Evaluation
 
 
-@dataclasses.dataclass(frozen=True)
-class MarginStop:
+@dataclasses.dataclass(frozen=True, repr=False)
+class MarginStop(Displayed):
     """Rule by which an image stops as soon as its largest class score is far enough above the second largest.
 
     An image stops after the first step in which the difference of its two largest scores *exceeds* the margin of this
@@ -80,6 +81,11 @@ class MarginStop:
     def steps(self) -> list[int]:
         """Numbers of steps after which images may stop, in order."""
         return [step for step, margin in enumerate(self.margins, 1) if margin < math.inf or step == self.n_steps]
+
+    def _headline(self):
+        finite, steps = [margin for margin in self.margins if margin < math.inf], self.steps
+        margins = f", margins {min(finite):.3g} to {max(finite):.3g}" if finite else ""
+        return f"images stop after {steps[0]}{f' to {steps[-1]}' if len(steps) > 1 else ''} steps{margins}"
 
     def to_dict(self) -> dict[str, typing.Any]:
         """Return the rule as JSON-serializable values; margins at which no image stops are None."""

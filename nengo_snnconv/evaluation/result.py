@@ -24,6 +24,10 @@ if typing.TYPE_CHECKING:
     from .task import Task
 
 
+# a network with fixed rates that loses more points with fewer spikes per neuron than these fires too rarely
+MANY_POINTS, FEW_SPIKES = 5.0, 0.15
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class LayerActivity:
     """Spikes of one layer, over all images of an evaluation.
@@ -135,6 +139,9 @@ class Evaluation(Displayed):
         Number of steps after which each image stopped; None without a rule.
     stop : MarginStop or None
         Rule by which images stopped.
+    fixed_rates : bool
+        True if firing rates follow from amplitudes and gains, as in networks of ``build_trainable`` and
+        ``from_nengo``, and not from scales that ``normalize`` chose.
     """
 
     accuracy: np.ndarray | None
@@ -161,6 +168,7 @@ class Evaluation(Displayed):
     stop: MarginStop | None = None
     head: str = "classes"
     labelled: bool = True
+    fixed_rates: bool = False
     score: np.ndarray = dataclasses.field(kw_only=True)
     ann_score: float | None = dataclasses.field(kw_only=True)
     measures: list[Measure] = dataclasses.field(kw_only=True)
@@ -436,6 +444,11 @@ class Evaluation(Displayed):
         rows += self._rows_of_measures()
         if self.layers:
             rows.append(("spikes per neuron", f"{self.spikes_per_neuron:.3f}"))
+            if self._fires_too_rarely():
+                advice = (
+                    "raise them by a smaller amplitude and a larger gain, or scale_firing_rates; more steps help less"
+                )
+                rows.append(("hint", f"firing rates are too low for {self.n_steps} steps: {advice}"))
             if self.signed and self.negative_spikes_share is not None:
                 rows.append(("negative spikes", f"{100 * self.negative_spikes_share:.1f} % of all"))
             rows += [
@@ -455,6 +468,11 @@ class Evaluation(Displayed):
             rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
         rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
         return rows
+
+    def _fires_too_rarely(self):
+        """Return whether a network with fixed rates loses much because its neurons hardly spike."""
+        few = self.fixed_rates and (self.spikes_per_neuron or 0) < FEW_SPIKES
+        return few and self.loss_points is not None and self.loss_points > MANY_POINTS
 
     def _rows_of_measures(self):
         """Return rows of the summary: the main measure, those that add to it, and the loss."""

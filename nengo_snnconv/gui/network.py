@@ -14,7 +14,7 @@ from ..evaluation.task import class_numbers
 from ..inputs import as_images
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
-from ..networks.network import ConvNetwork, NativeBase
+from ..networks.network import ConvNetwork, NativeBase, check_not_own_network
 from .restarting import Average, RestartingNetwork
 from .views import picture_svg, scores_svg
 
@@ -135,6 +135,7 @@ class GuiNetwork(nengo.Network):
 
 
 def _check_network(network):
+    check_not_own_network(network)
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
             f"network must be a converted network, got {type(network).__name__}; a Model has no neurons: make a "

@@ -328,14 +328,21 @@ def describe_network(network):
     return f"one that {network.settings.builder_name} made"
 
 
+NETWORK_ERROR = functools.partial(SettingsError, argument="network")
+
+
+def check_not_own_network(network, error=NETWORK_ERROR):
+    """Raise the exception that ``error`` makes from a message for a nengo.Network of the user's own objects."""
+    if isinstance(network, nengo.Network) and not isinstance(network, ConvNetwork):
+        raise error(
+            "expected a network of this package, got a nengo.Network of your own objects: read it with "
+            "snc.from_nengo(network, input, output)"
+        )
+
+
 def check_network(network):
     """Check that an argument is a network whose objects were not changed by hand; raise SettingsError otherwise."""
-    if isinstance(network, nengo.Network) and not isinstance(network, ConvNetwork):
-        raise SettingsError(
-            "expected a network of this package, got a nengo.Network of your own objects: read it with "
-            "snc.from_nengo(network, input, output)",
-            argument="network",
-        )
+    check_not_own_network(network)
     if not isinstance(network, ConvNetwork):
         raise SettingsError(
             f"expected a network, got {type(network).__name__}: build one first, with build_trainable, or convert, "

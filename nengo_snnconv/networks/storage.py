@@ -23,7 +23,7 @@ from .edits import warn_of_added_connections
 from .layerwise import LayerwiseConfig
 from .loihi.builder import LoihiConfig
 from .native import NativeConfig
-from .network import ConvNetwork
+from .network import ConvNetwork, check_not_own_network
 from .staged import StagedConfig
 from .surrogate import SurrogateConfig
 from .trainable import TrainableConfig, check_collected
@@ -80,6 +80,7 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike, *, ann: bool = T
     if isinstance(network, Model):
         write_model(path, _kept(network, ann))
         return
+    check_not_own_network(network, ConversionError)
     if not isinstance(network, ConvNetwork):
         raise ConversionError(
             f"save takes a network or a Model, got {type(network).__name__}: build a network first, or use as_model"

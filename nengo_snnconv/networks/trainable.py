@@ -17,7 +17,7 @@ from ..model import layers as specs
 from ..passes import restore_output_scale
 from ..passes.rescale import without_layer_scales
 from .edits import check_unedited
-from .network import ConvNetwork, check_network
+from .network import ConvNetwork, check_network, check_not_own_network
 from .neuron_types import OTHERS, by_layer
 from .trainable_of_native import of_native
 from .trainable_settings import TrainableConfig
@@ -98,6 +98,7 @@ def build_trainable(
     >>> network = snc.build_trainable(snc.preset("lif-mnist"), nengo.LIF(amplitude=0.01))
     """
     check_flags(output_neurons=output_neurons)
+    check_not_own_network(model, ConversionError)
     if isinstance(model, ConvNetwork):
         settings = of_native(model, neuron_type) | settings
         neuron_type, model = settings.pop("neuron_type"), model.model

@@ -56,7 +56,7 @@ def plot_event_frames(
     if frames.ndim != 4 or frames.shape[-1] not in (1, 2) or not frames.size:
         raise SettingsError(
             f"frames must have shape (steps, height, width, 2), those of one recording, got {frames.shape}: use "
-            "recordings.frames(n_steps)[i]",
+            "recordings.frames(8)[0]",
             argument="frames",
         )
     if max_count is None:

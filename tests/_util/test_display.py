@@ -38,7 +38,7 @@ def cells_of(text):
 
 
 def test_text_is_escaped():
-    assert repr(Shown()) == "<Shown: a < b\\x1b[2J>"
+    assert repr(Shown()) == str(Shown()) == "<Shown: a < b\\x1b[2J>"
     shown = cells_of(Shown()._repr_html_())
     assert ("p", ": a < b\\x1b[2J") in shown
     assert [text for tag, text in shown if tag == "th"] == ["name", "value"]
@@ -80,6 +80,7 @@ def test_values(results):
     evaluation, spiking = results["evaluate"], results["to_spiking"]
     assert f"{100 * evaluation.accuracy[-1]:.2f} % after 4 steps" in repr(evaluation)
     assert "IntegrateAndFire" in repr(spiking)
+    assert str(spiking) == repr(spiking)
     assert f"{sum(map(spiking.model.size, spiking.model.neurons)):,} neurons" in repr(spiking)
     recording = results["record"]
     assert f"{sum(int(spikes.sum()) for spikes in recording.spikes.values()):,} spikes" in repr(recording)

@@ -233,3 +233,15 @@ class TestRefused:
             snc.evaluate(network, x[:, :5], y)
         with pytest.raises(snc.SettingsError, match="class numbers"):
             snc.evaluate(network, x, y / 2)
+
+
+def test_summary_says_that_fixed_rates_are_too_low_and_higher_rates_help(rng):
+    """The labels are those of the ANN, and a network without spikes predicts one class for all images."""
+    with pytest.warns(snc.SnnConvWarning, match="neurons fire at 2 Hz"):
+        slow = snc.build_trainable(small_cnn(), nengo.SpikingRectifiedLinear(amplitude=0.5))
+    fast = slow.rebuild(neuron_type=nengo.SpikingRectifiedLinear(amplitude=0.002))
+    x = rng.normal(0, 1, (40, 6, 6, 2))
+    low, high = (snc.evaluate(network, x, n_steps=20, progress=False) for network in (slow, fast))
+    assert low.loss_points > high.loss_points + 5
+    assert "firing rates are too low for 20 steps: raise them" in low.summary()
+    assert "firing rates" not in high.summary()

@@ -56,6 +56,7 @@ def test_margins_of_scores():
 
 def test_images_stop_after_the_first_step_whose_margin_they_exceed():
     rule = snc.MarginStop([math.inf, 2, 1, 0.5])
+    assert repr(rule) == "<MarginStop: images stop after 2 to 4 steps, margins 0.5 to 2>"
     margins = [[9, 9, 9, 9], [3, 2, 0, 1], [0, 1, 2, 1], [0, 1, 2, 0.1]]
     assert rule.stop_steps(margins).tolist() == [2, 4, 3, 4]
     assert rule.steps == [2, 3, 4]

@@ -20,6 +20,7 @@ from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
 from ...networks.native import require_native_network, why_filtered
 from ...networks.network import ConvNetwork
+from ...networks.trainable import TrainableConfig
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
 from .layer_diagnosis import LayerDiagnosis
@@ -100,7 +101,8 @@ def diagnose(
     >>> diagnosis = snc.diagnose(snn, x_test[:300], y_test[:300], n_steps=20, x_calibration=x_train[:1000])
     >>> print(diagnosis.summary())
     """
-    require_native_network(network, "diagnose", origin="to_spiking", spiking=True)
+    advice = _instead(network.settings) if isinstance(getattr(network, "settings", None), TrainableConfig) else ""
+    require_native_network(network, "diagnose", origin="to_spiking", advice=advice, spiking=True)
     if reason := why_filtered(network.model, "diagnose"):
         raise ConversionError(reason)
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
@@ -131,6 +133,24 @@ def diagnose(
     diagnosis = dataclasses.replace(diagnosis, other_calibration=x_calibration is not None)
     run |= {"n_steps": n_steps, "progress": progress}
     return with_tried_remedies(diagnosis, x, task, calibration, run) if try_remedies else diagnosis
+
+
+def _instead(settings):
+    """Return what to do instead with a network of ``build_trainable`` or ``from_nengo``, for an error message."""
+    if not settings.has_rates:
+        return "it spikes as it was trained, without an ANN to compare with; evaluate it with more steps"
+    name = type(settings.neuron_type).__name__
+    look = (
+        "compare evaluate(network, x, y).ann_accuracy with its accuracy after each step, look at spikes_per_neuron, "
+        "and try sweep(network, x, y, {'output_synapse': [None, 0.02, 0.1]}, n_steps=100)"
+    )
+    if not settings.rectifies:
+        return f"the response of its {name} neurons is not the rectifier, with which diagnose compares; {look}"
+    return (
+        f"{look}; or diagnose another network of the same weights, "
+        "to_spiking(normalize(convert(network), x_calibration)), which has integrate-and-fire neurons with thresholds "
+        "of their own"
+    )
 
 
 def make_diagnosis(

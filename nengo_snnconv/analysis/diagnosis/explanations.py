@@ -110,7 +110,9 @@ def _response(diagnosis, layer):
 
 def _quantization(diagnosis, layer):
     error, found = 100 * diagnosis.error_of("quantisation"), []
-    text = f"{diagnosis.n_steps} steps are too few to express activations by whole spikes: the error is {error:.0f} %"
+    mean = ", the mean over layers" if len(diagnosis.layers) > 1 else ""
+    steps = f"{diagnosis.n_steps} steps are too few to express activations by whole spikes"
+    text = f"{steps}: the error is {error:.0f} %{mean}"
     lowest = min(diagnosis.layers.values(), key=lambda other: other.level)
     if lowest.level < TOO_LOW:
         text += f", because activations of {lowest.name} reach only {lowest.level:.2g}"

@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from ..._util.display import Displayed
 from .explanations import TOO_HIGH, TOO_LOW, explain
 from .remedies import Remedy
 
@@ -19,10 +20,12 @@ OF_STEPS = ("quantisation", "transient", "unevenness")
 LARGE_ERROR = 0.5
 # a layer is dead if at least this fraction of its active neurons never spike
 DEAD = 0.9
+# points of a layer that the table does not round to 0, and the largest number of layers that a finding lists
+SHOWN_POINTS, MOST_PARTS = 0.05, 4
 
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Finding(Displayed):
     """A problem of a network.
 
     Attributes
@@ -39,6 +42,9 @@ class Finding:
     remedies : tuple of Remedy
         Changes that may help, each with the accuracy that was measured with it, the most accurate first; without
         accuracies if none was tried.
+    parts : tuple of (str, str, float)
+        Terms of ``points``: layer, cause in this layer, and points, in the order of layers; empty if ``points`` is the
+        loss by all causes from ``layer`` on.
     """
 
     layer: str
@@ -46,6 +52,31 @@ class Finding:
     points: float
     text: str
     remedies: tuple[Remedy, ...]
+    parts: tuple[tuple[str, str, float], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Layer, cause and points, with the layers that make up the points if there are several."""
+        if self.points <= 0:
+            return f"{self.layer}: {self.cause}"
+        cost = f"{self.cause}, {self.points:.2f} points"
+        shown = [part for part in self.parts if abs(part[2]) >= SHOWN_POINTS]
+        if not self.parts:
+            return f"{self.layer}: {cost} from this layer on"
+        if [part[:2] for part in shown] == [(self.layer, self.cause)]:
+            return f"{self.layer}: {cost}"
+        largest = sorted(shown, key=lambda part: -abs(part[2]))[:MOST_PARTS]
+        terms = [
+            f"{-lost:+.1f} {'' if cause == self.cause else f'by {cause} '}in {layer}"
+            for layer, cause, lost in shown
+            if (layer, cause, lost) in largest
+        ]
+        rest = sum(lost for *_, lost in self.parts) - sum(lost for *_, lost in largest)
+        terms += [f"{-rest:+.1f} in others"] * (len(shown) > MOST_PARTS)
+        return f"{cost} ({', '.join(terms)})"
+
+    def _headline(self):
+        return self.title
 
     @property
     def remedy(self) -> Remedy | None:
@@ -62,7 +93,8 @@ def find(diagnosis: Diagnosis) -> list[Finding]:
         return _large_errors(diagnosis)
     losses = sorted(diagnosis.points().items(), key=lambda item: -item[1])
     # the largest loss, and those of comparable size
-    return [_finding(diagnosis, cause, points) for cause, points in losses if points >= losses[0][1] / 4]
+    largest = [loss for loss in losses if loss[1] >= losses[0][1] / 4]
+    return [_finding(diagnosis, *loss, parts=diagnosis.parts()[loss[0]]) for loss in largest]
 
 
 def _dead(diagnosis):
@@ -121,7 +153,8 @@ def _other_causes(diagnosis, structural):
     losses = diagnosis.points(before)
     limit = max(diagnosis.max_loss, diagnosis.loss_points / 10)
     losses = {cause: points for cause, points in losses.items() if points > limit and cause != structural.cause}
-    return [_finding(diagnosis, *loss) for loss in sorted(losses.items(), key=lambda item: -item[1])]
+    losses_first = sorted(losses.items(), key=lambda item: -item[1])
+    return [_finding(diagnosis, *loss, parts=diagnosis.parts(before)[loss[0]]) for loss in losses_first]
 
 
 def _large_errors(diagnosis):
@@ -136,7 +169,7 @@ def _large_errors(diagnosis):
     return [_finding(diagnosis, cause, 0.0, name)] if error > LARGE_ERROR else []
 
 
-def _finding(diagnosis, cause, points, name=None):
+def _finding(diagnosis, cause, points, name=None, parts=()):
     if cause == "steps":
         cause = max(OF_STEPS, key=diagnosis.error_of)
     if name is None:
@@ -145,7 +178,9 @@ def _finding(diagnosis, cause, points, name=None):
     tried = {remedy.code: remedy for remedy in diagnosis.tried}
     measured = [tried.get(remedy.code, remedy) for remedy in remedies]
     # sorting is stable: remedies with equal accuracies keep the order of the explanation
-    return Finding(name, cause, points, text, tuple(sorted(measured, key=lambda remedy: -(remedy.accuracy or 0))))
+    return Finding(
+        name, cause, points, text, tuple(sorted(measured, key=lambda remedy: -(remedy.accuracy or 0))), tuple(parts)
+    )
 
 
 def _loss_from(diagnosis, name):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import nengo
 import numpy as np
 
+from ..._util.display import Displayed
 from ...conversion.calibrate import calibrate, why_uncalibratable
 from ...conversion.normalization import normalize
 from ...neurons.arguments import arguments_of, replaced
@@ -23,8 +24,8 @@ if typing.TYPE_CHECKING:
 MOST_CALIBRATED = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Remedy:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Remedy(Displayed):
     """Change of a network or of its evaluation.
 
     Attributes
@@ -49,6 +50,11 @@ class Remedy:
     options: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
     accuracy: float | None = None
     helps: bool = False
+
+    def _headline(self):
+        help_ = "helps" if self.helps else "does not help"
+        tried = "not tried" if self.accuracy is None else f"{100 * self.accuracy:.2f} %, {help_}"
+        return f"{self.text} ({tried})"
 
 
 def normalize_again() -> Remedy:

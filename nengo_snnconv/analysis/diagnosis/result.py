@@ -175,16 +175,22 @@ class Diagnosis(Displayed):
         names : sequence of str, optional
             Layers to include; input and read-out are always included.
         """
-        points: dict[str, float] = collections.defaultdict(float)
+        return {cause: sum(lost for _, _, lost in parts) for cause, parts in self.parts(names).items()}
+
+    def parts(self, names: Sequence[str] | None = None) -> dict[str, list[tuple[str, str, float]]]:
+        """Return the terms of :meth:`points` by cause: layer, cause in this layer, and its points, in order."""
+        parts: dict[str, list[tuple[str, str, float]]] = collections.defaultdict(list)
         for name in self.layers if names is None else names:
             for cause, lost in self.layers[name].points.items():
                 from_input = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
                 shared = cause == "quantisation" and self._is_held_back(name)
                 kind = "shared scale" if shared else "steps" if cause in OF_STEPS else cause
-                points["input" if from_input else kind] += lost
-        points["input"] += self.input_points
-        points["synapse" if self.network.settings.synapse is not None else "readout"] += self.readout_points
-        return dict(points)
+                parts["input" if from_input else kind].append((name, cause, lost))
+        model = self.network.model
+        parts["input"].append((model.input, "input", self.input_points))
+        read_out = "synapse" if self.network.settings.synapse is not None else "readout"
+        parts[read_out].append((model.output, read_out, self.readout_points))
+        return dict(parts)
 
     def _is_held_back(self, name):
         """Return whether the scale of a layer is too large because it is shared."""
@@ -233,8 +239,11 @@ class Diagnosis(Displayed):
         if self.healthy:
             lines.append("healthy: the loss is acceptable, and no layer has a large error")
         for finding in self.findings:
-            cost = f", {finding.points:.2f} points" if finding.points > 0 else ""
-            lines.append(f"{finding.layer}: {finding.cause}{cost}: {finding.text}")
+            lines.append(f"{finding.title}: {finding.text}")
+        if any(finding.parts for finding in self.findings) and all(finding.parts for finding in self.findings):
+            others = lost - sum(finding.points for finding in self.findings)
+            change = f"{others:.2f} points" if others > 0 else f"{-others:.2f} points gained"
+            lines += [f"all other causes together: {change}"] * (abs(others) >= 0.005)
         if self.first_failing:
             lines.append(f"first failing layer: {self.first_failing}")
         measured = [(remedy.accuracy or 0.0, remedy.text) for remedy in self.tried]

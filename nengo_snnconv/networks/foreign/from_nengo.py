@@ -26,8 +26,10 @@ def from_nengo(
 ) -> ConvNetwork:
     """Read a network that you built in Nengo or NengoDL into a ``ConvNetwork`` of the same function.
 
-    The result has the same outputs and spikes, up to rounding, and everything that takes a ``ConvNetwork`` takes it:
-    ``evaluate``, ``train``, ``diagnose``, ``save``, reports.  Read are the Keras layers of ``nengo_dl.Layer`` and
+    The result has the same outputs and spikes, up to rounding, and what takes networks of ``build_trainable`` takes it:
+    ``evaluate``, ``sweep``, ``train``, ``save``, reports.  ``diagnose`` takes networks of ``to_spiking`` only, and so
+    analyzes another network of the same weights: ``to_spiking(normalize(convert(network), x))``, for neurons that
+    compute a rectifier.  Read are the Keras layers of ``nengo_dl.Layer`` and
     ``nengo_dl.TensorNode``, neurons that are connected directly, and connections with ``Convolution``, ``Dense`` and
     ``Sparse`` transforms, as ``nengo_dl.Converter`` makes them.  Gains and biases of neurons that differ become layers
     of scales and shifts before the neurons.
@@ -106,7 +108,8 @@ def _check_arguments(network, source, output):
         )
     if not isinstance(source, nengo.Node) or source not in network.all_nodes or source.size_in:
         raise SettingsError(
-            f"input must be a nengo.Node of the network without inputs of its own, got {shown(source)}",
+            f"input must be a nengo.Node of the network without inputs of its own, got {shown(source)}"
+            f"{_of_converter(source)}",
             argument="input",
         )
     target = output.target if isinstance(output, nengo.Probe) else output
@@ -118,9 +121,16 @@ def _check_arguments(network, source, output):
     if not isinstance(target, nengo.Node | nengo.ensemble.Neurons) or target not in known or target is source:
         raise SettingsError(
             "output must be a node or the neurons of the network that carry the class scores, or a probe of them, got "
-            f"{shown(output)}",
+            f"{shown(output)}{_of_converter(target)}",
             argument="output",
         )
+
+
+def _of_converter(value):
+    """Return advice on a tensor of the Keras model that a Converter read, after a colon; empty for anything else."""
+    if type(value).__name__ != "KerasTensor":
+        return ""
+    return ", a Keras tensor: use converter.inputs[image], converter.outputs[dense], the objects of these tensors"
 
 
 def _neuron_types(reader):

@@ -74,7 +74,8 @@ class Parameters:
         if simulator.closed:
             raise SettingsError(
                 "simulator is closed and has no weights any more: call from_nengo inside its with block, or call "
-                "simulator.freeze_params(network) there and leave simulator out",
+                "simulator.freeze_params(network) there and leave simulator out; if sim.save_params(file) saved them, "
+                "open a new nengo_dl.Simulator(network), call its load_params(file), and give that simulator",
                 argument="simulator",
             )
         if simulator.model.toplevel is not network:

@@ -12,6 +12,10 @@ from .native_form import native_form, native_form_of_tensor_node
 from .transforms import map_of
 
 ALTERNATIVES = "use nengo_dl.Simulator or nengo.Simulator"
+WITHOUT_ENSEMBLES = (
+    "use nengo.Simulator or nengo_dl.Simulator; or probe the network's output here, and feed the scores that were "
+    "recorded to a Nengo model"
+)
 
 
 class NetworkView:
@@ -196,7 +200,9 @@ def _check_connection(connection):
     elif not isinstance(connection.post_obj, nengo.Node | nengo.ensemble.Neurons):
         reason = f"goes into {connection.post_obj}"
     if reason:
-        raise ConversionError(f"the fast simulator cannot run {connection}, which {reason}: {ALTERNATIVES}")
+        ends = connection.pre_obj, connection.post_obj
+        advice = WITHOUT_ENSEMBLES if any(isinstance(end, nengo.Ensemble) for end in ends) else ALTERNATIVES
+        raise ConversionError(f"the fast simulator cannot run {connection}, which {reason}: {advice}")
     _check_synapse(connection)
 
 

@@ -16,6 +16,7 @@ from models import branched, make, small_cnn
 from trained_models import half_digits
 
 import nengo_snnconv as snc
+from nengo_snnconv.analysis.diagnosis.findings import Finding
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
 
@@ -106,6 +107,52 @@ def test_networks_that_do_not_spike_are_refused():
     rates = snc.convert(small_cnn())
     with pytest.raises(snc.ConversionError, match="rates"):
         snc.diagnose(rates, np.zeros((3, 6, 6, 2)), np.zeros(3, int))
+
+
+@pytest.mark.parametrize(
+    ("neuron_type", "words"),
+    [
+        (nengo.SpikingRectifiedLinear(amplitude=0.01), r"another network .* to_spiking\(normalize\(convert\(network\)"),
+        (nengo.LIF(amplitude=0.01), "LIF neurons is not the rectifier"),
+        (snc.SurrogateLIF(), "without an ANN"),
+    ],
+)
+def test_networks_of_build_trainable_are_refused_with_a_way_out(neuron_type, words):
+    network = snc.build_trainable(small_cnn(), neuron_type)
+    with pytest.raises(snc.ConversionError, match=words) as caught:
+        snc.diagnose(network, np.zeros((3, 6, 6, 2)), np.zeros(3, int))
+    assert "call to_spiking first" not in str(caught.value)
+
+
+def test_findings_list_the_layers_whose_points_they_sum():
+    diagnosis = diagnosed(
+        snc.to_spiking(normalised("plain"), snc.IntegrateAndFire(initial_potential=0)), n_steps=2, n_images=50
+    )
+    finding = diagnosis.findings[0]
+    assert sum(lost for *_, lost in finding.parts) == pytest.approx(finding.points)
+    table = "\n".join(" ".join(row) for row in diagnosis.rows())
+    for layer, cause, lost in finding.parts:
+        assert diagnosis.layers[layer].points[cause] == lost
+        if abs(lost) >= 0.05 and len(finding.parts) <= 4:
+            assert f"{-lost:+.1f} " in finding.title
+            assert f"({-lost:+.1f})" in table
+    assert f"{finding.title}: {finding.text}" in diagnosis.sentences()
+    assert repr(finding) == f"<Finding: {finding.title}>"
+    others = diagnosis.loss_points - sum(each.points for each in diagnosis.findings)
+    assert ("all other causes" in diagnosis.summary()) == (abs(others) >= 0.005)
+
+
+def test_titles_of_findings():
+    parts = [("a", "quantisation", 4.0), ("b", "transient", 3.5), ("c", "quantisation", 0.01)]
+    many = [(str(number), "quantisation", 2.0) for number in range(1, 6)]
+    for title, points, terms in (
+        ("a: quantisation, 4.01 points", 4.01, [parts[0], parts[2]]),
+        ("quantisation, 7.50 points (-4.0 in a, -3.5 by transient in b)", 7.5, parts[:2]),
+        ("quantisation, 10.00 points (-2.0 in 1, -2.0 in 2, -2.0 in 3, -2.0 in 4, -2.0 in others)", 10.0, many),
+        ("a: quantisation, 9.00 points from this layer on", 9.0, []),
+        ("a: quantisation", 0.0, []),
+    ):
+        assert Finding("a", "quantisation", points, "", (), tuple(terms)).title == title
 
 
 def test_black_images_and_single_images_are_diagnosed():

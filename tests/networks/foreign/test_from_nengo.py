@@ -74,7 +74,7 @@ def test_trained_tutorial_network():
         with pytest.warns(snc.SnnConvWarning, match="the biases of 2 ensembles"):
             untrained = snc.from_nengo(network, inp, filtered)
         simulator.freeze_params(network)
-    with pytest.raises(snc.SettingsError, match="simulator is closed"):
+    with pytest.raises(snc.SettingsError, match=r"simulator is closed .* load_params\(file\)"):
         snc.from_nengo(network, inp, filtered, simulator=simulator)
     frozen = snc.from_nengo(network, inp, filtered)
 
@@ -96,10 +96,30 @@ def test_trained_tutorial_network():
     assert evaluation.spikes_per_neuron > 0
 
 
-def test_evaluate_names_from_nengo():
-    network, *_ = tutorial_network()
-    with pytest.raises(snc.SettingsError, match=r"from_nengo\(network, input, output\)"):
-        snc.evaluate(network, images(2, 8, 8, 1))
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(snc.evaluate, snc.diagnose, snc.normalize, snc.train, snc.tune),
+        lambda network, x: snc.calibrate(network, x, n_steps=2),
+        lambda network, x: snc.convert(network),
+        lambda network, x: snc.build_trainable(network),
+        lambda network, x: snc.to_spiking(network),
+        lambda network, x: snc.to_loihi(network),
+        lambda network, x: snc.save(network, "network.npz"),
+        lambda network, x: snc.error_bounds(network, n_steps=2),
+    ],
+)
+def test_functions_name_from_nengo(function):
+    with pytest.raises(snc.SnnConvError, match=r"read it with snc.from_nengo\(network, input, output\)"):
+        function(nengo.Network(), images(2, 8, 8, 1))
+
+
+def test_tensors_in_place_of_objects_of_the_converter():
+    model = keras_model()
+    network, source, probe = converted(model)
+    for arguments in ((model.input, probe), (source, model.output)):
+        with pytest.raises(snc.SettingsError, match=r"use converter.inputs\[image\], converter.outputs\[dense\]"):
+            snc.from_nengo(network, *arguments)
 
 
 # ---- networks of nengo_dl.Converter

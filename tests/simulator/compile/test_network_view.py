@@ -66,7 +66,11 @@ LINK, GROUP = "<Connection link>", "<Ensemble 'group'>"
             "<Node 'f'>",
             "functions of",
         ),
-        (lambda: connected(lambda e, n: nengo.Connection(e, n)), GROUP, "decodes an ensemble"),
+        (
+            lambda: connected(lambda e, n: nengo.Connection(e, n)),
+            GROUP,
+            "decodes an ensemble: use nengo.Simulator or",
+        ),
         (lambda: connected(lambda e, n: nengo.Connection(nengo.Node(1), e)), GROUP, "goes into an ensemble"),
         (lambda: connected(learning), GROUP, "which learns"),
         (lambda: connected(recurrent), GROUP, "feeds back on itself"),
