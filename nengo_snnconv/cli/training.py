@@ -8,7 +8,7 @@ from .._util.text_tables import summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
 from .data import add_events, load_data, uses_recordings
 from .evaluation import run_with_spikes
-from .files import check_writable
+from .files import check_network_file
 from .options import (
     add_command,
     add_test_images,
@@ -148,7 +148,7 @@ def train(options):
     if uses_recordings(options) and options.neuron != "surrogate-lif":
         given = "--events" if options.events else f"--data {options.data}"
         options.wrong_usage(f"{given} applies to --neuron surrogate-lif, not to --neuron {options.neuron}")
-    check_writable(options.output)
+    check_network_file(options.output)
     data = load_data(options, train=options.train_images, test=1)
     checkpoint = options.checkpoint or options.output.with_name(options.output.name + ".checkpoint.npz")
     started = time.perf_counter()
