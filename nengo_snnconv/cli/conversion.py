@@ -9,7 +9,7 @@ from ..errors import SettingsError
 from .argument_types import above_zero, finite, positive, positive_or_infinite
 from .data import add_data, add_input_range, load_images
 from .evaluation import run_with_spikes
-from .files import check_distinct, check_writable, save_network
+from .files import check_distinct, check_network_file, check_writable, save_network
 from .options import (
     CALIBRATION_IMAGES,
     PERCENTILE,
@@ -243,7 +243,7 @@ def check_output(options):
     for name in ("report", "test_images", "backend", "minibatch_size", "skip_steps"):
         if options.no_evaluate and getattr(options, name) != options.default_of(name):
             options.wrong_usage(f"--{name.replace('_', '-')} does not apply with --no-evaluate")
-    check_writable(options.output)
+    check_network_file(options.output)
     if options.report:
         check_writable(options.report)
 

@@ -34,6 +34,14 @@ def check_writable(path):
     os.unlink(temporary)
 
 
+def check_network_file(path):
+    """Raise SettingsError or OSError if a network cannot be written to a file later."""
+    from ..model.archive import check_ending
+
+    check_ending(path)
+    check_writable(path)
+
+
 def check_picture(path):
     """Raise SettingsError or OSError if a picture cannot be written later; None is no picture."""
     if path:

@@ -8,7 +8,7 @@ from .._util.text_tables import summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
 from .data import add_events, add_input_range, load_data, uses_recordings
 from .evaluation import run_with_spikes
-from .files import check_distinct, check_writable
+from .files import check_distinct, check_network_file
 from .options import (
     add_command,
     add_test_images,
@@ -203,7 +203,7 @@ def _built(options):
     if uses_recordings(options) and options.neuron != "surrogate-lif":
         given = "--events" if options.events else f"--data {options.data}"
         options.wrong_usage(f"{given} applies to --neuron surrogate-lif, not to --neuron {options.neuron}")
-    check_writable(options.output)
+    check_network_file(options.output)
     steps, data = chosen.pop("steps", None), load_data(options, train=options.train_images, test=1)
     return _preset_network(data, options.neuron, seed=options.seed, **chosen), data, steps
 

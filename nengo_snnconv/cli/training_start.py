@@ -3,7 +3,7 @@
 from ..errors import SettingsError, SnnConvError
 from .data import load_data, uses_recordings
 from .evaluation import load_network
-from .files import check_writable
+from .files import check_network_file
 from .pixel_range import in_range_of
 
 THROUGH_TIME_STEPS = 16
@@ -21,7 +21,7 @@ def started(options):
     if given:
         options.wrong_usage(f"{' and '.join(given)}: with --start, the layers and neurons are those of {options.start}")
     recordings = uses_recordings(options)
-    check_writable(options.output)
+    check_network_file(options.output)
     network = load_network(options.start)
     if not is_converted_to_rates(network):
         check_trainable(network)

@@ -4,7 +4,7 @@ from .argument_types import positive, share
 from .conversion import load_source, print_reading
 from .data import add_data, add_input_range, load_images
 from .evaluation import report_on
-from .files import check_distinct, check_picture, check_writable, save_network, save_picture
+from .files import check_distinct, check_network_file, check_picture, check_writable, save_network, save_picture
 from .options import (
     add_backend,
     add_calibration_images,
@@ -62,8 +62,9 @@ def tune(options):
     files = {"source": options.source, "output": options.output, "picture": options.picture}
     check_distinct(options, **files, report=options.report, json=options.json)
     workers = workers_of(options)
-    for path in filter(None, (options.output, options.report)):
-        check_writable(path)
+    check_network_file(options.output)
+    if options.report:
+        check_writable(options.report)
     check_picture(options.picture)
     network = _network(options.source, options.seed)
     print_reading(options.source, network.model)

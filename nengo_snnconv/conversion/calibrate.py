@@ -38,6 +38,7 @@ if typing.TYPE_CHECKING:
     from ..model import Model
     from ..networks.native import NativeConfig
 
+DEFAULTS = {"dt": 0.001, "seed": 0}
 NEURON_TYPES = (IntegrateAndFire, nengo.LIF, nengo.SpikingRectifiedLinear)
 
 
@@ -161,6 +162,7 @@ def calibrate(
     scaled_ann = rescale(model, calibration.units, scales)
     scaled = rescale(model.replace(arrays=fitted), calibration.units, scales)
     description: dict[str, typing.Any] = {"fit_weights": fit_weights, "images": len(x)}
+    description |= {name: value for name, value in {"dt": dt, "seed": seed}.items() if value != DEFAULTS[name]}
     if n_steps is not None:
         description["n_steps"] = n_steps
     if fit_weights and regularization is not None:

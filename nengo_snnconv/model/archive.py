@@ -18,7 +18,7 @@ from .._util.atomic import atomic_write
 from .._util.npz import Damage, members_of, read_member
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
-from ..errors import FileFormatError
+from ..errors import FileFormatError, SettingsError
 
 FORMAT = "nengo_snnconv"
 VERSION = 1
@@ -30,6 +30,25 @@ MEMORY_LIMIT = 2**28
 MOST_COMPRESSED = 100
 # bytes of JSON, which take up to thirty times as much memory as Python objects
 DESCRIPTION_LIMIT = 2**24
+# other formats of models, and how to read them, by the endings of their files
+CONVERT = "convert it first with nengo-snnconv convert {path} network.snn.npz, or in Python with snc.convert(path)"
+FOREIGN = {
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), ("a Keras file", CONVERT)),
+    ".onnx": ("an ONNX file", CONVERT),
+    ".nir": ("a NIR file", "read it with snc.read_nir(path)"),
+    **dict.fromkeys((".pt", ".pt2", ".pth"), ("a PyTorch file", "load it with PyTorch, and convert the module")),
+}
+
+
+def check_ending(path: str | os.PathLike) -> None:
+    """Raise SettingsError for the name of a file of another format, which other programs and ``convert`` go by."""
+    start, ending = os.path.splitext(path)
+    if ending.lower() in FOREIGN:
+        raise SettingsError(
+            f"{path} would not be {FOREIGN[ending.lower()][0]}, as its name says, but a file of nengo_snnconv: name it "
+            f"{os.path.basename(start)}.snn.npz",
+            argument="path",
+        )
 
 
 def write_arrays(path: str | os.PathLike, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -100,18 +119,19 @@ def _short(error):
 
 
 def _check_beginning(path, file):
-    if str(path).endswith((".keras", ".h5", ".hdf5", ".onnx")):
-        kind = "an ONNX" if str(path).endswith(".onnx") else "a Keras"
-        raise FileFormatError(
-            f"{path} is {kind} file: convert it first with nengo-snnconv convert {path} network.snn.npz, or in Python "
-            "with snc.convert(path)"
-        )
-    if str(path).endswith(".nir"):
-        raise FileFormatError(f"{path} is a NIR file: read it with snc.read_nir(path)")
     beginning = file.read(2)
     file.seek(0)
     if beginning != b"PK":
-        raise FileFormatError(f"{path} is not a nengo_snnconv file: it is not an .npz archive")
+        raise _foreign(path, "it is not an .npz archive")
+
+
+def _foreign(path, reason):
+    """Return the error for a file of another format, which its ending may tell."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending in FOREIGN:
+        kind, advice = FOREIGN[ending]
+        return FileFormatError(f"{path} is {kind}: {advice.format(path=path)}")
+    return FileFormatError(f"{path} is not a nengo_snnconv file: {reason}")
 
 
 def _size(file):
@@ -136,7 +156,7 @@ def _members(archive, size):
 
 def _description(path, archive, member):
     if member is None:
-        raise FileFormatError(f"{path} is not a nengo_snnconv file: it has no description")
+        raise _foreign(path, "it has no description")
     if member.file_size > 2 * DESCRIPTION_LIMIT:
         raise Damage(f"its description takes {member.file_size:,} bytes; at most {2 * DESCRIPTION_LIMIT:,} are allowed")
     text = read_member(archive, member).tobytes()

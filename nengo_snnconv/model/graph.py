@@ -17,6 +17,9 @@ from . import limits
 from .layers import Filter, Input, Layer, Rectifier
 from .ports import Port, ports_from
 
+# metadata on changes of the weights since the ANN was converted
+OF_SPIKES = ("calibration", "quantization", "n_steps")
+
 
 class Model:
     """Immutable graph of layers with their arrays.
@@ -111,7 +114,10 @@ class Model:
         """The ANN that the model approximates with spikes: the model itself, without ``ann_arrays``."""
         if not self.ann_arrays:
             return self
-        return Model(self.layers.values(), {**self.arrays, **self.ann_arrays}, self.output, self.metadata)
+        metadata = {name: value for name, value in self.metadata.items() if name not in OF_SPIKES}
+        if "training" in metadata:
+            metadata["training"] = [how for how in metadata["training"] if how.get("made_by") != "to_spiking"]
+        return Model(self.layers.values(), {**self.arrays, **self.ann_arrays}, self.output, metadata)
 
     @property
     def input(self) -> str:

@@ -81,7 +81,12 @@ def _is_history(value):
 
 
 def _are_trainings(value):
-    return isinstance(value, list) and all(isinstance(run, dict) and run.keys() >= set(_TRAINING) for run in value)
+    return isinstance(value, list) and all(
+        isinstance(run, dict)
+        and run.keys() >= set(_TRAINING)
+        and ("normalization" not in run or _is_normalization(run["normalization"]))
+        for run in value
+    )
 
 
 def _is_reading(value):

@@ -296,7 +296,10 @@ def require_uncalibrated(model, function):
     """Raise ConversionError for a model whose weights ``calibrate``, ``train`` or ``quantize_weights`` changed."""
     if model.ann_arrays or "quantization" in model.metadata:
         changed_by = "quantize_weights" if "quantization" in model.metadata else "calibrate or train"
+        # save(..., ann=False) drops the weights of the ANN
+        again = "; if there is only this one, begin again with its ANN, snc.convert(network.model.ann)"
+        from_file = again if model.ann_arrays else ""
         raise ConversionError(
             f"{function} needs the weights of the ANN, and {changed_by} changed those of this network: call "
-            f"{function} with the network before that"
+            f"{function} with the network before that{from_file}"
         )

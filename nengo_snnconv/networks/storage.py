@@ -15,6 +15,7 @@ from .._util.validation import check_flags, check_paths
 from ..compat import nengo_dl
 from ..errors import ConversionError, FileFormatError, SettingsError
 from ..model import Model, read_model, write_model
+from ..model.archive import check_ending
 from ..model.files import DAMAGE, describe_error
 from ..model.metadata import check_steps
 from ..neurons import integrate_and_fire, signed_integrate_and_fire, surrogate_lif, time_to_first_spike
@@ -58,7 +59,7 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike, *, ann: bool = T
     ----------
     network : ConvNetwork or Model
     path : str or path
-        File to write.  An existing file is replaced; if writing fails, it is kept.
+        File to write, usually ``.snn.npz``.  An existing file is replaced; if writing fails, it is kept.
     ann : bool
         Keep the weights of the ANN if ``calibrate``, ``quantize_weights`` or ``train`` changed them, for comparison.
         Without them, the file of a network with integer weights has these only and is much smaller; after loading, the
@@ -69,13 +70,15 @@ def save(network: ConvNetwork | Model, path: str | os.PathLike, *, ann: bool = T
     ConversionError
         If the neuron type or another setting is of a class that is not Nengo's, NengoDL's or nengo_snnconv's.
     SettingsError
-        If the network was changed by hand, or trained in a Simulator session and not collected.
+        If the network was changed by hand, or trained in a Simulator session and not collected; or if the name of the
+        file has the ending of another format, such as ``.keras`` or ``.onnx``.
 
     Examples
     --------
     >>> snc.save(network, "digits.snn.npz")
     """
     check_paths(path=path)
+    check_ending(path)
     check_flags(ann=ann)
     if isinstance(network, Model):
         write_model(path, _kept(network, ann))

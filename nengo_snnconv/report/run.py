@@ -113,6 +113,11 @@ class Run:
         return f"{mean}{evaluation.n_steps} step{'s' if evaluation.n_steps != 1 else ''}"
 
     @property
+    def has_weights_of_ann(self):
+        """True if the ANN has the weights of the spiking network, which calibration and training on spikes change."""
+        return not self.network.model.ann_arrays
+
+    @property
     def ann_name(self):
         """Name of the ANN that operations are compared with."""
         return "the ANN" if self.network.settings.has_rates else "an ANN with the same layers for one frame"
@@ -173,8 +178,9 @@ def cards(run):
     (main, *others), interval = evaluation.measures, accuracy_interval(evaluation)
     remark = f"95 % interval: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %" if interval else ""
     result = [(f"{main.name} after {run.n_steps}", main.text(main.steps[-1]), remark)]
+    weights = "the same weights in one pass" if run.has_weights_of_ann else "the CNN that was converted, in one pass"
     if main.ann is not None:
-        result.append((f"{main.name} with rates (ANN)", main.text(main.ann), "the same weights in one pass"))
+        result.append((f"{main.name} with rates (ANN)", main.text(main.ann), weights))
     if main.ann is not None and main.percent:
         lost = f"{evaluation.loss_points:.2f}".replace("-", "−")
         changed = int((~same(evaluation.predictions, evaluation.ann_predictions)).sum())

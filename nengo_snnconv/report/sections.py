@@ -21,7 +21,7 @@ from ..plots.diagnosis import layers_to_draw
 from ..plots.evaluation import capitalized
 from ..plots.figures import bounded
 from .pictures import MOST_PANELS, Picture, described, figures_of, panel
-from .python_code import python_code
+from .python_code import python_code, trained_network
 from .run import magnitude, percent
 from .single_items import single_items
 from .statistics import network_checksum
@@ -139,10 +139,12 @@ def _accuracy(run):
     alt = f"{name} over {evaluation.n_steps} steps, from {measure.text(measure.steps[0])} after the first to "
     alt += f"{measure.text(measure.steps[-1])} after the last."
     if measure.ann is not None:
-        text += (
-            " The dashed line is the same network with rates instead of spikes (the ANN): the gap is the loss from "
-            "spiking."
+        ann = (
+            "the same network with rates instead of spikes (the ANN): the gap is the loss from spiking"
+            if run.has_weights_of_ann
+            else "the CNN that was converted (the ANN); the weights of the spiking network have changed since then"
         )
+        text += f" The dashed line is {ann}."
         alt += f" The ANN has {measure.text(measure.ann)}."
     pictures = [Picture(plot_accuracy(evaluation, panel()).figure, alt)]
     pictures += [_confusion(head) for head in run.heads if isinstance(head.evaluation.task.head, Classes)]
@@ -234,7 +236,6 @@ def _training(run):
     history = run.network.history
     if not history:
         return None
-    of = "the network with rates" if run.network.settings.has_rates else "the spiking network over all steps"
     axes = plot_history(history, [panel(), panel()])
     ends = [
         f"{name} {history[name][-1]:.4g}"
@@ -244,9 +245,20 @@ def _training(run):
     measure = "Error" if "error" in history else "Accuracy"
     alts = (f"{name} over {len(history['loss'])} epochs; at the end: {', '.join(ends)}." for name in ("Loss", measure))
     pictures = [Picture(ax.figure, alt) for ax, alt in zip(axes, alts, strict=True)]
-    return Section(
-        "Training", [("text", f"Loss and {measure.lower()} of {of} during training."), ("pictures", pictures)]
-    )
+    text = f"Loss and {measure.lower()} of {_trained(run.network)} during training."
+    return Section("Training", [("text", text), ("pictures", pictures)])
+
+
+def _trained(network):
+    """Return in words what was trained, in the order of the trainings."""
+    settings, kinds = network.settings, []
+    for how in network.model.metadata.get("training", [{}]):
+        on_spikes = trained_network(settings, how) == "to_spiking"
+        if on_spikes and settings.has_rates:
+            kinds.append(f"the spiking network in {how.get('n_steps')} steps")
+        else:
+            kinds.append("the network with rates" if settings.has_rates else "the spiking network over all steps")
+    return ", then of ".join(dict.fromkeys(kinds))
 
 
 def _network(run):

@@ -23,10 +23,12 @@ def single_items(run):
     """Return the blocks of a section on single images or recordings, the latter with some frames."""
     first = run.heads[0]  # of several outputs, pictures show the first one
     recording = first.recording
+    head = first.evaluation.task.head
+    scores = "class scores" if isinstance(head, Classes) or head.decides else "outputs"
     blocks = [
         (
             "text",
-            f"Response of the network to single {run.item}s. Marks are spikes; class scores are {_score_meaning(run)}.",
+            f"Response of the network to single {run.item}s. Marks are spikes; {scores} are {_score_meaning(run)}.",
         )
     ]
     events = shows_frames(recording) and emitted_by(recording, 0).shape[-1] <= 2

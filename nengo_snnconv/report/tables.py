@@ -82,10 +82,18 @@ def settings_rows(network, evaluation, data_name, run):
             rows.append((f"fitted neurons{kind}", fitted))
     if how := metadata.get("normalization"):
         rows.append(("normalization", _one_line(how)))
+    if how := metadata.get("calibration"):
+        rows.append(("calibration", _one_line(how)))
     trainings = metadata.get("training", [])
-    rows += [(f"training{f' {i}' if len(trainings) > 1 else ''}", _one_line(how)) for i, how in enumerate(trainings, 1)]
+    for i, how in enumerate(trainings, 1):
+        rows.append((f"training{f' {i}' if len(trainings) > 1 else ''}", _one_line(_flat(how))))
     simulation = {**evaluation.arguments, "seconds": f"{evaluation.seconds:.3g}"}
     return [*rows, ("simulation", _one_line(simulation))]
+
+
+def _flat(how):
+    """Return the description of a training without the settings of its network, which are in the Python code."""
+    return {name: value for name, value in how.items() if not isinstance(value, dict)}
 
 
 def _one_line(values):

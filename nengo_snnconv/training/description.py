@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import json
+import typing
 
 from .._util.digests import crc32
 from .._util.json_values import to_json
+from ..errors import ConversionError
 from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
+from ..networks.trainable import TrainableConfig
 from .losses import loss_name
 from .preparation import TrainingTask
 
+if typing.TYPE_CHECKING:
+    from ..networks.network import ConvNetwork
 
-def describe_settings(task: TrainingTask) -> dict:
-    """Return the settings of a training, for ``network.model.metadata["training"]``."""
-    options = task.options
-    return to_json({"images": len(task.x), "epochs": options.epochs, **_settings(task)})
+
+def describe_settings(task: TrainingTask, converted: ConvNetwork | None = None) -> dict:
+    """Return the settings of a training, for ``network.model.metadata["training"]``.
+
+    ``converted`` is the network of ``convert`` or ``normalize`` for which ``task.network`` was built, if any.
+    """
+    options, network = task.options, task.network
+    description = {"images": len(task.x), "epochs": options.epochs, **_settings(task)}
+    if options.validation_split or options.validation_data is not None:
+        description["validation"] = options.validation_split or "data"
+    return to_json({**description, **_origin(network, converted)})
+
+
+def _origin(network, converted):
+    """Return how the network of a training was made, as far as no other metadata say so."""
+    if converted is not None:
+        how = converted.model.metadata.get("normalization")
+        return {"made_by": "convert", **({"normalization": how} if how else {})}
+    if not isinstance(network.settings, TrainableConfig):
+        return {"made_by": "to_spiking"}
+    try:
+        return {"made_by": "build_trainable", "settings": settings_to_json(network.settings)}
+    except ConversionError:  # neuron types that files do not support
+        return {"made_by": "build_trainable"}
 
 
 def describe_run(task: TrainingTask) -> dict:

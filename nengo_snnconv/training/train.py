@@ -191,8 +191,8 @@ def train(
     >>> snn = snc.train(snn, data.x_train, n_steps=4, epochs=1, schedule="cosine", precision="auto")
     >>> evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=4)
     """
-    of_rates = is_converted_to_rates(network)
-    if of_rates:
+    converted = network if is_converted_to_rates(network) else None
+    if converted is not None:
         check_network(network)
         network = build_trainable(network.model, nengo.RectifiedLinear())
     check_trainable(network)
@@ -222,7 +222,7 @@ def train(
     saved = checkpoint_file.read() if checkpoint_file else None
     # the loss can rise while the weight of the penalty grows
     warmup_epochs = epochs // 2 if activity_penalty else 0
-    state = TrainingState(task.network, saved, describe_settings(task), warmup_epochs)
+    state = TrainingState(task.network, saved, describe_settings(task, converted), warmup_epochs)
     if state.epoch > epochs:
         raise SettingsError(
             f"the checkpoint {checkpoint} has {state.epoch} epochs already, more than epochs={epochs}: "
@@ -232,4 +232,4 @@ def train(
     if not state.is_finished(epochs):
         state = run_epochs(task, state, checkpoint_file, saved)
     trained = state.final_network()
-    return convert(trained) if of_rates else trained
+    return trained if converted is None else convert(trained)

@@ -153,3 +153,36 @@ def test_load_of_other_classes(name, tmp_path):
     files.write_model(tmp_path / "network.npz", small_cnn(), network=network)
     with pytest.raises(snc.FileFormatError, match="cannot be rebuilt"):
         snc.load(tmp_path / "network.npz")
+
+
+class TestEndingsOfOtherFormats:
+    @pytest.mark.parametrize("ending", [".keras", ".h5", ".hdf5", ".onnx", ".pt", ".pt2", ".nir", ".Keras"])
+    def test_save_refuses_them(self, tmp_path, ending):
+        with pytest.raises(snc.SettingsError, match="name it ft.snn.npz") as error:
+            snc.save(small_cnn(), tmp_path / f"ft{ending}")
+        assert error.value.argument == "path"
+        assert not list(tmp_path.iterdir())
+
+    def test_load_goes_by_the_content(self, tmp_path):
+        snc.save(small_cnn(), tmp_path / "model.snn.npz")
+        other = (tmp_path / "model.snn.npz").rename(tmp_path / "model.keras")
+        assert list(snc.load(other).layers) == list(small_cnn().layers)
+        for name, kind in {"model.h5": "a Keras file", "model.onnx": "an ONNX file", "model.nir": "a NIR file"}.items():
+            (tmp_path / name).write_bytes(b"\x89HDF")
+            with pytest.raises(snc.FileFormatError, match=kind):
+                snc.load(tmp_path / name)
+
+
+def test_the_ann_of_a_calibrated_network_can_be_converted_again(tmp_path):
+    network = snc.convert(small_cnn(seed=1))
+    x = np.random.default_rng(0).random((8, *network.model.shapes[network.model.input]))
+    spiking = snc.to_spiking(snc.normalize(network, x))
+    for changed in (snc.calibrate(spiking, x, n_steps=4, progress=False), snc.quantize_weights(spiking, bits=3)):
+        with pytest.raises(snc.ConversionError, match=r"snc.convert\(network.model.ann\)"):
+            snc.convert(changed)
+        again = snc.convert(changed.model.ann)
+        assert "calibration" not in again.model.metadata
+        assert np.allclose(
+            snc.evaluate(again, x, n_steps=1).scores, snc.evaluate(network, x, n_steps=1).scores, atol=1e-5
+        )
+        assert again.model.metadata.keys().isdisjoint(("quantization", "n_steps"))

@@ -281,6 +281,37 @@ class TestRunItAgain:
         assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, model=model))) == 1
         assert "Integer weights" in (tmp_path / "r.html").read_text()
 
+    def test_trained_with_rates_and_then_on_spikes(self, digits, tmp_path):
+        layers, x, y = tf.keras.layers, digits.x_train[:20], digits.y_train[:20]
+        model = tf.keras.Sequential([layers.Input((28, 28, 1))])
+        model.add(layers.Conv2D(2, 5, strides=4, activation="relu", name="conv"))
+        model.add(layers.Flatten())
+        model.add(layers.Dense(10))
+        options = {"epochs": 1, "batch_size": 10, "progress": False}
+        training = snc.build_trainable(model, {"conv": nengo.RectifiedLinear(), "*": nengo.RectifiedLinear()})
+        network = snc.train(training, x, y, **options, validation_split=0.5)
+        network = snc.train(snc.normalize(snc.convert(network), x, per="channel"), x, y, **options)
+        network = snc.normalize(network, x, method="balance", n_steps=4)
+        network = snc.to_spiking(network, snc.SignedIntegrateAndFire())
+        network = snc.calibrate(network, x, n_steps=4, seed=3, progress=False)
+        network = snc.train(network, x, n_steps=4, **options)
+        path, again = tmp_path / "r.html", {"model": model, "x_train": x, "y_train": y}
+        evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=4)
+        snc.save(network, tmp_path / "network.snn.npz")
+        network = snc.load(tmp_path / "network.snn.npz")
+        assert len(set(self.again(path, network, evaluation, digits, **again))) == 1
+        text = path.read_text()
+        for words in (
+            "the CNN that was converted, in one pass",
+            "the weights of the spiking network have changed since then",
+            "Loss and accuracy of the network with rates, then of the spiking network in 4 steps during training",
+        ):
+            assert words in text
+        assert "the same weights in one pass" not in text
+        calls = [line.partition("(")[0].rpartition(".")[2] for line in snc.read_report(path)["calls"].splitlines()[3:]]
+        assert calls[:4] == ["build_trainable", "train", "convert", "normalize"]
+        assert calls[4:] == ["train", "normalize", "to_spiking", "calibrate", "train", "evaluate"]
+
     def test_trained_through_time(self, through_time, tmp_path):
         network, frames, evaluation = through_time
         _, page = write_page(tmp_path / "report.html", network, evaluation)

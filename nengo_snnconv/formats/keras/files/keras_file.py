@@ -68,7 +68,10 @@ def _read_zip(path, file):
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if "description.json.npy" in names:
-            raise ConversionError(f"{path} is a file of nengo_snnconv: open it with load, and use its model")
+            raise ConversionError(
+                f"{path} is a file of nengo_snnconv, whatever its ending: open it with snc.load(path), which "
+                "returns the network that was saved"
+            )
         if not {"config.json", "metadata.json"} <= set(names):
             raise FileFormatError(f"{path} is a zip archive, but not a Keras file")
         entry, metadata = (json.loads(_unpacked(archive, name, MAX_TEXT)) for name in ("config.json", "metadata.json"))
