@@ -136,6 +136,7 @@ def _are_ports(value):
             and port["shape"]
             and all(map(_is_count, port["shape"]))
             and port.get("function") in (None, *HEADS)
+            and port.get("scaled") in (None, True, False)
             for port in value
         )
     )

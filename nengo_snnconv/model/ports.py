@@ -31,12 +31,15 @@ class Port:
         Index of its first entry in the vector of all inputs or outputs.
     function : str or None
         Function that was left out at this output: "softmax" or "sigmoid".
+    scaled : bool or None
+        True if the first layers behind this input scale it, so that it may hold pixels up to 255; None if unknown.
     """
 
     name: str
     shape: tuple[int, ...]
     start: int = 0
     function: str | None = None
+    scaled: bool | None = None
 
     @property
     def size(self) -> int:
@@ -56,7 +59,7 @@ def ports_from(declared: Any, name: str, shape: tuple[int, ...], function: str |
     ports: dict[str, Port] = {}
     start = 0
     for each in declared:
-        port = Port(each["name"], tuple(each["shape"]), start, each.get("function"))
+        port = Port(each["name"], tuple(each["shape"]), start, each.get("function"), each.get("scaled"))
         ports[port.name], start = port, start + port.size
     return ports
 
