@@ -609,6 +609,7 @@ CASES = {
             "precision": [*CHOICE, "float16", None],
             "seed": [*SEED, None],
             "progress": PROGRESS,
+            "loss_weights": [5, True, "a", [], {}, [1.0], {"a": 1}, [0, 0], [-1], [NAN], [INF], ["a"]],
             "on_epoch": CALLABLE,
         },
     ),

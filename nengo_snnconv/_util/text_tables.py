@@ -29,6 +29,16 @@ def quantization_table(quantization: Mapping[str, Any]) -> list[tuple[str, ...]]
     return rows
 
 
+def percent(share: float) -> str:
+    """Return a score as a percentage with two digits; one far below zero, as R² may be, as "below -100 %"."""
+    return f"{100 * share:.2f} %" if not share < -1 else "below -100 %"
+
+
+def points(lost: float) -> str:
+    """Return a number of percentage points with two digits; more than 200, of a score far below zero, in words."""
+    return f"{lost + 0.0:.2f} points" if abs(lost) <= 200 else f"more than {'-' if lost < 0 else ''}200 points"
+
+
 def summary_line(name: str, value: object, width: int = 0) -> str:
     """Return a line of a summary: a name, and its value in the same column as those of all other lines.
 

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 
 from .._util.display import Displayed
-from .._util.text_tables import text_table
+from .._util.text_tables import percent, text_table
 from ..errors import SettingsError
 from ..networks.network import check_network
 from .ann_operations import analog_layers, flops_by_source
@@ -129,10 +129,10 @@ class Efficiency(Displayed):
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the results as rows of text, a header first: values of the ANN, with spikes, and their ratio."""
-        ann = "" if self.ann_accuracy is None else f"{100 * self.ann_accuracy:.2f} %"
+        ann = "" if self.ann_accuracy is None else percent(self.ann_accuracy)
         rows: list[tuple[str, ...]] = [
             ("per image", "ANN", "spikes", "ANN / spikes"),
-            (self.score_name, ann, f"{100 * self.accuracy:.2f} %", ""),
+            (self.score_name, ann, percent(self.accuracy), ""),
             ("operations", f"{self.flops:,}", f"{self.operations:,.0f}", f"{self.ratio:.1f}"),
         ]
         if self.input_operations:

@@ -55,6 +55,11 @@ class Head(abc.ABC):
         return f"{self.name}: {parts}" if parts else self.name
 
     @property
+    def n_names(self) -> int:
+        """Number of classes, labels or values that may have names."""
+        return self.n_classes
+
+    @property
     def parts(self) -> dict[str, Head]:
         """Head of each of several outputs, by name; empty for one output."""
         return {}
@@ -92,13 +97,20 @@ class Head(abc.ABC):
 
 
 class Classes(Head):
-    """One score for each class; the prediction is the class with the largest one."""
+    """One score for each class; the prediction is the class with the largest one.
+
+    Parameters
+    ----------
+    n_classes : int
+    assumed : bool
+        True if nothing but the number of outputs tells that they are class scores.
+    """
 
     name = "classes"
     score_name = "accuracy"
 
-    def __init__(self, n_classes: int):
-        self.n_classes, self.chance = n_classes, 1 / n_classes
+    def __init__(self, n_classes: int, assumed: bool = False):
+        self.n_classes, self.chance, self.assumed = n_classes, 1 / n_classes, assumed
 
     def predict(self, outputs):
         return outputs.argmax(axis=-1).astype(np.int32)
@@ -203,6 +215,10 @@ class Values(Head):
     def shaped(self, predictions):
         return predictions.reshape(len(predictions), *self.shape)
 
+    @property
+    def n_names(self):
+        return self.shape[0] if len(self.shape) == 1 else 0
+
     def record(self, outputs, references):
         values = self.predict(outputs)
         errors = [metrics.errors(values, reference[:, None]) for reference in references]
@@ -221,11 +237,18 @@ class Values(Head):
             for kind, name in enumerate(("mean squared error", "mean absolute error")):
                 steps = records[:, :, 0, kind].mean(axis=1, dtype=float)
                 found.append(Measure(name, steps, None if of_ann is None else float(of_ann[kind]), percent=False))
+            found.append(self._score(task, records))
         if task.ann is not None:
             for kind, name in enumerate(("MSE against the ANN", "MAE against the ANN")):
                 steps = records[:, :, -1, kind].mean(axis=1, dtype=float)
                 found.append(Measure(name, steps, None, percent=False, compares=True))
-        return found
+        return found if task.labelled else [*found, self._score(task, records)]
+
+    def _score(self, task, records):
+        """Return R² as a measure."""
+        steps, ann = task.image_scores(records).mean(axis=-1, dtype=float), task.ann_scores()
+        of_ann = float(ann.mean()) if task.labelled and ann is not None else None
+        return Measure(task.score_name, steps, of_ann, compares=not task.labelled)
 
 
 class Heads(Head):

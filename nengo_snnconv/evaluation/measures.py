@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .._util.text_tables import percent
+
 if typing.TYPE_CHECKING:
     from .task import Task
 
@@ -46,13 +48,13 @@ class Measure:
 
     @property
     def key(self) -> str:
-        """Name for JSON, such as "mean_squared_error"."""
+        """Name for JSON, such as "mean_squared_error"; that of R² is "r2"."""
         name = f"{self.output} {self.name}" if self.output else self.name
-        return name.lower().replace(" ", "_")
+        return name.lower().replace(" ", "_").replace("²", "2")
 
     def text(self, value: float) -> str:
         """Return a value as text: "98.20 %" or "0.01234"."""
-        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
+        return percent(value) if self.percent else f"{value:.4g}"
 
 
 def measured(name: str, task: Task, records: np.ndarray, function: Callable) -> Measure:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import types
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 
 from .._util.display import Displayed
-from .._util.text_tables import summary_line
+from .._util.text_tables import points, summary_line
 from .._util.validation import check_counts, check_whole
 from ..errors import SettingsError
 from . import metrics
 from .heads import Classes
 from .margin_stop import MarginStop, stopped, tradeoff
+from .of_values import MOST_LISTED, OfValue, errors_by_value, named_by_output
 from .outcome import outcome
 
 if typing.TYPE_CHECKING:
@@ -92,8 +95,9 @@ class Evaluation(Displayed):
     measures : list of Measure
         All measures after each step, the main one first, with ``name``, ``steps``, ``ann`` and ``percent``: accuracy,
         balanced accuracy (the mean over classes) and agreement with the ANN; F1, accuracy of labels and agreement; or
-        mean squared and mean absolute errors, and the same differences from the ANN, in the model's own units.  Of
-        several outputs, the mean score comes first, and ``output`` names the output of each of the others.
+        mean squared and mean absolute errors in the model's own units, R², and the differences from the ANN; see
+        ``by_value`` for values in different units.  Of several outputs, the mean score comes first, and ``output``
+        names the output of each of the others.
     step_predictions : ndarray, (steps, images), or bool (steps, images, labels), or None
         Class with the largest score after each step; the first one if scores are equal.  None for a regression.
     ann_predictions : ndarray, (images,), or None
@@ -349,6 +353,31 @@ class Evaluation(Displayed):
             )
         return metrics.confusion_matrix(self.y, self.step_predictions[step], self.task.head.n_classes)
 
+    def by_value(self, class_names: Sequence[str] | None = None) -> list[OfValue]:
+        """Return the errors of each value of a regression after the last step, which may have different units.
+
+        Parameters
+        ----------
+        class_names : sequence of str, optional
+            Names of the values; by default "value 0" and so on.
+
+        Returns
+        -------
+        list of OfValue
+            The ``name`` of each, its mean absolute ``error``, its ``score`` R², and ``ann_error`` and ``ann_score``.
+
+        Raises
+        ------
+        SettingsError
+            If the network does not predict values, or there are not as many names.
+
+        Examples
+        --------
+        >>> for value in evaluation.by_value(["brightness", "angle"]):
+        ...     print(value.name, value.error, value.score)
+        """
+        return errors_by_value(self.task, self.scores, class_names)
+
     def stop_tradeoff(self, power: float = 1, n_points: int = 100) -> tuple[np.ndarray, np.ndarray]:
         """Return mean steps and accuracy for rules from the laxest to the strictest, without another simulation.
 
@@ -401,6 +430,7 @@ class Evaluation(Displayed):
             **self.measures_to_dict(),
             "loss_points": self.loss_points,
             **confusion,
+            **self._values_to_dict(),
             "spikes_per_neuron": self.spikes_per_neuron,
             **signed,
             "synaptic_operations": self.synaptic_operations,
@@ -419,9 +449,29 @@ class Evaluation(Displayed):
         score = {"score": self.score.tolist(), "score_name": self.score_name, "ann_score": self.ann_score}
         return {**steps, **of_ann, **score}
 
-    def summary(self) -> str:
-        """Return the main results as text, one per line."""
-        rows = self._summary_rows()
+    def _values_to_dict(self):
+        """Return the errors of each value as JSON-serializable values, if there are several and not too many."""
+        values = {name: [each.to_dict() for each in part.listed_values()] for name, part in self.heads.items()}
+        values = {name: rows for name, rows in values.items() if rows}
+        listed = values or [each.to_dict() for each in self.listed_values()]
+        return {"by_value": listed} if listed else {}
+
+    def listed_values(self, class_names: Sequence[str] | None = None) -> list[OfValue]:
+        """Return the errors of each value if there are two to ten of them, to be listed; else an empty list."""
+        n_values = 0 if self.task.head.decides else self.task.head.n_names
+        return self.by_value(class_names) if 1 < n_values <= MOST_LISTED else []
+
+    def summary(self, class_names: Sequence[str] | dict[str, Sequence[str]] | None = None) -> str:
+        """Return the main results as text, one per line.
+
+        Parameters
+        ----------
+        class_names : sequence of str, or dict of them, optional
+            Names of the values of a regression, whose errors are listed one by one; of several outputs, a dict by
+            output.
+        """
+        names = named_by_output(self, class_names)
+        rows = self._summary_rows(names)
         width = max(len(name) for name, _ in rows)
         return "\n".join(summary_line(name, value, width) for name, value in rows)
 
@@ -435,13 +485,19 @@ class Evaluation(Displayed):
     def _tables(self):
         return [[(), *self._summary_rows()]]
 
-    def _summary_rows(self):
+    def _summary_rows(self, names=types.MappingProxyType({})):
         """Return the main results as pairs of a name and a value."""
         item, picture = ("recording", "frame") if self.moving else ("image", "image")
         rows = [(f"{item}s", f"{len(self.y):,}")]
         if self.stop:
             rows.append(("mean steps", f"{self.mean_steps:.2f} of {self.n_steps}"))
         rows += self._rows_of_measures()
+        for output, part in (self.heads or {"": self}).items():
+            prefix = f"{output}: " if output else ""
+            if isinstance(part.task.head, Classes) and part.task.head.assumed:
+                rows.append((f"{prefix}note", "taken as class scores: give y for a regression"))
+            for value in part.listed_values(names.get(output)):
+                rows.append((f"{prefix}{value.name}", str(value)))
         if self.layers:
             rows.append(("spikes per neuron", f"{self.spikes_per_neuron:.3f}"))
             if self._fires_too_rarely():
@@ -486,7 +542,7 @@ class Evaluation(Displayed):
             ann = "" if main.ann is None else f", {main.text(main.ann)} with rates (ANN)"
             rows.append((main.name, f"{main.text(main.steps[-1])} after {after}{ann}"))
         if main.percent and not main.compares and self.ann_score is not None:
-            rows.append(("loss from spiking", f"{self.loss_points:.2f} points"))
+            rows.append(("loss from spiking", points(self.loss_points)))
         for before, measure in itertools.pairwise(self.measures):
             if measure.name == "balanced accuracy" and abs(measure.steps[-1] - before.steps[-1]) < 0.005:
                 continue  # classes are equally frequent

@@ -170,7 +170,7 @@ def task_of(port: Port, n_images: int, y: typing.Any, name: str) -> Task:
     shape, function = port.shape, port.function
     sigmoid = function == "sigmoid"
     if y is None:
-        return Task(_head_without_targets(shape, function))
+        return Task(_head_without_targets(shape, function, port.targets))
     y = as_array(y, name)
     if not y.ndim or n_images != len(y):
         received = f"{n_images} and {len(y)}" if y.ndim else f"{n_images} and a single number"
@@ -226,14 +226,14 @@ def class_numbers(model: Model, n_images: int, y: typing.Any) -> np.ndarray:
     raise SettingsError(f"y must hold {expected}, got {received}", argument="y")
 
 
-def _head_without_targets(shape, head):
-    """Return the head of a model for which there are no targets."""
+def _head_without_targets(shape, head, targets):
+    """Return the head of a model for which there are no targets, from what it was trained for, if that is known."""
     n_outputs, sigmoid = math.prod(shape), head == "sigmoid"
-    if len(shape) > 1 or (n_outputs == 1 and not sigmoid):
+    if len(shape) > 1 or (n_outputs == 1 and not sigmoid) or (head is None and targets == "values"):
         return Values(shape, sigmoid)
     if n_outputs == 1:
         return Binary()
-    return Labels(n_outputs) if sigmoid else Classes(n_outputs)
+    return Labels(n_outputs) if sigmoid else Classes(n_outputs, assumed=head is None and targets is None)
 
 
 def _class_numbers(y, n_classes, name):
@@ -275,6 +275,8 @@ def _wrong_shape(y, shape, name):
     else:
         expected = f"(images,) or (images, {shape[0]})"
     way_out = f": take the column, {name}[:, 0]" if y.shape[1:] == (1,) else ""
+    if shape == (1,) and y.shape[1:] == (2,) and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        way_out = f": take {name}.argmax(axis=1)"
     if len(shape) > 1 and y.ndim == 1:
         way_out = ": for class scores, end the model with Flatten or global pooling"
     return SettingsError(f"{name} must have shape {expected}, got {y.shape}{way_out}", argument="y")

@@ -201,7 +201,7 @@ def _fitting(model, part, port):
             )
         check_range(array, name, exact=True)
         return array
-    return check_stored_images(model, array, port.shape, name)
+    return check_stored_images(model, array, port, name)
 
 
 def _joined(parts, ports):

@@ -135,9 +135,9 @@ class Model:
     @property
     def outputs(self) -> dict[str, Port]:
         """The outputs of the model by name, in order: their shapes, and their entries in that of the output layer."""
-        return ports_from(
-            self.metadata.get("outputs"), self.output, self.shapes[self.output], self.metadata.get("head")
-        )
+        metadata = self.metadata
+        properties = {"function": metadata.get("head"), "targets": metadata.get("targets")}
+        return ports_from(metadata.get("outputs"), self.output, self.shapes[self.output], **properties)
 
     @property
     def neurons(self) -> list[str]:

@@ -34,16 +34,21 @@ def with_input_range(model: Model) -> Model:
     -------
     Model
         Model with ``metadata["input_range"]``: [low, high]; None if the input is not in [0, 1] but its range is
-        unknown; absent if it is [0, 1].
+        unknown; absent if it is [0, 1].  Several inputs are marked "scaled" in ``metadata["inputs"]`` unless their own
+        range is [0, 1].
     """
     metadata = model.metadata
     # the range of a network trained with this package is that of its training data
     if "input_range" in metadata or "training" in metadata:
         return model
-    inferred = _inferred_range(model)
-    if inferred == UNIT:
-        return model
-    return model.replace(metadata={**metadata, "input_range": None if inferred is None else list(inferred)})
+    ranges = _inferred_ranges(model)
+    changes: dict[str, Any] = {}
+    if len(ranges) > 1:
+        changes["inputs"] = [{**port, "scaled": ranges[port["name"]] != UNIT} for port in metadata["inputs"]]
+    inferred = _common(ranges)
+    if inferred != UNIT:
+        changes["input_range"] = None if inferred is None else list(inferred)
+    return model.replace(metadata={**metadata, **changes}) if changes else model
 
 
 def input_range(model: Model) -> tuple[float, float] | None:
@@ -111,17 +116,31 @@ def in_range(images: np.ndarray, target: tuple[float, float]) -> np.ndarray:
     return np.rint(images) if target == BYTES else images
 
 
-def _inferred_range(model):
-    """Return the range that the first layers indicate, or None if it is not [0, 1] but unknown.
+def _inferred_ranges(model):
+    """Return the range that the first layers behind each input indicate, by name; None if it is not [0, 1] but unknown.
 
-    Several inputs have one if theirs are the same.
+    An input that several layers take apart has a range if they indicate the same.
     """
     ports = model.inputs
     if len(ports) == 1:
-        return _range_from(model, model.input, len(model.shapes[model.input]))
-    ranks = {port.start: len(port.shape) for port in ports.values()}
-    ranges = {_range_from(model, layer.name, ranks[-layer.before[0]]) for layer in model.consumers(model.input)}
-    return ranges.pop() if len(ranges) == 1 else None
+        return {name: _range_from(model, model.input, len(port.shape)) for name, port in ports.items()}
+    consumers = model.consumers(model.input)
+    return {
+        name: _common(
+            {
+                layer.name: _range_from(model, layer.name, len(port.shape))
+                for layer in consumers
+                if -layer.before[0] == port.start
+            }
+        )
+        for name, port in ports.items()
+    }
+
+
+def _common(ranges):
+    """Return the range that all of several have, or None."""
+    different = set(ranges.values())
+    return different.pop() if len(different) == 1 else None
 
 
 def _range_from(model, name, rank):

@@ -13,6 +13,8 @@ from ..errors import ModelError
 MOST_STEPS = 1_000_000
 # functions at the end of a model that readers leave out, so that its scores are logits
 HEADS = ("softmax", "sigmoid")
+# what outputs were trained for, by the loss
+TARGETS = ("values", "classes")
 _METHODS = ("balance", "data", "model")
 _ROW = {"layer": str, "class": str, "status": str, "became": list, "remark": str}
 _TRAINING = ("schedule", "augmented", "images", "optimizer", "loss")
@@ -141,6 +143,9 @@ def _are_ports(value):
             and port["shape"]
             and all(map(_is_count, port["shape"]))
             and port.get("function") in (None, *HEADS)
+            and port.get("scaled") in (None, True, False)
+            and port.get("targets") in (None, *TARGETS)
+            and (port.get("loss_weight") is None or _is_number(port["loss_weight"]))
             for port in value
         )
     )
@@ -157,6 +162,7 @@ _CHECKS = {
     "neurons before maxima": _are_names,
     "input_range": _is_range,
     "head": lambda value: value in HEADS,
+    "targets": lambda value: value in TARGETS,
     "inputs": _are_ports,
     "outputs": _are_ports,
 }

@@ -17,6 +17,9 @@ import numpy as np
 from .._util.validation import shown
 from ..errors import SettingsError, listed
 
+# attributes of a port besides its name and its entries
+PROPERTIES = ("function", "scaled", "targets", "loss_weight")
+
 
 @dataclasses.dataclass(frozen=True)
 class Port:
@@ -31,12 +34,21 @@ class Port:
         Index of its first entry in the vector of all inputs or outputs.
     function : str or None
         Function that was left out at this output: "softmax" or "sigmoid".
+    scaled : bool or None
+        True if the first layers behind this input scale it, so that it may hold pixels up to 255; None if unknown.
+    targets : str or None
+        What this output was trained for, by the loss of the Keras model: "values" or "classes"; None if unknown.
+    loss_weight : float or None
+        Weight of this output in the loss of the Keras model; None if it has none.
     """
 
     name: str
     shape: tuple[int, ...]
     start: int = 0
     function: str | None = None
+    scaled: bool | None = None
+    targets: str | None = None
+    loss_weight: float | None = None
 
     @property
     def size(self) -> int:
@@ -49,14 +61,15 @@ class Port:
         return slice(self.start, self.start + self.size)
 
 
-def ports_from(declared: Any, name: str, shape: tuple[int, ...], function: str | None = None) -> dict[str, Port]:
+def ports_from(declared: Any, name: str, shape: tuple[int, ...], **properties: Any) -> dict[str, Port]:
     """Return the ports that metadata declare; a single one, with the given properties, if they declare none."""
     if declared is None:
-        return {name: Port(name, shape, function=function)}
+        return {name: Port(name, shape, **properties)}
     ports: dict[str, Port] = {}
     start = 0
     for each in declared:
-        port = Port(each["name"], tuple(each["shape"]), start, each.get("function"))
+        declared_properties = {key: each[key] for key in PROPERTIES if key in each}
+        port = Port(each["name"], tuple(each["shape"]), start, **declared_properties)
         ports[port.name], start = port, start + port.size
     return ports
 

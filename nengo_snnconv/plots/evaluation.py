@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
+from .._util.text_tables import percent
 from .._util.validation import check_has, check_whole
 from ..errors import SettingsError
 from .figures import (
@@ -86,9 +87,9 @@ def _draw_heads(heads, steps, ax):
     """Draw the score of each of several outputs, in %, and that of the ANN as a dashed line."""
     for number, (name, head) in enumerate(heads.items()):
         color = f"C{number % 10}"
-        text = f"{short(name)}, {head.score_name}: {100 * head.score[-1]:.2f} %"
+        text = f"{short(name)}, {head.score_name}: {percent(head.score[-1])}"
         if head.ann_score is not None:
-            text += f" (ANN {100 * head.ann_score:.2f} %)"
+            text += f" (ANN {percent(head.ann_score)})"
             ax.axhline(100 * head.ann_score, color=color, ls="--", lw=1)
         ax.plot(steps, 100 * head.score, marker=dots(len(steps)), ms=3, color=color, label=text)
 

@@ -7,6 +7,7 @@ import functools
 import math
 from typing import Any, NamedTuple
 
+from .._util.text_tables import points
 from ..analysis.efficiency import Efficiency, efficiency
 from ..evaluation.heads import Classes
 from ..evaluation.metrics import same
@@ -167,11 +168,6 @@ def operations_ratio(ratio):
     return f"{1 / ratio:.1f} times as many operations as" if ratio < 0.95 else "as many operations as"
 
 
-def percent(share):
-    """Return a share as a percentage with two digits."""
-    return f"{100 * share:.2f} %"
-
-
 def cards(run):
     """Return the headline numbers as tuples (name, value, remark)."""
     evaluation, costs = run.evaluation, run.efficiency
@@ -182,7 +178,7 @@ def cards(run):
     if main.ann is not None:
         result.append((f"{main.name} with rates (ANN)", main.text(main.ann), weights))
     if main.ann is not None and main.percent:
-        lost = f"{evaluation.loss_points:.2f}".replace("-", "−")
+        lost = points(evaluation.loss_points).removesuffix(" points").replace("-", "−")
         changed = int((~same(evaluation.predictions, evaluation.ann_predictions)).sum())
         kind = "class" if interval else "set of labels"
         remark = f"another {kind} than the ANN for {changed:,} of {len(evaluation.y):,} {run.item}s"

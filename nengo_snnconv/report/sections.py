@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from .._util.text_tables import quantization_table, reading_table
+from .._util.text_tables import percent, quantization_table, reading_table
 from ..errors import SettingsError
 from ..evaluation.heads import Classes
+from ..evaluation.of_values import HEADER
 from ..networks.ttfs import TTFSConfig
 from ..plots import (
     plot_accuracy,
@@ -22,7 +23,7 @@ from ..plots.evaluation import capitalized
 from ..plots.figures import bounded
 from .pictures import MOST_PANELS, Picture, described, figures_of, panel
 from .python_code import python_code, trained_network
-from .run import magnitude, percent
+from .run import magnitude
 from .single_items import single_items
 from .statistics import network_checksum
 from .tables import Table, activity_rows, layer_rows, settings_rows
@@ -151,7 +152,12 @@ def _accuracy(run):
     if len(pictures) > 1:
         true = "true classes" if evaluation.labelled else "classes by the ANN"
         text += f" In the matrix, rows are the {true} of the {run.item}s, columns the predicted ones."
-    return Section(name, [("text", text), ("pictures", pictures)])
+    blocks = [("text", text), ("pictures", pictures)]
+    for head in run.heads:
+        if rows := [value.to_row() for value in head.evaluation.listed_values(head.class_names)]:
+            caption = capitalized(f"{head.prefix}errors of each value, in its own units")
+            blocks.append(("table", Table.of([HEADER, *rows], n_text=1, caption=caption)))
+    return Section(name, blocks)
 
 
 def _confusion(head):

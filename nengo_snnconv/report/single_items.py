@@ -69,7 +69,10 @@ def _outcome(of, i, number):
     if len(target) > MOST_VALUES:
         squared, absolute = errors(predicted, target)
         return f"mean squared error {squared:.4g}, mean absolute error {absolute:.4g}{worst}", None
-    pairs = "; ".join(f"target {t:.4g}{true}, output {p:.4g}" for t, p in zip(target, predicted, strict=True))
+    names = [f"{name}: " for name in of.class_names] if of.class_names else [""] * len(target)
+    pairs = "; ".join(
+        f"{name}target {t:.4g}{true}, output {p:.4g}" for name, t, p in zip(names, target, predicted, strict=True)
+    )
     return pairs + worst, None
 
 

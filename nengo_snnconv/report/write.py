@@ -17,9 +17,10 @@ from .._util.atomic import atomic_write
 from .._util.digests import crc32
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
-from .._util.validation import check_has, check_names, check_paths, is_whole
+from .._util.validation import check_has, check_paths, is_whole
 from .._util.validation import shown as short_repr
-from ..errors import FileFormatError, SettingsError, listed
+from ..errors import FileFormatError, SettingsError
+from ..evaluation.of_values import named_by_output
 from ..networks.network import check_network
 from .pictures import inline_svg, style
 from .run import Run, cards, summary
@@ -79,7 +80,8 @@ def write_report(
     images : sequence of int, optional
         Indices of these images in the evaluation, such as ``evaluation.examples()``; by default the first ones.
     class_names : sequence of str, or dict of them, optional
-        Names of the classes; by default those of ``data``, or their numbers.  Of several outputs, a dict by output.
+        Names of the classes, or of the values of a regression; by default those of ``data``, or their numbers.  Of
+        several outputs, a dict by output.
     run : dict, optional
         Further facts about the run, for the table of settings.
     diagnosis : Diagnosis, optional
@@ -114,10 +116,11 @@ def write_report(
     data_name = getattr(data, "name", data)
     if not (data_name is None or isinstance(data_name, str)):
         raise SettingsError(f"data must be a data set or its name, got {type(data).__name__}", argument="data")
-    if class_names is None and (known := getattr(data, "class_names", None)):
+    known = getattr(data, "class_names", None)
+    if class_names is None and known and (evaluation.heads or evaluation.task.head.decides):
         more = () if evaluation.heads else range(len(known), evaluation.task.head.n_classes)
         class_names = (*known, *more)  # the data may hold the first classes only
-    names = _names_by_head(evaluation, class_names)
+    names = named_by_output(evaluation, class_names)
     subject = Run(network, evaluation, data_name, names, recording, diagnosis, run or {}, command, images)
     if title is None:
         title = subject.title
@@ -130,26 +133,6 @@ def write_report(
     content = text.encode("utf-8", "backslashreplace")
     with atomic_write(path) as file:
         file.write(content)
-
-
-def _names_by_head(evaluation, class_names):
-    """Return the names of the classes of each head that has some, as tuples; the key of the only head is ""."""
-    if not evaluation.heads:
-        class_names = {} if class_names is None else {"": class_names}
-    elif class_names is not None and not isinstance(class_names, dict):
-        # names of the classes of a data set belong to the output that has as many
-        count = len(class_names)
-        fitting = [name for name, head in evaluation.heads.items() if head.task.head.n_classes == count]
-        class_names = dict.fromkeys(fitting[:1], class_names)
-    heads = evaluation.heads or {"": evaluation}
-    for name, names in (class_names or {}).items():
-        if name not in heads:
-            raise SettingsError(
-                f"class_names has {name!r}, but the outputs are {listed(heads, 8)}", argument="class_names"
-            )
-        if n_classes := heads[name].task.head.n_classes:
-            check_names(n_classes, class_names=names)
-    return {name: tuple(map(str, names)) for name, names in (class_names or {}).items()}
 
 
 def _check_types(title, recording, run, diagnosis, command):

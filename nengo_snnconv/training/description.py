@@ -71,6 +71,7 @@ def _settings(task):
         "learning_rate": task.base_rate,
         "schedule": "function" if callable(options.schedule) else options.schedule,
         "loss": loss_name(task.loss),
+        **({"loss_weights": weights} if (weights := getattr(task.loss, "weights", None)) else {}),
         "batch_size": task.batch_size,
         "augmented": options.augment is not None,
         **({"activity_penalty": options.activity_penalty} if options.activity_penalty else {}),

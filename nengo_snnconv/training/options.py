@@ -24,6 +24,7 @@ from ..compat import tf
 from ..errors import SettingsError
 from ..inputs import check_pair
 from .checkpoint import check_checkpoint
+from .losses import check_loss_weights
 from .precision import PRECISIONS
 from .trainers import TRAINERS
 
@@ -44,6 +45,7 @@ class TrainingOptions:
     batch_size: int
     optimizer: typing.Any
     loss: typing.Any
+    loss_weights: typing.Any
     learning_rate: typing.Any
     schedule: str | Callable[[int], float] | None
     validation_split: float
@@ -70,6 +72,7 @@ class TrainingOptions:
         self._check_learning_rate()
         self._check_validation()
         check_checkpoint(self.checkpoint)
+        check_loss_weights(self.loss_weights)
 
     def _check_penalty(self) -> None:
         if not is_number(self.activity_penalty) or not 0 <= self.activity_penalty < math.inf:

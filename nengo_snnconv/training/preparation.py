@@ -10,13 +10,14 @@ import numpy as np
 from ..conversion.calibrate import why_uncalibratable, with_biases
 from ..conversion.levels import with_levels
 from ..errors import ConversionError, SettingsError
+from ..evaluation.ann import ann_predictions
 from ..inputs import as_data, as_pair
 from ..model.layers import BatchNormalization, Rectifier
 from ..networks.native import NativeConfig, require_native_network
 from ..networks.network import describe_network
 from ..networks.trainable import TrainableConfig, check_collected
 from ..neurons.integrate_and_fire import IntegrateAndFire
-from .losses import as_loss
+from .losses import as_loss, loss_weights
 from .optimizers import copy_optimizer, scheduled_learning_rate
 from .tandem_model import CLASSES
 from .targets import as_targets
@@ -27,7 +28,7 @@ if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
     from .options import TrainingOptions
 
-# number of images from which initial thresholds are chosen
+# number of images from which initial thresholds, and the variance of the values of an ANN, are found
 IMAGES_FOR_LEVELS = 500
 # default learning rate of Adam for networks of to_spiking, which are trained already
 FINE_TUNING_RATE = 2e-4
@@ -161,6 +162,16 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     base_rate = copy_optimizer(options.optimizer, rate).get_config()["learning_rate"]
     learning_rate = scheduled_learning_rate(base_rate, rate, options.schedule, n_batches)
     outputs_rates = n_steps is not None and isinstance(network.model.layers[network.model.output], Rectifier)
+
+    def values_of(name):
+        """Return the targets of an output, or the values that the ANN teaches for some of the images."""
+        if y is not None:
+            return y[:, head.entries[name]]
+        some = x.take(slice(0, IMAGES_FOR_LEVELS))
+        return ann_predictions(network, some, head=head)[name]
+
+    weights = loss_weights(options.loss_weights, options.loss, network.model, head, values_of)
+    target_rows = y is None or y.ndim > 1
     return TrainingTask(
         network=network,
         options=options,
@@ -171,7 +182,7 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
         batch_size=batch_size,
         optimizer=copy_optimizer(options.optimizer, learning_rate),
         base_rate=base_rate,
-        loss=as_loss(options.loss, y is None or y.ndim > 1, outputs_rates and not converted, head),
+        loss=as_loss(options.loss, target_rows, outputs_rates and not converted, head, weights),
         head=head,
     )
 

@@ -53,6 +53,7 @@ def train(
     seed: int = 0,
     progress: bool | None = None,
     on_epoch: Callable[[int, dict], object] | None = None,
+    loss_weights: dict[str, float] | list[float] | None = None,
 ) -> ConvNetwork:
     """Train a network on the firing rates of its neurons, through time, or on the spikes of a converted network.
 
@@ -118,7 +119,7 @@ def train(
         "categorical_crossentropy", cross-entropy from logits; for firing rates by default their mean squared error,
         with target 1 for the true class and 0 for the others.  For one output with targets 0 and 1, and for labels,
         binary cross-entropy from logits; for a regression the mean squared error.  Of several outputs, the losses are
-        added; a dict gives those of some outputs by name.
+        added, see ``loss_weights``; a dict gives those of some outputs by name.
     learning_rate : float or tf.keras.optimizers.schedules.LearningRateSchedule, optional
         Learning rate; by default that of the optimizer, or 0.0002 for networks of ``to_spiking`` without an
         ``optimizer``.
@@ -155,6 +156,11 @@ def train(
         Show a progress bar; by default if standard error is a terminal.
     on_epoch : callable, optional
         Function that is called after each epoch with its number (1-based) and a dict of its results.
+    loss_weights : dict of str to float, or list, optional
+        Weights of the losses of several outputs in their sum, by name, or in the order of ``network.outputs``.  By
+        default those with which the Keras model was compiled.  If it has none, they are 1; but the default loss of a
+        regression, its mean squared error, is divided by the variance of the targets, as in R², so that it does not
+        depend on their units.
 
     Returns
     -------
@@ -162,7 +168,8 @@ def train(
         New network with the trained arrays and the ``history``, lists with a value for each epoch: loss, accuracy,
         val_loss, val_accuracy, active, learning_rate (of the last step), seconds, and val_seconds (the part of them for
         validation); None if an epoch did not measure a value.  A regression has the mean absolute error, "error" and
-        "val_error", instead of accuracies.  ``network.model.metadata["training"]`` lists the settings of each training.
+        "val_error", instead of accuracies.  Of several outputs, the engine "keras" adds the weighted loss of each, such
+        as "digit_loss".  ``network.model.metadata["training"]`` lists the settings of each training.
 
     Raises
     ------
@@ -203,6 +210,7 @@ def train(
         batch_size=batch_size,
         optimizer=optimizer,
         loss=loss,
+        loss_weights=loss_weights,
         learning_rate=learning_rate,
         schedule=schedule,
         validation_split=validation_split,

@@ -136,7 +136,7 @@ class KerasTrainer(Trainer):
             active_fraction = sum(counts) / self.n_neurons
             self.keras.add_loss(self.penalty(active_fraction))
             self.keras.add_metric(active_fraction, name="active")
-        self.keras.compile(self.optimizer, loss, metrics=[keras_measure(self.head)])
+        self.keras.compile(self.optimizer, loss, metrics=[keras_measure(self.head), *getattr(loss, "metrics", ())])
 
     def target_shape(self, shape):
         return (self.batch_size, *shape[1:]) if self.target_rows else (self.batch_size,)

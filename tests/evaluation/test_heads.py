@@ -264,6 +264,8 @@ class TestRefused:
             (1, None, NUMBERS, r"y must have shape \(images,\) or \(images, 1\), got \(30, 3\)"),
             (4, None, NUMBERS, r"y must have shape \(images,\) or \(images, 4\), got \(30, 3\)"),
             (4, None, NUMBERS[:, 0], "y must hold class numbers"),
+            (1, "sigmoid", np.eye(2)[BITS], r"got \(30, 2\): take y.argmax\(axis=1\)"),
+            (4, None, np.array(list("abcd"))[CLASSES], r"in alphabetical order, np.unique\(y, return_inverse=True\)"),
             (4, None, CLASSES[:, None], r"take the column, y\[:, 0\]"),
             (4, None, CLASSES + 1, "the classes in y go from 1 to 4, the network has 4 outputs"),
             (4, None, CLASSES[1:], "x and y must hold equally many images"),
@@ -296,6 +298,62 @@ class TestRefused:
 
 
 class TestShown:
+    def test_values_in_different_units(self, tmp_path):
+        network, y = spiking("regression of several"), NUMBERS * [1, 100, 1]
+        evaluation = snc.evaluate(network, X, y, n_steps=3)
+        predictions, of_ann = evaluation.predictions, evaluation.ann_predictions
+        for number, value in enumerate(evaluation.by_value()):
+            for found, error, score in (
+                (predictions, value.error, value.score),
+                (of_ann, value.ann_error, value.ann_score),
+            ):
+                difference = found[:, number] - y[:, number]
+                assert error == pytest.approx(np.abs(difference).mean(), rel=1e-5)
+                assert score == pytest.approx(1 - (difference**2).mean() / y[:, number].var(), rel=1e-4)
+        (r2,) = (measure for measure in evaluation.measures if measure.name == "R²")
+        assert (r2.steps[-1], r2.ann) == (pytest.approx(evaluation.score[-1]), pytest.approx(evaluation.ann_score))
+        rows = dict(evaluation._summary_rows())
+        assert rows["value 1"] == str(evaluation.by_value()[1])
+        assert rows["R²"].startswith(r2.text(r2.steps[-1]))
+        assert "\nangle " in evaluation.summary(["brightness", "angle", "size"])
+        values = json.loads(json.dumps(evaluation.to_dict()))
+        assert values["by_value"][1]["error"] == evaluation.by_value()[1].error
+        assert values["ann_r2"] == evaluation.ann_score
+        path = tmp_path / "report.html"
+        snc.write_report(path, network, evaluation, class_names=["brightness", "angle", "size"])
+        assert f"{evaluation.by_value()[1].error:.4g}" in path.read_text().split("errors of each value", 1)[-1]
+        for names, message in ((["a"], "3 names, one for each"), (["a"] * 11, "3 names")):
+            with pytest.raises(snc.SettingsError, match=message):
+                evaluation.by_value(names)
+        with pytest.raises(snc.SettingsError, match="does not predict"):
+            snc.evaluate(spiking("labels"), X, n_steps=2).by_value()
+
+    def test_without_targets_the_loss_of_the_model_tells_values_from_classes(self):
+        three = model(3)
+        assert "note                       taken as class scores" in snc.evaluate(snc.convert(three), X).summary()
+        for targets, name in (("values", "values"), ("classes", "classes")):
+            declared = three.replace(metadata={**three.metadata, "targets": targets})
+            evaluation = snc.evaluate(snc.to_spiking(snc.normalize(snc.convert(declared), X)), X, n_steps=3)
+            assert evaluation.head == name
+            assert "taken as class scores" not in evaluation.summary()
+            if name == "values":
+                difference = evaluation.predictions - evaluation.ann_predictions
+                errors = [value.error for value in evaluation.by_value()]
+                assert errors == pytest.approx(np.abs(difference).mean(axis=0), rel=1e-5)
+                assert evaluation.measures[-1].name == "R² against the ANN"
+                assert evaluation.measures[-1].steps[-1] == pytest.approx(evaluation.score[-1])
+
+    def test_scores_far_below_zero(self):
+        evaluation = snc.evaluate(spiking("regression"), X, NUMBERS[:, 0] / 1000, n_steps=2)
+        assert evaluation.score[-1] < -100
+        assert "R²                         below -100 % (below -100 % with rates)" in evaluation.summary()
+        assert (
+            "below -100 % as an ANN"
+            in snc.diagnose(spiking("regression"), X, NUMBERS[:, 0] / 1000, n_steps=2, try_remedies=False).sentences()[
+                0
+            ]
+        )
+
     @pytest.mark.parametrize("case", ["one-hot", "agreement", "binary", "labels", "regression", "image, no targets"])
     def test_summary_plot_and_json(self, case):
         evaluation = snc.evaluate(spiking(case), X, CASES[case][2], n_steps=3)

@@ -8,11 +8,12 @@ import pytest
 from models import only_output, several_ports
 
 import nengo_snnconv as snc
+from nengo_snnconv._util.text_tables import percent
+from nengo_snnconv.evaluation.of_values import named_by_output
 from nengo_snnconv.evaluation.task import as_task
 from nengo_snnconv.inputs import as_inputs
 from nengo_snnconv.report.run import Run, cards
 from nengo_snnconv.report.sections import _accuracy, _single_items
-from nengo_snnconv.report.write import _names_by_head
 
 MODEL, N, N_STEPS = several_ports(seed=3), 40, 12
 rng = np.random.default_rng(0)
@@ -56,7 +57,12 @@ def test_texts_name_the_heads(evaluation):
     for name in Y:
         assert f"{name}: " in evaluation.summary()
     assert "image (6 x 6 x 1) and facts (3) to kind (4) and odd (1) and size (2)" in SNN._headline()
+    size = evaluation.heads["size"]
+    rows = dict(evaluation._summary_rows(names={"size": ["length", "width"]}))
+    assert rows["size: width"] == str(size.by_value()[1])
+    assert rows["size: R²"].startswith(percent(size.score[-1]))
     written = json.loads(json.dumps(evaluation.to_dict()))
+    assert [each["name"] for each in written["by_value"]["size"]] == ["value 0", "value 1"]
     assert written["heads"] == {"kind": "classes", "odd": "binary", "size": "values"}
     assert written["kind_accuracy"] == evaluation.heads["kind"].accuracy.tolist()
     with pytest.raises(snc.SettingsError, match=r"heads\['kind'\].confusion"):
@@ -98,7 +104,10 @@ def test_without_targets_the_heads_agree_with_the_ann():
 def test_diagnose_and_tune_take_the_mean_score(evaluation):
     diagnosis = snc.diagnose(SNN, X, Y, n_steps=N_STEPS, try_remedies=False)
     assert diagnosis.evaluation.score[-1] == pytest.approx(evaluation.score[-1])
+    head = diagnosis.evaluation.heads["kind"]
     points = [sum(layer.points.values()) for layer in diagnosis.layers.values()]
+    scores = f"{100 * head.ann_score:.2f} % as an ANN, {100 * head.score[-1]:.2f} % with spikes"
+    assert f"kind: accuracy {scores}" in diagnosis.sentences()
     total = diagnosis.input_points + diagnosis.readout_points + sum(points)
     assert total == pytest.approx(evaluation.loss_points, abs=0.01)
     tuning = snc.tune(RATES, X, Y, max_loss=50.0, space={"skip_steps": [0, 1]}, max_steps=8)
@@ -115,16 +124,16 @@ def test_recordings_and_reports(evaluation):
     np.testing.assert_array_equal(head.images, few["image"])
     np.testing.assert_array_equal(head.output, recording.output[..., 5:])
     assert head.input.shape == (2, 4, 6, 6, 1)
-    names = _names_by_head(evaluation, {"kind": ("ant", "bee", "cat", "dog")})
+    names = named_by_output(evaluation, {"kind": ("ant", "bee", "cat", "dog")})
     run = Run(SNN, evaluation, class_names=names, recording=recording, images=(0, 1))
-    text, pictures = (content for _, content in _accuracy(run).blocks)
+    text, pictures = (content for _, content in _accuracy(run).blocks[:2])
     assert len(pictures) == 3  # the curve, and matrices of two heads
     headings = [content for kind, content in _single_items(run).blocks if kind == "heading"]
     shown = ("ant", "bee", "cat", "dog")[Y["kind"][0]]
     assert headings[0].startswith(f"Image 1: kind: {shown}, classified as ") and "; size: target " in headings[0]
     assert any(title == "kind: accuracy" for title, *_ in cards(run))
     with pytest.raises(snc.SettingsError, match="the outputs are"):
-        _names_by_head(evaluation, {"sort": ("a", "b", "c", "d")})
+        named_by_output(evaluation, {"sort": ("a", "b", "c", "d")})
     (axes,) = evaluation.plot().figure.axes
     assert len(axes.get_legend().get_texts()) == 3
 

@@ -10,6 +10,7 @@ from nengo_snnconv.evaluation.task import as_task
 from nengo_snnconv.inputs import as_data, as_images, image_batches
 
 MODEL = several_ports()
+keras = tf.keras
 rng = np.random.default_rng(0)
 N = 12
 X = {"image": rng.random((N, 6, 6, 1), dtype=np.float32), "facts": rng.random((N, 3), dtype=np.float32)}
@@ -119,3 +120,24 @@ def test_inputs_in_a_dict_are_refused_by_name():
     inputs, _ = as_data(MODEL, VECTORS)
     with pytest.raises(snc.SettingsError, match=r"x\['image'\] must be an array, got Images"):
         as_data(MODEL, {**X, "image": inputs})
+
+
+def test_pixels_up_to_255_are_refused_for_images_that_no_layer_scales():
+    image, facts = keras.Input((6, 6, 1), name="image"), keras.Input((3,), name="facts")
+
+    def network(body):
+        facts_scaled = keras.layers.Normalization(mean=[1.0, 100.0, 3.0], variance=[4.0, 900.0, 1.0])(facts)
+        joined = keras.layers.Concatenate()([keras.layers.Flatten()(body), facts_scaled])
+        return snc.convert(keras.Model({"image": image, "facts": facts}, keras.layers.Dense(2)(joined)))
+
+    pixels = {"image": np.full((N, 6, 6, 1), 200, np.uint8), "facts": np.full((N, 3), 90)}
+    unscaled = network(keras.layers.Conv2D(2, 3)(image))
+    for use in (snc.evaluate, snc.normalize):
+        with pytest.raises(snc.SettingsError, match=r"x\['image'\] holds integers up to 200: divide images by 255"):
+            use(unscaled, pixels)
+    as_data(unscaled.model, {**pixels, "image": pixels["image"] / 255})
+    scaled = network(keras.layers.Conv2D(2, 3)(keras.layers.Rescaling(1 / 255)(image)))
+    as_data(scaled.model, pixels)
+    as_data(snc.normalize(scaled, pixels).model, pixels)
+    with pytest.raises(snc.SettingsError, match="holds integers up to 200"):
+        as_data(MODEL, pixels)

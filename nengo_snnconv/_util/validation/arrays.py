@@ -50,6 +50,8 @@ def as_array(values: Any, name: str, of: str = "numbers") -> np.ndarray:
     if array.dtype.kind not in "biuf":
         received = type(values).__name__ if array.dtype == object and not array.ndim else f"an array of {array.dtype}"
         way_out = "; take its real part or magnitude" if array.dtype.kind == "c" else ""
+        if argument == "y" and array.ndim == 1 and all(isinstance(each, str | bytes) for each in array[:10]):
+            way_out = f": number the classes in alphabetical order, np.unique({name}, return_inverse=True)[1]"
         raise SettingsError(f"{name} must be {of}, integers or floats, got {received}{way_out}", argument=argument)
     return array
 

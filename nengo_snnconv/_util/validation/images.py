@@ -12,6 +12,7 @@ from .arrays import as_array, check_range
 
 # models are of a room above this one
 Model = Any
+Port = Any
 
 
 def check_images(model: Model, x: Any) -> np.ndarray:
@@ -19,20 +20,20 @@ def check_images(model: Model, x: Any) -> np.ndarray:
     return np.asarray(check_stored_images(model, x), np.float32)
 
 
-def check_stored_images(model: Model, x: Any, shape: tuple[int, ...] | None = None, name: str = "x") -> np.ndarray:
+def check_stored_images(model: Model, x: Any, port: Port | None = None, name: str = "x") -> np.ndarray:
     """Return ``x`` as images with the input shape of ``model``, in their own type.
 
-    A large array, such as a memory-mapped one, can then be converted to float32 a batch at a time.  ``shape`` and
-    ``name`` are those of one of several inputs.
+    A large array, such as a memory-mapped one, can then be converted to float32 a batch at a time.  ``port`` is one of
+    several inputs, of which vectors may hold any integers; ``name`` is the name of its array.
     """
     x = as_array(x, name, "an array of images")
-    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _scales_its_input(model):
+    if np.issubdtype(x.dtype, np.integer) and x.size and x.max() > 1 and not _may_be_integers(model, port):
         raise SettingsError(
             f"{name} holds integers up to {x.max()}: divide images by 255 to bring them into [0, 1], or make them "
             "floats if the model was trained on such numbers",
             argument="x",
         )
-    shape = model.shapes[model.input] if shape is None else shape
+    shape = model.shapes[model.input] if port is None else port.shape
     if x.shape[1:] != shape or len(x) == 0:
         way_out = _way_out(x.shape, shape) or _names_of_inputs(model, name)
         raise SettingsError(
@@ -70,8 +71,12 @@ def _way_out(got: tuple[int, ...], shape: tuple[int, ...]) -> str:
     return ""
 
 
-def _scales_its_input(model: Model) -> bool:
-    """Return whether a model begins with a layer that scales its input, as one for pixels from 0 to 255 does."""
+def _may_be_integers(model: Model, port: Port | None) -> bool:
+    """Return whether an input begins with a layer that scales it, as one for pixels from 0 to 255, or is a vector."""
+    if port is not None and len(port.shape) < 2:
+        return True
+    if port is not None and port.scaled is not None:
+        return bool(port.scaled)
     if "input_range" in model.metadata:
         return True
     classes = {row["class"] for row in model.metadata.get("reading", [])}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._util.display import Displayed
-from ..._util.text_tables import text_table
+from ..._util.text_tables import percent, points, text_table
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
@@ -228,31 +228,34 @@ class Diagnosis(Displayed):
 
     def sentences(self) -> list[str]:
         """Return the findings as sentences."""
-        ann, spikes, lost = 100 * self.ann_accuracy, 100 * self.accuracy, self.loss_points
-        change = f"{lost:.2f} points lost" if lost >= 0 else f"{-lost:.2f} points gained"
+        ann, spikes, lost = percent(self.ann_accuracy), percent(self.accuracy), self.loss_points
+        change = f"{points(lost)} lost" if lost >= 0 else f"{points(-lost)} gained"
         name = self.evaluation.score_name
         of = "" if name == "accuracy" else f"{name}: "
         lines = [
-            f"{of}{ann:.2f} % as an ANN, {spikes:.2f} % with spikes after {self.n_steps} steps: {change} on "
+            f"{of}{ann} as an ANN, {spikes} with spikes after {self.n_steps} steps: {change} on "
             f"{len(self.evaluation.y):,} images"
         ]
+        for output, head in self.evaluation.heads.items():
+            scores = f"{percent(head.ann_score or 0.0)} as an ANN, {percent(head.score[-1])} with spikes"
+            lines.append(f"{output}: {head.score_name} {scores}")
         if self.healthy:
             lines.append("healthy: the loss is acceptable, and no layer has a large error")
         for finding in self.findings:
             lines.append(f"{finding.title}: {finding.text}")
         if any(finding.parts for finding in self.findings) and all(finding.parts for finding in self.findings):
             others = lost - sum(finding.points for finding in self.findings)
-            change = f"{others:.2f} points" if others > 0 else f"{-others:.2f} points gained"
+            change = points(others) if others > 0 else f"{points(-others)} gained"
             lines += [f"all other causes together: {change}"] * (abs(others) >= 0.005)
         if self.first_failing:
             lines.append(f"first failing layer: {self.first_failing}")
         measured = [(remedy.accuracy or 0.0, remedy.text) for remedy in self.tried]
         for accuracy, text in sorted(measured, key=lambda pair: -pair[0]):
-            lines.append(f"tried: {100 * accuracy:.2f} % with this change: {text}")
+            lines.append(f"tried: {percent(accuracy)} with this change: {text}")
         if self.remedy:
             lines.append(f"recommendation: {self.remedy.text}")
         elif self.tried:
-            lines.append(f"none of these changes helps on these images, by more than chance ({spikes:.2f} % without)")
+            lines.append(f"none of these changes helps on these images, by more than chance ({spikes} without)")
         return lines
 
     def _headline(self):
@@ -277,7 +280,7 @@ class Diagnosis(Displayed):
         ]
         rows = [tuple(header)]
         if self.evaluation.input_layer:
-            accuracy = f"{100 * self.ann_accuracy - self.input_points:.2f} %"
+            accuracy = percent(self.ann_accuracy - self.input_points / 100)
             name, error = self.network.model.input, f"{100 * self.input_error:.1f} %"
             rows.append((name, accuracy, error, *[""] * (len(header) - 3)))
         for layer in self.layers.values():
@@ -286,7 +289,7 @@ class Diagnosis(Displayed):
             rows.append(
                 (
                     layer.name,
-                    f"{100 * layer.accuracy:.2f} %",
+                    percent(layer.accuracy),
                     f"{100 * layer.error:.1f} %",
                     *errors,
                     f"{layer.level:.3g}",

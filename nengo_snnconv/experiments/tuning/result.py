@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.display import Displayed
-from ..._util.text_tables import summary_line, text_table
+from ..._util.text_tables import percent, points, summary_line, text_table
 from ...evaluation.metrics import interval_of_change
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
@@ -153,7 +153,7 @@ class Tuning(Displayed):
         return "\n".join(summary_line(*row) for row in self._summary_rows())
 
     def _headline(self):
-        lost = f"{self.loss_points + 0.0:.2f} points lost on {len(self.evaluation.y):,} images"
+        lost = f"{points(self.loss_points)} lost on {len(self.evaluation.y):,} images"
         return f"{self.trial.grid_point.text}; {self.n_steps} steps, {lost}{'' if self.kept else ' (too many)'}"
 
     def _tables(self):
@@ -167,8 +167,8 @@ class Tuning(Displayed):
         rows = [(label, self.trial.grid_point.text)]
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
-            ("loss when chosen", f"{self.selection_loss_points + 0.0:.2f} points ({allowed}) on {n_chosen:,} images"),
-            ("loss on other images", f"{self.loss_points + 0.0:.2f} points on {n_report:,} images"),
+            ("loss when chosen", f"{points(self.selection_loss_points)} ({allowed}) on {n_chosen:,} images"),
+            ("loss on other images", f"{points(self.loss_points)} on {n_report:,} images"),
             ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
             *self._rows_of_scores(),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
@@ -182,10 +182,10 @@ class Tuning(Displayed):
     def _rows_of_scores(self):
         """Return the rows of the summary with the score of the ANN, unless it is compared with, and with spikes."""
         evaluation = self.evaluation
-        name, spikes = evaluation.score_name, f"{100 * evaluation.score[-1]:.2f} %"
+        name, spikes = evaluation.score_name, percent(evaluation.score[-1])
         if not evaluation.labelled:
             return [(name, spikes)]
-        ann = f"{100 * (evaluation.ann_score or 0.0):.2f} %"
+        ann = percent(evaluation.ann_score or 0.0)
         return [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
 
     def rows(self) -> list[tuple[str, ...]]:

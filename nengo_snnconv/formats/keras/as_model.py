@@ -10,6 +10,7 @@ from ..._util.user_warnings import warn_user
 from ...errors import ConversionError, SnnConvError
 from ...model import Model
 from ..shared.finished_model import finished_model
+from .compiled_loss import compile_config, with_compiled_loss
 from .files import keras_file
 from .live_layers import has_custom_call
 from .model_reader import ModelReader
@@ -44,8 +45,8 @@ def as_model(source: Model | str | os.PathLike | Any, training: bool = False) ->
     """
     if isinstance(source, Model):
         return source
-    reader = _read(source)
-    model = finished_model(reader, "Keras model")
+    reader, compiled = _read(source)
+    model = with_compiled_loss(finished_model(reader, "Keras model"), compiled)
     if training:
         for note in reader.report.training_notes:
             warn_user(note)
@@ -80,16 +81,16 @@ def inspect_keras(source: Model | str | os.PathLike | Any) -> list[dict]:
     """
     if isinstance(source, Model):
         return source.metadata.get("reading", [])
-    return list(_read(source).report.rows.values())
+    return list(_read(source)[0].report.rows.values())
 
 
 def _read(source):
-    """Return the ModelReader that has read a live model or a file."""
+    """Return the ModelReader that has read a live model or a file, and the arguments of ``compile``, if any."""
     if not isinstance(source, str | os.PathLike):
-        return ModelReader(_configuration(source), source)
+        return ModelReader(_configuration(source), source), compile_config(source)
     config, model = keras_file.read_file(source)
     try:
-        return ModelReader(config, model)
+        return ModelReader(config, model), config.get("compile_config")
     except (SnnConvError, MemoryError):
         raise
     except Exception as error:  # an invalid configuration can fail anywhere

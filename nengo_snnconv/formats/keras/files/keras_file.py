@@ -34,7 +34,7 @@ def read_file(path):
     Returns
     -------
     config : dict
-        Configuration of the model.
+        Configuration of the model; "compile_config" holds the arguments of ``compile``, if the model was compiled.
     model : StoredLayer
         Stand-in for the live model: its layers with their arrays.
 
@@ -99,7 +99,8 @@ def _unpacked(archive, name, limit):
 
 def _read_hdf5(path, file):
     root = HDF5File(file).root
-    text, version, backend = (root.attribute(name, MAX_TEXT) for name in ("model_config", "keras_version", "backend"))
+    names = "model_config", "keras_version", "backend", "training_config"
+    text, version, backend, compiled = (root.attribute(name, MAX_TEXT) for name in names)
     if text is None:
         raise ConversionError(
             f"{path} holds weights only, if it is a Keras file: build the model in Python, call its load_weights, "
@@ -116,6 +117,7 @@ def _read_hdf5(path, file):
     weights = root.get("model_weights")
     if weights is None:
         raise UnreadableFile("it has no model_weights")
+    entry["compile_config"] = json.loads(compiled) if compiled else None
     return _complete_config(entry), from_hdf5(entry, weights)
 
 
@@ -158,7 +160,7 @@ def _complete_config(entry):
     config, build_config = entry["config"], entry.get("build_config") or {}
     if "build_input_shape" not in config and "input_shape" in build_config:
         config = {**config, "build_input_shape": build_config["input_shape"]}
-    return config
+    return {**config, "compile_config": entry.get("compile_config")}
 
 
 def _check_suffix(path, *suffixes):
