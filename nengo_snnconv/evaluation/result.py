@@ -516,7 +516,7 @@ class Evaluation(Displayed):
             ]
             ratio = None if self.moving else self.operations_ratio
             if ratio is not None:
-                hint = ": spikes cost more, tune finds fewer steps" if ratio < 1 else ""
+                hint = ": spikes cost more; fewer steps cost less" if ratio < 1 else ""
                 rows.append(("operations, ANN / spikes", f"{ratio:.2f}{hint}"))
         else:
             rows.append(("neurons", "compute rates: use to_spiking for a spiking network"))

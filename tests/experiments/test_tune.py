@@ -14,6 +14,7 @@ import nengo_snnconv as snc
 from nengo_snnconv import cli
 from nengo_snnconv.evaluation.metrics import paired_interval
 from nengo_snnconv.experiments.sweeps import sweep_runner
+from nengo_snnconv.experiments.sweeps.grid import format_value
 from nengo_snnconv.experiments.tuning import search
 from nengo_snnconv.experiments.tuning.parts import split_parts, stratified
 from nengo_snnconv.experiments.tuning.space import default_space
@@ -203,6 +204,29 @@ class TestWords:
         assert len(others) == 7
         assert first[header.index("steps")] == str(tuning.n_steps)
         assert first[header.index("images")] == "360"
+        assert f"operations, ANN / spikes   {tuning.evaluation.operations_ratio:.2f}" in summary
+        table = tuning.table().splitlines()
+        assert table[0].endswith("setting") and max(map(len, table)) < 140
+        assert table[1].endswith(tuning.trial.grid_point.text)
+        hopeless = dataclasses.replace(tuning, max_loss=-100.0).table().splitlines()
+        assert hopeless[1].split()[1:4] == ["–"] * 3 and hopeless[-1].startswith("–  the loss is larger")
+
+    def test_parameters_that_all_trials_share_are_in_a_line(self, tuned):
+        trial = tuned[0].trial
+        table = dataclasses.replace(tuned[0], trials=[trial, trial]).table().splitlines()
+        shared = ", ".join(f"{name} {format_value(value)}" for name, value in trial.setting.items())
+        assert table[0] == f"all with {shared}"
+        assert table[2].split()[:2] == ["360", str(tuned[0].n_steps)]
+
+    def test_a_trial_with_clearly_fewer_operations_is_mentioned(self, tuned):
+        tuning = dataclasses.replace(tuned[0], trials=tuned[0].trials[:1])
+        assert not any("operations instead of" in remark for remark in tuning.remarks())
+        other = tuned[0].trials[1].grid_point
+        cheap = dataclasses.replace(tuning.trial, grid_point=other, operations=tuning.trial.operations / 2)
+        remarks = dataclasses.replace(tuning, trials=[tuning.trial, cheap]).remarks()
+        own = tuning.trial.operations[tuning.n_steps - 1]
+        says = f"{tuning.n_steps} steps would need {own / 2:,.0f} operations instead of {own:,.0f}: {other.text}"
+        assert says in remarks
 
     def test_figures_are_json(self, tuned):
         tuning = tuned[0]
@@ -322,6 +346,9 @@ class TestParts:
     def test_a_loss_that_is_too_large_on_the_report_images_is_said(self, tuned):
         tuning = dataclasses.replace(tuned[0], max_loss=-5.0)
         assert "larger than allowed: choose the settings on more images" in " ".join(tuning.remarks())
+        low, _ = tuned[0].interval
+        tuning = dataclasses.replace(tuned[0], max_loss=(low + tuned[0].loss_points) / 2)
+        assert "on other images the loss is larger than allowed: " in " ".join(tuning.remarks())
 
 
 class TestOtherNetworks:

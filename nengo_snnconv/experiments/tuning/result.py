@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # with fewer later steps than this, it is uncertain that the loss stays within the limit
 FEW_STEPS = 4
+# share of the operations at which another trial is mentioned although it takes more steps
+CHEAPER = 2 / 3
+# text of a value that does not exist
+NONE = "–"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -124,11 +128,17 @@ class Tuning(Displayed):
             )
         if self.kept and low > self.max_loss:
             remarks.append("the loss on new images is larger than allowed: choose the settings on more images")
+        elif self.kept and self.loss_points > self.max_loss:
+            remarks.append(
+                f"on other images the loss is larger than allowed: {self.loss_points:.2f} points instead of at most "
+                f"{self.max_loss:g}; more images to choose from make this less likely"
+            )
         elif self.kept and high > self.max_loss:
             remarks.append(
                 f"with {n_report:,} report images, a loss of up to {high:.2f} points on new images cannot be excluded; "
                 "more of them narrow the interval"
             )
+        remarks += self._cheaper()
         calibrated = self.trial.grid_point.calibration is not None
         later = self.max_steps - self.n_steps
         if self.kept and later < FEW_STEPS and not calibrated:
@@ -148,6 +158,20 @@ class Tuning(Displayed):
             )
         return remarks
 
+    def _cheaper(self):
+        """Return a sentence on the trial that keeps the loss with the fewest operations, if it has clearly fewer."""
+        costs = {}
+        for trial in self.trials:
+            steps = trial.steps_within(self.max_loss)
+            if steps is not None and trial.n_images == len(self.selection.y):
+                costs[steps, trial.grid_point.text] = trial.operations[steps - 1]
+        own = self.trial.operations[self.n_steps - 1]
+        if not self.kept or min(costs.values(), default=own) > CHEAPER * own:
+            return []
+        steps, text = min(costs, key=costs.__getitem__)
+        plural = "s" if steps > 1 else ""
+        return [f"{steps} step{plural} would need {costs[steps, text]:,.0f} operations instead of {own:,.0f}: {text}"]
+
     def summary(self) -> str:
         """Return the result as text, one line for each quantity."""
         return "\n".join(summary_line(*row) for row in self._summary_rows())
@@ -164,7 +188,7 @@ class Tuning(Displayed):
         evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
         label = "chosen settings" if self.kept else "loss too large; best found"
         allowed, n_chosen, n_report = f"{self.max_loss:g} allowed", len(self.selection.y), len(evaluation.y)
-        rows = [(label, self.trial.grid_point.text)]
+        rows, ratio = [(label, self.trial.grid_point.text)], evaluation.operations_ratio
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
             ("loss when chosen", f"{points(self.selection_loss_points)} ({allowed}) on {n_chosen:,} images"),
@@ -174,6 +198,7 @@ class Tuning(Displayed):
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
             ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
             ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
+            ("operations, ANN / spikes", NONE if ratio is None else f"{ratio:.2f}"),
             ("tried", f"{len(self.trials)} settings on up to {n_chosen:,} images"),
             ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
         ]
@@ -186,6 +211,8 @@ class Tuning(Displayed):
         if not evaluation.labelled:
             return [(name, spikes)]
         ann = percent(evaluation.ann_score or 0.0)
+        if name != "accuracy":  # longer names do not fit into the column
+            return [(name, f"{spikes} with spikes, {ann} with rates (ANN)")]
         return [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -204,8 +231,24 @@ class Tuning(Displayed):
         return rows
 
     def table(self) -> str:
-        """Return the table of :meth:`rows` as text; "steps" is the number of steps that keeps the loss."""
-        return text_table(self.rows())
+        """Return the table of :meth:`rows` as text, with the parameter values of a trial in the last column.
+
+        "steps" is the number of steps that keeps the loss; "–" if there is none.  Values that all trials have in common
+        are in a line of their own.
+        """
+        (*names, _, _, _, _, _), *rows = self.rows()
+        n = len(names)
+        columns = list(zip(*(row[:n] for row in rows), strict=True))
+        shared = {i for i, column in enumerate(columns) if len(rows) > 1 and len(set(column)) == 1}
+        table: list[tuple[str, ...]] = [("images", "steps", "points lost", "operations", "lost at the end", "setting")]
+        for row in rows:
+            setting = ", ".join(f"{names[i]} {row[i]}" for i in range(n) if row[i] and i not in shared)
+            table.append((*(cell or NONE for cell in row[n:]), setting))
+        common = [f"all with {', '.join(f'{names[i]} {rows[0][i]}' for i in sorted(shared))}"] if shared else []
+        lines = [*common, text_table(table)]
+        if any(NONE in row for row in table):
+            lines.append(f"{NONE}  the loss is larger than allowed up to the last step")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the results as JSON-serializable values."""
