@@ -79,8 +79,14 @@ def with_rule(network, data, options):
     """Return the first half of the test images, and a rule for early stopping that was chosen on the second half."""
     from .. import choose_stop
     from .. import evaluate as evaluate_network
+    from ..evaluation.choose_stop import images_needed
 
-    half = len(data.x_test) // 2
+    n_images, half = len(data.x_test), len(data.x_test) // 2
+    if n_images - half < (needed := images_needed(options.stop)):
+        raise SettingsError(
+            f"--stop {options.stop:g} needs at least {2 * needed:,} test images, half of them to choose the rule, got "
+            f"{n_images:,}: give more test images (--test-images), or allow a larger loss"
+        )
     y = data.y_test
     calibration = evaluate_network(
         network,

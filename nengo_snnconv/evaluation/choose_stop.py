@@ -19,10 +19,11 @@ if typing.TYPE_CHECKING:
 # decrease of margins over time, t**-p, of the families of rules from which choose_stop chooses: the error of spikes
 # after t steps is that of the last spikes divided by t in an average, and of constant size in a filtered value
 POWERS = (0, 1)
+CONFIDENCE = 0.95
 
 
 def choose_stop(
-    evaluation: Evaluation, *, max_loss: float = 0.5, confidence: float = 0.95, labels: bool = True
+    evaluation: Evaluation, *, max_loss: float = 0.5, confidence: float = CONFIDENCE, labels: bool = True
 ) -> MarginStop:
     """Choose a rule with which images stop early and the loss of accuracy is bounded.
 
@@ -128,6 +129,16 @@ def _rounded_up(limits):
     return np.where(rounded < limits, np.nextafter(rounded, np.float32(np.inf)), rounded)
 
 
+def images_needed(max_loss: float, confidence: float = CONFIDENCE) -> int:
+    """Return the number of images that :func:`choose_stop` needs at least for a loss in percentage points."""
+    return _images_needed(max_loss / 100, (1 - confidence) / len(POWERS))
+
+
+def _images_needed(share, risk):
+    """Return the smallest number of images of which none is lost with a probability of at most ``risk``."""
+    return math.ceil(math.log(risk) / math.log1p(-share)) if share < 1 else 1
+
+
 def _most_lost(n_images, share, risk):
     """Return the largest number of lost images for which the limit of their share is within ``share``.
 
@@ -136,7 +147,7 @@ def _most_lost(n_images, share, risk):
     """
     from scipy.special import bdtr
 
-    needed = math.ceil(math.log(risk) / math.log1p(-share)) if share < 1 else 1
+    needed = _images_needed(share, risk)
     if n_images < needed:
         raise SettingsError(
             f"max_loss={100 * share:g} needs at least {needed:,} images for this confidence, got {n_images:,}: "

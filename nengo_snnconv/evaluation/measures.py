@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
     from .task import Task
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Measure:
     """A measure of predictions.
 
@@ -40,6 +40,11 @@ class Measure:
     percent: bool = True
     compares: bool = False
     output: str = ""
+
+    def __repr__(self) -> str:
+        steps = f"{len(self.steps)} step{'s' if len(self.steps) != 1 else ''}"
+        ann = "" if self.ann is None else f", {self.text(self.ann)} with rates"
+        return f"<{type(self).__name__}: {self.title} {self.text(self.steps[-1])} after {steps}{ann}>"
 
     @property
     def title(self) -> str:

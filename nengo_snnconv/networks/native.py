@@ -297,7 +297,7 @@ def require_uncalibrated(model, function):
     if model.ann_arrays or "quantization" in model.metadata:
         changed_by = "quantize_weights" if "quantization" in model.metadata else "calibrate or train"
         # save(..., ann=False) drops the weights of the ANN
-        again = "; if there is only this one, begin again with its ANN, snc.convert(network.model.ann)"
+        again = "; if there is only this one, begin again in Python with its ANN, snc.convert(network.model.ann)"
         from_file = again if model.ann_arrays else ""
         raise ConversionError(
             f"{function} needs the weights of the ANN, and {changed_by} changed those of this network: call "

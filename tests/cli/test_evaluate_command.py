@@ -59,7 +59,7 @@ def test_images_stop_early(tmp_path, trained, capsys):
     assert found["mean_steps"] == expected.mean_steps < 12
     assert snc.read_report(tmp_path / "r.html")["evaluation"]["mean_steps"] == expected.mean_steps
     assert cli.main([*arguments, "20", "--stop", "1"]) == 1
-    assert "needs at least" in capsys.readouterr().err
+    assert "--stop 1 needs at least 736 test images, half of them to choose the rule, got 20" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main([*arguments, "20", "--stop", "10", "--folder", str(tmp_path)])
     assert "--stop cannot be combined with --dask or --folder" in capsys.readouterr().err

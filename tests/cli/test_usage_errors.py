@@ -83,3 +83,12 @@ def test_no_file_is_overwritten_by_another(arguments, message, capsys, tmp_path,
     with pytest.raises(SystemExit):
         cli.main(arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["convert", "to-ttfs", "tune", "train"])
+def test_a_network_is_not_named_as_a_file_of_another_format(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = [] if command == "train" else ["a.keras"]
+    assert cli.main([command, *source, "b.onnx"]) == 1
+    assert "b.onnx would not be an ONNX file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -409,3 +409,8 @@ class TestMetrics:
     def test_variance_of_equal_values(self):
         assert metrics.variance(np.full((3, 2), 2.0)) == 4
         assert metrics.variance(np.zeros((3, 2))) == 1
+
+
+def test_measures_are_shown_in_a_line():
+    measure = snc.evaluation.measures.Measure("accuracy", np.array([0.5, 0.75]), 0.8)
+    assert repr(measure) == "<Measure: accuracy 75.00 % after 2 steps, 80.00 % with rates>"
