@@ -92,7 +92,7 @@ def _add_neurons(parser):
         choices=NEURONS,
         default="if",
         help="neuron type: IntegrateAndFire, SignedIntegrateAndFire (fewer steps for deep networks), "
-        "nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear",
+        "nengo.LIF(min_voltage=-5) or nengo.SpikingRectifiedLinear; replaces the neurons of a network that spikes, too",
     )
     neurons.add_argument(
         "--neuron-of",
@@ -176,13 +176,15 @@ def convert(options):
     if options.neuron_of:
         of_layers = {layer: _neuron_type(name, {}) for layer, name in options.neuron_of}
         neuron_type = {"*": neuron_type, **of_layers}
-    network = convert_network(load_source(options.source), seed=options.seed)
+    source = load_source(options.source)
+    network = convert_network(source, seed=options.seed)
     n_calibration = scaling.get("calibration_images", CALIBRATION_IMAGES if options.calibrate else None)
     data, network = data_for(options, network, n_calibration)
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
+    _print_neurons(network, source, options)
     if options.calibrate:
         network = calibrate(network, data.x_train, n_steps=options.steps)
     if options.bits is not None:
@@ -301,6 +303,23 @@ def data_for(options, network, n_calibration=None):
     except SettingsError as error:
         raise SettingsError(f"the data set {options.data} does not fit {options.source}: {error}") from error
     return in_range_of(data, network, options)
+
+
+def _print_neurons(network, source, options):
+    """Print the neurons of the layers, and a note if they replace others of a spiking network in the source."""
+    from .. import ConvNetwork
+    from ..networks.neuron_types import types_in_words, types_of
+
+    types = types_of(network.model, network.settings)
+    print(summary_line("neurons", types_in_words(types)))
+    if not isinstance(source, ConvNetwork) or not source.settings.neuron_type.spiking:
+        return
+    before = types_of(source.model, source.settings)
+    if before != types:
+        name, replaced = options.source.name, types_in_words(before)
+        print(summary_line("note", f"they replace those of {name}, {replaced}: --neuron and --neuron-of set them"))
+        if options.method != "none":
+            print(summary_line("note", f"weights of {name} were normalized anew: --method none keeps them"))
 
 
 def _normalized(network, data, method, scaling):

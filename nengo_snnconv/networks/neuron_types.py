@@ -71,6 +71,28 @@ def by_layer(
     return default, () if all(each == default for each in found) else tuple(found)
 
 
+def types_of(model: Model, settings: typing.Any) -> dict[str, nengo.neurons.NeuronType]:
+    """Return the neuron type of each layer of neurons."""
+    return {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
+
+
+def types_in_words(types: Mapping[str, nengo.neurons.NeuronType], arguments: bool = False) -> str:
+    """Return neuron types by layer as text, such as "LIF in conv1, IntegrateAndFire elsewhere".
+
+    Arguments of types are left out if classes tell them apart, unless ``arguments`` is True.
+    """
+    layers: dict[str, list[str]] = {}
+    arguments = arguments or len({type(each) for each in types.values()}) < len(set(map(str, types.values())))
+    for name, each in types.items():
+        layers.setdefault(str(each) if arguments else type(each).__name__, []).append(name)
+    if len(layers) < 2:
+        return "".join(layers)
+    # of two types with equally many layers, the last one is elsewhere
+    most = max(reversed(layers), key=lambda kind: len(layers[kind]))
+    parts = [f"{kind} in {', '.join(names)}" for kind, names in layers.items() if kind != most]
+    return f"{', '.join(parts)}, {most} elsewhere"
+
+
 def replacing(name: str, neuron_type: str) -> str:
     """Return the call that replaces the neurons of one layer, for messages."""
     return f"network.rebuild(neuron_type={{{name!r}: {neuron_type}}})"

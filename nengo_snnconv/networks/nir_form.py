@@ -24,7 +24,7 @@ from .edits import warn_of_added_connections
 from .layerwise import LayerwiseConfig
 from .native import INPUT_CODINGS, NativeConfig
 from .network import ConvNetwork, describe_network
-from .neuron_types import replacing
+from .neuron_types import replacing, types_of
 from .surrogate import SurrogateConfig
 from .trainable import TrainableConfig, check_collected
 
@@ -68,12 +68,12 @@ def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
     settings, model = network.settings, network.model
     if isinstance(settings, TrainableConfig) and isinstance(settings.neuron_type, SurrogateLIF):
         check_collected(network)
-        types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
+        types = types_of(model, settings)
         model = _with_filters(simplify(model, FOLDING), settings.synapse, model.neurons)
     elif isinstance(settings, SurrogateConfig):
         types = dict.fromkeys(model.neurons, settings.neuron_type)
     elif isinstance(settings, LayerwiseConfig):
-        types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
+        types = types_of(model, settings)
     elif type(settings) is NativeConfig:
         model, types = _native(model, settings)
     else:

@@ -26,7 +26,7 @@ from .python_code import python_code, trained_network
 from .run import magnitude
 from .single_items import single_items
 from .statistics import network_checksum
-from .tables import Table, activity_rows, layer_rows, settings_rows
+from .tables import Table, activity_table, layer_rows, settings_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _spike_counts_and_times(run):
         axes = figure.subplots(n_drawn, 1, sharex=True)
         plot_spike_times(network, evaluation, axes)
         blocks += [("heading", "Spike times"), ("text", text), ("pictures", [Picture(figure, described(figure))])]
-    blocks.append(("table", Table.of(activity_rows(network, evaluation), n_text=1, caption="Neurons")))
+    blocks.append(("table", activity_table(network, evaluation, "Neurons")))
     return Section("Spikes", blocks)
 
 
@@ -283,9 +283,9 @@ def _network(run):
             ("text", "Relative errors that integer weights cause:"),
             ("table", Table.of(quantization_table(quantization), n_text=1, caption="Integer weights")),
         ]
-    rows = activity_rows(run.network, run.evaluation)
-    if not run.evaluation.layers and len(rows) > 1:
-        blocks.append(("table", Table.of(rows, n_text=1, caption="Scales")))
+    scales = activity_table(run.network, run.evaluation, "Scales")
+    if not run.evaluation.layers and len(scales.rows) > 1:
+        blocks.append(("table", scales))
     return Section("Network", blocks)
 
 

@@ -6,6 +6,7 @@ import datetime
 from .._util.system_info import machine, versions
 from .._version import __version__
 from ..networks.network import report_rows
+from ..networks.neuron_types import types_in_words, types_of
 from ..plots.evaluation import item_of
 
 
@@ -47,8 +48,23 @@ def layer_rows(network):
     return rows
 
 
-def activity_rows(network, evaluation):
-    """Return a table of the activity of each layer, and the scale of its activations."""
+def activity_table(network, evaluation, caption):
+    """Return the Table of the activity of each layer, the scale of its activations, and neuron types that differ."""
+    rows = _activity_rows(network, evaluation)
+    types = types_of(network.model, network.settings)
+    if len(set(map(str, types.values()))) < 2:
+        return Table.of(rows, n_text=1, caption=caption)
+    column = ["type", *(_class_name(types.get(name)) for name, *_ in rows[1:])]
+    rows = [(name, kind, *others) for (name, *others), kind in zip(rows, column, strict=True)]
+    return Table.of(rows, n_text=2, caption=caption)
+
+
+def _class_name(neuron_type):
+    return "" if neuron_type is None else type(neuron_type).__name__
+
+
+def _activity_rows(network, evaluation):
+    """Return rows with the activity of each layer, and the scale of its activations."""
     scales = network.model.metadata.get("scales", {})
     activities = {**evaluation.layers, network.model.input: evaluation.input_layer}
     rows = [("layer", "neurons", "scale", "spikes / neuron", "rate", "silent", "operations")]
@@ -74,7 +90,12 @@ def settings_rows(network, evaluation, data_name, run):
     rows.append((f"{item_of(evaluation)}s", f"{len(evaluation.y):,}"))
     rows += [(key, str(value)) for key, value in run.items()]
     settings, metadata = network.settings, network.model.metadata
-    rows += [(field.name, str(getattr(settings, field.name))) for field in dataclasses.fields(settings)]
+    values = {field.name: str(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+    if getattr(settings, "neuron_types", ()):
+        values["neuron_types"] = types_in_words(types_of(network.model, settings), arguments=True)
+        if getattr(settings, "readout", "potential") == "potential":
+            del values["neuron_type"]  # that of output neurons
+    rows += values.items()
     for neuron_type, each in settings.of_types.items():
         if match := getattr(each, "match", None):
             fitted = f"gain {match.gain:.4g}, bias {match.bias:.4g}, amplitude {match.neuron_type.amplitude:.4g}"

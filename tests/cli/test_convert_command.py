@@ -9,11 +9,13 @@ import warnings
 import nengo
 import numpy as np
 import pytest
+from models import make
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
 from nengo_snnconv.compat import tf
 from nengo_snnconv.evaluation.measures import Measure
+from nengo_snnconv.model import layers as specs
 
 
 class TestConvert:
@@ -231,3 +233,33 @@ class TestConvert:
         (line,) = capsys.readouterr().err.splitlines()
         assert name in line
         assert "a bug" not in line
+
+
+def test_neurons_of_a_spiking_source_are_not_replaced_silently(tmp_path, capsys):
+    model = make(
+        specs.Input("image", shape=(28, 28, 1)),
+        specs.AveragePool("pool", "image", pool_size=(14, 14)),
+        specs.Flatten("flat", "pool"),
+        specs.Dense("d1", "flat", units=3),
+        specs.Rectifier("n1", "d1"),
+        specs.Dense("d2", "n1", units=3),
+        specs.Rectifier("n2", "d2"),
+        specs.Dense("scores", "n2", units=10),
+    )
+    source, output = tmp_path / "mixed.npz", tmp_path / "n.npz"
+    network = snc.normalize(snc.convert(model), method="model")
+    types = {"n1": nengo.LIF(min_voltage=-5), "*": snc.IntegrateAndFire()}
+    snc.save(snc.to_spiking(network, types), source)
+    command = ["convert", str(source), str(output), "--method", "none", "--no-evaluate"]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert f"{'neurons':<27}IntegrateAndFire\n" in printed
+    assert "replace those of mixed.npz, LIF in n1, IntegrateAndFire elsewhere: --neuron and --neuron-of set" in printed
+    assert "normalized anew" not in printed
+    assert cli.main([*command, "--neuron-of", "n1=lif"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{'neurons':<27}LIF in n1, IntegrateAndFire elsewhere\n" in printed
+    assert "they replace" not in printed
+    assert snc.load(output).settings == snc.load(source).settings
+    assert cli.main(["convert", str(source), str(output), "--method", "model", "--no-evaluate"]) == 0
+    assert "weights of mixed.npz were normalized anew: --method none keeps them" in capsys.readouterr().out

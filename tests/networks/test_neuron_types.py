@@ -7,7 +7,9 @@ from models import branched, dyadic_images, make, spiking
 
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.neuron_types import types_in_words
 from nengo_snnconv.report.python_code import python_code
+from nengo_snnconv.report.tables import activity_table, settings_rows
 from nengo_snnconv.training.tandem_model import tandem_model
 from nengo_snnconv.training.unrolled_model import unrolled_model
 
@@ -281,3 +283,29 @@ class TestRest:
         again = restored.rebuild(neuron_type=PLAIN)
         assert list(types_of(again).values()) == [PLAIN, PLAIN]
         assert "reset by subtraction" in " ".join(snc.nir_losses(network, x, n_steps=8).remarks)
+
+
+def test_types_in_words():
+    assert types_in_words({"a": LIF, "b": PLAIN, "c": PLAIN}) == "LIF in a, IntegrateAndFire elsewhere"
+    assert types_in_words({"a": PLAIN, "b": LIF}) == "IntegrateAndFire in a, LIF elsewhere"
+    assert types_in_words({"a": PLAIN, "b": PLAIN}) == "IntegrateAndFire"
+    zero = "IntegrateAndFire(reset='zero') in a, c, IntegrateAndFire() elsewhere"
+    assert types_in_words({"a": ZERO, "b": PLAIN, "c": ZERO, "d": PLAIN, "e": PLAIN}) == zero
+
+
+def test_report_tables():
+    """Settings name the type of each layer; the default is that of output neurons, if there are any."""
+    rates = snc.normalize(snc.convert(chain()), method="model")
+    mixed = snc.to_spiking(rates, {"conv1": LIF, "*": PLAIN})
+    evaluation = snc.evaluate(mixed, np.ones((2, 6, 6, 2), np.float32), [0, 1], n_steps=2)
+    settings = dict(settings_rows(mixed, evaluation, None, {}))
+    assert settings["neuron_types"] == "LIF(min_voltage=-5) in conv1_relu, IntegrateAndFire() elsewhere"
+    assert "neuron_type" not in settings
+    settings = dict(settings_rows(mixed.rebuild(readout="spikes"), evaluation, None, {}))
+    assert settings["neuron_type"] == "IntegrateAndFire()"
+    rows = activity_table(mixed, evaluation, "Neurons").rows
+    assert [row[:2] for row in rows[:3]] == [
+        ("layer", "type"),
+        ("conv1_relu", "LIF"),
+        ("conv2_relu", "IntegrateAndFire"),
+    ]

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Callable
 
-from ...networks.neuron_types import replacing
+from ...networks.neuron_types import replacing, types_of
 
 if typing.TYPE_CHECKING:
     import nengo
@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
 def neurons_of(network: ConvNetwork) -> dict[str, nengo.neurons.NeuronType]:
     """Return the neuron type of each layer of neurons, and of the output if it spikes or there are no others."""
     model, settings = network.model, network.settings
-    types = {name: settings.of_layer(model, name).neuron_type for name in model.neurons}
+    types = types_of(model, settings)
     if not types or getattr(settings, "readout", "potential") == "spikes":
         types.setdefault(model.output, settings.neuron_type)
     return types
