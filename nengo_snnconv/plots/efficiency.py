@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import EngFormatter
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, bounded, label_rows, short, single_axes
+from .figures import BLUE, GREY, ORANGE, bounded, label_rows, scale_operations, short, single_axes
 from .plot import Axes, Plot
 
 # largest number of rows with a number beside each
@@ -48,13 +47,15 @@ def plot_operations(efficiency: Any, axes: Axes | None = None) -> Plot:
             va="center",
             fontsize=9,
         )
+    if few:
+        ax.annotate("ANN / spikes", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=9, color=GREY)
     ax.axhline(len(rows) - 1.5, color=GREY, lw=0.7)
     if few:
         ax.set_yticks(places, [short(name) for name in rows])
     else:
         label_rows(ax, list(rows))
-    ax.set(xscale="log", xlabel="operations per image", ylim=(len(rows) - 0.5, -0.5))
-    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    scale_operations(ax)
+    ax.set(xlabel="operations per image", ylim=(len(rows) - 0.5, -0.5))
     ax.grid(axis="x", alpha=0.3)
     ax.set_title("Operations caused by each layer", pad=26)  # the legend is below it
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)

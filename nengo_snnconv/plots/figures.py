@@ -4,6 +4,7 @@ import io
 
 import matplotlib.figure
 import numpy as np
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from .._util.printable import printable
 from .._util.validation import check_names, shown
@@ -49,6 +50,15 @@ class Figure(matplotlib.figure.Figure):
         png = io.BytesIO()
         self.savefig(png, format="png")
         return png.getvalue()
+
+
+def scale_operations(ax):
+    """Make the x-axis of a finished plot of operations logarithmic, with labels such as 200k and 1M in any range."""
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 3000 * low else (1,), numticks=12))
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def check_axes(axes, n, name="axes", least=None):

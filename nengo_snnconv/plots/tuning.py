@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, FixedLocator
+from matplotlib.ticker import FixedLocator
 
 from .._util.validation import check_has
-from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name
+from .figures import BLUE, GREY, ORANGE, Figure, check_axes, legend_name, scale_operations
 from .plot import AxesSequence, Plot
 
 ALLOWED_GREEN = "#38a169"
@@ -61,16 +62,25 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> Plot:
     lost = f"{losses} after {steps}, {tuning.max_loss:g} allowed"
     axes[0].set_title(lost, fontsize=10)
     axes[1].set_title(f"{tuning.synaptic_operations:,.0f} operations per image", fontsize=10)
+    # the ANN has another accuracy on the images of the choice than on the report images, to which the summary refers
+    n_chosen, n_report = len(tuning.selection.y), len(tuning.evaluation.y)
+    chosen_on = f"ANN: {ann:.2f} % on the {n_chosen:,} images of the choice"
+    report = f"{n_report:,} report images (ANN: {100 * tuning.evaluation.ann_score:.2f} %), 95 % interval"
     handles = [
-        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=legend_name(tuning.trial.grid_point.text)),
-        Line2D([], [], color=BLUE, lw=1.2, marker="D", mfc="white", ms=6, label="report images, 95 % interval"),
+        Line2D([], [], color=BLUE, lw=2, marker="o", ms=6, label=_whole_name(tuning.trial.grid_point.text)),
+        Line2D([], [], color=BLUE, lw=1.2, marker="D", mfc="white", ms=6, label=report),
         Line2D([], [], color=GREY, lw=0.8, label=f"{len(tuning.trials) - 1} other settings"),
         matplotlib.patches.Patch(color=ALLOWED_GREEN, alpha=0.25, label="allowed loss"),
-        Line2D([], [], color=ORANGE, lw=1.2, ls="--", label=f"ANN: {ann:.2f} %"),
+        Line2D([], [], color=ORANGE, lw=1.2, ls="--", label=chosen_on),
         Line2D([], [], color=ORANGE, lw=1.4, ls=":", label="ANN: multiply-accumulates"),
     ]
-    axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
+    axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return Plot(axes)
+
+
+def _whole_name(setting):
+    """Return the text of a setting for a legend, in lines of some words."""
+    return textwrap.fill(legend_name(setting, 180), 60)
 
 
 def _draw_losses(axes, tuning, ann):
@@ -111,7 +121,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> Plot:
         drawn = _draw_trial(axes, trial, ann, **style)
         lines += drawn
         if few or trial is best:
-            drawn[0].set_label(legend_name(trial.grid_point.text))
+            drawn[0].set_label(_whole_name(trial.grid_point.text))
             handles.append(drawn[0])
     worst = 0 if ann is None else max(float(trial.loss_points[-1]) for trial in sweep.trials)
     _finish(axes, lines, evaluation.score_name, ann, 100 / len(evaluation.y), 1.6 * max(worst, 10))
@@ -145,8 +155,6 @@ def _finish(axes, lines, name, ann, finest, lowest):
     """
     axes[0].set_xscale("log", base=2)
     axes[0].xaxis.set_major_formatter("{x:g}")
-    axes[1].set_xscale("log")
-    axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[0].set(xlabel="time steps", ylabel=f"{name} (%)")
     axes[1].set_xlabel("synaptic operations per image")
     low = 0 if ann is None else max(0, ann - lowest)
@@ -160,6 +168,7 @@ def _finish(axes, lines, name, ann, finest, lowest):
     operations = np.concatenate([line.get_xdata()[line.get_ydata() >= low] for line in lines[1::2]])
     if len(operations):
         axes[1].set_xlim(operations.min() / 1.2, operations.max() * 1.2)
+    scale_operations(axes[1])
     axes[1].tick_params(labelleft=False)
 
 

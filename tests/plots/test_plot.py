@@ -1,6 +1,7 @@
 """Every function that draws returns a Plot."""
 
 import copy
+import itertools
 import types
 
 import matplotlib.figure
@@ -75,6 +76,27 @@ def test_every_function_returns_a_plot(name, arguments):
         plot = dict(plot)
     again = draw(*arguments[name], axes=plot) if name != "plot_life" else None
     assert again is None or list(again)[0] is (plot["counts"] if isinstance(plot, dict) else plot[0])
+
+
+def test_texts_of_tuning_are_whole(arguments):
+    (tuning,) = arguments["plot_tuning"]
+    plot = snc.plot_tuning(tuning)
+    plot.figure.draw_without_rendering()
+    legend = [text.get_text().replace("\n", " ") for text in plot.figure.legends[0].get_texts()]
+    assert legend[0] == tuning.trial.grid_point.text
+    assert f"(ANN: {100 * tuning.evaluation.ann_score:.2f} %)" in legend[1]
+    assert (
+        f"ANN: {100 * tuning.selection.ann_score:.2f} % on the {len(tuning.selection.y)} images of the choice" in legend
+    )
+    labels = [label for label in plot[1].get_xticklabels(which="both") if label.get_text()]
+    assert labels and all("10^" not in label.get_text() for label in labels)
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+def test_ratios_of_operations_have_a_header(arguments):
+    texts = [text.get_text() for text in snc.plot_operations(*arguments["plot_operations"]).texts]
+    assert "ANN / spikes" in texts
 
 
 def test_all_are_tested(arguments):
