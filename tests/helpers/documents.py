@@ -42,6 +42,8 @@ SMALL_COMMANDS = {
     "train-cnn": ["--data", "digits"],
     "tune": ["--max-loss", "100", "--calibration-images", "60"],
 }
+# commands whose exit code is an answer: 1 is for a network that does not fit
+EXIT_CODES = {"check-hardware": (0, 1)}
 # data and models that need no download, in place of those that do; a page trains cnn.keras before it names the model
 SMALL_SOURCES = {"mnist": "digits", "cifar-10": "digits", "airbench-cifar10": "cnn.keras"}
 
@@ -134,7 +136,7 @@ def _run_ours(arguments):
             rest += [option, str(value)]
         rest += SMALL_COMMANDS.get(name, [])
     code = cli.main([name, *rest])
-    if code != 0:
+    if code not in EXIT_CODES.get(name, (0,)):
         raise AssertionError(f"nengo-snnconv {shlex.join(arguments)} ended with exit code {code}")
 
 
