@@ -121,7 +121,7 @@ class TestOperations:
         assert [to_hex(line.get_color()) for line in ax.get_lines()[:2]] == [ORANGE, BLUE]
         assert ann == {(1000, 0), (500, 1), (10, 2), (1510, 4)}
         assert spikes == {(100, 0), (2000, 1), (7, 3), (2107, 4)}
-        assert [text.get_text() for text in ax.texts] == ["10.0 ×", "0.25 ×", "", "", "0.72 ×"]
+        assert [text.get_text() for text in ax.texts] == ["10.0 ×", "0.25 ×", "", "", "0.72 ×", "ANN / spikes"]
 
     @pytest.mark.parametrize("n", [1, 20])
     def test_few_layers_and_many_have_room(self, n):

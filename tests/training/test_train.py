@@ -211,7 +211,7 @@ class TestErrors:
             train(problem, model)
 
     def test_other_networks(self, problem):
-        with pytest.raises(snc.SettingsError, match="with build_trainable") as caught:
+        with pytest.raises(snc.SettingsError, match="read it with snc.from_nengo") as caught:
             snc.train(nengo.Network(), *problem)
         assert caught.value.argument == "network"
 
