@@ -6,7 +6,7 @@ import types
 import numpy as np
 import PIL.Image
 import pytest
-from models import several_ports, small_digits_cnn
+from models import small_digits_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
@@ -156,8 +156,3 @@ def test_pictures_for_a_model_with_channels_first(folder):
 
 def test_the_names_are_those_of_the_data_sets():
     assert (*IMAGES, *RECORDED) == (*DATASETS, "n-mnist")
-
-
-def test_a_model_with_several_inputs_is_for_python():
-    with pytest.raises(snc.SettingsError, match="2 inputs, 'image', 'facts', and the command line takes one"):
-        load_images(None, None, None, several_ports())
