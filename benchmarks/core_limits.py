@@ -1,4 +1,4 @@
-"""What one core can do at most, measured: bytes from its first-level cache, and products of matrices."""
+"""Measured limits of one core: bytes from its first-level cache, and products of matrices."""
 
 import time
 

@@ -264,13 +264,13 @@ class Heads(Head):
     """
 
     name = "heads"
+    score_name = "mean score"
 
     def __init__(self, parts: dict[str, tuple[slice, Head]]):
         self.entries = {name: entries for name, (entries, _) in parts.items()}
         self._parts = {name: head for name, (_, head) in parts.items()}
         self.decides = all(head.decides for head in self._parts.values())
         self.chance = float(np.mean([head.chance for head in self._parts.values()]))
-        self.score_name = "mean score"
 
     @property
     def parts(self):

@@ -12,6 +12,7 @@ from .._util.display import Displayed
 from .._util.validation import check_counts, check_flags, check_memory
 from ..errors import SettingsError
 from ..inputs import Data, as_inputs
+from ..inputs.several import has_several
 from ..model.image_axes import image_axes
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
 from ..networks.context import adds_result_only
@@ -220,7 +221,7 @@ def record(
         potentials={name: activity[f"potential/{name}"] for name in runner.potentials},
         axes={name: image_axes(model, name) for name in shapes},
         head=as_task(model, len(inputs), None).head.name,
-        ports=(model.inputs, model.outputs) if len(model.inputs) > 1 or len(model.outputs) > 1 else ({}, {}),
+        ports=(model.inputs, model.outputs) if has_several(model) else ({}, {}),
     )
 
 

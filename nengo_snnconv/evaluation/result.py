@@ -232,7 +232,7 @@ class Evaluation(Displayed):
 
         The mean over several outputs, of which differences of values are in units of the variance of their targets.
         """
-        if self.heads:  # errors in units of the standard deviation of the targets
+        if self.heads:
             parts = self.heads.values()
             units = [1.0 if part.task.head.decides else part.task.variance for part in parts]
             return np.mean([part.deviation / unit for part, unit in zip(parts, units, strict=True)], axis=0)

@@ -63,9 +63,7 @@ class Task:
     @property
     def score_name(self) -> str:
         """Name of the score: that of the head, or the agreement with the ANN."""
-        if self.parts:
-            return self.head.score_name
-        if self.labelled:
+        if self.parts or self.labelled:
             return self.head.score_name
         return "agreement with the ANN" if self.head.decides else f"{self.head.score_name} against the ANN"
 

@@ -126,11 +126,8 @@ def check_input_shape(source: Any, input_shape: Any) -> None:
     if input_shape is None:
         return
     several = input_shape.values() if isinstance(input_shape, dict) else input_shape
-    is_shape, is_sequence = (
-        _is_shape(input_shape),
-        isinstance(input_shape, dict | list | tuple) and len(input_shape) > 0,
-    )
-    if not is_shape and not (is_sequence and all(map(_is_shape, several))):
+    is_sequence = isinstance(input_shape, dict | list | tuple) and len(input_shape) > 0
+    if not _is_shape(input_shape) and not (is_sequence and all(map(_is_shape, several))):
         raise SettingsError(
             "input_shape must be positive integers without the batch, such as (3, 32, 32), or a list or dict of such "
             f"shapes for several inputs; got {shown(input_shape)}",

@@ -12,6 +12,7 @@ from .._util.validation import check_counts, check_names
 from ..errors import ConversionError, SettingsError, listed
 from ..evaluation.task import class_numbers
 from ..inputs import as_images
+from ..inputs.several import has_several
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork, NativeBase, check_not_own_network
@@ -152,7 +153,7 @@ def _check_network(network):
 
 def _check_ports(model):
     """Raise ConversionError for a model with several inputs or outputs."""
-    if len(model.inputs) > 1 or len(model.outputs) > 1:
+    if has_several(model):
         kind, ports = ("inputs", model.inputs) if len(model.inputs) > 1 else ("outputs", model.outputs)
         raise ConversionError(
             f"the network has the {kind} {listed(ports, 8)}, and GuiNetwork shows one image and one set of classes: "

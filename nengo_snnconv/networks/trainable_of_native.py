@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 import numpy as np
@@ -30,15 +31,11 @@ def of_native(network: ConvNetwork, neuron_type: typing.Any = None) -> dict[str,
     ConversionError
         If the network was made in another way, or its layers have neurons that a trainable network cannot combine.
     """
-
-    def error(message):
-        return SettingsError(message, argument="model")
-
     require_native_network(
         network,
         "build_trainable",
         advice="give the network before that, or the Keras model",
-        error=error,
+        error=functools.partial(SettingsError, argument="model"),
     )
     settings = network.settings
     if type(settings) is not NativeConfig:

@@ -23,8 +23,7 @@ def single_items(run):
     """Return the blocks of a section on single images or recordings, the latter with some frames."""
     first = run.heads[0]  # of several outputs, pictures show the first one
     recording = first.recording
-    head = first.evaluation.task.head
-    scores = "class scores" if isinstance(head, Classes) or head.decides else "outputs"
+    scores = "class scores" if first.evaluation.task.head.decides else "outputs"
     blocks = [
         (
             "text",

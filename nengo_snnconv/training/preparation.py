@@ -14,7 +14,7 @@ from ..evaluation.ann import ann_predictions
 from ..inputs import as_data, as_pair
 from ..model.layers import BatchNormalization, Rectifier
 from ..networks.native import NativeConfig, require_native_network
-from ..networks.network import describe_network
+from ..networks.network import NETWORK_ERROR, describe_network
 from ..networks.trainable import TrainableConfig, check_collected
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from .losses import as_loss, loss_weights
@@ -95,9 +95,6 @@ def check_trainable(network) -> None:
         check_collected(network)
         return
 
-    def error(message):
-        return SettingsError(message, argument="network")
-
     require_native_network(
         network,
         "train",
@@ -105,7 +102,7 @@ def check_trainable(network) -> None:
         advice="make one from the Keras model with build_trainable, or with convert and to_spiking",
         spiking=True,
         calibrated=True,
-        error=error,
+        error=NETWORK_ERROR,
     )
     if reason := _why_untrainable(network):
         raise ConversionError(reason)

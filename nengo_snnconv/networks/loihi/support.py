@@ -1,4 +1,4 @@
-"""What Loihi does not support of a network: ``to_loihi`` refuses it, and ``check_hardware`` lists it."""
+"""Networks that Loihi does not support: ``to_loihi`` refuses them, and ``check_hardware`` lists the reasons."""
 
 from __future__ import annotations
 

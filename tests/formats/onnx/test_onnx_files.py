@@ -132,7 +132,7 @@ class TestReading:
 
 
 class TestRefusals:
-    """What cannot be read is named, with the way out."""
+    """Refusals name the part of the model, with the way out."""
 
     @pytest.mark.parametrize(
         ("made", "advice"),
