@@ -439,7 +439,7 @@ CASES = {
             "network": NETWORK,
             "neuron_type": [5, "LIF", nengo.LIF, [], {}, {"neurons": 5}, {"other": nengo.LIF(min_voltage=-5)}],
             "input_coding": [*CHOICE, None],
-            "input_threshold": POSITIVE,
+            "input_threshold": optional(POSITIVE),
             "readout": [*CHOICE, None],
             "max_rate": optional(POSITIVE),
             "synapse": SYNAPSE,

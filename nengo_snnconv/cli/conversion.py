@@ -37,7 +37,7 @@ NEURON = {
 }
 NEURONS = ("if", "signed-if", "lif", "spiking-relu")
 ERROR_IMAGES = 200  # on which the error of integer weights is measured
-INPUT = {"input_threshold": ("input", {"poisson": 1.0})}
+INPUT = {"input_threshold": ("input", {"poisson": None})}
 
 
 def add_convert(commands):
@@ -164,7 +164,6 @@ def convert(options):
     """Run the command convert, and return its results."""
     from .. import calibrate, to_spiking
     from .. import convert as convert_network
-    from ..model.input_range import input_range
 
     scaling, neuron, coding = (dependent_options(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
     if options.method == "balance":
@@ -184,10 +183,6 @@ def convert(options):
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
-    if "input_threshold" in coding and options.input_threshold is None:
-        coding["input_threshold"] = max(
-            map(abs, input_range(network.model))
-        )  # the largest pixel value spikes in every step
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     _print_neurons(network, source, options)
     if options.calibrate:

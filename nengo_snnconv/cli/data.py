@@ -1,7 +1,7 @@
 """Options for data, and the data that they name: images by name, from a file or a folder, or event recordings."""
 
 from .._util.text_tables import summary_line
-from ..errors import SettingsError
+from ..errors import SettingsError, listed
 from .argument_types import above_zero, finite, names
 
 # data sets of real event recordings, and of images; the latter as in data.datasets, which takes long to load
@@ -87,6 +87,14 @@ def load_images(options, train, test, model=None):
 
     from .. import load_dataset
 
+    if model is not None and len(model.inputs) > 1:
+        names = listed(model.inputs, 8)
+        arrays = ", ".join(f'"{name}": ...' for name in model.inputs)
+        raise SettingsError(
+            f"the model has {len(model.inputs)} inputs, {names}, and the command line takes one: use Python, as in "
+            f"evaluate(to_spiking(convert(model)), {{{arrays}}}, y)",
+            argument="data",
+        )
     axes, shape = _axes(model)
     data = load_dataset(options.data, train=train, test=test, shape=shape, scale=options.scale)
     if data.note:

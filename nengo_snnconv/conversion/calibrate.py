@@ -21,6 +21,7 @@ from .._util.validation import (
 from ..errors import ConversionError, SettingsError
 from ..inputs import Data, as_images
 from ..model import layers as specs
+from ..model.input_range import ranges_of
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.context import adds_result_only
 from ..networks.edits import check_unedited
@@ -167,9 +168,10 @@ def calibrate(
         description["n_steps"] = n_steps
     if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
+    seen = ranges_of(model, x, model.metadata.get("calibration_range"))
     return network.rebuild(
         scaled.replace(
-            metadata={**scaled.metadata, "calibration": description},
+            metadata={**scaled.metadata, "calibration": description, "calibration_range": seen},
             ann_arrays={key: scaled_ann.arrays[key] for key in fitted},
         )
     )

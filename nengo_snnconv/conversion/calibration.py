@@ -10,6 +10,7 @@ from .._util.progress import progress_bar
 from ..inputs import Data, image_batches
 from ..model import layers as specs
 from ..model.connectivity import read_at
+from ..model.input_range import ranges_of
 from ..model.memory import MEMORY_MB, bytes_of_pass, images_together
 from ..networks.keras_layers import keras_layer
 from ..networks.rate_model import rate_model
@@ -74,6 +75,7 @@ def activation_histogram(
             for name, values in zip(names, activations, strict=True):
                 histogram.add(values.numpy(), units.labels[name])
             histogram.n_images += len(batch)
+            histogram.ranges = ranges_of(model, np.asarray(batch), histogram.ranges)
             bar.update(len(batch))
     return histogram
 

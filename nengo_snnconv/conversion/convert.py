@@ -9,16 +9,16 @@ import nengo
 import numpy as np
 
 from .._util.user_warnings import warn_user
-from .._util.validation import check_seed
+from .._util.validation import check_choice, check_seed
 from ..errors import ConversionError, SettingsError
 from ..formats.as_model import as_model, check_input_shape
 from ..model import Model
 from ..model import layers as specs
-from ..model.input_range import with_input_range
+from ..model.input_range import input_range, with_input_range
 from ..networks.edits import check_unedited
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import NativeConfig, require_native_network, require_uncalibrated
+from ..networks.native import INPUT_CODINGS, NativeConfig, require_native_network, require_uncalibrated
 from ..networks.network import ConvNetwork, check_not_own_network
 from ..networks.neuron_types import by_layer
 from ..networks.staged import StagedConfig
@@ -121,7 +121,7 @@ def to_spiking(
     neuron_type: nengo.neurons.NeuronType | Mapping[str, nengo.neurons.NeuronType] | None = None,
     *,
     input_coding: str = "constant",
-    input_threshold: float = 1.0,
+    input_threshold: float | None = None,
     readout: str = "potential",
     max_rate: float | None = None,
     synapse: float | nengo.synapses.Synapse | None = None,
@@ -145,9 +145,10 @@ def to_spiking(
     input_coding : "constant" or "poisson"
         Images as constant current, or as Poisson spikes (Diehl et al. 2015): in each step, a spike with probability
         ``min(1, |x| / input_threshold)``.
-    input_threshold : float
+    input_threshold : float, optional
         Pixel value for which Poisson input spikes in every step.  Spikes have this height, so the mean is that of the
-        image.
+        image.  By default the largest pixel that the model's first layer expects, such as 255 for ``Rescaling(1 /
+        255)``; else 1.
     readout : "potential" or "spikes"
         Class scores: the membrane potential that the current of the output layer would reach without spikes, or the
         number of spikes of output neurons (Diehl et al. 2015).  The prediction is the class with the largest score, the
@@ -200,6 +201,10 @@ def to_spiking(
     given = IntegrateAndFire() if neuron_type is None else neuron_type
     default, neuron_types = by_layer(given, network.model, IntegrateAndFire())
     seed = network.settings.seed if seed is None else seed
+    if input_threshold is None:
+        check_choice(INPUT_CODINGS, input_coding=input_coding)
+        known = input_range(network.model) if input_coding == "poisson" else None
+        input_threshold = 1.0 if known is None else max(map(abs, known))
     settings = NativeConfig(
         default,
         seed,

@@ -33,11 +33,14 @@ class Histogram:
         Exact largest value of each unit; 0 if it had no positive value.
     n_images : int
         Number of images whose values were added; set by the caller.
+    ranges : dict of str to list
+        Smallest and largest number of these images for each input, by name; set by the caller.
     """
 
     def __init__(self, n_units: int):
         self.largest = np.zeros(n_units)
         self.n_images = 0
+        self.ranges: dict[str, list[float]] = {}
         # row of bins of each octave of each unit; row 0 is shared by octaves without values
         self._rows = np.zeros((n_units, OCTAVES), np.int32)
         self._bins = np.zeros((1, BINS_PER_OCTAVE), COUNTS[0])

@@ -194,6 +194,7 @@ class Normalizer:
         if bound_weights:
             scales = _at_least_weights(model, units, scales)
         scaled = rescale(model, units, with_scales_of_silent_units(model, units, scales))
+        seen = {} if method == "model" else {"calibration_range": histogram.ranges}
         description: dict[str, typing.Any] = {
             "method": method,
             "per": per,
@@ -205,7 +206,7 @@ class Normalizer:
         if method == "model" and input_range is not None:
             description["input_range"] = [float(value) for value in input_range]
         description = {name: value for name, value in description.items() if value is not None}
-        return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, "normalization": description}))
+        return self.network.rebuild(scaled.replace(metadata={**scaled.metadata, **seen, "normalization": description}))
 
     def _histogram(self, per):
         """Return the histogram of activations, from one pass over the calibration data."""

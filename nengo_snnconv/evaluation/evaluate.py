@@ -9,6 +9,7 @@ from nengo.params import Default
 from .._util.validation import check_progress, check_workers_count
 from ..errors import SettingsError, listed
 from ..inputs import Data, as_data
+from ..inputs.inputs import warn_of_uncalibrated_input
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
@@ -150,6 +151,11 @@ def evaluate(
     WorkersError
         If processes die repeatedly.
 
+    Warns
+    -----
+    SnnConvWarning
+        If images are far outside the range of those with which the network was normalized or calibrated.
+
     Examples
     --------
     >>> evaluation = nengo_snnconv.evaluate(network, x, y, n_steps=32)
@@ -196,6 +202,7 @@ def evaluate_observed(
         Only in this process.
     """
     inputs, y = as_data(network.model, x, y, n_steps)
+    warn_of_uncalibrated_input(network.model, inputs, network.settings)
     task = as_task(network.model, len(inputs), y)
     if options.stop is not None and not task.head.decides:
         values = [name for name, head in task.head.parts.items() if not head.decides]

@@ -12,6 +12,7 @@ from .._util.display import Displayed
 from .._util.validation import check_counts, check_flags, check_memory
 from ..errors import SettingsError
 from ..inputs import Data, as_inputs
+from ..inputs.inputs import warn_of_uncalibrated_input
 from ..inputs.several import has_several
 from ..model.image_axes import image_axes
 from ..model.memory import MEMORY_MB, bytes_of_step, images_together
@@ -190,6 +191,7 @@ def record(
     options = RunOptions(backend=backend, synapse=synapse, dt=dt)
     check_flags(potentials=potentials)
     inputs = as_inputs(network.model, x, n_steps)
+    warn_of_uncalibrated_input(network.model, inputs, network.settings)
     n_steps = run_length(network, n_steps, inputs)
     check_counts(n_steps=n_steps)
     model = network.model

@@ -21,6 +21,7 @@ from ..errors import SettingsError
 from ..events import Recordings
 from ..events.frames import check_split
 from ..events.recordings import check_recordings
+from ..model.input_range import warn_of_other_range
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -256,8 +257,16 @@ def warn_of_clipped_input(arrays, settings):
         n_values, n_clipped = n_values + x.size, n_clipped + np.count_nonzero((x < lowest) | (x > highest))
         extremes += [x.min(), x.max()]
     if n_clipped:
+        share = 100 * n_clipped / n_values
+        text = f"{share:.0f}" if share >= 10 else f"{share:.2g}"
         warn_user(
-            f"{100 * n_clipped / n_values:.2g} % of the input is outside the range from {lowest:g} to {highest:g} that "
-            f"spikes can represent, and is clipped: use {settings.wider_input(np.array(extremes))}",
+            f"{text} % of the input is outside the range from {lowest:g} to {highest:g} that spikes can represent, and "
+            f"is clipped: use {settings.wider_input(np.array(extremes))}",
         )
     return n_clipped > 0
+
+
+def warn_of_uncalibrated_input(model, inputs, settings):
+    """Warn if the first images are far outside the range with which a network without input spikes was calibrated."""
+    if isinstance(inputs, Images) and inputs.n_steps is None and not settings.input_spikes:
+        warn_of_other_range(model, inputs.batch(slice(0, CHECKED_TOGETHER)))

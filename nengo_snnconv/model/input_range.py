@@ -10,6 +10,7 @@ from .._util.user_warnings import warn_user
 from .._util.validation import is_number, shown
 from ..errors import ModelError, SettingsError
 from . import layers as specs
+from .ports import split
 
 if TYPE_CHECKING:
     from .graph import Model
@@ -105,6 +106,36 @@ def warn_of_range(model: Model, x: Any) -> None:
             "x holds numbers from 0 to 1, but the first layers of the model scale pixels from 0 to 255 down: pass "
             "255 * x, unless the model was trained on numbers from 0 to 1",
         )
+
+
+def ranges_of(model: Model, images: np.ndarray, known: Any = None) -> dict[str, list[float]]:
+    """Return the smallest and the largest number in images for each input, by name; ``known`` ranges are widened."""
+    parts = split(images.reshape(len(images), -1), model.inputs)
+    found = {name: [float(part.min()), float(part.max())] for name, part in parts.items()}
+    for name, (low, high) in (known or {}).items():
+        found[name] = [min(low, found[name][0]), max(high, found[name][1])]
+    return found
+
+
+def warn_of_other_range(model: Model, images: np.ndarray) -> None:
+    """Warn if images are far outside the range of the calibration images: by more than its width.
+
+    The range is ``metadata["calibration_range"]``, which files of earlier versions lack.
+    """
+    calibrated = model.metadata.get("calibration_range", {})
+    if not len(images) or calibrated.keys() != model.inputs.keys():
+        return
+    for name, (low, high) in ranges_of(model, images).items():
+        lowest, highest = calibrated[name]
+        width = highest - lowest
+        if width > 0 and (high > highest + width or low < lowest - width):
+            x = f"x[{name!r}]" if len(calibrated) > 1 else "x"
+            factor = max(abs(low), abs(high)) / max(abs(lowest), abs(highest))
+            warn_user(
+                f"{x} holds numbers from {low:.4g} to {high:.4g}, and the network was calibrated with numbers from "
+                f"{lowest:.4g} to {highest:.4g}: divide {x} by {255 if 200 < factor < 300 else f'{factor:.3g}'} if it "
+                "is scaled otherwise, or normalize the network with such images",
+            )
 
 
 def in_range(images: np.ndarray, target: tuple[float, float]) -> np.ndarray:

@@ -128,7 +128,11 @@ def _are_names(value):
 def _is_range(value):
     if value is None:  # unknown
         return True
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1]
+    return _is_pair(value) and value[0] < value[1]
+
+
+def _is_pair(value):
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
 
 
 def _are_ports(value):
@@ -163,6 +167,7 @@ _CHECKS = {
     "input_range": _is_range,
     "head": lambda value: value in HEADS,
     "targets": lambda value: value in TARGETS,
+    "calibration_range": lambda value: isinstance(value, dict) and all(map(_is_pair, value.values())),
     "inputs": _are_ports,
     "outputs": _are_ports,
 }

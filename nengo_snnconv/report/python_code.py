@@ -128,6 +128,8 @@ def _spiking_lines(network):
         arguments = {**own, **_thresholds(how), "n_steps": settings.stage_steps}
         return [_call("network", to_ttfs, "network, x_calibration", arguments) + _images_comment(how)]
     lines = _normalize_lines(how)
+    if not settings.input_spikes:
+        own.pop("input_threshold", None)
     if isinstance(settings, NativeConfig | StagedConfig) and settings.neuron_type.spiking:
         lines.append(_call("network", to_spiking, "network", own))
     return lines

@@ -59,5 +59,6 @@ def network_checksum(network):
     except ConversionError:  # neuron types that files do not support
         settings = str(network.settings)
     text = json.dumps([description["layers"], description["output"], settings])
+    text = json.dumps(json.loads(text, parse_int=float))  # 1 and 1.0 are the same setting
     arrays = [part for name, array in sorted(network.model.arrays.items()) for part in (name.encode(), array)]
     return sha256(text.encode(), *arrays)[:16]

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import PIL.Image
 import pytest
-from models import small_digits_cnn
+from models import several_ports, small_digits_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
@@ -117,8 +117,9 @@ def test_pixels_that_are_too_large(folder, capsys):
     error = capsys.readouterr().err
     assert "--scale 255" in error
     assert len(error.splitlines()) == 1
-    for scale in ("1", "255"):
-        assert cli.main([*arguments, str(folder / "large.npz"), "--scale", scale]) == 0
+    assert cli.main([*arguments, str(folder / "large.npz"), "--scale", "255"]) == 0
+    with pytest.warns(snc.SnnConvWarning, match="calibrated with numbers from 0 to 1: divide x by 255"):
+        assert cli.main([*arguments, str(folder / "large.npz"), "--scale", "1"]) == 0
     with pytest.raises(SystemExit):
         cli.main([*arguments, "n-mnist", "--scale", "2"])
     assert cli.main([*arguments, "digits", "--scale", "2"]) == 1
@@ -156,3 +157,8 @@ def test_pictures_for_a_model_with_channels_first(folder):
 
 def test_the_names_are_those_of_the_data_sets():
     assert (*IMAGES, *RECORDED) == (*DATASETS, "n-mnist")
+
+
+def test_a_model_with_several_inputs_is_for_python():
+    with pytest.raises(snc.SettingsError, match="2 inputs, 'image', 'facts', and the command line takes one"):
+        load_images(None, None, None, several_ports())

@@ -101,6 +101,36 @@ def test_bytes_are_whole_again():
     assert needed_range(network_behind().model, (2, 3)) == (2, 3)
 
 
+def test_poisson_input_spikes_in_every_step_for_the_largest_pixel():
+    for first, expected in (([layers.Rescaling(1 / 255)], 255), ([], 1), ([normalization(5.0, 6.0)], 1)):
+        network = snc.normalize(network_behind(*first), np.ones((2, 6, 6, 1)))
+        assert snc.to_spiking(network, input_coding="poisson").settings.input_threshold == expected
+        assert snc.to_spiking(network).settings.input_threshold == 1
+    poisson = snc.to_spiking(snc.normalize(network_behind(), np.ones((2, 6, 6, 1))), input_coding="poisson")
+    with pytest.warns(snc.SnnConvWarning, match="^100 % of the input is outside the range from -1 to 1"):
+        snc.evaluate(poisson, np.full((1, 6, 6, 1), 1.5), n_steps=1)
+
+
+def test_images_far_outside_the_range_of_the_calibration(rng):
+    x = rng.random((20, 6, 6, 1))
+    converted = network_behind()
+    network = snc.to_spiking(snc.normalize(converted, x))
+    assert "calibration_range" not in converted.model.metadata
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        snc.evaluate(network, 1.9 * x, n_steps=1)
+        snc.normalize(snc.normalize(converted, x), 255 * x)
+    message = "x holds numbers from .* to 25.*, and the network was calibrated .* from .* to .*: divide"
+    calibrated = snc.calibrate(network, x, n_steps=2)
+    first_spikes = snc.to_ttfs(converted, 0.5 * x, n_steps=2, input_coding="constant")
+    for use in (snc.evaluate, snc.record):
+        for each, run in ((network, {"n_steps": 2}), (calibrated, {"n_steps": 2}), (first_spikes, {})):
+            with pytest.warns(snc.SnnConvWarning, match=message):
+                use(each, 255 * x, **run)
+    with pytest.warns(snc.SnnConvWarning, match=message):
+        snc.diagnose(network, 255 * x, n_steps=2, try_remedies=False)
+
+
 @pytest.mark.parametrize("damaged", ["ab", [1], [0, "x"], [0, float("nan")], [1, 0], {}, 3])
 def test_ranges_that_cannot_be(damaged):
     model = network_behind().model
