@@ -6,8 +6,9 @@ import typing
 
 from ..model import connectivity
 from ..networks.trainable_settings import TrainableConfig
+from .layer_activity import LayerActivity
 from .outcome import outcome
-from .result import Evaluation, LayerActivity
+from .result import Evaluation
 from .synaptic_operations import operations_by_layer, relay_operations
 
 if typing.TYPE_CHECKING:

@@ -4,67 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import types
 import typing
 from collections.abc import Sequence
 
 import numpy as np
 
 from .._util.display import Displayed
-from .._util.text_tables import points, summary_line
+from .._util.text_tables import summary_line
 from .._util.validation import check_counts, check_whole
 from ..errors import SettingsError
 from . import metrics
 from .heads import Classes
+from .layer_activity import LayerActivity
 from .margin_stop import MarginStop, stopped, tradeoff
 from .of_values import MOST_LISTED, OfValue, errors_by_value, named_by_output
 from .outcome import outcome
+from .summary import summary_rows
 
 if typing.TYPE_CHECKING:
     from ..plots import Plot
     from .measures import Measure
     from .task import Task
-
-
-# a network with fixed rates that loses more points with fewer spikes per neuron than these fires too rarely
-MANY_POINTS, FEW_SPIKES = 5.0, 0.15
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LayerActivity:
-    """Spikes of one layer, over all images of an evaluation.
-
-    Attributes
-    ----------
-    name : str
-    n_neurons : int
-    spikes_per_neuron : float
-        Mean number of spikes of a neuron per image, over the whole run.
-    rates_hz : ndarray, (neurons,)
-        Mean firing rate of each neuron.
-    spikes_per_step : ndarray, (steps,)
-        Number of spikes of the whole layer in each step, per image.
-    synaptic_operations : float
-        Additions that the layer's spikes cause in the next layers, per image.
-    """
-
-    name: str
-    n_neurons: int
-    spikes_per_neuron: float
-    rates_hz: np.ndarray
-    spikes_per_step: np.ndarray
-    synaptic_operations: float
-
-    @property
-    def rate_hz(self) -> float:
-        """Mean firing rate of the layer's neurons."""
-        return float(self.rates_hz.mean())
-
-    @property
-    def silent(self) -> float:
-        """Fraction of the neurons that never spiked for any image."""
-        return float((self.rates_hz == 0).mean())
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -471,7 +431,7 @@ class Evaluation(Displayed):
             output.
         """
         names = named_by_output(self, class_names)
-        rows = self._summary_rows(names)
+        rows = summary_rows(self, names)
         width = max(len(name) for name, _ in rows)
         return "\n".join(summary_line(name, value, width) for name, value in rows)
 
@@ -483,72 +443,7 @@ class Evaluation(Displayed):
         return f"{len(self.y):,} {item}s, {result}{spikes}"
 
     def _tables(self):
-        return [[(), *self._summary_rows()]]
-
-    def _summary_rows(self, names=types.MappingProxyType({})):
-        """Return the main results as pairs of a name and a value."""
-        item, picture = ("recording", "frame") if self.moving else ("image", "image")
-        rows = [(f"{item}s", f"{len(self.y):,}")]
-        if self.stop:
-            rows.append(("mean steps", f"{self.mean_steps:.2f} of {self.n_steps}"))
-        rows += self._rows_of_measures()
-        for output, part in (self.heads or {"": self}).items():
-            prefix = f"{output}: " if output else ""
-            if isinstance(part.task.head, Classes) and part.task.head.assumed:
-                rows.append((f"{prefix}note", "taken as class scores: give y for a regression"))
-            for value in part.listed_values(names.get(output)):
-                rows.append((f"{prefix}{value.name}", str(value)))
-        if self.layers:
-            rows.append(("spikes per neuron", f"{self.spikes_per_neuron:.3f}"))
-            if self._fires_too_rarely():
-                advice = (
-                    "raise them by a smaller amplitude and a larger gain, or scale_firing_rates; more steps help less"
-                )
-                rows.append(("hint", f"firing rates are too low for {self.n_steps} steps: {advice}"))
-            if self.signed and self.negative_spikes_share is not None:
-                rows.append(("negative spikes", f"{100 * self.negative_spikes_share:.1f} % of all"))
-            rows += [
-                ("synaptic operations", f"{self.synaptic_operations:,.0f} per {item}"),
-                (
-                    "multiply-accumulates, ANN",
-                    f"{self.ann_operations:,} per {picture}, {self.input_operations:,} for its input",
-                ),
-            ]
-            ratio = None if self.moving else self.operations_ratio
-            if ratio is not None:
-                hint = ": spikes cost more; fewer steps cost less" if ratio < 1 else ""
-                rows.append(("operations, ANN / spikes", f"{ratio:.2f}{hint}"))
-        else:
-            rows.append(("neurons", "compute rates: use to_spiking for a spiking network"))
-        if self.input_layer:
-            rows.append(("spikes per input", f"{self.input_layer.spikes_per_neuron:.3f}"))
-        rows.append(("simulation", f"{self.seconds:.1f} s (back end: {self.backend})"))
-        return rows
-
-    def _fires_too_rarely(self):
-        """Return whether a network with fixed rates loses much because its neurons hardly spike."""
-        few = self.fixed_rates and (self.spikes_per_neuron or 0) < FEW_SPIKES
-        return few and self.loss_points is not None and self.loss_points > MANY_POINTS
-
-    def _rows_of_measures(self):
-        """Return rows of the summary: the main measure, those that add to it, and the loss."""
-        main = self.measure
-        after = "stopping" if self.stop else f"{self.n_steps} step{'s' if self.n_steps > 1 else ''}"
-        rows = []
-        if main.name == "accuracy":
-            rows = [] if main.ann is None else [("accuracy with rates (ANN)", main.text(main.ann))]
-            rows.append((f"accuracy after {after}", main.text(main.steps[-1])))
-        else:
-            ann = "" if main.ann is None else f", {main.text(main.ann)} with rates (ANN)"
-            rows.append((main.name, f"{main.text(main.steps[-1])} after {after}{ann}"))
-        if main.percent and not main.compares and self.ann_score is not None:
-            rows.append(("loss from spiking", points(self.loss_points)))
-        for before, measure in itertools.pairwise(self.measures):
-            if measure.name == "balanced accuracy" and abs(measure.steps[-1] - before.steps[-1]) < 0.005:
-                continue  # classes are equally frequent
-            ann = "" if measure.ann is None else f" ({measure.text(measure.ann)} with rates)"
-            rows.append((measure.title, f"{measure.text(measure.steps[-1])}{ann}"))
-        return rows
+        return [[(), *summary_rows(self, {})]]
 
     def plot(self, axes: typing.Any = None) -> Plot:
         """Plot the accuracy after each step beside that of the ANN; or the main measure of another head.

@@ -71,7 +71,8 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Plot:
     step = "time step (one frame)" if evaluation.moving else f"time step ({1000 * evaluation.dt:g} ms)"
     label = "score (%)" if evaluation.heads else f"{measure.name} (%)" if measure.percent else measure.name
     ax.set(xlabel=step, ylabel=label)
-    ax.set_ylim(0, 102 if measure.percent else None)
+    lowest = min((100 * head.score[-1] for head in evaluation.heads.values()), default=0)  # R² may be below 0
+    ax.set_ylim(min(0, 1.1 * lowest), 102 if measure.percent else None)
     n_heads = len(evaluation.heads)  # each has a row in the legend, which is below the title
     title = "Scores" if n_heads else capitalized(measure.name)
     pad = 26 if not n_heads else 12 + 15 * n_heads

@@ -240,4 +240,4 @@ def train(
     if not state.is_finished(epochs):
         state = run_epochs(task, state, checkpoint_file, saved)
     trained = state.final_network()
-    return trained if converted is None else convert(trained)
+    return trained if converted is None else convert(trained, seed=converted.settings.seed)

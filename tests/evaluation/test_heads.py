@@ -9,6 +9,7 @@ from models import make
 import nengo_snnconv as snc
 from nengo_snnconv.evaluation import metrics, parallel
 from nengo_snnconv.evaluation.shards import merge_counts
+from nengo_snnconv.evaluation.summary import summary_rows
 from nengo_snnconv.evaluation.task import as_task
 from nengo_snnconv.inputs import as_inputs
 from nengo_snnconv.model import layers as specs
@@ -312,7 +313,7 @@ class TestShown:
                 assert score == pytest.approx(1 - (difference**2).mean() / y[:, number].var(), rel=1e-4)
         (r2,) = (measure for measure in evaluation.measures if measure.name == "R²")
         assert (r2.steps[-1], r2.ann) == (pytest.approx(evaluation.score[-1]), pytest.approx(evaluation.ann_score))
-        rows = dict(evaluation._summary_rows())
+        rows = dict(summary_rows(evaluation, {}))
         assert rows["value 1"] == str(evaluation.by_value()[1])
         assert rows["R²"].startswith(r2.text(r2.steps[-1]))
         assert "\nangle " in evaluation.summary(["brightness", "angle", "size"])

@@ -10,6 +10,7 @@ from models import only_output, several_ports
 import nengo_snnconv as snc
 from nengo_snnconv._util.text_tables import percent
 from nengo_snnconv.evaluation.of_values import named_by_output
+from nengo_snnconv.evaluation.summary import summary_rows
 from nengo_snnconv.evaluation.task import as_task
 from nengo_snnconv.inputs import as_inputs
 from nengo_snnconv.report.run import Run, cards
@@ -58,7 +59,7 @@ def test_texts_name_the_heads(evaluation):
         assert f"{name}: " in evaluation.summary()
     assert "image (6 x 6 x 1) and facts (3) to kind (4) and odd (1) and size (2)" in SNN._headline()
     size = evaluation.heads["size"]
-    rows = dict(evaluation._summary_rows(names={"size": ["length", "width"]}))
+    rows = dict(summary_rows(evaluation, {"size": ["length", "width"]}))
     assert rows["size: width"] == str(size.by_value()[1])
     assert rows["size: R²"].startswith(percent(size.score[-1]))
     written = json.loads(json.dumps(evaluation.to_dict()))
@@ -136,6 +137,8 @@ def test_recordings_and_reports(evaluation):
         named_by_output(evaluation, {"sort": ("a", "b", "c", "d")})
     (axes,) = evaluation.plot().figure.axes
     assert len(axes.get_legend().get_texts()) == 3
+    last = 100 * evaluation.heads["size"].score[-1]
+    assert axes.get_ylim()[0] < last < 0  # R² of random targets
 
 
 def test_inputs_and_outputs_of_a_larger_network():

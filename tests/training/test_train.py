@@ -234,7 +234,8 @@ class TestConvertedNetworks:
 
     def test_normalized(self, rng):
         x, y = rng.random((20, 6, 6, 2), dtype=np.float32), rng.integers(0, 3, 20)
-        normalized = snc.normalize(snc.convert(small_cnn()), x)
+        normalized = snc.normalize(snc.convert(small_cnn(), seed=5), x)
         trained = snc.train(normalized, x, y, epochs=1, learning_rate=1e-9)
+        assert trained.settings.seed == 5
         before, after = (snc.rate_model(network)(x).numpy() for network in (normalized, trained))
         assert np.allclose(after, before, rtol=1e-4, atol=1e-5)
