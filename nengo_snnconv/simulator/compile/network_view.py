@@ -43,11 +43,13 @@ class NetworkView:
     def __init__(self, network, probes=(), counted=()):
         self.stand_ins, connections, nodes = {}, network.all_connections, network.all_nodes
         _check_members(network, probes)
-        if isinstance(network, ConvNetwork) and (form := native_form(network)):
-            native, self.stand_ins = form
-            own = network.built - {obj for obj, stand_in in self.stand_ins.items() if obj is stand_in}
-            connections = [*native.all_connections, *(c for c in connections if c not in own)]
-            nodes = [*native.all_nodes, *(node for node in nodes if node not in own)]
+        for part in (each for each in (network, *network.all_networks) if isinstance(each, ConvNetwork)):
+            if form := native_form(part):
+                native, stand_ins = form
+                own = part.built - {obj for obj, stand_in in stand_ins.items() if obj is stand_in}
+                connections = [*native.all_connections, *(c for c in connections if c not in own)]
+                nodes = [*native.all_nodes, *(node for node in nodes if node not in own)]
+                self.stand_ins |= stand_ins
         self._entries, keras = {}, [node for node in nodes if isinstance(node, nengo_dl.TensorNode)]
         if keras:
             with nengo.Network() as native:
