@@ -22,6 +22,8 @@ from .._util.validation import (
     shown,
 )
 from ..errors import SettingsError
+from ..networks.foreign.other_weights import warn_of_other_weights
+from ..networks.network import ConvNetwork
 from .compile.network_view import is_function
 from .program_runner import ProgramRunner
 from .resets import Resets
@@ -98,6 +100,8 @@ class Simulator:
         check_positive(dt=dt, memory_mb=memory_mb)
         check_seed(seed, optional=True)
         check_progress(progress_bar, "progress_bar")
+        if not isinstance(network, ConvNetwork):
+            warn_of_other_weights(network, "call its freeze_params(network) first", closed=False)
         self._runner = ProgramRunner(
             network,
             float(dt),

@@ -29,6 +29,7 @@ from simulators import (
 )
 
 import nengo_snnconv as snc
+from nengo_snnconv.compat import tf
 from nengo_snnconv.simulator import Simulator
 
 
@@ -279,3 +280,18 @@ class TestExtendedNetworks:
             nengo.Connection(source, inner.layers["a"], transform=np.ones((256, 128)) / 64, synapse=None)
         data = {source: random_images(model, rng), inner.input: random_images(model, rng)}
         assert_equal(run_fast(network, 4, data), run_nengo(network, 4, data), rtol=ROUNDING)
+
+    def test_trainable_networks_inside_another_network(self, rng):
+        layers = tf.keras.layers
+        keras = tf.keras.Sequential([layers.Input((6, 6, 1)), layers.Rescaling(0.5, 0.25), layers.Conv2D(2, 3)])
+        keras.add(layers.ReLU())
+        keras.add(layers.Flatten())
+        keras.add(layers.Dense(3))
+        with nengo.Network(seed=1) as network:
+            inner = snc.build_trainable(keras, snc.IntegrateAndFire())
+            camera = nengo.Node(np.zeros(36))
+            nengo.Connection(camera, inner.input, synapse=None)
+        data = {camera: 9 * rng.random((2, 36), dtype=np.float32)}
+        seen = run_fast(network, 5, data)
+        assert_equal(seen, run_nengo_dl(network, 5, data), rtol=1e-5)
+        assert seen[inner.probes["output"]].any()

@@ -13,7 +13,10 @@ from ...errors import ConversionError, SettingsError
 from ..network import ConvNetwork
 from ..trainable import TrainableConfig
 from .object_reader import ObjectReader
+from .other_weights import warn_of_other_weights
 from .parameters import Parameters
+
+WAY_OUT = "pass simulator=sim inside the with block, or call sim.freeze_params(network) there"
 
 
 def from_nengo(
@@ -78,7 +81,7 @@ def from_nengo(
     check_seed(seed, optional=True)
     target, synapse = (output.target, output.synapse) if isinstance(output, nengo.Probe) else (output, 0.1)
     reader = ObjectReader(network, input, target, Parameters(network, simulator))
-    if simulator is None:
+    if simulator is None and not warn_of_other_weights(network, WAY_OUT):
         _warn_of_untrained_biases(network)
     default, types = _neuron_types(reader)
     settings = TrainableConfig(
@@ -154,8 +157,7 @@ def _warn_of_untrained_biases(network):
     if built and any(nengo_dl.config.get_setting(network, "trainable", obj=each) is not False for each in initial):
         warn_user(
             f"the Keras layers have weights of a simulator, but the biases of {len(initial)} ensembles, which NengoDL "
-            "trains too, are the initial ones: if the network was trained, pass simulator=sim inside the with block, "
-            "or call sim.freeze_params(network) there"
+            f"trains too, are the initial ones: if the network was trained, {WAY_OUT}"
         )
 
 

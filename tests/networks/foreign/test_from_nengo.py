@@ -1,5 +1,7 @@
 """from_nengo: networks of the user's own objects have the same outputs as ConvNetworks, and on the fast simulator."""
 
+import gc
+
 import nengo
 import numpy as np
 import pytest
@@ -71,8 +73,10 @@ def test_trained_tutorial_network():
             snc.from_nengo(*tutorial_network()[:3], simulator=simulator)
         reference = simulator.predict(np.tile(flat, (1, N_STEPS, 1)), verbose=0)
         made = snc.from_nengo(network, inp, filtered, simulator=simulator)
-        with pytest.warns(snc.SnnConvWarning, match="the biases of 2 ensembles"):
+        with pytest.warns(snc.SnnConvWarning, match="does not have the weights of its .* pass simulator=sim"):
             untrained = snc.from_nengo(network, inp, filtered)
+        with pytest.warns(snc.SnnConvWarning, match=r"does not have the weights .* freeze_params\(network\) first"):
+            snc.Simulator(network)
         simulator.freeze_params(network)
     with pytest.raises(snc.SettingsError, match=r"simulator is closed .* load_params\(file\)"):
         snc.from_nengo(network, inp, filtered, simulator=simulator)
@@ -143,6 +147,43 @@ def converted(model, **options):
     converter = nengo_dl.Converter(model, inference_only=True, **options)
     converter.net.seed = 5
     return converter.net, converter.inputs[model.input], converter.outputs[model.output]
+
+
+def test_weights_that_stayed_in_a_simulator():
+    inp = tf.keras.Input((4, 4, 1))
+    x = tf.keras.layers.Flatten()(tf.keras.layers.Conv2D(2, 3, activation="relu")(inp))
+    model = tf.keras.Model(inp, tf.keras.layers.Dense(3)(x))
+    converter = nengo_dl.Converter(model)
+    network, source, probe = converter.net, converter.inputs[inp], converter.outputs[model.output]
+
+    def train(simulator):
+        for weights in simulator.keras_model.trainable_weights:
+            weights.assign_add(np.ones(weights.shape))
+
+    with nengo_dl.Simulator(network, progress_bar=False) as simulator:
+        snc.from_nengo(network, source, probe)  # nothing was trained yet
+        train(simulator)
+        with pytest.warns(snc.SnnConvWarning, match="does not have the weights of its nengo_dl.Simulator"):
+            snc.from_nengo(network, source, probe)
+        trained = snc.from_nengo(network, source, probe, simulator=simulator)
+    with pytest.warns(snc.SnnConvWarning, match="which is closed now"):
+        lost = snc.from_nengo(network, source, probe)
+    with nengo_dl.Simulator(network, progress_bar=False) as simulator:
+        train(simulator)
+        simulator.freeze_params(network)
+        snc.Simulator(network)
+    frozen = snc.from_nengo(network, source, probe)
+    for name, array in trained.model.arrays.items():
+        np.testing.assert_allclose(array, frozen.model.arrays[name], rtol=1e-6)
+        assert not np.array_equal(array, lost.model.arrays.get(name))  # biases of 0 are left out
+
+
+def test_keras_layers_of_a_simulator_that_is_gone():
+    network, inp, _, filtered = tutorial_network()
+    nengo_dl.Simulator(network, progress_bar=False).close()
+    gc.collect()
+    with pytest.warns(snc.SnnConvWarning, match="the biases of 2 ensembles"):
+        snc.from_nengo(network, inp, filtered)
 
 
 def test_network_of_rates_from_the_converter():
