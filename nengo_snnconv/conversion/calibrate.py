@@ -166,12 +166,13 @@ def calibrate(
     description |= {name: value for name, value in {"dt": dt, "seed": seed}.items() if value != DEFAULTS[name]}
     if n_steps is not None:
         description["n_steps"] = n_steps
+    length = {} if n_steps is None else {"n_steps": n_steps}
     if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
     seen = ranges_of(model, x, model.metadata.get("calibration_range"))
     return network.rebuild(
         scaled.replace(
-            metadata={**scaled.metadata, "calibration": description, "calibration_range": seen},
+            metadata={**scaled.metadata, **length, "calibration": description, "calibration_range": seen},
             ann_arrays={key: scaled_ann.arrays[key] for key in fitted},
         )
     )

@@ -101,7 +101,7 @@ def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int
     """Return the number of time steps of a run.
 
     In order of precedence: ``n_steps``, the number that the network needs (to run in stages), the number of frames,
-    the number that the network was trained with, ``DEFAULT_STEPS``.
+    the number for which the network was trained, calibrated or tuned, ``DEFAULT_STEPS``.
 
     Raises
     ------

@@ -182,7 +182,8 @@ def task_of(port: Port, n_images: int, y: typing.Any, name: str) -> Task:
     if y.shape[1:] != shape:
         raise _wrong_shape(y, shape, name)
     rows = y.reshape(n_images, -1)
-    if shape == (1,) and (whole or (sigmoid and zero_one)):
+    regression = port.targets == "values" and not sigmoid  # the model was compiled with a loss such as "mse"
+    if shape == (1,) and not regression and (whole or (sigmoid and zero_one)):
         return Task(Binary(), _zero_one(rows[:, 0], zero_one, name))
     if zero_one and len(shape) == 1 and shape != (1,):
         if not sigmoid and (np.count_nonzero(rows, axis=1) == 1).all():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .graph import Model
 
 UNIT, BYTES = (0.0, 1.0), (0.0, 255.0)
+SMALL = 50  # images with numbers as many times smaller than those of calibration are scaled otherwise
 # Keras classes with learned scales, which are no reliable sign of the range of the data
 LEARNED = ("BatchNormalization", "SyncBatchNormalization")
 
@@ -118,7 +119,7 @@ def ranges_of(model: Model, images: np.ndarray, known: Any = None) -> dict[str, 
 
 
 def warn_of_other_range(model: Model, images: np.ndarray) -> None:
-    """Warn if images are far outside the range of the calibration images: by more than its width.
+    """Warn if images are far outside the range of the calibration images, by more than its width, or far within it.
 
     The range is ``metadata["calibration_range"]``, which files of earlier versions lack.
     """
@@ -127,14 +128,16 @@ def warn_of_other_range(model: Model, images: np.ndarray) -> None:
         return
     for name, (low, high) in ranges_of(model, images).items():
         lowest, highest = calibrated[name]
-        width = highest - lowest
-        if width > 0 and (high > highest + width or low < lowest - width):
+        width, largest, seen = highest - lowest, max(abs(lowest), abs(highest)), max(abs(low), abs(high))
+        outside = width > 0 and (high > highest + width or low < lowest - width)
+        if outside or 0 < SMALL * seen < largest:
             x = f"x[{name!r}]" if len(calibrated) > 1 else "x"
-            factor = max(abs(low), abs(high)) / max(abs(lowest), abs(highest))
+            change, factor = ("divide", seen / largest) if outside else ("multiply", largest / seen)
+            shown_factor = 255 if 200 < factor < 300 else f"{factor:.3g}"
             warn_user(
                 f"{x} holds numbers from {low:.4g} to {high:.4g}, and the network was calibrated with numbers from "
-                f"{lowest:.4g} to {highest:.4g}: divide {x} by {255 if 200 < factor < 300 else f'{factor:.3g}'} if it "
-                "is scaled otherwise, or normalize the network with such images",
+                f"{lowest:.4g} to {highest:.4g}: {change} {x} by {shown_factor} if it is scaled otherwise, or "
+                "normalize the network with such images",
             )
 
 

@@ -350,7 +350,8 @@ class TestCalibrate:
         keras = residual().predict(images, verbose=0)
         assert np.allclose(snc.rate_model(calibrated).predict(images, verbose=0), keras, rtol=1e-4, atol=1e-4)
         y = keras.argmax(axis=1)
-        assert snc.evaluate(calibrated, images, y, n_steps=4).ann_accuracy == 1
+        evaluation = snc.evaluate(calibrated, images, y)  # for the steps of the calibration
+        assert (evaluation.ann_accuracy, evaluation.n_steps) == (1, 4)
         assert calibrated.model.metadata["calibration"]["n_steps"] == 4
 
     def test_all_back_ends_run_it(self, images):

@@ -284,6 +284,12 @@ class TestRefused:
         network = snc.convert(model(1))
         assert snc.evaluate(network, X, CLASSES.astype(float), n_steps=2).head == "values"
 
+    def test_integers_for_a_model_compiled_with_mse(self):
+        regression = model(1)
+        network = snc.convert(regression.replace(metadata={**regression.metadata, "targets": "values"}))
+        for y in (CLASSES, BITS):
+            assert snc.evaluate(network, X, y, n_steps=2).head == "values"
+
     def test_nothing_to_compare_with(self):
         network = snc.build_trainable(model(4), snc.SurrogateLIF(), synapse=None)
         with pytest.raises(snc.SettingsError, match="y is needed: this network has no ANN"):

@@ -129,6 +129,12 @@ def test_images_far_outside_the_range_of_the_calibration(rng):
                 use(each, 255 * x, **run)
     with pytest.warns(snc.SnnConvWarning, match=message):
         snc.diagnose(network, 255 * x, n_steps=2, try_remedies=False)
+    dark = snc.to_spiking(snc.normalize(converted, 255 * x))
+    with pytest.warns(snc.SnnConvWarning, match="calibrated with numbers from .* to 25.*: multiply x by 255"):
+        snc.evaluate(dark, x, n_steps=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        snc.evaluate(dark, 10 * x, n_steps=1)
 
 
 @pytest.mark.parametrize("damaged", ["ab", [1], [0, "x"], [0, float("nan")], [1, 0], {}, 3])
