@@ -96,7 +96,7 @@ _HOMES = {
     "presets": ("preset", "pretrained"),
     "training.cnn.train_cnn": ("train_cnn",),
     "simulator": ("Simulator",),
-    "training.augmentation": ("random_affine", "random_flip_and_shift", "random_mixup"),
+    "training.augmentation": ("random_affine", "random_flip_and_shift"),
     "training.train": ("train",),
     "analysis.error_bounds": ("error_bounds",),
     "analysis.diagnosis": ("Diagnosis", "diagnose"),

@@ -584,7 +584,6 @@ CASES = {
         {},
         {"rotation_deg": NOT_NEGATIVE, "scale": FRACTION, "shift": NOT_NEGATIVE, "data_format": CHOICE},
     ),
-    "random_mixup": ({}, {"augment": [5, "flip", [], NAN]}),
     "random_flip_and_shift": ({}, {"flip": FLAG, "shift": [-1, 1.0, NAN, 10**12, True, None, *ODD]}),
     "train": (
         {"network": "<rectifying>", "x": x, "y": y},

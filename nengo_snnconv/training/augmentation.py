@@ -6,14 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._util.validation import (
-    check_callable,
-    check_choice,
-    check_flags,
-    check_fraction,
-    check_not_negative,
-    check_whole,
-)
+from .._util.validation import check_choice, check_flags, check_fraction, check_not_negative, check_whole
 from ..compat import tf
 from .cnn.augmentation import flip_and_shift
 from .cnn.options import LARGEST_SHIFT
@@ -113,45 +106,3 @@ def random_flip_and_shift(flip: bool = True, shift: int = 4) -> Callable[[np.nda
         return flip_and_shift(images, (rng.random(len(images)) < 0.5) & flip, shift, rng)
 
     return augment
-
-
-def random_mixup(augment: Callable | None = None) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """Return a function that mixes each image with another one of its batch, by a random weight.
-
-    For networks of ``to_spiking`` that learn the outputs of their ANN, that is, for :func:`train` without ``y``.  A CNN
-    knows its training images too well; between them, it is as unsure as on new images, and a network that learns its
-    outputs there loses less accuracy on new images (mixup, Zhang et al. 2018, arXiv 1710.09412; for distillation, Beyer
-    et al. 2022, arXiv 2106.05237).
-
-    Parameters
-    ----------
-    augment : callable, optional
-        Augmentation before mixing, such as :func:`random_flip_and_shift`.
-
-    Returns
-    -------
-    callable
-        Function ``augment(images, rng)`` of images (n, ...) and a ``numpy.random.Generator`` that returns images
-        ``w * images + (1 - w) * others`` of the same shape, with a weight between 0 and 1 for each image.  ``train``
-        refuses it for targets ``y``, which are not mixed.
-
-    Raises
-    ------
-    SettingsError
-        If ``augment`` is not callable.
-
-    Examples
-    --------
-    >>> snn = snc.train(snn, x, n_steps=2, augment=snc.random_mixup(snc.random_flip_and_shift()))
-    """
-    if augment is not None:
-        check_callable(augment=augment)
-
-    def mixed(images, rng):
-        if augment is not None:
-            images = augment(images, rng)
-        weights = rng.random((len(images), *[1] * (images.ndim - 1)), dtype=np.float32)
-        return weights * images + (1 - weights) * images[rng.permutation(len(images))]
-
-    mixed.mixes_images = True  # type: ignore[attr-defined]
-    return mixed

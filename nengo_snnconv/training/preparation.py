@@ -146,12 +146,6 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     if converted:
         network = _with_own_arrays(network)
     x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted)
-    if y is not None and getattr(options.augment, "mixes_images", False):
-        raise SettingsError(
-            "random_mixup mixes images but not their targets: leave y out, so that the network learns the outputs of "
-            "its ANN, or use another augment",
-            argument="augment",
-        )
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps, x, options)
     x, y, validation = _split(network, x, y, head, n_steps, options)

@@ -1,8 +1,7 @@
-"""random_affine, random_flip_and_shift and random_mixup: what they do to images."""
+"""random_affine and random_flip_and_shift: identity, shift, scale, rotation and mirror images."""
 
 import numpy as np
 import pytest
-from models import small_cnn
 
 import nengo_snnconv as snc
 
@@ -61,27 +60,3 @@ class TestFlipAndShift:
     def test_refused(self):
         with pytest.raises(snc.SettingsError, match="shift must be"):
             snc.random_flip_and_shift(shift=-1)
-
-
-class TestMixup:
-    def test_weighted_means_of_two_images(self, rng):
-        images = np.eye(50, dtype=np.float32).reshape(50, 5, 10, 1)  # each image is one pixel
-        mixed = snc.random_mixup()(images, rng).reshape(50, 50)
-        assert mixed.dtype == np.float32
-        assert np.allclose(mixed.sum(axis=1), 1)
-        assert (np.count_nonzero(mixed, axis=1) <= 2).all()
-        own = mixed.diagonal()
-        assert own.min() < 0.1 and own.max() > 0.9 and 0.35 < own.mean() < 0.65
-
-    def test_after_another_augmentation(self, rng):
-        constant = snc.random_mixup(lambda images, rng: np.full_like(images, 3))
-        assert np.allclose(constant(rng.random((4, 3, 3, 1), dtype=np.float32), rng), 3)
-
-    def test_needs_training_without_targets(self, rng):
-        x = rng.random((8, 6, 6, 2), dtype=np.float32)
-        snn = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x), snc.SignedIntegrateAndFire())
-        options = {"n_steps": 2, "epochs": 1, "augment": snc.random_mixup(), "progress": False}
-        with pytest.raises(snc.SettingsError, match="leave y out") as caught:
-            snc.train(snn, x, np.zeros(8, int), **options)
-        assert caught.value.argument == "augment"
-        assert snc.train(snn, x, **options).history["loss"][0] > 0
