@@ -193,7 +193,13 @@ class Efficiency(Displayed):
         }
 
     def plot(self, axes: typing.Any = None) -> Plot:
-        """Draw the operations of each layer, those of the ANN beside those with spikes."""
+        """Draw the operations of each layer, those of the ANN beside those with spikes.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ..plots import plot_operations
 
         return plot_operations(self, axes)

@@ -76,7 +76,13 @@ class ThresholdErrors(Displayed):
         return to_python(values)
 
     def plot(self, axes: typing.Any = None) -> Plot:
-        """Draw error against threshold, a curve for each number of steps."""
+        """Draw error against threshold, a curve for each number of steps.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ..plots import plot_threshold_errors
 
         return plot_threshold_errors(self, axes)

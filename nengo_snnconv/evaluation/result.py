@@ -455,6 +455,7 @@ class Evaluation(Displayed):
         Returns
         -------
         Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
         """
         from ..plots import plot_accuracy
 

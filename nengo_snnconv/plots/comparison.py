@@ -25,6 +25,7 @@ def plot_comparison(comparison: Any, axes: AxesSequence | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         Losses of the CNN; losses of the SNNs, which use another loss function; accuracies in %, on an axis that is
         logarithmic in the error rate.  Solid lines are test data, dashed lines training data.
     """

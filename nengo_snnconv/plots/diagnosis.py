@@ -40,6 +40,7 @@ def plot_diagnosis(diagnosis: Any, axes: AxesSequence | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         The first one shows the accuracy of a network that runs with spikes up to a layer, and as an ANN after it.  In
         the panels of layers, a dot is one neuron and one image; the band is the quantization error expected in theory,
         the dotted line the largest output of the neurons.

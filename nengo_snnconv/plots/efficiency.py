@@ -26,6 +26,7 @@ def plot_operations(efficiency: Any, axes: Axes | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         One row for each layer, and one for their sum.  The number on the right is the number of operations of the ANN
         divided by that of the spikes.
     """

@@ -55,6 +55,7 @@ def plot_accuracy(evaluation: Any, axes: Axes | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
     """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     ax = single_axes(axes)
@@ -112,6 +113,7 @@ def plot_stop(evaluation: Any, rules: dict[str, Any] | None = None, axes: Axes |
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------
@@ -165,6 +167,7 @@ def plot_accuracies(evaluations: dict[str, Any], axes: AxesSequence | None = Non
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         Accuracies of ANNs are dashed lines; one line if they are equal.  The axis of losses is logarithmic down to one
         image, and linear below, because a loss may be zero or negative.
 
@@ -242,6 +245,7 @@ def plot_confusion(
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
     """
     check_has("step_predictions", EVALUATION, evaluation=evaluation)
     check_whole(-evaluation.n_steps, evaluation.n_steps - 1, step=step)
@@ -299,6 +303,7 @@ def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> Plot
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------

@@ -46,6 +46,7 @@ def plot_event_frames(
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------
@@ -118,6 +119,7 @@ def plot_events(events: np.ndarray, sensor: tuple[int, int] = (34, 34), axes: Ax
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------
@@ -167,6 +169,7 @@ def plot_event_statistics(recordings: dict[str, Recordings], axes: dict[str, Any
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         With panels that have the names above; ``plot["density"]`` is a list.
 
     Raises

@@ -77,6 +77,7 @@ def plot_image_response(
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------
@@ -274,6 +275,7 @@ def plot_input_spikes(
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------

@@ -67,6 +67,7 @@ def plot_life(
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         Its panels are named "input", "input/mean", "input/raster", "activity"; "<layer>/maps", "<layer>/raster" and
         "<layer>/potentials" for each layer; "scores", "scores/now" and "scores/winner".  Panels that do not apply are
         missing.

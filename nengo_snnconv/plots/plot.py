@@ -17,8 +17,9 @@ class Plot(Sequence[Axes]):
     """A drawing: a sequence of its panels, which are matplotlib axes.
 
     All functions of ``nengo_snnconv.plots`` and all methods ``plot`` return one.  A notebook shows its figure, and
-    ``plot.savefig(path)`` writes it to a file.  ``plot[0]`` is the first panel; some plots also have names for their
-    panels, as in ``plot["scores"]``.  If there is only one panel, ``plot`` has the attributes of these axes, too:
+    ``plot.savefig(path)`` writes it to a file.  The figure does not belong to pyplot, so ``plt.savefig`` and
+    ``plt.show`` do not know it.  ``plot[0]`` is the first panel; some plots also have names for their panels, as in
+    ``plot["scores"]``.  If there is only one panel, ``plot`` has the attributes of these axes, too:
     ``plot.set_title("...")``.
 
     Parameters

@@ -28,6 +28,7 @@ def plot_threshold_errors(errors: Any, axes: Axes | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         A dot is the best threshold for a number of steps; a cross is the error with the largest activation that the
         weights allow, the threshold of the paper.
     """

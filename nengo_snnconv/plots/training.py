@@ -22,6 +22,7 @@ def plot_history(history: dict[str, list], axes: AxesSequence | None = None) -> 
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------

@@ -38,6 +38,7 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
 
     Raises
     ------

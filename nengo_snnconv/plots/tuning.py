@@ -32,6 +32,7 @@ def plot_tuning(tuning: Any, axes: AxesSequence | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         A line is a setting; on the right, it leads from its first step to its last.  The axis of accuracies is
         logarithmic in the distance from the ANN, the dashed line.  The green band is the allowed loss, the dot the
         chosen number of steps.  The diamond is the loss on the report images, which had no part in the choice, with its
@@ -104,6 +105,7 @@ def plot_sweep(sweep: Any, axes: AxesSequence | None = None) -> Plot:
     Returns
     -------
     Plot
+        Shown in a notebook; ``.savefig(path)`` writes it to a file.
         As for :func:`plot_tuning`.  If there are more than ten trials, all but the best one are gray.  For networks
         without an ANN, accuracies are drawn from 0 to 100 %.
     """

@@ -172,7 +172,13 @@ class Comparison(Displayed):
         return {"settings": self.settings, "networks": networks}
 
     def plot(self, axes: typing.Any = None) -> Plot:
-        """Draw loss and accuracy of each network over the epochs."""
+        """Draw loss and accuracy of each network over the epochs.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ..plots import plot_comparison
 
         return plot_comparison(self, axes)

@@ -138,3 +138,12 @@ class TestPlot:
             figure, ax = plt.subplots()
             assert Plot(ax)._repr_png_() is None  # the notebook shows it
             plt.close(figure)
+
+
+def test_docstrings_say_how_to_save():
+    """``plt.savefig`` would write an empty picture, because figures are not those of pyplot."""
+    functions = [getattr(snc.plots, name) for name in snc.plots.__all__ if name.startswith("plot_")]
+    results = [getattr(snc, name) for name in snc.__all__ if name[0].isupper()]
+    functions += [result.plot for result in results if hasattr(result, "plot")]
+    assert len(functions) > 20
+    assert [each.__qualname__ for each in functions if "``.savefig(path)``" not in each.__doc__] == []

@@ -113,7 +113,13 @@ class Sweep(Displayed):
         return {"n_steps": self.n_steps, "trials": [trial.to_dict() for trial in self.trials]}
 
     def plot(self, axes: AxesSequence | None = None) -> Plot:
-        """Draw the accuracy of each trial over time steps and over operations; see :func:`plot_sweep`."""
+        """Draw the accuracy of each trial over time steps and over operations; see :func:`plot_sweep`.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ...plots import plot_sweep
 
         return plot_sweep(self, axes)

@@ -270,7 +270,13 @@ class Tuning(Displayed):
         }
 
     def plot(self, axes: AxesSequence | None = None) -> Plot:
-        """Draw the accuracy of all trials over time steps and over operations; see :func:`plot_tuning`."""
+        """Draw the accuracy of all trials over time steps and over operations; see :func:`plot_tuning`.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ...plots import plot_tuning
 
         return plot_tuning(self, axes)
