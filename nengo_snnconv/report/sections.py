@@ -203,7 +203,23 @@ def _spike_counts_and_times(run):
         plot_spike_times(network, evaluation, axes)
         blocks += [("heading", "Spike times"), ("text", text), ("pictures", [Picture(figure, described(figure))])]
     blocks.append(("table", activity_table(network, evaluation, "Neurons")))
+    if remarks := _operations_without_neurons(network, evaluation):
+        blocks.append(("text", f"Operations in rows without neurons: {'; '.join(remarks)}."))
     return Section("Spikes", blocks)
+
+
+def _operations_without_neurons(network, evaluation):
+    """Return remarks on the operations that the table of neurons has besides those of their spikes."""
+    passed = evaluation.relay_operations
+    maxima = [name for name in passed if name in network.model.layers]
+    remarks = []
+    if evaluation.input_operations:
+        remarks.append(f"{network.model.input}, multiply-accumulates of the constant input, two operations each")
+    if maxima:
+        remarks.append(f"{', '.join(maxima)}, spikes that maximum pooling passes on from the layer before")
+    if len(passed) > len(maxima):
+        remarks.append("again, spikes that relay neurons repeat in later stages")
+    return remarks
 
 
 def _efficiency(run):

@@ -64,9 +64,16 @@ def _class_name(neuron_type):
 
 
 def _activity_rows(network, evaluation):
-    """Return rows with the activity of each layer, and the scale of its activations."""
+    """Return rows with the activity of each layer, and the scale of its activations.
+
+    Constant input, and events that maxima or relay neurons pass on, have rows too, so that operations add up to those
+    of the network.
+    """
     scales = network.model.metadata.get("scales", {})
     activities = {**evaluation.layers, network.model.input: evaluation.input_layer}
+    others = dict(evaluation.relay_operations)
+    if evaluation.layers and evaluation.input_operations:
+        others[network.model.input] = 2 * evaluation.input_operations
     rows = [("layer", "neurons", "scale", "spikes / neuron", "rate", "silent", "operations")]
     for name in network.model.layers:
         activity, scale = activities.get(name), scale_range(scales[name]) if name in scales else ""
@@ -77,8 +84,10 @@ def _activity_rows(network, evaluation):
             rate = per_step if evaluation.moving else f"{activity.rate_hz:.1f} Hz"
             silent, operations = f"{100 * activity.silent:.1f} %", f"{activity.synaptic_operations:,.0f}"
             rows.append((name, f"{activity.n_neurons:,}", scale, spikes, rate, silent, operations))
-        elif scale:
-            rows.append((name, "", scale, "", "", "", ""))
+        elif scale or name in others:
+            rows.append((name, "", scale, "", "", "", f"{others[name]:,.0f}" if name in others else ""))
+        if (again := f"{name} again") in others:
+            rows.append((again, "", "", "", "", "", f"{others[again]:,.0f}"))
     return rows
 
 

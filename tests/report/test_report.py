@@ -4,13 +4,14 @@ import matplotlib.pyplot as plt
 import nengo
 import numpy as np
 import pytest
-from models import make
+from models import make, meeting_late
 from report_page import Page, write_page
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.report.statistics import network_checksum
+from nengo_snnconv.report.tables import activity_table
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,25 @@ def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
     found = snc.efficiency(network, evaluation)
     assert page.tables["Operations, spikes and energy"] == [list(row) for row in found.rows()]
     assert f"{found.ratio:.1f}" in text
+
+
+@pytest.mark.parametrize("coding", ["constant", "poisson", "first spike"])
+def test_operations_of_all_rows_add_up(coding):
+    """Also those of constant input, and of spikes that maxima and relay neurons pass on."""
+    pool = specs.MaxPool("pool", "sum", pool_size=(2, 2))
+    model = meeting_late(pool, specs.Flatten("flat", "pool"), specs.Dense("scores", "flat", units=3))
+    network = snc.normalize(snc.convert(model), method="model")
+    x = np.random.default_rng(0).random((3, 4, 4, 2), dtype=np.float32)
+    if coding == "first spike":
+        network = snc.to_ttfs(network, x, n_steps=4)
+    else:
+        network = snc.to_spiking(network, input_coding=coding)
+    evaluation = snc.evaluate(network, x, np.zeros(3, int), **({} if coding == "first spike" else {"n_steps": 6}))
+    header, *rows = activity_table(network, evaluation, "Neurons").rows
+    operations = {row[0]: float(row[-1].replace(",", "")) for row in rows if row[-1]}
+    assert operations["pool"] > 0 and ("a_neurons again" in operations) == (coding == "first spike")
+    total = snc.efficiency(network, evaluation).operations
+    assert sum(operations.values()) == pytest.approx(total, abs=0.5 * len(operations))
 
 
 class TestOwnSections:
