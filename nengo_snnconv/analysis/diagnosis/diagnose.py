@@ -75,8 +75,8 @@ def diagnose(
     n_steps : int
         Number of time steps for which each image is shown.
     max_loss : float
-        Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a layer
-        deviates much from the ANN.
+        Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a single
+        cause makes an error of more than 50 % in a layer.
     x_calibration : ndarray, (images, height, width, channel), or a data set, optional
         Calibration images, such as 1,000 of the training images, to try ``normalize`` and ``calibrate`` with.  Without
         them ``normalize`` uses ``x``, and ``calibrate`` is not tried.

@@ -21,11 +21,17 @@ if typing.TYPE_CHECKING:
 TOO_HIGH, TOO_LOW = 3.0, 0.25
 # largest number of steps for which balanced thresholds are tried
 MOST_BALANCED = 16
+# causes that other neurons than integrate-and-fire may have
+OF_NEURONS = {"clipping", "response", "quantisation", "shared scale", "transient", "unevenness", "maxima"}
 
 
 def explain(cause: str, diagnosis: Diagnosis, layer: LayerDiagnosis | None) -> tuple[str, list[Remedy]]:
     """Return the meaning of a cause in a layer, and remedies that may help."""
-    return _EXPLANATIONS[cause](diagnosis, layer)
+    text, found = _EXPLANATIONS[cause](diagnosis, layer)
+    if cause in OF_NEURONS:
+        known = {remedy.code for remedy in found}
+        found = [*found, *(each for each in remedies.integrate_and_fire(diagnosis) if each.code not in known)]
+    return text, found
 
 
 def _input(diagnosis, _):
@@ -104,8 +110,7 @@ def _response(diagnosis, layer):
         f"for constant input, {type(settings.neuron_type).__name__} deviates from the rectifier by up to "
         f"{settings.match.deviation:.2g}"
     )
-    advice = "neurons that compute the rectifier exactly: IntegrateAndFire()"
-    return text, [remedies.replace_neurons(advice, diagnosis.network)]
+    return text, []
 
 
 def _quantization(diagnosis, layer):

@@ -20,6 +20,14 @@ OF_STEPS = ("quantisation", "transient", "unevenness")
 LARGE_ERROR = 0.5
 # a layer is dead if at least this fraction of its active neurons never spike
 DEAD = 0.9
+# losses of comparable size: at least this fraction of the largest
+COMPARABLE = 0.25
+# why the points of a finding include those of other causes
+INCLUDED = {
+    "steps": "which longer runs reduce, too",
+    "input": "which random input causes",
+    "shared scale": "which is coarse with this scale",
+}
 # points of a layer that the table does not round to 0, and the largest number of layers that a finding lists
 SHOWN_POINTS, MOST_PARTS = 0.05, 4
 
@@ -44,7 +52,8 @@ class Finding(Displayed):
         accuracies if none was tried.
     parts : tuple of (str, str, float)
         Terms of ``points``: layer, cause in this layer, and points, in the order of layers; empty if ``points`` is the
-        loss by all causes from ``layer`` on.
+        loss by all causes from ``layer`` on.  Quantisation, transient and unevenness, which vanish in longer runs, are
+        one finding.
     """
 
     layer: str
@@ -93,7 +102,7 @@ def find(diagnosis: Diagnosis) -> list[Finding]:
         return _large_errors(diagnosis)
     losses = sorted(diagnosis.points().items(), key=lambda item: -item[1])
     # the largest loss, and those of comparable size
-    largest = [loss for loss in losses if loss[1] >= losses[0][1] / 4]
+    largest = [loss for loss in losses if loss[1] >= COMPARABLE * losses[0][1]]
     return [_finding(diagnosis, *loss, parts=diagnosis.parts()[loss[0]]) for loss in largest]
 
 
@@ -170,17 +179,32 @@ def _large_errors(diagnosis):
 
 
 def _finding(diagnosis, cause, points, name=None, parts=()):
+    kind = cause
     if cause == "steps":
-        cause = max(OF_STEPS, key=diagnosis.error_of)
+        cause = _largest_of_steps(diagnosis, parts)
     if name is None:
         name = diagnosis.where(cause)
     text, remedies = explain(cause, diagnosis, diagnosis.layers.get(name))
+    others = dict.fromkeys(of for _, of, lost in parts if of != cause and abs(lost) >= SHOWN_POINTS)
+    if others and kind in INCLUDED:
+        text += f"; the points include those of {' and '.join(others)}, {INCLUDED[kind]}"
     tried = {remedy.code: remedy for remedy in diagnosis.tried}
     measured = [tried.get(remedy.code, remedy) for remedy in remedies]
     # sorting is stable: remedies with equal accuracies keep the order of the explanation
     return Finding(
         name, cause, points, text, tuple(sorted(measured, key=lambda remedy: -(remedy.accuracy or 0))), tuple(parts)
     )
+
+
+def _largest_of_steps(diagnosis, parts):
+    """Return the cause with the largest error, among those that vanish in longer runs and cost much accuracy.
+
+    With few steps all of them are large, and their points, which are measured one after another, less certain than
+    their errors; but a large error may also cost nothing.
+    """
+    points = {cause: sum(lost for _, of, lost in parts if of == cause) for cause in OF_STEPS}
+    costly = [cause for cause in OF_STEPS if points[cause] >= COMPARABLE * max(points.values())]
+    return max(costly, key=diagnosis.error_of)
 
 
 def _loss_from(diagnosis, name):

@@ -12,6 +12,7 @@ import numpy as np
 from ..._util.display import Displayed
 from ...conversion.calibrate import calibrate, why_uncalibratable
 from ...conversion.normalization import normalize
+from ...networks.neuron_types import types_of
 from ...neurons.arguments import arguments_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import with_signed_spikes
@@ -113,6 +114,24 @@ def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) ->
     return _use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
 
 
+def integrate_and_fire(diagnosis: Diagnosis) -> list[Remedy]:
+    """Return the remedy to replace neurons of other types by integrate-and-fire ones, in a list; empty if none has.
+
+    If some layers have integrate-and-fire neurons, the others get those.
+    """
+    network = diagnosis.network
+    types = types_of(network.model, network.settings)
+    others = [name for name, each in types.items() if not isinstance(each, IntegrateAndFire)]
+    if not others:
+        return []
+    kinds = ", ".join(dict.fromkeys(type(types[name]).__name__ for name in others))
+    advice = f"use neurons that compute the rectifier exactly instead of {kinds}"
+    new = next((each for each in types.values() if isinstance(each, IntegrateAndFire)), None)
+    if new is None:
+        return [replace_neurons(f"{advice}: IntegrateAndFire()", network)]
+    return [_use_neurons(f"{advice}: {type(new).__name__} in {', '.join(others)}", dict.fromkeys(others, new))]
+
+
 def take_spikes_back(diagnosis: Diagnosis) -> list[Remedy]:
     """Return the remedy to let integrate-and-fire neurons take spikes back, in a list; empty if it is impossible."""
     neuron_type = diagnosis.network.settings.neuron_type
@@ -123,10 +142,13 @@ def take_spikes_back(diagnosis: Diagnosis) -> list[Remedy]:
 
 
 def _use_neurons(advice, new, rate=None):
-    """Return the remedy to rebuild the network with other neurons."""
+    """Return the remedy to rebuild the network with other neurons, of one type or of types by layer."""
     rate = rate or {}
-    code = f"neuron_type=snc.{new!r}".replace("Uniform(", "nengo.dists.Uniform(")
-    code = f"network = network.rebuild({code}{', max_rate=None' if rate else ''})"
+    code = f"snc.{new!r}"
+    if isinstance(new, dict):
+        code = "{" + ", ".join(f"{name!r}: snc.{each!r}" for name, each in new.items()) + "}"
+    code = code.replace("Uniform(", "nengo.dists.Uniform(")
+    code = f"network = network.rebuild(neuron_type={code}{', max_rate=None' if rate else ''})"
     return Remedy(advice, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
 
 

@@ -240,7 +240,9 @@ class Diagnosis(Displayed):
             scores = f"{percent(head.ann_score or 0.0)} as an ANN, {percent(head.score[-1])} with spikes"
             lines.append(f"{output}: {head.score_name} {scores}")
         if self.healthy:
-            lines.append("healthy: the loss is acceptable, and no layer has a large error")
+            largest = max(layer.error for layer in self.layers.values())
+            allowed = f"{self.max_loss:g} point{'s' * (self.max_loss != 1)} of {name} (max_loss)"
+            lines.append(f"healthy: the errors of the layers, up to {100 * largest:.1f} %, cost at most {allowed}")
         for finding in self.findings:
             lines.append(f"{finding.title}: {finding.text}")
         if any(finding.parts for finding in self.findings) and all(finding.parts for finding in self.findings):
@@ -333,7 +335,13 @@ class Diagnosis(Displayed):
         }
 
     def plot(self, axes: typing.Any = None) -> Plot:
-        """Draw activations against firing rates and errors by cause for each layer."""
+        """Draw activations against firing rates and errors by cause for each layer.
+
+        Returns
+        -------
+        Plot
+            Shown in a notebook; ``.savefig(path)`` writes it to a file.
+        """
         from ...plots import plot_diagnosis
 
         return plot_diagnosis(self, axes)

@@ -140,6 +140,14 @@ def test_findings_list_the_layers_whose_points_they_sum():
     assert repr(finding) == f"<Finding: {finding.title}>"
     others = diagnosis.loss_points - sum(each.points for each in diagnosis.findings)
     assert ("all other causes" in diagnosis.summary()) == (abs(others) >= 0.005)
+    # errors of unevenness are larger, but quantisation costs more
+    errors, points = {"quantisation": 0.1, "unevenness": 0.9}, {"quantisation": 9.0, "unevenness": 1.0}
+    layers = {
+        name: dataclasses.replace(layer, causes=errors, points=points) for name, layer in diagnosis.layers.items()
+    }
+    finding = dataclasses.replace(diagnosis, layers=layers, max_loss=-100).findings[0]
+    assert finding.cause == "quantisation" and "-9.0 in " in finding.title and "by quantisation" not in finding.title
+    assert "the points include those of unevenness" in finding.text
 
 
 def test_titles_of_findings():

@@ -17,6 +17,7 @@ from diagnosed_networks import (
     with_scale,
     with_weights,
 )
+from models import meeting_late
 from trained_models import half_digits, trained
 
 import nengo_snnconv as snc
@@ -37,7 +38,9 @@ class TestBrokenOnPurpose:
         diagnosis = diagnosed(snc.to_spiking(normalised(architecture)), n_images=300)
         assert diagnosis.healthy and diagnosis.findings == []
         assert diagnosis.remedy is None and diagnosis.first_failing is None
-        assert "healthy" in diagnosis.summary()
+        largest = max(layer.error for layer in diagnosis.layers.values())
+        healthy = f"healthy: the errors of the layers, up to {100 * largest:.1f} %, cost at most 1 point of accuracy"
+        assert healthy in diagnosis.summary() and f"{100 * largest:.1f} %" in str(diagnosis.rows())
 
     def test_a_scale_far_too_small_is_clipping_in_that_layer(self, architecture):
         network = normalised(architecture)
@@ -157,6 +160,32 @@ def test_a_synapse_is_named():
     assert first_cause(diagnosis)[0] == "synapse"
     assert "synapse between layers, 0.005" in diagnosis.findings[0].text
     assert accuracy_with(diagnosis.remedy, diagnosis.network, 12) > diagnosis.accuracy + 0.5
+
+
+@pytest.mark.parametrize(
+    ("layers", "code"),
+    [
+        ({"a_neurons": nengo.LIF(min_voltage=-5)}, "neuron_type={'a_neurons': snc.SignedIntegrateAndFire()}"),
+        ({"*": nengo.LIF(min_voltage=-5)}, "neuron_type=snc.IntegrateAndFire(), max_rate=None"),
+    ],
+    ids=("one layer", "all layers"),
+)
+def test_neurons_of_other_types_are_replaced(layers, code):
+    rates = snc.normalize(snc.convert(meeting_late(specs.Dense("scores", "sum", units=3))), method="model")
+    network = snc.to_spiking(rates, {"*": snc.SignedIntegrateAndFire(), **layers})
+    x = np.random.default_rng(0).random((20, 4, 4, 2), dtype=np.float32)
+    diagnosis = dataclasses.replace(snc.diagnose(network, x, n_steps=4, try_remedies=False), max_loss=-100)
+    layer = diagnosis.layers["a_neurons"]
+    for cause in ("clipping", "response", "quantisation", "unevenness", "maxima"):
+        codes = [remedy.code for remedy in explain(cause, diagnosis, layer)[1]]
+        assert codes.count(f"network = network.rebuild({code})") == 1
+    (remedy,) = remedies.integrate_and_fire(diagnosis)
+    namespace = {"network": network, "snc": snc}
+    exec(remedy.code, namespace)
+    changed = remedy.apply(network, x)
+    assert changed.settings == namespace["network"].settings
+    assert all(isinstance(each, snc.IntegrateAndFire) for each in changed.settings.of_types)
+    assert not remedies.integrate_and_fire(dataclasses.replace(diagnosis, network=changed))
 
 
 class TestNegativeSpikes:
