@@ -288,5 +288,5 @@ def _way_out_of_steps(y, shape, name):
     if y.ndim == 2 and y.dtype.kind == "f":  # values of another number of outputs
         return ""
     if not are_equal_in_all_steps(y):
-        return f": they differ between the steps of an item, give one for each item" if y.ndim > 2 else ""
+        return ": they differ between the steps of an item, give one for each item" if y.ndim > 2 else ""
     return f": give each once, {name}[:, 0, 0]" if y.shape[2:] == (1,) else f": give each once, {name}[:, 0]"
