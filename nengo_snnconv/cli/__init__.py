@@ -67,7 +67,9 @@ def _run(arguments):
             import argcomplete
 
             argcomplete.autocomplete(parser)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.unrecognized(unknown)
     options.command_line = shlex.join(["nengo-snnconv", *arguments])  # for reports
     to_stdout = options.json is not None and is_stdout(options.json)
     try:

@@ -288,21 +288,10 @@ def _neuron_type(name, arguments):
 
 def data_for(options, network, n_calibration=None):
     """Return the images that a command needs, or None, and the network; raise SettingsError if they do not fit."""
-    from .._util.validation import check_images
-    from ..evaluation.task import as_task
-
-    model = network.model
     if options.no_evaluate and not n_calibration:
         return in_range_of(None, network, options)
     n_test = 1 if options.no_evaluate else options.test_images
-    data = load_images(options, n_calibration or 1, n_test, model)
-    try:
-        check_images(model, data.x_train)
-        if not options.no_evaluate:
-            as_task(model, len(check_images(model, data.x_test)), data.y_test)
-    except SettingsError as error:
-        raise SettingsError(f"the data set {options.data} does not fit {options.source}: {error}") from error
-    return in_range_of(data, network, options)
+    return in_range_of(load_images(options, n_calibration or 1, n_test, network.model), network, options)
 
 
 def _print_neurons(network, source, options):

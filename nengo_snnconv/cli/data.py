@@ -1,5 +1,7 @@
 """Options for data, and the data that they name: images by name, from a file or a folder, or event recordings."""
 
+import contextlib
+
 from .._util.text_tables import summary_line
 from ..errors import SettingsError, listed
 from .argument_types import above_zero, finite, names
@@ -81,7 +83,7 @@ def load_images(options, train, test, model=None):
     train, test : int or None
         Numbers of images.
     model : Model, optional
-        Model for which pictures are resized.
+        Model for which pictures are resized, and which the data must fit.
     """
     import dataclasses
 
@@ -109,10 +111,12 @@ def load_images(options, train, test, model=None):
             )
         print(summary_line("labels", "none: the predictions are compared with those of the ANN"))
     _check_scale(data, options, model)
-    if axes is None or data.x_test.ndim != 4:
-        return data
-    order = (0, *(1 + axes.index(axis) for axis in range(3)))
-    return dataclasses.replace(data, x_train=data.x_train.transpose(order), x_test=data.x_test.transpose(order))
+    if axes is not None and data.x_test.ndim == 4:
+        order = (0, *(1 + axes.index(axis) for axis in range(3)))
+        data = dataclasses.replace(data, x_train=data.x_train.transpose(order), x_test=data.x_test.transpose(order))
+    if model is not None:
+        _check_images(data, options, model)
+    return data
 
 
 def _with_names(data, options, model):
@@ -154,6 +158,48 @@ def _check_scale(data, options, model):
         )
 
 
+@contextlib.contextmanager
+def naming_data(options):
+    """Let errors of images and labels that do not fit a network name both, and the option for other data."""
+    try:
+        yield
+    except SettingsError as error:
+        if error.argument not in ("x", "y"):
+            raise
+        files = [getattr(options, name, None) for name in ("network", "source", "start")]
+        file = next((each for each in files if each is not None), "the network")
+        name = f"{options.data}, as events," if getattr(options, "events", False) else options.data
+        way_out = "" if _is_own(options) else ": name the data of the network with --data"
+        raise SettingsError(f"the data set {name} does not fit {file}: {error}{way_out}", argument="data") from error
+
+
+def _is_own(options):
+    """Return whether --data names files of the user."""
+    return options.data not in (*IMAGES, *RECORDED)
+
+
+def _check_images(data, options, model):
+    """Raise SettingsError if images or labels do not fit a model."""
+    from .._util.validation import check_images
+    from ..evaluation.task import as_task
+
+    if not _is_own(options):
+        _check_shape(data.x_test.shape[1:], options, model)
+    with naming_data(options):
+        for x in (data.x_test, data.x_train):
+            check_images(model, x)
+        if not getattr(options, "no_evaluate", False):
+            as_task(model, len(data.x_test), data.y_test)
+
+
+def _check_shape(shape, options, model, items="images"):
+    """Raise SettingsError if images, or frames of recordings, have another shape than the input of a model."""
+    expected = model.shapes[model.input]
+    with naming_data(options):
+        if shape != expected:
+            raise SettingsError(f"its {items} have shape {shape}, and the network takes {expected}", argument="x")
+
+
 def _axes(model):
     """Return the axes of a model's input in the order height, width, channel, and its shape in this order."""
     from ..model.image_axes import image_axes
@@ -167,16 +213,21 @@ def _axes(model):
 
 def load_data(options, train, test, model=None):
     """Return the first items of the data selected by ``add_events``: a Dataset, whose x may be Recordings."""
-    from .. import load_events
+    from .. import load_events, simulate_recordings
     from ..data.datasets import Dataset
     from ..training.comparison import simulated_events
 
     if options.data in RECORDED:
         events = load_events(options.data, train=train, test=test)
+        recordings = events.test
     else:
         images = load_images(options, train, test, None if options.events else model)
         if not options.events:
             return images
+        recordings = simulate_recordings(images.x_test[:1], images.y_test[:1], progress=False)
+    if model is not None:
+        _check_shape((*recordings.sensor, 2), options, model, "frames")
+    if options.events:
         events = simulated_events(images, options.seed or 0)
     parts = events.train, events.train.labels, events.test, events.test.labels
     return Dataset(events.name, *parts, events.class_names)

@@ -6,7 +6,7 @@ import tempfile
 
 from .._util.text_tables import summary_line
 from .argument_types import positive
-from .data import add_data, add_input_range
+from .data import add_data, add_input_range, naming_data
 from .files import check_distinct
 from .options import add_command, add_network
 
@@ -45,16 +45,17 @@ def gui(options):
     check_distinct(options, network=options.network, script=options.write_script, json=options.json)
 
     def write(path):
-        write_gui_script(
-            path,
-            options.network,
-            options.data,
-            examples=options.examples,
-            seed=options.seed,
-            input_range=options.input_range and tuple(options.input_range),
-            scale=options.scale,
-            class_names=options.class_names,
-        )
+        with naming_data(options):
+            write_gui_script(
+                path,
+                options.network,
+                options.data,
+                examples=options.examples,
+                seed=options.seed,
+                input_range=options.input_range and tuple(options.input_range),
+                scale=options.scale,
+                class_names=options.class_names,
+            )
 
     results = {"command": "gui", "network": str(options.network), "data": options.data, "script": None}
     if options.write_script:

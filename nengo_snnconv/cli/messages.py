@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import difflib
 import errno
 import os
 import select
@@ -18,6 +19,16 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(2, f"{self.prog}: {printable(' '.join(message.split()))} (see {self.prog} --help)\n")
+
+    def unrecognized(self, arguments):
+        """Report arguments that this parser does not know, with the most similar options."""
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        close = {}
+        for argument in arguments:
+            if argument.startswith("--"):
+                close |= dict.fromkeys(difflib.get_close_matches(argument.partition("=")[0], known, n=2))
+        hint = f": did you mean {' or '.join(close)}?" if close else ""
+        self.error(f"unrecognized arguments: {' '.join(arguments)}{hint}")
 
 
 def in_words(error):

@@ -32,7 +32,9 @@ def add_command(commands, name, run, summary, description=None, seed=0):
     """Add a command with the options that every command has, and return its parser."""
     description = description or f"{summary[0].upper()}{summary[1:]}."
     parser = commands.add_parser(name, help=summary, description=description, formatter_class=_HelpFormatter)
-    parser.set_defaults(run=run, wrong_usage=parser.error, default_of=parser.get_default)
+    parser.set_defaults(
+        run=run, wrong_usage=parser.error, unrecognized=parser.unrecognized, default_of=parser.get_default
+    )
     from_file = " (default: the seed in the file)" if seed is None else ""
     parser.add_argument("--seed", type=seed_number, default=seed, help=f"seed of all random numbers{from_file}")
     parser.add_argument(

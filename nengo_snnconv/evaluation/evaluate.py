@@ -9,7 +9,7 @@ from nengo.params import Default
 from .._util.validation import check_progress, check_workers_count
 from ..errors import SettingsError, listed
 from ..inputs import Data, as_data
-from ..inputs.inputs import warn_of_uncalibrated_input
+from ..inputs.inputs import is_unit_input, warn_of_uncalibrated_input
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
@@ -233,4 +233,5 @@ def evaluate_observed(
         arguments=arguments,
         moving=inputs.n_steps is not None,
         stop=options.stop,
+        unit_images=is_unit_input(network.model, inputs),
     )

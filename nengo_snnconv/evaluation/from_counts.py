@@ -27,6 +27,7 @@ def evaluation_from_counts(
     arguments: dict[str, typing.Any],
     moving: bool = False,
     stop: MarginStop | None = None,
+    unit_images: bool = False,
 ) -> Evaluation:
     """Return the Evaluation that follows from the counts of a run.
 
@@ -45,9 +46,12 @@ def evaluation_from_counts(
         Further arguments of ``evaluate`` that affect the results.
     moving : bool
     stop : MarginStop or None
+    unit_images : bool
     """
     model, n_images, n_steps = network.model, len(task.reference), len(counts.records)
     operations = operations_by_layer(model, counts)
+    fixed_rates = isinstance(network.settings, TrainableConfig)
+    synapse = arguments.get("synapse", network.settings.output_synapse)
     steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
     layers = {
         name: LayerActivity(
@@ -79,7 +83,9 @@ def evaluation_from_counts(
         margins=counts.margins if task.head.decides else None,
         stop_steps=counts.stop_steps,
         stop=stop,
-        fixed_rates=isinstance(network.settings, TrainableConfig),
+        fixed_rates=fixed_rates,
+        unfiltered=fixed_rates and not network.settings.accumulates and synapse is None,
+        unit_images=unit_images,
     )
 
 

@@ -38,9 +38,7 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
             rows.append((f"{prefix}{value.name}", str(value)))
     if evaluation.layers:
         rows.append(("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"))
-        if _fires_too_rarely(evaluation):
-            advice = "raise them by a smaller amplitude and a larger gain, or scale_firing_rates; more steps help less"
-            rows.append(("hint", f"firing rates are too low for {evaluation.n_steps} steps: {advice}"))
+        rows += [("hint", hint) for hint in _hints(evaluation)]
         if evaluation.signed and evaluation.negative_spikes_share is not None:
             rows.append(("negative spikes", f"{100 * evaluation.negative_spikes_share:.1f} % of all"))
         rows += [
@@ -62,10 +60,25 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
     return rows
 
 
-def _fires_too_rarely(evaluation):
-    """Return whether a network with fixed rates loses much because its neurons hardly spike."""
-    few = evaluation.fixed_rates and (evaluation.spikes_per_neuron or 0) < FEW_SPIKES
-    return few and evaluation.loss_points is not None and evaluation.loss_points > MANY_POINTS
+def _hints(evaluation):
+    """Return what to change in a network with fixed rates that loses many points."""
+    if not evaluation.fixed_rates or evaluation.loss_points is None or evaluation.loss_points <= MANY_POINTS:
+        return []
+    hints = []
+    if (evaluation.spikes_per_neuron or 0) < FEW_SPIKES:
+        advice = "raise them by a smaller amplitude and a larger gain, or scale_firing_rates; more steps help less"
+        if evaluation.unit_images:
+            advice = (
+                "if it was trained on pixels from 0 to 255, give such images, 255 * x (--input-range 0 255); else "
+                f"{advice}"
+            )
+        hints.append(f"firing rates are too low for {evaluation.n_steps} steps: {advice}")
+    if evaluation.unfiltered:
+        hints.append(
+            "scores are the output of the last step alone: filter them, evaluate(..., synapse=0.1), or in the network, "
+            "network.rebuild(output_synapse=0.1); from_nengo takes the filter of the probe"
+        )
+    return hints
 
 
 def _rows_of_measures(evaluation):

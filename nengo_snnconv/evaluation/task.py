@@ -9,7 +9,7 @@ import typing
 
 import numpy as np
 
-from .._util.validation import as_array, check_range
+from .._util.validation import are_equal_in_all_steps, as_array, check_range
 from ..errors import SettingsError, listed
 from ..inputs.several import as_targets
 from ..model.ports import as_records, by_name, split
@@ -273,9 +273,20 @@ def _wrong_shape(y, shape, name):
         expected = "(images,) or (images, 1)"
     else:
         expected = f"(images,) or (images, {shape[0]})"
-    way_out = f": take the column, {name}[:, 0]" if y.shape[1:] == (1,) else ""
+    way_out = f": take the column, {name}[:, 0]" if y.shape[1:] == (1,) else _way_out_of_steps(y, shape, name)
     if shape == (1,) and y.shape[1:] == (2,) and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
         way_out = f": take {name}.argmax(axis=1)"
     if len(shape) > 1 and y.ndim == 1:
         way_out = ": for class scores, end the model with Flatten or global pooling"
     return SettingsError(f"{name} must have shape {expected}, got {y.shape}{way_out}", argument="y")
+
+
+def _way_out_of_steps(y, shape, name):
+    """Return the call for targets (images, steps, ...), such as NengoDL's simulator takes, after a colon."""
+    if y.ndim < 2 or 0 in y.shape or y.shape[2:] not in ((), (1,), shape):
+        return ""
+    if y.ndim == 2 and y.dtype.kind == "f":  # values of another number of outputs
+        return ""
+    if not are_equal_in_all_steps(y):
+        return ": they differ between the steps of an item, give one for each item" if y.ndim > 2 else ""
+    return f": give each once, {name}[:, 0, 0]" if y.shape[2:] == (1,) else f": give each once, {name}[:, 0]"

@@ -5,6 +5,7 @@ Every public function that takes images calls one of these functions first.
 
 from __future__ import annotations
 
+import math
 import os
 import typing
 
@@ -247,7 +248,9 @@ def _as_inputs(model, x, n_steps):
         inputs = Images(x, moving=bool(x.steps))
     else:
         array = channels_last(model, as_numbers(x, "x"), shape)
-        if array.ndim != len(shape) + 2:
+        # of flat images, (images, height, width) is no array of frames
+        flat = array.shape[2:] != shape and math.prod(array.shape[1:]) == math.prod(shape)
+        if array.ndim != len(shape) + 2 or flat:
             return Images(check_stored_images(model, array))
         check_range(array, "x", exact=True)
         inputs = Images(array, moving=True)

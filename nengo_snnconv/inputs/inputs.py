@@ -21,7 +21,7 @@ from ..errors import SettingsError
 from ..events import Recordings
 from ..events.frames import check_split
 from ..events.recordings import check_recordings
-from ..model.input_range import warn_of_other_range
+from ..model.input_range import tells_range, warn_of_other_range
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -270,3 +270,11 @@ def warn_of_uncalibrated_input(model, inputs, settings):
     """Warn if the first images are far outside the range with which a network without input spikes was calibrated."""
     if isinstance(inputs, Images) and inputs.n_steps is None and not settings.input_spikes:
         warn_of_other_range(model, inputs.batch(slice(0, CHECKED_TOGETHER)))
+
+
+def is_unit_input(model, inputs):
+    """Return whether the first images are in [0, 1], and nothing tells whether the model was trained on such images."""
+    if not isinstance(inputs, Images) or inputs.n_steps is not None or tells_range(model):
+        return False
+    images = inputs.batch(slice(0, CHECKED_TOGETHER))
+    return bool(images.min() >= 0 and 0 < images.max() <= 1)

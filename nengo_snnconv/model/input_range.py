@@ -67,6 +67,11 @@ def input_range(model: Model) -> tuple[float, float] | None:
     return low, high
 
 
+def tells_range(model: Model) -> bool:
+    """Return whether the model holds the range of its input: that of its first layer, or of calibration images."""
+    return "input_range" in model.metadata or "calibration_range" in model.metadata
+
+
 def check_input_range(given: Any) -> None:
     """Check that the argument ``input_range`` is None or two finite numbers, low and high."""
     if given is None:

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import PIL.Image
 import pytest
-from models import several_ports, small_digits_cnn
+from models import several_ports, small_cnn, small_digits_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv import cli
@@ -32,6 +32,19 @@ def folder(tmp_path_factory):
             PIL.Image.fromarray(image).convert("RGB").resize((56, 56), 0).save(file)
     snc.save(small_digits_cnn(), path / "model.npz")
     snc.save(snc.to_spiking(snc.normalize(snc.convert(small_digits_cnn()), data.x_train)), path / "snn.npz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Folder with networks for other images than the digits, in three forms, and data that do not fit them."""
+    path = tmp_path_factory.mktemp("other")
+    x = np.random.default_rng(0).random((5, 6, 6, 2), np.float32)
+    snc.save(small_cnn(), path / "model.npz")
+    snc.save(snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x)), path / "other.npz")
+    snc.save(snc.build_trainable(small_cnn()), path / "lif.npz")
+    for name, images, y in (("flat", x.reshape(5, 72), np.arange(5) % 4), ("classes", x, 2 * np.arange(5))):
+        np.savez(path / f"{name}.npz", x_train=images, y_train=y, x_test=images, y_test=y)
     return path
 
 
@@ -109,6 +122,39 @@ def test_commands_that_take_data(folder, command, tmp_path, monkeypatch, capsys)
     assert cli.main([*command, "--data", "missing.npz"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "there is no file" in line and line.endswith("missing.npz")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "other.npz"],
+        ["evaluate", "other.npz", "--events"],
+        ["diagnose", "other.npz"],
+        ["tune", "model.npz", "out.npz"],
+        ["convert", "model.npz", "out.npz"],
+        ["train", "out.npz", "--start", "lif.npz"],
+        ["gui", "other.npz", "--write-script", "gui.py"],
+    ],
+    ids=lambda command: " ".join(command[::2]),
+)
+def test_forgotten_data(other, command, monkeypatch, capsys):
+    monkeypatch.chdir(other)
+    assert cli.main(command) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    name = "digits, as events," if "--events" in command else "digits"
+    file = "lif.npz" if command[0] == "train" else command[1]
+    assert f"the data set {name} does not fit {file}: " in line
+    assert line.endswith(": name the data of the network with --data")
+    assert "x must" not in line or command[0] == "gui"
+
+
+def test_own_data_that_do_not_fit(other, monkeypatch, capsys):
+    monkeypatch.chdir(other)
+    assert cli.main(["evaluate", "other.npz", "--data", "flat.npz", "--steps", "2"]) == 1
+    error = "does not fit other.npz: x must have shape (images, 6, 6, 2), got (5, 72): x.reshape(-1, 6, 6, 2)"
+    assert error in capsys.readouterr().err
+    assert cli.main(["evaluate", "other.npz", "--data", "classes.npz", "--steps", "2"]) == 1
+    assert "does not fit other.npz: the classes in y go from 0 to 8" in capsys.readouterr().err
 
 
 def test_pixels_that_are_too_large(folder, capsys):

@@ -26,7 +26,7 @@ def test_evaluate_keeps_the_neurons_that_were_trained(tmp_path, capsys):
 def test_a_network_of_another_shape_than_the_data(tmp_path, trained, capsys, data_folder):
     snc.save(trained, tmp_path / "network.npz")
     assert cli.main(["evaluate", str(tmp_path / "network.npz"), "--data", "cifar-10"]) == 1
-    assert "x must have shape" in capsys.readouterr().err
+    assert "its images have shape (32, 32, 3), and the network takes (28, 28, 1)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("n_steps", "shown"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 5]), (8, [1, 2, 4, 8])])

@@ -21,6 +21,7 @@ from nengo_snnconv.cli.messages import in_words
         (["evaluate"], "nengo-snnconv evaluate"),
         (["demo", "--epochs", "0"], "nengo-snnconv demo"),
         (["train", "a.npz", "--steps", "8"], "nengo-snnconv train"),
+        (["convert", "a.keras", "b.npz", "--train-images", "9"], "nengo-snnconv convert"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments, program, capsys):
@@ -30,6 +31,25 @@ def test_wrong_usage_is_one_line(arguments, program, capsys):
     assert stop.value.code == 2
     assert line.startswith(f"{program}: ")
     assert line.endswith(f"(see {program} --help)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["convert", "a.keras", "b.npz", "--train-images", "1000"],
+            ": did you mean --calibration-images or --test-images? (see nengo-snnconv convert --help)",
+        ),
+        (["evaluate", "a.npz", "--bakend=fast"], "arguments: --bakend=fast: did you mean --backend? (see"),
+        (["evaluate", "a.npz", "b.npz"], "arguments: b.npz (see"),
+        (["evaluate", "a.npz", "-x", "--qqq"], "arguments: -x --qqq (see"),
+    ],
+)
+def test_unknown_arguments(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

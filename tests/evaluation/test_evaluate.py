@@ -245,3 +245,35 @@ def test_summary_says_that_fixed_rates_are_too_low_and_higher_rates_help(rng):
     assert low.loss_points > high.loss_points + 5
     assert "firing rates are too low for 20 steps: raise them" in low.summary()
     assert "firing rates" not in high.summary()
+
+
+def test_summary_names_the_range_of_images_if_firing_rates_are_low_and_it_is_unknown(rng):
+    """Images from 0 to 255 make the neurons fire, as in training."""
+    model = small_cnn(2)
+    with pytest.warns(snc.SnnConvWarning, match="neurons fire at 5 Hz"):
+        network = snc.build_trainable(model, nengo.SpikingRectifiedLinear(amplitude=0.2))
+        of_unit = network.rebuild(model.replace(metadata={**model.metadata, "input_range": [0, 1]}))
+    x = (rng.random((40, 6, 6, 2)) < 0.3).astype(float)
+    dark, bright, known = (
+        snc.evaluate(net, images, n_steps=20, progress=False)
+        for net, images in ((network, x), (network, 255 * x), (of_unit, x))
+    )
+    assert dark.loss_points > 5 > bright.loss_points
+    assert dark.unit_images and not bright.unit_images and not known.unit_images
+    assert "if it was trained on pixels from 0 to 255, give such images, 255 * x" in dark.summary()
+    assert "firing rates" not in bright.summary()
+    assert "for 20 steps: raise them" in known.summary()
+
+
+def test_summary_says_that_scores_of_a_single_step_are_unfiltered_and_a_filter_helps(rng):
+    network = snc.build_trainable(small_cnn(), nengo.SpikingRectifiedLinear(amplitude=0.01), output_synapse=None)
+    x = rng.normal(0, 1, (40, 6, 6, 2))
+    hint = "scores are the output of the last step alone: filter them"
+    last = snc.evaluate(network, x, n_steps=20, progress=False)
+    assert last.unfiltered and last.loss_points > 5
+    assert hint in last.summary()
+    filtered = snc.evaluate(network, x, n_steps=20, synapse=0.1, progress=False)
+    kept = snc.evaluate(network.rebuild(output_synapse=0.1), x, n_steps=20, progress=False)
+    for evaluation in (filtered, kept):
+        assert not evaluation.unfiltered and evaluation.loss_points < last.loss_points - 5
+        assert hint not in evaluation.summary()

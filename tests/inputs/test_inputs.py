@@ -1,12 +1,15 @@
 """Inputs of networks: data that do not fit are refused early."""
 
+import re
+
 import numpy as np
 import pytest
-from models import small_cnn
+from models import make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.inputs import as_inputs
 from nengo_snnconv.inputs import inputs as ins
+from nengo_snnconv.model import layers as specs
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,45 @@ class TestNumbers:
         with pytest.raises(snc.SettingsError, match=r"the column, y\[:, 0\]") as caught:
             snc.evaluate(network, x, np.zeros((7, 1), int), n_steps=3)
         assert caught.value.argument == "y"
+
+
+class TestOtherForms:
+    """The call in the message gives the images."""
+
+    @pytest.mark.parametrize(
+        ("shape", "form", "words"),
+        [
+            ((6, 6, 2), lambda x: x.reshape(7, -1), ""),
+            ((6, 6, 2), lambda x: x.reshape(7, 1, -1), ""),
+            (
+                (6, 6, 2),
+                lambda x: np.tile(x.reshape(7, 1, -1), (1, 5, 1)),
+                "repeats each image for 5 steps; .* n_steps=5",
+            ),
+            ((72,), lambda x: x, ""),
+            ((36,), lambda x: x[..., 0], ""),
+            ((72,), lambda x: np.tile(x[:, None], (1, 5, 1, 1, 1)), "repeats each image for 5 steps"),
+        ],
+    )
+    def test_images(self, x, shape, form, words):
+        given, images = form(x), x[..., 0] if shape == (36,) else x
+        model = make(specs.Input("image", shape=shape))
+        with pytest.raises(snc.SettingsError, match=rf"x must have shape \(images.*{words}") as caught:
+            as_inputs(model, given)
+        call = re.search(r"x(\[:, 0\])?\.reshape\([^()]*(\(x\))?[^()]*\)", str(caught.value)).group()
+        found = as_inputs(model, eval(call, {"x": given, "len": len}))
+        assert np.array_equal(found.batch(slice(None)), images.reshape(7, *shape))
+
+    def test_frames(self, x):
+        frames = np.stack([x, 2 * x], axis=1)
+        model = make(specs.Input("image", shape=(6, 6, 2)))
+        with pytest.raises(snc.SettingsError, match="x has 2 steps of each item; as frames") as caught:
+            as_inputs(model, frames.reshape(7, 2, -1))
+        call = str(caught.value).partition("as frames, ")[2]
+        found = as_inputs(model, eval(call, {"x": frames.reshape(7, 2, -1)}))
+        assert found.n_steps == 2
+        assert np.array_equal(found.batch(slice(None)), frames)
+
+    def test_frames_of_one_step_for_flat_images(self, x):
+        found = as_inputs(make(specs.Input("image", shape=(72,))), x.reshape(7, 1, 72))
+        assert (found.n_steps, found.shape) == (1, (72,))

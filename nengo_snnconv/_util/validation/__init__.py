@@ -11,6 +11,7 @@ from .arrays import (
     check_range,
 )
 from .images import (
+    are_equal_in_all_steps,
     check_images,
     check_stored_images,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "LARGEST_FLOAT",
     "LARGEST_SEED",
     "MOST_WORKERS",
+    "are_equal_in_all_steps",
     "argument_of",
     "as_array",
     "as_float32",

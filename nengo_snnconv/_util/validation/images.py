@@ -35,7 +35,7 @@ def check_stored_images(model: Model, x: Any, port: Port | None = None, name: st
         )
     shape = model.shapes[model.input] if port is None else port.shape
     if x.shape[1:] != shape or len(x) == 0:
-        way_out = _way_out(x.shape, shape) or _names_of_inputs(model, name)
+        way_out = _way_out(x, shape) or _names_of_inputs(model, name)
         raise SettingsError(
             f"{name} must have shape (images, {', '.join(map(str, shape))}), got {x.shape}{way_out}", argument="x"
         )
@@ -50,8 +50,9 @@ def _names_of_inputs(model: Model, name: str) -> str:
     return f": give a dict with the keys {listed(model.inputs, 8)}, the inputs of the model"
 
 
-def _way_out(got: tuple[int, ...], shape: tuple[int, ...]) -> str:
+def _way_out(x: np.ndarray, shape: tuple[int, ...]) -> str:
     """Return the call that gives an array the shape (images, ...), after a colon; empty if there is none."""
+    got = x.shape
     if 0 in got or not got:
         return ""
     if got == shape:
@@ -64,11 +65,37 @@ def _way_out(got: tuple[int, ...], shape: tuple[int, ...]) -> str:
         return f": repeat the channel, x.repeat({shape[-1]}, axis=-1)"
     if got[2:] == shape:
         return ": give the mean over the steps of frames, x.mean(axis=1)"
-    if math.prod(got[1:]) == math.prod(shape) and len(got) == 2:
-        return f": x.reshape(-1, {', '.join(map(str, shape))})"
+    if (len(got) == 2 or len(shape) == 1) and math.prod(got[1:]) == math.prod(shape):
+        return f": {_reshaped('x', shape)}"
+    if (len(got) == 3 or len(shape) == 1) and math.prod(got[2:]) == math.prod(shape):
+        return _way_out_of_steps(x, shape)
     if len(shape) == 3 and len(got) == 4 and got[-1] == shape[-1]:
         return f": resize the images, tf.image.resize(x, {shape[:2]})"
     return ""
+
+
+def _reshaped(name, shape):
+    """Return the call that gives images, or flat images, the shape (images, ...)."""
+    return f"{name}.reshape(-1, {', '.join(map(str, shape))})" if len(shape) > 1 else f"{name}.reshape(len(x), -1)"
+
+
+def _way_out_of_steps(x, shape):
+    """Return the call for an array (images, steps, ...), such as NengoDL's simulator takes, in another form."""
+    n_steps = x.shape[1]
+    if not are_equal_in_all_steps(x):
+        return f": x has {n_steps} steps of each item; as frames, x.reshape(*x.shape[:2], {', '.join(map(str, shape))})"
+    once = _reshaped("x[:, 0]", shape)
+    if n_steps == 1:
+        return f": {once}"
+    return (
+        f": x repeats each image for {n_steps} steps; give it once, {once}, and n_steps={n_steps} to functions that "
+        "run the network"
+    )
+
+
+def are_equal_in_all_steps(values: np.ndarray) -> bool:
+    """Return whether an array (items, steps, ...) holds the same in all steps of each item."""
+    return all((item == item[:1]).all() for item in values)
 
 
 def _may_be_integers(model: Model, port: Port | None) -> bool:
