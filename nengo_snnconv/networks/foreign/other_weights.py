@@ -61,7 +61,7 @@ def _simulators():
 
 def _weights(network, simulator):
     """Return pairs of arrays: parameters of the objects, and those in a simulator; the initial ones if it is closed."""
-    for connection in network.all_connections:
+    for connection in _trainable(network, network.all_connections):
         own = getattr(connection.transform, "init", None)
         if isinstance(own, np.ndarray):
             if simulator.closed:
@@ -69,10 +69,15 @@ def _weights(network, simulator):
             else:
                 other = simulator.get_nengo_params(connection)["transform"]
             yield np.float32(own), np.float32(getattr(other, "init", other))
-    for ensemble in network.all_ensembles:
+    for ensemble in _trainable(network, network.all_ensembles):
         _, own = gain_bias(ensemble, simulator.model.seeds[ensemble])
         if simulator.closed:
             other = simulator.model.params[ensemble].bias
         else:
             other = simulator.get_nengo_params(ensemble)["bias"]
         yield own, np.broadcast_to(np.float32(other), own.shape)
+
+
+def _trainable(network, objects):
+    """Return the objects that NengoDL trains."""
+    return [each for each in objects if nengo_dl.config.get_setting(network, "trainable", obj=each) is not False]
