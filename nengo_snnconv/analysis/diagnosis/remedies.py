@@ -187,7 +187,9 @@ def for_transients(diagnosis: Diagnosis) -> list[Remedy]:
     neuron_type = settings.neuron_type
     # with few steps, random initial potentials cost more accuracy than they restore
     can_start_randomly = diagnosis.n_steps >= 16 and not diagnosis.skip_steps and not diagnosis.evaluation.input_layer
-    can_start_randomly &= diagnosis.keeps_charge and not neuron_type.negative
+    # the type of the network, which may be that of no layer
+    can_start_randomly &= isinstance(neuron_type, IntegrateAndFire) and not neuron_type.negative
+    can_start_randomly &= diagnosis.keeps_charge
     if can_start_randomly and not neuron_type.initial_state:
         advice = "start at random membrane potentials, so that neurons do not spike at the same time"
         initial_state = {"voltage": nengo.dists.Uniform(0, neuron_type.threshold)}
