@@ -135,7 +135,9 @@ def warn_of_other_range(model: Model, images: np.ndarray) -> None:
         lowest, highest = calibrated[name]
         width, largest, seen = highest - lowest, max(abs(lowest), abs(highest)), max(abs(low), abs(high))
         outside = width > 0 and (high > highest + width or low < lowest - width)
-        if outside or 0 < SMALL * seen < largest:
+        # models for other pixels than 0 to 1 have a check of their own, ``warn_of_range``
+        small = input_range(model) == UNIT and 0 < SMALL * seen < largest
+        if outside or small:
             x = f"x[{name!r}]" if len(calibrated) > 1 else "x"
             change, factor = ("divide", seen / largest) if outside else ("multiply", largest / seen)
             shown_factor = 255 if 200 < factor < 300 else f"{factor:.3g}"

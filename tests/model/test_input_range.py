@@ -363,7 +363,7 @@ class TestCommandLine:
         for command in ("convert", "to-ttfs", "tune"):
             code, _, err = run(capsys, command, tmp_path / "model.keras", tmp_path / "snn.npz")
             assert code == 1
-            assert "(images, 9, 9, 1)" in err
+            assert "its images have shape (28, 28, 1), and the network takes (9, 9, 1)" in err
 
     def test_nengo_gui(self, models, tmp_path, capsys):
         source, _ = models["rescaling"]

@@ -184,11 +184,12 @@ def test_keras_layers_of_a_simulator_that_is_gone():
     gc.collect()
     with pytest.warns(snc.SnnConvWarning, match="the biases of 2 ensembles"):
         snc.from_nengo(network, inp, filtered)
+    network, inp, _, filtered = tutorial_network()
     with network:
         nengo_dl.configure_settings(trainable=False)
-    snc.from_nengo(network, inp, filtered)
-    with nengo_dl.Simulator(network, progress_bar=False):
+    with nengo_dl.Simulator(network, progress_bar=False) as simulator:
         pass
+    assert simulator.closed
     snc.from_nengo(network, inp, filtered)  # nothing to lose
 
 
