@@ -164,9 +164,8 @@ def calibrate(
     scaled = rescale(model.replace(arrays=fitted), calibration.units, scales)
     description: dict[str, typing.Any] = {"fit_weights": fit_weights, "images": len(x)}
     description |= {name: value for name, value in {"dt": dt, "seed": seed}.items() if value != DEFAULTS[name]}
-    if n_steps is not None:
-        description["n_steps"] = n_steps
     length = {} if n_steps is None else {"n_steps": n_steps}
+    description |= length
     if fit_weights and regularization is not None:
         description["regularization"] = float(regularization)
     seen = ranges_of(model, x, model.metadata.get("calibration_range"))

@@ -1,4 +1,4 @@
-"""What the command line prints: errors in one line and in words, JSON, and nothing into closed pipes."""
+"""Output of the command line: errors in one line and in words, JSON, and nothing into closed pipes."""
 
 import json
 import os

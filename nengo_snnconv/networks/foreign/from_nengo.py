@@ -13,7 +13,7 @@ from ...errors import ConversionError, SettingsError
 from ..network import ConvNetwork
 from ..trainable import TrainableConfig
 from .object_reader import ObjectReader
-from .other_weights import warn_of_other_weights
+from .other_weights import trained_objects, warn_of_other_weights
 from .parameters import Parameters
 
 WAY_OUT = "pass simulator=sim inside the with block, or call sim.freeze_params(network) there"
@@ -154,7 +154,7 @@ def _warn_of_untrained_biases(network):
     """Warn if a simulator gave the Keras layers their weights, and may have trained biases that are in it only."""
     built = [n for n in network.all_nodes if isinstance(n, nengo_dl.TensorNode) and _has_weights(n.tensor_func)]
     initial = [ensemble for ensemble in network.all_ensembles if ensemble.bias is None]
-    if built and any(nengo_dl.config.get_setting(network, "trainable", obj=each) is not False for each in initial):
+    if built and trained_objects(network, initial):
         warn_user(
             f"the Keras layers have weights of a simulator, but the biases of {len(initial)} ensembles, which NengoDL "
             f"trains too, are the initial ones: if the network was trained, {WAY_OUT}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import typing
 
 import nengo
 import numpy as np
@@ -22,7 +23,7 @@ def warn_of_other_weights(network: nengo.Network, way_out: str, closed: bool = T
     Parameters
     ----------
     network : nengo.Network
-        Network of the user's own objects; a ConvNetwork has a check of its own.
+        Network of the user's own objects.
     way_out : str
         What to do, for the message.
     closed : bool
@@ -61,7 +62,7 @@ def _simulators():
 
 def _weights(network, simulator):
     """Return pairs of arrays: parameters of the objects, and those in a simulator; the initial ones if it is closed."""
-    for connection in _trainable(network, network.all_connections):
+    for connection in trained_objects(network, network.all_connections):
         own = getattr(connection.transform, "init", None)
         if isinstance(own, np.ndarray):
             if simulator.closed:
@@ -69,7 +70,7 @@ def _weights(network, simulator):
             else:
                 other = simulator.get_nengo_params(connection)["transform"]
             yield np.float32(own), np.float32(getattr(other, "init", other))
-    for ensemble in _trainable(network, network.all_ensembles):
+    for ensemble in trained_objects(network, network.all_ensembles):
         _, own = gain_bias(ensemble, simulator.model.seeds[ensemble])
         if simulator.closed:
             other = simulator.model.params[ensemble].bias
@@ -78,6 +79,6 @@ def _weights(network, simulator):
         yield own, np.broadcast_to(np.float32(other), own.shape)
 
 
-def _trainable(network, objects):
+def trained_objects(network: nengo.Network, objects: typing.Iterable) -> list:
     """Return the objects that NengoDL trains."""
     return [each for each in objects if nengo_dl.config.get_setting(network, "trainable", obj=each) is not False]
