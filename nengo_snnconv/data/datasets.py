@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import gzip
 import os
 import pathlib
@@ -211,8 +212,13 @@ def load_dataset(
         arrays = _read_cifar(paths) if name == "cifar-10" else [_read_idx(path) for path in paths]
         class_names = source.class_names
     else:
-        hint = "; recordings of events are loaded with load_events" if name == "n-mnist" else ""
-        raise DatasetError(f"there is no data set {name!r}; there are {', '.join(DATASETS)}, {OWN}{hint}")
+        if name == "n-mnist":
+            hint = "; recordings of events are loaded with load_events"
+        else:
+            hint = "".join(
+                f"; did you mean {each!r}?" for each in difflib.get_close_matches(name.lower(), DATASETS, n=1)
+            )
+        raise DatasetError(f"there is no data set {shown(name)}; there are {', '.join(DATASETS)}, {OWN}{hint}")
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name,

@@ -176,6 +176,15 @@ def test_unknown_name():
 
 
 @pytest.mark.parametrize(
+    ("written", "meant"), [("cifar10", "cifar-10"), ("fashion_mnist", "fashion-mnist"), ("MNIST", "mnist")]
+)
+def test_name_in_another_spelling(written, meant):
+    """As in Keras."""
+    with pytest.raises(snc.DatasetError, match=f"did you mean '{meant}'"):
+        snc.load_dataset(written)
+
+
+@pytest.mark.parametrize(
     ("name", "shape"), [("mnist", (28, 28, 1)), ("fashion-mnist", (28, 28, 1)), ("cifar-10", (32, 32, 3))]
 )
 def test_published_files(data_folder, name, shape):
