@@ -19,7 +19,7 @@ from ..networks.edits import check_unedited
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.loihi.builder import loihi_form
 from ..networks.native import INPUT_CODINGS, NativeConfig, require_native_network, require_uncalibrated
-from ..networks.network import ConvNetwork, check_not_own_network
+from ..networks.network import ConvNetwork, check_not_own_network, not_convertible
 from ..networks.neuron_types import by_layer
 from ..networks.staged import StagedConfig
 from ..networks.surrogate import SurrogateConfig
@@ -107,12 +107,8 @@ def _rectified_model(network):
         raise ConversionError("this network has time to first spike already: convert the Keras model it was made from")
     if isinstance(settings, TrainableConfig):
         check_collected(network)
-        if not settings.rectifies:
-            raise ConversionError(
-                f"this network was trained with the response of {settings.neuron_type}, which is not the rectifier "
-                "that convert assumes: evaluate it without convert, or train build_trainable(model, "
-                "nengo.RectifiedLinear())"
-            )
+        if why := not_convertible(network):
+            raise ConversionError(f"convert cannot take this network: {why}")
     return network.model
 
 

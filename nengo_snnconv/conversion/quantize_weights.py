@@ -11,7 +11,7 @@ from ..errors import ConversionError, SettingsError
 from ..inputs import Data, as_images
 from ..model.memory import MEMORY_MB
 from ..networks.context import adds_result_only
-from ..networks.network import ConvNetwork, check_network
+from ..networks.network import ConvNetwork, check_network, not_convertible
 from ..networks.rate_model import outputs_of, prediction_batch, rate_model
 from ..networks.trainable import TrainableConfig
 from ..passes import round_weights
@@ -88,7 +88,8 @@ def quantize_weights(
     """
     check_network(network)
     if isinstance(network.settings, TrainableConfig):
-        raise ConversionError("quantize_weights takes a network that is not trained any more: call convert first")
+        why = not_convertible(network) or "call convert first"
+        raise ConversionError(f"quantize_weights takes a network that is not trained any more: {why}")
     if "quantization" in network.model.metadata:
         raise ConversionError(
             "the weights of this network are integers already: call quantize_weights with the network before that"

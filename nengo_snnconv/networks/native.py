@@ -24,7 +24,7 @@ from .edits import check_unedited
 from .input_node import InputNode
 from .layer_visitor import ReportRows, rates_remark
 from .nengo_objects import NengoLayers, add_output, direct_neurons
-from .network import ConvNetwork, NativeBase, check_not_own_network, describe_network
+from .network import ConvNetwork, NativeBase, check_not_own_network, describe_network, not_convertible
 from .neuron_types import check_all_spike_or_none, check_neuron_types, check_one_for_each_layer
 
 INPUT_CODINGS = ("constant", "poisson")
@@ -269,7 +269,7 @@ def require_native_network(
     """
     check_not_own_network(network, error)
     if not is_native_network(network):
-        advice = advice or f"call {origin} first"
+        advice = advice or not_convertible(network) or f"call {origin} first"
         raise error(f"{function} takes a network that {origin} made, got {describe_network(network)}: {advice}")
     check_unedited(network)
     if spiking is False and network.settings.neuron_type.spiking:

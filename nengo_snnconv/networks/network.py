@@ -325,7 +325,20 @@ def describe_network(network):
         return "one that read_nir made, which has no rates"
     if not network.settings.has_rates:
         return "one of SurrogateLIF neurons, which spikes as it was trained and has no rates"
-    return f"one that {network.settings.builder_name} made"
+    name = network.settings.builder_name
+    made_by = "build_trainable or from_nengo" if name == "build_trainable" else name
+    return f"one that {made_by} made"
+
+
+def not_convertible(network):
+    """Return why a network of ``build_trainable`` cannot be converted, with a way out; empty for any other object."""
+    settings = getattr(network, "settings", None)
+    if not isinstance(network, ConvNetwork) or not settings.has_rates or getattr(settings, "rectifies", True):
+        return ""
+    return (
+        f"it has the response of {settings.neuron_type}, which is not the rectifier that conversion assumes; evaluate "
+        "it as it is, or train snc.build_trainable(network.model, nengo.RectifiedLinear()) and convert that"
+    )
 
 
 NETWORK_ERROR = functools.partial(SettingsError, argument="network")
