@@ -135,7 +135,7 @@ class ObjectReader:
             if len(distinct) > 1:
                 raise ConversionError(
                     f"connections from neurons have different synapses, {distinct[0]} and {synapse} ({connection}): "
-                    "give all of them the same"
+                    f"give all of them the same, as in connection.synapse = 0.005{_left_out(synapses)}"
                 )
         return distinct[0] if distinct else None
 
@@ -338,3 +338,11 @@ def _shape_of_input(connection):
 def clean(name: str) -> str:
     """Return a name that a layer may have: without slashes, and without the number of the Converter's first calls."""
     return re.sub(r"\.0$", "", name.replace("/", ".")) or "layer"
+
+
+def _left_out(synapses):
+    """Return a note on a connection to a Keras layer, whose synapse NengoDL's Converter leaves out; else nothing."""
+    for connection, synapse in synapses.items():
+        if synapse is None and isinstance(connection.post_obj, nengo_dl.TensorNode):
+            return f" (NengoDL's Converter leaves it out before layers that stay in Keras, as in {connection})"
+    return ""

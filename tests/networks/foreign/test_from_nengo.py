@@ -149,6 +149,23 @@ def converted(model, **options):
     return converter.net, converter.inputs[model.input], converter.outputs[model.output]
 
 
+def test_synapse_that_the_converter_leaves_out():
+    """NengoDL's Converter filters neither the input nor the output of a layer that it keeps in Keras."""
+    layers = tf.keras.layers
+    inp = layers.Input((6, 6, 2))
+    x = layers.Dropout(0.5)(layers.Conv2D(4, 3, activation="relu")(inp))
+    model = tf.keras.Model(inp, layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(x))))
+    swap = {tf.keras.activations.relu: nengo.SpikingRectifiedLinear()}
+    with pytest.warns(UserWarning, match="Falling back to TensorNode"):
+        network, *ends = converted(model, swap_activations=swap, synapse=0.005)
+    with pytest.raises(snc.ConversionError, match=r"connection\.synapse = 0\.005 .*Converter.*dropout"):
+        snc.from_nengo(network, *ends)
+    for connection in network.all_connections:
+        if isinstance(connection.pre_obj, nengo.ensemble.Neurons):
+            connection.synapse = 0.005
+    assert snc.from_nengo(network, *ends).settings.synapse == nengo.Lowpass(0.005)
+
+
 def test_weights_that_stayed_in_a_simulator():
     inp = tf.keras.Input((4, 4, 1))
     x = tf.keras.layers.Flatten()(tf.keras.layers.Conv2D(2, 3, activation="relu")(inp))
