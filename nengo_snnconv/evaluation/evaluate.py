@@ -94,8 +94,7 @@ def evaluate(
 
         "nengo_dl": ``nengo_dl.Simulator``, step by step, for every network.
 
-        "nengo": the reference, one image after another.  It cannot run the TensorNodes of networks made by
-        ``build_trainable``.
+        "nengo": the reference, one image after another.  Networks made by ``build_trainable`` run without TensorNodes.
 
         "loihi": the emulator of the Loihi chip in nengo-loihi, an optional package.  See ``to_loihi`` for the networks
         that it supports.

@@ -15,7 +15,8 @@ from ..inputs import as_images
 from ..inputs.several import has_several
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
-from ..networks.network import ConvNetwork, NativeBase, check_not_own_network
+from ..networks.network import ConvNetwork, check_not_own_network
+from ..networks.trainable import TrainableConfig
 from .restarting import Average, RestartingNetwork
 from .views import picture_svg, scores_svg
 
@@ -79,7 +80,7 @@ class GuiNetwork(nengo.Network):
     Raises
     ------
     ConversionError
-        If the network was made by ``build_trainable``: Nengo GUI cannot run it.
+        If the network has several inputs or outputs.
     SettingsError
         If ``network`` holds no neurons, or the images, classes or names do not fit it.
     """
@@ -112,8 +113,10 @@ class GuiNetwork(nengo.Network):
             nengo.Connection(self.choose_class, self.shown[0], synapse=None)
             nengo.Connection(self.choose_example, self.shown[1], synapse=None)
             with RestartingNetwork(self.shown, label="network") as self.trial:
-                self.network = network.rebuild()
-                average = Average(n_classes) if network.settings.accumulates else None
+                trainable = isinstance(network.settings, TrainableConfig)
+                # Nengo GUI runs nengo's own simulator
+                self.network = network.rebuild(tensor_nodes=False) if trainable else network.rebuild()
+                average = Average(n_classes) if network.settings.accumulates or trainable else None
                 self.scores = nengo.Node(average, size_in=n_classes, label="scores")
             self.network.label = "layers"
             del self.network.probes[:]  # their data would grow without limit
@@ -144,11 +147,6 @@ def _check_network(network):
             argument="network",
         )
     check_unedited(network)
-    if not isinstance(network.settings, NativeBase):
-        raise ConversionError(
-            "Nengo GUI uses nengo's own simulator, which cannot run networks made by build_trainable because of their "
-            "TensorNodes: open a network made by convert"
-        )
 
 
 def _check_ports(model):

@@ -72,7 +72,7 @@ def write_gui_script(
         If the script exists already, or its name does not end in .py; if the file has no network of neurons, or the
         images do not fit it.
     ConversionError
-        If the network was made by ``build_trainable``.
+        If the network has several inputs or outputs.
     FileNotFoundError, FileFormatError, DatasetError
         If the network or the data cannot be read.
     """

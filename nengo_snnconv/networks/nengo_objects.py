@@ -125,7 +125,7 @@ def maximum_node(layer, model, source, synapse, cumulative):
     return node
 
 
-def direct_neurons(neuron_type, size, label, gain=1.0, bias=0.0):
+def direct_neurons(neuron_type, size, label, gain=1.0, bias=0.0, seed=None):
     """Make an ensemble whose neurons are driven and read directly, and return its neurons.
 
     Encoders and evaluation points are fixed: they are never used, and Nengo would draw them at random.
@@ -137,10 +137,13 @@ def direct_neurons(neuron_type, size, label, gain=1.0, bias=0.0):
         Number of neurons.
     label : str
     gain, bias : float or ndarray, (size,)
+    seed : int, optional
+        Seed of their initial states; by default the one that Nengo assigns.
     """
     unused = {"encoders": np.ones((size, 1)), "eval_points": np.zeros((1, 1))}
     gain, bias = (np.broadcast_to(value, size).astype(float) for value in (gain, bias))
-    return nengo.Ensemble(size, 1, neuron_type=neuron_type, gain=gain, bias=bias, label=label, **unused).neurons
+    settings = {"neuron_type": neuron_type, "gain": gain, "bias": bias, "label": label, "seed": seed}
+    return nengo.Ensemble(size, 1, **settings, **unused).neurons
 
 
 def connect_output(model, scores, output):

@@ -333,11 +333,13 @@ def describe_network(network):
 def not_convertible(network):
     """Return why a network of ``build_trainable`` cannot be converted, with a way out; empty for any other object."""
     settings = getattr(network, "settings", None)
-    if not isinstance(network, ConvNetwork) or not settings.has_rates or getattr(settings, "rectifies", True):
+    neuron_type = getattr(settings, "not_rectifying", None)  # of networks of build_trainable only
+    if neuron_type is None or not settings.has_rates:
         return ""
     return (
-        f"it has the response of {settings.neuron_type}, which is not the rectifier that conversion assumes; evaluate "
-        "it as it is, or train snc.build_trainable(network.model, nengo.RectifiedLinear()) and convert that"
+        f"it has the response of {neuron_type}, which is not the rectifier that conversion assumes; "
+        "evaluate it as it is (rebuild(tensor_nodes=False) makes it one of Nengo's own objects), or train "
+        "snc.build_trainable(network.model, nengo.RectifiedLinear()) and convert that"
     )
 
 

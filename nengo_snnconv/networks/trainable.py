@@ -77,6 +77,10 @@ def build_trainable(
     planner : "greedy", "tree", "transitive" or "noop", optional
         NengoDL's graph planner; "noop" by default: the others merge the neurons of several layers, and copying
         such large signals together and apart makes simulations with synapses many times slower.
+    tensor_nodes : bool, optional
+        Keep Keras layers in TensorNodes, which NengoDL trains; True by default.  ``rebuild(tensor_nodes=False)`` makes
+        the same network of Nengo's own objects, with the same spikes, after training: ``nengo.Simulator`` and Nengo GUI
+        have no TensorNodes.
     seed : int, optional
         Seed of the network and of draws from distributions; 0 by default.
     probe_layers : sequence of str, optional
@@ -136,6 +140,8 @@ def live_arrays(network):
     -------
     dict of str to ndarray
     """
+    if not network.settings.tensor_nodes:
+        return dict(network.model.arrays)
     arrays = {}
     for name in network.model.layers:
         names = network.model.array_names(name)
@@ -185,10 +191,10 @@ def collect_trained(network: ConvNetwork, into: ConvNetwork | None = None) -> Co
     >>> converted = snc.collect_trained(trainable, into=converted)  # after a session with ``trainable``
     """
     check_network(network)
-    if not isinstance(network.settings, TrainableConfig):
+    if not isinstance(network.settings, TrainableConfig) or not network.settings.tensor_nodes:
         raise ConversionError(
-            "only networks of build_trainable hold arrays that a Simulator trains: train build_trainable(network) in "
-            "the Simulator, and collect from that"
+            "only networks of build_trainable with TensorNodes hold arrays that a Simulator trains: train "
+            "build_trainable(network) in the Simulator, and collect from that"
         )
     arrays = live_arrays(network)
     if into is None:

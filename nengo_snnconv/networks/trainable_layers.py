@@ -1,4 +1,4 @@
-"""Layers of trainable networks: Keras layers in TensorNodes, ensembles, and the rate form of ensembles in Keras."""
+"""Layers of trainable networks: Keras layers in TensorNodes or Nengo's own objects, and the rate form of ensembles."""
 
 import nengo
 import numpy as np
@@ -7,9 +7,10 @@ from ..compat import nengo_dl, tf
 from ..model import layers as specs
 from ..neurons.firing_rates import rate_function
 from ..neurons.quantized_rectifier import rectifier_neurons
+from ..passes import fix_statistics
 from .keras_layers import keras_layer, keras_name
 from .layer_visitor import ReportRows, rates_remark, refuse_filter
-from .nengo_objects import NengoLayers, linear_node
+from .nengo_objects import NengoLayers, direct_neurons, linear_node
 
 # remarks on layers that compute something else while training
 IN_TRAINING = {specs.Dropout: "while training only", specs.BatchNormalization: "statistics of batches while training"}
@@ -23,12 +24,9 @@ class TrainableLayers(NengoLayers):
         self.config = config
 
     def visit_neurons(self, layer, sources):
-        gain, bias = self.config.gain_bias(self.model, layer.name)
-        neuron_type = rectifier_neurons(self.config.of_layer(self.model, layer.name).neuron_type, layer.levels)
+        neuron_type, settings = _neurons(self.config, self.model, layer)
         neurons, synapse = nengo_dl.Layer(neuron_type), self.synapse_from(sources[0])
-        seeds = self.config.neuron_seeds
-        seed = {"seed": seeds[self.model.neurons.index(layer.name)]} if seeds else {}
-        return neurons(sources[0], synapse=synapse, gain=gain, bias=bias, label=layer.name, **seed)
+        return neurons(sources[0], synapse=synapse, label=layer.name, **settings)
 
     def visit_maximum(self, layer, sources):
         return self._tensor_node(layer, sources[0])
@@ -45,6 +43,30 @@ class TrainableLayers(NengoLayers):
         tensor_node = nengo_dl.Layer(keras_layer(layer, self.model.arrays_of(layer.name)))
         shape_in = self.model.shapes[layer.inputs[0]]
         return tensor_node(source, shape_in=shape_in, synapse=self.synapse_from(source), label=layer.name)
+
+
+class PlainLayers(NengoLayers):
+    """Makes Nengo's own objects that compute the same as those of ``TrainableLayers``."""
+
+    def __init__(self, config, model):
+        super().__init__(fix_statistics(model), config.synapse)
+        self.config = config
+
+    def make_neurons(self, layer):
+        neuron_type, settings = _neurons(self.config, self.model, layer)
+        return direct_neurons(neuron_type, self.model.size(layer.name), layer.name, **settings)
+
+    def visit_filter(self, layer, sources):
+        refuse_filter(layer, "build_trainable")
+
+
+def _neurons(config, model, layer):
+    """Return the neuron type of a rectifier, and the other settings of its ensemble."""
+    gain, bias = config.gain_bias(model, layer.name)
+    settings = {"gain": gain, "bias": bias}
+    if config.neuron_seeds:
+        settings["seed"] = config.neuron_seeds[model.neurons.index(layer.name)]
+    return rectifier_neurons(config.of_layer(model, layer.name).neuron_type, layer.levels), settings
 
 
 class TrainableRows(ReportRows):
@@ -65,15 +87,18 @@ class TrainableRows(ReportRows):
         return f"Ensemble ({name})", "approximated", remark
 
     def visit_maximum(self, layer):
+        became = "TensorNode" if self.config.tensor_nodes else "Ensemble (MaxGate)"
         if self.config.neuron_type.spiking and self.config.has_rates:
             remark = (
                 "a spike anywhere in the window passes: rates after it are too high; average pooling has none of this"
             )
-            return "TensorNode", "approximated", remark
-        return "TensorNode", "exact", ""
+            return became, "approximated", remark
+        return became, "exact", ""
 
     def visit_linear(self, layer):
         if isinstance(layer, specs.Add | specs.Concatenate):
+            return "Node", "exact", ""
+        if not self.config.tensor_nodes:
             return "Node", "exact", ""
         return "TensorNode", "exact", IN_TRAINING.get(type(layer), "")
 

@@ -7,6 +7,7 @@ import typing
 
 import nengo
 import numpy as np
+from nengo.builder.network import seed_network
 
 from .._util.validation import as_float32, check_choice, check_flags, check_positive, check_seed, shown
 from ..compat import nengo_dl, tf
@@ -15,11 +16,12 @@ from ..neurons.arguments import check_synapse
 from ..neurons.firing_rates import rate_function
 from ..neurons.integrate_and_fire import IntegrateAndFire
 from ..neurons.surrogate_lif import SurrogateLIF
+from .context import no_open_network
 from .keras_layers import keras_layer
 from .nengo_objects import add_output, add_probes
-from .network import BuildConfig
+from .network import BuildConfig, ConvNetwork
 from .neuron_types import check_all_spike_or_none, check_neuron_types, check_one_for_each_layer
-from .trainable_layers import RateLayer, TrainableLayers, TrainableRows
+from .trainable_layers import PlainLayers, RateLayer, TrainableLayers, TrainableRows
 
 PLANNERS = ("greedy", "tree", "transitive", "noop")
 
@@ -29,7 +31,8 @@ class TrainableConfig(BuildConfig):
     """Settings with which :func:`.trainable.build_trainable` builds a network, which explains them.
 
     ``neuron_types`` has the neuron type of each layer of neurons, in order, if they differ.  ``neuron_seeds`` has the
-    seeds from which their initial states are drawn, if these are not those that Nengo assigns.
+    seeds from which their initial states are drawn, if these are not those that Nengo assigns.  Without
+    ``tensor_nodes``, they begin with the same states as the network with TensorNodes.
     """
 
     max_rates: typing.Any = None
@@ -42,6 +45,7 @@ class TrainableConfig(BuildConfig):
     probe_layers: tuple[str, ...] = ()
     neuron_types: tuple[nengo.neurons.NeuronType, ...] = ()
     neuron_seeds: tuple[int, ...] = ()
+    tensor_nodes: bool = True
 
     builder_name = "build_trainable"
 
@@ -54,7 +58,7 @@ class TrainableConfig(BuildConfig):
             )
         check_choice(PLANNERS, planner=self.planner)
         check_synapse(synapse=self.synapse, output_synapse=self.output_synapse)
-        check_flags(stateful=self.stateful)
+        check_flags(stateful=self.stateful, tensor_nodes=self.tensor_nodes)
         check_seed(self.seed, optional=True)
         if self.lif_smoothing is not None:
             check_positive(lif_smoothing=self.lif_smoothing)
@@ -150,11 +154,17 @@ class TrainableConfig(BuildConfig):
     @property
     def rectifies(self):
         """True if the firing rate of the neurons is max(x, 0) exactly."""
-        return np.array_equal(self.intercepts, 0) and all(
-            isinstance(neuron_type, nengo.RectifiedLinear | IntegrateAndFire)
-            and np.array_equal(each.rates_at_one, 1 / neuron_type.amplitude)
-            for neuron_type, each in self.of_types.items()
-        )
+        return self.not_rectifying is None
+
+    @property
+    def not_rectifying(self):
+        """The first neuron type of the layers whose firing rate is not max(x, 0); None if there is none."""
+        for neuron_type, each in self.of_types.items():
+            if not isinstance(neuron_type, nengo.RectifiedLinear | IntegrateAndFire) or not (
+                np.array_equal(each.rates_at_one, 1 / neuron_type.amplitude) and np.array_equal(self.intercepts, 0)
+            ):
+                return neuron_type
+        return None
 
     @property
     def takes_levels(self):
@@ -181,13 +191,29 @@ class TrainableConfig(BuildConfig):
         given = {"neuron_types": self.neuron_types, "neuron_seeds": self.neuron_seeds}
         check_one_for_each_layer(model, **{name: values for name, values in given.items() if values})
         self._configure_nengo_dl()
-        network.layers = TrainableLayers(self, model).build()
+        if self.tensor_nodes:
+            network.layers = TrainableLayers(self, model).build()
+        else:
+            settings = (
+                self if self.neuron_seeds else dataclasses.replace(self, neuron_seeds=self._seeds_of_neurons(model))
+            )
+            network.layers = PlainLayers(settings, model).build()
         network.input, scores = network.layers[model.input], network.layers[model.output]
         if isinstance(scores, nengo.ensemble.Neurons) or model.output_scale != 1:
             add_output(network, scores, self.output_synapse, self.probe_layers)
         else:
             network.output = scores
             add_probes(network, self.output_synapse, self.probe_layers)
+
+    def _seeds_of_neurons(self, model):
+        """Return the seeds that Nengo assigns to the ensembles of the network with TensorNodes."""
+        if self.seed is None:
+            return ()
+        with no_open_network():
+            network = ConvNetwork(model, dataclasses.replace(self, tensor_nodes=True, probe_layers=()))
+        seeds: dict[typing.Any, int] = {}
+        seed_network(network, seeds, {})
+        return tuple(int(seeds[network.layers[name].ensemble]) for name in model.neurons)
 
     def _configure_nengo_dl(self):
         """Set NengoDL's options in the configuration of the network, or of the outermost one where NengoDL reads it."""

@@ -248,9 +248,9 @@ def _with_levels(network, x, options):
     """Return the network with levels, from some of the images."""
     if not network.settings.rectifies:
         raise SettingsError(
-            f"levels needs neurons whose rate is the rectifier, which that of {network.settings.neuron_type} is not: "
-            "use build_trainable(model, nengo.RectifiedLinear()) or IntegrateAndFire(), without max_rates and "
-            "intercepts",
+            "levels needs neurons whose rate is the rectifier, which that of "
+            f"{network.settings.not_rectifying} is not: use build_trainable(model, nengo.RectifiedLinear()) or "
+            "IntegrateAndFire(), without max_rates and intercepts",
             argument="levels",
         )
     if not network.model.neurons:

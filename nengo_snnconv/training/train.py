@@ -203,6 +203,9 @@ def train(
         check_network(network)
         network = build_trainable(network.model, nengo.RectifiedLinear())
     check_trainable(network)
+    without_tensor_nodes = not getattr(network.settings, "tensor_nodes", True)
+    if without_tensor_nodes:
+        network = network.rebuild(tensor_nodes=True)
     options = TrainingOptions(
         n_steps=n_steps,
         levels=levels,
@@ -240,4 +243,6 @@ def train(
     if not state.is_finished(epochs):
         state = run_epochs(task, state, checkpoint_file, saved)
     trained = state.final_network()
+    if without_tensor_nodes:
+        return trained.rebuild(tensor_nodes=False)
     return trained if converted is None else convert(trained, seed=converted.settings.seed)

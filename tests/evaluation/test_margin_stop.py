@@ -108,8 +108,6 @@ def test_spikes_are_those_of_runs_that_end_where_each_image_stops(name):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("backend", ["tensorflow", "nengo_dl", "nengo"])
 def test_back_ends_agree(name, backend):
-    if (name, backend) == ("filtered", "nengo"):
-        pytest.skip("nengo cannot run TensorNodes")
     network = NETWORKS[name]()
     x = images(network)
     rule = median_rule(network, x)

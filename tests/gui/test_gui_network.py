@@ -190,6 +190,13 @@ def test_invalid_arguments(change, error, message):
         snc.GuiNetwork(**{**arguments, **change})
 
 
-def test_trainable_networks_are_refused():
-    with pytest.raises(snc.ConversionError, match="made by build_trainable"):
-        snc.GuiNetwork(snc.build_trainable(snc.preset("diehl-mnist")), np.zeros((1, 28, 28, 1)), [0])
+def test_trainable_networks_run_without_tensor_nodes(rng):
+    network = snc.build_trainable(branched(), nengo.LIF(amplitude=0.0025))
+    x = rng.random((2, 8, 8, 2), np.float32)
+    model = snc.GuiNetwork(network, x, np.arange(2))
+    found = simulate(model, [1, 0, 1], [0] * 3, scores=model.scores)
+    for scores, number in zip(found["scores"], [1, 0, 1], strict=True):
+        alone = snc.record(network, x[number][None], n_steps=N_STEPS, backend="nengo")
+        means = alone.output[0].cumsum(axis=0) / np.arange(1, N_STEPS + 1)[:, None]
+        assert means.any()
+        assert np.allclose(scores, means, rtol=0, atol=1e-12)

@@ -100,14 +100,9 @@ def test_existing_files_are_not_overwritten(reader, tmp_path, capsys):
 
 
 def test_command_line_errors(reader, tmp_path, capsys):
-    model, trainable = tmp_path / "model.npz", tmp_path / "trainable.npz"
+    model = tmp_path / "model.npz"
     snc.save(small_cnn(), model)
-    snc.save(snc.build_trainable(snc.preset("diehl-mnist")), trainable)
-    for path, message in (
-        (model, "a Model has no neurons"),
-        (trainable, "made by convert"),
-        (tmp_path / "no", "there is no file"),
-    ):
+    for path, message in ((model, "a Model has no neurons"), (tmp_path / "no", "there is no file")):
         assert cli.main(["gui", str(path), "--no-browser"]) == 1
         assert message in capsys.readouterr().err
     with socket.create_server(("localhost", 0)) as taken:

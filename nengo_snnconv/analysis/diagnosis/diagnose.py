@@ -139,12 +139,12 @@ def _instead(settings):
     """Return what to do instead with a network of ``build_trainable`` or ``from_nengo``, for an error message."""
     if not settings.has_rates:
         return "it spikes as it was trained, without an ANN to compare with; evaluate it with more steps"
-    name = type(settings.neuron_type).__name__
     look = (
         "compare evaluate(network, x, y).ann_accuracy with its accuracy after each step, look at spikes_per_neuron, "
         "and try sweep(network, x, y, {'output_synapse': [None, 0.02, 0.1]}, n_steps=100)"
     )
     if not settings.rectifies:
+        name = type(settings.not_rectifying).__name__
         return f"the response of its {name} neurons is not the rectifier, with which diagnose compares; {look}"
     return (
         f"{look}; or diagnose another network of the same weights, "

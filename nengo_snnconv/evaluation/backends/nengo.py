@@ -5,8 +5,8 @@ from __future__ import annotations
 import nengo
 import numpy as np
 
-from ...errors import ConversionError
-from ...networks.network import ConvNetwork, NativeBase
+from ...networks.network import ConvNetwork
+from ...networks.trainable import TrainableConfig
 from .base import Backend, InputFrames
 
 
@@ -16,11 +16,8 @@ class NengoBackend(Backend):
     one_by_one = True
 
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
-        if not isinstance(network.settings, NativeBase):
-            raise ConversionError(
-                "the back end 'nengo' cannot run networks made by build_trainable, whose TensorNodes only NengoDL "
-                "runs: use backend='nengo_dl', or a network made by convert"
-            )
+        if isinstance(network.settings, TrainableConfig):
+            network = network.rebuild(tensor_nodes=False)
         return super().with_probes(network, probed)
 
     def open_simulator(self) -> nengo.Simulator:

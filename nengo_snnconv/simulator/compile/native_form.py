@@ -29,7 +29,7 @@ def native_form(network):
         If a Simulator has trained the network since it was built, and its arrays were not collected.
     """
     settings, model = network.settings, network.model
-    if not isinstance(settings, TrainableConfig):
+    if not isinstance(settings, TrainableConfig) or not settings.tensor_nodes:
         return None
     check_collected(network)
     with nengo.Network() as native:
