@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 
 from ..model import connectivity
-from ..networks.trainable_settings import TrainableConfig
+from .hints import hints_of
 from .layer_activity import LayerActivity
 from .outcome import outcome
 from .result import Evaluation
@@ -47,10 +48,10 @@ def evaluation_from_counts(
     moving : bool
     stop : MarginStop or None
     unit_images : bool
+        True if the images are in [0, 1], and nothing in the model tells whether it was trained on such images.
     """
     model, n_images, n_steps = network.model, len(task.reference), len(counts.records)
     operations = operations_by_layer(model, counts)
-    fixed_rates = isinstance(network.settings, TrainableConfig)
     synapse = arguments.get("synapse", network.settings.output_synapse)
     steps_of_all = n_images * n_steps if counts.stop_steps is None else int(counts.stop_steps.sum())
     layers = {
@@ -64,7 +65,7 @@ def evaluation_from_counts(
         )
         for name, total in counts.totals.items()
     }
-    return Evaluation(
+    evaluation = Evaluation(
         **outcome(task, counts.records),
         scores=counts.scores,
         layers={name: layers[name] for name in model.neurons if name in layers},
@@ -83,10 +84,8 @@ def evaluation_from_counts(
         margins=counts.margins if task.head.decides else None,
         stop_steps=counts.stop_steps,
         stop=stop,
-        fixed_rates=fixed_rates,
-        unfiltered=fixed_rates and not network.settings.accumulates and synapse is None,
-        unit_images=unit_images,
     )
+    return dataclasses.replace(evaluation, hints=hints_of(network, evaluation, synapse, unit_images))
 
 
 def _negative_share(network, counts):

@@ -103,13 +103,8 @@ class Evaluation(Displayed):
         Number of steps after which each image stopped; None without a rule.
     stop : MarginStop or None
         Rule by which images stopped.
-    fixed_rates : bool
-        True if firing rates follow from amplitudes and gains, as in networks of ``build_trainable`` and
-        ``from_nengo``, and not from scales that ``normalize`` chose.
-    unfiltered : bool
-        True if class scores of such a network are the output of a single step, without a synapse that filters them.
-    unit_images : bool
-        True if the images are in [0, 1], and nothing in the model tells whether it was trained on such images.
+    hints : tuple of str
+        What to change in the network, if it loses many points and its settings tell.
     """
 
     accuracy: np.ndarray | None
@@ -136,9 +131,7 @@ class Evaluation(Displayed):
     stop: MarginStop | None = None
     head: str = "classes"
     labelled: bool = True
-    fixed_rates: bool = False
-    unfiltered: bool = False
-    unit_images: bool = False
+    hints: tuple[str, ...] = ()
     score: np.ndarray = dataclasses.field(kw_only=True)
     ann_score: float | None = dataclasses.field(kw_only=True)
     measures: list[Measure] = dataclasses.field(kw_only=True)

@@ -12,9 +12,6 @@ from .heads import Classes
 if typing.TYPE_CHECKING:
     from .result import Evaluation
 
-# a network with fixed rates that loses more points with fewer spikes per neuron than these fires too rarely
-MANY_POINTS, FEW_SPIKES = 5.0, 0.15
-
 
 def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     """Return the main results as pairs of a name and a value.
@@ -38,7 +35,7 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
             rows.append((f"{prefix}{value.name}", str(value)))
     if evaluation.layers:
         rows.append(("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"))
-        rows += [("hint", hint) for hint in _hints(evaluation)]
+        rows += [("hint", hint) for hint in evaluation.hints]
         if evaluation.signed and evaluation.negative_spikes_share is not None:
             rows.append(("negative spikes", f"{100 * evaluation.negative_spikes_share:.1f} % of all"))
         rows += [
@@ -58,27 +55,6 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
         rows.append(("spikes per input", f"{evaluation.input_layer.spikes_per_neuron:.3f}"))
     rows.append(("simulation", f"{evaluation.seconds:.1f} s (back end: {evaluation.backend})"))
     return rows
-
-
-def _hints(evaluation):
-    """Return what to change in a network with fixed rates that loses many points."""
-    if not evaluation.fixed_rates or evaluation.loss_points is None or evaluation.loss_points <= MANY_POINTS:
-        return []
-    hints = []
-    if (evaluation.spikes_per_neuron or 0) < FEW_SPIKES:
-        advice = "raise them by a smaller amplitude and a larger gain, or scale_firing_rates; more steps help less"
-        if evaluation.unit_images:
-            advice = (
-                "if it was trained on pixels from 0 to 255, give such images, 255 * x (--input-range 0 255); else "
-                f"{advice}"
-            )
-        hints.append(f"firing rates are too low for {evaluation.n_steps} steps: {advice}")
-    if evaluation.unfiltered:
-        hints.append(
-            "scores are the output of the last step alone: filter them, evaluate(..., synapse=0.1), or in the network, "
-            "network.rebuild(output_synapse=0.1); from_nengo takes the filter of the probe"
-        )
-    return hints
 
 
 def _rows_of_measures(evaluation):

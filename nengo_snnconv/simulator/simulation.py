@@ -117,6 +117,7 @@ class Simulator:
         self.seed = int(seed)
         self.data = SimulationData(self)
         self._resets = Resets(network, self._runner)
+        self._stateful = _is_stateful(network)
         self.closed = False
         self.reset()
 
@@ -201,6 +202,9 @@ class Simulator:
     ) -> None:
         """Simulate a number of steps.
 
+        They continue where the last call ended; or begin from the initial state if the network was configured with
+        ``nengo_dl.configure_settings(stateful=False)``, as in NengoDL.
+
         Parameters
         ----------
         n_steps : int
@@ -221,6 +225,8 @@ class Simulator:
         check_progress(progress_bar, "progress_bar")
         fed = {node: self._checked(node, values, n_steps) for node, values in self._data_by_node(data).items()}
         self._runner.check(n_steps, fed, self._runner.minibatch_size)  # before functions are called for each step
+        if not self._stateful:
+            self.soft_reset()
         show_progress = self._progress if progress_bar is None else progress_bar
         size = self._runner.minibatch_size
         with make_progress_bar(size * n_steps, "simulating", "image-step", show_progress) as bar:
@@ -298,6 +304,14 @@ class Simulator:
             if node not in fed:
                 outputs[node] = np.stack([_as_output(node, function(t), t) for t in times])[None]
         return outputs
+
+
+def _is_stateful(network):
+    """Return NengoDL's setting of this name, which networks have once a setting of NengoDL was made."""
+    try:
+        return getattr(network.config[nengo.Network], "stateful", True)
+    except nengo.exceptions.ConfigError:
+        return True
 
 
 def _in_steps(data: dict[nengo.Node, np.ndarray], steps: slice) -> dict[nengo.Node, np.ndarray]:

@@ -217,10 +217,6 @@ class TestRefused:
         with pytest.raises(snc.SettingsError, match=message):
             snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, **options)
 
-    def test_back_ends_that_cannot_run_a_network(self, images):
-        with pytest.raises(snc.ConversionError, match="'nengo' cannot run.*use backend='nengo_dl'"):
-            snc.evaluate(snc.build_trainable(small_cnn(), LIF), *images, backend="nengo")
-
     def test_a_model_is_no_network(self, images):
         with pytest.raises(snc.SettingsError, match="expected a network, got Model: build one first") as caught:
             snc.evaluate(small_cnn(), *images)
@@ -259,7 +255,6 @@ def test_summary_names_the_range_of_images_if_firing_rates_are_low_and_it_is_unk
         for net, images in ((network, x), (network, 255 * x), (of_unit, x))
     )
     assert dark.loss_points > 5 > bright.loss_points
-    assert dark.unit_images and not bright.unit_images and not known.unit_images
     assert "if it was trained on pixels from 0 to 255, give such images, 255 * x" in dark.summary()
     assert "firing rates" not in bright.summary()
     assert "for 20 steps: raise them" in known.summary()
@@ -270,10 +265,48 @@ def test_summary_says_that_scores_of_a_single_step_are_unfiltered_and_a_filter_h
     x = rng.normal(0, 1, (40, 6, 6, 2))
     hint = "scores are the output of the last step alone: filter them"
     last = snc.evaluate(network, x, n_steps=20, progress=False)
-    assert last.unfiltered and last.loss_points > 5
+    assert last.loss_points > 5
     assert hint in last.summary()
     filtered = snc.evaluate(network, x, n_steps=20, synapse=0.1, progress=False)
     kept = snc.evaluate(network.rebuild(output_synapse=0.1), x, n_steps=20, progress=False)
     for evaluation in (filtered, kept):
-        assert not evaluation.unfiltered and evaluation.loss_points < last.loss_points - 5
+        assert evaluation.loss_points < last.loss_points - 5
         assert hint not in evaluation.summary()
+
+
+def test_summary_says_that_maxima_of_spikes_are_too_large_and_a_filter_helps(rng):
+    model = make(
+        specs.Input("image", shape=(8, 8, 2)),
+        specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
+        specs.Rectifier("neurons", "conv"),
+        specs.MaxPool("maxima", "neurons", pool_size=(3, 3)),
+        specs.Flatten("flat", "maxima"),
+        specs.Dense("scores", "flat", units=8),
+    )
+    network = snc.build_trainable(model, nengo.SpikingRectifiedLinear(amplitude=0.01))
+    x = rng.normal(0, 0.3, (60, 8, 8, 2))
+    spiking = snc.evaluate(network, x, n_steps=60, progress=False)
+    assert spiking.loss_points > 5
+    assert "max pooling passes a spike of any neuron" in spiking.summary()
+    filtered = snc.evaluate(network.rebuild(synapse=0.02), x, n_steps=60, progress=False)
+    assert filtered.loss_points < spiking.loss_points - 5
+    assert "max pooling" not in filtered.summary()
+
+
+def test_summary_of_a_converted_network_names_neurons_that_fire_too_often_and_diagnose(rng):
+    layers, last = [specs.Input("image", shape=(6, 6, 2))], "image"
+    for n in range(4):
+        convolution = specs.Conv(f"conv{n}", last, filters=6, kernel_size=(3, 3), padding="same")
+        layers += [convolution, specs.Rectifier(last := f"neurons{n}", f"conv{n}")]
+    network = snc.convert(make(*layers, specs.Flatten("flat", last), specs.Dense("scores", "flat", units=8)))
+    x = rng.normal(0, 1, (60, 6, 6, 2))
+    network = snc.normalize(network, x)
+    dropping, keeping = (
+        snc.evaluate(snc.to_spiking(network, neuron_type, max_rate=100), x, n_steps=60, progress=False)
+        for neuron_type in (nengo.SpikingRectifiedLinear(), snc.IntegrateAndFire())
+    )
+    assert dropping.loss_points > 5
+    assert "SpikingRectifiedLinear drops negative current" in dropping.summary()
+    assert "snc.diagnose(network, x, y, n_steps=60)" in dropping.summary()
+    assert keeping.loss_points < dropping.loss_points
+    assert "drops" not in keeping.summary()

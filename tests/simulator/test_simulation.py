@@ -18,7 +18,35 @@ from simulators import (
 )
 
 import nengo_snnconv as snc
+from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.networks.nengo_objects import direct_neurons
 from nengo_snnconv.simulator import Simulator
+
+
+@pytest.mark.parametrize("stateful", [True, False])
+def test_calls_continue_unless_nengo_dl_was_told_otherwise(stateful):
+    """With stateful=False, each call begins from the initial state, as in NengoDL; samples of all calls are kept."""
+    with nengo.Network(seed=0) as network:
+        nengo_dl.configure_settings(stateful=stateful)
+        clock, current = nengo.Node(lambda t: t), nengo.Node([0.0])
+        neurons = two_neurons()
+        nengo.Connection(current, neurons, transform=[[300], [450]], synapse=None)
+        probes = [nengo.Probe(clock), nengo.Probe(neurons, "voltage"), nengo.Probe(current, synapse=0.01)]
+    found = []
+    for simulator_class in (Simulator, nengo_dl.Simulator):
+        with simulator_class(network, minibatch_size=1, progress_bar=False) as simulator:
+            for _ in range(2):
+                simulator.run_steps(3, data={current: np.ones((1, 3, 1))})
+            found.append([simulator.data[probe] for probe in probes])
+    for one, other in zip(*found, strict=True):
+        assert one.shape[1] == 6
+        assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
+        assert np.array_equal(one[:, :3], one[:, 3:]) is not stateful
+
+
+def two_neurons():
+    neuron_type = nengo.SpikingRectifiedLinear(initial_state={"voltage": nengo.dists.Choice([0])})
+    return direct_neurons(neuron_type, 2, "neurons")
 
 
 class TestFunctionsAndProcesses:

@@ -141,7 +141,8 @@ def _instead(settings):
         return "it spikes as it was trained, without an ANN to compare with; evaluate it with more steps"
     look = (
         "compare evaluate(network, x, y).ann_accuracy with its accuracy after each step, look at spikes_per_neuron, "
-        "and try sweep(network, x, y, {'output_synapse': [None, 0.02, 0.1]}, n_steps=100)"
+        "and try sweep(network, x, y, {'synapse': [None, 0.002, 0.005], 'output_synapse': [None, 0.02, 0.1]}, "
+        "n_steps=100)"
     )
     if not settings.rectifies:
         name = type(settings.not_rectifying).__name__

@@ -90,6 +90,7 @@ def from_nengo(
         **reader.settings,
         output_synapse=synapse,
         lif_smoothing=nengo_dl.config.get_setting(network, "lif_smoothing"),
+        stateful=nengo_dl.config.get_setting(network, "stateful", True),
         neuron_types=types,
         neuron_seeds=tuple(reader.neuron_seeds),
     )

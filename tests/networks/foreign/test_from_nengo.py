@@ -73,6 +73,7 @@ def test_trained_tutorial_network():
             snc.from_nengo(*tutorial_network()[:3], simulator=simulator)
         reference = simulator.predict(np.tile(flat, (1, N_STEPS, 1)), verbose=0)
         made = snc.from_nengo(network, inp, filtered, simulator=simulator)
+        assert not made.settings.stateful  # as configured
         with pytest.warns(snc.SnnConvWarning, match="does not have the weights of its .* pass simulator=sim"):
             untrained = snc.from_nengo(network, inp, filtered)
         with pytest.warns(snc.SnnConvWarning, match=r"does not have the weights .* freeze_params\(network\) first"):
