@@ -127,11 +127,13 @@ class TestErrors:
 
     def test_a_network_that_the_back_end_refuses(self, data):
         x, y = data
-        trainable = snc.build_trainable(small_cnn(), nengo.LIF(amplitude=0.01))
+        network = snc.to_spiking(
+            snc.convert(small_cnn()), nengo.PoissonSpiking(nengo.RectifiedLinear(), amplitude=0.01)
+        )
         messages = []
         for n_jobs in (1, 2):
             with pytest.raises(snc.ConversionError) as caught:
-                snc.evaluate(trainable, x, y, n_steps=3, backend="nengo", n_jobs=n_jobs)
+                snc.evaluate(network, x, y, n_steps=3, backend="fast", n_jobs=n_jobs)
             messages.append(str(caught.value))
         assert messages[0] == messages[1]
 
