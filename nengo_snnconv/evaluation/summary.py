@@ -10,7 +10,11 @@ from .._util.text_tables import points
 from .heads import Classes
 
 if typing.TYPE_CHECKING:
+    from .measures import Measure
     from .result import Evaluation
+
+
+BALANCED, EQUAL = "balanced accuracy", 0.005
 
 
 def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
@@ -71,8 +75,14 @@ def _rows_of_measures(evaluation):
     if main.percent and not main.compares and evaluation.ann_score is not None:
         rows.append(("loss from spiking", points(evaluation.loss_points)))
     for before, measure in itertools.pairwise(evaluation.measures):
-        if measure.name == "balanced accuracy" and abs(measure.steps[-1] - before.steps[-1]) < 0.005:
+        if measure.name == BALANCED and abs(measure.steps[-1] - before.steps[-1]) < EQUAL:
             continue  # classes are equally frequent
         ann = "" if measure.ann is None else f" ({measure.text(measure.ann)} with rates)"
         rows.append((measure.title, f"{measure.text(measure.steps[-1])}{ann}"))
     return rows
+
+
+def balanced_accuracy_of(evaluation: Evaluation) -> Measure | None:
+    """Return the balanced accuracy of a network with one output; None if that is not a measure of it."""
+    measures = evaluation.measures if evaluation.ann_score is not None else []
+    return next((each for each in measures if each.name == BALANCED and not each.output), None)

@@ -7,7 +7,7 @@ import json
 import nengo
 import numpy as np
 import pytest
-from models import small_cnn, small_digits_cnn
+from models import make, small_cnn, small_digits_cnn
 from trained_models import half_digits, trained
 
 import nengo_snnconv as snc
@@ -18,6 +18,7 @@ from nengo_snnconv.experiments.sweeps.grid import format_value
 from nengo_snnconv.experiments.tuning import search
 from nengo_snnconv.experiments.tuning.parts import split_parts, stratified
 from nengo_snnconv.experiments.tuning.space import default_space
+from nengo_snnconv.model import layers as specs
 
 MAX_LOSS, MAX_STEPS = 1.0, 20
 SPACE = [
@@ -481,3 +482,30 @@ class TestCommand:
             cli.main(arguments)
         assert stop.value.code == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_network_that_predicts_the_most_frequent_class_only_is_not_chosen(rng):
+    """Its accuracy is higher than that of an ANN that was trained for balanced accuracy."""
+    model = make(
+        specs.Input("image", shape=(4, 4, 1)),
+        specs.Conv("conv", "image", filters=4, kernel_size=(3, 3)),
+        specs.Rectifier("neurons", "conv"),
+        specs.Flatten("flat", "neurons"),
+        specs.Dense("scores", "flat", units=1),
+    )
+    x = rng.random((900, 4, 4, 1), np.float32)
+    logits = snc.rate_model(snc.convert(model)).predict(x, verbose=0)[:, 0]
+    y = (logits > np.quantile(logits, 0.8)).astype(int)  # a fifth is of class 1
+    # the ANN says 1 too often, and without spikes the answer is 0
+    bias = -np.quantile(logits, 0.5)
+    model = model.replace(arrays={**model.arrays, "scores/bias": model.arrays["scores/bias"] + bias})
+    network = snc.convert(model)
+    ann = snc.evaluate(network, x, y, n_steps=1)
+    assert ann.accuracy[-1] < 0.75 < 0.8  # of class 0 alone
+    tuning = snc.tune(network, x, y, max_loss=2, max_steps=32, x_calibration=x[:100])
+    balanced = next(each for each in tuning.evaluation.measures if each.name == "balanced accuracy")
+    assert balanced.ann > 0.75
+    assert balanced.steps[-1] > balanced.ann - 0.05
+    assert "balanced accuracy" in tuning.summary()
+    first = min(trial.loss_points[0] for trial in tuning.trials)
+    assert first < -3  # an accuracy above that of the ANN

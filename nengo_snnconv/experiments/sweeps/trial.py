@@ -11,6 +11,7 @@ import numpy as np
 
 from ...evaluation.metrics import first_lasting
 from ...evaluation.result import Evaluation
+from ...evaluation.summary import balanced_accuracy_of
 from ...networks.network import ConvNetwork
 from .grid import GridPoint, format_value
 
@@ -66,8 +67,26 @@ class Trial:
         """Accuracy, or score, lost after each step, in percentage points, (steps,); None without an ANN."""
         return self.evaluation.losses
 
+    @functools.cached_property
+    def judged_losses(self) -> np.ndarray | None:
+        """Loss after each step by which a setting is judged, in percentage points, (steps,); None without an ANN.
+
+        If the score is accuracy, it is that of balanced accuracy less its standard deviation, where this is larger: a
+        network that always predicts the most frequent class may have a high accuracy.
+        """
+        evaluation, losses = self.evaluation, self.loss_points
+        if losses is None or balanced_accuracy_of(evaluation) is None:
+            return losses
+        classes, counts = np.unique(evaluation.y, return_counts=True)
+        weights = (len(evaluation.y) / len(classes) / counts)[np.searchsorted(classes, evaluation.y)]
+        changes = weights * (evaluation.task.ann_scores() - evaluation.task.image_scores(evaluation.records))
+        deviation = np.sqrt(np.square(changes).sum(axis=1)) / len(weights)
+        return np.maximum(losses, 100 * (changes.mean(axis=1) - deviation))
+
     def steps_within(self, max_loss: float | np.ndarray) -> int | None:
         """Return the smallest number of steps with which the loss stays within a limit, then and in all later steps.
+
+        The loss is that of ``judged_losses``.
 
         Parameters
         ----------
@@ -80,7 +99,7 @@ class Trial:
             None if the loss after the last step is larger, or the network has no ANN.  A network that is calibrated for
             a number of steps is judged by this number alone, which is that of its last step.
         """
-        losses = self.loss_points
+        losses = self.judged_losses
         if self.grid_point.calibration is not None and losses is not None:
             n_steps = len(losses)
             return n_steps if losses[-1] <= np.broadcast_to(max_loss, n_steps)[-1] + 1e-9 else None

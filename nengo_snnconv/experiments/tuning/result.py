@@ -12,6 +12,7 @@ from ..._util.display import Displayed
 from ..._util.text_tables import percent, points, summary_line, text_table
 from ...evaluation.metrics import interval_of_change
 from ...evaluation.result import Evaluation
+from ...evaluation.summary import EQUAL, balanced_accuracy_of
 from ...networks.network import ConvNetwork
 from ..sweeps.grid import format_value
 from ..sweeps.trial import Trial
@@ -166,7 +167,7 @@ class Tuning(Displayed):
             if steps is not None and trial.n_images == len(self.selection.y):
                 costs[steps, trial.grid_point.text] = trial.operations[steps - 1]
         own = self.trial.operations[self.n_steps - 1]
-        if not self.kept or min(costs.values(), default=own) > CHEAPER * own:
+        if not self.kept or min(costs.values(), default=own) >= CHEAPER * own:
             return []
         steps, text = min(costs, key=costs.__getitem__)
         plural = "s" if steps > 1 else ""
@@ -213,7 +214,12 @@ class Tuning(Displayed):
         ann = percent(evaluation.ann_score or 0.0)
         if name != "accuracy":  # longer names do not fit into the column
             return [(name, f"{spikes} with spikes, {ann} with rates (ANN)")]
-        return [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
+        rows = [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
+        balanced = balanced_accuracy_of(evaluation)
+        if balanced is not None and abs(balanced.steps[-1] - evaluation.score[-1]) >= EQUAL:
+            ann, spikes = (balanced.text(value) for value in (balanced.ann, balanced.steps[-1]))
+            rows.append((balanced.name, f"{spikes} with spikes, {ann} with rates (ANN)"))
+        return rows
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table of all trials, the chosen one first: a header, then parameter values and results as text."""

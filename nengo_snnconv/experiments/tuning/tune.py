@@ -56,8 +56,9 @@ def tune(
 
     The loss is the accuracy of the network with rates (the ANN) minus that of the spiking network on the same images,
     in percentage points.  It must stay within the limit in all later steps up to ``max_steps`` too, so a single lucky
-    step does not count.  Among settings with the same number of steps, the one with the fewest synaptic operations is
-    chosen.
+    step does not count.  Nor may the loss of balanced accuracy be larger, by more than its standard deviation: the
+    network might predict nothing but the most frequent class.  Among settings with the same number of steps, the one
+    with the fewest synaptic operations is chosen.
 
     The images are split into two parts.  One chooses the settings; since the best of many settings is partly the
     luckiest one, its loss on these images is too small an estimate.  The other part sees nothing but the chosen
@@ -188,7 +189,7 @@ def _choose(search, finalists, reporter, own_calibration):
         chosen = min(runs, key=lambda each: runs[each].operations[-1])
         run = runs[chosen]
     else:
-        chosen = min(finalists, key=lambda each: trials[each].loss_points[-1])
+        chosen = min(finalists, key=lambda each: trials[each].judged_losses[-1])
         run, n_steps = trials[chosen], trials[chosen].evaluation.n_steps
     others = sorted((each for each in trials if each is not chosen), key=search.rank)
     others.sort(key=lambda each: -trials[each].n_images)
@@ -212,7 +213,8 @@ def _choose(search, finalists, reporter, own_calibration):
 
 def _failure_message(tuning, native):
     """Return the message of a search without success: the best result, and what to try."""
-    losses, max_steps = tuning.trial.loss_points, tuning.max_steps
+    losses, max_steps = tuning.trial.judged_losses, tuning.max_steps
+    balanced = " of balanced accuracy" if losses[-1] > tuning.trial.loss_points[-1] else ""
     advice = [f"max_loss={losses[-1] + 0.005:.2f}"]
     calibrated = tuning.trial.grid_point.calibration is not None
     if not calibrated and losses[-1] < losses[(max_steps - 1) // 2]:
@@ -224,7 +226,8 @@ def _failure_message(tuning, native):
         advice.append(f"diagnose(error.tuning.network, {run}), which shows where accuracy is lost and what would help")
     elif not native:
         advice.append("neurons with higher firing rates (amplitude, max_rates)")
+    lost = f"{losses[-1] + 0.0:.2f} points{balanced}"
     return (
         f"no setting loses at most max_loss={tuning.max_loss:g} points up to step {max_steps}: the best one "
-        f"({tuning.trial.grid_point.text}) loses {losses[-1] + 0.0:.2f} points in the end; try {'; or '.join(advice)}"
+        f"({tuning.trial.grid_point.text}) loses {lost} in the end; try {'; or '.join(advice)}"
     )
