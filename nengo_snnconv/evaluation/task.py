@@ -166,9 +166,9 @@ def targets_by_output(model: Model, y: typing.Any) -> dict[str, typing.Any]:
 def task_of(port: Port, n_images: int, y: typing.Any, name: str) -> Task:
     """Return the task of one output for its targets; ``name`` is that of the targets, for messages."""
     shape, function = port.shape, port.function
-    sigmoid = function == "sigmoid"
+    sigmoid = port.has_logits
     if y is None:
-        return Task(_head_without_targets(shape, function, port.targets))
+        return Task(_head_without_targets(port))
     y = as_array(y, name)
     if not y.ndim or n_images != len(y):
         received = f"{n_images} and {len(y)}" if y.ndim else f"{n_images} and a single number"
@@ -225,14 +225,14 @@ def class_numbers(model: Model, n_images: int, y: typing.Any) -> np.ndarray:
     raise SettingsError(f"y must hold {expected}, got {received}", argument="y")
 
 
-def _head_without_targets(shape, head, targets):
-    """Return the head of a model for which there are no targets, from what it was trained for, if that is known."""
-    n_outputs, sigmoid = math.prod(shape), head == "sigmoid"
-    if len(shape) > 1 or (n_outputs == 1 and not sigmoid) or (head is None and targets == "values"):
+def _head_without_targets(port):
+    """Return the head of an output for which there are no targets, from what it was trained for, if that is known."""
+    shape, sigmoid = port.shape, port.has_logits
+    if len(shape) > 1 or (port.size == 1 and not sigmoid) or (port.function is None and port.targets == "values"):
         return Values(shape, sigmoid)
-    if n_outputs == 1:
+    if port.size == 1:
         return Binary()
-    return Labels(n_outputs) if sigmoid else Classes(n_outputs, assumed=head is None and targets is None)
+    return Labels(port.size) if sigmoid else Classes(port.size, assumed=port.function is None and port.targets is None)
 
 
 def _class_numbers(y, n_classes, name):

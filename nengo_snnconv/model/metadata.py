@@ -14,7 +14,7 @@ MOST_STEPS = 1_000_000
 # functions at the end of a model that readers leave out, so that its scores are logits
 HEADS = ("softmax", "sigmoid")
 # what outputs were trained for, by the loss
-TARGETS = ("values", "classes")
+TARGETS = ("values", "classes", "labels")
 _METHODS = ("balance", "data", "model")
 _ROW = {"layer": str, "class": str, "status": str, "became": list, "remark": str}
 _TRAINING = ("schedule", "augmented", "images", "optimizer", "loss")

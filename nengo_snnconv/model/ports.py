@@ -37,7 +37,8 @@ class Port:
     scaled : bool or None
         True if the first layers behind this input scale it, so that it may hold pixels up to 255; None if unknown.
     targets : str or None
-        What this output was trained for, by the loss of the Keras model: "values" or "classes"; None if unknown.
+        What this output was trained for, by the loss of the Keras model: "values", "classes" or "labels"; None if
+        unknown.
     loss_weight : float or None
         Weight of this output in the loss of the Keras model; None if it has none.
     """
@@ -49,6 +50,11 @@ class Port:
     scaled: bool | None = None
     targets: str | None = None
     loss_weight: float | None = None
+
+    @property
+    def has_logits(self) -> bool:
+        """True if a sigmoid was left out at this output, or was in the loss."""
+        return self.function == "sigmoid" or (self.function is None and self.targets == "labels")
 
     @property
     def size(self) -> int:

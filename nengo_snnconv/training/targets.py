@@ -70,7 +70,7 @@ def _of_port(port, n_images, y, name):
     if y is None:
         return task_of(port, n_images, None, name).head, None
     shape, array = port.shape, as_array(y, name)
-    if port.function != "sigmoid" and len(shape) == 1 and shape != (1,) and array.shape == (n_images, *shape):
+    if not port.has_logits and len(shape) == 1 and shape != (1,) and array.shape == (n_images, *shape):
         check_range(array, name)
         if port.function == "softmax" or _are_probabilities(array):
             return Classes(shape[0]), array.astype(np.float32)

@@ -30,6 +30,8 @@ OF_CLASSES = {
     "categoricalhinge",
     "kldivergence",
 }
+# with from_logits=True, so that the sigmoid is in the loss
+OF_LABELS = {"binarycrossentropy", "binaryfocalcrossentropy"}
 
 
 def compile_config(model: Any) -> Any:
@@ -56,7 +58,7 @@ def with_compiled_loss(model: Model, config: Any) -> Model:
     Returns
     -------
     Model
-        Model with ``metadata["targets"]``, "values" or "classes", if the loss is known; of several outputs,
+        Model with ``metadata["targets"]``, "values", "classes" or "labels", if the loss is known; of several outputs,
         ``metadata["outputs"]`` has "targets" and "loss_weight" of each.
     """
     if not isinstance(config, dict):
@@ -89,12 +91,17 @@ def _by_output(given, outputs):
 
 
 def _targets_of(loss):
-    """Return what a loss is for, from its name or its configuration: "values", "classes" or None."""
+    """Return what a loss is for, from its name or its configuration: "values", "classes", "labels" or None."""
+    from_logits = False
     if isinstance(loss, dict):
+        config = loss.get("config")
+        from_logits = isinstance(config, dict) and config.get("from_logits") is True
         loss = loss.get("config") if loss.get("class_name") == "function" else loss.get("class_name")
     if not isinstance(loss, str):
         return None
     name = loss.rpartition(">")[2].replace("_", "").lower()
+    if name in OF_LABELS and from_logits:
+        return "labels"
     return "values" if name in OF_VALUES else "classes" if name in OF_CLASSES else None
 
 

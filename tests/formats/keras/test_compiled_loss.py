@@ -28,6 +28,8 @@ def test_models_and_files(tmp_path, suffix):
         ("mse", "values"),
         (keras.losses.Huber(), "values"),
         (keras.losses.SparseCategoricalCrossentropy(from_logits=True), "classes"),
+        (keras.losses.BinaryCrossentropy(from_logits=True), "labels"),
+        (keras.losses.BinaryCrossentropy(), None),
         (lambda y, outputs: outputs, None),
     ):
         model.compile("sgd", loss)
@@ -42,6 +44,24 @@ def test_models_and_files(tmp_path, suffix):
         assert as_model(source).metadata.get("targets") == expected
     network = snc.convert(model)
     assert snc.evaluate(network, np.zeros((2, 4, 4, 1)), n_steps=1).head == "classes"
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_a_sigmoid_in_the_loss(n_outputs):
+    """As Keras' ``image_dataset_from_directory(label_mode="binary")``, with float labels."""
+    x = np.random.default_rng(0).random((40, 4, 4, 1), dtype=np.float32)
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(n_outputs)])
+    model.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    y = (model.predict(x, verbose=0) > 0).astype(np.float32)
+    network, expected = snc.convert(model), "binary" if n_outputs == 1 else "labels"
+    for targets in (y, None):
+        evaluation = snc.evaluate(network, x, targets, n_steps=1)
+        assert evaluation.head == expected
+        assert evaluation.score[-1] == 1
+    trained = snc.train(snc.build_trainable(model), x, 1 - y, epochs=1, learning_rate=0.01)
+    assert trained.history["loss"][0] > 0.69  # cross-entropy of wrong predictions
+    model.compile("sgd", "mse")
+    assert snc.evaluate(snc.convert(model), x, y, n_steps=1).head == ("values" if n_outputs == 1 else "labels")
 
 
 def test_several_outputs():
