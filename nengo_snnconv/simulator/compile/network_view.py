@@ -12,7 +12,7 @@ from .native_form import native_form, native_form_of_tensor_node
 from .transforms import map_of
 
 ALTERNATIVES = "use nengo_dl.Simulator or nengo.Simulator"
-WITHOUT_ENSEMBLES = (
+OR_RECORDED = (
     "use nengo.Simulator or nengo_dl.Simulator; or probe the network's output here, and feed the scores that were "
     "recorded to a Nengo model"
 )
@@ -184,7 +184,7 @@ def _check_members(network, probes):
 
 def _check_node(node):
     if node.size_in and node.output is not None:
-        raise ConversionError(f"the fast simulator does not call functions of signals, which {node} is: {ALTERNATIVES}")
+        raise ConversionError(f"the fast simulator does not call functions of signals, which {node} is: {OR_RECORDED}")
 
 
 def _check_connection(connection):
@@ -203,7 +203,7 @@ def _check_connection(connection):
         reason = f"goes into {connection.post_obj}"
     if reason:
         ends = connection.pre_obj, connection.post_obj
-        advice = WITHOUT_ENSEMBLES if any(isinstance(end, nengo.Ensemble) for end in ends) else ALTERNATIVES
+        advice = OR_RECORDED if any(isinstance(end, nengo.Ensemble) for end in ends) else ALTERNATIVES
         raise ConversionError(f"the fast simulator cannot run {connection}, which {reason}: {advice}")
     _check_synapse(connection)
 
