@@ -665,7 +665,7 @@ CASES = {
             "network": NETWORK,
             "x": [*IMAGES, *FRAMES],
             "y": TARGETS,
-            "n_steps": COUNT,
+            "n_steps": but(COUNT, None),
             "max_loss": NOT_NEGATIVE,
             "skip_steps": EVALUATE["skip_steps"][2:],
             "x_calibration": IMAGES[1:],

@@ -21,7 +21,7 @@ def add_diagnose(commands):
     add_network(parser)
     add_data(parser)
     add_input_range(parser)
-    add_steps(parser, 30)
+    add_steps(parser)
     add_simulation(parser)
     parser.set_defaults(test_images=500)
     add_max_loss(parser, 1.0)

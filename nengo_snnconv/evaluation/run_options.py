@@ -100,8 +100,7 @@ def check_run_options(**options: typing.Any) -> None:
 def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int:
     """Return the number of time steps of a run.
 
-    In order of precedence: ``n_steps``, the number that the network needs (to run in stages), the number of frames,
-    the number for which the network was trained, calibrated or tuned, ``DEFAULT_STEPS``.
+    In order of precedence: ``n_steps``, the number of frames, :func:`default_steps`.
 
     Raises
     ------
@@ -119,5 +118,15 @@ def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int
         raise SettingsError(
             f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out", argument="n_steps"
         )
-    candidates = (n_steps, needed, inputs.n_steps, network.model.metadata.get("n_steps"), DEFAULT_STEPS)
+    candidates = (n_steps, inputs.n_steps, default_steps(network))
     return next(steps for steps in candidates if steps is not None)
+
+
+def default_steps(network: ConvNetwork) -> int:
+    """Return the number of time steps for which a network shows an image, unless another number is given.
+
+    That is the number that the network needs (to run in stages), or for which it was trained, calibrated or tuned, or
+    ``DEFAULT_STEPS``.
+    """
+    needed = network.settings.total_steps(network.model)
+    return network.model.metadata.get("n_steps", DEFAULT_STEPS) if needed is None else needed

@@ -37,6 +37,13 @@ def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
 
 
+def test_diagnose_runs_a_tuned_network_for_its_number_of_steps(spiking_file, tmp_path, capsys):
+    network, tuned = snc.load(spiking_file), tmp_path / "tuned.npz"
+    snc.save(network.rebuild(network.model.replace(metadata={**network.model.metadata, "n_steps": 5})), tuned)
+    assert cli.main(["diagnose", str(tuned), "--test-images", "5", "--no-remedies"]) == 0
+    assert "with spikes after 5 steps" in capsys.readouterr().out
+
+
 def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
     assert cli.main(["diagnose", str(spiking_file), "--test-images", "5", "--steps", "1", "--no-remedies"]) == 0
     assert "tried:" not in capsys.readouterr().out

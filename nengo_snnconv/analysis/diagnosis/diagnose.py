@@ -12,7 +12,7 @@ from ...errors import ConversionError, SettingsError
 from ...evaluation.ann import ann_predictions
 from ...evaluation.evaluate import evaluate_observed
 from ...evaluation.result import Evaluation
-from ...evaluation.run_options import RunOptions
+from ...evaluation.run_options import RunOptions, default_steps
 from ...evaluation.task import as_task
 from ...inputs import Data, Images, as_images
 from ...model.layers import Rectifier
@@ -39,7 +39,7 @@ def diagnose(
     x: Data,
     y: np.ndarray | None = None,
     *,
-    n_steps: int = 30,
+    n_steps: int | None = None,
     max_loss: float = 1.0,
     skip_steps: int = 0,
     x_calibration: Data | None = None,
@@ -72,8 +72,9 @@ def diagnose(
         True classes, labels or values, as for :func:`evaluate`.  By default the labels in ``x``, or else the
         predictions of the ANN, so that the loss is one of agreement with it.  The accuracy of labels is F1, and that
         of values R².
-    n_steps : int
-        Number of time steps for which each image is shown.
+    n_steps : int, optional
+        Number of time steps for which each image is shown.  By default the number for which the network was tuned, or
+        30, as for :func:`evaluate`.
     max_loss : float
         Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a single
         cause makes an error of more than 50 % in a layer.
@@ -111,6 +112,8 @@ def diagnose(
         )
     if not any(isinstance(layer, Rectifier) for layer in network.model.layers.values()):
         raise ConversionError("diagnose needs a network with neurons, and this one has no rectifier")
+    if n_steps is None:
+        n_steps = default_steps(network)
     check_run(n_steps, skip_steps, dt)
     check_flags(try_remedies=try_remedies)
     run: dict[str, typing.Any] = {

@@ -61,6 +61,16 @@ def test_both_back_ends_give_the_same_diagnosis():
         assert one.layers[name].causes == pytest.approx(other.layers[name].causes, abs=1e-6)
 
 
+def test_a_tuned_network_is_diagnosed_after_its_own_number_of_steps():
+    _, _, x, y = half_digits()
+    network = snc.to_spiking(normalised("plain"))
+    assert snc.diagnose(network, x[:10], y[:10], try_remedies=False).n_steps == 30
+    tuned = network.rebuild(network.model.replace(metadata={**network.model.metadata, "n_steps": 7}))
+    diagnosis = snc.diagnose(tuned, x[:10], y[:10], try_remedies=False)
+    assert diagnosis.n_steps == snc.evaluate(tuned, x[:10], y[:10]).n_steps == 7
+    assert diagnosed(tuned, n_steps=4, n_images=10).n_steps == 4
+
+
 def test_chunks_and_minibatches_make_no_difference():
     network = snc.to_spiking(normalised("vgg"))
     whole = diagnosed(network, n_steps=6, n_images=50)
