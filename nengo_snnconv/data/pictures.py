@@ -71,7 +71,7 @@ def read_folder(
         note = f"every fifth picture{of_a_class} is a test picture (make subfolders train and test to choose)"
         if not any(tests.values()):
             raise DatasetError(f"{path} must have {EVERY} pictures{of_a_class}, or the subfolders train and test")
-    parts = [_in_turn(files, names)[:most] for files, most in ((training, train), (tests, test))]
+    parts = [_mixed(files, names)[:most] for files, most in ((training, train), (tests, test))]
     shape = (
         _common_shape([file for part in parts for file, _ in part]) if shape is None else _checked_shape(path, shape)
     )
@@ -103,10 +103,16 @@ def _pictures_in(folder):
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in FORMATS and file.name[0] != ".")
 
 
-def _in_turn(classes, names):
-    """Return (path, class number) of pictures, one of each class in turn, so that the first ones hold all classes."""
-    numbered = [(place, number) for number, name in enumerate(names) for place in range(len(classes.get(name, ())))]
-    return [(classes[names[number]][place], number) for place, number in sorted(numbered)]
+def _mixed(classes, names):
+    """Return (path, class number) of pictures, with each class spread evenly over the whole.
+
+    Any number of first pictures then has nearly the shares of classes that all pictures have.
+    """
+    placed = []
+    for number, name in enumerate(names):
+        files = classes.get(name, ())
+        placed += [((i + 0.5) / len(files), number, file) for i, file in enumerate(files)]
+    return [(file, number) for _, number, file in sorted(placed)]
 
 
 def _checked_shape(path, shape):

@@ -189,16 +189,29 @@ def folder(tmp_path):
 
 
 class TestFolders:
-    def test_classes_in_turn_and_every_fifth_tests(self, folder):
+    def test_classes_are_mixed_and_every_fifth_tests(self, folder):
         data = snc.load_dataset(folder)
         assert data.class_names == ("ant", "bee")
         assert data.x_train.shape == (15, 8, 6, 1)
-        assert data.y_train[:6].tolist() == [0, 1, 0, 1, 0, 1]
-        np.testing.assert_allclose(255 * data.x_train[:4, 0, 0, 0], [0, 0, 10, 10], rtol=1e-6)
+        assert data.y_train.tolist() == [0, 1, 0] * 5
+        np.testing.assert_allclose(255 * data.x_train[:4, 0, 0, 0], [0, 0, 10, 20], rtol=1e-6)
         assert data.y_test.tolist() == [0, 1, 0]
         np.testing.assert_allclose(255 * data.x_test[:, 0, 0, 0], [40, 40, 90], rtol=1e-6)
         assert "every fifth picture" in data.note
         assert len(snc.load_dataset(folder, train=4, test=1).x_train) == 4
+
+    def test_first_pictures_have_the_shares_of_all(self, tmp_path):
+        counts = np.array([40, 7, 3])
+        for name, count in zip("abc", counts, strict=True):
+            (tmp_path / "train" / name).mkdir(parents=True)
+            for i in range(count):
+                PIL.Image.new("L", (2, 2), i).save(tmp_path / "train" / name / f"{i:02d}.png")
+        (tmp_path / "test").symlink_to(tmp_path / "train")
+        labels = snc.load_dataset(tmp_path).y_train
+        for n in range(1, 51):
+            # up to a place t, a class has n_c t pictures rounded, and three classes together N t up to 1.5
+            assert (np.abs(np.bincount(labels[:n], minlength=3) - n * counts / 50) <= 0.5 + 1.5 * counts / 50).all()
+            np.testing.assert_array_equal(snc.load_dataset(tmp_path, train=n).y_train, labels[:n])
 
     def test_subfolders_for_training_and_tests(self, folder, tmp_path):
         for part in ("train", "val"):
