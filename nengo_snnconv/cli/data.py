@@ -9,6 +9,7 @@ from .argument_types import above_zero, finite, names
 # data sets of real event recordings, and of images; the latter as in data.datasets, which takes long to load
 RECORDED = ("n-mnist",)
 IMAGES = ("digits", "mnist", "fashion-mnist", "cifar-10")
+DEFAULT_DATA = "digits"
 
 
 def complete_data(prefix, **_):
@@ -18,7 +19,7 @@ def complete_data(prefix, **_):
     return [*(name for name in (*IMAGES, *RECORDED) if name.startswith(prefix)), *FilesCompleter(("npz",))(prefix)]
 
 
-def add_data(parser, role="", default="digits"):
+def add_data(parser, role="", default=DEFAULT_DATA):
     """Add the options for a data set; ``role`` says how it is used, after its possible names."""
     option = parser.add_argument(
         "--data",

@@ -11,7 +11,7 @@ from .options import (
     add_simulation,
     add_steps,
 )
-from .pixel_range import in_range_of
+from .pixel_range import in_range_of, warn_of_other_data
 
 
 def add_diagnose(commands):
@@ -53,6 +53,7 @@ def diagnose(options):
         **run,
     )
     print(diagnosis.summary())
+    warn_of_other_data(diagnosis.evaluation, options)
     results = diagnosis.to_dict()
     if options.picture:
         save_picture(diagnosis.plot()[0], options.picture)

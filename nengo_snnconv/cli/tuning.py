@@ -19,7 +19,7 @@ from .options import (
     add_workers,
     workers_of,
 )
-from .pixel_range import in_range_of
+from .pixel_range import in_range_of, warn_of_other_data
 
 
 def add_tune(commands):
@@ -100,6 +100,7 @@ def tune(options):
 def _show(tuning, options):
     print(tuning.summary())
     print(tuning.table())
+    warn_of_other_data(tuning.evaluation, options)
     if options.picture:
         save_picture(tuning.plot()[0], options.picture)
 

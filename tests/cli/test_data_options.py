@@ -157,6 +157,27 @@ def test_own_data_that_do_not_fit(other, monkeypatch, capsys):
     assert "does not fit other.npz: the classes in y go from 0 to 8" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["evaluate", "other.npz"], "hardly better than the mean of the targets: check that images (--input-range)"),
+        (["diagnose", "other.npz"], "images or targets may not be scaled as in training"),
+        (
+            ["tune", "model.npz", "tuned.npz", "--max-loss", "1e9"],
+            "than the mean of the targets: scale images and targets",
+        ),
+    ],
+)
+def test_a_regression_that_guesses_is_not_told_of_classes(other, command, words, monkeypatch, capsys):
+    monkeypatch.chdir(other)
+    rng = np.random.default_rng(1)
+    np.savez("targets.npz", x=rng.random((500, 6, 6, 2), np.float32), y=100 + rng.random((500, 4), np.float32))
+    assert cli.main([*command, "--data", "targets.npz", "--steps", "2"]) == 0
+    out = capsys.readouterr().out
+    assert words in out
+    assert "classes" not in out and "--data" not in out
+
+
 def test_pixels_that_are_too_large(folder, capsys):
     arguments = ["evaluate", str(folder / "snn.npz"), "--steps", "2", "--data"]
     assert cli.main([*arguments, str(folder / "large.npz")]) == 1

@@ -344,12 +344,26 @@ class TestCommandLine:
 
     def test_where_the_ann_guesses_there_is_a_note(self, tmp_path, capsys):
         tf.keras.utils.set_random_seed(1)
-        keras = tf.keras.Sequential([tf.keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10)])
+        hidden = layers.Dense(8, activation="relu")
+        keras = tf.keras.Sequential([tf.keras.Input((28, 28, 1)), layers.Flatten(), hidden, layers.Dense(10)])
         keras.save(tmp_path / "model.keras")
         few = ["--calibration-images", 100, "--test-images", 100, "--steps", 5]
         code, out, _ = run(capsys, "convert", tmp_path / "model.keras", tmp_path / "snn.npz", *few)
         assert code == 0
-        assert "the ANN itself is hardly better than chance" in out
+        default, guess = "without --data, the data are the digits: name those of the ANN with --data", "than chance"
+        assert out.index(default) < out.index("the ANN itself is hardly better than chance")
+        code, out, _ = run(capsys, "diagnose", tmp_path / "snn.npz", "--test-images", 100, "--no-remedies")
+        assert code == 0 and default in out
+        digits = snc.load_dataset("digits", train=100, test=100)
+        arrays = {
+            "x_train": digits.x_train,
+            "y_train": digits.y_train,
+            "x_test": digits.x_test,
+            "y_test": digits.y_test,
+        }
+        np.savez(tmp_path / "own.npz", **arrays)
+        code, out, _ = run(capsys, "evaluate", tmp_path / "snn.npz", "--data", tmp_path / "own.npz", "--steps", 2)
+        assert code == 0 and guess in out and "--data" not in out
 
     @pytest.mark.parametrize("values", [(1, 0), (0, 0), (0, "inf")])
     def test_ranges_that_cannot_be(self, models, values, tmp_path, capsys):

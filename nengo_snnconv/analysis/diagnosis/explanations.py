@@ -51,14 +51,19 @@ def _input(diagnosis, _):
 
 def _ann(diagnosis, _):
     accuracy, chance = 100 * diagnosis.ann_accuracy, 100 * diagnosis.chance
+    values = diagnosis.evaluation.head == "values"
     if diagnosis.largest_input == 0:
         text = "all images are black"
     elif accuracy < 100 * diagnosis.near_chance:
         score = diagnosis.evaluation.score_name
-        text = f"the {score} of the ANN itself is only {accuracy:.1f} %, near that of guessing, {chance:.1f} %"
+        guess = "the mean of the targets has" if values else "near that of guessing,"
+        text = f"the {score} of the ANN itself is only {accuracy:.1f} %, {guess} {chance:.1f} %"
     else:
         text = f"the ANN is less accurate than the spikes: {accuracy:.1f} % against {100 * diagnosis.accuracy:.1f} %"
-    return f"{text}; images may not be scaled, or classes not numbered, as in training, or weights be wrong", []
+    different = (
+        "images or targets may not be scaled" if values else "images may not be scaled, or classes not numbered,"
+    )
+    return f"{text}; {different} as in training, or weights be wrong", []
 
 
 def _dead(diagnosis, layer):

@@ -150,9 +150,9 @@ class Tuning(Displayed):
         if options := ", ".join(f"{name}={format_value(value)}" for name, value in self.trial.options.items()):
             remarks.append(f"the result holds for evaluate(..., {options}), which the network does not contain")
         if (self.evaluation.ann_score or 0.0) < self.evaluation.near_chance:
-            remarks.append(
-                "the ANN itself is hardly better than chance: scale images and number classes as in training"
-            )
+            values = self.evaluation.head == "values"
+            than, how = ("the mean of the targets", "targets") if values else ("chance", "number classes")
+            remarks.append(f"the ANN itself is hardly better than {than}: scale images and {how} as in training")
         if self.own_calibration:
             remarks.append(
                 "some of the images calibrated the network and had no other use: give training images as x_calibration"
