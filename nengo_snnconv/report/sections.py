@@ -26,7 +26,7 @@ from .python_code import python_code, trained_network
 from .run import magnitude
 from .single_items import single_items
 from .statistics import network_checksum
-from .tables import Table, activity_table, layer_rows, settings_rows
+from .tables import Table, activity_table, layer_rows, measures_table, settings_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +153,8 @@ def _accuracy(run):
         true = "true classes" if evaluation.labelled else "classes by the ANN"
         text += f" In the matrix, rows are the {true} of the {run.item}s, columns the predicted ones."
     blocks = [("text", text), ("pictures", pictures)]
+    if len(evaluation.measures) > 1:
+        blocks.append(("table", measures_table(run)))
     for head in run.heads:
         if rows := [value.to_row() for value in head.evaluation.listed_values(head.class_names)]:
             caption = capitalized(f"{head.prefix}errors of each value, in its own units")

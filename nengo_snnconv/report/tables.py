@@ -40,6 +40,17 @@ def scale_range(scales):
     return low if low == high else f"{low} to {high}"
 
 
+def measures_table(run):
+    """Return the Table of all measures after the last step, and of the ANN if it has one."""
+    measures = run.evaluation.measures
+    has_ann = any(measure.ann is not None for measure in measures)
+    rows = [("measure", f"after {run.n_steps}", *["with rates (ANN)"] * has_ann)]
+    for measure in measures:
+        ann = "" if measure.ann is None else measure.text(measure.ann)
+        rows.append((measure.title, measure.text(measure.steps[-1]), *[ann] * has_ann))
+    return Table.of(rows, n_text=1, caption="Measures")
+
+
 def layer_rows(network):
     """Return a table of the layers, with the Nengo objects that they became."""
     rows = [("layer", "type", "output shape", "became", "how exact", "remark")]

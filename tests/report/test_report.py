@@ -101,6 +101,13 @@ def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp
     # accuracy, confusion, spikes, silent neurons, operations, two of the training, five for each of two images
     assert len(page.pictures) == 7 + 2 * 5
     assert f"{100 * evaluation.accuracy[-1]:.2f} %" in text
+    (accuracy, balanced, agreement), steps = evaluation.measures, f"after {evaluation.n_steps} steps"
+    assert page.tables["Measures"] == [
+        ["measure", steps, "with rates (ANN)"],
+        ["accuracy", accuracy.text(accuracy.steps[-1]), accuracy.text(accuracy.ann)],
+        ["balanced accuracy", balanced.text(balanced.steps[-1]), balanced.text(balanced.ann)],
+        ["agreement with the ANN", agreement.text(agreement.steps[-1]), ""],
+    ]
     settings = dict(page.tables["Settings of the run"])
     assert settings["note"] == "<mine>"
     assert settings["images"] == "100"
@@ -153,6 +160,7 @@ def test_report_of_a_converted_network(converted, digits, tmp_path):
     assert "class scores are averages up to the step" in text
     tables = page.tables
     assert list(tables) == [
+        "Measures",
         "Neurons",
         "Operations, spikes and energy",
         "Layers of Nengo",
