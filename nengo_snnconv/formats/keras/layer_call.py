@@ -60,8 +60,9 @@ class LayerCall:
     activation : callable or None
         Activation function of the live layer; None for a layer of a file.
     role : str
-        "output" if the layer computes the output of the model, "gate" if its output is multiplied by another tensor,
-        else "".  Advice in error messages depends on it, and whether a sigmoid can be left out.
+        "output" if the layer computes the output of the model, "scaled output" if others only scale and shift it
+        afterwards, "gate" if its output is multiplied by another tensor, else "".  Advice in error messages depends on
+        it, and whether a sigmoid can be left out.
     """
 
     builder: SpecBuilder

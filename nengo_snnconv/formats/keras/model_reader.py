@@ -26,6 +26,10 @@ MAX_REASON = 1500  # characters, since a file can contain names of any length
 # classes that return their input at inference, or only reshape it: the layer before them computes the model's output
 REARRANGING = {"Flatten", "Reshape", "Permute"}
 PASS_THROUGH = {"Identity", "Dropout", *REARRANGING, *TRAINING_ONLY}
+# classes that scale and shift their input
+SCALING = {"Rescaling", "Normalization", "BatchNormalization"}
+# roles of calls that compute the output of the model
+ENDS = ("output", "scaled output")
 # options that do not affect the output shape, with a supported value
 SHAPE_NEUTRAL = {"activation": "linear", "interpolation": "nearest"}
 
@@ -73,15 +77,15 @@ class ModelReader:
             if n > 1:
                 self.report.add_training_note(path, f"is used {n} times, and training will make the copies differ")
 
-    def _read_model(self, config, model, prefix="", inputs=None, is_output=True):
+    def _read_model(self, config, model, prefix="", inputs=None, role="output"):
         """Read a model and return its outputs by name, each a Tensor or an UnknownTensor.
 
         For a nested model, ``prefix`` is its path with a dot, ``inputs`` are the tensors that it is called with, and
-        ``is_output`` tells whether it computes the output of the whole model.
+        ``role`` is the role of its call, see :class:`.LayerCall`.
         """
         nodes, named_inputs, output_refs = read_graph(config)
         layers, input_names = {layer.name: layer for layer in model.layers}, list(named_inputs.values())
-        recorded, roles = recorded_shapes(config), _find_roles(nodes, output_refs.values() if is_output else [])
+        recorded, roles = recorded_shapes(config), _find_roles(nodes, output_refs.values(), role)
         tensors = {}
 
         def resolve(operand):
@@ -129,7 +133,7 @@ class ModelReader:
         elif has_custom_call(model):
             reason = f"is of your own class {class_name(model)}, with its own call: replace it by a functional model"
         else:
-            return list(self._read_model(node.entry["config"], model, f"{path}.", operands, role == "output").values())
+            return list(self._read_model(node.entry["config"], model, f"{path}.", operands, role).values())
         self.report.add_layer(path, node.entry["class_name"])
         self.report.set_status(path, "refused", reason)
         return [self._replacement(path, node, recorded, operands, model)]
@@ -268,12 +272,13 @@ def _is_off(value):
     return value in (None, False) or (isinstance(value, list) and all(map(_is_off, value)))
 
 
-def _find_roles(nodes, outputs):
+def _find_roles(nodes, outputs, role):
     """Return the roles of calls, {(layer name, call number): role}; see :class:`.LayerCall`.
 
-    A call whose output only passes through other layers has the role of the last of them.
+    A call whose output only passes through other layers has the role of the last of them.  ``role`` is that of the
+    outputs of the model.
     """
-    roles = {ref[:2]: "output" for ref in outputs}
+    roles = {ref[:2]: role for ref in outputs} if role in ENDS else {}
     for node in reversed(nodes):
         kind, activation = node.entry["class_name"], node.entry["config"].get("activation")
         inputs = [operand for operand in node.operands if isinstance(operand, TensorRef)]
@@ -283,6 +288,8 @@ def _find_roles(nodes, outputs):
             roles |= {ref[:2]: "gate" for ref in inputs}
         elif (node.name, node.call) in roles and passes_through:
             roles |= {ref[:2]: roles[node.name, node.call] for ref in inputs}
+        elif roles.get((node.name, node.call)) in ENDS and kind in SCALING:
+            roles |= {ref[:2]: "scaled output" for ref in inputs}
     return roles
 
 

@@ -13,6 +13,7 @@ NORMALIZATION = "computes statistics of each item, which neurons cannot: train t
 PREPROCESSING = "changes images at inference, which is not supported: apply it to them before they enter the model"
 NONLINEAR = "is not supported: train the model with ReLU instead"
 SLICES = "is not supported: use slices, as in x[..., 0:2]"
+BEFORE_SCALING = "before layers that only scale the output: train the model without it"
 UNKNOWN = "is not supported: replace it by supported layers (in the documentation, see 'What is read')"
 
 ADVICE = {
@@ -66,6 +67,9 @@ def layer_advice(kind, role):
         return UNKNOWN
     if role == "gate" and name in GATE_ACTIVATIONS:
         return f"computes {name!r} for a gate, {WITHOUT_GATES}"
+    if role == "scaled output":
+        end = "end the model with the layer before it"
+        return f"computes {name!r} {BEFORE_SCALING}, or {end}, and apply {name} and the scaling to the scores yourself"
     if role != "output":
         return f"computes {name!r}, which spiking neurons cannot: train the model with ReLU instead"
     parts = "operations" if kind.startswith("ops.") else "layers"
@@ -77,6 +81,10 @@ def activation_advice(name, role):
     """Return what to do about an activation of Keras that spiking neurons cannot compute."""
     if role == "gate" and name in GATE_ACTIVATIONS:
         return f"has activation {name!r} for a gate, {WITHOUT_GATES}"
+    if role == "scaled output":
+        end = "end the model with this layer, set its activation to keras.activations.linear"
+        apply = f"and apply {name} and the scaling to the scores yourself"
+        return f"has activation {name!r} {BEFORE_SCALING}, or {end}, {apply}"
     if role == "output":
         solution = "set its activation to keras.activations.linear"
         advice = f"leave it out ({solution}), and apply {name} to the scores yourself"

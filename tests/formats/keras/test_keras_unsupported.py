@@ -53,6 +53,43 @@ class TestFunctionsAtTheEnd:
         without = keras.Model(model.input, getattr(model, parts)[-1].input)
         check_close(np.tanh(forward(as_model(without), x)), model(x))
 
+    @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+    @pytest.mark.parametrize("form", ["argument", "layer", "nested"])
+    def test_before_layers_that_scale_the_output(self, keras, rng, name, form):
+        make, function = keras.layers, {**FUNCTIONS, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
+        last = [make.Dense(1), make.Activation(name, name="l")]
+        last = last if form == "layer" else [make.Dense(1, activation=name, name="l")]
+
+        def ending(*end):
+            layers = [make.Dense(8, activation="relu"), *end, make.Dropout(0.1), make.Rescaling(3.0, offset=1.0)]
+            return randomise(keras.Sequential([keras.Input((4,)), *layers]), rng)
+
+        model = ending(*last)
+        if form == "nested":
+            inner = keras.Sequential([keras.Input((8,)), *last], name="inner")
+            (remark,) = refused(ending(inner)).values()
+        else:
+            (remark,) = refused(model).values()
+        assert f"has activation {name!r} before layers that only scale the output" in remark
+        assert "train the model without it" in remark and "relu" not in remark
+        check_equal(ending(make.Dense(1)), rng)
+        x = rng.normal(size=(20, 4)).astype(np.float32)
+        expected = np.asarray(model(x))
+        assert "end the model with this layer, set its activation to keras.activations.linear" in remark
+        model.get_layer("l").activation = keras.activations.linear
+        scores = forward(as_model(keras.Model(model.inputs, model.get_layer("l").output)), x)
+        check_close(3 * function(scores) + 1, expected)
+
+    def test_operation_before_layers_that_scale_the_output(self, keras, rng):
+        function = tf.tanh if keras is tf.keras else keras.ops.tanh
+        image, dense = keras.Input((4,)), keras.layers.Dense(3)
+        model = randomise(keras.Model(image, keras.layers.Rescaling(2.0)(function(dense(image)))), rng)
+        (remark,) = refused(model).values()
+        assert "computes 'tanh' before layers that only scale the output" in remark
+        assert "end the model with the layer before it" in remark
+        x = rng.normal(size=(20, 4)).astype(np.float32)
+        check_close(2 * np.tanh(forward(as_model(keras.Model(image, dense.output)), x)), model(x))
+
     def test_nested_model(self, keras):
         dense = keras.layers.Dense(1, activation="tanh", name="l")
         inner = keras.Sequential([keras.Input((4,)), dense], name="inner")
