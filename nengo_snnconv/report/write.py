@@ -17,6 +17,7 @@ from .._util.atomic import atomic_write
 from .._util.digests import crc32
 from .._util.ordinary_files import open_ordinary
 from .._util.strict_json import parse_json
+from .._util.user_warnings import warn_user
 from .._util.validation import check_has, check_paths, is_whole
 from .._util.validation import shown as short_repr
 from ..errors import FileFormatError, SettingsError
@@ -85,7 +86,8 @@ def write_report(
     run : dict, optional
         Further facts about the run, for the table of settings.
     diagnosis : Diagnosis, optional
-        Result of :func:`diagnose`, which gets a section.
+        Result of :func:`diagnose`, which gets a section.  A warning is issued if its number of steps is not that of the
+        evaluation.
     sections : sequence of tuples, optional
         Further sections, ``(heading, text, ...)`` each.  The text may be followed by any number of pictures and tables:
         matplotlib axes or figures, or a list or dict of them; functions without arguments that draw and return them
@@ -112,6 +114,11 @@ def write_report(
             f"sections must be a sequence of (heading, text, ...), got {short_repr(sections)}", argument="sections"
         )
     check_has("step_predictions", "an Evaluation: make one with evaluate(network, x, y)", evaluation=evaluation)
+    if diagnosis is not None and diagnosis.n_steps != evaluation.n_steps:
+        warn_user(
+            f"evaluation and diagnosis are of different runs, of n_steps={evaluation.n_steps} and "
+            f"n_steps={diagnosis.n_steps}: give both the same n_steps, or give diagnosis.evaluation as the evaluation"
+        )
     images = _checked_images(images, recording, evaluation)
     data_name = getattr(data, "name", data)
     if not (data_name is None or isinstance(data_name, str)):

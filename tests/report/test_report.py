@@ -189,6 +189,16 @@ def test_report_of_a_converted_network(converted, digits, tmp_path):
     assert settings["normalization"] == "method data, per channel, percentile 99.9, images 20"
 
 
+def test_a_diagnosis_of_another_number_of_steps_is_noticed(digits, tmp_path):
+    x, y = digits.x_test[:10], digits.y_test[:10]
+    network = snc.to_spiking(snc.normalize(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:50]))
+    diagnosis = snc.diagnose(network, x, y, n_steps=3, try_remedies=False)
+    evaluation = snc.evaluate(network, x, y, n_steps=5)
+    with pytest.warns(snc.SnnConvWarning, match="different runs, of n_steps=5 and n_steps=3.* diagnosis.evaluation"):
+        snc.write_report(tmp_path / "report.html", network, evaluation, diagnosis=diagnosis)
+    snc.write_report(tmp_path / "report.html", network, diagnosis.evaluation, diagnosis=diagnosis)
+
+
 def test_report_of_a_network_of_time_to_first_spike(digits, tmp_path):
     network = snc.to_ttfs(snc.convert(snc.preset("diehl-mnist")), digits.x_train[:20], 4)
     evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], backend="fast")
