@@ -197,7 +197,7 @@ class TestConvert:
         snc.save(snc.build_trainable(snc.load(small)), tmp_path / "lif.npz")
         for rest in ([str(tmp_path / "out.npz")], ["--dry-run"]):
             assert cli.main(["convert", str(tmp_path / "lif.npz"), *rest]) == 1
-            assert "trained with the response of LIF" in capsys.readouterr().err
+            assert "it has the response of LIF" in capsys.readouterr().err
 
     @pytest.mark.parametrize("method", ["data", "model"])
     def test_data_of_another_shape_are_found_before_anything_is_done(self, method, tmp_path, capsys):
