@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 import pytest
+from keras_graphs import random_model
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
@@ -134,3 +135,14 @@ def test_seeds_of_the_user():
     plain = snc.build_trainable(keras_model(), LIF, tensor_nodes=False, neuron_seeds=(5, 6))
     seeds = [ensemble.seed for ensemble in plain.all_ensembles if isinstance(ensemble.neuron_type, nengo.LIF)]
     assert seeds == [5, 6]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_graphs(seed):
+    """Branches, joins, poolings and paddings in any order."""
+    network = snc.build_trainable(random_model(seed), LIF)
+    x = np.random.default_rng(seed).uniform(-1, 2, (3, *network.model.shapes[network.model.input])).astype(np.float32)
+    one, other = (snc.evaluate(each, x, n_steps=N_STEPS) for each in (network, network.rebuild(tensor_nodes=False)))
+    assert one.spikes_per_neuron > 0.1
+    assert one.spikes_per_neuron == other.spikes_per_neuron
+    assert np.allclose(one.scores, other.scores, rtol=1e-4, atol=1e-4)
