@@ -39,6 +39,11 @@ def points(lost: float) -> str:
     return f"{lost + 0.0:.2f} points" if abs(lost) <= 200 else f"more than {'-' if lost < 0 else ''}200 points"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with a noun in the singular or plural: "1 step", "1,000 images"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def summary_line(name: str, value: object, width: int = 0) -> str:
     """Return a line of a summary: a name, and its value in the same column as those of all other lines.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._util.display import Displayed
 from .._util.json_values import to_python
-from .._util.text_tables import text_table
+from .._util.text_tables import counted, text_table
 from .._util.validation import check_counts
 from ..conversion.convert import convert
 from ..evaluation.record import record
@@ -71,7 +71,8 @@ class NIRLosses(Displayed):
     n_steps: int
 
     def _headline(self):
-        return f"{len(self.losses)} properties lost, on {self.images:,} images and {self.n_steps} steps"
+        run = f"{counted(self.images, 'image')} and {counted(self.n_steps, 'step')}"
+        return f"{len(self.losses)} properties lost, on {run}"
 
     def to_dict(self) -> dict:
         """Return the results as JSON-serializable values."""

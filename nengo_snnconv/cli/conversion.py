@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import zipfile
 
-from .._util.text_tables import quantization_table, reading_table, summary_line, text_table
+from .._util.text_tables import counted, quantization_table, reading_table, summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero, finite, positive, positive_or_infinite
 from .data import add_data, add_input_range, load_images
@@ -196,11 +196,14 @@ def convert(options):
         results["quantization"] = metadata["quantization"]
     if options.no_evaluate:
         return results
-    print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:", flush=True)
+    print(
+        f"Evaluating it, {counted(options.steps, 'time step')} for each of {counted(len(data.x_test), 'test image')}:",
+        flush=True,
+    )
     title = f"{options.source.name}, converted, on {options.data}"
     run = {"source": options.source, "method": options.method, **scaling}
     if options.calibrate:
-        run["calibrated for"] = f"{options.steps} steps"
+        run["calibrated for"] = counted(options.steps, "step")
     if options.bits is not None:
         run["weights"] = f"{options.bits} bits"
     return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}

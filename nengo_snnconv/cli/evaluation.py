@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .._util.text_tables import summary_line, text_table
+from .._util.text_tables import counted, summary_line, text_table
 from ..errors import SettingsError
 from .argument_types import above_zero
 from .data import add_events, add_input_range, load_data, uses_recordings
@@ -97,7 +97,7 @@ def with_rule(network, data, options):
         **simulation_of(options),
     )
     rule = choose_stop(calibration, max_loss=options.stop)
-    steps = f"{rule.calibration['mean_steps']:.2f} of {rule.n_steps} steps"
+    steps = f"{rule.calibration['mean_steps']:.2f} of {counted(rule.n_steps, 'step')}"
     print(summary_line("rule for stopping", f"{steps}, chosen on {len(calibration.y):,} other test images"))
     return dataclasses.replace(data, x_test=data.x_test[:half], y_test=None if y is None else y[:half]), rule
 

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import time
 
-from .._util.text_tables import summary_line
+from .._util.text_tables import counted, summary_line
 from .argument_types import above_zero, at_least_zero, fraction, positive
 from .data import add_events, add_input_range, load_data, uses_recordings
 from .evaluation import run_with_spikes
@@ -146,7 +146,9 @@ def demo(options):
     network = _train(network, data, seed=options.seed, epochs=options.epochs, batch_size=100)
     network_file, report_file = options.output / "lif-digits.snn.npz", options.output / "report.html"
     save(network, network_file)
-    print(f"Evaluating it, {options.steps} time steps for each of {len(data.x_test):,} test images:")
+    print(
+        f"Evaluating it, {counted(options.steps, 'time step')} for each of {counted(len(data.x_test), 'test image')}:"
+    )
     simulation = argparse.Namespace(
         steps=options.steps,
         minibatch_size=None,

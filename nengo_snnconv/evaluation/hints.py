@@ -6,6 +6,7 @@ import typing
 
 import nengo
 
+from .._util.text_tables import counted
 from ..model import layers as specs
 from ..networks.native import NativeConfig
 from ..networks.trainable_settings import TrainableConfig
@@ -50,7 +51,7 @@ def _of_fixed_rates(network, evaluation, synapse, unit_images):
                 "if it was trained on pixels from 0 to 255, give such images, 255 * x (--input-range 0 255); else "
                 f"{advice}"
             )
-        yield f"firing rates are too low for {evaluation.n_steps} steps: {advice}"
+        yield f"firing rates are too low for {counted(evaluation.n_steps, 'step')}: {advice}"
     if synapse is None and not settings.accumulates:
         yield (
             "scores are the output of the last step alone: filter them, evaluate(..., synapse=0.1), or in the network, "

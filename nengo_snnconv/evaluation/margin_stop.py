@@ -9,6 +9,7 @@ import typing
 import numpy as np
 
 from .._util.display import Displayed
+from .._util.text_tables import counted
 from .._util.validation import (
     check_counts,
     check_not_nan,
@@ -85,7 +86,8 @@ class MarginStop(Displayed):
     def _headline(self):
         finite, steps = [margin for margin in self.margins if margin < math.inf], self.steps
         margins = f", margins {min(finite):.3g} to {max(finite):.3g}" if finite else ""
-        return f"images stop after {steps[0]}{f' to {steps[-1]}' if len(steps) > 1 else ''} steps{margins}"
+        after = f"{steps[0]} to {steps[-1]} steps" if len(steps) > 1 else counted(steps[0], "step")
+        return f"images stop after {after}{margins}"
 
     def to_dict(self) -> dict[str, typing.Any]:
         """Return the rule as JSON-serializable values; margins at which no image stops are None."""
@@ -111,7 +113,7 @@ class MarginStop(Displayed):
         margins = np.asarray(margins)
         if margins.ndim != 2 or len(margins) != self.n_steps:
             raise SettingsError(
-                f"margins must have shape (steps, images) for the {self.n_steps} steps of this rule, got "
+                f"margins must have shape (steps, images) for the {counted(self.n_steps, 'step')} of this rule, got "
                 f"{margins.shape}",
                 argument="margins",
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._util.text_tables import percent
+from .._util.text_tables import counted, percent
 
 if typing.TYPE_CHECKING:
     from .task import Task
@@ -42,7 +42,7 @@ class Measure:
     output: str = ""
 
     def __repr__(self) -> str:
-        steps = f"{len(self.steps)} step{'s' if len(self.steps) != 1 else ''}"
+        steps = counted(len(self.steps), "step")
         ann = "" if self.ann is None else f", {self.text(self.ann)} with rates"
         return f"<{type(self).__name__}: {self.title} {self.text(self.steps[-1])} after {steps}{ann}>"
 

@@ -8,7 +8,7 @@ import typing
 import numpy as np
 
 from .._util.display import Displayed
-from .._util.text_tables import summary_line, text_table
+from .._util.text_tables import counted, summary_line, text_table
 from ..inputs import Data, as_inputs
 from ..networks.context import adds_result_only
 from ..networks.network import check_network
@@ -96,7 +96,8 @@ class Profile(Displayed):
         return sum(each.seconds for each in self.operations)
 
     def _headline(self):
-        return f"{self.n_images:,} images, {self.n_steps:,} steps, {1e6 * self.seconds:.1f} µs per image and step"
+        run = f"{counted(self.n_images, 'image')}, {counted(self.n_steps, 'step')}"
+        return f"{run}, {1e6 * self.seconds:.1f} µs per image and step"
 
     def _tables(self):
         return [self.rows()]
@@ -125,7 +126,7 @@ class Profile(Displayed):
 
     def summary(self) -> str:
         """Return a table of the layers as text."""
-        run = f"{self.n_images:,} images, {self.n_steps:,} steps; per image and step, on one thread"
+        run = f"{counted(self.n_images, 'image')}, {counted(self.n_steps, 'step')}; per image and step, on one thread"
         return f"{summary_line('profile', run)}\n{text_table(self.rows())}"
 
     def to_dict(self) -> dict:

@@ -9,6 +9,7 @@ import numpy as np
 from nengo.params import Default
 
 from .._util.display import Displayed
+from .._util.text_tables import counted
 from .._util.validation import check_counts, check_flags, check_memory
 from ..errors import SettingsError
 from ..inputs import Data, as_inputs
@@ -135,7 +136,8 @@ class Recording(Displayed):
         n_images, n_steps = self.output.shape[:2]
         n_spikes = sum(int(np.abs(spikes).sum()) for spikes in self.spikes.values())
         traces = ", with membrane potentials" if self.potentials else ""
-        return f"{n_images} images, {n_steps} steps, {n_spikes:,} spikes in {len(self.spikes)} layers{traces}"
+        run = f"{counted(n_images, 'image')}, {counted(n_steps, 'step')}"
+        return f"{run}, {counted(n_spikes, 'spike')} in {counted(len(self.spikes), 'layer')}{traces}"
 
     def _tables(self):
         rows = [("layer", "shape", "spikes")]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._util.display import Displayed
-from .._util.text_tables import summary_line
+from .._util.text_tables import counted, summary_line
 from .._util.validation import check_counts, check_whole
 from ..errors import SettingsError
 from . import metrics
@@ -438,8 +438,8 @@ class Evaluation(Displayed):
         item, main = "recording" if self.moving else "image", self.measure
         ann = "" if main.ann is None else f", {main.text(main.ann)} with rates"
         spikes = "" if self.spikes_per_neuron is None else f", {self.spikes_per_neuron:.3g} spikes per neuron"
-        result = f"{main.name} {main.text(main.steps[-1])} after {self.n_steps} steps{ann}"
-        return f"{len(self.y):,} {item}s, {result}{spikes}"
+        result = f"{main.name} {main.text(main.steps[-1])} after {counted(self.n_steps, 'step')}{ann}"
+        return f"{counted(len(self.y), item)}, {result}{spikes}"
 
     def _tables(self):
         return [[(), *summary_rows(self, {})]]

@@ -7,6 +7,7 @@ import typing
 
 from nengo.params import Default
 
+from .._util.text_tables import counted
 from .._util.validation import (
     check_choice,
     check_dt,
@@ -116,7 +117,8 @@ def run_length(network: ConvNetwork, n_steps: int | None, inputs: Inputs) -> int
         )
     if None not in (n_steps, needed) and n_steps != needed:
         raise SettingsError(
-            f"n_steps: this network takes {needed} steps, got {n_steps!r}: leave n_steps out", argument="n_steps"
+            f"n_steps: this network takes {counted(needed, 'step')}, got {n_steps!r}: leave n_steps out",
+            argument="n_steps",
         )
     candidates = (n_steps, inputs.n_steps, default_steps(network))
     return next(steps for steps in candidates if steps is not None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from nengo.params import Default
 
+from .._util.text_tables import counted
 from .._util.user_warnings import warn_user
 from .._util.validation import check_flags, check_run
 from ..errors import SettingsError
@@ -305,8 +306,8 @@ def _check_stop(stop, n_steps):
     """Raise SettingsError if a rule is for another number of steps."""
     if stop is not None and stop.n_steps != n_steps:
         raise SettingsError(
-            f"stop has margins for {stop.n_steps} steps, but n_steps={n_steps}: leave n_steps out, or choose the rule "
-            f"with an evaluation of {n_steps} steps",
+            f"stop has margins for {counted(stop.n_steps, 'step')}, but n_steps={n_steps}: leave n_steps out, or "
+            f"choose the rule with an evaluation of {counted(n_steps, 'step')}",
             argument="stop",
         )
 

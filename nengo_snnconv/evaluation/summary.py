@@ -6,7 +6,7 @@ import itertools
 import typing
 from collections.abc import Mapping, Sequence
 
-from .._util.text_tables import points
+from .._util.text_tables import counted, points
 from .heads import Classes
 
 if typing.TYPE_CHECKING:
@@ -64,7 +64,7 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
 def _rows_of_measures(evaluation):
     """Return rows of the summary: the main measure, those that add to it, and the loss."""
     main = evaluation.measure
-    after = "stopping" if evaluation.stop else f"{evaluation.n_steps} step{'s' if evaluation.n_steps > 1 else ''}"
+    after = "stopping" if evaluation.stop else counted(evaluation.n_steps, "step")
     rows = []
     if main.name == "accuracy":
         rows = [] if main.ann is None else [("accuracy with rates (ANN)", main.text(main.ann))]

@@ -11,6 +11,7 @@ import typing
 
 import numpy as np
 
+from .._util.text_tables import counted
 from .._util.validation import as_array, check_counts, check_memory, check_range, check_stored_images, shown
 from ..errors import SettingsError
 from ..events import Recordings
@@ -263,7 +264,8 @@ def _as_inputs(model, x, n_steps):
         )
     if None not in (inputs.n_steps, n_steps) and inputs.n_steps != n_steps:
         raise SettingsError(
-            f"n_steps={n_steps}, but x has {inputs.n_steps} steps: leave n_steps out, or split into {n_steps} frames",
+            f"n_steps={n_steps}, but x has {counted(inputs.n_steps, 'step')}: leave n_steps out, or split into "
+            f"{counted(n_steps, 'frame')}",
             argument="n_steps",
         )
     return inputs

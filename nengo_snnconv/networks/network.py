@@ -343,11 +343,25 @@ def not_convertible(network):
     )
 
 
+def is_converter(value):
+    """Return whether an object is a nengo_dl.Converter."""
+    return type(value).__name__ == "Converter" and type(value).__module__.partition(".")[0] == "nengo_dl"
+
+
+OF_CONVERTER = (
+    "read its network with snc.from_nengo(converter.net, converter.inputs[converter.model.inputs[0]], "
+    "converter.outputs[converter.model.outputs[0]])"
+)
 NETWORK_ERROR = functools.partial(SettingsError, argument="network")
 
 
 def check_not_own_network(network, error=NETWORK_ERROR):
-    """Raise the exception that ``error`` makes from a message for a nengo.Network of the user's own objects."""
+    """Raise the exception that ``error`` makes from a message for a nengo.Network of the user's own objects.
+
+    So is that of a nengo_dl.Converter.
+    """
+    if is_converter(network):
+        raise error(f"expected a network of this package, got a nengo_dl.Converter: {OF_CONVERTER}")
     if isinstance(network, nengo.Network) and not isinstance(network, ConvNetwork):
         raise error(
             "expected a network of this package, got a nengo.Network of your own objects: read it with "

@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 from nengo.params import IntParam, NdarrayParam
 
+from .._util.text_tables import counted
 from .._util.validation import as_array, check_counts, check_images
 from ..errors import ConversionError, SettingsError
 from .network import ConvNetwork, check_network
@@ -130,5 +131,7 @@ def _steps(n_steps, needed, of_video):
         check_counts(n_steps=n_steps)
     if None not in (fixed, n_steps) and n_steps != fixed:
         reason = "this network takes" if of_video is None else "these videos have"
-        raise SettingsError(f"n_steps: {reason} {fixed} steps, got {n_steps}: leave n_steps out", argument="n_steps")
+        raise SettingsError(
+            f"n_steps: {reason} {counted(fixed, 'step')}, got {n_steps}: leave n_steps out", argument="n_steps"
+        )
     return n_steps if fixed is None else fixed

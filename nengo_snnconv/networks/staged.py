@@ -178,7 +178,8 @@ class StagedRows(ReportRows):
     """Report of the layers."""
 
     def visit_input(self, layer):
-        return "Ensemble (StageGate)", "exact", f"constant current in the first {self.config.stage_steps} steps"
+        steps = f"first {self.config.stage_steps} steps" if self.config.stage_steps > 1 else "first step"
+        return "Ensemble (StageGate)", "exact", f"constant current in the {steps}"
 
     def visit_neurons(self, layer):
         n_steps = self.config.stage_steps

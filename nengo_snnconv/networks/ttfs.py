@@ -8,6 +8,7 @@ import typing
 import nengo
 import numpy as np
 
+from .._util.text_tables import counted
 from .._util.validation import check_choice, check_flags, check_positive
 from ..compat import nengo_dl, tf
 from ..errors import SettingsError
@@ -262,7 +263,9 @@ class TTFSRows(ReportRows):
         config = self.config
         if config.input_coding == "constant":
             return "Ensemble (ConstantInput)", "exact", "constant current in each stage that reads it"
-        remark = f"one spike each at most, in {config.stage_steps} steps; above {config.x_max:g} it is clipped"
+        remark = (
+            f"one spike each at most, in {counted(config.stage_steps, 'step')}; above {config.x_max:g} it is clipped"
+        )
         remark += ", values below 0 are negative spikes" if config.signed else ", below 0 it is silent"
         return "Ensemble (FirstSpikeInput)", "approximated", remark
 

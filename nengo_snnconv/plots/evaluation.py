@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
-from .._util.text_tables import percent
+from .._util.text_tables import counted, percent
 from .._util.validation import check_has, check_whole
 from ..errors import SettingsError
 from .figures import (
@@ -272,7 +272,7 @@ def plot_confusion(
     ax.set(
         xlabel="predicted class",
         ylabel="true class" if evaluation.labelled else "class by the ANN",
-        title=f"Confusion after {after} step{'s' if after > 1 else ''}",
+        title=f"Confusion after {counted(after, 'step')}",
     )
     if block > 1:
         ax.set_title(
@@ -328,7 +328,9 @@ def plot_spike_counts(evaluation: Any, axes: AxesSequence | None = None) -> Plot
     labels = [f"{layer.spikes_per_neuron:.2f}{rate}" for layer, rate in zip(layers, rates, strict=True)]
     if few:
         spikes.bar_label(bars, labels, padding=3)
-    spikes.set(xlabel=f"spikes per neuron and {item_of(evaluation)} ({evaluation.n_steps} steps)", title="Spikes")
+    spikes.set(
+        xlabel=f"spikes per neuron and {item_of(evaluation)} ({counted(evaluation.n_steps, 'step')})", title="Spikes"
+    )
     spikes.margins(x=0.65 if few else 0.05)
     bars = silent.barh(places, [100 * layer.silent for layer in layers], width, color=GREY)
     if few:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from .._util.text_tables import counted
 from .._util.validation import check_has
 from ..errors import SettingsError, listed
 from .figures import BLUE, EVALUATION, GREY, Figure, check_axes, evenly, short
@@ -79,7 +80,7 @@ def plot_spike_times(network: ConvNetwork, evaluation: Any, axes: AxesSequence |
         ax.set_title(f"{short(name, 40)}: {_spiking(layer)} spike", loc="left", fontsize=9)
         ax.set(xlim=(0.5, evaluation.n_steps + 0.5), ylim=(0, None))
         ax.set_ylabel("% per step", fontsize=8)
-    steps = f"time step ({1000 * evaluation.dt:g} ms); lines mark the ends of stages of {stage_steps} steps"
+    steps = f"time step ({1000 * evaluation.dt:g} ms); lines mark the ends of stages of {counted(stage_steps, 'step')}"
     axes[-1].set_xlabel(steps, fontsize=9)
     return Plot(axes)
 

@@ -14,6 +14,7 @@ from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
 from ..evaluation.margin_stop import MarginStop
 from ..model.files import DAMAGE
+from ..networks.foreign.from_nengo import from_nengo
 from ..networks.native import NativeConfig
 from ..networks.staged import StagedConfig
 from ..networks.storage import settings_from_json
@@ -26,7 +27,10 @@ THRESHOLDS = {"balance": "search", "data": "percentile", "model": "max"}
 
 
 def python_code(network, evaluation):
-    """Return Python code that repeats a run, in which the model and data (``model``, ``x``, ...) must be filled in."""
+    """Return Python code that repeats a run, in which the model and data (``model``, ``x``, ...) must be filled in.
+
+    Of a network of ``from_nengo``, these are the Nengo network ``net``, its input node ``inp`` and its ``probe``.
+    """
     lines = [*_network_lines(network), _call("evaluation", evaluate, "network, x, y", evaluation.arguments)]
     imports = ["import nengo"] if any("nengo." in line for line in lines) else []
     return "\n".join([*imports, "import nengo_snnconv as snc", "", *lines])
@@ -79,9 +83,12 @@ def _read_settings(how):
 
 
 def _build_line(network, settings):
-    """Return the line that builds a trainable network."""
+    """Return the line that builds a trainable network, or reads one of the user's own objects."""
     if settings is None:
         return "network = snc.build_trainable(model, ...)"
+    if settings.neuron_seeds:  # only from_nengo gives them
+        line = _call("network", from_nengo, "net, inp, probe", {"seed": settings.seed})
+        return f"{line}  # your Nengo network, its input node, and the probe of its scores"
     fields = {field.name: field.default for field in dataclasses.fields(TrainableConfig)}
     line = _call("network", build_trainable, "model", _arguments(settings, network.model), fields)
     return f"{line[:-1]}, output_neurons=True)" if network.model.output == "output_neurons" else line

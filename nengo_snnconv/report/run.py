@@ -7,7 +7,7 @@ import functools
 import math
 from typing import Any, NamedTuple
 
-from .._util.text_tables import points
+from .._util.text_tables import counted, points
 from ..analysis.efficiency import Efficiency, efficiency
 from ..evaluation.heads import Classes
 from ..evaluation.metrics import same
@@ -80,7 +80,7 @@ class Run:
         """Number and source of the items: "1,000 images of digits"."""
         n = len(self.evaluation.y)
         of = f" of {self.data_name}" if self.data_name else ""
-        return f"{n:,} {self.item}{'s' if n != 1 else ''}{of}"
+        return f"{counted(n, self.item)}{of}"
 
     @property
     def _kinds(self):
@@ -93,7 +93,7 @@ class Run:
         model = self.network.model
         n, n_layers = sum(map(model.size, model.neurons)), len(model.neurons)
         kind = " and ".join(self._kinds)
-        return f"{n:,} {kind} neurons in {n_layers} layer{'s' if n_layers != 1 else ''}"
+        return f"{n:,} {kind} neurons in {counted(n_layers, 'layer')}"
 
     @property
     def title(self):
@@ -111,7 +111,7 @@ class Run:
         """Number of steps: "30 steps", or "5.2 of 30 steps" on average, if images stop early."""
         evaluation = self.evaluation
         mean = f"{evaluation.mean_steps:.1f} of " if evaluation.stop else ""
-        return f"{mean}{evaluation.n_steps} step{'s' if evaluation.n_steps != 1 else ''}"
+        return f"{mean}{counted(evaluation.n_steps, 'step')}"
 
     @property
     def has_weights_of_ann(self):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from .._util.text_tables import percent, quantization_table, reading_table
+from .._util.text_tables import counted, percent, quantization_table, reading_table
 from ..errors import SettingsError
 from ..evaluation.heads import Classes
 from ..evaluation.of_values import HEADER
@@ -137,7 +137,9 @@ def _accuracy(run):
     evaluation, measure = run.evaluation, run.evaluation.measure
     name = capitalized(measure.name)
     text = f"{name} after each time step of the spiking network."
-    alt = f"{name} over {evaluation.n_steps} steps, from {measure.text(measure.steps[0])} after the first to "
+    alt = (
+        f"{name} over {counted(evaluation.n_steps, 'step')}, from {measure.text(measure.steps[0])} after the first to "
+    )
     alt += f"{measure.text(measure.steps[-1])} after the last."
     if measure.ann is not None:
         ann = (
@@ -279,7 +281,7 @@ def _trained(network):
     for how in network.model.metadata.get("training", [{}]):
         on_spikes = trained_network(settings, how) == "to_spiking"
         if on_spikes and settings.has_rates:
-            kinds.append(f"the spiking network in {how.get('n_steps')} steps")
+            kinds.append(f"the spiking network in {how.get('n_steps')} step{'s' if how.get('n_steps') != 1 else ''}")
         else:
             kinds.append("the network with rates" if settings.has_rates else "the spiking network over all steps")
     return ", then of ".join(dict.fromkeys(kinds))

@@ -7,7 +7,7 @@ import statistics
 import typing
 
 from .._util.display import Displayed
-from .._util.text_tables import markdown_table, text_table
+from .._util.text_tables import counted, markdown_table, text_table
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -35,7 +35,7 @@ class Trained:
     @property
     def name(self) -> str:
         """Name for tables and plots."""
-        return "CNN" if self.n_steps is None else f"SNN, {self.n_steps} steps"
+        return "CNN" if self.n_steps is None else f"SNN, {counted(self.n_steps, 'step')}"
 
     @property
     def loss(self) -> str:

@@ -12,6 +12,7 @@ from ..model.files import model_to_json
 from ..networks.storage import settings_to_json
 from ..networks.trainable import TrainableConfig
 from .losses import loss_name
+from .optimizers import in_digits_of_float32
 from .preparation import TrainingTask
 
 if typing.TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _settings(task):
     options = task.options
     return {
         "optimizer": type(task.optimizer).__name__,
-        "learning_rate": task.base_rate,
+        "learning_rate": in_digits_of_float32(task.base_rate),
         "schedule": "function" if callable(options.schedule) else options.schedule,
         "loss": loss_name(task.loss),
         **({"loss_weights": weights} if (weights := getattr(task.loss, "weights", None)) else {}),

@@ -70,8 +70,13 @@ def scheduled_learning_rate(
 
 
 def current_learning_rate(optimizer) -> float:
-    """Return the learning rate of the optimizer's next step."""
+    """Return the learning rate of the optimizer's next step, as :func:`in_digits_of_float32`."""
     rate = optimizer.learning_rate
     if isinstance(rate, tf.keras.optimizers.schedules.LearningRateSchedule):
         rate = rate(optimizer.iterations)
-    return float(rate)
+    return in_digits_of_float32(float(rate))
+
+
+def in_digits_of_float32(rate: typing.Any) -> typing.Any:
+    """Return a number that Keras has stored as float32 with six digits: 1e-4, not 9.999999747378752e-05."""
+    return float(f"{rate:.6g}") if isinstance(rate, float | np.floating) else rate

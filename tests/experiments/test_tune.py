@@ -200,6 +200,8 @@ class TestWords:
         assert f"steps                      {tuning.n_steps} (tried up to {MAX_STEPS})" in summary
         assert f"{tuning.selection_loss_points:.2f} points (1 allowed) on 360 images" in summary
         assert f"{tuning.loss_points + 0.0:.2f} points on 180 images" in summary
+        alone = dataclasses.replace(tuning, trials=tuning.trials[:1]).summary()
+        assert "tried                      1 setting on up to 360 images" in alone
         header, first, *others = tuning.rows()
         assert header[:3] == ("method", "balance_steps", "initial_potential") or header[0] == "percentile"
         assert len(others) == 7

@@ -8,7 +8,7 @@ from models import make, meeting_late
 from report_page import Page, write_page
 
 import nengo_snnconv as snc
-from nengo_snnconv.compat import tf
+from nengo_snnconv.compat import nengo_dl, tf
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.report.statistics import network_checksum
 from nengo_snnconv.report.tables import activity_table
@@ -300,6 +300,20 @@ class TestRunItAgain:
         other = network.rebuild(seed=5)
         snc.write_report(tmp_path / "other.html", other, evaluation)
         assert snc.read_report(tmp_path / "other.html")["network"]["checksum"] != before
+
+    def test_own_objects_of_nengo(self, digits, tmp_path):
+        layers = tf.keras.layers
+        image = layers.Input((28, 28, 1))
+        hidden = layers.Flatten()(layers.Conv2D(2, 5, strides=4, activation="relu")(image))
+        model = tf.keras.Model(image, layers.Dense(10)(hidden))
+        swap = {tf.keras.activations.relu: nengo.SpikingRectifiedLinear()}
+        converter = nengo_dl.Converter(model, inference_only=True, swap_activations=swap, scale_firing_rates=100)
+        converter.net.seed = 5
+        net, inp, probe = converter.net, converter.inputs[image], converter.outputs[model.output]
+        network = snc.from_nengo(net, inp, probe, seed=4)
+        names = {"net": net, "inp": inp, "probe": probe}
+        evaluation = snc.evaluate(network, digits.x_test[:5], digits.y_test[:5], n_steps=3)
+        assert len(set(self.again(tmp_path / "r.html", network, evaluation, digits, **names))) == 1
 
     def test_time_to_first_spike(self, digits, tmp_path):
         network = snc.convert(snc.preset("diehl-mnist"), seed=3)

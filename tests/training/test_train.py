@@ -68,12 +68,17 @@ class TestTrain:
 
     def test_schedule_as_a_function(self, problem):
         rates = train(problem, schedule=lambda epoch: 0.01 / (epoch + 1)).history["learning_rate"]
-        assert rates == pytest.approx([0.01, 0.005, 0.01 / 3])
+        assert rates == [0.01, 0.005, 0.00333333]  # six digits of float32
+
+    def test_rates_are_those_that_were_given_not_in_float32(self, problem):
+        network = train(problem, epochs=1, learning_rate=1e-4)
+        assert network.history["learning_rate"] == [1e-4]
+        assert network.model.metadata["training"][0]["learning_rate"] == 1e-4
 
     def test_keras_schedule(self, problem):
         decay = tf.keras.optimizers.schedules.ExponentialDecay(0.01, 6, 0.5)
         rates = train(problem, learning_rate=decay).history["learning_rate"]
-        assert rates == pytest.approx([0.01 * 0.5 ** (step / 6) for step in (5, 11, 17)])
+        assert rates == pytest.approx([0.01 * 0.5 ** (step / 6) for step in (5, 11, 17)], rel=1e-5)  # six digits
 
     def test_early_stopping_returns_the_best_epoch(self, problem):
         x, y = problem

@@ -7,6 +7,7 @@ import typing
 import nengo
 import numpy as np
 
+from ..._util.text_tables import counted
 from ...model.connectivity import maxima_over
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
@@ -38,7 +39,7 @@ def _input(diagnosis, _):
     settings, n_steps, largest = diagnosis.network.settings, diagnosis.n_steps, diagnosis.largest_input
     threshold, found = settings.input_threshold, []
     error = 100 * diagnosis.input_error
-    text = f"after {n_steps} steps the mean of the Poisson spikes differs from the image by {error:.0f} %"
+    text = f"after {counted(n_steps, 'step')} the mean of the Poisson spikes differs from the image by {error:.0f} %"
     if threshold > 1.2 * largest > 0:
         text += f": a spike has the value {threshold:g}, but the largest pixel is {largest:.3g}, so spikes are too rare"
         advice = f"let the largest pixel spike in every step: input_threshold={largest:.3g}"
@@ -121,7 +122,8 @@ def _response(diagnosis, layer):
 def _quantization(diagnosis, layer):
     error, found = 100 * diagnosis.error_of("quantisation"), []
     mean = ", the mean over layers" if len(diagnosis.layers) > 1 else ""
-    steps = f"{diagnosis.n_steps} steps are too few to express activations by whole spikes"
+    are = "is" if diagnosis.n_steps == 1 else "are"
+    steps = f"{counted(diagnosis.n_steps, 'step')} {are} too few to express activations by whole spikes"
     text = f"{steps}: the error is {error:.0f} %{mean}"
     lowest = min(diagnosis.layers.values(), key=lambda other: other.level)
     if lowest.level < TOO_LOW:

@@ -10,6 +10,7 @@ import nengo
 import numpy as np
 
 from ..._util.display import Displayed
+from ..._util.text_tables import counted
 from ...conversion.calibrate import calibrate, why_uncalibratable
 from ...conversion.normalization import normalize
 from ...networks.neuron_types import types_of
@@ -68,7 +69,7 @@ def balance(n_steps: int) -> Remedy:
     """Return the remedy to balance thresholds for a number of steps."""
     arguments = f'method="balance", n_steps={n_steps}'
     return Remedy(
-        f"balance thresholds for {n_steps} step{'s' if n_steps > 1 else ''}: normalize(..., {arguments})",
+        f"balance thresholds for {counted(n_steps, 'step')}: normalize(..., {arguments})",
         f"network = snc.normalize(network, x_train[:1000], {arguments})",
         lambda network, x: normalize(network, x, method="balance", n_steps=n_steps),
     )
@@ -88,7 +89,7 @@ def calibrated(diagnosis: Diagnosis) -> list[Remedy]:
         return calibrate(network, x, n_steps=n_steps, dt=dt, progress=False)
 
     code = f"network = snc.calibrate(network, x_train[:1000], n_steps={n_steps})"
-    return [Remedy(f"calibrate the network for {n_steps} steps: calibrate", code, apply)]
+    return [Remedy(f"calibrate the network for {counted(n_steps, 'step')}: calibrate", code, apply)]
 
 
 def rebuild(advice: str, **changes: typing.Any) -> Remedy:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._util.display import Displayed
-from ..._util.text_tables import percent, points, text_table
+from ..._util.text_tables import counted, percent, points, text_table
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
 from ...neurons.integrate_and_fire import IntegrateAndFire
@@ -233,8 +233,8 @@ class Diagnosis(Displayed):
         name = self.evaluation.score_name
         of = "" if name == "accuracy" else f"{name}: "
         lines = [
-            f"{of}{ann} as an ANN, {spikes} with spikes after {self.n_steps} steps: {change} on "
-            f"{len(self.evaluation.y):,} images"
+            f"{of}{ann} as an ANN, {spikes} with spikes after {counted(self.n_steps, 'step')}: {change} on "
+            f"{counted(len(self.evaluation.y), 'image')}"
         ]
         for output, head in self.evaluation.heads.items():
             scores = f"{percent(head.ann_score or 0.0)} as an ANN, {percent(head.score[-1])} with spikes"
@@ -287,7 +287,7 @@ class Diagnosis(Displayed):
             rows.append((name, accuracy, error, *[""] * (len(header) - 3)))
         for layer in self.layers.values():
             errors = [f"{100 * layer.causes.get(c, 0):.1f} % ({-layer.points.get(c, 0) + 0.0:+.1f})" for c in causes]
-            bound = "" if layer.bound is None else f"{layer.bound:.3g}"
+            bound = "" if layer.bound is None else _rounded_up(layer.bound)
             rows.append(
                 (
                     layer.name,
@@ -345,3 +345,11 @@ class Diagnosis(Displayed):
         from ...plots import plot_diagnosis
 
         return plot_diagnosis(self, axes)
+
+
+def _rounded_up(bound):
+    """Return a bound with three digits, rounded up, so that no smaller value looks larger; not for float32 errors."""
+    if not 0 < bound < np.inf:
+        return f"{bound:.3g}"
+    unit = 10.0 ** (np.floor(np.log10(bound)) - 2)
+    return f"{np.ceil(bound / unit - 1e-3) * unit:.3g}"

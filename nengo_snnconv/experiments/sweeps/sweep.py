@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..._util.display import Displayed
-from ..._util.text_tables import markdown_table, text_table
+from ..._util.text_tables import counted, markdown_table, text_table
 from ..._util.validation import is_number, shown
 from ...errors import SettingsError
 from ...model.memory import MEMORY_MB
@@ -89,7 +89,8 @@ class Sweep(Displayed):
 
     def _headline(self):
         n_images = len(self.trials[0].evaluation.y)
-        return f"{len(self.trials)} settings on {n_images:,} images, up to {self.n_steps} steps"
+        run = f"{counted(n_images, 'image')}, up to {counted(self.n_steps, 'step')}"
+        return f"{counted(len(self.trials), 'setting')} on {run}"
 
     def _tables(self):
         return [self.rows()]

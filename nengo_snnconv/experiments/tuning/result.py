@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._util.display import Displayed
-from ..._util.text_tables import percent, points, summary_line, text_table
+from ..._util.text_tables import counted, percent, points, summary_line, text_table
 from ...evaluation.metrics import interval_of_change
 from ...evaluation.result import Evaluation
 from ...evaluation.summary import EQUAL, balanced_accuracy_of
@@ -143,10 +143,12 @@ class Tuning(Displayed):
         calibrated = self.trial.grid_point.calibration is not None
         later = self.max_steps - self.n_steps
         if self.kept and later < FEW_STEPS and not calibrated:
-            confirmed = f"only {later} later step{'s' if later > 1 else ''}" if later else "no later step"
+            confirmed = f"only {counted(later, 'later step')}" if later else "no later step"
             remarks.append(f"{confirmed} could confirm the result: increase max_steps")
         if calibrated:
-            remarks.append(f"the network is calibrated for {self.n_steps} steps: run it for just this number")
+            remarks.append(
+                f"the network is calibrated for {counted(self.n_steps, 'step')}: run it for just this number"
+            )
         if options := ", ".join(f"{name}={format_value(value)}" for name, value in self.trial.options.items()):
             remarks.append(f"the result holds for evaluate(..., {options}), which the network does not contain")
         if (self.evaluation.ann_score or 0.0) < self.evaluation.near_chance:
@@ -170,16 +172,18 @@ class Tuning(Displayed):
         if not self.kept or min(costs.values(), default=own) >= CHEAPER * own:
             return []
         steps, text = min(costs, key=costs.__getitem__)
-        plural = "s" if steps > 1 else ""
-        return [f"{steps} step{plural} would need {costs[steps, text]:,.0f} operations instead of {own:,.0f}: {text}"]
+        need = f"{counted(steps, 'step')} would need {costs[steps, text]:,.0f} operations"
+        return [f"{need} instead of {own:,.0f}: {text}"]
 
     def summary(self) -> str:
         """Return the result as text, one line for each quantity."""
         return "\n".join(summary_line(*row) for row in self._summary_rows())
 
     def _headline(self):
-        lost = f"{points(self.loss_points)} lost on {len(self.evaluation.y):,} images"
-        return f"{self.trial.grid_point.text}; {self.n_steps} steps, {lost}{'' if self.kept else ' (too many)'}"
+        lost = f"{points(self.loss_points)} lost on {counted(len(self.evaluation.y), 'image')}"
+        return (
+            f"{self.trial.grid_point.text}; {counted(self.n_steps, 'step')}, {lost}{'' if self.kept else ' (too many)'}"
+        )
 
     def _tables(self):
         return [[(), *self._summary_rows()], self.rows()]
@@ -192,15 +196,15 @@ class Tuning(Displayed):
         rows, ratio = [(label, self.trial.grid_point.text)], evaluation.operations_ratio
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
-            ("loss when chosen", f"{points(self.selection_loss_points)} ({allowed}) on {n_chosen:,} images"),
-            ("loss on other images", f"{points(self.loss_points)} on {n_report:,} images"),
+            ("loss when chosen", f"{points(self.selection_loss_points)} ({allowed}) on {counted(n_chosen, 'image')}"),
+            ("loss on other images", f"{points(self.loss_points)} on {counted(n_report, 'image')}"),
             ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
             *self._rows_of_scores(),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
             ("synaptic operations", f"{self.synaptic_operations:,.0f} per image"),
             ("multiply-accumulates, ANN", f"{evaluation.ann_operations:,} per image"),
             ("operations, ANN / spikes", NONE if ratio is None else f"{ratio:.2f}"),
-            ("tried", f"{len(self.trials)} settings on up to {n_chosen:,} images"),
+            ("tried", f"{counted(len(self.trials), 'setting')} on up to {counted(n_chosen, 'image')}"),
             ("simulated", f"{100 * simulated / grid:.0f} % of the steps of a full grid"),
         ]
         return rows + [("note", remark) for remark in self.remarks()]

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from ..._util.text_tables import counted
+
 # from one round to the next there are FACTOR times as many images, and FACTOR times fewer grid points
 FACTOR = 3
 # number of grid points that see all images in any case
@@ -104,7 +106,7 @@ class Search:
             n_steps = point.calibration["n_steps"]
             if n_steps >= fewest:
                 continue
-            description = f"tuning, calibrated for {n_steps} steps"
+            description = f"tuning, calibrated for {counted(n_steps, 'step')}"
             self._run_on([point], few, description)
             if self.rank(point)[0] < np.inf or (fewest == np.inf and not seen):
                 self._run_on([point], self.order, description)

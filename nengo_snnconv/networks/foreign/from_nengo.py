@@ -10,7 +10,7 @@ from ..._util.user_warnings import warn_user
 from ..._util.validation import check_seed, shown
 from ...compat import nengo_dl
 from ...errors import ConversionError, SettingsError
-from ..network import ConvNetwork
+from ..network import OF_CONVERTER, ConvNetwork, is_converter
 from ..trainable import TrainableConfig
 from .object_reader import ObjectReader
 from .other_weights import trained_objects, warn_of_other_weights
@@ -98,6 +98,10 @@ def from_nengo(
 
 
 def _check_arguments(network, source, output):
+    if is_converter(network):
+        raise SettingsError(
+            f"network must be a nengo.Network, got a nengo_dl.Converter: {OF_CONVERTER}", argument="network"
+        )
     if not isinstance(network, nengo.Network):
         raise SettingsError(
             f"network must be a nengo.Network, got {shown(network)}: give the net of a nengo_dl.Converter, or use "

@@ -37,9 +37,11 @@ def model_of_tensor_node(node: nengo_dl.TensorNode) -> Model:
     layer, name = node.tensor_func, name_of_tensor_node(node)
     if not isinstance(layer, tf.keras.layers.Layer):
         function = getattr(layer, "__name__", type(layer).__name__)
+        instead = "use a Keras layer, such as nengo_dl.Layer(tf.keras.layers.AveragePooling2D())"
+        if function == "relu":
+            instead = "leave it out behind neurons, whose output is not negative; else use nengo_dl.Layer(neuron_type)"
         raise ConversionError(
-            f"{name!r} is a TensorNode that computes the function {function}, which cannot be read: use a Keras layer, "
-            "such as nengo_dl.Layer(tf.keras.layers.AveragePooling2D())",
+            f"{name!r} is a TensorNode that computes the function {function}, which cannot be read: {instead}",
             layer=name,
         )
     if node.pass_time or node.shape_in is None:

@@ -16,6 +16,7 @@ from models import branched, make, small_cnn
 from trained_models import half_digits
 
 import nengo_snnconv as snc
+from nengo_snnconv.analysis.diagnosis import result
 from nengo_snnconv.analysis.diagnosis.findings import Finding
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import simplify
@@ -71,6 +72,20 @@ def test_a_tuned_network_is_diagnosed_after_its_own_number_of_steps():
     assert diagnosed(tuned, n_steps=4, n_images=10).n_steps == 4
 
 
+def test_bounds_are_rounded_up():
+    """Otherwise, a measured error of 0.03125 appears as 0.0313, and its bound of 0.03125 as 0.0312."""
+    texts = {0.03125: "0.0313", 0.5: "0.5", float(np.float32(0.1)): "0.1", 123.4: "124", 0.0999: "0.0999", 0.0: "0"}
+    assert {bound: result._rounded_up(bound) for bound in texts} == texts
+
+
+def test_one_step_and_one_image_are_singular():
+    diagnosis = diagnosed(snc.to_spiking(normalised("plain")), n_steps=1, n_images=1)
+    assert "with spikes after 1 step: " in diagnosis.sentences()[0] and diagnosis.sentences()[0].endswith(" on 1 image")
+    assert "<Evaluation: 1 image, accuracy" in repr(diagnosis.evaluation) and "after 1 step," in repr(
+        diagnosis.evaluation
+    )
+
+
 def test_chunks_and_minibatches_make_no_difference():
     network = snc.to_spiking(normalised("vgg"))
     whole = diagnosed(network, n_steps=6, n_images=50)
@@ -85,6 +100,8 @@ def test_largest_errors_stay_within_their_bounds():
     for layer in diagnosis.layers.values():
         assert layer.largest_error <= layer.bound + 1e-5
         assert layer.own_bound == 0.5 / 16
+    for row in diagnosis.rows()[1:]:
+        assert float(row[-2]) <= float(row[-1])
     unbounded = diagnosed(snc.to_spiking(normalised("residual"), nengo.LIF(min_voltage=-5)), n_steps=4, n_images=20)
     assert all(layer.bound is None for layer in unbounded.layers.values())
 

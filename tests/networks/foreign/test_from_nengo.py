@@ -130,6 +130,17 @@ def test_tensors_in_place_of_objects_of_the_converter():
 # ---- networks of nengo_dl.Converter
 
 
+@pytest.mark.parametrize("take", [snc.convert, snc.build_trainable, lambda c: snc.from_nengo(c, None, None)])
+def test_a_converter_in_place_of_its_network(take):
+    layers = [tf.keras.layers.Dense(4, activation="relu"), tf.keras.layers.Dense(3)]
+    converter = nengo_dl.Converter(tf.keras.Sequential([tf.keras.Input((4,)), *layers]))
+    with pytest.raises(snc.SnnConvError, match=r"got a nengo_dl\.Converter: read its network with ") as error:
+        take(converter)
+    way_out = str(error.value).partition(" with ")[2]
+    network = eval(way_out, {"snc": snc, "converter": converter})
+    assert network.model.size(network.model.output) == 3
+
+
 def keras_model(*, end=lambda x: x):
     """Return a model with the layers that the Converter turns into Nengo's objects."""
     layers = tf.keras.layers
@@ -374,6 +385,7 @@ class Own(tf.keras.layers.Layer):
         ({"change": unconnected}, ["no path leads from the input <Node 'image'> to the output <Node 'alone'>"]),
         ({"change": squares}, ["computes a function"]),
         ({"layer": lambda x: x + 1}, ["computes the function <lambda>", "use a Keras layer"]),
+        ({"layer": tf.nn.relu}, ["computes the function relu", "leave it out behind neurons", "Layer(neuron_type)"]),
         ({"layer": Own(name="own")}, ["'own'", "class"]),
         ({"layer": tf.keras.layers.Dense(4, activation="relu", name="dense")}, ["all layers must spike or none"]),
         ({"layer": tf.keras.layers.Dense(4, activation="tanh", name="dense")}, ["'dense'", "tanh"]),
