@@ -74,7 +74,9 @@ def add_output(parser, optional=False):
 
 def add_steps(parser, steps=None):
     """Add the options for the number of time steps; without a default, the network may define it."""
-    from_network = "" if steps else " (default: that for which the network was made, trained or tuned, else 30)"
+    from_network = (
+        "" if steps else " (default: that for which the network was trained, balanced, calibrated or tuned, else 30)"
+    )
     parser.add_argument("--steps", type=positive, default=steps, help=f"time steps for each image{from_network}")
     parser.add_argument(
         "--skip-steps", type=natural, default=0, metavar="N", help="leave the first N steps out of the class scores"

@@ -80,8 +80,8 @@ def evaluate(
         order of ``network.outputs``.
     n_steps : int, optional
         Number of time steps for which each image is shown.  By default the number of ``stop``, or of frames in ``x``,
-        or the number for which the network was trained, calibrated or tuned, or 30.  Networks made by ``to_ttfs``, or
-        by ``to_spiking`` with ``stage_steps``, define it themselves.
+        or the number for which the network was trained, balanced, calibrated or tuned, or 30.  Networks made by
+        ``to_ttfs``, or by ``to_spiking`` with ``stage_steps``, define it themselves.
     backend : "fast", "tensorflow", "nengo_dl", "nengo" or "loihi", optional
         Simulator; by default "fast" if it supports the network, else "nengo_dl".
 

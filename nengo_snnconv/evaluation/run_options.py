@@ -128,7 +128,8 @@ def default_steps(network: ConvNetwork) -> int:
     """Return the number of time steps for which a network shows an image, unless another number is given.
 
     That is the number that the network needs (to run in stages), or for which it was trained, calibrated or tuned, or
-    ``DEFAULT_STEPS``.
+    its thresholds were balanced, or ``DEFAULT_STEPS``.
     """
-    needed = network.settings.total_steps(network.model)
-    return network.model.metadata.get("n_steps", DEFAULT_STEPS) if needed is None else needed
+    needed, metadata = network.settings.total_steps(network.model), network.model.metadata
+    balanced = metadata.get("normalization", {}).get("n_steps", DEFAULT_STEPS)
+    return metadata.get("n_steps", balanced) if needed is None else needed

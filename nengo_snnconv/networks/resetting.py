@@ -13,6 +13,7 @@ from nengo.builder.signal import Signal
 
 from .._util.user_warnings import warn_user
 from ..compat import nengo_dl, tf
+from ..errors import ConversionError
 from ..neurons.max_gate import MaxGate
 from ..neurons.surrogate_lif import SurrogateLIF
 
@@ -153,7 +154,20 @@ def add_resets(model: nengo.builder.Model, first: int, trigger: nengo.builder.Si
 
 
 def build_with_reset(model: nengo.builder.Model, network: ConvNetwork, progress: typing.Any = None) -> None:
-    """Build a ConvNetwork; with the reset of its states if ``network.reset`` has an input."""
+    """Build a ConvNetwork; with the reset of its states if ``network.reset`` has an input.
+
+    Raises
+    ------
+    ConversionError
+        If it has TensorNodes, and the simulator is not that of NengoDL.
+    """
+    if getattr(network.settings, "tensor_nodes", False) and not isinstance(
+        model.builder, nengo_dl.builder.NengoBuilder
+    ):
+        raise ConversionError(
+            f"{network} has Keras layers in TensorNodes, which only nengo_dl.Simulator and snc.Simulator run: make a "
+            "network of Nengo's own objects, network.rebuild(tensor_nodes=False)"
+        )
     first = len(model.operators)
     build_network(model, network, progress)
     if is_reset(network, model.toplevel):

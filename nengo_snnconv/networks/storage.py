@@ -164,6 +164,8 @@ def settings_to_json(settings):
     builder = next(name for name, cls in CONFIG_CLASSES.items() if type(settings) is cls)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     written = {"builder": builder, **{name: value_to_json(name, value) for name, value in fields.items()}}
+    if builder == "trainable" and settings.tensor_nodes:
+        del written["tensor_nodes"]  # as in files of earlier versions
     if builder == "trainable" and _follows_amplitude(settings.neuron_type, written["max_rates"]):
         # the user gave a number that equals 1 / amplitude: as text, to tell it from the same number in files of earlier
         # versions, which wrote it if the user gave none

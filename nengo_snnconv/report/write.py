@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 FOLDER = pathlib.Path(__file__).parent
 DATA_ID = "nengo-snnconv"  # id of the element with the statistics
 FORMAT_VERSION = 1
+OTHER_SCORES = 0.1  # difference of the scores of the same image, relative to the range of scores of all images
 _ELEMENT = re.compile(rb"<script\b[^<>]{0,200}\bid=[\"']?%b\b[^<>]{0,200}>" % DATA_ID.encode())
 _CHECKSUM = re.compile(rb"\bdata-crc32=[\"']?(\w{1,20})")
 
@@ -120,6 +121,8 @@ def write_report(
             f"n_steps={diagnosis.n_steps}: give both the same n_steps, or give diagnosis.evaluation as the evaluation"
         )
     images = _checked_images(images, recording, evaluation)
+    if recording is not None:
+        _warn_of_other_images(evaluation, recording, images)
     data_name = getattr(data, "name", data)
     if not (data_name is None or isinstance(data_name, str)):
         raise SettingsError(f"data must be a data set or its name, got {type(data).__name__}", argument="data")
@@ -173,6 +176,21 @@ def _checked_images(images, recording, evaluation):
             argument="images",
         )
     return tuple(map(int, images))
+
+
+def _warn_of_other_images(evaluation, recording, images):
+    """Warn if the images of a recording have other scores than those of the same numbers in the evaluation."""
+    same_run = recording.filtered.shape[1] == evaluation.n_steps and not evaluation.arguments.get("skip_steps")
+    if not same_run or evaluation.input_layer or evaluation.stop:
+        return  # scores differ in any case, or may
+    expected = evaluation.scores[list(images)]
+    difference = np.abs(recording.filtered[: len(expected), -1] - expected).max(initial=0)
+    if difference > OTHER_SCORES * np.ptp(evaluation.scores):
+        warn_user(
+            "the recording is of other images than those of the evaluation with the same numbers, so the report would "
+            "show wrong targets: record images of the evaluation, and give their indices in it as images; the "
+            "evaluation of tune is of a random part of the images, so give evaluate(network, x, y) instead"
+        )
 
 
 def _render(run, title, sections, origin):

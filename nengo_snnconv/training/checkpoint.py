@@ -15,6 +15,7 @@ from ..model.archive import read_arrays, write_arrays
 from ..model.files import model_from_json, model_to_json
 from ..model.metadata import check_metadata
 from ..networks.storage import settings_to_json
+from .optimizers import in_digits_of_float32
 
 if typing.TYPE_CHECKING:
     from ..networks.network import ConvNetwork
@@ -168,6 +169,8 @@ def check_checkpoint(path: str | os.PathLike | None) -> None:
 
 def check_same_run(path: str | os.PathLike, saved: dict, run: dict) -> None:
     """Raise SettingsError if a checkpoint, of the training ``saved``, belongs to another training than ``run``."""
+    # earlier versions kept all digits of the learning rate
+    run, saved = ({**each, "learning_rate": in_digits_of_float32(each.get("learning_rate"))} for each in (run, saved))
     different = sorted(key for key in run.keys() | saved.keys() if run.get(key) != saved.get(key))
     if different:
         changes = ", ".join(_change(key, saved.get(key), run.get(key)) for key in different)

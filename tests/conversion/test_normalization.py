@@ -109,6 +109,12 @@ class TestBalance:
         ]
         assert (np.diff(np.array(scales), axis=0) >= 0).all()
 
+    def test_the_network_runs_for_this_number_of_steps(self, x):
+        network = snc.normalize(snc.convert(small_cnn()), x, method="balance", n_steps=7)
+        assert snc.evaluate(snc.to_spiking(network), x).n_steps == 7
+        network = snc.normalize(snc.convert(small_cnn()), x, method="data")
+        assert snc.evaluate(snc.to_spiking(network), x).n_steps == 30
+
 
 class TestHardCases:
     def test_dead_and_constant_channels_survive(self, x):

@@ -7,6 +7,7 @@ from keras_graphs import random_model
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
+from nengo_snnconv.networks.storage import settings_to_json
 
 LIF = nengo.LIF(amplitude=0.0025, min_voltage=-5)
 TYPES = {
@@ -104,6 +105,7 @@ def test_report_and_file(network, tmp_path):
     assert loaded.settings == plain.settings
     assert not loaded.settings.tensor_nodes
     assert loaded.rebuild(tensor_nodes=True).settings == network.settings
+    assert "tensor_nodes" not in settings_to_json(network.settings)  # earlier versions read this file
 
 
 @pytest.mark.parametrize("engine", ["keras", "nengo_dl"])
@@ -116,6 +118,13 @@ def test_it_is_trained_in_its_other_form(engine, x):
     for name, array in expected.model.arrays.items():
         assert np.array_equal(trained.model.arrays[name], array), name
         assert "conv" not in name or not np.array_equal(plain.model.arrays[name], array), name
+
+
+def test_nengo_cannot_run_the_other_form():
+    with nengo.Network() as larger:
+        snc.build_trainable(keras_model(), LIF)
+    with pytest.raises(snc.ConversionError, match=r"network\.rebuild\(tensor_nodes=False\)"):
+        nengo.Simulator(larger, progress_bar=False)
 
 
 def test_nothing_to_collect():

@@ -94,6 +94,14 @@ class TestOfRecordings:
         assert ">frame " not in text
 
 
+def test_a_recording_of_other_images(trained, evaluation, digits, tmp_path):
+    """Their targets would be those of the first images of the evaluation."""
+    others = snc.record(trained, digits.x_test[50:52], n_steps=20)
+    with pytest.warns(snc.SnnConvWarning, match="recording is of other images"):
+        snc.write_report(tmp_path / "report.html", trained, evaluation, recording=others)
+    snc.write_report(tmp_path / "report.html", trained, evaluation, recording=others, images=[50, 51])
+
+
 def test_report_holds_everything_in_one_file(trained, evaluation, recording, tmp_path):
     path = tmp_path / "out" / "report.html"
     options = {"class_names": "0123456789", "run": {"note": "<mine>"}, "command": "make <it>"}

@@ -12,7 +12,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.model.archive import read_arrays
-from nengo_snnconv.training.checkpoint import Checkpoint
+from nengo_snnconv.training.checkpoint import Checkpoint, check_same_run
 
 FILES = pathlib.Path(__file__).parent.parent / "files" / "checkpoints"
 
@@ -56,6 +56,14 @@ def test_of_another_training_is_refused(problem, tmp_path):
     with pytest.raises(snc.SettingsError, match="different training: training data"):
         train((problem[0] + 1, problem[1]), checkpoint=path)
     assert path.read_bytes() == content
+
+
+def test_of_an_earlier_version():
+    """It has the learning rate in all digits of a float32."""
+    run = {"learning_rate": 0.001, "batch_size": 20}
+    check_same_run("run.npz", {**run, "learning_rate": float(np.float32(0.001))}, run)
+    with pytest.raises(snc.SettingsError, match="learning_rate"):
+        check_same_run("run.npz", {**run, "learning_rate": 0.0011}, run)
 
 
 def test_of_another_schedule_or_longer_training(problem, tmp_path):
