@@ -67,13 +67,15 @@ def _of_fixed_rates(network, evaluation, synapse, unit_images):
 
 def _of_converted(network, evaluation):
     """Yield hints on a network of ``to_spiking``."""
-    settings = network.settings
+    settings, model = network.settings, network.model
     if type(settings) is not NativeConfig or not settings.neuron_type.spiking:
         return
     for neuron_type in settings.of_types:
         if isinstance(neuron_type, DROPPING):
             name = type(neuron_type).__name__
             yield f"{name} drops negative current in each step, so it fires too often: use IntegrateAndFire()"
+    if model.ann_arrays or model.filters or "quantization" in model.metadata or not model.neurons:
+        return  # diagnose refuses such networks
     yield (
         f"snc.diagnose(network, x, y, n_steps={evaluation.n_steps}), or nengo-snnconv diagnose, names the layers and "
         "causes of the loss, and tries remedies"

@@ -9,6 +9,7 @@ from models import branched, make, small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl
+from nengo_snnconv.evaluation.hints import hints_of
 from nengo_snnconv.model import connectivity
 from nengo_snnconv.model import layers as specs
 
@@ -310,3 +311,5 @@ def test_summary_of_a_converted_network_names_neurons_that_fire_too_often_and_di
     assert "snc.diagnose(network, x, y, n_steps=60)" in dropping.summary()
     assert keeping.loss_points < dropping.loss_points
     assert "drops" not in keeping.summary()
+    calibrated = snc.calibrate(snc.to_spiking(network, snc.SignedIntegrateAndFire()), x, n_steps=1)
+    assert not hints_of(calibrated, dropping, None, False)  # diagnose refuses calibrated networks
