@@ -168,12 +168,16 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
     return evaluation
 
 
-def report_on(network, data, evaluation, options, title, run, **parts):
-    """Write the report of an evaluation, with the response to some images."""
+def report_on(network, data, evaluation, options, title, run, *, evaluated=None, **parts):
+    """Write the report of an evaluation, with the response to some images.
+
+    ``evaluated`` are the indices of its images among the test images; by default it is of all of them.
+    """
     from .. import record, write_report
 
     shown = evaluation.examples()
-    recording = record(network, data.x_test[shown], n_steps=evaluation.n_steps, backend=options.backend)
+    recorded = shown if evaluated is None else evaluated[shown]
+    recording = record(network, data.x_test[recorded], n_steps=evaluation.n_steps, backend=options.backend)
     texts = {"title": title, "data": data, "run": run, "command": options.command_line}
     write_report(options.report, network, evaluation, recording=recording, images=shown, **texts, **parts)
     print(summary_line("report", options.report.resolve()))

@@ -93,7 +93,8 @@ def tune(options):
         title = f"{options.source.name}, tuned, on {options.data}"
         run = {"source": options.source, "max_loss": options.max_loss, "max_steps": options.steps}
         sections = [("Tuning", f"{' '.join(f'{each}.' for each in tuning.remarks())}", tuning.plot, tuning.rows())]
-        report_on(tuning.network, data, tuning.evaluation, options, title, run, sections=sections)
+        images = tuning.report_images
+        report_on(tuning.network, data, tuning.evaluation, options, title, run, evaluated=images, sections=sections)
     return {"network": str(options.output), **tuning.to_dict()}
 
 

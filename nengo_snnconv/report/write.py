@@ -188,8 +188,8 @@ def _warn_of_other_images(evaluation, recording, images):
     if difference > OTHER_SCORES * np.ptp(evaluation.scores):
         warn_user(
             "the recording is of other images than those of the evaluation with the same numbers, so the report would "
-            "show wrong targets: record images of the evaluation, and give their indices in it as images; the "
-            "evaluation of tune is of a random part of the images, so give evaluate(network, x, y) instead"
+            "show wrong targets: record images of the evaluation, and give their indices in it as images; those of a "
+            "tuning are x[tuning.report_images]"
         )
 
 

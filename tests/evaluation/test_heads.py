@@ -251,6 +251,16 @@ def test_tuning_keeps_the_score(case):
     assert tuning.evaluation.score_name in tuning.summary()
 
 
+def test_summary_of_a_tuned_regression_has_errors_in_its_own_units():
+    outputs, head, y, _ = CASES["regression"]
+    space = {"percentile": [99.0, 100.0]}
+    options = {"max_loss": 20, "max_steps": 32, "space": space, "n_jobs": 1, "x_calibration": X}
+    tuning = snc.tune(snc.convert(model(outputs, head)), X, y, **options)
+    summary, error = tuning.summary(), tuning.evaluation.measures[1]
+    assert "points of R² (20 allowed)" in summary
+    assert f"{error.text(error.steps[-1])} with spikes, {error.text(error.ann)} with rates (ANN)" in summary
+
+
 def test_report_data_of_another_kind():
     network = snc.convert(model(4, "sigmoid"))
     with pytest.raises(snc.SettingsError, match="report_data must have a y like .*: labels; got classes"):

@@ -96,6 +96,13 @@ class TestPromise:
         assert others.loss_points == tuning.loss_points
         assert others.synaptic_operations == tuning.synaptic_operations
 
+    def test_it_knows_the_images_of_its_report(self, tuned, images):
+        """Also by the same order, so that recordings of them belong to its evaluation."""
+        tuning, (x, y) = tuned[0], images
+        assert np.array_equal(tuning.evaluation.y, y[tuning.report_images])
+        recording = snc.record(tuning.network, x[tuning.report_images[:3]], n_steps=tuning.n_steps)
+        assert np.array_equal(recording.filtered[:, -1].argmax(axis=1), tuning.evaluation.predictions[:3])
+
     def test_no_other_setting_is_better(self, tuned, selection, network, calibration):
         """Compared with a grid of all settings on all images that choose."""
         tuning = tuned[0]
@@ -345,6 +352,7 @@ class TestParts:
         tuning = snc.tune(network, x[:300], y[:300], x_calibration=calibration, report_data=report, **options)
         assert len(tuning.selection.y) == 300 and np.array_equal(tuning.evaluation.y, report[1])
         assert not tuning.own_calibration
+        assert tuning.report_images is None
 
     def test_a_loss_that_is_too_large_on_the_report_images_is_said(self, tuned):
         tuning = dataclasses.replace(tuned[0], max_loss=-5.0)

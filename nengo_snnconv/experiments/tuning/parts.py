@@ -25,12 +25,15 @@ class Parts:
         Calibration images; None if the network needs none.
     own_calibration : bool
         True if the calibration images were taken from the images to tune on.
+    report_images : ndarray of int, or None
+        Indices of the report images among the images to tune on; None if they are others.
     """
 
     selection: tuple
     report: tuple
     calibration: np.ndarray | None
     own_calibration: bool
+    report_images: np.ndarray | None
 
 
 def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, calibrates):
@@ -56,15 +59,16 @@ def split_parts(model, x, y, x_calibration, report_split, report_data, seed, *, 
             f"got {len(x)}",
             argument="x",
         )
-    chosen = np.arange(len(x))
+    chosen, others = np.arange(len(x)), None
     if own_calibration:
-        chosen, calibration = stratified(_classes(task, x), min(N_CALIBRATION / len(x), CALIBRATION_SHARE), rng)
-        x_calibration = x[calibration]
+        chosen, ours = stratified(_classes(task, x), min(N_CALIBRATION / len(x), CALIBRATION_SHARE), rng)
+        x_calibration = x[ours]
     if report is None:
         ours, others = stratified(_classes(task, x)[chosen], report_split, rng)
         chosen, others = chosen[ours], chosen[others]
         report = x[others], task.take(others)
-    return Parts((x[chosen], task.take(chosen)), report, x_calibration if calibrates else None, own_calibration)
+    calibration = x_calibration if calibrates else None
+    return Parts((x[chosen], task.take(chosen)), report, calibration, own_calibration, others)
 
 
 def _classes(task, x):

@@ -59,6 +59,8 @@ class Tuning(Displayed):
         chose the settings.
     own_calibration : bool
         True if calibration images were taken from the images to tune on.
+    report_images : ndarray of int, or None
+        Indices of the report images in ``x``, in the order of ``evaluation``; None if they were ``report_data``.
     """
 
     network: ConvNetwork
@@ -72,6 +74,7 @@ class Tuning(Displayed):
     max_steps: int
     kept: bool
     own_calibration: bool
+    report_images: np.ndarray | None = None
 
     @property
     def loss_points(self) -> float:
@@ -127,14 +130,15 @@ class Tuning(Displayed):
                 f"one image of {n_images:,} is {one_image:.2g} points, so max_loss={self.max_loss:g} allows no net "
                 f"loss; {math.ceil(100 / self.max_loss):,} or more images are needed to resolve it"
             )
-        if self.kept and low > self.max_loss:
+        allowed = self.max_loss + 1e-9  # losses are rounded
+        if self.kept and low > allowed:
             remarks.append("the loss on new images is larger than allowed: choose the settings on more images")
-        elif self.kept and self.loss_points > self.max_loss:
+        elif self.kept and self.loss_points > allowed:
             remarks.append(
                 f"on other images the loss is larger than allowed: {self.loss_points:.2f} points instead of at most "
                 f"{self.max_loss:g}; more images to choose from make this less likely"
             )
-        elif self.kept and high > self.max_loss:
+        elif self.kept and high > allowed:
             remarks.append(
                 f"with {n_report:,} report images, a loss of up to {high:.2f} points on new images cannot be excluded; "
                 "more of them narrow the interval"
@@ -193,11 +197,15 @@ class Tuning(Displayed):
         evaluation, (low, high), (simulated, grid) = self.evaluation, self.interval, self.image_steps
         label = "chosen settings" if self.kept else "loss too large; best found"
         allowed, n_chosen, n_report = f"{self.max_loss:g} allowed", len(self.selection.y), len(evaluation.y)
+        of = "" if evaluation.score_name == "accuracy" else f" of {evaluation.score_name}"
         rows, ratio = [(label, self.trial.grid_point.text)], evaluation.operations_ratio
         rows += [
             ("steps", f"{self.n_steps} (tried up to {self.max_steps})"),
-            ("loss when chosen", f"{points(self.selection_loss_points)} ({allowed}) on {counted(n_chosen, 'image')}"),
-            ("loss on other images", f"{points(self.loss_points)} on {counted(n_report, 'image')}"),
+            (
+                "loss when chosen",
+                f"{points(self.selection_loss_points)}{of} ({allowed}) on {counted(n_chosen, 'image')}",
+            ),
+            ("loss on other images", f"{points(self.loss_points)}{of} on {counted(n_report, 'image')}"),
             ("loss on new images", f"between {low:.2f} and {high:.2f} points (95 % interval)"),
             *self._rows_of_scores(),
             ("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"),
@@ -217,12 +225,12 @@ class Tuning(Displayed):
             return [(name, spikes)]
         ann = percent(evaluation.ann_score or 0.0)
         if name != "accuracy":  # longer names do not fit into the column
-            return [(name, f"{spikes} with spikes, {ann} with rates (ANN)")]
+            in_units = [each for each in evaluation.measures if not (each.percent or each.compares)]
+            return [(name, f"{spikes} with spikes, {ann} with rates (ANN)"), *map(_row_of, in_units)]
         rows = [(f"{name} with rates (ANN)", ann), (f"{name} with spikes", spikes)]
         balanced = balanced_accuracy_of(evaluation)
         if balanced is not None and abs(balanced.steps[-1] - evaluation.score[-1]) >= EQUAL:
-            ann, spikes = (balanced.text(value) for value in (balanced.ann, balanced.steps[-1]))
-            rows.append((balanced.name, f"{spikes} with spikes, {ann} with rates (ANN)"))
+            rows.append(_row_of(balanced))
         return rows
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -290,3 +298,9 @@ class Tuning(Displayed):
         from ...plots import plot_tuning
 
         return plot_tuning(self, axes)
+
+
+def _row_of(measure):
+    """Return the row of the summary of a measure of spikes and of the ANN."""
+    spikes, ann = measure.text(measure.steps[-1]), measure.text(measure.ann)
+    return measure.title, f"{spikes} with spikes, {ann} with rates (ANN)"

@@ -142,7 +142,7 @@ def tune(
     if any(point.run_length(max_steps) > max_steps for point in points):
         raise SettingsError(f"space: calibrate_steps must be at most max_steps={max_steps}", argument="space")
     search = Search(runner, points, max_loss, max_steps)
-    tuning = _choose(search, search.run(), reporter, parts.own_calibration)
+    tuning = _choose(search, search.run(), reporter, parts)
     if not tuning.kept:
         raise TuningError(_failure_message(tuning, native), tuning)
     return tuning
@@ -177,7 +177,7 @@ def _check(network, max_loss, max_steps, seed):
     check_seed(seed)
 
 
-def _choose(search, finalists, reporter, own_calibration):
+def _choose(search, finalists, reporter, parts):
     """Return the Tuning of the finalist with the fewest steps, and among those the fewest operations."""
     trials = search.trials
     steps = {each: trials[each].steps_within(search.max_loss) for each in finalists}
@@ -207,7 +207,8 @@ def _choose(search, finalists, reporter, own_calibration):
         max_loss=float(search.max_loss),
         max_steps=search.max_steps,
         kept=bool(kept),
-        own_calibration=own_calibration,
+        own_calibration=parts.own_calibration,
+        report_images=parts.report_images,
     )
 
 
