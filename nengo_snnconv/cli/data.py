@@ -26,8 +26,8 @@ def add_data(parser, role="", default=DEFAULT_DATA):
         default=default,
         metavar="NAME",
         help="digits, mnist, fashion-mnist or cifar-10; or your own images: an .npz file with the arrays x_train, "
-        f"y_train, x_test and y_test (or x and y), or a folder of pictures with a subfolder for each class; without "
-        f"labels or subfolders, the agreement with the ANN is measured{role}",
+        "y_train, x_test and y_test (or x and y, or x_test and y_test), or a folder of pictures with a subfolder for "
+        f"each class; without labels or subfolders, the agreement with the ANN is measured{role}",
     )
     option.completer = complete_data  # for argcomplete
     parser.add_argument(
@@ -75,7 +75,7 @@ def uses_recordings(options):
     return options.events or recorded
 
 
-def load_images(options, train, test, model=None):
+def load_images(options, train, test, model=None, *, may_lack_training=False):
     """Return the first images of the Dataset that the options of ``add_data`` name, in the shape of a model's input.
 
     Parameters
@@ -85,6 +85,8 @@ def load_images(options, train, test, model=None):
         Numbers of images.
     model : Model, optional
         Model for which pictures are resized, and which the data must fit.
+    may_lack_training : bool
+        Accept files with test images only, also if ``train`` is more than 1.
     """
     import dataclasses
 
@@ -100,6 +102,12 @@ def load_images(options, train, test, model=None):
         )
     axes, shape = _axes(model)
     data = load_dataset(options.data, train=train, test=test, shape=shape, scale=options.scale)
+    if not len(data.x_train) and train != 1 and not may_lack_training:
+        raise SettingsError(
+            f"{data.name} has test images only, and this command needs training images: add the arrays x_train and "
+            "y_train",
+            argument="data",
+        )
     if data.note:
         print(summary_line("split", data.note))
     data = _with_names(data, options, model)
@@ -188,7 +196,8 @@ def _check_images(data, options, model):
         _check_shape(data.x_test.shape[1:], options, model)
     with naming_data(options):
         for x in (data.x_test, data.x_train):
-            check_images(model, x)
+            if len(x):
+                check_images(model, x)
         if not getattr(options, "no_evaluate", False):
             as_task(model, len(data.x_test), data.y_test)
 

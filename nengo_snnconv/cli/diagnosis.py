@@ -39,7 +39,7 @@ def diagnose(options):
         check_writable(options.report)
     check_picture(options.picture)
     network = load_network(options.network, options.seed)
-    data = load_images(options, 1000, options.test_images, network.model)
+    data = load_images(options, 1000, options.test_images, network.model, may_lack_training=True)
     data, network = in_range_of(data, network, options)
     run = {"n_steps": options.steps, "backend": options.backend, "skip_steps": options.skip_steps}
     diagnosis = diagnose_network(
@@ -47,7 +47,7 @@ def diagnose(options):
         data.x_test,
         data.y_test,
         max_loss=options.max_loss,
-        x_calibration=data.x_train,
+        x_calibration=data.x_train if len(data.x_train) else None,
         try_remedies=not options.no_remedies,
         minibatch_size=options.minibatch_size,
         **run,

@@ -152,10 +152,11 @@ def load_dataset(
     checked against its publisher's MD5.
 
     An .npz file holds the arrays x_train, y_train, x_test and y_test; or x and y, of which every fifth image becomes a
-    test image.  Labels are class numbers, one-hot, or names; a file without them has images without labels.  A folder
-    holds pictures, FOLDER/CLASS/PICTURE.png, with the classes in alphabetical order as in Keras and torchvision; or
-    FOLDER/train/CLASS and FOLDER/test/CLASS.  Each class is spread evenly over the images, so that the first ones have
-    nearly the shares of classes that all have.  Pictures without subfolders for classes have no labels.
+    test image; or x_test and y_test, for no training images.  Labels are class numbers, one-hot, or names; a file
+    without them has images without labels.  A folder holds pictures, FOLDER/CLASS/PICTURE.png, with the classes in
+    alphabetical order as in Keras and torchvision; or FOLDER/train/CLASS and FOLDER/test/CLASS.  Each class is spread
+    evenly over the images, so that the first ones have nearly the shares of classes that all have.  Pictures without
+    subfolders for classes have no labels.
 
     Parameters
     ----------

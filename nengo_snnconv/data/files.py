@@ -17,6 +17,7 @@ from .pictures import EVERY, FEWER, read_folder
 
 # names of the arrays in .npz files: training and test data (the second ones those of MedMNIST), or both in one
 SPLIT = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
+TESTS = tuple(names[2:] for names in SPLIT)
 WHOLE = (("x", "y"), ("images", "labels"))
 CLASS_NAMES = "class_names"
 
@@ -61,10 +62,12 @@ def read_own(
         raise DatasetError(f"{path} is neither an .npz file nor a folder of pictures with a subfolder for each class")
     else:
         x_train, y_train, x_test, y_test, class_names, note = _read_npz(path, train, test)
-    x_train, x_test = (_in_shape(_scaled(x, scale, path), shape) for x in (x_train, x_test))
-    for x in (x_train, x_test):
+    parts = [x for x in (x_train, x_test) if len(x)]  # there may be test images only
+    parts = [_in_shape(_scaled(x, scale, path), shape) for x in parts]
+    for x in parts:
         check_range(x, f"the pixels in {path}")
-    is_unit = scale is None and min(x_train.min(), x_test.min()) >= 0 and max(x_train.max(), x_test.max()) <= 1
+    is_unit = scale is None and all(x.min() >= 0 and x.max() <= 1 for x in parts)
+    x_train, x_test = parts if len(parts) == 2 else (parts[0][:0], parts[0])
     return Arrays(x_train, y_train, x_test, y_test, class_names, (0.0, 1.0) if is_unit else None, note)
 
 
@@ -89,12 +92,15 @@ def _in_shape(x, shape):
 
 def _read_npz(path, train, test):
     arrays = _read_arrays(path)
-    note = ""
+    note, x_train = "", None
     for names in SPLIT:
         if all(name in arrays for name in names[::2]):
             x_train, y_train, x_test, y_test = map(arrays.get, names)
             break
-    else:
+    of_tests = next((names for names in TESTS if names[0] in arrays), None) if x_train is None else None
+    if of_tests:
+        x_test, y_test = map(arrays.get, of_tests)
+    elif x_train is None:
         x, y = next((arrays[x], arrays.get(y)) for x, y in WHOLE if x in arrays)
         tests = np.arange(len(x)) % EVERY == EVERY - 1
         if y is not None and len(x) != len(y):
@@ -104,13 +110,15 @@ def _read_npz(path, train, test):
         note = (
             f"every fifth of {len(x):,} images is a test image (name arrays x_train, y_train, x_test, y_test to choose)"
         )
-    for x, y in ((x_train, y_train), (x_test, y_test)):
+    for x, y in [(x_test, y_test)] if of_tests else [(x_train, y_train), (x_test, y_test)]:
         fits = y is None or (y.ndim and len(x) == len(y))
         if x.ndim < 2 or x.dtype.kind == "U" or not len(x) or not fits:
             shapes = f"{x.shape} and {y.shape}" if y is not None else f"{x.shape}"
             raise DatasetError(
                 f"{path} must hold images and as many labels, for training and for tests; got arrays of shapes {shapes}"
             )
+    if of_tests:
+        x_train, y_train = x_test[:0], None if y_test is None else y_test[:0]
     if x_train.shape[1:] != x_test.shape[1:]:
         raise DatasetError(f"{path} has images of shapes {x_train.shape[1:]} and {x_test.shape[1:]}")
     class_names = arrays.get(CLASS_NAMES)
@@ -127,13 +135,15 @@ def _read_arrays(path):
         try:
             with zipfile.ZipFile(file) as archive:
                 members = dict(members_of(archive))
-                complete = [names for names in (*SPLIT, *WHOLE) if all(name in members for name in names)]
-                unlabelled = [names[::2] for names in (*SPLIT, *WHOLE) if set(names) & set(members) == set(names[::2])]
+                has_training = any(set(names[:2]) & set(members) for names in SPLIT)
+                possible = (*SPLIT, *WHOLE) if has_training else (*SPLIT, *WHOLE, *TESTS)
+                complete = [names for names in possible if all(name in members for name in names)]
+                unlabelled = [names[::2] for names in possible if set(names) & set(members) == set(names[::2])]
                 known = complete or unlabelled
                 if not known:
                     raise DatasetError(
                         f"{path} has the arrays {listed(sorted(members), 8)}, and needs x_train, y_train, x_test and "
-                        "y_test, or x and y; or only x_train and x_test, or x, for images without labels"
+                        "y_test, or x and y, or x_test and y_test; or these without y, for images without labels"
                     )
                 needed = [*known[0], *([CLASS_NAMES] if CLASS_NAMES in members else [])]
                 check_memory(5.0 * sum(members[name].file_size for name in needed), f"the images in {path}", FEWER)
@@ -149,7 +159,7 @@ def _read_arrays(path):
 
 def _labels(y_train, y_test, class_names):
     """Return class numbers, or targets, and the names of the classes."""
-    both = np.concatenate([y.reshape(len(y), -1) for y in (y_train, y_test)])
+    both = np.concatenate([y.reshape(len(y), -1) for y in (y_train, y_test) if len(y)])
     if both.dtype.kind == "U":
         found, numbers = np.unique(both[:, 0], return_inverse=True)
         classes, class_names = numbers.reshape(-1), tuple(map(str, found)) if class_names is None else class_names

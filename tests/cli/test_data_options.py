@@ -229,3 +229,20 @@ def test_the_names_are_those_of_the_data_sets():
 def test_a_model_with_several_inputs_is_for_python():
     with pytest.raises(snc.SettingsError, match="2 inputs, 'image', 'facts', and the command line takes one"):
         load_images(None, None, None, several_ports())
+
+
+def test_images_for_tests_only(folder, tmp_path, capsys):
+    """They evaluate and diagnose a network; other commands need training images."""
+    data = snc.load_dataset("digits", train=1, test=60)
+    np.savez(tmp_path / "tests.npz", x_test=data.x_test, y_test=data.y_test)
+    few = ["--data", tmp_path / "tests.npz"]
+    for command in ("evaluate", "diagnose"):
+        whole = [command, folder / "snn.npz", "--steps", 2, "--test-images", 60, "--data"]
+        expected, found = (figures(capsys, *whole, file) for file in ("digits", tmp_path / "tests.npz"))
+        evaluations = [each.get("evaluation", each) for each in (expected, found)]
+        assert evaluations[0]["accuracy"] == evaluations[1]["accuracy"]
+    for command, *rest in (["convert", "out.npz"], ["tune", "out.npz"], ["to-ttfs", "out.npz"]):
+        files = [folder / "model.npz", *(tmp_path / name for name in rest)]
+        assert cli.main([command, *map(str, [*files, *few])]) == 1
+        assert "tests.npz has test images only, and this command needs training images" in capsys.readouterr().err
+        assert not (tmp_path / "out.npz").exists()

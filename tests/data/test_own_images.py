@@ -42,6 +42,20 @@ class TestNpz:
         assert len(data.x_train) == 16
         assert "every fifth of 20 images" in data.note
 
+    @pytest.mark.parametrize("names", [("x_test", "y_test"), ("test_images", "test_labels")])
+    @pytest.mark.parametrize("labels", [CLASSES, np.array(["ant", "bee", "cow", "dog"])[CLASSES], None])
+    def test_test_images_only(self, tmp_path, names, labels):
+        arrays = {names[0]: BYTES} | ({} if labels is None else {names[1]: labels})
+        data = snc.load_dataset(written(tmp_path / "a.npz", **arrays), shape=(6, 5, 3))
+        np.testing.assert_array_equal(data.x_test, BYTES.astype(np.float32) / 255)
+        assert data.x_train.shape == (0, 6, 5, 3)
+        assert data.pixel_range == (0, 1)
+        if labels is None:
+            assert data.y_train is None and data.y_test is None
+        else:
+            assert len(data.y_train) == 0
+            np.testing.assert_array_equal(data.y_test, CLASSES)
+
     def test_names_of_medmnist(self, tmp_path):
         arrays = {"train_images": BYTES, "train_labels": CLASSES[:, None], "val_images": BYTES, "val_labels": CLASSES}
         arrays |= {"test_images": BYTES[:4], "test_labels": CLASSES[:4, None]}
