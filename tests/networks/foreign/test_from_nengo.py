@@ -132,8 +132,9 @@ def test_tensors_in_place_of_objects_of_the_converter():
 
 @pytest.mark.parametrize("take", [snc.convert, snc.build_trainable, lambda c: snc.from_nengo(c, None, None)])
 def test_a_converter_in_place_of_its_network(take):
-    layers = [tf.keras.layers.Dense(4, activation="relu"), tf.keras.layers.Dense(3)]
-    converter = nengo_dl.Converter(tf.keras.Sequential([tf.keras.Input((4,)), *layers]))
+    image = tf.keras.Input((4,))
+    scores = tf.keras.layers.Dense(3)(tf.keras.layers.Dense(4, activation="relu")(image))
+    converter = nengo_dl.Converter(tf.keras.Model(image, scores))
     with pytest.raises(snc.SnnConvError, match=r"got a nengo_dl\.Converter: read its network with ") as error:
         take(converter)
     way_out = str(error.value).partition(" with ")[2]
