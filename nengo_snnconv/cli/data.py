@@ -41,7 +41,8 @@ def add_data(parser, role="", default=DEFAULT_DATA):
         "--class-names",
         type=names,
         metavar="A,B,...",
-        help="names of the classes, in the order of the model's outputs (default: those of the data)",
+        help="names of the classes, in the order of the model's outputs (default: those of the data, in alphabetical "
+        "order); labels and folders with these names get their numbers",
     )
 
 
@@ -142,12 +143,32 @@ def _with_names(data, options, model):
                 f"--class-names has {len(options.class_names)} names, and the {of} {expected} classes",
                 argument="class_names",
             )
+        numbers = _numbers_by_name(data, options)
+        if numbers is not None:
+            labels = {name: numbers[getattr(data, name)] for name in ("y_train", "y_test")}
+            data = dataclasses.replace(data, **labels)
         return dataclasses.replace(data, class_names=options.class_names)
     if data.y_test is not None and 0 < known < expected:
         classes = "class" if known == 1 else "classes"
         note = f"{data.name} has {known} {classes} and the model {expected}; they get the numbers 0, 1, ... in order. "
         print(summary_line("note", note + "Pictures that are in no subfolder have no labels"))
     return data
+
+
+def _numbers_by_name(data, options):
+    """Return the numbers in --class-names of the classes that the user's data name, an array; None for other names."""
+    import numpy as np
+
+    own, given = data.class_names, list(options.class_names)
+    if data.y_test is None or not _is_own(options) or not set(own) & set(given):
+        return None
+    if missing := [name for name in own if name not in given]:
+        raise SettingsError(
+            f"--class-names lacks {listed(missing)}, which {data.name} has: name all of its classes, in the order of "
+            "the model's outputs",
+            argument="class_names",
+        )
+    return np.array([given.index(name) for name in own])
 
 
 def _check_scale(data, options, model):

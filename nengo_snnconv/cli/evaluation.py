@@ -15,7 +15,7 @@ from .options import (
     add_workers,
     workers_of,
 )
-from .pixel_range import in_range_of, warn_of_low_accuracy
+from .pixel_range import in_range_of, warn_of_other_data
 
 
 def add_evaluate(commands):
@@ -160,7 +160,7 @@ def run_with_spikes(network, data, options, title, run, workers=None, rule=None)
         simulation |= {"skip_steps": options.skip_steps, "stop": rule, "n_jobs": workers.get("n_jobs")}
         evaluation = evaluate_network(network, data.x_test, data.y_test, **simulation)
     print(evaluation.summary())
-    warn_of_low_accuracy(evaluation, options)
+    warn_of_other_data(evaluation, options)
     shown = evaluation.measures[: 1 if evaluation.head in ("classes", "binary") else None]
     print(measures_over_time(shown, network.settings.steps_without_scores(network.model)))
     if options.report:

@@ -104,29 +104,11 @@ def _skill(network, x, task, pixel_range):
     return (accuracy - chance) / max(1 - chance, 1e-9)
 
 
-def warn_of_low_accuracy(evaluation, options):
-    """Print notes if the ANN itself only guesses: perhaps these are other data than those of its training."""
-    if not warn_of_other_data(evaluation, options):
-        return
-    if evaluation.head == "values":
-        note = (
-            "the ANN itself is hardly better than the mean of the targets: check that images (--input-range) and "
-            "targets are scaled as in training"
-        )
-    else:
-        note = (
-            "the ANN itself is hardly better than chance: check that images are scaled (--input-range) and classes "
-            "numbered as in training"
-        )
-    print(summary_line("note", note))
-
-
 def warn_of_other_data(evaluation, options):
-    """Return whether the ANN itself only guesses; print a note if it does and the data are those without ``--data``."""
+    """Print a note if the ANN itself only guesses, and the data are those without ``--data``."""
     if evaluation.ann_score is None or len(evaluation.y) < FEWEST or evaluation.ann_score >= evaluation.near_chance:
-        return False
+        return
     if getattr(options, "data", None) == DEFAULT_DATA:
         print(
             summary_line("note", f"without --data, the data are the {DEFAULT_DATA}: name those of the ANN with --data")
         )
-    return True

@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     from .result import Evaluation
 
 MANY_POINTS = 5.0
+FEWEST = 50  # images to judge whether the ANN only guesses
 FEW_SPIKES = 0.15  # of a neuron; a network with fixed rates that loses many points with fewer fires too rarely
 # types that drop negative current in each step, so that noise around zero makes them spike
 DROPPING = (nengo.SpikingRectifiedLinear, nengo.neurons.RatesToSpikesNeuronType)
@@ -34,11 +35,30 @@ def hints_of(network: ConvNetwork, evaluation: Evaluation, synapse: typing.Any, 
     unit_images : bool
         The images are in [0, 1], and nothing in the model tells whether it was trained on such images.
     """
+    if (
+        evaluation.ann_score is not None
+        and len(evaluation.y) >= FEWEST
+        and evaluation.ann_score < evaluation.near_chance
+    ):
+        return (_of_guesses(evaluation),)
     if evaluation.loss_points is None or evaluation.loss_points <= MANY_POINTS:
         return ()
     if isinstance(network.settings, TrainableConfig):
         return tuple(_of_fixed_rates(network, evaluation, synapse, unit_images))
     return tuple(_of_converted(network, evaluation))
+
+
+def _of_guesses(evaluation):
+    """Return the hint on an ANN that only guesses."""
+    if evaluation.head == "values":
+        return (
+            "the ANN itself is hardly better than the mean of the targets: check that images (--input-range) and "
+            "targets are scaled as in training"
+        )
+    return (
+        "the ANN itself is hardly better than chance: check that images are scaled (--input-range) and classes "
+        "numbered as in training"
+    )
 
 
 def _of_fixed_rates(network, evaluation, synapse, unit_images):

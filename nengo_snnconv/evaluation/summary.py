@@ -37,9 +37,9 @@ def summary_rows(evaluation: Evaluation, names: Mapping[str, Sequence[str]]) -> 
             rows.append((f"{prefix}note", "taken as class scores: give y for a regression"))
         for value in part.listed_values(names.get(output)):
             rows.append((f"{prefix}{value.name}", str(value)))
+    rows += [("hint", hint) for hint in evaluation.hints]
     if evaluation.layers:
         rows.append(("spikes per neuron", f"{evaluation.spikes_per_neuron:.3f}"))
-        rows += [("hint", hint) for hint in evaluation.hints]
         if evaluation.signed and evaluation.negative_spikes_share is not None:
             rows.append(("negative spikes", f"{100 * evaluation.negative_spikes_share:.1f} % of all"))
         rows += [

@@ -104,9 +104,9 @@ def _item(model, element, is_after_items):
         return as_item(model, *(as_parts(model, element, element=True) or (element, None)))
     x, y = _parts(element)
     x, y, shape = as_numbers(x, "x"), None if y is None else as_numbers(y, "y"), model.shapes[model.input]
-    if y is not None:
-        return x, y, y.ndim == 0
     fits = x.ndim == len(shape) and channels_last(model, x, shape).shape == shape
+    if y is not None:
+        return x, y, fits or y.ndim == 0  # a single image may have a row of labels
     return x, y, fits or (is_after_items and x.ndim == len(shape))
 
 

@@ -180,9 +180,10 @@ def is_reset(network: ConvNetwork, larger: nengo.Network) -> bool:
     Warns
     -----
     SnnConvWarning
-        If images are shown one after another to a network that keeps state from one to the next, or if the signal that
-        resets is filtered.
+        If images are shown one after another to a network that keeps state from one to the next, or if they or the
+        signal that resets are filtered.
     """
+    _warn_of_filtered_images(network, larger)
     into = [] if network.reset is None else _connections_into(network.reset, larger)
     if not into and getattr(network.reset, "output", None) is None:
         _warn_of_kept_state(network, larger)
@@ -193,6 +194,18 @@ def is_reset(network: ConvNetwork, larger: nengo.Network) -> bool:
             f"{ON}, and do not reset: give nengo.Connection(..., synapse=None)",
         )
     return True
+
+
+def _warn_of_filtered_images(network, larger):
+    """Warn if a synapse filters the images that a Node shows."""
+    for connection in _connections_into(network.input, larger):
+        source = connection.pre_obj
+        # a node without output passes on other signals, such as those of ensembles
+        if connection.synapse is not None and isinstance(source, nengo.Node) and source.output is not None:
+            warn_user(
+                f"a synapse, {connection.synapse}, filters the images from {source}, so that each fades in "
+                "and the one before it fades out: give nengo.Connection(..., synapse=None)"
+            )
 
 
 def _connections_into(node, larger):

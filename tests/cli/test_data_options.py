@@ -246,3 +246,17 @@ def test_images_for_tests_only(folder, tmp_path, capsys):
         assert cli.main([command, *map(str, [*files, *few])]) == 1
         assert "tests.npz has test images only, and this command needs training images" in capsys.readouterr().err
         assert not (tmp_path / "out.npz").exists()
+
+
+def test_class_names_give_named_labels_the_order_of_the_model(folder, tmp_path, capsys):
+    """Names in a file, or of folders, are numbered in alphabetical order otherwise."""
+    data, names = snc.load_dataset("digits", train=1, test=60), [f"{9 - n}th" for n in range(10)]
+    np.savez(tmp_path / "named.npz", x_test=data.x_test, y_test=np.array(names)[data.y_test])
+    evaluate = ["evaluate", folder / "snn.npz", "--steps", 3, "--test-images", 60, "--data"]
+    expected = figures(capsys, *evaluate, "digits")
+    found = figures(capsys, *evaluate, tmp_path / "named.npz", "--class-names", ",".join(names))
+    assert found["accuracy"] == expected["accuracy"]
+    assert figures(capsys, *evaluate, tmp_path / "named.npz")["accuracy"] != expected["accuracy"]
+    wrong = [*evaluate, tmp_path / "named.npz", "--class-names", ",".join(["none", *names[1:]])]
+    assert cli.main(list(map(str, wrong))) == 1
+    assert "--class-names lacks '9th', which named.npz has" in capsys.readouterr().err

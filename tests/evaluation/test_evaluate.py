@@ -313,3 +313,13 @@ def test_summary_of_a_converted_network_names_neurons_that_fire_too_often_and_di
     assert "drops" not in keeping.summary()
     calibrated = snc.calibrate(snc.to_spiking(network, snc.SignedIntegrateAndFire()), x, n_steps=1)
     assert not hints_of(calibrated, dropping, None, False)  # diagnose refuses calibrated networks
+
+
+def test_summary_says_that_the_ann_only_guesses(rng):
+    network, x = snc.convert(small_cnn()), rng.random((60, 6, 6, 2))
+    y = snc.rate_model(network).predict(x, verbose=0).argmax(axis=1)
+    hint = "the ANN itself is hardly better than chance: check that images are scaled"
+    assert hint not in snc.evaluate(network, x, y, n_steps=1).summary()
+    assert hint in snc.evaluate(network, x, (y + 1) % 4, n_steps=1).summary()
+    assert hint in snc.evaluate(snc.to_spiking(snc.normalize(network, x)), x, (y + 1) % 4, n_steps=1).summary()
+    assert hint not in snc.evaluate(network, x[:20], (y[:20] + 1) % 4, n_steps=1).summary()  # too few to tell

@@ -159,6 +159,14 @@ def test_labels_given_twice_must_agree():
     assert caught.value.argument == "y"
 
 
+def test_single_images_with_rows_of_labels():
+    one_hot = np.eye(4)[y]
+    for source in (of((x, one_hot)), list(zip(x, one_hot, strict=True)), of({"image": x, "label": one_hot})):
+        images, labels = as_images(MODEL, source)
+        np.testing.assert_array_equal(images, x)
+        np.testing.assert_array_equal(labels, one_hot)
+
+
 class TestFrames:
     frames = np.stack([x, x / 2], axis=1)
 

@@ -201,6 +201,20 @@ class TestLargerNetwork:
         assert run(snc.Simulator, larger, scores, STEPS).any()
         assert read not in larger.all_probes
 
+    def test_images_through_a_synapse(self):
+        """Nengo's default filter mixes each image with the one before."""
+        network = spiking(small_cnn())
+        for synapse, warns in ((nengo.params.Default, True), (None, False)):
+            with nengo.Network() as larger:
+                snn = network.rebuild()
+                nengo.Connection(nengo.Node(lambda t: np.full(72, t)), snn.input, synapse=synapse)
+                nengo.Connection(nengo.Node([0.0]), snn.reset, synapse=None)
+            for simulator in (nengo.Simulator, snc.Simulator):
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    simulator(larger, progress_bar=False).close()
+                assert any("filters the images from <Node" in str(each.message) for each in caught) == warns
+
     def test_between_ensembles(self):
         network = spiking(small_cnn())
         with nengo.Network(seed=1) as larger:
