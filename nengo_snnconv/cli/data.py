@@ -160,7 +160,8 @@ def _numbers_by_name(data, options):
     import numpy as np
 
     own, given = data.class_names, list(options.class_names)
-    if data.y_test is None or not _is_own(options) or not set(own) & set(given):
+    numbered = own == tuple(map(str, range(len(own))))
+    if data.y_test is None or not _is_own(options) or numbered or not set(own) & set(given):
         return None
     if missing := [name for name in own if name not in given]:
         raise SettingsError(

@@ -260,3 +260,6 @@ def test_class_names_give_named_labels_the_order_of_the_model(folder, tmp_path, 
     wrong = [*evaluate, tmp_path / "named.npz", "--class-names", ",".join(["none", *names[1:]])]
     assert cli.main(list(map(str, wrong))) == 1
     assert "--class-names lacks '9th', which named.npz has" in capsys.readouterr().err
+    np.savez(tmp_path / "numbered.npz", x_test=data.x_test, y_test=data.y_test)  # other numbers are names of theirs
+    found = figures(capsys, *evaluate, tmp_path / "numbered.npz", "--class-names", "1,2,3,4,5,6,7,8,9,10")
+    assert found["accuracy"] == expected["accuracy"]
