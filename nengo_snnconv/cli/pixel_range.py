@@ -106,9 +106,9 @@ def _skill(network, x, task, pixel_range):
 
 def warn_of_other_data(evaluation, options):
     """Print a note if the ANN itself only guesses, and the data are those without ``--data``."""
-    if evaluation.ann_score is None or len(evaluation.y) < FEWEST or evaluation.ann_score >= evaluation.near_chance:
-        return
-    if getattr(options, "data", None) == DEFAULT_DATA:
+    from ..evaluation.hints import ann_guesses
+
+    if getattr(options, "data", None) == DEFAULT_DATA and ann_guesses(evaluation):
         print(
             summary_line("note", f"without --data, the data are the {DEFAULT_DATA}: name those of the ANN with --data")
         )

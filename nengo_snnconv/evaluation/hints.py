@@ -35,17 +35,19 @@ def hints_of(network: ConvNetwork, evaluation: Evaluation, synapse: typing.Any, 
     unit_images : bool
         The images are in [0, 1], and nothing in the model tells whether it was trained on such images.
     """
-    if (
-        evaluation.ann_score is not None
-        and len(evaluation.y) >= FEWEST
-        and evaluation.ann_score < evaluation.near_chance
-    ):
+    if ann_guesses(evaluation):
         return (_of_guesses(evaluation),)
     if evaluation.loss_points is None or evaluation.loss_points <= MANY_POINTS:
         return ()
     if isinstance(network.settings, TrainableConfig):
         return tuple(_of_fixed_rates(network, evaluation, synapse, unit_images))
     return tuple(_of_converted(network, evaluation))
+
+
+def ann_guesses(evaluation: Evaluation) -> bool:
+    """Return whether the ANN itself only guesses, by images that are enough to tell."""
+    score = evaluation.ann_score
+    return score is not None and len(evaluation.y) >= FEWEST and score < evaluation.near_chance
 
 
 def _of_guesses(evaluation):

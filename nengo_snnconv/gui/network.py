@@ -16,7 +16,7 @@ from ..inputs.several import has_several
 from ..model.image_axes import image_axes
 from ..networks.edits import check_unedited
 from ..networks.network import ConvNetwork, check_not_own_network
-from ..networks.trainable import TrainableConfig
+from ..networks.trainable import TrainableConfig, for_nengo
 from .restarting import Average, RestartingNetwork
 from .views import picture_svg, scores_svg
 
@@ -113,10 +113,10 @@ class GuiNetwork(nengo.Network):
             nengo.Connection(self.choose_class, self.shown[0], synapse=None)
             nengo.Connection(self.choose_example, self.shown[1], synapse=None)
             with RestartingNetwork(self.shown, label="network") as self.trial:
-                trainable = isinstance(network.settings, TrainableConfig)
-                # Nengo GUI runs nengo's own simulator
-                self.network = network.rebuild(tensor_nodes=False) if trainable else network.rebuild()
-                average = Average(n_classes) if network.settings.accumulates or trainable else None
+                self.network = for_nengo(network)
+                settings = network.settings
+                averages = settings.accumulates or isinstance(settings, TrainableConfig)
+                average = Average(n_classes) if averages else None
                 self.scores = nengo.Node(average, size_in=n_classes, label="scores")
             self.network.label = "layers"
             del self.network.probes[:]  # their data would grow without limit

@@ -133,6 +133,13 @@ def _warn_of_low_rates(config):
             )
 
 
+def for_nengo(network: ConvNetwork, **changes: typing.Any) -> ConvNetwork:
+    """Return the network rebuilt with ``changes``, without TensorNodes, as nengo's own simulator needs it."""
+    if isinstance(network.settings, TrainableConfig):
+        changes["tensor_nodes"] = False
+    return network.rebuild(**changes)
+
+
 def live_arrays(network):
     """Return the current weights of the network's Keras layers, which a Simulator may have trained.
 

@@ -96,9 +96,7 @@ class TrainableRows(ReportRows):
         return became, "exact", ""
 
     def visit_linear(self, layer):
-        if isinstance(layer, specs.Add | specs.Concatenate):
-            return "Node", "exact", ""
-        if not self.config.tensor_nodes:
+        if isinstance(layer, specs.Add | specs.Concatenate) or not self.config.tensor_nodes:
             return "Node", "exact", ""
         return "TensorNode", "exact", IN_TRAINING.get(type(layer), "")
 

@@ -21,6 +21,7 @@ from .._util.validation import (
     is_number,
     shown,
 )
+from ..compat import nengo_dl
 from ..errors import SettingsError
 from ..networks.foreign.other_weights import warn_of_other_weights
 from ..networks.network import ConvNetwork
@@ -117,7 +118,7 @@ class Simulator:
         self.seed = int(seed)
         self.data = SimulationData(self)
         self._resets = Resets(network, self._runner)
-        self._stateful = _is_stateful(network)
+        self._stateful = nengo_dl.config.get_setting(network, "stateful", True)
         self.closed = False
         self.reset()
 
@@ -304,14 +305,6 @@ class Simulator:
             if node not in fed:
                 outputs[node] = np.stack([_as_output(node, function(t), t) for t in times])[None]
         return outputs
-
-
-def _is_stateful(network):
-    """Return NengoDL's setting of this name, which networks have once a setting of NengoDL was made."""
-    try:
-        return getattr(network.config[nengo.Network], "stateful", True)
-    except nengo.exceptions.ConfigError:
-        return True
 
 
 def _in_steps(data: dict[nengo.Node, np.ndarray], steps: slice) -> dict[nengo.Node, np.ndarray]:

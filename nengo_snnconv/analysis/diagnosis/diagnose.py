@@ -73,8 +73,8 @@ def diagnose(
         predictions of the ANN, so that the loss is one of agreement with it.  The accuracy of labels is F1, and that
         of values R².
     n_steps : int, optional
-        Number of time steps for which each image is shown.  By default the number for which the network was tuned, or
-        30, as for :func:`evaluate`.
+        Number of time steps for which each image is shown.  By default the number for which the network was balanced
+        or tuned, or 30, as for :func:`evaluate`.
     max_loss : float
         Acceptable loss of accuracy in percentage points.  A network that loses no more is healthy, unless a single
         cause makes an error of more than 50 % in a layer.

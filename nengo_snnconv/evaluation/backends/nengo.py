@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 
 from ...networks.network import ConvNetwork
-from ...networks.trainable import TrainableConfig
+from ...networks.trainable import for_nengo
 from .base import Backend, InputFrames
 
 
@@ -16,9 +16,7 @@ class NengoBackend(Backend):
     one_by_one = True
 
     def with_probes(self, network: ConvNetwork, probed: tuple[str, ...]) -> ConvNetwork:
-        if isinstance(network.settings, TrainableConfig):
-            network = network.rebuild(tensor_nodes=False)
-        return super().with_probes(network, probed)
+        return for_nengo(network, probe_layers=probed)
 
     def open_simulator(self) -> nengo.Simulator:
         self.input = InputFrames(self.network.input, self.dt)

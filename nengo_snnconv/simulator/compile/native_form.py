@@ -6,6 +6,7 @@ from ...errors import ConversionError
 from ...networks.foreign.tensor_nodes import ends_in_softmax, model_of_tensor_node, name_of_tensor_node
 from ...networks.nengo_objects import NengoLayers, connect_output, direct_neurons
 from ...networks.trainable import TrainableConfig, check_collected
+from ...networks.trainable_layers import PlainLayers
 from ...passes import fix_statistics
 
 
@@ -41,11 +42,11 @@ def native_form(network):
     return native, stand_ins
 
 
-class NativeForm(NengoLayers):
+class NativeForm(PlainLayers):
     """Makes Nengo's own objects for all layers but the input and the neurons, which are those of ``network``."""
 
     def __init__(self, network):
-        super().__init__(fix_statistics(network.model), network.settings.synapse)
+        super().__init__(network.settings, network.model)
         self.network = network
 
     def visit_input(self, layer, sources):
