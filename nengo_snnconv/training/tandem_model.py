@@ -172,6 +172,36 @@ class _GrowthOfMaximum(tf.keras.layers.Layer):
         return tf.concat(growth, axis=0)
 
 
+class _MeanOutputs(tf.keras.layers.Layer):
+    """Mean of a layer's outputs in all steps, with the gradient of its output for the mean of its inputs.
+
+    Both are the same numbers, because the layer is linear or a maximum; gradients of linear layers need only inputs, so
+    TensorFlow does not compute the output a second time.
+
+    Inputs are the outputs of all steps, (steps * images, ...), and the mean inputs, (images, ...).
+    """
+
+    def __init__(self, layer, n_steps):
+        super().__init__()
+        self.layer, self.n_steps = layer, n_steps
+
+    def call(self, inputs):
+        outputs, *means = inputs
+
+        @tf.custom_gradient
+        def mean_outputs(outputs, *sources):
+            def gradient(upstream):
+                with tf.GradientTape() as tape:
+                    tape.watch(means)
+                    again = _applied(self.layer, means)
+                return None, *tape.gradient(again, [*means, *self.layer.trainable_variables], upstream)
+
+            return tf.reduce_mean(tf.reshape(outputs, (self.n_steps, -1, *outputs.shape[1:])), axis=0), gradient
+
+        # weights are arguments, so that they receive their gradients
+        return mean_outputs(outputs, *means, *map(tf.convert_to_tensor, self.layer.trainable_variables))
+
+
 def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
     """Return a Keras model of a network of integrate-and-fire or LIF neurons, to train it on its own spikes.
 
@@ -213,12 +243,12 @@ def tandem_model(network: ConvNetwork, n_steps: int) -> tf.keras.Model:
                 steps[name] = spikes
             continue
         computed = keras_layer(layer, model.arrays_of(name))
-        means[name] = _applied(computed, mean_inputs)
         if not changing:
+            means[name] = _applied(computed, mean_inputs)
             continue
-        if isinstance(layer, specs.MaxPool | specs.GlobalMaxPool):
-            computed = _GrowthOfMaximum(computed, n_steps)
-        steps[name] = _applied(computed, step_inputs)
+        is_maximum = isinstance(layer, specs.MaxPool | specs.GlobalMaxPool)
+        steps[name] = _applied(_GrowthOfMaximum(computed, n_steps) if is_maximum else computed, step_inputs)
+        means[name] = _MeanOutputs(computed, n_steps)([steps[name], *mean_inputs])
     scores = means[model.output]
     if model.output_scale != 1:
         scores = tf.keras.layers.Rescaling(model.output_scale)(scores)
