@@ -85,6 +85,8 @@ def _of_fixed_rates(network, evaluation, synapse, unit_images):
             "max pooling passes a spike of any neuron in its window, so the rates after it are too high: filter the "
             "spikes, network.rebuild(synapse=0.005), or train with average pooling"
         )
+    if settings.neuron_type.spiking and settings.has_rates and network.model.neurons:
+        yield _diagnose(evaluation)
 
 
 def _of_converted(network, evaluation):
@@ -98,7 +100,11 @@ def _of_converted(network, evaluation):
             yield f"{name} drops negative current in each step, so it fires too often: use IntegrateAndFire()"
     if model.ann_arrays or model.filters or "quantization" in model.metadata or not model.neurons:
         return  # diagnose refuses such networks
-    yield (
+    yield _diagnose(evaluation)
+
+
+def _diagnose(evaluation):
+    return (
         f"snc.diagnose(network, x, y, n_steps={evaluation.n_steps}), or nengo-snnconv diagnose, names the layers and "
         "causes of the loss, and tries remedies"
     )

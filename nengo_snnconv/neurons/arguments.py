@@ -32,6 +32,14 @@ def replaced(frozen, **changes):
     return type(frozen)(**{**arguments_of(frozen), **changes})
 
 
+def code_of(frozen):
+    """Return a Nengo object, such as a neuron type, as Python code."""
+    module = type(frozen).__module__.partition(".")[0]
+    # Nengo's distributions have no module in their representation
+    code = repr(frozen).replace("Uniform(", "nengo.dists.Uniform(")
+    return f"{'snc' if module == 'nengo_snnconv' else module}.{code}"
+
+
 def check_synapse(**values):
     """Check that each named value is a synapse: a time constant in seconds, a nengo.synapses.Synapse or None."""
     for name, value in values.items():

@@ -21,6 +21,7 @@ COLORS = {
     "unevenness": "#e69f00",
     "reset": "#cc79a7",
     "synapse": "#56b4e9",
+    "maxima": "#888888",
 }
 COLUMNS = 5
 # largest number of layers with a panel, and of rows with a number beside each

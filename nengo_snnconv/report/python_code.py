@@ -20,6 +20,7 @@ from ..networks.staged import StagedConfig
 from ..networks.storage import settings_from_json
 from ..networks.trainable import TrainableConfig, build_trainable
 from ..networks.ttfs import TTFSConfig
+from ..neurons.arguments import code_of
 from ..training.train import train
 
 # threshold of to_ttfs for each method of normalize
@@ -170,8 +171,7 @@ def _code(value):
     if value is Ellipsis:
         return "..."
     if isinstance(value, FrozenObject):
-        module = type(value).__module__.partition(".")[0]
-        return f"{'snc' if module == 'nengo_snnconv' else module}.{value!r}"
+        return code_of(value)
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key!r}: {_code(each)}' for key, each in value.items())}}}"
     if isinstance(value, MarginStop):

@@ -37,6 +37,16 @@ def test_diagnose_prints_draws_and_reports(spiking_file, tmp_path, capsys):
     assert "<h2>Diagnosis</h2>" in report.read_text() and "Diagnosis, layer by layer" in report.read_text()
 
 
+def test_diagnose_reads_networks_that_were_trained_on_firing_rates(tmp_path, capsys):
+    trainable, report = tmp_path / "trainable.npz", tmp_path / "report.html"
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist"), nengo.LIF(amplitude=0.0025)), trainable)
+    options = ["--test-images", "20", "--steps", "6", "--report", str(report)]
+    assert cli.main(["diagnose", str(trainable), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "conv1_relu" in printed and "unevenness" in printed
+    assert "Diagnosis, layer by layer" in report.read_text()
+
+
 def test_diagnose_runs_a_tuned_network_for_its_number_of_steps(spiking_file, tmp_path, capsys):
     network, tuned = snc.load(spiking_file), tmp_path / "tuned.npz"
     snc.save(network.rebuild(network.model.replace(metadata={**network.model.metadata, "n_steps": 5})), tuned)
@@ -49,10 +59,10 @@ def test_diagnose_refuses_before_it_runs(spiking_file, tmp_path, capsys):
     assert "tried:" not in capsys.readouterr().out
     assert cli.main(["diagnose", str(spiking_file), "--picture", str(tmp_path / "picture.bmp")]) == 1
     assert "--picture must end in" in capsys.readouterr().err
-    trainable = tmp_path / "trainable.npz"
-    snc.save(snc.build_trainable(snc.preset("diehl-mnist")), trainable)
-    assert cli.main(["diagnose", str(trainable), "--test-images", "5"]) == 1
-    assert "to_spiking" in capsys.readouterr().err
+    through_time = tmp_path / "through-time.npz"
+    snc.save(snc.build_trainable(snc.preset("diehl-mnist"), snc.SurrogateLIF()), through_time)
+    assert cli.main(["diagnose", str(through_time), "--test-images", "5"]) == 1
+    assert "spikes as it was trained" in capsys.readouterr().err
     with pytest.raises(SystemExit) as wrong:
         cli.main(["diagnose", str(spiking_file), "--picture", "a.png", "--report", "a.png"])
     assert wrong.value.code == 2

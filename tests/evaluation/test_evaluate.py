@@ -289,6 +289,7 @@ def test_summary_says_that_maxima_of_spikes_are_too_large_and_a_filter_helps(rng
     spiking = snc.evaluate(network, x, n_steps=60, progress=False)
     assert spiking.loss_points > 5
     assert "max pooling passes a spike of any neuron" in spiking.summary()
+    assert "snc.diagnose(network, x, y, n_steps=60)" in spiking.summary()
     filtered = snc.evaluate(network.rebuild(synapse=0.02), x, n_steps=60, progress=False)
     assert filtered.loss_points < spiking.loss_points - 5
     assert "max pooling" not in filtered.summary()

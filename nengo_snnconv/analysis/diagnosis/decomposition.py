@@ -18,9 +18,10 @@ import numpy as np
 from ...conversion.histograms import Histogram
 from ...model.connectivity import maxima_over
 from ...model.memory import MEMORY_MB, bytes_of_all, images_together
-from ...neurons.qcfs import quantized
+from ...networks.trainable_settings import TrainableConfig
+from .maxima_of_spikes import MaximaOfSpikes
 from .partial_ann import PartialANN
-from .responses import ChargeResponse, Response, response_of
+from .responses import ChargeResponse, Response, response_of, response_of_trained
 
 if typing.TYPE_CHECKING:
     from ...evaluation.task import Task
@@ -105,7 +106,7 @@ class Decomposition:
         self.output_level = Histogram(1)
         self.input_squares: collections.Counter = collections.Counter()
         self.neurons = self.model.neurons
-        self.ann = PartialANN(self.model)
+        self.ann = PartialANN(network)
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses: dict[str, Response] = {}
         self.n_correct: collections.Counter = collections.Counter()
@@ -120,11 +121,13 @@ class Decomposition:
         self.runner, self.n_steps, self.skip_steps = runner, runner.n_steps, runner.skip_steps
         self.half = (self.n_steps + self.skip_steps) // 2
         self.times = sorted({0, self.skip_steps, self.half, self.n_steps})
+        self.maxima = MaximaOfSpikes(self.network, runner.dt)
         self.initial_potentials = {name: runner.simulator.initial_potential(name) for name in self.neurons}
 
     def see(self, images: slice, steps: range, output: np.ndarray, _: typing.Any, activity: dict) -> None:
         """Add a chunk of the simulation to the sums until each of ``times``."""
         emitted = {"scores": output, **{name: values for name, values in activity.items() if self._is_needed(name)}}
+        emitted |= self.maxima.of(activity, is_first=steps.start == 0)
         if steps.start == 0:
             self.partial_sums = {name: dict.fromkeys(self.times, 0.0) for name in emitted}
         for before, time in itertools.pairwise([0, *self.times]):
@@ -192,7 +195,7 @@ class Decomposition:
         layer, response = self.layers[name], self.responses[name]
         current = self._current(name, with_rates)
         levels = self.network.model.layers[name].levels
-        before = exact = quantized(current, levels)
+        before = exact = self.ann.activation(name, current)
         pools = maxima_over(self.model, name)
         stages = response.stages(current, self._current(name, early), self.n_steps, self.skip_steps)
         for cause, after in itertools.chain(stages, [(response.remaining_cause, rates)]):
@@ -201,14 +204,15 @@ class Decomposition:
             change = after - before
             if change.any():
                 layer.squares[cause] += float(np.vdot(change, change))
-                output = self.ann.output_from(name, after, with_rates, exact if pools else None)
+                chosen = {pool: self.ann.passed_on(pool, after, exact) for pool in pools}
+                output = self.ann.output_from(name, after, with_rates, chosen)
             layer.n_correct[cause] += self._score(output, images)
             before = after
         if pools:
             for pool in pools:
                 change = (with_rates[pool] - self.ann.passed_on(pool, rates, exact)).numpy()
                 layer.squares["maxima"] += float(np.vdot(change, change))
-            output = self.ann.output_from(name, rates, with_rates)
+            output = self.ann.output_from(name, rates, with_rates, {pool: with_rates[pool] for pool in pools})
             layer.n_correct["maxima"] += self._score(output, images)
         return output
 
@@ -268,6 +272,8 @@ class Decomposition:
         current = self._current(name, with_rates)
         potential = self.initial_potentials[name]
         potential = None if potential is None else potential.reshape(self.model.shapes[name])
+        if isinstance(self.network.settings, TrainableConfig):
+            return response_of_trained(self.network, name, self.runner.dt, potential, current)
         settings = self.network.settings.of_layer(self.model, name)
         return response_of(settings, self.runner.dt, potential, current.min(), 1.5 * current.max())
 

@@ -19,7 +19,7 @@ from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
 from ...networks.native import require_native_network, why_filtered
-from ...networks.network import ConvNetwork
+from ...networks.network import ConvNetwork, describe_network
 from ...networks.trainable import TrainableConfig
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
@@ -54,8 +54,8 @@ def diagnose(
 
     The loss is divided exactly among layers and causes.  The ANN is computed from the measured firing rates of the
     first layers, and exactly after them; within a layer, the output of the neurons is built up from the rectifier,
-    cause by cause.  The accuracy then changes stepwise from that of the ANN to that of the spiking network, and each
-    step belongs to one layer and one cause.
+    or from the rate with which the network was trained, cause by cause.  The accuracy then changes stepwise from that
+    of the ANN to that of the spiking network, and each step belongs to one layer and one cause.
 
     Changes of the network or of the run that may help are tried: each is made and evaluated on the same images, and the
     result lists the accuracies.  Only a change that improves the accuracy by more than chance is recommended.
@@ -65,7 +65,8 @@ def diagnose(
     Parameters
     ----------
     network : ConvNetwork
-        Network made by ``to_spiking``.
+        Network made by ``to_spiking``; or by ``build_trainable`` or ``from_nengo``, with neurons that spike and were
+        trained on their firing rates.
     x : ndarray, (images, height, width, channel), or a data set
         Images, in any form that :func:`evaluate` reads but frames; some hundred are enough.
     y : ndarray, optional
@@ -93,7 +94,7 @@ def diagnose(
     Raises
     ------
     ConversionError
-        If the network was not made by ``to_spiking``.
+        If the network was not made by one of these functions, does not spike, or has no ANN with the same weights.
     SettingsError
         If an argument is invalid, or the data do not fit the network.
 
@@ -102,10 +103,7 @@ def diagnose(
     >>> diagnosis = snc.diagnose(snn, x_test[:300], y_test[:300], n_steps=20, x_calibration=x_train[:1000])
     >>> print(diagnosis.summary())
     """
-    advice = _instead(network.settings) if isinstance(getattr(network, "settings", None), TrainableConfig) else ""
-    require_native_network(network, "diagnose", origin="to_spiking", advice=advice, spiking=True)
-    if reason := why_filtered(network.model, "diagnose"):
-        raise ConversionError(reason)
+    _check_network(network)
     if not is_number(max_loss) or not 0 <= max_loss < np.inf:
         raise SettingsError(
             f"max_loss must be a number of percentage points, 0 or more; got {shown(max_loss)}", argument="max_loss"
@@ -138,23 +136,23 @@ def diagnose(
     return with_tried_remedies(diagnosis, x, task, calibration, run) if try_remedies else diagnosis
 
 
-def _instead(settings):
-    """Return what to do instead with a network of ``build_trainable`` or ``from_nengo``, for an error message."""
-    if not settings.has_rates:
-        return "it spikes as it was trained, without an ANN to compare with; evaluate it with more steps"
-    look = (
-        "compare evaluate(network, x, y).ann_accuracy with its accuracy after each step, look at spikes_per_neuron, "
-        "and try sweep(network, x, y, {'synapse': [None, 0.002, 0.005], 'output_synapse': [None, 0.02, 0.1]}, "
-        "n_steps=100)"
-    )
-    if not settings.rectifies:
-        name = type(settings.not_rectifying).__name__
-        return f"the response of its {name} neurons is not the rectifier, with which diagnose compares; {look}"
-    return (
-        f"{look}; or diagnose another network of the same weights, "
-        "to_spiking(normalize(convert(network), x_calibration)), which has integrate-and-fire neurons with thresholds "
-        "of their own"
-    )
+def _check_network(network):
+    """Raise an error unless a network has spikes, and an ANN with the same weights."""
+    settings = getattr(network, "settings", None)
+    if not isinstance(settings, TrainableConfig):
+        require_native_network(network, "diagnose", origin="to_spiking", spiking=True)
+        if reason := why_filtered(network.model, "diagnose"):
+            raise ConversionError(reason)
+    elif not settings.has_rates:
+        raise ConversionError(
+            f"diagnose compares with an ANN, which {describe_network(network)} has not: it spikes as it was trained; "
+            "evaluate it with more steps"
+        )
+    elif not settings.neuron_type.spiking:
+        raise ConversionError(
+            f"diagnose takes a network that spikes, and {settings.neuron_type} does not: "
+            "network.rebuild(neuron_type=...) with the spiking form, such as nengo.LIF for nengo.LIFRate"
+        )
 
 
 def make_diagnosis(

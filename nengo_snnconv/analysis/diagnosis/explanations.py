@@ -12,6 +12,7 @@ from ...model.connectivity import maxima_over
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from . import remedies
+from .explanations_of_trained import EXPLANATIONS as OF_TRAINED
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
@@ -28,6 +29,8 @@ OF_NEURONS = {"clipping", "response", "quantisation", "shared scale", "transient
 
 def explain(cause: str, diagnosis: Diagnosis, layer: LayerDiagnosis | None) -> tuple[str, list[Remedy]]:
     """Return the meaning of a cause in a layer, and remedies that may help."""
+    if diagnosis.trained and cause in OF_TRAINED:
+        return OF_TRAINED[cause](diagnosis, layer)
     text, found = _EXPLANATIONS[cause](diagnosis, layer)
     if cause in OF_NEURONS:
         known = {remedy.code for remedy in found}

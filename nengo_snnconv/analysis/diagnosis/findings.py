@@ -81,7 +81,7 @@ class Finding(Displayed):
             if (layer, cause, lost) in largest
         ]
         rest = sum(lost for *_, lost in self.parts) - sum(lost for *_, lost in largest)
-        terms += [f"{-rest:+.1f} in others"] * (len(shown) > MOST_PARTS)
+        terms += [f"{-rest:+.1f} in others"] * (abs(rest) >= SHOWN_POINTS)
         return f"{cost} ({', '.join(terms)})"
 
     def _headline(self):
@@ -99,7 +99,8 @@ def find(diagnosis: Diagnosis) -> list[Finding]:
     if structural:
         return [structural, *_other_causes(diagnosis, structural)]
     if diagnosis.loss_points <= diagnosis.max_loss + 1e-9:
-        return _large_errors(diagnosis)
+        # where rates are few spikes in a run, their errors are large
+        return [] if diagnosis.trained else _large_errors(diagnosis)
     losses = sorted(diagnosis.points().items(), key=lambda item: -item[1])
     # the largest loss, and those of comparable size
     largest = [loss for loss in losses if loss[1] >= COMPARABLE * losses[0][1]]
@@ -109,7 +110,7 @@ def find(diagnosis: Diagnosis) -> list[Finding]:
 def _dead(diagnosis):
     """Return the finding for the first layer that emits nothing although its input does not explain it, or None."""
     for name, layer in diagnosis.layers.items():
-        never_spikes = layer.dead >= DEAD * (1 - layer.silent) and layer.level < TOO_LOW
+        never_spikes = layer.dead >= DEAD * (1 - layer.silent) and (layer.level < TOO_LOW or diagnosis.trained)
         if diagnosis.largest_input > 0 and (layer.silent >= 0.99 or never_spikes):
             return _finding(diagnosis, "dead", _loss_from(diagnosis, name), name)
     return None
@@ -128,7 +129,8 @@ def _out_of_scale(diagnosis):
     metadata = diagnosis.network.model.metadata
     normalization = metadata.get("normalization", {})
     if (
-        diagnosis.largest_input == 0
+        diagnosis.trained
+        or diagnosis.largest_input == 0
         or "scales" not in metadata
         or normalization.get("method") == "model"
         or normalization.get("percentile", 100) < 99

@@ -10,19 +10,18 @@ import numpy as np
 
 from ...compat import tf
 from ...model import layers as specs
-from ...model.connectivity import maxima_over
 from ...networks.keras_layers import keras_layer
-from ...neurons.qcfs import quantized
 
 if typing.TYPE_CHECKING:
-    from ...model.graph import Model
+    from ...networks.network import ConvNetwork
 
 
 class PartialANN:
-    """The ANN of a model, computed from given activations of some of its layers."""
+    """The ANN of a network, computed from given activations of some of its layers."""
 
-    def __init__(self, model: Model):
-        self.model = model
+    def __init__(self, network: ConvNetwork):
+        self.model = model = network.model
+        self.neurons = {name: network.settings.rate_layer(model, name) for name in model.neurons}
         self.linear_layers = {
             name: keras_layer(layer, model.arrays_of(name))
             for name, layer in model.layers.items()
@@ -39,7 +38,7 @@ class PartialANN:
         known : dict of str to array, (images, ...)
             Activations of some layers, among them the input.
         neurons : callable, optional
-            Function of the name of a layer of neurons and its input current that replaces the rectifier.
+            Function of the name of a layer of neurons and its input current that replaces their rate in the ANN.
         """
         values: dict[str, typing.Any] = {}
         for name, layer in self.model.layers.items():
@@ -47,28 +46,25 @@ class PartialANN:
             if name in known:
                 values[name] = tf.convert_to_tensor(known[name], tf.float32)
             elif isinstance(layer, specs.Rectifier):
-                emitted = (neurons or self._rectify)(name, np.asarray(inputs[0]))
+                emitted = (neurons or self.activation)(name, np.asarray(inputs[0]))
                 values[name] = tf.convert_to_tensor(emitted, tf.float32)
             else:
                 values[name] = self.linear_layers[name](inputs if len(inputs) > 1 else inputs[0])
         return values
 
-    def _rectify(self, name, current):
-        return quantized(current, self.model.layers[name].levels)
+    def activation(self, name: str, current: np.ndarray) -> np.ndarray:
+        """Return the activation of a layer of neurons, in the ANN, for its input current."""
+        return self.neurons[name](tf.convert_to_tensor(current, tf.float32)).numpy()
 
     def output_from(
-        self, name: str, activation: typing.Any, values: dict[str, typing.Any], chosen_by: typing.Any = None
+        self, name: str, activation: typing.Any, values: dict[str, typing.Any], maxima: dict[str, typing.Any]
     ) -> typing.Any:
         """Return the output of the ANN, given the ``activation`` of a layer and ``values`` of all layers before it.
 
-        With ``chosen_by``, other activations of this layer, maxima over it pass on the entries that are largest in
-        these, as :meth:`passed_on` does.
+        ``maxima`` has the values of the maxima over this layer, if these are not the maxima of ``activation``.
         """
         known = dict(itertools.takewhile(lambda item: item[0] != name, values.items()))
-        known[name] = activation
-        if chosen_by is not None:
-            known |= {pool: self.passed_on(pool, activation, chosen_by) for pool in maxima_over(self.model, name)}
-        return self.run(known)[self.model.output]
+        return self.run({**known, name: activation, **maxima})[self.model.output]
 
     def passed_on(self, pool: str, activation: typing.Any, chosen_by: typing.Any) -> typing.Any:
         """Return the entries of ``activation`` at the positions of the maxima of ``chosen_by``.

@@ -14,7 +14,7 @@ from ..._util.text_tables import counted
 from ...conversion.calibrate import calibrate, why_uncalibratable
 from ...conversion.normalization import normalize
 from ...networks.neuron_types import types_of
-from ...neurons.arguments import arguments_of, replaced
+from ...neurons.arguments import arguments_of, code_of, replaced
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import with_signed_spikes
 
@@ -111,8 +111,8 @@ def replace_neurons(advice: str, network: ConvNetwork, **changes: typing.Any) ->
     """
     old = network.settings.neuron_type
     if isinstance(old, IntegrateAndFire) and changes.keys() <= arguments_of(old).keys():
-        return _use_neurons(advice, replaced(old, **changes))
-    return _use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
+        return use_neurons(advice, replaced(old, **changes))
+    return use_neurons(advice, IntegrateAndFire(), {} if isinstance(old, IntegrateAndFire) else {"max_rate": None})
 
 
 def integrate_and_fire(diagnosis: Diagnosis) -> list[Remedy]:
@@ -130,7 +130,7 @@ def integrate_and_fire(diagnosis: Diagnosis) -> list[Remedy]:
     new = next((each for each in types.values() if isinstance(each, IntegrateAndFire)), None)
     if new is None:
         return [replace_neurons(f"{advice}: IntegrateAndFire()", network)]
-    return [_use_neurons(f"{advice}: {type(new).__name__} in {', '.join(others)}", dict.fromkeys(others, new))]
+    return [use_neurons(f"{advice}: {type(new).__name__} in {', '.join(others)}", dict.fromkeys(others, new))]
 
 
 def take_spikes_back(diagnosis: Diagnosis) -> list[Remedy]:
@@ -139,16 +139,16 @@ def take_spikes_back(diagnosis: Diagnosis) -> list[Remedy]:
     if not diagnosis.keeps_charge or neuron_type.negative:
         return []
     advice = "use neurons that take spikes back by negative ones: SignedIntegrateAndFire"
-    return [_use_neurons(advice, with_signed_spikes(neuron_type))]
+    return [use_neurons(advice, with_signed_spikes(neuron_type))]
 
 
-def _use_neurons(advice, new, rate=None):
+def use_neurons(advice: str, new: typing.Any, rate: dict[str, None] | None = None) -> Remedy:
     """Return the remedy to rebuild the network with other neurons, of one type or of types by layer."""
     rate = rate or {}
-    code = f"snc.{new!r}"
     if isinstance(new, dict):
-        code = "{" + ", ".join(f"{name!r}: snc.{each!r}" for name, each in new.items()) + "}"
-    code = code.replace("Uniform(", "nengo.dists.Uniform(")
+        code = "{" + ", ".join(f"{name!r}: {code_of(each)}" for name, each in new.items()) + "}"
+    else:
+        code = code_of(new)
     code = f"network = network.rebuild(neuron_type={code}{', max_rate=None' if rate else ''})"
     return Remedy(advice, code, lambda network, x: network.rebuild(neuron_type=new, **rate))
 

@@ -13,12 +13,45 @@ from collections.abc import Iterator
 import nengo
 import numpy as np
 
+from ...networks.nengo_objects import direct_neurons
+from ...neurons.arguments import replaced
+from ...neurons.firing_rates import rate_function
 from ...neurons.integrate_and_fire import IntegrateAndFire
+
+if typing.TYPE_CHECKING:
+    from ...networks.network import ConvNetwork
 
 # tables of responses: numbers of inputs and initial potentials, and number of steps until the response is constant
 N_INPUTS, N_POTENTIALS, SETTLING_STEPS = 2001, 65, 500
 # input for which every neuron emits its largest output
 SATURATING_INPUT = 1e4
+# number of currents from which the inputs of a table are chosen
+CURRENTS = 100_000
+
+
+def response_of_trained(
+    network: ConvNetwork, name: str, dt: float, initial_potential: np.ndarray | None, current: np.ndarray
+) -> Response:
+    """Return the response of the neurons of a layer whose firing rates are the activations of the ANN.
+
+    Parameters
+    ----------
+    network : ConvNetwork
+        Network made by ``build_trainable`` or ``from_nengo``.
+    name : str
+    dt : float
+        Seconds per step.
+    initial_potential : ndarray, of the layer's shape, or None
+    current : ndarray, (images, ...)
+        Typical inputs of the neurons, before gain and bias.
+    """
+    settings, shape = network.settings.of_layer(network.model, name), network.model.shapes[name]
+    gain, bias = (values.reshape(shape) for values in settings.gain_bias(network.model, name))
+    activation = settings.rate_layer(network.model, name)
+    response = TrainedResponse(settings, gain, bias, activation, dt, initial_potential, current)
+    if settings.synapse is not None:
+        response.remaining_cause = "synapse"
+    return response
 
 
 def response_of(
@@ -146,14 +179,14 @@ class TableResponse(Response):
         if initial_potential is not None:
             self.potentials = np.linspace(initial_potential.min(), initial_potential.max(), N_POTENTIALS)
         settled = {"n_steps": 2 * SETTLING_STEPS, "skip_steps": SETTLING_STEPS, "potentials": None}
-        self.long_run = self._simulate(**settled)
-        (saturated,) = self._simulate(**settled, inputs=np.array([SATURATING_INPUT]))
+        self.long_run = self._simulate(self.inputs, **settled)
+        (saturated,) = self._simulate(np.array([SATURATING_INPUT]), **settled)
         self.largest = saturated if saturated < SATURATING_INPUT / 2 else np.inf
         self.tables: dict[tuple[int, int], np.ndarray] = {}
 
     def mean_output(self, current, n_steps, skip_steps=0):
         if (n_steps, skip_steps) not in self.tables:
-            self.tables[n_steps, skip_steps] = self._simulate(n_steps, skip_steps, self.potentials)
+            self.tables[n_steps, skip_steps] = self._simulate(self.inputs, n_steps, skip_steps, self.potentials)
         table, indices = self.tables[n_steps, skip_steps], _nearest(current, self.inputs)
         if self.potentials is None:
             return table[indices]
@@ -164,22 +197,97 @@ class TableResponse(Response):
         yield "response", self.long_run[_nearest(current, self.inputs)]
         yield "quantisation", self.mean_output(current, n_steps, skip_steps)
 
-    def _simulate(self, n_steps, skip_steps, potentials, inputs=None):
-        """Return mean outputs, (inputs,), or (potentials, inputs) if there are initial potentials."""
-        inputs = self.inputs if inputs is None else inputs
-        shape = (len(inputs),) if potentials is None else (len(potentials), len(inputs))
-        changes = {} if potentials is None else {"initial_state": {"voltage": np.repeat(potentials, len(inputs))}}
-        with nengo.Network(seed=0) as network:
-            neurons = self.settings.make_neurons(math.prod(shape), "table", **changes)
-            nengo.Connection(nengo.Node(np.broadcast_to(inputs, shape).ravel()), neurons, synapse=None)
-            probe = nengo.Probe(neurons)
-        total = 0.0
-        with nengo.Simulator(network, model=nengo.builder.Model(dt=self.dt), progress_bar=False) as simulator:
-            for step in range(n_steps):  # step by step, to keep no history
-                simulator.step()
-                total = total + (simulator.data[probe][-1] if step >= skip_steps else 0)
-                simulator.clear_probes()
-        return (total / (n_steps - skip_steps)).astype(np.float32).reshape(shape)
+    def _simulate(self, inputs, n_steps, skip_steps, potentials):
+        return _mean_outputs(self.settings.make_neurons, inputs, self.dt, n_steps, skip_steps, potentials)
+
+
+class TrainedResponse(Response):
+    """Neurons whose firing rates are the activations of the ANN, from tables over their input current.
+
+    Parameters
+    ----------
+    settings : TrainableConfig
+    gain, bias : ndarray of the layer's shape
+    activation : callable
+        Rate of the neurons in the ANN, of inputs before gain and bias.
+    dt, initial_potential, current
+        As for :func:`response_of_trained`.
+    """
+
+    largest = np.inf
+
+    def __init__(self, settings, gain, bias, activation, dt, initial_potential, current):
+        self.neuron_type, self.gain, self.bias, self.activation, self.dt = (
+            settings.neuron_type,
+            gain,
+            bias,
+            activation,
+            dt,
+        )
+        self.smoothed = settings.lif_smoothing is not None
+        self.initial_potential = initial_potential
+        if initial_potential is not None:
+            self.potentials = np.linspace(initial_potential.min(), initial_potential.max(), N_POTENTIALS)
+            self.inputs = self._inputs(current)
+        self.tables: dict[tuple[int, int], np.ndarray] = {}
+
+    def _inputs(self, current):
+        """Return the currents of the table: dense where there are many, most of all among neurons that spike."""
+        drive = self._drive(current).ravel()
+        some = np.random.default_rng(0).choice(drive, min(len(drive), CURRENTS))
+        lowest, highest = drive.min(), drive.max()
+        even = np.linspace(lowest, highest + 0.5 * abs(highest), N_INPUTS // 4)
+        emitting = some[self._rates(some) != 0]
+        parts = [np.quantile(each, np.linspace(0, 1, N_INPUTS // 2)) for each in (some, emitting) if len(each)]
+        return np.unique(np.concatenate([even, *parts]))
+
+    def _drive(self, current):
+        return self.gain * current + self.bias
+
+    def _rates(self, drive):
+        return rate_function(self.neuron_type)(drive.astype(np.float32)).numpy()
+
+    def clipped(self, current):
+        return self.activation(current).numpy()
+
+    def mean_output(self, current, n_steps, skip_steps=0):
+        if (n_steps, skip_steps) not in self.tables:
+            with np.errstate(divide="ignore"):  # Nengo looks for the intercepts of these gains and biases
+                self.tables[n_steps, skip_steps] = _mean_outputs(
+                    self._make_neurons, self.inputs, self.dt, n_steps, skip_steps, self.potentials
+                )
+        indices = np.searchsorted((self.inputs[1:] + self.inputs[:-1]) / 2, self._drive(current))
+        return self.tables[n_steps, skip_steps][_nearest(self.initial_potential, self.potentials), indices]
+
+    def stages(self, current, early, n_steps, skip_steps):
+        if self.smoothed:
+            yield "response", self._rates(self._drive(current))
+        if self.initial_potential is not None:  # the spikes of other neurons are random
+            yield "quantisation", self.mean_output(current, n_steps, skip_steps)
+
+    def _make_neurons(self, size, label, **changes):
+        ones = np.ones(size, np.float32)
+        return direct_neurons(replaced(self.neuron_type, **changes), size, label, gain=ones, bias=0 * ones)
+
+
+def _mean_outputs(make_neurons, inputs, dt, n_steps, skip_steps, potentials):
+    """Return mean outputs of neurons for constant inputs, (inputs,), or (potentials, inputs) if these are given.
+
+    ``make_neurons(size, label, **changes)`` makes the neurons, with ``initial_state`` among the changes.
+    """
+    shape = (len(inputs),) if potentials is None else (len(potentials), len(inputs))
+    changes = {} if potentials is None else {"initial_state": {"voltage": np.repeat(potentials, len(inputs))}}
+    with nengo.Network(seed=0) as network:
+        neurons = make_neurons(math.prod(shape), "table", **changes)
+        nengo.Connection(nengo.Node(np.broadcast_to(inputs, shape).ravel()), neurons, synapse=None)
+        probe = nengo.Probe(neurons)
+    total = 0.0
+    with nengo.Simulator(network, model=nengo.builder.Model(dt=dt), progress_bar=False) as simulator:
+        for step in range(n_steps):  # step by step, to keep no history
+            simulator.step()
+            total = total + (simulator.data[probe][-1] if step >= skip_steps else 0)
+            simulator.clear_probes()
+    return (total / (n_steps - skip_steps)).astype(np.float32).reshape(shape)
 
 
 def _nearest(values, grid):

@@ -15,6 +15,7 @@ from ..._util.display import Displayed
 from ..._util.text_tables import counted, percent, points, text_table
 from ...evaluation.result import Evaluation
 from ...networks.network import ConvNetwork
+from ...networks.trainable_settings import TrainableConfig
 from ...neurons.integrate_and_fire import IntegrateAndFire
 from .findings import OF_STEPS, Finding, find
 from .layer_diagnosis import LayerDiagnosis
@@ -122,6 +123,11 @@ class Diagnosis(Displayed):
         return self.evaluation.near_chance
 
     @property
+    def trained(self) -> bool:
+        """True for networks of ``build_trainable`` and ``from_nengo``, whose ANN has the firing rates of neurons."""
+        return isinstance(self.network.settings, TrainableConfig)
+
+    @property
     def keeps_charge(self) -> bool:
         """True if neurons integrate their input without any loss of charge."""
         types = self.network.settings.of_types
@@ -166,9 +172,10 @@ class Diagnosis(Displayed):
     def points(self, names: Sequence[str] | None = None) -> dict[str, float]:
         """Return the loss of accuracy by each cause in all layers together, in percentage points: {cause: points}.
 
-        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness; "shared
-        scale" is the quantisation of layers whose scale is too large because they share it.  Poisson
-        input makes spikes uneven; if neurons lose no charge, "input" therefore includes transient and unevenness.
+        "steps" is the sum of the causes that vanish in longer runs: quantisation, transient and unevenness, which are
+        apart in networks of ``build_trainable``; "shared scale" is the quantisation of layers whose scale is too large
+        because they share it.  Poisson input makes spikes uneven; if neurons lose no charge, "input" therefore includes
+        transient and unevenness.
 
         Parameters
         ----------
@@ -184,7 +191,8 @@ class Diagnosis(Displayed):
             for cause, lost in self.layers[name].points.items():
                 from_input = self.evaluation.input_layer and self.keeps_charge and cause in ("transient", "unevenness")
                 shared = cause == "quantisation" and self._is_held_back(name)
-                kind = "shared scale" if shared else "steps" if cause in OF_STEPS else cause
+                of_steps = cause in OF_STEPS and not self.trained
+                kind = "shared scale" if shared else "steps" if of_steps else cause
                 parts["input" if from_input else kind].append((name, cause, lost))
         model = self.network.model
         parts["input"].append((model.input, "input", self.input_points))

@@ -30,12 +30,10 @@ def from_nengo(
     """Read a network that you built in Nengo or NengoDL into a ``ConvNetwork`` of the same function.
 
     The result has the same outputs and spikes, up to rounding, and what takes networks of ``build_trainable`` takes it:
-    ``evaluate``, ``sweep``, ``train``, ``save``, reports.  ``diagnose`` takes networks of ``to_spiking`` only, and so
-    analyzes another network of the same weights: ``to_spiking(normalize(convert(network), x))``, for neurons that
-    compute a rectifier.  Read are the Keras layers of ``nengo_dl.Layer`` and
-    ``nengo_dl.TensorNode``, neurons that are connected directly, and connections with ``Convolution``, ``Dense`` and
-    ``Sparse`` transforms, as ``nengo_dl.Converter`` makes them.  Gains and biases of neurons that differ become layers
-    of scales and shifts before the neurons.
+    ``evaluate``, ``diagnose``, ``sweep``, ``train``, ``save``, reports.  Read are the Keras layers of
+    ``nengo_dl.Layer`` and ``nengo_dl.TensorNode``, neurons that are connected directly, and connections with
+    ``Convolution``, ``Dense`` and ``Sparse`` transforms, as ``nengo_dl.Converter`` makes them.  Gains and biases of
+    neurons that differ become layers of scales and shifts before the neurons.
 
     Parameters
     ----------

@@ -136,21 +136,6 @@ def test_networks_that_do_not_spike_are_refused():
         snc.diagnose(rates, np.zeros((3, 6, 6, 2)), np.zeros(3, int))
 
 
-@pytest.mark.parametrize(
-    ("neuron_type", "words"),
-    [
-        (nengo.SpikingRectifiedLinear(amplitude=0.01), r"another network .* to_spiking\(normalize\(convert\(network\)"),
-        (nengo.LIF(amplitude=0.01), "LIF neurons is not the rectifier"),
-        (snc.SurrogateLIF(), "without an ANN"),
-    ],
-)
-def test_networks_of_build_trainable_are_refused_with_a_way_out(neuron_type, words):
-    network = snc.build_trainable(small_cnn(), neuron_type)
-    with pytest.raises(snc.ConversionError, match=words) as caught:
-        snc.diagnose(network, np.zeros((3, 6, 6, 2)), np.zeros(3, int))
-    assert "call to_spiking first" not in str(caught.value)
-
-
 def test_findings_list_the_layers_whose_points_they_sum():
     diagnosis = diagnosed(
         snc.to_spiking(normalised("plain"), snc.IntegrateAndFire(initial_potential=0)), n_steps=2, n_images=50

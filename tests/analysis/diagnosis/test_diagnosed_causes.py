@@ -246,7 +246,7 @@ class TestNegativeSpikes:
 class TestMaxima:
     def test_those_of_inexact_sums_are_too_large(self, rng):
         """The gate passes on at least the sum of the neuron with the largest activation."""
-        ann = PartialANN(normalised("vgg").model)
+        ann = PartialANN(normalised("vgg"))
         (pool,) = maxima_over(ann.model, "relu2")
         exact = rng.random((2, *ann.model.shapes["relu2"]), dtype=np.float32)
         noisy = exact + rng.normal(0, 0.3, exact.shape).astype(np.float32)
