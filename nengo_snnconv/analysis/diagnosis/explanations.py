@@ -13,6 +13,7 @@ from ...neurons.integrate_and_fire import IntegrateAndFire
 from ...neurons.signed_integrate_and_fire import SignedIntegrateAndFire
 from . import remedies
 from .explanations_of_trained import EXPLANATIONS as OF_TRAINED
+from .explanations_of_trained import of_silence
 from .remedies import Remedy
 
 if typing.TYPE_CHECKING:
@@ -71,11 +72,7 @@ def _ann(diagnosis, _):
 
 
 def _dead(diagnosis, layer):
-    if layer.silent >= 0.99:
-        text = (
-            f"its neurons are active for no image, not even in the ANN (the largest activation is {layer.level:.3g}), "
-            "so later layers cannot distinguish images, and no conversion can repair it"
-        )
+    if text := of_silence(layer):
         return text, []
     text = (
         f"{100 * layer.dead / (1 - layer.silent):.0f} % of its neurons that are active in the ANN never spike: its "

@@ -25,12 +25,18 @@ BETWEEN_LAYERS, OF_SCORES = (0.002, 0.005), 0.1
 LOWEST = -5.0
 
 
+def of_silence(layer: LayerDiagnosis) -> str:
+    """Return the explanation of a layer that is silent in the ANN, or an empty string."""
+    if layer.silent < 0.99:
+        return ""
+    return (
+        f"its neurons are active for no image, not even in the ANN (the largest activation is {layer.level:.3g}), so "
+        "later layers cannot distinguish images, and only training can repair it"
+    )
+
+
 def _dead(diagnosis, layer):
-    if layer.silent >= 0.99:
-        text = (
-            f"its neurons are active for no image, not even in the ANN (the largest activation is {layer.level:.3g}), "
-            "so later layers cannot distinguish images"
-        )
+    if text := of_silence(layer):
         return text, []
     text = (
         f"{100 * layer.dead / (1 - layer.silent):.0f} % of its neurons that are active in the ANN never spike: they "
