@@ -28,8 +28,9 @@ import contenders
 import llvmlite.binding
 import nengo
 import numpy as np
+import processors
 from contenders import FAST, LIMIT, REFERENCE, Case, contenders_of
-from results import ROOT, median_seconds, publish, table_lines
+from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -75,7 +76,7 @@ def main():
     )
     parser.add_argument(
         "--time", action="store_true", help=argparse.SUPPRESS
-    )  # argument of the processes of by_processor
+    )  # argument of the processes of by_instructions
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # argument of the processes of peak_memory
     arguments = parser.parse_args()
     if arguments.measure:
@@ -84,8 +85,7 @@ def main():
     given = {name: getattr(arguments, name) for name in ("images", "steps") if getattr(arguments, name)}
     options = dataclasses.replace(QUICK if arguments.quick else Options(), **given)
     if arguments.cpu:
-        found = by_processor(arguments.cpu, options)
-        publish("simulators-cpu", processor_table(found), {"cpu": found})
+        processors.add("microseconds", by_instructions(arguments.cpu, options))
         return
     data = snc.load_dataset("digits")
     if arguments.time:
@@ -102,6 +102,7 @@ def main():
     draw(figures["cases"], options, picture)
     if not arguments.quick:
         publish("simulators", text, {"options": dataclasses.asdict(options), **figures}, brief(figures))
+        processors.add("times_fast", ratios(figures["cases"]))
 
 
 def tell(*what):
@@ -199,7 +200,14 @@ def accuracy(scores, y):
 # processors
 
 
-def by_processor(names, options, rounds=3):
+def ratios(cases):
+    """Return how many times as long each simulator takes as snc.Simulator, {network: {simulator: float}}."""
+    return {
+        case: {name: row["times_fast"] for name, row in found["simulators"].items()} for case, found in cases.items()
+    }
+
+
+def by_instructions(names, options, rounds=3):
     """Return microseconds per image and step of snc.Simulator on each network: {type of processor: {network: float}}.
 
     Each type has processes of its own, which take turns.
@@ -219,7 +227,7 @@ def by_processor(names, options, rounds=3):
             ]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
             for network, value in json.loads(output.splitlines()[-1]).items():
-                times.setdefault(name or "this one", {}).setdefault(network, []).append(value)
+                times.setdefault(name or processors.OWN, {}).setdefault(network, []).append(value)
             tell(name or "this processor", output.splitlines()[-1])
     return {
         name: {network: statistics.median(values) for network, values in found.items()} for name, found in times.items()
@@ -242,14 +250,6 @@ def fast_microseconds(case, data, options):
     with contenders_of(case)[FAST](case, x, len(x), options.steps) as run:
         seconds = median_seconds({"run": run}, options.repeats)["run"]
     return 1e6 * seconds / (len(x) * options.steps)
-
-
-def processor_table(found):
-    """Return the times of snc.Simulator by type of processor as Markdown."""
-    networks = next(iter(found.values()))
-    rows = {name: [f"{times[network]:.1f}" for network in networks] for name, times in found.items()}
-    text = "Microseconds per image and step of snc.Simulator, compiled for other types of processors:\n\n"
-    return text + "\n".join(table_lines(list(networks), rows))
 
 
 # spikes
