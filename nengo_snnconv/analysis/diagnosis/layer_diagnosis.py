@@ -20,13 +20,15 @@ class LayerDiagnosis:
     error : float
         Error of the firing rates, compared with the ANN's activations.
     causes : dict of str to float
-        Errors that arise in this layer, by cause.  From the output of the rectifier for the measured input to the
-        measured output of the neurons, the causes are taken into account one after another; each error is the change
-        by one cause.  "clipping": activations above the largest firing rate; "response": neurons whose response is not
-        the rectifier; "quantisation": whole numbers of spikes; "transient": another mean input in the first half of the
-        run than in the second; the rest is "unevenness" (bursts of spikes), "reset" (charge that a reset to zero
-        discards) or "synapse" (spikes that are delayed between layers).  "maxima", behind the layer: maximum pooling
-        passes on the largest of inexact sums, instead of the sum of the neuron with the largest activation.
+        Errors that arise in this layer, by cause.  From the output of the rectifier, or of the rate with which the
+        network was trained, for the measured input to the measured output of the neurons, the causes are taken into
+        account one after another; each error is the change by one cause.  "clipping": activations above the largest
+        firing rate; "response": neurons whose response is not the rectifier; "quantisation": whole numbers of spikes;
+        "transient": another mean input in the first half of the run than in the second; the rest is "unevenness"
+        (bursts of spikes), "reset" (charge that a reset to zero discards) or "synapse" (spikes that are delayed between
+        layers).  "maxima", behind the layer: maximum pooling passes on the largest of inexact sums, or a spike of any
+        neuron in networks that were trained on firing rates, instead of the spikes of the neuron with the largest
+        activation.
     points : dict of str to float
         Loss of accuracy by each cause, in percentage points, if all later layers were exact.
     accuracy : float

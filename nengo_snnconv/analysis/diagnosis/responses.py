@@ -217,14 +217,8 @@ class TrainedResponse(Response):
     largest = np.inf
 
     def __init__(self, settings, gain, bias, activation, dt, initial_potential, current):
-        self.neuron_type, self.gain, self.bias, self.activation, self.dt = (
-            settings.neuron_type,
-            gain,
-            bias,
-            activation,
-            dt,
-        )
-        self.smoothed = settings.lif_smoothing is not None
+        self.neuron_type, self.smoothed = settings.neuron_type, settings.lif_smoothing is not None
+        self.gain, self.bias, self.activation, self.dt = gain, bias, activation, dt
         self.initial_potential = initial_potential
         if initial_potential is not None:
             self.potentials = np.linspace(initial_potential.min(), initial_potential.max(), N_POTENTIALS)
