@@ -157,9 +157,10 @@ def one_step(chosen, data, n_images, repeats):
             "simulation": lambda network=network: count_run(network, as_inputs(network.model, x), 1, RunOptions()),
             "other images": anew,
             "same images": lambda network=network: snc.evaluate(network, x, y, n_steps=1),
+            "ann=False": lambda network=network: snc.evaluate(network, x, y, n_steps=1, ann=False),
         }
         seconds = in_turns(functions, repeats)
-        ratios = {each: ratio(seconds, each, "simulation") for each in ("other images", "same images")}
+        ratios = {each: ratio(seconds, each, "simulation") for each in list(functions)[1:]}
         found[name] = {"images": n_images, "seconds": seconds, "ratios": ratios}
         tell("one step", name, ratios)
     return found
@@ -211,9 +212,10 @@ def table(found):
     rows = {name: [spread(each) for each in row["ratios"].values()] for name, row in found["one_step"].items()}
     lines += [
         "",
-        "Time of `evaluate` for a single step, relative to its simulation, without and with the ANN's predictions:",
+        "Time of `evaluate` for a single step, relative to its simulation: with a pass of the ANN, with its kept "
+        "predictions, and without the ANN:",
     ]
-    return "\n".join([*lines, "", *table_lines(["other images", "same images again"], rows)])
+    return "\n".join([*lines, "", *table_lines(["other images", "same images again", "`ann=False`"], rows)])
 
 
 def spread(values):

@@ -637,7 +637,7 @@ CASES = {
     ),
     "evaluate": (
         {"network": "<spiking>", "x": x, "y": y, "n_steps": 4},
-        {"network": NETWORK, **EVALUATE, "stop": STOP, "n_jobs": THREADS},
+        {"network": NETWORK, **EVALUATE, "stop": STOP, "ann": [None, 1, "x", NAN], "n_jobs": THREADS},
     ),
     "evaluate in closed form": (
         {"network": "<ttfs>", "x": x, "y": y},

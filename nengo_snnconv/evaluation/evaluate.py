@@ -6,7 +6,7 @@ import typing
 
 from nengo.params import Default
 
-from .._util.validation import check_progress, check_workers_count
+from .._util.validation import check_flags, check_progress, check_workers_count
 from ..errors import SettingsError, listed
 from ..inputs import Data, as_data
 from ..inputs.inputs import is_unit_input, warn_of_uncalibrated_input
@@ -47,6 +47,7 @@ def evaluate(
     precision: str = "float32",
     threads: int | None = None,
     stop: MarginStop | None = None,
+    ann: bool = True,
     n_jobs: int | None = None,
     progress: bool | None = None,
 ) -> Evaluation:
@@ -124,6 +125,9 @@ def evaluate(
         Rule by which an image stops as soon as its scores are far enough apart, see :func:`choose_stop`.  It keeps its
         class, and its spikes are counted until then.  On all back ends but "nengo_dl", it is not simulated any longer.
         Networks made by ``to_ttfs`` are simulated step by step.
+    ann : bool
+        Compare with the ANN.  Its pass takes about as long as one or two steps of a simulation, so for many images in
+        few steps False, with ``y``, is faster; ``ann_accuracy`` and all that compares with the ANN are then None.
     n_jobs : int, optional
         Number of processes on this machine, which share the images and the cores; 1, the default, is this process.  The
         result is the same.  Processes help back ends that use one core, "nengo" and "loihi", and to a degree
@@ -176,7 +180,8 @@ def evaluate(
     if n_steps is None and stop is not None:
         n_steps = stop.n_steps
     check_workers_count(n_jobs=n_jobs)
-    return evaluate_observed(network, x, y, n_steps, options, n_jobs=n_jobs, progress=progress)
+    check_flags(ann=ann)
+    return evaluate_observed(network, x, y, n_steps, options, ann=ann, n_jobs=n_jobs, progress=progress)
 
 
 def evaluate_observed(
@@ -186,6 +191,7 @@ def evaluate_observed(
     n_steps: int | None,
     options: RunOptions,
     *,
+    ann: bool = True,
     n_jobs: int | None = None,
     progress: bool | None = None,
     observer: Observer | None = None,
@@ -194,7 +200,7 @@ def evaluate_observed(
 
     Parameters
     ----------
-    network, x, y, n_steps, n_jobs, progress
+    network, x, y, n_steps, ann, n_jobs, progress
         As for :func:`evaluate`; ``y`` may be the task that it makes.
     options : RunOptions
     observer : Observer, optional
@@ -212,7 +218,12 @@ def evaluate_observed(
             argument="stop",
         )
     n_steps = run_length(network, n_steps, inputs)
-    task = task.with_ann(ann_predictions(network, inputs, memory_mb=options.memory_mb, head=task.head))
+    if ann:
+        task = task.with_ann(ann_predictions(network, inputs, memory_mb=options.memory_mb, head=task.head))
+    elif not task.labelled:
+        raise SettingsError(
+            "y is needed with ann=False: without it, predictions are compared with those of the ANN", argument="y"
+        )
     if n_jobs in (None, 1):
         counts = count_run(network, inputs, n_steps, options, task, progress=progress, observer=observer)
     else:
@@ -224,6 +235,8 @@ def evaluate_observed(
         arguments["synapse"] = options.synapse
     if options.stop is not None:
         arguments["stop"] = options.stop
+    if not ann:
+        arguments["ann"] = False
     return evaluation_from_counts(
         network,
         counts,

@@ -295,6 +295,24 @@ def test_summary_says_that_maxima_of_spikes_are_too_large_and_a_filter_helps(rng
     assert "max pooling" not in filtered.summary()
 
 
+def test_the_comparison_with_the_ann_can_be_left_out(rng, tmp_path):
+    x, y = rng.random((30, 6, 6, 2)), np.arange(30) % 4
+    network = snc.to_spiking(snc.normalize(snc.convert(small_cnn()), x))
+    compared, alone = (snc.evaluate(network, x, y, n_steps=5, ann=ann) for ann in (True, False))
+    assert np.array_equal(alone.accuracy, compared.accuracy)
+    assert alone.synaptic_operations == compared.synaptic_operations
+    assert compared.ann_accuracy is not None and compared.loss_points is not None
+    assert alone.ann_accuracy is None and alone.ann_predictions is None and alone.loss_points is None
+    assert "(ANN)" not in alone.summary() and "loss from spiking" not in alone.summary()
+    assert np.array_equal(snc.evaluate(network, x, y, n_steps=5, ann=False, n_jobs=2).accuracy, alone.accuracy)
+    values = snc.evaluate(network, x, rng.random((30, 4)), n_steps=5, ann=False)
+    assert values.head == "values" and values.ann_score is None
+    snc.write_report(tmp_path / "report.html", network, alone)
+    assert "backend='fast', ann=False)" in (tmp_path / "report.html").read_text()
+    with pytest.raises(snc.SettingsError, match="y is needed with ann=False"):
+        snc.evaluate(network, x, n_steps=5, ann=False)
+
+
 def test_summary_of_a_converted_network_names_neurons_that_fire_too_often_and_diagnose(rng):
     layers, last = [specs.Input("image", shape=(6, 6, 2))], "image"
     for n in range(4):
