@@ -241,6 +241,8 @@ def negative_share(kept, name, steps):
         for n in steps
         if n > 1 and f"{name}, {title}, {n}" in kept and row.neuron_type is snc.SignedIntegrateAndFire
     ]
+    if not shares:
+        return ""
     return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 
 import nengo
@@ -23,6 +24,8 @@ if typing.TYPE_CHECKING:
 BETWEEN_LAYERS, OF_SCORES = (0.002, 0.005), 0.1
 # lowest potential, in thresholds, of LIF neurons that keep negative input
 LOWEST = -5.0
+# firing rate in Hz of the layer with the lowest ones, if a remedy raises the rates
+ENOUGH = 250
 
 
 def of_silence(layer: LayerDiagnosis) -> str:
@@ -163,8 +166,10 @@ def _higher_rates(diagnosis):
     scalable = type(neuron_type) is nengo.SpikingRectifiedLinear and settings.rectifies and settings.max_rates is None
     if not scalable:
         return []
-    new = replaced(neuron_type, amplitude=neuron_type.amplitude / 4)
-    return [remedies.use_neurons("four times the firing rates for the same activations", new)]
+    lowest = min((rate for layer in diagnosis.layers.values() if (rate := _rate(diagnosis, layer)) > 0), default=ENOUGH)
+    factor = max(4, 2 ** math.ceil(math.log2(ENOUGH / lowest)))
+    new = replaced(neuron_type, amplitude=neuron_type.amplitude / factor)
+    return [remedies.use_neurons(f"{factor} times the firing rates for the same activations", new)]
 
 
 def _converted(diagnosis):

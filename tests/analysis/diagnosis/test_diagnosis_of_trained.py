@@ -87,7 +87,7 @@ def test_too_few_spikes_are_quantisation():
     assert re.search(r"[\d.]+ Hz, is [\d.]+ spikes in 20 steps", diagnosis.findings[0].text)
     assert was_tried(diagnosis, "n_steps=80") and was_tried(diagnosis, "to_spiking(normalize(convert(network)")
     diagnosis = diagnosed(trained("plain", nengo.SpikingRectifiedLinear(amplitude=0.005)), n_steps=15)
-    assert was_tried(diagnosis, "four times the firing rates")
+    assert was_tried(diagnosis, "4 times the firing rates")
 
 
 def test_neurons_that_cannot_spike_in_time_are_dead():
@@ -95,6 +95,7 @@ def test_neurons_that_cannot_spike_in_time_are_dead():
         diagnosis = diagnosed(trained("plain", nengo.SpikingRectifiedLinear(amplitude=0.5)), n_steps=1)
     assert first_cause(diagnosis)[0] == "dead"
     assert "Hz" in diagnosis.findings[0].text and "scale" not in diagnosis.findings[0].text
+    assert was_tried(diagnosis, "128 times the firing rates")  # 2 Hz become 256
     assert all("normalize(network" not in remedy.code for remedy in diagnosis.tried)
 
 
