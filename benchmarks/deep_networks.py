@@ -30,7 +30,7 @@ STEPS = (1, 2, 4, 8, 16)
 # settings of train for each number of spikes that a neuron can emit: learning rates had the smallest training loss of
 # those that were tried
 TRAINING = {
-    1: {"images": 50000, "epochs": 5, "learning_rate": 5e-4},
+    1: {"images": 50000, "epochs": 10, "learning_rate": 5e-4},
     2: {"images": 50000, "epochs": 4, "learning_rate": 3e-4},
     4: {"images": 50000, "epochs": 4, "learning_rate": 2e-4},
     8: {"images": 50000, "epochs": 1, "learning_rate": 1e-4},
@@ -62,7 +62,7 @@ ROWS = {
         snc.SignedIntegrateAndFire, calibrated=True, max_spikes=4, steps=(1, 2, 4)
     ),
     "calibrated and trained, signed spikes": Row(
-        snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), steps=(1, 2, 4)
+        snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), steps=(1, 2, 4, 8)
     ),
     "calibrated and trained, up to 4 signed spikes a step": Row(
         snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), max_spikes=4, steps=(1, 2, 4)
