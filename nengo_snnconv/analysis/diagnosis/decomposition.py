@@ -106,7 +106,7 @@ class Decomposition:
         self.output_level = Histogram(1)
         self.input_squares: collections.Counter = collections.Counter()
         self.neurons = self.model.neurons
-        self.ann = PartialANN(network)
+        self.ann, self.trained = PartialANN(network), isinstance(network.settings, TrainableConfig)
         self.layers = {name: LayerSums(self.model.shapes[name]) for name in self.neurons}
         self.responses: dict[str, Response] = {}
         self.n_correct: collections.Counter = collections.Counter()
@@ -170,7 +170,9 @@ class Decomposition:
         early = self.ann.run(self._rates(x, sums, 0, self.half))
         if not self.responses:
             self.responses = {name: self._response(name, with_rates) for name in self.neurons}
-        clipped = self.ann.run(self._before_neurons(ann), lambda name, current: self.responses[name].clipped(current))
+        clipped = ann
+        if not self.trained:  # the rates of trained networks have no limit but their own
+            clipped = self.ann.run(self._before_neurons(ann), lambda name, z: self.responses[name].clipped(z))
         with_input = self.ann.run({self.model.input: rates[self.model.input]}) if self.runner.input_spikes else ann
         output = with_input[self.model.output]
         self.n_correct["ann"] += self._score(ann[self.model.output], images)
@@ -272,10 +274,14 @@ class Decomposition:
         current = self._current(name, with_rates)
         potential = self.initial_potentials[name]
         potential = None if potential is None else potential.reshape(self.model.shapes[name])
-        if isinstance(self.network.settings, TrainableConfig):
-            return response_of_trained(self.network, name, self.runner.dt, potential, current)
-        settings = self.network.settings.of_layer(self.model, name)
-        return response_of(settings, self.runner.dt, potential, current.min(), 1.5 * current.max())
+        settings, run = self.network.settings.of_layer(self.model, name), (self.runner.dt, potential)
+        if self.trained:
+            response = response_of_trained(settings, self.model, name, *run, current)
+        else:
+            response = response_of(settings, *run, current.min(), 1.5 * current.max())
+        if settings.synapse is not None:
+            response.remaining_cause = "synapse"
+        return response
 
     def _current(self, name, values):
         """Return the input current of a layer of neurons."""

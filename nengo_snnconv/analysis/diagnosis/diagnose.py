@@ -19,7 +19,7 @@ from ...model.layers import Rectifier
 from ...model.memory import MEMORY_MB
 from ...networks.context import adds_result_only
 from ...networks.native import require_native_network, why_filtered
-from ...networks.network import ConvNetwork, describe_network
+from ...networks.network import ConvNetwork
 from ...networks.trainable import TrainableConfig
 from ..error_bounds import activity_bounds, quantization_bound, why_unbounded
 from .decomposition import Decomposition, LayerSums
@@ -145,8 +145,8 @@ def _check_network(network):
             raise ConversionError(reason)
     elif not settings.has_rates:
         raise ConversionError(
-            f"diagnose compares with an ANN, which {describe_network(network)} has not: it spikes as it was trained; "
-            "evaluate it with more steps"
+            "diagnose compares with an ANN, and a network of SurrogateLIF neurons has none: it spikes as it was "
+            "trained; evaluate it with more steps"
         )
     elif not settings.neuron_type.spiking:
         raise ConversionError(

@@ -19,7 +19,7 @@ from ...neurons.firing_rates import rate_function
 from ...neurons.integrate_and_fire import IntegrateAndFire
 
 if typing.TYPE_CHECKING:
-    from ...networks.network import ConvNetwork
+    from ...model.graph import Model
 
 # tables of responses: numbers of inputs and initial potentials, and number of steps until the response is constant
 N_INPUTS, N_POTENTIALS, SETTLING_STEPS = 2001, 65, 500
@@ -30,14 +30,20 @@ CURRENTS = 100_000
 
 
 def response_of_trained(
-    network: ConvNetwork, name: str, dt: float, initial_potential: np.ndarray | None, current: np.ndarray
+    settings: typing.Any,
+    model: Model,
+    name: str,
+    dt: float,
+    initial_potential: np.ndarray | None,
+    current: np.ndarray,
 ) -> Response:
     """Return the response of the neurons of a layer whose firing rates are the activations of the ANN.
 
     Parameters
     ----------
-    network : ConvNetwork
-        Network made by ``build_trainable`` or ``from_nengo``.
+    settings : TrainableConfig
+        Settings of the layer.
+    model : Model
     name : str
     dt : float
         Seconds per step.
@@ -45,13 +51,8 @@ def response_of_trained(
     current : ndarray, (images, ...)
         Typical inputs of the neurons, before gain and bias.
     """
-    settings, shape = network.settings.of_layer(network.model, name), network.model.shapes[name]
-    gain, bias = (values.reshape(shape) for values in settings.gain_bias(network.model, name))
-    activation = settings.rate_layer(network.model, name)
-    response = TrainedResponse(settings, gain, bias, activation, dt, initial_potential, current)
-    if settings.synapse is not None:
-        response.remaining_cause = "synapse"
-    return response
+    gain, bias = (values.reshape(model.shapes[name]) for values in settings.gain_bias(model, name))
+    return TrainedResponse(settings, gain, bias, dt, initial_potential, current)
 
 
 def response_of(
@@ -70,14 +71,9 @@ def response_of(
         Range of inputs, in units of activations.
     """
     neuron_type = settings.match.neuron_type
-    response: Response
     if isinstance(neuron_type, IntegrateAndFire):
-        response = ChargeResponse(neuron_type, dt, initial_potential)
-    else:
-        response = TableResponse(settings, dt, initial_potential, lowest, highest)
-    if settings.synapse is not None:
-        response.remaining_cause = "synapse"
-    return response
+        return ChargeResponse(neuron_type, dt, initial_potential)
+    return TableResponse(settings, dt, initial_potential, lowest, highest)
 
 
 class Response(abc.ABC):
@@ -208,17 +204,15 @@ class TrainedResponse(Response):
     ----------
     settings : TrainableConfig
     gain, bias : ndarray of the layer's shape
-    activation : callable
-        Rate of the neurons in the ANN, of inputs before gain and bias.
     dt, initial_potential, current
         As for :func:`response_of_trained`.
     """
 
     largest = np.inf
 
-    def __init__(self, settings, gain, bias, activation, dt, initial_potential, current):
+    def __init__(self, settings, gain, bias, dt, initial_potential, current):
         self.neuron_type, self.smoothed = settings.neuron_type, settings.lif_smoothing is not None
-        self.gain, self.bias, self.activation, self.dt = gain, bias, activation, dt
+        self.gain, self.bias, self.dt = gain, bias, dt
         self.initial_potential = initial_potential
         if initial_potential is not None:
             self.potentials = np.linspace(initial_potential.min(), initial_potential.max(), N_POTENTIALS)
@@ -240,9 +234,6 @@ class TrainedResponse(Response):
 
     def _rates(self, drive):
         return rate_function(self.neuron_type)(drive.astype(np.float32)).numpy()
-
-    def clipped(self, current):
-        return self.activation(current).numpy()
 
     def mean_output(self, current, n_steps, skip_steps=0):
         if (n_steps, skip_steps) not in self.tables:
