@@ -50,6 +50,31 @@ def test_random_currents_give_the_same_spikes(neuron_type, rng):
     np.testing.assert_allclose(seen[voltage], expected[voltage], atol=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.03, 0.9])
+@pytest.mark.parametrize("neuron_type", [nengo.LIF(), nengo.LIF(tau_ref=0, min_voltage=-1)], ids=str)
+def test_lif_neurons_of_a_constant_input(neuron_type, share, rng):
+    """Neurons that the input cannot make spike are not stepped one by one, unless their potentials are probed.
+
+    A share of the neurons spikes; runs continue with other inputs, after which refractory periods end.
+    """
+    size, found = 3005, []
+    inputs = [rng.uniform(-2, 0.5, (2, 1, size)) + 3 * (rng.random((2, 1, size)) < share) for _ in range(3)]
+    for probed in (False, True):
+        with nengo.Network(seed=2) as network:
+            source = nengo.Node(np.zeros(size))
+            neurons = neurons_of(neuron_type, size, gain=1, bias=0.5)
+            nengo.Connection(source, neurons, synapse=None)
+            spikes = nengo.Probe(neurons)
+            if probed:
+                nengo.Probe(neurons, "voltage")
+        with Simulator(network, minibatch_size=2, progress_bar=False) as sim:
+            for x, n_steps in zip(inputs, (1, 2, 70), strict=True):
+                sim.run_steps(n_steps, data={source: x.astype(np.float32)})
+            found.append(sim.data[spikes])
+    assert (found[0] > 0).any(axis=1).mean() == pytest.approx(share, abs=0.15)
+    assert np.array_equal(*found)
+
+
 @pytest.mark.parametrize("neuron_type", NEURONS, ids=str)
 def test_populations(neuron_type, rng):
     """Check different gains and biases, all states that can be probed, and constant and changing inputs."""

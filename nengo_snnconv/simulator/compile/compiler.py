@@ -180,6 +180,8 @@ class Compiler:
         else:
             fields["source"] = self.compute.dense(current, steps)
             constant = fields["source"].constant and not kind.states
+            if operation == "lif" and fields["source"].constant and "trace" not in fields:
+                operation = "lif_of_constant"
         if kind.emits == "events":
             ordered = operation.startswith("max_gate") or "events_in" not in fields or fields["events_in"].ordered
             fields["events_out"] = self.writer.events(size, constant, ordered)

@@ -92,13 +92,9 @@ def _lanes_in(builder, mask):
     return builder.zext(builder.ctpop(builder.bitcast(mask, I16)), I64)
 
 
-def append(builder, mask, first, height, index, value):
-    """Write the units ``first + n`` of the lanes n of a mask to a list, all with the same value; return their number.
-
-    Writes sixteen entries of ``value``, and up to sixteen of ``index``.
-    """
+def append_units(builder, mask, first, index):
+    """Write the units ``first + n`` of the lanes n of a mask to a list, up to sixteen entries; return their number."""
     _compress(builder, _units(builder, first), I32, index, mask)
-    store(builder, splat(builder, height, F32), value)
     return _lanes_in(builder, mask)
 
 
@@ -116,7 +112,8 @@ def append_flagged(typingctx, flags, at, first, height, index, value, place):
         loaded = load(builder, at_place(context, builder, kinds[0], flags, at), I8, 1)
         mask = builder.icmp_unsigned("!=", loaded, ir.Constant(vector(I8), [0] * LANES))
         targets = [at_place(context, builder, kinds[4 + k], array, place) for k, array in enumerate((index, value))]
-        return append(builder, mask, first, height, *targets)
+        store(builder, splat(builder, height, F32), targets[1])
+        return append_units(builder, mask, first, targets[0])
 
     return signature, generate
 

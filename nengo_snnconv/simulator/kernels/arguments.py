@@ -24,6 +24,11 @@ BLOCK_INPUTS = 96
 TILE_FILTERS, TILE_POSITIONS = 64, 12
 # neurons that are stepped through time together, so that their state stays in the first-level cache
 BLOCK = 512
+# neurons of several blocks that are stepped together because the others cannot spike
+CHOSEN = 2 * BLOCK
+# distance of their rows; loads from one row must not seem to read what was just stored in another one, which processors
+# tell by the last 12 bits of addresses
+ROW = CHOSEN + 12 * LANES
 
 # compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation
 OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
@@ -136,6 +141,8 @@ class Workspace(NamedTuple):
         Weights of a block of a convolution.
     places : ndarray of int64
         Where the positions of a tile read and write.
+    chosen : ndarray of int32, (CHOSEN + LANES,)
+        Numbers of some neurons, whose inputs and states are in the last ``3 * ROW`` numbers of the arena.
     """
 
     arena: np.ndarray
@@ -148,6 +155,7 @@ class Workspace(NamedTuple):
     padded: np.ndarray
     packed: np.ndarray
     places: np.ndarray
+    chosen: np.ndarray
 
 
 class Turn(NamedTuple):
@@ -200,7 +208,7 @@ def kinds_of(weight):
         types.NamedTuple(
             (
                 *(f32[::1], i32[::1], f32[::1], i64[:, ::1], types.uint8[::1], f32[::1], i32[::1]),
-                *(f32[::1], f32[::1], i64[::1]),
+                *(f32[::1], f32[::1], i64[::1], i32[::1]),
             ),
             Workspace,
         ),
@@ -210,10 +218,10 @@ def kinds_of(weight):
 def new_workspace(program: Program, chunk: int) -> Workspace:
     """Return the memory in which a thread runs a program, ``chunk`` steps at a time."""
     arrays = program.arrays
-    # three rows of a block for the late resets of neuron_loops, and a vector that ends behind each
-    widest = max(3 * BLOCK, int(arrays.operations["size"].max(initial=0))) + 3 * LANES
+    # three rows for the late resets of neuron_loops, and a vector that ends behind each
+    widest = max(3 * CHOSEN, int(arrays.operations["size"].max(initial=0))) + 3 * LANES
     return Workspace(
-        arena=aligned_zeros(program.arena_size + 1),
+        arena=aligned_zeros(program.arena_size + 1 + 3 * ROW),
         units=np.empty(program.event_arena_size + 1, np.int32),
         values=np.empty(program.event_arena_size + 1, np.float32),
         counts=np.zeros((len(arrays.events), chunk), np.int64),
@@ -223,4 +231,5 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
         padded=aligned_zeros(chunk * int(arrays.gather_tables["padded"].max(initial=0)) + 1),
         packed=aligned_zeros(BLOCK_INPUTS * TILE_FILTERS),
         places=np.zeros(3 * TILE_POSITIONS, np.int64),
+        chosen=np.zeros(CHOSEN + LANES, np.int32),
     )

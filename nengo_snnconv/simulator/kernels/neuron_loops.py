@@ -12,8 +12,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .appending import append
-from .arguments import BLOCK
+from .appending import append_units
+from .arguments import CHOSEN
 from .vectors import F32, I32, I64, LANES, at_place, load, splat, store, tail, vector
 
 
@@ -123,13 +123,14 @@ def _loop(step, late=None):
                     store(builder, state.value, entry)
                 fires = builder.and_(fires, tail(builder, builder.trunc(builder.sub(size, n), I32)))
                 done = builder.load(count)
-                targets = [builder.gep(pointer, [done]) for pointer in (index, value)]
-                appended = append(builder, fires, builder.add(first, n), height, *targets)
+                appended = append_units(builder, fires, builder.add(first, n), builder.gep(index, [done]))
                 builder.store(builder.add(done, appended), count)
             n_spikes = builder.load(count)
+            with cgutils.for_range_slice(builder, zero, n_spikes, sixteen) as (n, _):
+                store(builder, splat(builder, height, F32), builder.gep(value, [n]))
             if late:
-                # BLOCK entries each: the inputs of the neurons that spiked, and their states
-                rows = [in_work("outputs", ir.Constant(I64, row * BLOCK)) for row in range(len(places) + 1)]
+                # CHOSEN entries each: the inputs of the neurons that spiked, and their states
+                rows = [in_work("outputs", ir.Constant(I64, row * CHOSEN)) for row in range(len(places) + 1)]
                 spikes = functools.partial(_each, builder, n_spikes, index, first)
                 _step_spikes(
                     builder, functools.partial(late, numbers=numbers), n_spikes, spikes, [source, *places], rows
@@ -222,6 +223,55 @@ def _lif_reset(x, states, numbers):
         total = s.full(1 / divisor) + square * total
     since = (s.full(2) * s * total).exactly()
     return [v.full(0), tau_ref + (dt + tau_rc * since)]
+
+
+# vectors of neurons whose steps are computed side by side, because each step waits for the one before it
+_ABREAST = 6
+
+
+@intrinsic
+def lif_at_rest(typingctx, block, states, numbers, memory, work, n_steps):
+    """Step LIF neurons that do not spike, and are not refractory, for several steps with the same input.
+
+    The arguments are those of :func:`_loop`.  It also writes to the states behind the last neuron, up to a multiple of
+    sixteen.
+    """
+    signature = types.void(block, states, numbers, memory, work, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        block, begins, numbers, memory, work, n_steps = arguments
+        block_kind, _, _, memory_kind, work_kind, _ = signature.args
+        first_input, size = (builder.extract_value(block, block_kind.fields.index(name)) for name in ("source", "size"))
+        number = work_kind.fields.index("arena")
+        source = at_place(context, builder, work_kind[number], builder.extract_value(work, number), first_input)
+        places = [at_place(context, builder, memory_kind, memory, b) for b in cgutils.unpack_tuple(builder, begins)]
+        numbers = [Lanes(builder, splat(builder, number, F32)) for number in cgutils.unpack_tuple(builder, numbers)]
+        gain, bias, dt, growth, floor = numbers
+        time = Lanes(builder, splat(builder, builder.sitofp(n_steps, F32), F32)) * dt
+        zero, sixteen = ir.Constant(I64, 0), ir.Constant(I64, LANES)
+        last = builder.mul(builder.sdiv(builder.sub(size, ir.Constant(I64, 1)), sixteen), sixteen)
+        with cgutils.for_range_slice(builder, zero, size, ir.Constant(I64, _ABREAST * LANES)) as (n, _):
+            group = []
+            for k in range(_ABREAST):
+                # the last vector may be computed several times
+                at = builder.add(n, ir.Constant(I64, k * LANES))
+                at = builder.select(builder.icmp_signed("<", at, last), at, last)
+                x = Lanes(builder, load(builder, builder.gep(source, [at]), F32, 4))
+                entry, end = (builder.gep(place, [at]) for place in places)
+                v = cgutils.alloca_once(builder, vector(F32))
+                builder.store(load(builder, entry, F32, 4), v)
+                remaining = Lanes(builder, load(builder, end, F32, 4)) - time
+                group.append((gain * x + bias, v, entry, remaining, end))
+            with cgutils.for_range(builder, n_steps):
+                for current, variable, *_ in group:
+                    v = Lanes(builder, builder.load(variable))
+                    builder.store((v + (current - v) * growth).at_least(floor).value, variable)
+            for _, variable, entry, remaining, end in group:
+                store(builder, builder.load(variable), entry)
+                store(builder, remaining.value, end)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 integrate_and_fire = _loop(_integrate_and_fire)

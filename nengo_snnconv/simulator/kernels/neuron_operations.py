@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from . import neuron_loops
-from .arguments import BLOCK, compiled, copy_numbers, inlined
+from .appending import append_flagged
+from .arguments import BLOCK, CHOSEN, ROW, compiled, copy_numbers, inlined
 from .event_operations import append_spikes, append_values
+from .vectors import LANES
 
 
 class Block(NamedTuple):
@@ -178,3 +180,61 @@ spiking_rectify = _operation(_spiking_rectify, 1)
 lif = _operation(_lif, 2)
 coarse_lif = _operation(_coarse_lif, 2)
 surrogate_lif = _operation(_surrogate_lif, 1)
+
+
+@inlined
+def _step_chosen_lif(n_chosen, op, turn, program, work):
+    """Step the neurons in ``work.chosen``, and copy their states back."""
+    if n_chosen == 0:
+        return
+    events, counts, c = program.events[op.events_out], work.counts[op.events_out], program.constants[op.constant :]
+    numbers = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+    chosen, units, first = work.chosen, work.units, len(work.arena) - 3 * ROW
+    for t in range(turn.begin, turn.end):
+        begin = events.begin + t * events.stride
+        end = begin + counts[t]
+        block = Block(0, n_chosen, first, first + ROW, first + 2 * ROW, end)
+        counts[t] = _lif(block, numbers, work.arena, work) - begin
+        for k in range(end, begin + counts[t]):
+            units[k] = chosen[np.uint64(units[k])]
+    rows, v, refractory = work.arena[first:], turn.state[op.state :], turn.state[op.state + op.state_stride :]
+    for k in range(n_chosen):
+        n = np.uint64(chosen[k])
+        v[n], refractory[n] = rows[ROW + k], rows[2 * ROW + k]
+
+
+@compiled
+def lif_of_constant(op, turn, program, run, counters, work):
+    """Step LIF neurons with a constant input: those that it cannot make spike only approach it.
+
+    The others are stepped as always, but many together.
+    """
+    numbers = program.constants[op.constant :]
+    gain, bias, dt, growth, floor = numbers[1], numbers[2], numbers[3], numbers[4], numbers[7]
+    one, n_chosen = np.float32(1), 0
+    chosen, flags, outputs, rows = work.chosen, work.flags, work.outputs, work.arena[len(work.arena) - 3 * ROW :]
+    for t in range(turn.begin, turn.end):
+        work.counts[op.events_out, t] = 0
+    for first in range(0, op.size, BLOCK):
+        size = min(BLOCK, op.size - first)
+        source, state = op.source + first, op.state + first
+        second = state + op.state_stride
+        x, v, refractory = work.arena[source:], turn.state[state:], turn.state[second:]
+        for n in range(size):
+            flags[n] = (gain * x[n] + bias > one) | (v[n] > one) | (refractory[n] > dt)
+        for n in range(size, size + -size % LANES):
+            flags[n] = 0
+        before = n_chosen
+        for n in range(0, size, LANES):
+            n_chosen += append_flagged(flags, n, first + n, one, chosen, outputs, n_chosen)
+        for k in range(before, n_chosen):
+            n = np.uint64(chosen[k] - first)
+            rows[k], rows[ROW + k], rows[2 * ROW + k] = x[n], v[n], refractory[n]
+        block = Block(first, size, source, state, second, 0)
+        neuron_loops.lif_at_rest(
+            block, (state, second), (gain, bias, dt, growth, floor), turn.state, work, turn.end - turn.begin
+        )
+        if n_chosen > CHOSEN - BLOCK:
+            _step_chosen_lif(n_chosen, op, turn, program, work)
+            n_chosen = 0
+    _step_chosen_lif(n_chosen, op, turn, program, work)

@@ -60,6 +60,7 @@ OPERATIONS = {
     "signed_integrate_and_fire": neuron_operations.signed_integrate_and_fire,
     "spiking_rectify": neuron_operations.spiking_rectify,
     "lif": neuron_operations.lif,
+    "lif_of_constant": neuron_operations.lif_of_constant,
     "coarse_lif": neuron_operations.coarse_lif,
     "surrogate_lif": neuron_operations.surrogate_lif,
     "poisson_input": poisson_operations.poisson_input,
