@@ -46,7 +46,7 @@ OPERATION = _record(
 EVENTS = _record("begin", "stride")
 
 # a compile.scatter_tables.ScatterTable: where its arrays begin, and its numbers
-SCATTER_TABLE = _record("first", "runs", "targets", "weights", "channels", "stride", "group", "shift", "single")
+SCATTER_TABLE = _record("first", "runs", "targets", "weights", "channels", "stride", "group", "shift", "single", "one")
 
 # a compile.gather_tables.GatherTable: where its arrays begin, and its numbers
 GATHER_TABLE = _record(

@@ -234,7 +234,7 @@ class ProgramWriter:
             record["first"], record["runs"] = self.integers.add(table.first), self.runs.add(table.runs)
             record["targets"] = self.integers.add(table.targets)
             record["weights"] = self.weights.add(table.weights)
-            for name in ("channels", "stride", "group", "shift", "single"):
+            for name in ("channels", "stride", "group", "shift", "single", "one"):
                 record[name] = getattr(table, name)
         return records
 

@@ -48,6 +48,11 @@ class ScatterTable:
         return self.channels == 1 and in_order and bool((self.runs[:, 2] == 1).all())
 
     @functools.cached_property
+    def one(self):
+        """True if runs are single weights, one for each unit."""
+        return self.single and np.array_equal(self.first, np.arange(len(self.first)))
+
+    @functools.cached_property
     def targets(self):
         """Targets of all runs, int32."""
         return np.ascontiguousarray(self.runs[:, 0])
