@@ -62,7 +62,7 @@ class SignalOperations:
             target=target,
             parameter=order,
             constant=np.array(numbers, np.float32),
-            state=self.layout.allocate(key, np.zeros((order + 1, size), np.float32)),
+            state=self.layout.allocate(key, np.zeros((2 * order + 1, size), np.float32)),
             state_stride=padded(size),
         )
 

@@ -30,8 +30,9 @@ CHOSEN = 2 * BLOCK
 # tell by the last 12 bits of addresses
 ROW = CHOSEN + 12 * LANES
 
-# compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation
-OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+# compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation;
+# they allocate no arrays, so references need not be counted, which takes an atomic operation for each use of an array
+OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 compiled = numba.njit(no_cpython_wrapper=True, **OPTIONS)
 # for small functions inside loops
 inlined = numba.njit(no_cpython_wrapper=True, forceinline=True, **OPTIONS)

@@ -25,9 +25,7 @@ def load(op, turn, program, run, counters, work):
 def fill(op, turn, program, run, counters, work):
     """Write constants."""
     for t in range(turn.begin, turn.end):
-        target = op.target + t * op.target_stride
-        for n in range(op.size):
-            work.arena[target + n] = program.constants[op.constant + n]
+        copy_numbers(program.constants, op.constant, work.arena, op.target + t * op.target_stride, op.size)
 
 
 @compiled
@@ -105,7 +103,8 @@ def linear_filter(op, turn, program, run, counters, work):
     a = program.constants[begin + 2 : begin + 2 + order * order].reshape(order, order)
     b = program.constants[begin + 2 + order * order :][:order]
     c = program.constants[begin + 2 + order * order + order :][:order]
-    state = turn.state[op.state : op.state + (order + 1) * op.state_stride].reshape(order + 1, op.state_stride)
+    rows = 2 * order + 1
+    state = turn.state[op.state : op.state + rows * op.state_stride].reshape(rows, op.state_stride)
     for t in range(turn.begin, turn.end):
         source, target = _rows(op, t)
         x, out = work.arena[source : source + size], work.arena[target : target + size]
@@ -117,7 +116,7 @@ def filter_step(x, state, a, b, c, feedthrough, general, out):
     """Compute one step of a linear filter for each unit.
 
     The output of the previous step is added to ``out``, because Nengo delays filters by a step.  ``state`` is
-    (order + 1, units): the states of the filter, and its last output.
+    (2 * order + 1, units): the states of the filter, its last output, and room for the next states.
     """
     order = len(b)
     size = len(x)
@@ -129,16 +128,16 @@ def filter_step(x, state, a, b, c, feedthrough, general, out):
             row[n] = row[n] * decay + x[n] * gain
             last[n] = row[n]
         return
-    after = np.empty(order, np.float32)
+    after = state[order + 1 :]
     for n in range(size):
         y = feedthrough * x[n]
         for i in range(order):
             total = b[i] * x[n]
             for j in range(order):
                 total += a[i, j] * state[j, n]
-            after[i] = total
+            after[i, n] = total
         for i in range(order):
-            y += c[i] * (state[i, n] if general else after[i])
+            y += c[i] * (state[i, n] if general else after[i, n])
         for i in range(order):
-            state[i, n] = after[i]
+            state[i, n] = after[i, n]
         state[order, n] = y

@@ -225,6 +225,17 @@ def _lif_reset(x, states, numbers):
     return [v.full(0), tau_ref + (dt + tau_rc * since)]
 
 
+def _lif_excitable(x, states, numbers):
+    """Find LIF neurons that a constant input may make spike, or that are refractory; states stay as they are.
+
+    Constants: gain, bias, dt.
+    """
+    (v, refractory), (gain, bias, dt) = states, numbers
+    one = v.full(1)
+    excited = v.builder.or_((gain * x + bias).compare(">", one), v.compare(">", one))
+    return v.builder.or_(excited, refractory.compare(">", dt)), states
+
+
 # vectors of neurons whose steps are computed side by side, because each step waits for the one before it
 _ABREAST = 6
 
@@ -277,3 +288,4 @@ def lif_at_rest(typingctx, block, states, numbers, memory, work, n_steps):
 integrate_and_fire = _loop(_integrate_and_fire)
 surrogate_lif = _loop(_surrogate_lif)
 lif = _loop(_lif, _lif_reset)
+lif_excitable = _loop(_lif_excitable)

@@ -14,10 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import neuron_loops
-from .appending import append_flagged
 from .arguments import BLOCK, CHOSEN, ROW, compiled, copy_numbers, inlined
 from .event_operations import append_spikes, append_values
-from .vectors import LANES
 
 
 class Block(NamedTuple):
@@ -49,7 +47,7 @@ def _operation(step, n_states):
     @compiled
     def operation(op, turn, program, run, counters, work):
         events, counts, c = program.events[op.events_out], work.counts[op.events_out], program.constants[op.constant :]
-        numbers = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+        numbers, memory = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]), turn.state
         for t in range(turn.begin, turn.end):
             counts[t] = 0
         for first in range(0, op.size, BLOCK):
@@ -58,7 +56,7 @@ def _operation(step, n_states):
             for t in range(turn.begin, turn.end):
                 source, target = op.source + t * op.source_stride + first, events.begin + t * events.stride
                 block = Block(first, size, source, state, state + op.state_stride, target + counts[t])
-                counts[t] = step(block, numbers, turn.state, work) - target
+                counts[t] = step(block, numbers, memory, work) - target
                 if op.trace >= 0:
                     trace_states(op, t, first, size, turn.state, work.arena, n_states)
 
@@ -211,29 +209,26 @@ def lif_of_constant(op, turn, program, run, counters, work):
     """
     numbers = program.constants[op.constant :]
     gain, bias, dt, growth, floor = numbers[1], numbers[2], numbers[3], numbers[4], numbers[7]
-    one, n_chosen = np.float32(1), 0
-    chosen, flags, outputs, rows = work.chosen, work.flags, work.outputs, work.arena[len(work.arena) - 3 * ROW :]
+    events, counts, n_steps = program.events[op.events_out], work.counts[op.events_out], turn.end - turn.begin
+    chosen, units, rows = work.chosen, work.units, work.arena[len(work.arena) - 3 * ROW :]
     for t in range(turn.begin, turn.end):
-        work.counts[op.events_out, t] = 0
+        counts[t] = 0
+    n_chosen = 0
     for first in range(0, op.size, BLOCK):
-        size = min(BLOCK, op.size - first)
-        source, state = op.source + first, op.state + first
+        size, source, state = min(BLOCK, op.size - first), op.source + first, op.state + first
         second = state + op.state_stride
         x, v, refractory = work.arena[source:], turn.state[state:], turn.state[second:]
-        for n in range(size):
-            flags[n] = (gain * x[n] + bias > one) | (v[n] > one) | (refractory[n] > dt)
-        for n in range(size, size + -size % LANES):
-            flags[n] = 0
-        before = n_chosen
-        for n in range(0, size, LANES):
-            n_chosen += append_flagged(flags, n, first + n, one, chosen, outputs, n_chosen)
-        for k in range(before, n_chosen):
-            n = np.uint64(chosen[k] - first)
-            rows[k], rows[ROW + k], rows[2 * ROW + k] = x[n], v[n], refractory[n]
-        block = Block(first, size, source, state, second, 0)
-        neuron_loops.lif_at_rest(
-            block, (state, second), (gain, bias, dt, growth, floor), turn.state, work, turn.end - turn.begin
-        )
+        # the numbers of neurons pass through the unused part of a list of spikes
+        begin = events.begin + turn.begin * events.stride + counts[turn.begin]
+        block = Block(0, size, source, state, second, begin)
+        end = neuron_loops.lif_excitable(block, (state, second), dt, (gain, bias, dt), turn.state, work)
+        for k in range(begin, end):
+            n = np.uint64(units[k])
+            rows[n_chosen], rows[ROW + n_chosen], rows[2 * ROW + n_chosen] = x[n], v[n], refractory[n]
+            chosen[n_chosen] = first + units[k]
+            n_chosen += 1
+        constants = gain, bias, dt, growth, floor
+        neuron_loops.lif_at_rest(block, (state, second), constants, turn.state, work, n_steps)
         if n_chosen > CHOSEN - BLOCK:
             _step_chosen_lif(n_chosen, op, turn, program, work)
             n_chosen = 0
