@@ -239,10 +239,11 @@ class ProgramRunner:
                         progress((images[1] - images[0]) * run.n_steps)
             return counters
 
-        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            workers = [pool.submit(work) for _ in range(self.threads)]
+        # this thread works, too, because starting one takes as long as many images
+        with concurrent.futures.ThreadPoolExecutor(max(1, self.threads - 1)) as pool:
+            workers = [pool.submit(work) for _ in range(self.threads - 1)]
             try:
-                return [worker.result() for worker in workers]
+                return [work(), *(worker.result() for worker in workers)]
             finally:
                 stop.set()  # after an interrupt, or an error in one of them
 

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import types
 
-from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros
+from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros, padded
 from .vectors import LANES
 
 # inputs whose weights for the filters of a tile (24 kB) stay in the first-level cache while all positions use them
@@ -26,8 +26,7 @@ TILE_FILTERS, TILE_POSITIONS = 64, 12
 BLOCK = 512
 # neurons of several blocks that are stepped together because the others cannot spike
 CHOSEN = 2 * BLOCK
-# distance of their rows; loads from one row must not seem to read what was just stored in another one, which processors
-# tell by the last 12 bits of addresses
+# distance of their rows: not a multiple of 4,096 bytes, so that rows do not compete for the same part of the cache
 ROW = CHOSEN + 12 * LANES
 
 # compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation;
@@ -222,7 +221,7 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
     # three rows for the late resets of neuron_loops, and a vector that ends behind each
     widest = max(3 * CHOSEN, int(arrays.operations["size"].max(initial=0))) + 3 * LANES
     return Workspace(
-        arena=aligned_zeros(program.arena_size + 1 + 3 * ROW),
+        arena=aligned_zeros(padded(program.arena_size + 1) + 3 * ROW),
         units=np.empty(program.event_arena_size + 1, np.int32),
         values=np.empty(program.event_arena_size + 1, np.float32),
         counts=np.zeros((len(arrays.events), chunk), np.int64),

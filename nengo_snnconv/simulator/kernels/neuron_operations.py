@@ -47,7 +47,7 @@ def _operation(step, n_states):
     @compiled
     def operation(op, turn, program, run, counters, work):
         events, counts, c = program.events[op.events_out], work.counts[op.events_out], program.constants[op.constant :]
-        numbers, memory = (c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]), turn.state
+        numbers = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
         for t in range(turn.begin, turn.end):
             counts[t] = 0
         for first in range(0, op.size, BLOCK):
@@ -56,7 +56,7 @@ def _operation(step, n_states):
             for t in range(turn.begin, turn.end):
                 source, target = op.source + t * op.source_stride + first, events.begin + t * events.stride
                 block = Block(first, size, source, state, state + op.state_stride, target + counts[t])
-                counts[t] = step(block, numbers, memory, work) - target
+                counts[t] = step(block, numbers, turn.state, work) - target
                 if op.trace >= 0:
                     trace_states(op, t, first, size, turn.state, work.arena, n_states)
 
