@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import types
 
-from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros, padded
+from ..program import EVENTS, GATHER_TABLE, OPERATION, SCATTER_TABLE, WINDOW_TABLE, Program, aligned_zeros
 from .vectors import LANES
 
 # inputs whose weights for the filters of a tile (24 kB) stay in the first-level cache while all positions use them
@@ -221,7 +221,7 @@ def new_workspace(program: Program, chunk: int) -> Workspace:
     # three rows for the late resets of neuron_loops, and a vector that ends behind each
     widest = max(3 * CHOSEN, int(arrays.operations["size"].max(initial=0))) + 3 * LANES
     return Workspace(
-        arena=aligned_zeros(padded(program.arena_size + 1) + 3 * ROW),
+        arena=aligned_zeros((program.arena_size // LANES + 1) * LANES + 3 * ROW),
         units=np.empty(program.event_arena_size + 1, np.int32),
         values=np.empty(program.event_arena_size + 1, np.float32),
         counts=np.zeros((len(arrays.events), chunk), np.int64),
