@@ -14,7 +14,6 @@ from .weight_sums import add_rows, add_window, gather_1, gather_2, gather_4, gat
 
 # convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
-SHIFT = 36
 
 
 @compiled
@@ -198,10 +197,13 @@ def _find_starts(index, begin, end, channels, places, starts):
     """Write where the events of each place begin in a list in the order of units, and where the last ones end."""
     for place in range(places + 1):
         starts[place] = 0
-    # a division takes three times as long; exact if units times channels are below 2 ** SHIFT
-    factor = np.uint64((1 << SHIFT) // channels + 1)
+    # a division takes three times as long; the product of a number of 31 bits with the inverse is at most 1 too large
+    width, inverse = np.uint64(channels), np.uint64((1 << 32) // channels + 1)
     for k in range(begin, end):
-        starts[(np.uint64(index[k]) * factor >> np.uint64(SHIFT)) + np.uint64(1)] += 1
+        unit = np.uint64(index[k])
+        place = unit * inverse >> np.uint64(32)
+        place -= np.uint64(place * width > unit)
+        starts[place + np.uint64(1)] += 1
     total = np.int32(begin)
     for place in range(places + 1):
         total += starts[place]

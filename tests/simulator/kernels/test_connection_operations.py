@@ -5,11 +5,12 @@ from nengo_snnconv.simulator.compile.scatter_tables import from_entries
 from nengo_snnconv.simulator.kernels.connection_operations import _find_starts
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 5, 12, 64, 257, 4096])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 12, 64, 257, 4096, 3_211_264, 2**31 - 1])
 def test_events_start_where_their_place_does(channels):
-    """Units at both ends of places, in the middle and at the end of layers of up to 16 million units."""
-    places = 2**24 // channels
-    chosen = np.r_[np.arange(40), np.geomspace(40, places - 40, 200).astype(int), np.arange(places - 40, places)]
+    """Units at both ends of places, in the middle and at the end of layers; a dense layer may have a single place."""
+    places = max(2**24 // channels, 1)
+    chosen = np.r_[np.arange(40), np.geomspace(1, places, 200).astype(int), np.arange(places - 40, places)]
+    chosen = chosen[(chosen >= 0) & (chosen < places)]
     units = np.unique(np.r_[chosen * channels, chosen * channels + channels - 1]).astype(np.int32)
     starts = np.zeros(places + 1, np.int32)
     _find_starts.py_func(units, 0, len(units), channels, places, starts)
