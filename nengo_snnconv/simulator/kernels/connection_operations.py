@@ -7,7 +7,8 @@ the outputs of a convolution and adds up the events that each reads.
 import numpy as np
 
 from .arguments import compiled, copy_numbers
-from .event_operations import append_values, begin_of, events_of, set_count
+from .event_operations import append_values, begin_of, events_of, find_starts, set_count
+from .joint_steps import TOGETHER, convolve_together, count_active, time_of_product
 from .tile_operations import lay_out_events, lay_out_values, multiply
 from .vectors import LANES
 from .weight_sums import add_rows, add_window, gather_1, gather_2, gather_4, gather_8, weight_at
@@ -112,7 +113,7 @@ def gather(op, turn, program, run, counters, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         n_events += end - begin
-    if _is_sparse(table, n_events, turn.end - turn.begin):
+    if _time_of_events(table, n_events / (turn.end - turn.begin)) < _time_of_products(table):
         _gather(op, op.events_in, n_events, turn, program, work)
     else:
         lay_out_events(op.events_in, table, turn, program, work)
@@ -125,12 +126,16 @@ def convolve(op, turn, program, run, counters, work):
 
     If so many values are zero that going through the others is faster, it makes events of these.
     """
-    table, n_nonzero = program.gather_tables[op.table], 0
+    table, n_steps = program.gather_tables[op.table], turn.end - turn.begin
     size = table.places * table.channels
+    n_nonzero, n_active = 0, count_active(op, size, turn, work)
     for t in range(turn.begin, turn.end):
         source = op.source + t * op.source_stride
         n_nonzero += _nonzero(work.arena[source : source + size])
-    if _is_sparse(table, n_nonzero, turn.end - turn.begin):
+    sparse, dense = _time_of_events(table, n_nonzero / n_steps), _time_of_products(table)
+    if _time_together(table, n_active / n_steps) < min(sparse, dense):
+        convolve_together(op, turn, program, work)
+    elif sparse < dense:
         for t in range(turn.begin, turn.end):
             source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
             end = append_values(work.arena[source : source + size], size, 0, work, begin)
@@ -150,23 +155,40 @@ def _nonzero(x):
     return count
 
 
-@compiled
-def _is_sparse(table, n_events, n_steps):
-    """Return whether going through the events of a convolution takes less time than products with all inputs.
+# The times of a step are rough nanoseconds, fitted to layers of many shapes on a Xeon with AVX-512.
 
-    The numbers are rough nanoseconds, fitted to layers of many shapes on a Xeon with AVX-512.
-    """
+
+@compiled
+def _time_of_events(table, n_events):
+    """Return the time of a convolution that goes through its events."""
     positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
     n_vectors = np.float32(-(-table.filters // LANES))
-    reads = positions * table.n_inputs  # numbers of the input that all windows read
-    events_read = reads / units * n_events / n_steps
+    events_read = positions * table.n_inputs / units * n_events
     # what a branch costs that the processor cannot predict: whether there are events in a row of a window
     surprises = min(np.float32(6) * positions * table.window_rows, np.float32(6) * events_read)
     # a single position, as of a dense layer, reads its weights from a slower cache in each step
     of_event = np.float32(0.6) + n_vectors * (np.float32(0.4) + np.float32(1.5) / positions)
-    sparse = np.float32(10) * positions + surprises + events_read * of_event
-    dense = n_vectors * (np.float32(0.22) * reads + np.float32(5) * positions) + np.float32(0.5) * units
-    return sparse < dense
+    return np.float32(10) * positions + surprises + events_read * of_event
+
+
+@compiled
+def _time_of_products(table):
+    """Return the time of the products of all inputs of a convolution."""
+    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
+    n_vectors = np.float32(-(-table.filters // LANES))
+    reads = positions * table.n_inputs  # numbers of the input that all windows read
+    return n_vectors * (np.float32(0.22) * reads + np.float32(5) * positions) + np.float32(0.5) * units
+
+
+@compiled
+def _time_together(table, n_active):
+    """Return the time of a convolution of several steps together that goes through the units active in any of them."""
+    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
+    n_vectors = np.float32(-(-table.filters // LANES))
+    units_read = positions * table.n_inputs / units * n_active
+    once = np.float32(10) * positions + np.float32(6) * positions * table.window_rows
+    of_steps = n_vectors * (time_of_product() * units_read + np.float32(5) * positions)
+    return once / TOGETHER + of_steps + np.float32(0.5) * units
 
 
 @compiled
@@ -177,7 +199,7 @@ def _gather(op, events, n_events, turn, program, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, events, t)
         starts = work.starts[t * n_starts : (t + 1) * n_starts]
-        _find_starts(work.units, begin, end, table.channels, table.places, starts)
+        find_starts(work.units, begin, end, table.channels, table.places, starts)
     # with many events, the weights of a pass should stay in the first-level cache while all steps go through it
     first_pass, last_pass = 0, 0
     if n_events * PASSES_FROM > (turn.end - turn.begin) * table.places * table.channels:
@@ -193,26 +215,8 @@ def _gather(op, events, n_events, turn, program, work):
 
 
 @compiled
-def _find_starts(index, begin, end, channels, places, starts):
-    """Write where the events of each place begin in a list in the order of units, and where the last ones end."""
-    for place in range(places + 1):
-        starts[place] = 0
-    # a division takes three times as long; the product of a number of 31 bits with the inverse is at most 1 too large
-    width, inverse = np.uint64(channels), np.uint64((1 << 32) // channels + 1)
-    for k in range(begin, end):
-        unit = np.uint64(index[k])
-        place = unit * inverse >> np.uint64(32)
-        place -= np.uint64(place * width > unit)
-        starts[place + np.uint64(1)] += 1
-    total = np.int32(begin)
-    for place in range(places + 1):
-        total += starts[place]
-        starts[place] = total
-
-
-@compiled
 def _gather_step(table, first, starts, before, before_at, at, program, work):
-    """Compute one pass of a convolution in one step, from ``starts`` of :func:`_find_starts`.
+    """Compute one pass of a convolution in one step, from ``starts`` of :func:`find_starts`.
 
     The sums are added to ``before``, and those of up to 128 filters stay in registers.  ``first`` is where the rows of
     the pass begin.

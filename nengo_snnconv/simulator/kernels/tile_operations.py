@@ -94,23 +94,26 @@ def _multiply_block(op, table, turn, done, n_vectors, begin, end, before, before
     """
     filters, n_positions, places = table.filters, table.n_rows * table.n_columns, work.places
     tile = 6 if n_vectors == 4 else 12
-    number = 0
+    # unsigned numbers, because Numba need not test whether they count from the end of an array
+    positions, number, one = program.integers[table.positions :], np.uint64(0), np.uint64(1)
+    outs, initials = places[tile:], places[2 * tile :]
     for t in range(turn.begin, turn.end):
         origin, target = (t - turn.begin) * table.padded, op.target + t * op.target_stride + done
         initial = before_at + done if before_at >= 0 else target
-        for position in range(n_positions):
-            places[number] = origin + program.integers[table.positions + position]
-            places[tile + number] = target + position * filters
-            places[2 * tile + number] = initial + position * filters
-            number += 1
-            if number == tile:
+        for position in range(np.uint64(n_positions)):
+            places[number] = origin + positions[position]
+            outs[number], initials[number] = target, initial
+            target += filters
+            initial += filters
+            number += one
+            if number == np.uint64(tile):
                 _multiply_tile(before, n_vectors, begin, end, table, filters - done, program, work)
-                number = 0
+                number = np.uint64(0)
     if number:
         # the same position several times gives the same sums
-        for n in range(number, tile):
+        for n in range(np.int64(number), tile):
             for row in range(3):
-                places[row * tile + n] = places[row * tile + number - 1]
+                places[row * tile + n] = places[row * tile + np.int64(number) - 1]
         _multiply_tile(before, n_vectors, begin, end, table, filters - done, program, work)
 
 

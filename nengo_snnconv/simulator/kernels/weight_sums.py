@@ -7,10 +7,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .appending import instructions
 from .vectors import F32, I16, I32, I64, LANES, at_place, load, masked_load, masked_store, splat, store, tail, vector
 
 
-def _weights(builder, pointer, kind, mask):
+def load_weights(builder, pointer, kind, mask):
     """Load sixteen weights, or those in the lanes of a mask, as float32.
 
     They are stored as float32, or as bfloat16: the upper halves of float32 numbers, as uint16.
@@ -49,7 +50,7 @@ def copy_weights(typingctx, out, at, weights, place):
     def generate(context, builder, signature, arguments):
         out, at, weights, place = arguments
         kind = signature.args[2]
-        copied = _weights(builder, at_place(context, builder, kind, weights, place), kind, None)
+        copied = load_weights(builder, at_place(context, builder, kind, weights, place), kind, None)
         store(builder, copied, at_place(context, builder, signature.args[0], out, at))
         return context.get_dummy_value()
 
@@ -76,7 +77,7 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
             total = load(builder, place, F32, 4) if mask is None else masked_load(builder, place, F32, mask, 4)
             for source, factor in zip(sources, spread, strict=True):
                 # product and sum may be fused, which rounds once instead of twice
-                row = _weights(builder, builder.gep(source, [n]), kinds[2], mask)
+                row = load_weights(builder, builder.gep(source, [n]), kinds[2], mask)
                 product = builder.fmul(factor, row, flags=("contract",))
                 total = builder.fadd(total, product, flags=("contract",))
             if mask is None:
@@ -121,17 +122,22 @@ def raise_to(typingctx, out, at, values, place, length):
     return signature, generate
 
 
-def _load_sums(builder, before, left, n_vectors):
-    """Return where the vectors of up to ``left`` filters begin, their masks, and two variables for each.
+# vectors of sums that fit the registers of a processor, by its instructions: all of a position, and those of one filter
+REGISTERS = {"avx512": 16, "avx2": 4, "any": 2}
+
+
+def _load_sums(builder, before, left, vectors, n_turns):
+    """Return where vectors of up to ``left`` filters begin, their masks, and ``n_turns`` variables for each.
 
     The first sum begins with the numbers at ``before``.  With two sums, one addition need not wait for the last.
     """
-    offsets = [ir.Constant(I64, LANES * n) for n in range(n_vectors)]
+    offsets = [ir.Constant(I64, LANES * n) for n in vectors]
     masks = [tail(builder, builder.trunc(builder.sub(left, offset), I32)) for offset in offsets]
     zeros, sums = ir.Constant(vector(F32), [0.0] * LANES), []
     for offset, mask in zip(offsets, masks, strict=True):
         loaded = masked_load(builder, builder.gep(before, [offset]), F32, mask, 4)
-        sums.append([cgutils.alloca_once_value(builder, first) for first in (loaded, zeros)])
+        begins = [loaded, *[zeros] * (n_turns - 1)]
+        sums.append([cgutils.alloca_once_value(builder, begin) for begin in begins])
     return offsets, masks, sums
 
 
@@ -139,7 +145,7 @@ def _add_products(builder, row, kind, factor, offsets, totals):
     """Add a row of weights times a factor to a variable for each vector of filters."""
     factor = splat(builder, factor, F32)
     for offset, total in zip(offsets, totals, strict=True):
-        loaded = _weights(builder, builder.gep(row, [offset]), kind, None)
+        loaded = load_weights(builder, builder.gep(row, [offset]), kind, None)
         product = builder.fmul(factor, loaded, flags=("contract",))
         builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
 
@@ -169,8 +175,6 @@ def _gather_vectors(n_vectors):
     each row that the window reads.  ``span`` is (first column, one behind the last column, tap of the first column,
     channels, distance between the weights of two channels, number of filters).  ``starts`` holds where the events of
     each place begin in the list (units, values).  There are many parameters, because each is a plain value for LLVM.
-
-    The function is long, because it writes the innermost loops of convolutions as LLVM instructions.
     """
 
     def gather(
@@ -180,37 +184,48 @@ def _gather_vectors(n_vectors):
         signature = types.void(out, i64, initial, i64, weights, i64, index, value, starts, rows, i64, i64, span)
 
         def generate(context, builder, signature, arguments):
-            out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
-            kinds = signature.args
-            target = at_place(context, builder, kinds[0], out, at)
-            before = at_place(context, builder, kinds[2], initial, initial_at)
-            lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
-            offsets, masks, sums = _load_sums(builder, before, left, n_vectors)
-
-            def number(array, kind, place):
-                return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
-
-            with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
-                place = number(rows, kinds[9], row)
-                lower, upper = (builder.add(place, column) for column in (lowest, highest))
-                first_event, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
-                # where the weights of unit 0 would be if taps continued to there
-                skipped = builder.mul(builder.sub(tap, lower), channels)
-                weight = number(rows, kinds[9], builder.add(row, ir.Constant(I64, 1)))
-                origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
-                with cgutils.for_range_slice(builder, first_event, last, ir.Constant(I64, 2)) as (event, _):
-                    units = functools.partial(number, index, kinds[6])
-                    values = functools.partial(at_place, context, builder, kinds[7], value)
-                    for which, (unit, factor) in enumerate(_event_pair(builder, units, values, event, last)):
-                        at_unit = builder.add(origin, builder.mul(unit, width))
-                        row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
-                        _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
-            _store_sums(builder, target, offsets, masks, sums)
+            most = min(n_vectors, REGISTERS[instructions()])
+            for v in range(0, n_vectors, most):
+                _gather_part(context, builder, signature.args, arguments, range(v, v + most))
             return context.get_dummy_value()
 
         return signature, generate
 
     return intrinsic(gather)
+
+
+def _gather_part(context, builder, kinds, arguments, vectors):
+    """Generate the code for some vectors of filters; the innermost loops of convolutions as LLVM instructions."""
+    out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
+    target = at_place(context, builder, kinds[0], out, at)
+    before = at_place(context, builder, kinds[2], initial, initial_at)
+    lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
+    n_turns = 2 if 2 * len(vectors) <= REGISTERS[instructions()] else 1
+    offsets, masks, sums = _load_sums(builder, before, left, vectors, n_turns)
+
+    def number(array, kind, place):
+        return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
+
+    units = functools.partial(number, index, kinds[6])
+    values = functools.partial(at_place, context, builder, kinds[7], value)
+    with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
+        place = number(rows, kinds[9], row)
+        lower, upper = (builder.add(place, column) for column in (lowest, highest))
+        first_event, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
+        # where the weights of unit 0 would be if taps continued to there
+        skipped = builder.mul(builder.sub(tap, lower), channels)
+        weight = number(rows, kinds[9], builder.add(row, ir.Constant(I64, 1)))
+        origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
+        with cgutils.for_range_slice(builder, first_event, last, ir.Constant(I64, n_turns)) as (event, _):
+            if n_turns == 2:
+                events = _event_pair(builder, units, values, event, last)
+            else:
+                events = [(units(event), builder.load(values(event)))]
+            for which, (unit, factor) in enumerate(events):
+                at_unit = builder.add(origin, builder.mul(unit, width))
+                row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
+                _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
+    _store_sums(builder, target, offsets, masks, sums)
 
 
 gather_1, gather_2, gather_4, gather_8 = map(_gather_vectors, (1, 2, 4, 8))
@@ -248,7 +263,7 @@ def add_window(typingctx, out, at, initial, initial_at, weights, weights_at, val
                 value = builder.gep(source, [builder.mul(loop.index, channels)])
                 weight = builder.gep(factor, [builder.mul(loop.index, width)])
                 x = masked_load(builder, value, F32, mask, 4)
-                product = builder.fmul(x, _weights(builder, weight, kinds[4], None), flags=("contract",))
+                product = builder.fmul(x, load_weights(builder, weight, kinds[4], None), flags=("contract",))
                 builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
         masked_store(builder, builder.load(total), at_place(context, builder, kinds[0], out, at), mask)
         return context.get_dummy_value()

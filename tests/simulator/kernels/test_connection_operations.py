@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nengo_snnconv.simulator.compile.scatter_tables import from_entries
-from nengo_snnconv.simulator.kernels.connection_operations import _find_starts
+from nengo_snnconv.simulator.kernels.event_operations import find_starts
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5, 12, 64, 257, 4096, 3_211_264, 2**31 - 1])
@@ -13,7 +13,7 @@ def test_events_start_where_their_place_does(channels):
     chosen = chosen[(chosen >= 0) & (chosen < places)]
     units = np.unique(np.r_[chosen * channels, chosen * channels + channels - 1]).astype(np.int32)
     starts = np.zeros(places + 1, np.int32)
-    _find_starts.py_func(units, 0, len(units), channels, places, starts)
+    find_starts.py_func(units, 0, len(units), channels, places, starts)
     assert np.array_equal(starts, np.searchsorted(units, np.arange(places + 1) * channels))
 
 
