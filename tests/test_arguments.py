@@ -602,6 +602,7 @@ CASES = {
             "validation_split": [*FRACTION, 0.95],
             "validation_data": [5, x, (x,), "xy", (x, y[:3]), (x[..., :1], y)],
             "early_stopping": optional(COUNT),
+            "teacher": CALLABLE,
             "augment": CALLABLE,
             "activity_penalty": NOT_NEGATIVE,
             "checkpoint": [*optional(PATH), "/"],

@@ -18,6 +18,7 @@ from .compile.neuron_kinds import kind_of
 from .compile.state_layout import StateLayout
 from .kernels.arguments import Counters, Run, new_workspace
 from .kernels.interpreter import load
+from .kernels.joint_steps import TOGETHER
 from .program import aligned_zeros
 
 # rows that one operation writes and the next one reads should stay in the second-level cache
@@ -144,7 +145,8 @@ class ProgramRunner:
         if self._all_cores:  # no more threads than have room for a step each
             self.threads = max(1, min(self.threads, int(self.memory_mb * 1e6 / bytes_per_step)))
         allowed = self.memory_mb * 1e6 / self.threads / bytes_per_step
-        return max(1, int(min(CACHE_BYTES / (4 * max(writer.widest_row, 1)), allowed, LONGEST_CHUNK)))
+        length = max(1, int(min(CACHE_BYTES / (4 * max(writer.widest_row, 1)), allowed, LONGEST_CHUNK)))
+        return length - length % TOGETHER if length > TOGETHER else length
 
     def run(self, n_steps, data, n_images=None, progress=None):
         """Run a number of steps.

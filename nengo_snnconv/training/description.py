@@ -79,7 +79,7 @@ def _settings(task):
         **({"n_steps": task.n_steps} if task.n_steps else {}),
         **({"levels": options.levels} if options.levels else {}),
         "early_stopping": options.early_stopping,
-        **({"targets": "ANN"} if task.y is None else {}),
+        **({"targets": "ANN" if options.teacher is None else "teacher"} if task.y is None else {}),
         **({"precision": options.precision} if options.precision != "float32" else {}),
         "engine": options.engine,
         "seed": options.seed,

@@ -20,7 +20,7 @@ from .optimizers import current_learning_rate
 from .precision import products_in
 from .preparation import TrainingTask
 from .state import TrainingState
-from .teacher import ann_as_teacher
+from .teacher import teacher_of
 from .trainers import TRAINERS
 from .validation import make_validator
 
@@ -51,7 +51,7 @@ def run_epochs(
             if checkpoint and saved:
                 checkpoint.restore(trainer.optimizer_variables(), saved.optimizer)
             validate = make_validator(task)
-            teach = ann_as_teacher(task.network, task.head) if task.y is None else None
+            teach = teacher_of(task.network, task.head, options.teacher) if task.y is None else None
             while not state.is_finished(options.epochs):
                 check_interrupt()
                 if callable(options.schedule):

@@ -51,6 +51,7 @@ class TrainingOptions:
     validation_split: float
     validation_data: tuple | None
     early_stopping: int | None
+    teacher: Callable | None
     augment: Callable | None
     activity_penalty: float
     checkpoint: str | os.PathLike | None
@@ -67,7 +68,7 @@ class TrainingOptions:
         check_choice(TRAINERS, engine=self.engine)
         check_choice(PRECISIONS, precision=self.precision)
         check_progress(self.progress)
-        check_callable(augment=self.augment, on_epoch=self.on_epoch)
+        check_callable(teacher=self.teacher, augment=self.augment, on_epoch=self.on_epoch)
         self._check_penalty()
         self._check_learning_rate()
         self._check_validation()

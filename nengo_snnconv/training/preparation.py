@@ -21,6 +21,7 @@ from .losses import as_loss, loss_weights
 from .optimizers import copy_optimizer, scheduled_learning_rate
 from .tandem_model import CLASSES
 from .targets import as_targets
+from .teacher import check_teacher
 
 if typing.TYPE_CHECKING:
     from ..evaluation.heads import Head
@@ -45,7 +46,7 @@ class TrainingTask:
         ANN apart from those that are trained.
     options : TrainingOptions
     x, y : Inputs and ndarray
-        Training data; y is None if the targets are the class probabilities of the ANN.
+        Training data; y is None if the targets are the outputs of the ANN, or of the teacher.
     validation : (Inputs, ndarray) or None
     n_steps : int or None
         Time steps to train through; None for a training on firing rates.
@@ -145,10 +146,13 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     converted = isinstance(network.settings, NativeConfig)
     if converted:
         network = _with_own_arrays(network)
-    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted)
+    _check_teacher_alone(network, y, options)
+    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted or options.teacher is not None)
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps, x, options)
     x, y, validation = _split(network, x, y, head, n_steps, options)
+    if options.teacher is not None:
+        check_teacher(network, head, options.teacher, x)
     if options.levels is not None:
         network = _with_levels(network, x, options)
     batch_size = min(options.batch_size, len(x))
@@ -194,6 +198,22 @@ def _check_data(network, x, y, n_steps, y_optional=False):
     """Return inputs, and the head and targets that fit the network; targets that are left out stay None."""
     x, y = as_data(network.model, x, y, n_steps)
     return x, as_targets(network.model, len(x), y, optional=y_optional)
+
+
+def _check_teacher_alone(network, y, options):
+    """Check that a teacher is not combined with anything that needs other targets."""
+    if options.teacher is None:
+        return
+    if y is not None:
+        raise SettingsError("give y or a teacher, not both: the teacher's outputs are the targets", argument="teacher")
+    if options.engine != "keras":
+        raise SettingsError('a teacher needs engine="keras"', argument="teacher")
+    if len(network.model.outputs) > 1:
+        raise SettingsError(
+            f"a teacher is for networks with one output, and this one has {len(network.model.outputs)}: give its "
+            "outputs for all images as y",
+            argument="teacher",
+        )
 
 
 def _check_steps(network, n_steps, x, options):

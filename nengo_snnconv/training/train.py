@@ -45,6 +45,7 @@ def train(
     validation_split: float = 0.0,
     validation_data: tuple | None = None,
     early_stopping: int | None = None,
+    teacher: Callable | None = None,
     augment: Callable | None = None,
     activity_penalty: float = 0.0,
     checkpoint: str | os.PathLike | None = None,
@@ -133,6 +134,11 @@ def train(
     early_stopping : int, optional
         Number of epochs without a lower validation loss after which training stops; the arrays of the best epoch are
         then returned.
+    teacher : callable, optional
+        Function whose outputs the network learns instead of ``y`` (knowledge distillation): it takes the images of a
+        batch after augmentation, and returns class probabilities, (images, classes), or what else ``y`` may hold as
+        rows of numbers.  A Keras model with a softmax, such as a larger one, or the mean of several.  The accuracies of
+        training are then the agreement with it.  For images, networks with one output, and the engine "keras".
     augment : callable, optional
         Function ``augment(images, rng)`` that returns the images of an epoch, for example ``random_affine()``.  All
         frames of an item are transformed alike, as channels of one image.
@@ -197,6 +203,10 @@ def train(
     >>> snn = snc.calibrate(snn, data.x_train[:1000], n_steps=4)
     >>> snn = snc.train(snn, data.x_train, n_steps=4, epochs=1, schedule="cosine", precision="auto")
     >>> evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=4)
+
+    From a teacher, here a Keras model that sees each image and its mirror image:
+
+    >>> snn = snc.train(snn, data.x_train, n_steps=4, teacher=lambda x: (model(x) + model(x[:, :, ::-1])) / 2)
     """
     converted = network if is_converted_to_rates(network) else None
     if converted is not None:
@@ -219,6 +229,7 @@ def train(
         validation_split=validation_split,
         validation_data=validation_data,
         early_stopping=early_stopping,
+        teacher=teacher,
         augment=augment,
         activity_penalty=activity_penalty,
         checkpoint=checkpoint,
