@@ -21,19 +21,23 @@ from results import ROOT, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
+from nengo_snnconv.compat import tf
 from nengo_snnconv.passes import quantize
 from nengo_snnconv.presets import PRETRAINED
 from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
-# settings of train for each number of spikes that a neuron can emit: learning rates had the smallest training loss of
-# those that were tried
+# settings of train, by the numbers of steps and of spikes in a step; learning rates had the smallest training loss of
+# those tried; if mirrored, the teacher sees each image and its mirror image
 TRAINING = {
-    1: {"images": 50000, "epochs": 10, "learning_rate": 5e-4},
-    2: {"images": 50000, "epochs": 4, "learning_rate": 3e-4},
-    4: {"images": 50000, "epochs": 4, "learning_rate": 2e-4},
-    8: {"images": 50000, "epochs": 1, "learning_rate": 1e-4},
+    (1, 1): {"epochs": 10, "learning_rate": 5e-4},
+    (2, 1): {"epochs": 4, "learning_rate": 3e-4},
+    (4, 1): {"epochs": 4, "learning_rate": 2e-4},
+    (8, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
+    (1, 4): {"epochs": 4, "learning_rate": 2e-4},
+    (2, 4): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
+    (4, 4): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
 }
 COMPARED = 100  # images whose spike counts are compared with the quantized ANN
 
@@ -155,18 +159,19 @@ def run(name, row, data, n_steps, n_images):
 
 def trained(snn, name, row, data, n_steps):
     """Return a spiking network after training for ``n_steps`` steps."""
-    most_spikes = row.max_spikes * n_steps
-    path = KEPT.with_name(f"{name}-{n_steps}-steps-{most_spikes}-spikes.checkpoint.npz")
+    settings = dict(TRAINING[n_steps, row.max_spikes])
+    teacher = mirrored_teacher(name) if settings.pop("mirrored", False) else None
+    path = KEPT.with_name(f"{name}-{n_steps}-steps-{row.max_spikes * n_steps}-spikes.checkpoint.npz")
 
     def show(epoch, values):
         shown = {key: round(value, 4) for key, value in values.items() if key in ("loss", "accuracy", "seconds")}
         print(f"{name}, {n_steps} steps, epoch {epoch}: {shown}", flush=True)
 
-    settings = dict(TRAINING[min(most_spikes, max(TRAINING))])
     return snc.train(
         snn,
-        data.x_train[: settings.pop("images")],
+        data.x_train,
         n_steps=n_steps,
+        teacher=teacher,
         **settings,
         batch_size=100,
         schedule="cosine",
@@ -175,6 +180,17 @@ def trained(snn, name, row, data, n_steps):
         checkpoint=path,
         on_epoch=show,
     )
+
+
+def mirrored_teacher(name):
+    """Return the mean of the class probabilities that a CNN gives to images and to their mirror images."""
+    ann = snc.rate_model(snc.convert(snc.pretrained(name)))
+
+    @tf.function
+    def probabilities(images):
+        return (tf.nn.softmax(ann(images)) + tf.nn.softmax(ann(images[:, :, ::-1]))) / 2
+
+    return probabilities
 
 
 def cnn_accuracy(kept, name):
