@@ -147,11 +147,12 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     if converted:
         network = _with_own_arrays(network)
     _check_teacher_alone(network, y, options)
-    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted or options.teacher is not None)
+    taught = options.teacher is not None
+    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted, y_ignored=taught)
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps, x, options)
     x, y, validation = _split(network, x, y, head, n_steps, options)
-    if options.teacher is not None:
+    if taught:
         check_teacher(network, head, options.teacher, x)
     if options.levels is not None:
         network = _with_levels(network, x, options)
@@ -194,10 +195,13 @@ def _with_own_arrays(network):
     return network.rebuild(model.replace(ann_arrays=ann.arrays))
 
 
-def _check_data(network, x, y, n_steps, y_optional=False):
-    """Return inputs, and the head and targets that fit the network; targets that are left out stay None."""
+def _check_data(network, x, y, n_steps, y_optional=False, y_ignored=False):
+    """Return inputs, and the head and targets that fit the network; targets that are left out stay None.
+
+    With ``y_ignored``, labels in a data set are left out, too.
+    """
     x, y = as_data(network.model, x, y, n_steps)
-    return x, as_targets(network.model, len(x), y, optional=y_optional)
+    return x, as_targets(network.model, len(x), None if y_ignored else y, optional=y_optional or y_ignored)
 
 
 def _check_teacher_alone(network, y, options):

@@ -72,7 +72,7 @@ def _of_port(port, n_images, y, name):
     shape, array = port.shape, as_array(y, name)
     if not port.has_logits and len(shape) == 1 and shape != (1,) and array.shape == (n_images, *shape):
         check_range(array, name)
-        if port.function == "softmax" or _are_probabilities(array):
+        if port.function == "softmax" or are_probabilities(array):
             return Classes(shape[0]), array.astype(np.float32)
     task = task_of(port, n_images, array, name)
     if is_classes(task.head):
@@ -80,8 +80,9 @@ def _of_port(port, n_images, y, name):
     return task.head, task.reference.reshape(n_images, *shape).astype(np.float32)
 
 
-def _are_probabilities(rows):
-    return bool((rows >= 0).all()) and np.allclose(rows.sum(axis=1), 1, atol=1e-3)
+def are_probabilities(rows: np.ndarray, tolerance: float = 1e-3) -> bool:
+    """Return whether rows are class probabilities, whose sums differ from 1 by at most ``tolerance``."""
+    return bool((rows >= 0).all()) and np.allclose(rows.sum(axis=1), 1, atol=tolerance)
 
 
 def is_classes(head: Head) -> bool:

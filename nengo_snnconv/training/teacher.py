@@ -11,7 +11,7 @@ from .._util.validation import as_float32
 from ..compat import tf
 from ..errors import SettingsError
 from ..networks.rate_model import prediction_batch, rate_model
-from .targets import is_classes, outputs_as_targets
+from .targets import are_probabilities, is_classes, outputs_as_targets
 
 if typing.TYPE_CHECKING:
     from ..evaluation.heads import Head
@@ -62,7 +62,7 @@ def _checked(outputs, network, head, n_images):
             f"{function}",
             argument="teacher",
         )
-    if is_classes(head) and not np.allclose(targets.sum(axis=-1), 1, atol=1e-2):
+    if is_classes(head) and not are_probabilities(targets, 1e-2):
         raise SettingsError(
             f"teacher must return class probabilities, whose sum is 1 for each image; got {targets[0].sum():.3g}: "
             "apply a softmax",

@@ -100,7 +100,7 @@ def train(
         Class numbers, (images,), or a target for each output: one-hot rows or class probabilities, (images, classes);
         0 and 1 for one output; rows of 0 and 1 for labels; or floats of the shape of the outputs for a regression.  By
         default the labels in ``x``.  May be left out for networks of ``to_spiking``; the accuracies of training are
-        then the agreement with the ANN.
+        then the agreement with the ANN.  Left out if there is a ``teacher``.
     n_steps : int, optional
         Number of time steps to train through; by default the number of frames in ``x``.  Required for networks of
         ``to_spiking``.  Time and memory grow with ``n_steps`` and ``batch_size``.
@@ -135,10 +135,11 @@ def train(
         Number of epochs without a lower validation loss after which training stops; the arrays of the best epoch are
         then returned.
     teacher : callable, optional
-        Function whose outputs the network learns instead of ``y`` (knowledge distillation): it takes the images of a
-        batch after augmentation, and returns class probabilities, (images, classes), or what else ``y`` may hold as
-        rows of numbers.  A Keras model with a softmax, such as a larger one, or the mean of several.  The accuracies of
-        training are then the agreement with it.  For images, networks with one output, and the engine "keras".
+        Function whose outputs the network learns instead of ``y``, or of the labels in ``x`` (knowledge distillation).
+        It takes the images of a batch after augmentation, and returns class probabilities, (images, classes), or what
+        else ``y`` may hold as rows of numbers.  A Keras model with a softmax, such as a larger one, or the mean of
+        several.  The accuracies of training are then the agreement with it.  For images, networks with one output, and
+        the engine "keras".
     augment : callable, optional
         Function ``augment(images, rng)`` that returns the images of an epoch, for example ``random_affine()``.  All
         frames of an item are transformed alike, as channels of one image.

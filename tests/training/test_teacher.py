@@ -93,6 +93,14 @@ def test_the_teacher_sees_augmented_images(spiking, problem):
     assert not any(images.any() for images in others)
 
 
+def test_labels_in_a_data_set_are_ignored(spiking, problem, trained_model):
+    x, y = problem
+    options = {"n_steps": 2, "epochs": 1, "teacher": trained_model}
+    found = train(spiking, tf.data.Dataset.from_tensor_slices((x, (y + 1) % 4)).batch(10), **options)
+    for name, array in train(spiking, x, **options).model.arrays.items():
+        assert np.array_equal(found.model.arrays[name], array), name
+
+
 def test_values(problem):
     """A regression learns values, which need not be probabilities."""
     x = problem[0]
