@@ -147,12 +147,12 @@ def prepare(network: ConvNetwork, x, y, options: TrainingOptions) -> TrainingTas
     if converted:
         network = _with_own_arrays(network)
     _check_teacher_alone(network, y, options)
-    taught = options.teacher is not None
-    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted, y_ignored=taught)
+    without_y = options.teacher is not None
+    x, (head, y) = _check_data(network, x, y, options.n_steps, y_optional=converted, y_ignored=without_y)
     n_steps = options.n_steps or x.n_steps
     _check_steps(network, n_steps, x, options)
     x, y, validation = _split(network, x, y, head, n_steps, options)
-    if taught:
+    if options.teacher is not None:
         check_teacher(network, head, options.teacher, x)
     if options.levels is not None:
         network = _with_levels(network, x, options)

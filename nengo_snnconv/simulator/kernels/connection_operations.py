@@ -6,12 +6,22 @@ the outputs of a convolution and adds up the events that each reads.
 
 import numpy as np
 
-from .arguments import compiled, copy_numbers
+from .arguments import compiled, copy_numbers, inlined
 from .event_operations import append_values, begin_of, events_of, find_starts, set_count
 from .joint_steps import TOGETHER, convolve_together, count_active, time_of_product
 from .tile_operations import lay_out_events, lay_out_values, multiply
 from .vectors import LANES
-from .weight_sums import add_rows, add_window, gather_1, gather_2, gather_4, gather_8, weight_at
+from .weight_sums import (
+    add_rows,
+    add_window,
+    columns_read,
+    gather_1,
+    gather_2,
+    gather_4,
+    gather_8,
+    rows_read,
+    weight_at,
+)
 
 # convolutions take several passes if on average at least one unit in 16 has an event
 PASSES_FROM = 16
@@ -124,7 +134,8 @@ def gather(op, turn, program, run, counters, work):
 def convolve(op, turn, program, run, counters, work):
     """Compute a convolution of a dense signal; start from constants if ``op.parameter``, else add to the target.
 
-    If so many values are zero that going through the others is faster, it makes events of these.
+    It takes the way that is estimated to be the fastest: products of all values, of those that are not zero, or of
+    units that are active in any of four steps.
     """
     table, n_steps = program.gather_tables[op.table], turn.end - turn.begin
     size = table.places * table.channels
@@ -155,14 +166,20 @@ def _nonzero(x):
     return count
 
 
+@inlined
+def _sizes(table):
+    """Return the numbers of positions, of units of the input and of vectors of filters, as float32."""
+    units, n_vectors = table.places * table.channels, -(-table.filters // LANES)
+    return np.float32(table.n_rows * table.n_columns), np.float32(units), np.float32(n_vectors)
+
+
 # The times of a step are rough nanoseconds, fitted to layers of many shapes on a Xeon with AVX-512.
 
 
 @compiled
 def _time_of_events(table, n_events):
     """Return the time of a convolution that goes through its events."""
-    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
-    n_vectors = np.float32(-(-table.filters // LANES))
+    positions, units, n_vectors = _sizes(table)
     events_read = positions * table.n_inputs / units * n_events
     # what a branch costs that the processor cannot predict: whether there are events in a row of a window
     surprises = min(np.float32(6) * positions * table.window_rows, np.float32(6) * events_read)
@@ -174,8 +191,7 @@ def _time_of_events(table, n_events):
 @compiled
 def _time_of_products(table):
     """Return the time of the products of all inputs of a convolution."""
-    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
-    n_vectors = np.float32(-(-table.filters // LANES))
+    positions, units, n_vectors = _sizes(table)
     reads = positions * table.n_inputs  # numbers of the input that all windows read
     return n_vectors * (np.float32(0.22) * reads + np.float32(5) * positions) + np.float32(0.5) * units
 
@@ -183,8 +199,7 @@ def _time_of_products(table):
 @compiled
 def _time_together(table, n_active):
     """Return the time of a convolution of several steps together that goes through the units active in any of them."""
-    positions, units = np.float32(table.n_rows * table.n_columns), np.float32(table.places * table.channels)
-    n_vectors = np.float32(-(-table.filters // LANES))
+    positions, units, n_vectors = _sizes(table)
     units_read = positions * table.n_inputs / units * n_active
     once = np.float32(10) * positions + np.float32(6) * positions * table.window_rows
     of_steps = n_vectors * (time_of_product() * units_read + np.float32(5) * positions)
@@ -227,8 +242,7 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
     columns_end = table.columns + 3 * (table.n_columns - 1) + 1
     lowest, highest = numbers[table.columns], numbers[columns_end]
     for row in range(table.n_rows):
-        one = table.rows + 2 * np.int64(numbers[first + row])
-        two = table.rows + 2 * np.int64(numbers[first + row + 1])
+        one, two = rows_read(table, first + row, numbers)
         n_events = 0
         for k in range(one, two, 2):
             n_events += starts[numbers[k] + highest] - starts[numbers[k] + lowest]
@@ -239,7 +253,7 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
             before_at += table.n_columns * filters
             continue
         for column in range(table.columns, columns_end, 3):
-            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            span = columns_read(column, numbers)
             done = 0
             while done < width:
                 rest = (*span, channels, width, filters - done)
@@ -282,10 +296,9 @@ def _depthwise_step(table, source, before, before_at, at, program, work):
     channels = table.filters
     width = -(-channels // LANES) * LANES
     for row in range(table.n_rows):
-        one = table.rows + 2 * np.int64(numbers[table.first + row])
-        two = table.rows + 2 * np.int64(numbers[table.first + row + 1])
+        one, two = rows_read(table, table.first + row, numbers)
         for column in range(table.columns, table.columns + 3 * table.n_columns, 3):
-            span = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+            span = columns_read(column, numbers)
             for done in range(0, channels, LANES):
                 rest = (*span, channels, width, channels - done)
                 to, origin, weight, value = at + done, before_at + done, table.weights + done, source + done

@@ -4,6 +4,8 @@ While an image is shown, mostly the same units are active from step to step, suc
 of a unit are loaded once for four steps, for which all products are computed, even if some of the values are zero.
 """
 
+import functools
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -13,15 +15,15 @@ from numba.extending import intrinsic
 from .appending import instructions
 from .arguments import BLOCK, compiled, inlined
 from .event_operations import append_spikes, begin_of, find_starts
-from .vectors import F32, I32, I64, LANES, at_place, masked_load, masked_store, splat, tail
-from .weight_sums import load_weights
+from .vectors import F32, I32, I64, LANES, at_place, integer_at, masked_load, masked_store, plus_product, splat, tail
+from .weight_sums import columns_read, events_in_window, load_weights, rows_read
 
 TOGETHER = 4  # steps
 # steps and vectors of filters whose sums fit the registers of a processor, by its instructions
 REGISTERS = {"avx512": (4, 4), "avx2": (4, 1), "any": (2, 1)}
 
-# nanoseconds of a vector of products in the estimates of connection_operations; where vectors are shorter, products are
-# what takes the time, so that fewer products of one step after another may be faster
+# nanoseconds of a vector of products in the estimates of connection_operations, fitted on an AMD EPYC (Zen 5) beside
+# those of the other ways; without AVX-512, it takes longer to compute products than to load weights
 TIMES = {"avx512": 0.28, "avx2": 0.42, "any": 0.42}
 
 
@@ -105,14 +107,12 @@ def _convolve_steps(table, steps, before, before_at, before_stride, program, wor
     filters = table.filters
     width = -(-filters // LANES) * LANES
     for row in range(table.n_rows):
-        one = table.rows + 2 * np.int64(numbers[table.first + row])
-        two = table.rows + 2 * np.int64(numbers[table.first + row + 1])
+        one, two = rows_read(table, table.first + row, numbers)
         for column in range(table.columns, table.columns + 3 * table.n_columns, 3):
-            window = np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
             done = 0
             while done < width:
                 left = width - done
-                span = (one, two, *window, table.channels, width)
+                span = (one, two, *columns_read(column, numbers), table.channels, width)
                 active = (begin, n_steps, table.weights + done, filters - done)
                 places = (at + done, stride, before_at + done, before_stride)
                 if left >= 4 * LANES:
@@ -134,9 +134,8 @@ def _add_active(n_vectors):
     It writes the numbers of ``before``, plus the weights of all units in the window times their values, to ``out``.
     ``places`` is (at, stride, before_at, before_stride), strides from step to step.  ``active`` is (where the list of
     units begins, number of steps, where the weights of the filters begin, number of filters).  ``starts`` holds where
-    the units of each place begin in the list.  ``span`` is (begin, end, first column, one behind the last column, tap
-    of the first column, channels, distance between the weights of two channels); ``rows`` holds, from ``begin`` to
-    ``end``, the place and the weights of each row that the window reads.
+    the units of each place begin in the list.  ``span`` is (begin, end) of the window's entries in ``rows``, followed
+    by the span of :func:`.weight_sums.events_in_window`.
     """
 
     def add_active(typingctx, out, before, places, weights, units, values, active, starts, rows, span):
@@ -160,10 +159,11 @@ def _part_of_sums(context, builder, kinds, arguments, steps, vectors):
     out, before, places, weights, units, values, active, starts, rows, span = arguments
     at, stride, before_at, before_stride = cgutils.unpack_tuple(builder, places)
     begin, n_steps, filter_at, filters = cgutils.unpack_tuple(builder, active)
-    first_row, last_row, lowest, highest, tap, channels, width = cgutils.unpack_tuple(builder, span)
-
-    def number(array, kind, place):
-        return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
+    first_row, rows_end, *span = cgutils.unpack_tuple(builder, span)
+    width = span[-1]
+    unit_at = functools.partial(integer_at, context, builder, kinds[4], units)
+    start_at = functools.partial(integer_at, context, builder, kinds[7], starts)
+    row_at = functools.partial(integer_at, context, builder, kinds[8], rows)
 
     def row_of(step, array, kind, first, distance):
         place = builder.add(first, builder.mul(distance, ir.Constant(I64, step)))
@@ -181,25 +181,16 @@ def _part_of_sums(context, builder, kinds, arguments, steps, vectors):
         for offset, mask in zip(offsets, masks_of[-1], strict=True):
             loaded = masked_load(builder, builder.gep(row, [offset]), F32, mask, 4)
             sums[-1].append(cgutils.alloca_once_value(builder, loaded))
-    with cgutils.for_range_slice(builder, first_row, last_row, ir.Constant(I64, 2)) as (row, _):
-        place = number(rows, kinds[8], row)
-        lower, upper = (builder.add(place, column) for column in (lowest, highest))
-        first, last = (number(starts, kinds[7], bound) for bound in (lower, upper))
-        # where the weights of unit 0 would be if taps continued to there
-        skipped = builder.mul(builder.sub(tap, lower), channels)
-        weight = number(rows, kinds[8], builder.add(row, ir.Constant(I64, 1)))
-        origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
-        with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1)) as (event, _):
-            at_unit = builder.add(origin, builder.mul(number(units, kinds[4], event), width))
-            source = at_place(context, builder, kinds[3], weights, at_unit)
-            loaded = [load_weights(builder, builder.gep(source, [offset]), kinds[3], None) for offset in offsets]
-            event_at = builder.add(begin, builder.mul(builder.sub(event, begin), n_steps))
-            value = at_place(context, builder, kinds[5], values, event_at)
-            for step, totals in zip(steps, sums, strict=True):
-                x = splat(builder, builder.load(builder.gep(value, [ir.Constant(I64, step)])), F32)
-                for factor, total in zip(loaded, totals, strict=True):
-                    product = builder.fmul(x, factor, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+    with events_in_window(builder, row_at, start_at, (first_row, rows_end), span, filter_at) as (event, _, origin):
+        at_unit = builder.add(origin, builder.mul(unit_at(event), width))
+        source = at_place(context, builder, kinds[3], weights, at_unit)
+        loaded = [load_weights(builder, builder.gep(source, [offset]), kinds[3], None) for offset in offsets]
+        event_at = builder.add(begin, builder.mul(builder.sub(event, begin), n_steps))
+        value = at_place(context, builder, kinds[5], values, event_at)
+        for step, totals in zip(steps, sums, strict=True):
+            x = splat(builder, builder.load(builder.gep(value, [ir.Constant(I64, step)])), F32)
+            for factor, total in zip(loaded, totals, strict=True):
+                builder.store(plus_product(builder, builder.load(total), x, factor), total)
     for step, masks, totals in zip(steps, masks_of, sums, strict=True):
         target = row_of(step, out, kinds[0], at, stride)
         for offset, mask, total in zip(offsets, masks, totals, strict=True):

@@ -111,9 +111,10 @@ def _multiply_block(op, table, turn, done, n_vectors, begin, end, before, before
                 number = np.uint64(0)
     if number:
         # the same position several times gives the same sums
-        for n in range(np.int64(number), tile):
+        filled = np.int64(number)
+        for n in range(filled, tile):
             for row in range(3):
-                places[row * tile + n] = places[row * tile + np.int64(number) - 1]
+                places[row * tile + n] = places[row * tile + filled - 1]
         _multiply_tile(before, n_vectors, begin, end, table, filters - done, program, work)
 
 

@@ -6,7 +6,20 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .appending import instructions
-from .vectors import F32, I32, I64, LANES, at_place, load, masked_load, masked_store, splat, tail
+from .vectors import (
+    F32,
+    I32,
+    I64,
+    LANES,
+    at_place,
+    integer_at,
+    load,
+    masked_load,
+    masked_store,
+    plus_product,
+    splat,
+    tail,
+)
 
 # positions and vectors of filters whose sums fit the registers of a processor, by its instructions
 REGISTERS = {"avx512": (12, 4), "avx2": (6, 1), "any": (2, 1)}
@@ -47,7 +60,7 @@ def _part_of_tile(context, builder, kinds, arguments, n_positions, n_vectors, po
         return at_place(context, builder, kinds[number], array, place)
 
     def integer(array, number, place):
-        return builder.sext(builder.load(pointer(array, number, place)), I64)
+        return integer_at(context, builder, kinds[number], array, place)
 
     def places_from(column, array, number):
         rows = [ir.Constant(I64, column * n_positions + p) for p in positions]
@@ -74,8 +87,7 @@ def _part_of_tile(context, builder, kinds, arguments, n_positions, n_vectors, po
             for source, totals in zip(inputs, sums, strict=True):
                 x = splat(builder, builder.load(builder.gep(source, [n])), F32)
                 for factor, total in zip(factors, totals, strict=True):
-                    product = builder.fmul(x, factor, flags=("contract",))
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+                    builder.store(plus_product(builder, builder.load(total), x, factor), total)
             builder.store(builder.gep(row, [ir.Constant(I64, LANES * n_vectors)]), weight)
     for target, totals in zip(places_from(1, out, 0), sums, strict=True):
         for offset, mask, total in zip(offsets, masks, totals, strict=True):

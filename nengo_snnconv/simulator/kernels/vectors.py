@@ -28,6 +28,16 @@ def at_place(context, builder, kind, array, place):
     return builder.gep(data, [place])
 
 
+def integer_at(context, builder, kind, array, place):
+    """Return entry ``place`` of an array of integers, as int64."""
+    return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
+
+
+def plus_product(builder, total, x, factor):
+    """Return ``total + x * factor``; product and sum may be fused, which rounds once instead of twice."""
+    return builder.fadd(total, builder.fmul(x, factor, flags=("contract",)), flags=("contract",))
+
+
 def load(builder, pointer, kind, align):
     """Return the vector at a pointer, which is a multiple of ``align`` bytes."""
     loaded = builder.load(builder.bitcast(pointer, vector(kind).as_pointer()))

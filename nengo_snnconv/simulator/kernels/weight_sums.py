@@ -1,14 +1,33 @@
 """Sums of the weights of events: for one event after another, or for one output after another."""
 
+import contextlib
 import functools
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .appending import instructions
-from .vectors import F32, I16, I32, I64, LANES, at_place, load, masked_load, masked_store, splat, store, tail, vector
+from .arguments import inlined
+from .vectors import (
+    F32,
+    I16,
+    I32,
+    I64,
+    LANES,
+    at_place,
+    integer_at,
+    load,
+    masked_load,
+    masked_store,
+    plus_product,
+    splat,
+    store,
+    tail,
+    vector,
+)
 
 
 def load_weights(builder, pointer, kind, mask):
@@ -76,10 +95,8 @@ def add_rows(typingctx, out, at, weights, length, begins, factors):
             place = builder.gep(target, [n])
             total = load(builder, place, F32, 4) if mask is None else masked_load(builder, place, F32, mask, 4)
             for source, factor in zip(sources, spread, strict=True):
-                # product and sum may be fused, which rounds once instead of twice
                 row = load_weights(builder, builder.gep(source, [n]), kinds[2], mask)
-                product = builder.fmul(factor, row, flags=("contract",))
-                total = builder.fadd(total, product, flags=("contract",))
+                total = plus_product(builder, total, factor, row)
             if mask is None:
                 store(builder, total, place)
             else:
@@ -122,7 +139,7 @@ def raise_to(typingctx, out, at, values, place, length):
     return signature, generate
 
 
-# vectors of sums that fit the registers of a processor, by its instructions: all of a position, and those of one filter
+# vectors of sums that fit the registers of a processor, by its instructions
 REGISTERS = {"avx512": 16, "avx2": 4, "any": 2}
 
 
@@ -146,8 +163,7 @@ def _add_products(builder, row, kind, factor, offsets, totals):
     factor = splat(builder, factor, F32)
     for offset, total in zip(offsets, totals, strict=True):
         loaded = load_weights(builder, builder.gep(row, [offset]), kind, None)
-        product = builder.fmul(factor, loaded, flags=("contract",))
-        builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        builder.store(plus_product(builder, builder.load(total), factor, loaded), total)
 
 
 def _store_sums(builder, target, offsets, masks, sums):
@@ -165,6 +181,40 @@ def _event_pair(builder, units, values, first, last):
     value, next_value = (builder.load(values(event)) for event in (first, second))
     next_value = builder.select(exists, next_value, ir.Constant(F32, 0.0))
     return (unit, value), (builder.select(exists, next_unit, unit), next_value)
+
+
+@inlined
+def rows_read(table, row, numbers):
+    """Return where the entries of ``rows`` for a row of a gather table's output begin and end."""
+    return table.rows + 2 * np.int64(numbers[row]), table.rows + 2 * np.int64(numbers[row + 1])
+
+
+@inlined
+def columns_read(column, numbers):
+    """Return what a position reads in each row: (first column, one behind the last column, tap of the first column)."""
+    return np.int64(numbers[column]), np.int64(numbers[column + 1]), np.int64(numbers[column + 2])
+
+
+@contextlib.contextmanager
+def events_in_window(builder, row_at, start_at, rows, span, filter_at, n_turns=1):
+    """Generate a loop over the events in a window, ``n_turns`` at a time.
+
+    ``row_at`` and ``start_at`` return entries of a table's rows and of ``starts``, see :func:`_gather_vectors`.
+    ``rows`` is (begin, end) of the window's rows.  ``span`` is (first column, one behind the last column, tap of the
+    first column, channels, distance between the weights of two channels).  The body is given the first event of a
+    turn, the one behind the last event of the row, and where the weights of unit 0 would be, from ``filter_at`` on, if
+    the taps of the row continued to there.
+    """
+    lowest, highest, tap, channels, width = span
+    with cgutils.for_range_slice(builder, *rows, ir.Constant(I64, 2)) as (row, _):
+        place = row_at(row)
+        lower, upper = (builder.add(place, column) for column in (lowest, highest))
+        first, last = start_at(lower), start_at(upper)
+        skipped = builder.mul(builder.sub(tap, lower), channels)
+        weight = row_at(builder.add(row, ir.Constant(I64, 1)))
+        origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
+        with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, n_turns)) as (event, _):
+            yield event, last, origin
 
 
 def _gather_vectors(n_vectors):
@@ -199,32 +249,24 @@ def _gather_part(context, builder, kinds, arguments, vectors):
     out, at, initial, initial_at, weights, filter_at, index, value, starts, rows, begin, end, span = arguments
     target = at_place(context, builder, kinds[0], out, at)
     before = at_place(context, builder, kinds[2], initial, initial_at)
-    lowest, highest, tap, channels, width, left = cgutils.unpack_tuple(builder, span)
+    *span, left = cgutils.unpack_tuple(builder, span)
+    width = span[-1]
     n_turns = 2 if 2 * len(vectors) <= REGISTERS[instructions()] else 1
     offsets, masks, sums = _load_sums(builder, before, left, vectors, n_turns)
-
-    def number(array, kind, place):
-        return builder.sext(builder.load(at_place(context, builder, kind, array, place)), I64)
-
-    units = functools.partial(number, index, kinds[6])
+    units = functools.partial(integer_at, context, builder, kinds[6], index)
     values = functools.partial(at_place, context, builder, kinds[7], value)
-    with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
-        place = number(rows, kinds[9], row)
-        lower, upper = (builder.add(place, column) for column in (lowest, highest))
-        first_event, last = (number(starts, kinds[8], bound) for bound in (lower, upper))
-        # where the weights of unit 0 would be if taps continued to there
-        skipped = builder.mul(builder.sub(tap, lower), channels)
-        weight = number(rows, kinds[9], builder.add(row, ir.Constant(I64, 1)))
-        origin = builder.add(builder.add(weight, filter_at), builder.mul(skipped, width))
-        with cgutils.for_range_slice(builder, first_event, last, ir.Constant(I64, n_turns)) as (event, _):
-            if n_turns == 2:
-                events = _event_pair(builder, units, values, event, last)
-            else:
-                events = [(units(event), builder.load(values(event)))]
-            for which, (unit, factor) in enumerate(events):
-                at_unit = builder.add(origin, builder.mul(unit, width))
-                row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
-                _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
+    row_at = functools.partial(integer_at, context, builder, kinds[9], rows)
+    start_at = functools.partial(integer_at, context, builder, kinds[8], starts)
+    window = (begin, end)
+    with events_in_window(builder, row_at, start_at, window, span, filter_at, n_turns) as (event, last, origin):
+        if n_turns == 2:
+            events = _event_pair(builder, units, values, event, last)
+        else:
+            events = [(units(event), builder.load(values(event)))]
+        for which, (unit, factor) in enumerate(events):
+            at_unit = builder.add(origin, builder.mul(unit, width))
+            row_of_unit = at_place(context, builder, kinds[4], weights, at_unit)
+            _add_products(builder, row_of_unit, kinds[4], factor, offsets, [each[which] for each in sums])
     _store_sums(builder, target, offsets, masks, sums)
 
 
@@ -251,9 +293,7 @@ def add_window(typingctx, out, at, initial, initial_at, weights, weights_at, val
         before = at_place(context, builder, kinds[2], initial, initial_at)
         total = cgutils.alloca_once_value(builder, masked_load(builder, before, F32, mask, 4))
 
-        def number(place):
-            return builder.sext(builder.load(at_place(context, builder, kinds[8], rows, place)), I64)
-
+        number = functools.partial(integer_at, context, builder, kinds[8], rows)
         with cgutils.for_range_slice(builder, begin, end, ir.Constant(I64, 2)) as (row, _):
             place = builder.mul(builder.add(number(row), lowest), channels)
             source = at_place(context, builder, kinds[6], values, builder.add(values_at, place))
@@ -263,8 +303,8 @@ def add_window(typingctx, out, at, initial, initial_at, weights, weights_at, val
                 value = builder.gep(source, [builder.mul(loop.index, channels)])
                 weight = builder.gep(factor, [builder.mul(loop.index, width)])
                 x = masked_load(builder, value, F32, mask, 4)
-                product = builder.fmul(x, load_weights(builder, weight, kinds[4], None), flags=("contract",))
-                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+                loaded = load_weights(builder, weight, kinds[4], None)
+                builder.store(plus_product(builder, builder.load(total), x, loaded), total)
         masked_store(builder, builder.load(total), at_place(context, builder, kinds[0], out, at), mask)
         return context.get_dummy_value()
 
