@@ -1,18 +1,15 @@
 import numba
 import numpy as np
 import pytest
+from instruction_sets import INSTRUCTIONS, compile_for
 
 from nengo_snnconv.simulator.kernels import appending
 
-AVAILABLE = list(appending.COMPRESS)[list(appending.COMPRESS).index(appending.instructions()) :]
 
-
-@pytest.fixture(params=appending.COMPRESS)
+@pytest.fixture(params=INSTRUCTIONS)
 def instructions(request, monkeypatch):
     """Compile for the instructions of this processor, and for fewer."""
-    if request.param not in AVAILABLE:
-        pytest.skip(f"this processor, or NUMBA_CPU_FEATURES, lacks {request.param}")
-    monkeypatch.setattr(appending, "instructions", lambda: request.param)
+    compile_for(request.param, monkeypatch, appending)
 
 
 @pytest.mark.parametrize("density", [0, 0.1, 0.5, 1])

@@ -3,7 +3,7 @@
 import nengo
 import numpy as np
 import pytest
-from corner_images import LIF, corner_images, same
+from corner_images import LIF, same
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
@@ -24,12 +24,6 @@ def residual_cnn():
     x = layers.MaxPooling2D(2)(layers.Conv2D(5, 3, padding="same", name="last")(x))
     x = layers.Flatten()(layers.ReLU(name="top")(x))
     return tf.keras.Model(image, layers.Dense(4, name="scores")(x))
-
-
-@pytest.fixture(scope="module")
-def problem():
-    """Images of four classes; the class is the bright corner."""
-    return corner_images(np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")

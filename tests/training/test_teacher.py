@@ -3,17 +3,10 @@
 import nengo
 import numpy as np
 import pytest
-from corner_images import corner_images
 from scipy.special import softmax
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
-
-
-@pytest.fixture(scope="module")
-def problem():
-    """Images of four classes; the class is the bright corner."""
-    return corner_images(np.random.default_rng(0))
 
 
 def keras_model(activation=None, units=4):

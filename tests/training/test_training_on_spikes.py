@@ -3,7 +3,6 @@
 import nengo
 import numpy as np
 import pytest
-from corner_images import corner_images
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
@@ -33,12 +32,6 @@ def cnn():
     x = layers.MaxPooling2D(2)(layers.Conv2D(5, 3, padding="same", activation="relu", name="third")(x))
     x = layers.Dense(6, activation="relu")(layers.Flatten()(x))
     return tf.keras.Model(image, layers.Dense(4)(x))
-
-
-@pytest.fixture(scope="module")
-def problem():
-    """Images of four classes; the class is the bright corner."""
-    return corner_images(np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")

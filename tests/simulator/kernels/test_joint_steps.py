@@ -4,20 +4,17 @@ import nengo
 import numba
 import numpy as np
 import pytest
+from instruction_sets import INSTRUCTIONS, compile_for
+from simulators import run_fast, run_nengo
 
-from nengo_snnconv.simulator import Simulator
-from nengo_snnconv.simulator.kernels import appending, joint_steps, operations
+from nengo_snnconv.simulator.kernels import joint_steps, operations
 from nengo_snnconv.simulator.kernels.arguments import OPTIONS
-
-AVAILABLE = list(joint_steps.REGISTERS)[list(joint_steps.REGISTERS).index(appending.instructions()) :]
 
 
 @pytest.fixture
 def always_together(monkeypatch, request):
     """Let all convolutions of dense signals go through four steps together, with the instructions of a parameter."""
-    if request.param not in AVAILABLE:
-        pytest.skip(f"this processor, or NUMBA_CPU_FEATURES, lacks {request.param}")
-    monkeypatch.setattr(joint_steps, "instructions", lambda: request.param)
+    compile_for(request.param, monkeypatch, joint_steps)
     fresh = numba.njit(**OPTIONS)(joint_steps._convolve_steps.py_func)
     monkeypatch.setattr(joint_steps, "_convolve_steps", fresh)
     together = numba.njit(**OPTIONS)(joint_steps.convolve_together.py_func)
@@ -33,7 +30,7 @@ def always_together(monkeypatch, request):
     assert convolve.overloads, "the network has no convolution of a dense signal"
 
 
-@pytest.mark.parametrize("always_together", joint_steps.REGISTERS, indirect=True)
+@pytest.mark.parametrize("always_together", INSTRUCTIONS, indirect=True)
 @pytest.mark.parametrize(
     "shape, filters, size, strides, padding",
     [
@@ -59,12 +56,7 @@ def test_four_steps_together(always_together, shape, filters, size, strides, pad
         nengo.Connection(source, both, transform=transform, synapse=None)
         nengo.Connection(other, both, transform=transform, synapse=None)
         probes = [nengo.Probe(node) for node in (alone, both)]
-    model = nengo.builder.Model(dt=0.001)
-    seen = []
-    for simulator in (nengo.Simulator(network, model=model, progress_bar=False, optimize=False), Simulator(network)):
-        with simulator:
-            simulator.run_steps(len(values), progress_bar=False)
-            seen.append([simulator.data[probe] for probe in probes])
-    assert np.any(seen[0][0])
-    for expected, found in zip(*seen, strict=True):
-        assert np.array_equal(found, expected)
+    expected, found = run_nengo(network, len(values)), run_fast(network, len(values))
+    assert np.any(expected[probes[0]])
+    for probe in probes:
+        assert np.array_equal(found[probe], expected[probe])

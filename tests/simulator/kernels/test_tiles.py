@@ -3,18 +3,15 @@
 import numba
 import numpy as np
 import pytest
+from instruction_sets import INSTRUCTIONS, compile_for
 
-from nengo_snnconv.simulator.kernels import appending, tiles
-
-AVAILABLE = list(tiles.REGISTERS)[list(tiles.REGISTERS).index(appending.instructions()) :]
+from nengo_snnconv.simulator.kernels import tiles
 
 
-@pytest.mark.parametrize("instructions", tiles.REGISTERS)
+@pytest.mark.parametrize("instructions", INSTRUCTIONS)
 @pytest.mark.parametrize("tile, n_positions, n_vectors", [(tiles.tile_12x2, 12, 2), (tiles.tile_6x4, 6, 4)])
 def test_tiles(monkeypatch, instructions, tile, n_positions, n_vectors):
-    if instructions not in AVAILABLE:
-        pytest.skip(f"this processor, or NUMBA_CPU_FEATURES, lacks {instructions}")
-    monkeypatch.setattr(tiles, "instructions", lambda: instructions)
+    compile_for(instructions, monkeypatch, tiles)
     rng, width = np.random.default_rng(0), 16 * n_vectors
     filters = width - 5
     segments = np.array([[0, 3], [10, 7], [30, 1]], np.int32)
