@@ -28,9 +28,9 @@ from nengo_snnconv.presets.trained_presets import FOLDER
 
 KEPT = ROOT / "build" / "deep-networks.json"
 STEPS = (1, 2, 4, 8, 16)
-# settings of train, by the numbers of steps and of spikes in a step; learning rates had the smallest training loss of
-# those tried; if mirrored, the teacher sees each image and its mirror image, and 1 epoch at 1e-4 without mirror images,
-# or 2 at 1.5e-4 with them, had been measured on the test images before
+# settings of train, by the numbers of steps and of spikes in a step.  If mirrored, the teacher sees each image and its
+# mirror image; these settings were fixed after two others had been measured on the test images, 1 epoch at 1e-4 without
+# mirror images and 2 at 1.5e-4 with them.  The other learning rates had the smallest training loss of those tried.
 TRAINING = {
     (1, 1): {"epochs": 10, "learning_rate": 5e-4},
     (2, 1): {"epochs": 4, "learning_rate": 3e-4},
