@@ -7,6 +7,7 @@ obscure error.  Here each signature has one file with a checksum, and a damaged 
 import contextlib
 import os
 import pickle
+import re
 
 import numba
 from numba.core.caching import FunctionCache
@@ -53,6 +54,16 @@ def kept_njit(function=None, *, signatures=(), version=None, **options):
     return compiled
 
 
+def is_kept(compiled, signature):
+    """Return whether the machine code of a function of :func:`kept_njit` is on disk, for a signature.
+
+    None if it cannot be kept.
+    """
+    if not isinstance(compiled._cache, _Cache):
+        return None
+    return compiled._cache.read(signature, compiled.targetctx.codegen()) is not None
+
+
 def _warn(reason):
     """Warn; the text is the same for all functions, so that Python shows it once."""
     warn_user(
@@ -66,7 +77,8 @@ class _Cache(FunctionCache):
 
     def __init__(self, function, version):
         super().__init__(function)
-        self._base, self._version = self._cache_file._index_path.removesuffix(".nbi"), version
+        # without the line of the function, so that the file is replaced when the function has moved
+        self._base, self._version = re.sub(r"-\d+(\.py\d+\w*)\.nbi$", r"\1", self._cache_file._index_path), version
 
     def _index_key(self, sig, codegen):
         if self._version is None:
@@ -77,19 +89,27 @@ class _Cache(FunctionCache):
         """Return the file for the machine code of a signature and a type of processor."""
         return f"{self._base}.{blake2b(repr(key[:2]).encode(), 8).hex()}.kernel"
 
-    def load_overload(self, sig, target_context):
-        target_context.refresh()
-        key = self._index_key(sig, target_context.codegen())
+    def read(self, sig, codegen):
+        """Return what is on disk for a signature; None if there is nothing, or if it is of another version."""
+        key = self._index_key(sig, codegen)
         try:
             with open(self.path(key), "rb") as file:
                 content = file.read()
             if _digest(content[_DIGEST_BYTES:]) != content[:_DIGEST_BYTES]:
                 return None
             version, stamp, kept_key, data = pickle.loads(content[_DIGEST_BYTES:])
-            if (version, stamp, kept_key) != (numba.__version__, self._cache_file._source_stamp, key):
-                return None
-            return self._impl.rebuild(target_context, data)
         except Exception:  # unpickling damaged code raises any error; the function is compiled again
+            return None
+        return data if (version, stamp, kept_key) == (numba.__version__, self._cache_file._source_stamp, key) else None
+
+    def load_overload(self, sig, target_context):
+        target_context.refresh()
+        data = self.read(sig, target_context.codegen())
+        if data is None:
+            return None
+        try:
+            return self._impl.rebuild(target_context, data)
+        except Exception:  # as when unpickling
             return None
 
     def save_overload(self, sig, data):

@@ -136,7 +136,7 @@ class ProgramRunner:
                 compiler.count(obj, weight, int(begin), number, negative.get(name))
             chunk = self._chunk(compiler.writer)
             program = compiler.writer.finish(chunk, self.precision)
-            self.programs[key] = program, chunk, _load(program.arrays)
+            self.programs[key] = program, chunk, _load(program.arrays, self.threads)
         return self.programs[key]
 
     def _chunk(self, writer):
@@ -302,11 +302,11 @@ class ProgramRunner:
         return Counters(np.zeros_like(self._totals), np.zeros((rows, n_steps)))
 
 
-def _load(arrays):
+def _load(arrays, n_cores):
     """Load the function that runs a program; show progress if code must be compiled for more than a second."""
     n_operations = len(np.unique(arrays.operations["code"]))
     with progress_bar(n_operations + 1, "compiling the simulator, once on this machine", " functions", delay=1) as bar:
-        return load(arrays, bar.update)
+        return load(arrays, bar.update, n_cores)
 
 
 def _is_signed(obj):

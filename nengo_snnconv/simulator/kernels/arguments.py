@@ -29,6 +29,7 @@ CHOSEN = 2 * BLOCK
 # distance of their rows: not a multiple of 4,096 bytes, so that rows do not compete for the same part of the cache
 ROW = CHOSEN + 12 * LANES
 
+# arguments such as 0 would compile a function once more, for this number; np.int64(0) does not
 # compiled functions call one another only; wrappers for calls from Python would take half of the time of compilation;
 # they allocate no arrays, so references need not be counted, which takes an atomic operation for each use of an array
 OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}

@@ -119,7 +119,7 @@ def gather(op, turn, program, run, counters, work):
 
     If there are so many events that products with all inputs are faster, it computes these.
     """
-    table, n_events = program.gather_tables[op.table], 0
+    table, n_events = program.gather_tables[op.table], np.int64(0)
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         n_events += end - begin
@@ -139,7 +139,7 @@ def convolve(op, turn, program, run, counters, work):
     """
     table, n_steps = program.gather_tables[op.table], turn.end - turn.begin
     size = table.places * table.channels
-    n_nonzero, n_active = 0, count_active(op, size, turn, work)
+    n_nonzero, n_active = np.int64(0), count_active(op, size, turn, work)
     for t in range(turn.begin, turn.end):
         source = op.source + t * op.source_stride
         n_nonzero += _nonzero(work.arena[source : source + size])
@@ -149,7 +149,7 @@ def convolve(op, turn, program, run, counters, work):
     elif sparse < dense:
         for t in range(turn.begin, turn.end):
             source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
-            end = append_values(work.arena[source : source + size], size, 0, work, begin)
+            end = append_values(work.arena[source : source + size], size, np.int64(0), work, begin)
             set_count(program, work, op.events_out, t, end - begin)
         _gather(op, op.events_out, n_nonzero, turn, program, work)
     else:

@@ -79,7 +79,7 @@ def compact(op, turn, program, run, counters, work):
     """Make events of a dense signal."""
     for t in range(turn.begin, turn.end):
         source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
-        end = append_values(work.arena[source : source + op.size], op.size, 0, work, begin)
+        end = append_values(work.arena[source : source + op.size], op.size, np.int64(0), work, begin)
         set_count(program, work, op.events_out, t, end - begin)
 
 

@@ -11,7 +11,7 @@ from .arguments import OPTIONS, Turn, kinds_of
 from .operations import CHECKSUM, addresses, call_at
 
 
-def load(program, progress=None):
+def load(program, progress=None, n_cores=1):
     """Return the function that runs a program, ``execute(images, program, run, counters, work)``.
 
     Its operations are compiled if they are not on disk.
@@ -21,9 +21,11 @@ def load(program, progress=None):
     program : ProgramArrays
     progress : callable, optional
         Called after each operation, and after the interpreter.
+    n_cores : int
+        Cores that may compile.
     """
     weights = program.weights.dtype
-    where = addresses(np.unique(program.operations["code"]), weights, progress)
+    where = addresses(np.unique(program.operations["code"]), weights, progress, n_cores)
     execute = functools.partial(_interpreter(weights), where)
     if progress:
         progress()

@@ -76,7 +76,7 @@ def convolve_together(op, turn, program, work):
         find_starts(work.units, begin, end, table.channels, table.places, starts)
         steps = begin, n_steps, op.target + t * op.target_stride, op.target_stride
         if op.parameter:
-            _convolve_steps(table, steps, program.constants, op.constant, 0, program, work)
+            _convolve_steps(table, steps, program.constants, op.constant, np.int64(0), program, work)
         else:
             _convolve_steps(table, steps, work.arena, steps[2], op.target_stride, program, work)
 

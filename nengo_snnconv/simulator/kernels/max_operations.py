@@ -41,7 +41,7 @@ def max_gate(op, turn, program, run, counters, work):
             target_end = _emit_growth(table, totals, largest, growth, program, work, target)
         set_count(program, work, op.events_out, t, target_end - target)
         if op.trace >= 0:
-            copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, op.size)
+            copy_numbers(totals, np.int64(0), work.arena, op.trace + t * op.trace_stride, op.size)
 
 
 @compiled
@@ -58,7 +58,7 @@ def max_gate_dense(op, turn, program, run, counters, work):
         target_end = _emit_growth(table, totals, largest, growth, program, work, target)
         set_count(program, work, op.events_out, t, target_end - target)
         if op.trace >= 0:
-            copy_numbers(totals, 0, work.arena, op.trace + t * op.trace_stride, op.size)
+            copy_numbers(totals, np.int64(0), work.arena, op.trace + t * op.trace_stride, op.size)
 
 
 @compiled
@@ -85,7 +85,7 @@ def _emit_growth(table, totals, largest, growth, program, work, target):
         most = growth[n]
         growth[n] = most - largest[n]
         largest[n] = most
-    end = append_values(growth, len(largest), 0, work, target)
+    end = append_values(growth, len(largest), np.int64(0), work, target)
     for k in range(target, end):
         work.units[k] *= np.int32(window)
     return end

@@ -58,7 +58,7 @@ def _operation(step, n_states):
                 block = Block(first, size, source, state, state + op.state_stride, target + counts[t])
                 counts[t] = step(block, numbers, turn.state, work) - target
                 if op.trace >= 0:
-                    trace_states(op, t, first, size, turn.state, work.arena, n_states)
+                    trace_states(op, t, first, size, turn.state, work.arena, np.int64(n_states))
 
     return operation
 
@@ -213,7 +213,7 @@ def lif_of_constant(op, turn, program, run, counters, work):
     chosen, units, rows = work.chosen, work.units, work.arena[len(work.arena) - 3 * ROW :]
     for t in range(turn.begin, turn.end):
         counts[t] = 0
-    n_chosen = 0
+    n_chosen = np.int64(0)
     for first in range(0, op.size, BLOCK):
         size, source, state = min(BLOCK, op.size - first), op.source + first, op.state + first
         second = state + op.state_stride
@@ -229,7 +229,6 @@ def lif_of_constant(op, turn, program, run, counters, work):
             n_chosen += 1
         constants = gain, bias, dt, growth, floor
         neuron_loops.lif_at_rest(block, (state, second), constants, turn.state, work, n_steps)
-        if n_chosen > CHOSEN - BLOCK:
+        if n_chosen > CHOSEN - BLOCK or first + BLOCK >= op.size:
             _step_chosen_lif(n_chosen, op, turn, program, work)
-            n_chosen = 0
-    _step_chosen_lif(n_chosen, op, turn, program, work)
+            n_chosen = np.int64(0)

@@ -42,7 +42,7 @@ def staged_integrate_and_fire(op, turn, program, run, counters, work):
                     end = append_spikes(work.flags, len(block), first, height, work, end)
                 work.counts[op.events_out, t] = end - begin
         if op.trace >= 0:
-            trace_states(op, t, 0, size, turn.state, work.arena, 1)
+            trace_states(op, t, np.int64(0), size, turn.state, work.arena, np.int64(1))
 
 
 @compiled
@@ -59,7 +59,7 @@ def staged_readout(op, turn, program, run, counters, work):
         for n in range(size):
             work.arena[target + n] = voltage[n] / n_steps
         if op.trace >= 0:
-            trace_states(op, t, 0, size, turn.state, work.arena, 1)
+            trace_states(op, t, np.int64(0), size, turn.state, work.arena, np.int64(1))
 
 
 @compiled

@@ -54,14 +54,14 @@ def multiply(op, table, turn, program, work):
     The weights of a block of inputs for up to 64 filters are packed, and then used for all positions of all steps.
     """
     filters, segments = table.filters, program.integers[table.segments :]
-    done = 0
+    done = np.int64(0)
     while done < filters:
-        left, first = filters - done, 0
+        left, first = filters - done, np.int64(0)
         n_vectors = 4 if left > 3 * LANES else 2 if left > LANES else 1
         for block in range(table.n_blocks):
             begin = 2 * np.int64(program.integers[table.blocks + block])
             end = 2 * np.int64(program.integers[table.blocks + block + 1])
-            n_inputs = 0
+            n_inputs = np.int64(0)
             for k in range(begin + 1, end, 2):
                 n_inputs += segments[k]
             _pack(table, first, n_inputs, done, n_vectors, program.weights, work.packed)
@@ -71,7 +71,7 @@ def multiply(op, table, turn, program, work):
                     op, table, turn, done, n_vectors, begin, end, program.constants, op.constant, program, work
                 )
             else:
-                _multiply_block(op, table, turn, done, n_vectors, begin, end, work.arena, -1, program, work)
+                _multiply_block(op, table, turn, done, n_vectors, begin, end, work.arena, np.int64(-1), program, work)
         done += n_vectors * LANES
 
 

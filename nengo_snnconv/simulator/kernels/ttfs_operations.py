@@ -74,7 +74,7 @@ def ttfs_neurons(op, turn, program, run, counters, work):
                     end = append_spikes(work.flags, len(voltage[block]), first, height, work, end)
                 work.counts[op.events_out, t] = end - begin
         if op.trace >= 0:
-            trace_states(op, t, 0, size, turn.state, work.arena, 3)
+            trace_states(op, t, np.int64(0), size, turn.state, work.arena, np.int64(3))
 
 
 @compiled
@@ -92,7 +92,7 @@ def ttfs_readout(op, turn, program, run, counters, work):
         for n in range(size):
             work.arena[target + n] = voltage[n] / n_steps
         if op.trace >= 0:
-            trace_states(op, t, 0, size, turn.state, work.arena, 2)
+            trace_states(op, t, np.int64(0), size, turn.state, work.arena, np.int64(2))
 
 
 @compiled
