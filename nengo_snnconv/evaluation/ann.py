@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,6 +22,8 @@ if typing.TYPE_CHECKING:
 
 # for each network, its last predictions for images, and what identifies the images
 _kept: weakref.WeakKeyDictionary[ConvNetwork, tuple[tuple[str, int, str], np.ndarray]] = weakref.WeakKeyDictionary()
+# the ANN of the last network, as a graph of TensorFlow
+_traced: weakref.WeakKeyDictionary[ConvNetwork, Callable] = weakref.WeakKeyDictionary()
 
 
 def ann_predictions(
@@ -66,9 +69,21 @@ def ann_predictions_of_images(network: ConvNetwork, x: np.ndarray, head: Head | 
 
 def _predict(network, inputs, batch_size, head):
     """Return the predictions of the ANN, (items, ...)."""
-    ann = rate_model(network)
-    if len(inputs) > batch_size:  # tracing pays off with more than a batch, and once for batches of all sizes
-        ann = tf.function(ann, input_signature=[tf.TensorSpec((None, *inputs.shape), tf.float32)], autograph=False)
+    # tracing pays off with more than a batch, and once for batches of all sizes
+    ann = _traced_ann(network) if len(inputs) > batch_size else rate_model(network)
     means = (batch if inputs.n_steps is None else batch.mean(axis=1) for batch in batches(inputs, batch_size))
     outputs = (ann(tf.constant(batch)).numpy() for batch in means)
     return np.concatenate([head.predict(batch.reshape(len(batch), -1)) for batch in outputs])
+
+
+def _traced_ann(network):
+    """Return the ANN of a network as a graph of TensorFlow."""
+    if network in _traced:
+        check_unedited(network)
+        return _traced[network]
+    shape = (None, *network.model.shapes[network.model.input])
+    ann = tf.function(rate_model(network), input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
+    _traced.clear()
+    if isinstance(network, ConvNetwork):
+        _traced[network] = ann
+    return ann

@@ -1,5 +1,7 @@
 """Predictions of the ANN, and reading of images a batch at a time."""
 
+import gc
+
 import numpy as np
 import pytest
 from models import small_cnn
@@ -63,12 +65,30 @@ def test_predictions_are_kept_until_the_images_change(network, x, predicted):
     assert predicted == [60] * 4
 
 
-def test_a_changed_network_is_still_refused(network, x):
-    snc.evaluate(network, x[:5], [0] * 5, n_steps=1)
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_changed_network_is_still_refused(network, x, batch_size):
+    ann.ann_predictions(network, Images(x[:5]), batch_size)
     with network:
         network.output.output = lambda t, x: 2 * x
-    with pytest.raises(snc.SettingsError):
-        ann.ann_predictions(network, as_inputs(network.model, x[:5]))
+    for images in (x[:5], x[5:10]):
+        with pytest.raises(snc.SettingsError):
+            ann.ann_predictions(network, Images(images), batch_size)
+
+
+def test_the_graph_of_the_last_network_is_kept(network, x, monkeypatch):
+    built = []
+    monkeypatch.setattr(ann, "rate_model", lambda network: built.append(network) or rate_model(network))
+    for images in (x[:600], 1 - x[:600]):
+        found = ann.ann_predictions(network, Images(images), 100)
+        assert np.array_equal(found, rate_model(network).predict(images, verbose=0).argmax(axis=-1))
+    assert built == [network]
+    other = snc.to_spiking(snc.convert(small_cnn()))
+    ann.ann_predictions(other, Images(x[:200]), 100)
+    assert list(ann._traced) == [other]
+    built.clear()
+    del other
+    gc.collect()
+    assert not ann._traced, "it is not kept longer than the network"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, bool])
