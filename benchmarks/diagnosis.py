@@ -2,9 +2,8 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/diagnosis.py
 
-breaks three networks in seven ways each, and publishes the results and docs/results/diagnosis.png.  Takes about half an
-hour on two cores, and another half hour to train the ANNs if build/ does not contain them.  Intermediate results are
-kept in build/diagnosis.json, so that an interrupted run continues; --restart starts again.
+breaks three networks in seven ways each, and publishes the results and docs/results/diagnosis.png.  Intermediate
+results are kept in build/diagnosis.json, so that an interrupted run continues; --restart starts again.
 """
 
 import argparse
@@ -21,9 +20,10 @@ import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import find_units, rescale
+from nengo_snnconv.presets import PRETRAINED
 
 KEPT = ROOT / "build" / "diagnosis.json"
-IMAGES = {"diehl-mnist": 500, "vgg-cifar10": 100, "resnet-cifar10": 100}
+IMAGES = {"diehl-mnist": 500, "airbench-cifar10": 200, "resnet14-cifar10": 200}
 
 
 def middle(model, kind):
@@ -71,10 +71,15 @@ CASES = {
 }
 
 
+def trained(preset):
+    """Return a trained CNN and its data."""
+    return (snc.pretrained(preset), snc.load_dataset("cifar-10")) if preset in PRETRAINED else anns.trained(preset)
+
+
 def result(preset, case):
     """Break, evaluate and diagnose a network, apply the remedy and evaluate again; return a row and the diagnosis."""
     change, options, run, _ = CASES[case]
-    ann, data = anns.trained(preset)
+    ann, data = trained(preset)
     x, y, calibration = data.x_test[: IMAGES[preset]], data.y_test[: IMAGES[preset]], data.x_train[:1000]
     network = snc.to_spiking(change(snc.normalize(snc.convert(ann), calibration)), **options)
     snc.diagnose(network, x[:20], y[:20], n_steps=1)  # the first run in TensorFlow is slow
@@ -152,7 +157,7 @@ def main():
                 print(preset, case, kept[preset][case], flush=True)
                 with atomic_write(KEPT, "w") as file:
                     json.dump(kept, file, indent=1, default=float)
-                if (preset, case) == ("vgg-cifar10", "scale of one layer 50 times too small"):
+                if (preset, case) == ("airbench-cifar10", "scale of one layer 50 times too small"):
                     with atomic_write(picture, "wb") as file:
                         diagnosis.plot()[0].figure.savefig(file, format="png", dpi=90)
     publish("diagnosis", table(kept), {"rows": kept})

@@ -71,7 +71,8 @@ def main():
     table += "".join(f"| spikes, {n} steps | {100 * evaluation.accuracy[n - 1]:.2f} % |\n" for n in STEPS)
     table += f"""
 Training took {minutes:.1f} minutes ({options.epochs} epochs, plain Keras engine), the {STEPS[-1]} steps of all test
-images {evaluation.seconds / 60:.1f} minutes. {evaluation.spikes_per_neuron:.2f} spikes per neuron and image,
+images {evaluation.seconds / 60:.1f} minutes (back end: {evaluation.backend}).
+{evaluation.spikes_per_neuron:.2f} spikes per neuron and image,
 {evaluation.synaptic_operations:,.0f} synaptic operations, compared with
 {evaluation.ann_operations:,} multiply-accumulates of the ANN. One training step of
 200 images: {1000 * steps["keras"]:.0f} ms in plain Keras,

@@ -26,8 +26,8 @@ Chips: ``check_hardware``, ``quantize_weights``.
 Submodules
 ----------
 ``plots``: figures of results, images and events.  ``report``: HTML reports of a run.  ``events``: recordings of event
-cameras.  ``gui``: networks in Nengo GUI.  ``errors``: exceptions and warnings.  Their functions and classes are also
-available at the top, as ``snc.plot_life``.
+cameras.  ``gui``: networks in Nengo GUI.  ``errors``: exceptions and warnings.  Most of their functions and classes are
+also available at the top, as ``snc.plot_life``.
 
 Names are loaded on first use, so importing the package is fast; TensorFlow is loaded when it is first needed.
 """
