@@ -1,6 +1,9 @@
 """The interpreter of the fast simulator: runs a program, image after image, one chunk of time after another."""
 
+import contextlib
 import functools
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -8,13 +11,16 @@ from numba import types
 
 from ..._util.numba_cache import kept_njit
 from .arguments import OPTIONS, Turn, kinds_of
-from .operations import CHECKSUM, addresses, call_at
+from .operations import CHECKSUM, CODES, addresses, call_at, missing
+
+# they take the longest to compile, and share most of their code
+CONVOLUTIONS = {CODES["gather"], CODES["convolve"]}
 
 
 def load(program, progress=None, n_cores=1):
     """Return the function that runs a program, ``execute(images, program, run, counters, work)``.
 
-    Its operations are compiled if they are not on disk.
+    Its operations are compiled if they are not on disk; with several cores by two processes.
 
     Parameters
     ----------
@@ -22,14 +28,47 @@ def load(program, progress=None, n_cores=1):
     progress : callable, optional
         Called after each operation, and after the interpreter.
     n_cores : int
-        Cores that may compile.
     """
-    weights = program.weights.dtype
-    where = addresses(np.unique(program.operations["code"]), weights, progress, n_cores)
+    weights, used = program.weights.dtype, set(program.operations["code"].tolist())
+    here, aside = sorted(used & CONVOLUTIONS), sorted(used - CONVOLUTIONS)
+    shared = n_cores > 1 and missing(here, weights) and missing(aside, weights)
+    with _compiled_aside(aside, weights) if shared else contextlib.nullcontext():
+        where = addresses(here, weights, progress)
+    where += addresses(aside, weights, progress)
     execute = functools.partial(_interpreter(weights), where)
     if progress:
         progress()
     return execute
+
+
+@contextlib.contextmanager
+def _compiled_aside(codes, weights):
+    """Compile operations and the interpreter in another process during the block.
+
+    What that process cannot compile, or keep on disk, is compiled later.
+    """
+    source = (
+        f"import sys; sys.path[:] = {sys.path}; import numpy; from {__name__} import compile_and_keep; "
+        f"compile_and_keep({codes}, numpy.dtype('{weights}'))"
+    )
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    try:
+        process = subprocess.Popen([sys.executable or "", "-c", source], **quiet)
+    except OSError:  # Python is part of another program
+        yield
+        return
+    try:
+        yield
+        process.wait()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def compile_and_keep(codes, weights):
+    """Compile operations and the interpreter, and keep the machine code on disk."""
+    addresses(codes, weights)
+    _interpreter(weights)
 
 
 @functools.cache

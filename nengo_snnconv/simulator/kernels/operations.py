@@ -6,11 +6,8 @@ To add an operation, write a compiled function with the arguments of :mod:`.argu
 The compiler then uses it by name, see :mod:`nengo_snnconv.simulator.compile.program_writer`.
 """
 
-import contextlib
 import functools
 import pathlib
-import subprocess
-import sys
 import types as pytypes
 import zlib
 
@@ -79,9 +76,6 @@ OPERATIONS = {
     "max_pool": max_operations.max_pool,
 }
 
-# they share most of their code, so one process compiles all of them
-CONNECTIONS = {"scatter", "gather", "convolve", "depthwise"}
-
 # of all modules of this folder when they were imported, on which the compiled code depends
 CHECKSUM = sum(zlib.crc32(path.read_bytes()) for path in pathlib.Path(__file__).parent.glob("*.py"))
 
@@ -107,11 +101,10 @@ def call_at(typingctx, address, op, turn, program, run, counters, work):
     return types.void(address, *kinds), generate
 
 
-def addresses(used, weights_dtype, progress=None, n_cores=1):
+def addresses(used, weights_dtype, progress=None):
     """Return where the machine code of each operation begins, ndarray of int64, by code; 0 for those not used.
 
-    Operations are compiled when a program first uses them, and kept on disk.  With several cores, a second process
-    compiles those that are not connections.
+    Operations are compiled when a program first uses them, and kept on disk.
 
     Parameters
     ----------
@@ -121,50 +114,22 @@ def addresses(used, weights_dtype, progress=None, n_cores=1):
         float32, or uint16 for bfloat16.
     progress : callable, optional
         Called after each operation.
-    n_cores : int
     """
     found, kinds = np.zeros(len(OPERATIONS), np.int64), kinds_of(numba.from_dtype(weights_dtype))
-    names = list(OPERATIONS)
-    parts = [code for code in used if names[code] in CONNECTIONS], [c for c in used if names[c] not in CONNECTIONS]
-    both_missing = all(any(is_kept(_kept_operation(code), kinds) is False for code in part) for part in parts)
-    aside = parts[1] if both_missing and n_cores > 1 else []
-    with _compiled_aside(aside, weights_dtype) if aside else contextlib.nullcontext():
-        for code in parts[0]:
-            found[code] = _address(code, kinds, progress)
-    for code in parts[1]:
-        found[code] = _address(code, kinds, progress)
+    for code in used:
+        operation = _kept_operation(code)
+        operation.compile(kinds)
+        machine_code = operation.overloads[kinds]
+        found[code] = machine_code.library.get_pointer_to_function(machine_code.fndesc.llvm_func_name)
+        if progress:
+            progress()
     return found
 
 
-def _address(code, kinds, progress):
-    """Return where the machine code of an operation begins; compile it if it is not on disk."""
-    operation = _kept_operation(code)
-    operation.compile(kinds)
-    machine_code = operation.overloads[kinds]
-    if progress:
-        progress()
-    return machine_code.library.get_pointer_to_function(machine_code.fndesc.llvm_func_name)
-
-
-@contextlib.contextmanager
-def _compiled_aside(codes, weights_dtype):
-    """Compile operations in another process during the block; if it fails, they are not on disk afterwards."""
-    source = (
-        f"import sys; sys.path[:] = {sys.path}; import numpy; from {__name__} import addresses; "
-        f"addresses({[int(code) for code in codes]}, numpy.dtype('{weights_dtype}'))"
-    )
-    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    try:
-        process = subprocess.Popen([sys.executable or "", "-c", source], **quiet)
-    except OSError:  # Python is part of another program
-        yield
-        return
-    try:
-        yield
-        process.wait()
-    finally:
-        process.kill()
-        process.wait()
+def missing(used, weights_dtype):
+    """Return the codes of operations that are compiled next time, and whose machine code is kept then."""
+    kinds = kinds_of(numba.from_dtype(weights_dtype))
+    return [code for code in used if is_kept(_kept_operation(code), kinds) is False]
 
 
 @functools.cache

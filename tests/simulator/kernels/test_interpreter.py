@@ -87,24 +87,27 @@ def test_functions_are_not_compiled_for_single_numbers():
 
 COMPILE = """
 import sys
+import types
 import numpy as np
-from nengo_snnconv.simulator.kernels import operations
-names = "scatter", "fill", "record"
+from nengo_snnconv.simulator.kernels import interpreter, operations
+names = "gather", "fill", "record"
+codes = [operations.CODES[name] for name in names]
+program = types.SimpleNamespace(weights=np.zeros(1, np.float32), operations=np.array(codes, [("code", np.int64)]))
 sys.executable = {executable}
-where = operations.addresses([operations.CODES[name] for name in names], np.dtype(np.float32), n_cores={n_cores})
-assert np.count_nonzero(where) == 3
-for name in names:
-    print(sum(operations._kept_operation(operations.CODES[name]).stats.cache_hits.values()), end=" ")
+(where,) = interpreter.load(program, n_cores={n_cores}).args
+assert np.array_equal(np.flatnonzero(where), np.sort(codes))
+kept = [*map(operations._kept_operation, codes), interpreter._interpreter(program.weights.dtype)]
+print(*(sum(each.stats.cache_hits.values()) for each in kept))
 """
 
 
 @pytest.mark.parametrize(
     ("n_cores", "executable", "from_disk"),
     [
-        (2, "sys.executable", "0 1 1"),
-        (1, "sys.executable", "0 0 0"),
-        (2, "'/no/python'", "0 0 0"),
-        (2, "None", "0 0 0"),
+        (2, "sys.executable", "0 1 1 1"),
+        (1, "sys.executable", "0 0 0 0"),
+        (2, "'/no/python'", "0 0 0 0"),
+        (2, "None", "0 0 0 0"),
     ],
 )
 def test_operations_are_compiled_in_two_processes(tmp_path, monkeypatch, n_cores, executable, from_disk):
@@ -113,4 +116,4 @@ def test_operations_are_compiled_in_two_processes(tmp_path, monkeypatch, n_cores
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert ended.stdout.strip() == from_disk, ended.stderr
     again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert again.stdout.strip() == "1 1 1", again.stderr
+    assert again.stdout.strip() == "1 1 1 1", again.stderr
