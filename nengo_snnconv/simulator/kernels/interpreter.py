@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import numba
-import numpy as np
 from numba import types
 
 from ..._util.numba_cache import kept_njit
