@@ -128,7 +128,11 @@ def table(rows):
             lines.append(
                 f"| {case} | {100 * row['accuracy']:.1f} % | {row['named']} | {right} | {mended} | {row['cost']:.1f} |"
             )
-    lines += ["", "Cost: time of `diagnose` divided by that of `evaluate`, for the same images and steps."]
+    lines += [
+        "",
+        "Cost: time of `diagnose`, with all changes that it tries, divided by that of `evaluate`, for the same images "
+        "and steps. For 2 steps, most of it is the calibration.",
+    ]
     lines += [
         "",
         f"Largest difference between rate and activation in the unchanged networks, {RUN['n_steps']} steps, and "
