@@ -44,10 +44,13 @@ def clean(output):
 
 def main(names):
     """Execute the named notebooks, by default all of them."""
-    for path in sorted(FOLDER.glob("*.ipynb")):
-        if not names or path.stem in names:
-            execute(path)
-            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+    paths = {path.stem: path for path in sorted(FOLDER.glob("*.ipynb"))}
+    names = [name.removesuffix(".ipynb") for name in names]
+    if unknown := set(names) - set(paths):
+        sys.exit(f"no notebook is named {', '.join(sorted(unknown))}: choose from {', '.join(paths)}")
+    for name in names or paths:
+        execute(paths[name])
+        print(f"{paths[name].name}: {paths[name].stat().st_size / 1000:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":
