@@ -5,6 +5,7 @@ from results import ROOT
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
+from nengo_snnconv.presets import PRETRAINED
 
 # preset: (data set, epochs, batch size, learning rate)
 RECIPES = {
@@ -15,7 +16,9 @@ RECIPES = {
 
 
 def trained(name):
-    """Return the trained Keras model of a preset, and its data: (tf.keras.Model, Dataset)."""
+    """Return the trained CNN of a preset, for ``convert``, and its data."""
+    if name in PRETRAINED:
+        return snc.pretrained(name), snc.load_dataset("cifar-10")
     data_name, epochs, batch_size, learning_rate = RECIPES[name]
     data = snc.load_dataset(data_name)
     path = ROOT / "build" / f"{name}.keras"

@@ -2,8 +2,9 @@
 
     NENGO_SNNCONV_DATA=DIR python benchmarks/diagnosis.py
 
-breaks three networks in seven ways each, and publishes the results and docs/results/diagnosis.png.  Intermediate
-results are kept in build/diagnosis.json, so that an interrupted run continues; --restart starts again.
+breaks three networks in seven ways each, and publishes the results and docs/results/diagnosis.png.  Takes about twenty
+minutes on two cores.  Intermediate results are kept in build/diagnosis.json, so that an interrupted run continues;
+--restart starts again.
 """
 
 import argparse
@@ -20,7 +21,6 @@ import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.passes import find_units, rescale
-from nengo_snnconv.presets import PRETRAINED
 
 KEPT = ROOT / "build" / "diagnosis.json"
 IMAGES = {"diehl-mnist": 500, "airbench-cifar10": 200, "resnet14-cifar10": 200}
@@ -71,15 +71,10 @@ CASES = {
 }
 
 
-def trained(preset):
-    """Return a trained CNN and its data."""
-    return (snc.pretrained(preset), snc.load_dataset("cifar-10")) if preset in PRETRAINED else anns.trained(preset)
-
-
 def result(preset, case):
     """Break, evaluate and diagnose a network, apply the remedy and evaluate again; return a row and the diagnosis."""
     change, options, run, _ = CASES[case]
-    ann, data = trained(preset)
+    ann, data = anns.trained(preset)
     x, y, calibration = data.x_test[: IMAGES[preset]], data.y_test[: IMAGES[preset]], data.x_train[:1000]
     network = snc.to_spiking(change(snc.normalize(snc.convert(ann), calibration)), **options)
     snc.diagnose(network, x[:20], y[:20], n_steps=1)  # the first run in TensorFlow is slow

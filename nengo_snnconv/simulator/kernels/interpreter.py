@@ -10,7 +10,7 @@ from numba import types
 
 from ..._util.numba_cache import kept_njit
 from .arguments import OPTIONS, Turn, kinds_of
-from .operations import CHECKSUM, CODES, addresses, call_at, missing
+from .operations import CHECKSUM, CODES, addresses, any_missing, call_at
 
 # they take the longest to compile, and share most of their code
 CONVOLUTIONS = {CODES["gather"], CODES["convolve"]}
@@ -30,7 +30,7 @@ def load(program, progress=None, n_cores=1):
     """
     weights, used = program.weights.dtype, set(program.operations["code"].tolist())
     here, aside = sorted(used & CONVOLUTIONS), sorted(used - CONVOLUTIONS)
-    shared = n_cores > 1 and missing(here, weights) and missing(aside, weights)
+    shared = n_cores > 1 and any_missing(here, weights) and any_missing(aside, weights)
     with _compiled_aside(aside, weights) if shared else contextlib.nullcontext():
         where = addresses(here, weights, progress)
     where += addresses(aside, weights, progress)

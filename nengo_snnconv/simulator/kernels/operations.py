@@ -126,10 +126,10 @@ def addresses(used, weights_dtype, progress=None):
     return found
 
 
-def missing(used, weights_dtype):
-    """Return the codes of operations that are compiled next time, and whose machine code is kept then."""
+def any_missing(used, weights_dtype):
+    """Return whether any of the operations is not on disk, but would be kept there."""
     kinds = kinds_of(numba.from_dtype(weights_dtype))
-    return [code for code in used if is_kept(_kept_operation(code), kinds) is False]
+    return any(is_kept(_kept_operation(code), kinds) is False for code in used)
 
 
 @functools.cache
