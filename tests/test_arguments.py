@@ -156,6 +156,7 @@ def made():
         rates = snc.convert(small_cnn())
         normalized = snc.normalize(rates, x)
         spiking = snc.to_spiking(normalized)
+        several = snc.to_spiking(normalized, snc.IntegrateAndFire(max_spikes=4))
         ttfs = snc.to_ttfs(rates, x, n_steps=4)
         rectifying = snc.build_trainable(small_cnn(), nengo.RectifiedLinear())
         learner = snc.build_trainable(small_cnn(), snc.SurrogateLIF(), output_neurons=True)
@@ -168,6 +169,7 @@ def made():
         "keras": snc.rate_model(rates),
         "rates": rates,
         "spiking": spiking,
+        "several": several,
         "ttfs": ttfs,
         "rectifying": rectifying,
         "learner": learner,
@@ -431,6 +433,10 @@ CASES = {
             "per": [*CHOICE, None],
             "memory_mb": optional(POSITIVE),
         },
+    ),
+    "split_neurons": (
+        {"network": "<several>"},
+        {"network": [*NETWORK, "<rates>"], "layers": ["neurons", 5, [], ["other"], [5], [None], {}]},
     ),
     "calibrate time to first spike": ({"network": "<ttfs>", "x": x}, {"n_steps": [*optional(COUNT), 4]}),
     "to_spiking": (

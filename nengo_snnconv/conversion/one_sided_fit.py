@@ -49,7 +49,7 @@ def one_sided_fit(
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
     covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
     pull = strength * max(np.trace(covariance) / len(old), 1e-12)
-    factor, pull = _factor(covariance, pull)
+    factor, pull = ridge_factor(covariance, pull, np.float32)
     old = old.astype(np.float32)
 
     def regression(goal):
@@ -82,10 +82,12 @@ def one_sided_fit(
     return weights, bias
 
 
-def _factor(covariance, pull):
+def ridge_factor(
+    covariance: np.ndarray, pull: float, dtype: type = np.float64
+) -> tuple[tuple[np.ndarray, bool], float]:
     """Return the Cholesky factor of ``covariance + pull``, and the pull, raised until rounding errors are smaller."""
     while True:
         try:
-            return scipy.linalg.cho_factor((covariance + pull * np.eye(len(covariance))).astype(np.float32)), pull
+            return scipy.linalg.cho_factor((covariance + pull * np.eye(len(covariance))).astype(dtype)), pull
         except np.linalg.LinAlgError:
             pull *= 10

@@ -10,7 +10,7 @@ import scipy.linalg
 
 from ..model import layers as specs
 from ..model.layers import window_offset, window_output
-from .one_sided_fit import one_sided_fit
+from .one_sided_fit import one_sided_fit, ridge_factor
 
 # number of rows of a fit: for each input of a neuron, and at least; and the largest number of inputs in all rows
 ROWS_PER_INPUT = 20
@@ -129,7 +129,11 @@ class WeightFit:
 
 
 class _Sums(typing.NamedTuple):
-    """Sums over rows: their number, inputs, targets, products of inputs, and products of inputs and targets."""
+    """Sums over rows: their number, inputs, targets, and products of deviations from the means.
+
+    The products are of inputs, and of inputs and targets.  Products of deviations lose no digits in float32 where
+    inputs hardly vary, unlike the products of the inputs themselves.
+    """
 
     n: int
     x: np.ndarray
@@ -139,38 +143,43 @@ class _Sums(typing.NamedTuple):
 
     @classmethod
     def of(cls, x, y):
-        parts = x.sum(0, np.float64), y.sum(0, np.float64), (x.T @ x).astype(np.float64), (x.T @ y).astype(np.float64)
-        return cls(len(x), *parts)
+        sums = x.sum(0, np.float64), y.sum(0, np.float64)
+        x, y = (values - (total / len(x)).astype(np.float32) for values, total in zip((x, y), sums, strict=True))
+        return cls(len(x), *sums, (x.T @ x).astype(np.float64), (x.T @ y).astype(np.float64))
+
+    def __add__(self, other):
+        n = self.n + other.n
+        x, y = other.x / other.n - self.x / self.n, other.y / other.n - self.y / self.n
+        weight = self.n * other.n / n
+        products = self.xx + other.xx + weight * np.outer(x, x), self.xy + other.xy + weight * np.outer(x, y)
+        return _Sums(n, self.x + other.x, self.y + other.y, *products)
 
     @property
     def covariance(self):
         """Covariance of the inputs."""
-        mean = self.x / self.n
-        return self.xx / self.n - np.outer(mean, mean)
+        return self.xx / self.n
 
     def fit(self, old, strength):
         """Return weights and bias of the ridge regression towards the weights ``old``."""
-        mean_x, mean_y = self.x / self.n, self.y / self.n
         new = old
         if np.isfinite(strength):
             covariance = self.covariance
-            with_target = self.xy / self.n - np.outer(mean_x, mean_y)
-            variance = max(np.trace(covariance) / len(old), 1e-12)
-            system = covariance + max(strength, LEAST_STRENGTH) * variance * np.eye(len(old))
-            new = old + scipy.linalg.solve(system, with_target - covariance @ old, assume_a="pos")
-        return new, mean_y - mean_x @ new
+            pull = max(strength, LEAST_STRENGTH) * max(np.trace(covariance) / len(old), 1e-12)
+            factor, _ = ridge_factor(covariance, pull)
+            new = old + scipy.linalg.cho_solve(factor, self.xy / self.n - covariance @ old)
+        return new, (self.y - self.x @ new) / self.n
 
     def error(self, weights, bias):
         """Return the mean squared error summed over outputs, less a part that depends on the targets only."""
-        squares = np.sum(weights * (self.xx @ weights)) + 2 * bias @ (weights.T @ self.x) + self.n * bias @ bias
-        return (squares - 2 * np.sum(weights * self.xy) - 2 * bias @ self.y) / self.n
+        offset = (self.x @ weights - self.y) / self.n + bias  # error of the mean
+        return (np.sum(weights * (self.xx @ weights)) - 2 * np.sum(weights * self.xy)) / self.n + offset @ offset
 
 
 def _added(one, other):
     """Return the sums over the rows of both, for each group; None stands for no rows."""
     if one is None or other is None:
         return other if one is None else one
-    return [_Sums(*(a + b for a, b in zip(*pair, strict=True))) for pair in zip(one, other, strict=True)]
+    return [sums + others for sums, others in zip(one, other, strict=True)]
 
 
 def rows_of(layer: specs.Layer, x: np.ndarray):

@@ -18,7 +18,7 @@ from ..model import Model, read_model, write_model
 from ..model.archive import check_ending
 from ..model.files import DAMAGE, describe_error
 from ..model.metadata import check_steps
-from ..neurons import integrate_and_fire, signed_integrate_and_fire, surrogate_lif, time_to_first_spike
+from ..neurons import integrate_and_fire, repeated, signed_integrate_and_fire, surrogate_lif, time_to_first_spike
 from ..neurons.arguments import arguments_of
 from .edits import warn_of_added_connections
 from .layerwise import LayerwiseConfig
@@ -47,6 +47,7 @@ CONFIG_CLASSES = {
 MODULES = {"nengo.neurons": nengo.neurons, "nengo.dists": nengo.dists, "nengo.synapses": nengo.synapses}
 MODULES["nengo_dl.neurons"] = nengo_dl.neurons
 MODULES["nengo_snnconv.neurons.integrate_and_fire"] = integrate_and_fire
+MODULES["nengo_snnconv.neurons.repeated"] = repeated
 MODULES["nengo_snnconv.neurons.signed_integrate_and_fire"] = signed_integrate_and_fire
 MODULES["nengo_snnconv.neurons.surrogate_lif"] = surrogate_lif
 MODULES["nengo_snnconv.neurons.time_to_first_spike"] = time_to_first_spike

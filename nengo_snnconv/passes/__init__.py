@@ -13,6 +13,7 @@ from .rectify_before_max import rectify_before_max
 from .rectify_sums_before_max import rectify_sums_before_max
 from .rescale import Units, find_units, rescale, restore_output_scale
 from .round_weights import round_weights
+from .split_rectifiers import split_rectifiers
 from .spread_affine import spread_affine
 from .untie_shortcuts import insert_scales, untie_shortcuts
 
@@ -47,6 +48,7 @@ __all__ = [
     "simplify",
     "restore_output_scale",
     "round_weights",
+    "split_rectifiers",
     "spread_affine",
     "untie_shortcuts",
 ]

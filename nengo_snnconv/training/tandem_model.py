@@ -41,8 +41,8 @@ class _Neurons(abc.ABC):
         self.match, self.height = match, match.neuron_type.amplitude / DT
 
     @abc.abstractmethod
-    def rate(self, current: tf.Tensor) -> tf.Tensor:
-        """Return the mean output for a constant current, as if spikes could have any height; it has the gradients."""
+    def smooth_mean(self, current: tf.Tensor, n_steps: int) -> tf.Tensor:
+        """Return the mean output for a mean current, as a function that has gradients."""
 
     @abc.abstractmethod
     def start(self, current: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -65,9 +65,12 @@ class _IntegrateAndFire(_Neurons):
         self.residue, self.min_potential = neuron_type.residue, getattr(neuron_type, "min_potential", -np.inf)
         self.negative = neuron_type.negative
 
-    def rate(self, current):
-        spikes = (self.gain * current + self.bias) / self.threshold
-        return self.height * tf.clip_by_value(spikes, 0, self.max_spikes)
+    def smooth_mean(self, current, n_steps):
+        # the rate averaged over currents that are up to half a spike of all steps larger or smaller; 0.5 rounds
+        start = (self.match.neuron_type.initial_potential - 0.5) / n_steps
+        spikes = (self.gain * current + self.bias) / self.threshold + start
+        below = _smooth_rectifier(n_steps * (spikes - self.max_spikes)) if np.isfinite(self.max_spikes) else 0
+        return self.height / n_steps * (_smooth_rectifier(n_steps * spikes) - below)
 
     def start(self, current):
         voltage = tf.fill(tf.shape(current), self.match.neuron_type.initial_potential * self.threshold)
@@ -88,7 +91,7 @@ class _IntegrateAndFire(_Neurons):
 class _LIF(_Neurons):
     """LIF neurons, as ``nengo.LIF``; the states are the potential and the time until the refractory period ends."""
 
-    def rate(self, current):
+    def smooth_mean(self, current, n_steps):
         # the response is fitted to the rectifier; its own slope is infinite at the threshold
         return tf.clip_by_value(current, 0, self.match.neuron_type.amplitude / max(self.match.neuron_type.tau_ref, DT))
 
@@ -108,6 +111,11 @@ class _LIF(_Neurons):
         refractory_time = tf.where(spikes, neuron_type.tau_ref - since, refractory_time - DT)
         rest = tf.where(spikes, 0.0, tf.maximum(voltage, neuron_type.min_voltage))
         return tf.cast(spikes, voltage.dtype), rest, refractory_time
+
+
+def _smooth_rectifier(x):
+    """Return max(x, 0) averaged over an interval of length 1 around x."""
+    return tf.square(tf.clip_by_value(x + 0.5, 0, 1)) / 2 + tf.nn.relu(x - 0.5)
 
 
 # neuron types of networks of to_spiking that can be trained
@@ -140,7 +148,7 @@ class _Spikes(tf.keras.layers.Layer):
 
 
 class _MeanSpikes(tf.keras.layers.Layer):
-    """Mean of the spikes, with the gradient of the rate: inputs are the mean current (images, ...) and all spikes."""
+    """Mean of the spikes, with a smooth gradient: inputs are the mean current (images, ...) and all spikes."""
 
     def __init__(self, neurons, n_steps, name):
         super().__init__(name=keras_name(name), trainable=False)
@@ -148,9 +156,9 @@ class _MeanSpikes(tf.keras.layers.Layer):
 
     def call(self, inputs):
         current, spikes = inputs
-        rate = self.neurons.rate(current)
+        smooth = self.neurons.smooth_mean(current, self.n_steps)
         mean = tf.reduce_mean(tf.reshape(spikes, (self.n_steps, -1, *current.shape[1:])), axis=0)
-        return rate + tf.stop_gradient(mean - rate)
+        return smooth + tf.stop_gradient(mean - smooth)
 
 
 class _GrowthOfMaximum(tf.keras.layers.Layer):

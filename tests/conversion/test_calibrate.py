@@ -70,6 +70,30 @@ class TestWeightFit:
         expected = np.linalg.solve(system, centered.T @ wanted / 50 + strength * old["kernel"])
         assert np.allclose(fit.solve(0.1)["kernel"], expected, atol=1e-5)
 
+    def test_inputs_that_do_not_vary(self, rng):
+        """Rounding errors of their variance, which is 0, made the matrix singular."""
+        layer = specs.Dense("c", "x", units=2)
+        old, x = random_layer_arrays(layer, (3,), rng), np.full((40, 3), [0, 0.3, 0.84448385], np.float32)
+        fit = WeightFit(layer, old)
+        for part in np.split(x, 4):
+            fit.add(part, np.tile([0.1, 0.2], (10, 1)), 100, rng)
+        for regularization in (None, 0):
+            found = fit.solve(regularization)
+            assert np.allclose(found["kernel"], old["kernel"], rtol=1e-6)
+            assert np.allclose(x[0] @ found["kernel"] + found["bias"], [0.1, 0.2], atol=1e-6)
+
+    @pytest.mark.parametrize("offset", [0, 1, 1000])
+    def test_inputs_that_depend_on_each_other(self, offset, rng):
+        layer = specs.Dense("c", "x", units=2)
+        old, true = (random_layer_arrays(layer, (6,), rng) for _ in range(2))
+        x = np.repeat(rng.normal(size=(400, 3)), 2, axis=1).astype(np.float32) + np.float32(offset)
+        fit = WeightFit(layer, old)
+        fit.add(x[:150], x[:150] @ true["kernel"], 400, rng)
+        fit.add(x[150:], x[150:] @ true["kernel"], 400, rng)
+        found = fit.solve(0)
+        error = x @ found["kernel"] + found["bias"] - x @ true["kernel"]
+        assert np.abs(error).max() < 1e-3 * max(1, offset / 100)
+
     def test_cross_validation(self, rng):
         """Strong regularization for noise, weak regularization for targets that other weights explain."""
         layer = specs.Dense("c", "x", units=4)

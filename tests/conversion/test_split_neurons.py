@@ -1,0 +1,190 @@
+"""split_neurons: groups of neurons with one spike a step emit the spikes of neurons with several."""
+
+import numpy as np
+import pytest
+from models import branched, dyadic_images, make, small_cnn
+
+import nengo_snnconv as snc
+from nengo_snnconv.model import layers as specs
+from nengo_snnconv.networks.native import NativeConfig
+from nengo_snnconv.neurons.repeated import Repeated
+from nengo_snnconv.passes import split_rectifiers
+
+N_STEPS = 5
+
+
+def dyadic(model, factor=1.0):
+    """Return the model with weights of few bits, so that float32 rounds no sum."""
+    return model.replace(arrays={name: np.round(factor * 2**8 * a) / 2**8 for name, a in model.arrays.items()})
+
+
+def several(model, *, cls=snc.SignedIntegrateAndFire, others=None, **options):
+    """Return a spiking network of a model with neurons of several spikes in the layers that read the image."""
+    neuron_type = cls(**{"max_spikes": 4, **options})
+    types = tuple(
+        neuron_type if name in ("neurons", "a_neurons", "b_neurons") else others or cls() for name in model.neurons
+    )
+    return snc.ConvNetwork(model, NativeConfig(types[0], 0, neuron_types=types))
+
+
+def spikes_of_groups(network, recording, name):
+    """Return the number of spikes of each group of neurons in each step."""
+    spikes = recording.spikes[name]
+    n = network.model.shapes[name][-1]
+    return spikes.reshape(*spikes.shape[:2], -1, n // 4, 4).sum(axis=-1).reshape(*spikes.shape[:2], -1)
+
+
+class TestSpikes:
+    @pytest.mark.parametrize("make_model", [small_cnn, branched])
+    @pytest.mark.parametrize("cls", [snc.IntegrateAndFire, snc.SignedIntegrateAndFire])
+    @pytest.mark.parametrize("start", [0.5, 0.25])
+    def test_equal_in_every_step(self, make_model, cls, start):
+        # activations of more than 4, which clip, are among them
+        model = dyadic(make_model(), 3)
+        network = several(model, cls=cls, initial_potential=start)
+        split = snc.split_neurons(network)
+        x = dyadic_images(model, 4)
+        before, after = (snc.record(each, x, n_steps=N_STEPS) for each in (network, split))
+        for name in model.neurons:
+            if split.model.shapes[name] == model.shapes[name]:
+                assert np.array_equal(after.spikes[name], before.spikes[name])
+            else:
+                assert np.array_equal(spikes_of_groups(split, after, name), before.spikes[name])
+                assert before.spikes[name].max() == 4
+                assert after.spikes[name].max() == 1
+        assert np.array_equal(after.output, before.output)
+
+    @pytest.mark.parametrize("backend", ["nengo", "nengo_dl", "tensorflow"])
+    def test_other_back_ends(self, backend):
+        model = dyadic(small_cnn(), 3)
+        split, x = snc.split_neurons(several(model)), dyadic_images(model, 2)
+        ours, theirs = (snc.record(split, x, n_steps=N_STEPS, backend=each) for each in ("fast", backend))
+        for name in split.model.neurons:
+            assert ours.spikes[name].any()
+            assert np.array_equal(theirs.spikes[name], ours.spikes[name])
+
+    def test_threshold_and_time_constant(self):
+        model = dyadic(small_cnn(), 3)
+        network = several(model, threshold=2.0, tau=0.002)
+        split, x = snc.split_neurons(network), dyadic_images(model, 2)
+        before, after = (snc.record(each, x, n_steps=N_STEPS) for each in (network, split))
+        assert np.array_equal(spikes_of_groups(split, after, "neurons"), before.spikes["neurons"])
+        assert np.array_equal(after.output, before.output)
+
+    def test_calibrated_network_and_its_ann(self):
+        model = branched()
+        x = dyadic_images(model, 40)
+        network = snc.calibrate(several(model), x, n_steps=2)
+        split = snc.split_neurons(network)
+        assert split.model.metadata["calibration"] == network.model.metadata["calibration"]
+        before, after = (snc.record(each, x[:10], n_steps=2).output for each in (network, split))
+        assert np.allclose(after, before, atol=1e-4)
+        anns = [snc.rate_model(each)(x[:10]) for each in (network, split)]
+        assert np.allclose(*anns, atol=1e-5)
+        assert not np.allclose(anns[0], before.mean(axis=1), atol=1e-2)
+
+    def test_one_layer_of_two(self):
+        model = branched()
+        split = snc.split_neurons(several(model), ["b_neurons"])
+        assert split.model.shapes["b_neurons"] == (8, 8, 16)
+        assert split.model.shapes["a_neurons"] == (8, 8, 4)
+        types = dict(zip(split.model.neurons, split.settings.of_types, strict=True))
+        assert types["a_neurons"] == snc.SignedIntegrateAndFire(max_spikes=4)
+        potentials = Repeated([0.125, 0.375, 0.625, 0.875])
+        assert types["b_neurons"] == snc.SignedIntegrateAndFire(initial_state={"voltage": potentials})
+
+    def test_file(self, tmp_path):
+        split = snc.split_neurons(several(small_cnn()))
+        snc.save(split, tmp_path / "split.snn.npz")
+        loaded = snc.load(tmp_path / "split.snn.npz")
+        assert loaded.settings == split.settings
+        x = dyadic_images(split.model, 2)
+        spikes = [snc.record(each, x, n_steps=3).spikes["neurons"] for each in (split, loaded)]
+        assert np.array_equal(*spikes)
+
+    def test_diagnose(self):
+        model = small_cnn()
+        x = dyadic_images(model, 20)
+        split = snc.split_neurons(several(model))
+        diagnosis = snc.diagnose(split, x, n_steps=4, try_remedies=False)
+        assert diagnosis.sentences()
+
+
+class TestModel:
+    @pytest.mark.parametrize("make_model", [small_cnn, branched])
+    def test_same_function(self, make_model):
+        model = make_model()
+        names = [name for name in model.neurons if name != "c_neurons"]
+        split = split_rectifiers(model, dict.fromkeys(names, 3))
+        x = dyadic_images(model, 5)
+        networks = [snc.convert(each) for each in (model, split)]
+        assert np.allclose(*(snc.rate_model(each)(x) for each in networks), atol=1e-5)
+        assert all(split.shapes[name][-1] == 3 * model.shapes[name][-1] for name in names)
+
+    def test_wider_layers_instead_of_more(self):
+        model = make(
+            specs.Input("image", shape=(4, 4, 2)),
+            specs.Conv("a", "image", filters=4, kernel_size=(3, 3), groups=2),
+            specs.Rectifier("a_neurons", "a"),
+            specs.Conv("b", "a_neurons", filters=3, kernel_size=(2, 2)),
+        )
+        split = split_rectifiers(model, {"a_neurons": 2})
+        assert list(split.layers) == list(model.layers)
+        x = dyadic_images(model, 5)
+        assert np.allclose(*(snc.rate_model(snc.convert(each))(x) for each in (model, split)), atol=1e-5)
+
+    def test_scales(self):
+        model = snc.normalize(snc.convert(small_cnn()), dyadic_images(small_cnn(), 20), per="channel").model
+        scales = split_rectifiers(model, {"neurons": 2}).metadata["scales"]["neurons"]
+        assert scales == np.repeat(model.metadata["scales"]["neurons"], 2).tolist()
+
+
+class TestRefusals:
+    def test_layers_that_read_spikes(self):
+        network = several(branched(), others=snc.SignedIntegrateAndFire(max_spikes=2))
+        with pytest.raises(snc.errors.ConversionError, match="c_neurons reads 'a_neurons', 'b_neurons', whose output"):
+            snc.split_neurons(network, ["c_neurons"])
+        assert snc.split_neurons(network).model.shapes["c_neurons"] == network.model.shapes["c_neurons"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"max_spikes": 1}, "one spike in a step: use neurons with max_spikes=4"),
+            ({"max_spikes": np.inf}, "any number of spikes"),
+            ({"initial_state": {"voltage": Repeated([0.5])}}, "use initial_potential"),
+            ({"cls": snc.IntegrateAndFire, "min_potential": -1.0}, "leave min_potential out"),
+        ],
+    )
+    def test_neurons(self, options, message):
+        with pytest.raises(snc.errors.ConversionError, match=message):
+            snc.split_neurons(several(small_cnn(), **options))
+
+    def test_poisson_input(self):
+        network = several(small_cnn()).rebuild(input_coding="poisson")
+        with pytest.raises(snc.errors.ConversionError, match="constant input"):
+            snc.split_neurons(network)
+
+    def test_integer_weights(self):
+        with pytest.raises(snc.errors.ConversionError, match="split first, then quantize"):
+            snc.split_neurons(snc.quantize_weights(several(small_cnn())))
+
+    def test_levels(self):
+        layers = [
+            specs.Rectifier("neurons", "conv", levels=4) if name == "neurons" else layer
+            for name, layer in small_cnn().layers.items()
+        ]
+        model = small_cnn().replace(layers=layers, arrays=small_cnn().arrays)
+        with pytest.raises(snc.errors.ConversionError, match="levels"):
+            snc.split_neurons(several(model))
+
+    def test_class_scores(self):
+        model = make(
+            specs.Input("image", shape=(3,)), specs.Dense("a", "image", units=2), specs.Rectifier("neurons", "a")
+        )
+        with pytest.raises(snc.errors.ConversionError, match="class scores"):
+            snc.split_neurons(several(model))
+
+    def test_training_afterwards(self):
+        model = small_cnn()
+        with pytest.raises(snc.errors.SnnConvError, match="before split_neurons"):
+            snc.train(snc.split_neurons(several(model)), dyadic_images(model, 8), n_steps=2)
