@@ -147,6 +147,14 @@ def _add_calibration(parser):
         action="store_true",
         help="correct weights and thresholds for --steps, on the calibration images",
     )
+    group.add_argument(
+        "--split",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="N neurons in place of each neuron that reads the image, so that they say more of it in few steps; for "
+        "--neuron if or signed-if (default: 1)",
+    )
 
 
 def _add_weights(parser):
@@ -162,7 +170,7 @@ def _add_weights(parser):
 
 def convert(options):
     """Run the command convert, and return its results."""
-    from .. import calibrate, to_spiking
+    from .. import calibrate, split_neurons, to_spiking
     from .. import convert as convert_network
 
     scaling, neuron, coding = (dependent_options(options, rules) for rules in (NORMALIZATION, NEURON, INPUT))
@@ -183,10 +191,15 @@ def convert(options):
     print_reading(options.source, network.model)
     if options.method != "none":
         network = _normalized(network, data, options.method, scaling)
+    if options.split > 1:
+        several = _neuron_type(options.neuron, {**neuron, "max_spikes": options.split})
+        neuron_type = {"*": neuron_type, **dict.fromkeys(network.model.first_neurons, several)}
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     _print_neurons(network, source, options)
     if options.calibrate:
         network = calibrate(network, data.x_train, n_steps=options.steps)
+    if options.split > 1:
+        network = split_neurons(network)
     if options.bits is not None:
         network = _quantized(network, data, options.bits)
     save_network(network, options.output)
@@ -204,6 +217,8 @@ def convert(options):
     run = {"source": options.source, "method": options.method, **scaling}
     if options.calibrate:
         run["calibrated for"] = counted(options.steps, "step")
+    if options.split > 1:
+        run["neurons for each that reads the image"] = options.split
     if options.bits is not None:
         run["weights"] = f"{options.bits} bits"
     return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}
@@ -235,6 +250,12 @@ def _check_usage(options):
         options.wrong_usage("--steps applies with --no-evaluate only for --method balance and --calibrate")
     if options.calibrate and options.input == "poisson":
         options.wrong_usage("--calibrate needs the same input in every step: leave --input poisson out")
+    if options.split > 1 and options.input == "poisson":
+        options.wrong_usage("--split needs the same input in every step: leave --input poisson out")
+    if options.split > 1 and (options.neuron not in ("if", "signed-if") or options.reset == "zero"):
+        options.wrong_usage("--split needs --neuron if or signed-if, with reset by subtraction")
+    if options.split > 1 and options.neuron_of:
+        options.wrong_usage("--split chooses the neurons of layers that read the image: leave --neuron-of out")
     check_output(options)
 
 

@@ -124,23 +124,12 @@ def _why_unsplittable(model: Model, name: str, neuron_type: NeuronType) -> str:
         return "has activations with levels (QCFS), whose thresholds are fixed: use IntegrateAndFire()"
     if name == model.output:
         return "has the class scores, which cannot be split"
-    if changing := _changing_inputs(model, name):
+    if name not in model.first_neurons:
         return (
-            f"reads {listed(changing)}, whose output changes, and only layers with constant input can be split: give "
-            "layers that read the image"
+            "reads what other neurons or filters emit, and only layers with constant input can be split: give layers "
+            f"that read the image, here {listed(model.first_neurons)}"
         )
     return ""
-
-
-def _changing_inputs(model: Model, name: str) -> list[str]:
-    """Return the layers of neurons, and the filters over time, whose output reaches a layer."""
-    reached, waiting = set(), list(model.layers[name].inputs)
-    while waiting:
-        source = waiting.pop()
-        if source not in reached:
-            reached.add(source)
-            waiting += model.layers[source].inputs
-    return [each for each in (*model.neurons, *model.filters) if each in reached]
 
 
 def _part_of(neuron_type: IntegrateAndFire) -> IntegrateAndFire:

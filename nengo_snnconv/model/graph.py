@@ -145,6 +145,22 @@ class Model:
         return [name for name, layer in self.layers.items() if isinstance(layer, Rectifier)]
 
     @property
+    def first_neurons(self) -> list[str]:
+        """Names of the layers of neurons before which there are no other neurons, and no filters over time, in order.
+
+        Their input is the same in all steps if that of the model is.
+        """
+        found: list[str] = []
+        changing: set[str] = set()
+        for name, layer in self.layers.items():
+            constant = changing.isdisjoint(layer.inputs)
+            if constant and isinstance(layer, Rectifier):
+                found.append(name)
+            if not constant or isinstance(layer, Rectifier | Filter):
+                changing.add(name)
+        return found
+
+    @property
     def levels(self) -> dict[str, int]:
         """Numbers of levels of the rectifiers that have them, by name."""
         rectifiers = ((name, layer) for name, layer in self.layers.items() if isinstance(layer, Rectifier))

@@ -141,6 +141,34 @@ class TestConvert:
         assert all(np.array_equal(array, expected.arrays[name]) for name, array in model.arrays.items())
         assert "weights of 4 bits" in capsys.readouterr().out
 
+    def test_split(self, small, tmp_path):
+        options = ["--neuron", "signed-if", "--steps", "2", "--calibrate", "--no-evaluate", "--split", "3"]
+        assert cli.main(["convert", str(small), str(tmp_path / "out.npz"), *options]) == 0
+        x = snc.load_dataset("digits", train=1000).x_train
+        network = snc.normalize(snc.convert(snc.load(small)), x)
+        first = network.model.neurons[0]
+        several, one = snc.SignedIntegrateAndFire(max_spikes=3), snc.SignedIntegrateAndFire()
+        expected = snc.calibrate(snc.to_spiking(network, {first: several, "*": one}), x, n_steps=2)
+        expected, split = snc.split_neurons(expected), snc.load(tmp_path / "out.npz")
+        assert split.settings == expected.settings
+        assert split.model.shapes[first][-1] == 3 * network.model.shapes[first][-1]
+        for name, array in split.model.arrays.items():
+            assert np.allclose(array, expected.model.arrays[name], 1e-4, 1e-5)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--input", "poisson"], "leave --input poisson out"),
+            (["--neuron", "lif"], "--neuron if or signed-if"),
+            (["--reset", "zero"], "reset by subtraction"),
+            (["--neuron-of", "conv=lif"], "leave --neuron-of out"),
+        ],
+    )
+    def test_split_needs_neurons_with_several_spikes(self, options, message, small, tmp_path, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--split", "4", *options])
+        assert message in capsys.readouterr().err
+
     def test_calibration_needs_constant_input(self, small, tmp_path, capsys):
         with pytest.raises(SystemExit):
             cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--calibrate", "--input", "poisson"])

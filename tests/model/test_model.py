@@ -244,6 +244,17 @@ class TestModel:
         assert list(copy.layers.values()) == list(model.layers.values())
         assert all(np.array_equal(copy.arrays[name], model.arrays[name]) for name in model.arrays)
 
+    def test_first_neurons(self):
+        assert branched().first_neurons == ["a_neurons", "b_neurons"]
+        filtered = make(
+            specs.Input("image", shape=(3,)),
+            specs.Rectifier("first", "image"),
+            specs.Filter("filter", "image", keeps=(0.5,)),
+            specs.Rectifier("behind_filter", "filter"),
+            specs.Concatenate("all", ("first", "behind_filter")),
+        )
+        assert filtered.first_neurons == ["first"]
+
     def test_unknown_output(self):
         with pytest.raises(ModelError, match="'nothing' does not exist"):
             small_cnn().replace(output="nothing")
