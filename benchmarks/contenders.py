@@ -27,7 +27,7 @@ except ImportError:
     torch = None
 
 DT = 0.001
-FAST, REFERENCE, LIMIT = "snc.Simulator", "nengo, network of the Converter", "the limit: dense products alone"
+FAST, REFERENCE, DENSE = "snc.Simulator", "nengo, network of the Converter", "dense products alone"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -238,7 +238,7 @@ def _weighted(model, spec, factor, scale, shift):
 
 
 @contextlib.contextmanager
-def limit(case, x, batch, n_steps):
+def dense_products(case, x, batch, n_steps):
     """Compute only the convolutions and dense layers, on random numbers; the first layer once for a constant image."""
     model, products = case.network.model, []
     rng = np.random.default_rng(0)
@@ -271,5 +271,5 @@ def contenders_of(case):
     found[REFERENCE] = nengo_reference
     if torch is not None:
         found["SpikingJelly"] = spikingjelly
-    found[LIMIT] = limit
+    found[DENSE] = dense_products
     return found

@@ -22,7 +22,7 @@ OTHERS = {
     "NengoDL's Layer": "nengo_dl, network of build_trainable",
     "NengoDL's Converter": "nengo_dl, network of its Converter",
     "SpikingJelly": "SpikingJelly",
-    "dense products": "the limit: dense products alone",
+    "dense products": "dense products alone",
 }
 # what a processor itself has, in the results of instruction sets
 OWN = "this one"

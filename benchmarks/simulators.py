@@ -29,7 +29,7 @@ import llvmlite.binding
 import nengo
 import numpy as np
 import processors
-from contenders import FAST, LIMIT, REFERENCE, Case, contenders_of
+from contenders import FAST, DENSE, REFERENCE, Case, contenders_of
 from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
@@ -173,7 +173,7 @@ def timed(case, x, y, options):
 
 def batches_for(name, n_images):
     """Return the batch sizes to try."""
-    if name == LIMIT:
+    if name == DENSE:
         return LIMIT_BATCHES
     return (1,) if name == REFERENCE else [size for size in BATCHES if n_images % size == 0] or [n_images]
 
@@ -306,7 +306,7 @@ def peak_memory(cases, times, options):
             jobs.append(("nengo_dl", None, evaluated, few))
             # one network is enough for the others, which take long to build
             for name, row in times[title]["simulators"].items() if title == CONSTANT else ():
-                if name not in (FAST, LIMIT):
+                if name not in (FAST, DENSE):
                     jobs.append((name, row["batch"], row["images"], few))
             found[title] = {}
             for name, batch, images, n_steps in jobs:
@@ -365,8 +365,8 @@ Three networks on the CPU for {options.steps} steps: the same weights and the sa
         text += "".join(map(row_of, found["simulators"], found["simulators"].values()))
     absent = "" if contenders.torch else "SpikingJelly was not there. "
     text += f"""
-"The limit" is the time of the convolutions and dense layers alone, as dense arithmetic in float32 in TensorFlow: all
-images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once for a
+"Dense products alone" is the time of the convolutions and dense layers, as dense arithmetic in float32 in TensorFlow:
+all images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once for a
 constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
 IntegrateAndFire, which may spike more than once per step, or LIF neurons that start from other random potentials;
 SpikingJelly's LIF neurons have no refractory period. snc.Simulator and the network of to_spiking generate Poisson
@@ -441,7 +441,7 @@ def draw(cases, options, path):
     heights = [len(found["simulators"]) for found in cases.values()]
     figure = Figure(figsize=(9, 1.2 + 0.36 * sum(heights)), layout="constrained")
     panels = figure.subplots(len(cases), 1, sharex=True, height_ratios=heights)
-    colours = {FAST: BLUE, LIMIT: ORANGE}
+    colours = {FAST: BLUE, DENSE: ORANGE}
     for axes, (name, found) in zip(panels, cases.items(), strict=True):
         values = {simulator: row["microseconds"] for simulator, row in found["simulators"].items()}
         bars = axes.barh(
