@@ -366,8 +366,8 @@ Three networks on the CPU for {options.steps} steps: the same weights and the sa
     absent = "" if contenders.torch else "SpikingJelly was not there. "
     text += f"""
 "Dense products alone" is the time of the convolutions and dense layers, as dense arithmetic in float32 in TensorFlow:
-all images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once for a
-constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
+all images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once
+for a constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
 IntegrateAndFire, which may spike more than once per step, or LIF neurons that start from other random potentials;
 SpikingJelly's LIF neurons have no refractory period. snc.Simulator and the network of to_spiking generate Poisson
 spikes; the others receive them as data, and that time is not included.
