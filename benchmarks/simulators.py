@@ -29,7 +29,7 @@ import llvmlite.binding
 import nengo
 import numpy as np
 import processors
-from contenders import FAST, DENSE, REFERENCE, Case, contenders_of
+from contenders import DENSE, FAST, REFERENCE, Case, contenders_of
 from results import ROOT, median_seconds, publish
 
 import nengo_snnconv as snc
