@@ -145,6 +145,8 @@ def why_unbounded(network: ConvNetwork) -> str:
         return "it runs in stages, use a network without stage_steps"
     if not is_native_network(network):
         return "it was not made by to_spiking"
+    if "split" in network.model.metadata:
+        return "its neurons are split into several, use the network before split_neurons"
     if network.model.ann_arrays:
         return "calibrate, quantize_weights or train changed its weights, use the network before that"
     if network.model.levels:

@@ -152,8 +152,8 @@ def _add_calibration(parser):
         type=positive,
         default=1,
         metavar="N",
-        help="N neurons in place of each neuron that reads the image, so that they say more of it in few steps; for "
-        "--neuron if or signed-if (default: 1)",
+        help="replace each neuron that reads the image by N neurons, which together emit up to N spikes a step; more "
+        "accurate in few steps. Needs --calibrate, and --neuron if or signed-if (default: 1)",
     )
 
 
@@ -196,6 +196,9 @@ def convert(options):
         neuron_type = {"*": neuron_type, **dict.fromkeys(network.model.first_neurons, several)}
     network = to_spiking(network, neuron_type, input_coding=options.input, readout=options.readout, **coding)
     _print_neurons(network, source, options)
+    if options.split > 1:
+        names = split_neurons(network).model.metadata["split"]["neurons"]  # raises errors before the calibration
+        print(summary_line("split", f"{options.split} neurons in place of each in {', '.join(names)}"))
     if options.calibrate:
         network = calibrate(network, data.x_train, n_steps=options.steps)
     if options.split > 1:
@@ -218,7 +221,7 @@ def convert(options):
     if options.calibrate:
         run["calibrated for"] = counted(options.steps, "step")
     if options.split > 1:
-        run["neurons for each that reads the image"] = options.split
+        run["first layer split into"] = options.split
     if options.bits is not None:
         run["weights"] = f"{options.bits} bits"
     return {**results, **run_with_spikes(network, data, options, title, run).to_dict()}
@@ -250,8 +253,8 @@ def _check_usage(options):
         options.wrong_usage("--steps applies with --no-evaluate only for --method balance and --calibrate")
     if options.calibrate and options.input == "poisson":
         options.wrong_usage("--calibrate needs the same input in every step: leave --input poisson out")
-    if options.split > 1 and options.input == "poisson":
-        options.wrong_usage("--split needs the same input in every step: leave --input poisson out")
+    if options.split > 1 and not options.calibrate:
+        options.wrong_usage("--split needs --calibrate, which chooses thresholds for several spikes in a step")
     if options.split > 1 and (options.neuron not in ("if", "signed-if") or options.reset == "zero"):
         options.wrong_usage("--split needs --neuron if or signed-if, with reset by subtraction")
     if options.split > 1 and options.neuron_of:

@@ -18,7 +18,7 @@ from ..model.input_range import input_range, with_input_range
 from ..networks.edits import check_unedited
 from ..networks.layerwise import LayerwiseConfig
 from ..networks.loihi.builder import loihi_form
-from ..networks.native import INPUT_CODINGS, NativeConfig, require_native_network, require_uncalibrated
+from ..networks.native import INPUT_CODINGS, NativeConfig, require_native_network, require_uncalibrated, require_unsplit
 from ..networks.network import ConvNetwork, check_not_own_network, not_convertible
 from ..networks.neuron_types import by_layer
 from ..networks.staged import StagedConfig
@@ -77,6 +77,7 @@ def convert(source: typing.Any, *, seed: int | None = 0, input_shape: typing.Any
         check_unedited(source)
     if isinstance(source, ConvNetwork | Model):
         require_uncalibrated(getattr(source, "model", source), "convert")
+        require_unsplit(getattr(source, "model", source), "convert")
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):

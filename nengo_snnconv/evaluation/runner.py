@@ -15,6 +15,7 @@ from ..errors import SettingsError
 from ..inputs import Images, Inputs, batches, warn_of_clipped_input
 from ..model import connectivity
 from ..model.memory import MOST_TOGETHER, bytes_of_step, images_together
+from ..networks.native import NativeConfig
 from ..networks.trainable import check_collected
 from ..neurons.arguments import as_synapse
 from . import metrics
@@ -135,6 +136,10 @@ class Runner:
         self.amplitude = settings.spike_amplitude
         of_layers = {name: settings.of_layer(model, name) for name in self.spiking}
         self._amplitudes = {name: each.spike_amplitude for name, each in of_layers.items()}
+        if spikes and isinstance(settings, NativeConfig) and settings.synapse is None:
+            self._amplitudes |= {
+                name: self._amplitudes[source] for name, source in connectivity.maxima_of_spikes(model).items()
+            }
         self.signed = [name for name, each in of_layers.items() if each.neuron_type.negative]
         self.potentials = self.spiking if potentials else []
         if potentials:
@@ -149,7 +154,9 @@ class Runner:
         if minibatch_size is None:
             minibatch_size = images_together(bytes_of_step(model), memory_mb)
         self.n_places = places(options)
-        weights = {name: self.dt / self._amplitudes[name] if name in self.spiking else 0.0 for name in self.recorded}
+        weights = {
+            name: self.dt / self._amplitudes[name] if name in self._amplitudes else 0.0 for name in self.recorded
+        }
         self.simulator = open_backend(
             options.backend,
             network,
@@ -263,10 +270,12 @@ class Runner:
     def _activity(self, name, output):
         """Return the output of a layer of neurons, and of another layer or frames, the height of a spike per event.
 
-        Maxima pass on averages or filtered values, and frames hold numbers of events, so any value but zero counts as
-        one event there.
+        A maximum of neurons passes on as many spikes as its value says.  Others read averages or filtered values, and
+        frames hold numbers of events, so any value but zero counts as one event there.
         """
-        return output if name in self.spiking else (output != 0) * np.float32(self.amplitude / self.dt)
+        if name in self.spiking:
+            return output
+        return np.abs(output) if name in self._amplitudes else (output != 0) * np.float32(self.amplitude / self.dt)
 
     def counts(self, name: str, output: np.ndarray) -> np.ndarray:
         """Return numbers of spikes from the output of a layer, or from sums of magnitudes or of negative parts."""

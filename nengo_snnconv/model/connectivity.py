@@ -120,12 +120,41 @@ def _sums_of(counts, function, most):
 
 
 def multiply_accumulates(model: Model) -> dict[str, int]:
-    """Return the multiply-accumulate operations of the ANN for one image, by layer with weights."""
+    """Return the multiply-accumulate operations of the ANN for one image, by layer with weights.
+
+    A neuron of the ANN that was split into several counts once.
+    """
+    readers = model.metadata.get("split", {}).get("readers", {})
     return {
-        layer.name: int(_fan_out_through(layer, model, 0, None).sum())
+        layer.name: int(_fan_out_through(layer, model, 0, None).sum()) // readers.get(layer.name, 1)
         for layer in model.layers.values()
         if _has_synapses(layer)
     }
+
+
+def _parts(model, name):
+    """Return the number of neurons into which each of those that a layer with weights drives was split.
+
+    They share the current of the image, so its synapses count once.
+    """
+    return model.metadata.get("split", {}).get("sources", {}).get(name, 1)
+
+
+def maxima_of_spikes(model: Model) -> dict[str, str]:
+    """Return the maxima whose windows hold outputs of one layer of neurons, not their averages or sums, and the layer.
+
+    Layers that only select or arrange entries, and other maxima, may be in between.
+    """
+    found: dict[str, str] = {}
+    for name, layer in model.layers.items():
+        source = layer.inputs[0] if len(layer.inputs) == 1 else ""
+        if isinstance(layer, specs.Rectifier):
+            found[name] = name
+        elif source in found and isinstance(
+            layer, specs.Selection | specs.Dropout | specs.MaxPool | specs.GlobalMaxPool
+        ):
+            found[name] = found[source]
+    return {name: found[name] for name in found if isinstance(model.layers[name], specs.MaxPool | specs.GlobalMaxPool)}
 
 
 @functools.singledispatch
@@ -146,12 +175,14 @@ def _(layer: specs.Conv, model, place, counts):
     windows = zip(spatial, layer.kernel_size, layer.strides, layer.dilation, strict=True)
     covered = [cover(n, size, stride, layer.padding, step).sum(axis=0) for n, size, stride, step in windows]
     positions = functools.reduce(np.multiply.outer, covered)
-    return np.repeat(positions[..., None] * (layer.filters // layer.groups), channels, axis=-1)
+    return np.repeat(
+        positions[..., None] * (layer.filters // layer.groups // _parts(model, layer.name)), channels, axis=-1
+    )
 
 
 @_fan_out_through.register
 def _(layer: specs.Dense, model, place, counts):
-    return np.full(model.shapes[layer.inputs[place]], layer.units, np.int64)
+    return np.full(model.shapes[layer.inputs[place]], layer.units // _parts(model, layer.name), np.int64)
 
 
 @_fan_out_through.register

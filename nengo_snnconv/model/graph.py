@@ -18,7 +18,7 @@ from .layers import Filter, Input, Layer, Rectifier
 from .ports import Port, ports_from
 
 # metadata on changes of the weights since the ANN was converted
-OF_SPIKES = ("calibration", "quantization", "n_steps")
+OF_SPIKES = ("calibration", "quantization", "n_steps", "split")
 
 
 class Model:

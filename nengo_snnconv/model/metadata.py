@@ -49,6 +49,9 @@ def check_metadata(metadata: Any, shapes: Mapping[str, tuple]) -> None:
     for name, scales in metadata.get("quantization", {}).get("scales", {}).items():
         if name not in shapes or len(scales) not in (1, shapes[name][-1]):
             raise ModelError(f"the scales of integer weights do not fit a layer {name!r}", layer=name)
+    for name, n in metadata.get("split", {}).get("sources", {}).items():
+        if name not in shapes or shapes[name][-1] % n:
+            raise ModelError(f"neurons behind a layer {name!r} are not split into {n}")
 
 
 def check_steps(n_steps: Any) -> None:
@@ -121,6 +124,14 @@ def _is_quantization(value):
     )
 
 
+def _is_split(value):
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"neurons", "sources", "readers"}
+        and all(isinstance(parts, dict) and all(map(_is_count, parts.values())) for parts in value.values())
+    )
+
+
 def _are_names(value):
     return isinstance(value, dict) and all(isinstance(name, str) for name in value.values())
 
@@ -162,6 +173,7 @@ _CHECKS = {
     "reading": _is_reading,
     "normalization": _is_normalization,
     "quantization": _is_quantization,
+    "split": _is_split,
     "n_steps": lambda value: _is_count(value) and value <= MOST_STEPS,
     "neurons before maxima": _are_names,
     "input_range": _is_range,

@@ -272,6 +272,7 @@ def require_native_network(
         advice = advice or not_convertible(network) or f"call {origin} first"
         raise error(f"{function} takes a network that {origin} made, got {describe_network(network)}: {advice}")
     check_unedited(network)
+    require_unsplit(network.model, function, error)
     if spiking is False and network.settings.neuron_type.spiking:
         raise ConversionError(
             f"{function} takes a network of rates, as convert makes it; this one has spikes: leave to_spiking out"
@@ -280,6 +281,12 @@ def require_native_network(
         raise ConversionError(f"{function} takes a network that spikes, this one has rates: call to_spiking first")
     if not calibrated:
         require_uncalibrated(network.model, function)
+
+
+def require_unsplit(model, function, error=ConversionError):
+    """Raise ConversionError, or what ``error`` makes of a message, for a model whose neurons are split into several."""
+    if "split" in model.metadata:
+        raise error(f"{function} takes a network whose neurons are not split: call it before split_neurons")
 
 
 def why_filtered(model, function):

@@ -54,7 +54,7 @@ def by_layer(
     if OTHERS in given:
         default = given[OTHERS]
         found = [default] * len(names)
-    places = _places(model)
+    places = places_by_name(model)
     chosen = [name for name in given if name != OTHERS]
     unknown = [name for name in chosen if name not in places]
     if unknown:
@@ -98,7 +98,7 @@ def replacing(name: str, neuron_type: str) -> str:
     return f"network.rebuild(neuron_type={{{name!r}: {neuron_type}}})"
 
 
-def _places(model):
+def places_by_name(model: Model) -> dict[str, list[int]]:
     """Return the places of rectifiers among all, by their names and by those of the layers with weights they follow."""
     places: dict[str, list[int]] = {}
     for place, name in enumerate(model.neurons):

@@ -66,6 +66,11 @@ def lost_in_nir(network: ConvNetwork) -> list[str]:
 def model_of(network: ConvNetwork) -> tuple[Model, dict[str, Neurons]]:
     """Return the model of a network and the neurons of its rectifiers; raise ConversionError for neurons NIR lacks."""
     settings, model = network.settings, network.model
+    if "split" in model.metadata:
+        raise ConversionError(
+            "NIR has no initial potentials, which the groups of neurons of split_neurons need: use a network in which "
+            "all neurons emit one spike in a step"
+        )
     if isinstance(settings, TrainableConfig) and isinstance(settings.neuron_type, SurrogateLIF):
         check_collected(network)
         types = types_of(model, settings)

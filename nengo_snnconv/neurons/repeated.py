@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
 
 
 class Repeated(Distribution):
-    """The same values for each group of neurons: sample i is ``values[i % len(values)]``.
+    """Distribution that repeats the same values for each group of neurons: sample i is ``values[i % len(values)]``.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ class Repeated(Distribution):
 
     Examples
     --------
-    >>> IntegrateAndFire(initial_state={"voltage": Repeated((0.25, 0.75))})
+    >>> from nengo_snnconv.neurons.repeated import Repeated
+    >>> snc.IntegrateAndFire(initial_state={"voltage": Repeated((0.25, 0.75))})
     """
 
     values = NdarrayParam("values", shape=("*",))

@@ -11,14 +11,26 @@ from ..model import Model
 from ..model import layers as specs
 from .rewiring import free_name
 
+# layers that treat all channels alike
+CHANNELWISE = (
+    specs.AveragePool,
+    specs.Dropout,
+    specs.Filter,
+    specs.Flatten,
+    specs.GlobalAveragePool,
+    specs.GlobalMaxPool,
+    specs.MaxPool,
+)
+
 
 def split_rectifiers(model: Model, parts: Mapping[str, int]) -> Model:
     """Replace each rectifier of some layers by several.
 
     Given    y = max(x, 0) and a number n of parts.
-    Result   n rectifiers y_i = max(x / n, 0) beside each other on the channel axis, and y = sum of y_i in the layers
-             that read y.  Convolutions and dense layers around the rectifiers get wider; where others are next to them,
-             a dense layer divides x or adds y_i.
+    Result   n adjacent channels y_i = max(x / n, 0), whose sum is y.  Adjacent convolutions and dense layers are
+             widened, also behind pooling; elsewhere, inserted layers divide x and add the y_i.
+             ``metadata["split"]`` has the numbers of parts of these rectifiers ("neurons"), of the layers with weights
+             before them ("sources"), and of those that read them ("readers").
 
     Parameters
     ----------
@@ -29,54 +41,103 @@ def split_rectifiers(model: Model, parts: Mapping[str, int]) -> Model:
     Returns
     -------
     Model
-        Model with ``parts`` times as many channels in these rectifiers: parts of a channel are adjacent.
     """
+    split = _Split(model)
     for name, n in parts.items():
-        model = _split(model, name, n)
-    return model
+        split.rectifier(name, n)
+    return split.result()
 
 
-def _split(model, name, n):
-    rectifier = model.layers[name]
-    source, channels = model.layers[rectifier.inputs[0]], model.shapes[name][-1]
-    layers, arrays, ann_arrays = dict(model.layers), dict(model.arrays), dict(model.ann_arrays)
+class _Split:
+    """A model whose rectifiers are split, one after another."""
 
-    def change(key, function):
-        """Change an array, and that of the ANN if it is another one."""
-        for kept in (arrays, ann_arrays):
-            if key in kept:
-                kept[key] = function(kept[key])
+    def __init__(self, model):
+        self.model = model
+        self.layers = dict(model.layers)
+        self.arrays, self.ann_arrays = dict(model.arrays), dict(model.ann_arrays)
+        self.metadata = {**model.metadata, "scales": dict(model.metadata.get("scales", {}))}
+        self.parts = {"neurons": {}, "sources": {}, "readers": {}}
 
-    def add(after, name, inputs, kernel):
-        """Insert a dense layer without biases after a layer, and return its name."""
-        name = free_name(name, layers)
-        arrays[f"{name}/kernel"] = kernel
-        added = specs.Dense(name, inputs, units=kernel.shape[1], use_bias=False)
-        place = list(layers).index(after) + 1
-        items = [*layers.items()]
-        layers.clear()
-        layers.update([*items[:place], (name, added), *items[place:]])
+    def result(self):
+        """Return the model with all changes."""
+        metadata = {**self.metadata, "split": self.parts}
+        if not metadata["scales"]:
+            del metadata["scales"]
+        return Model(self.layers.values(), self.arrays, self.model.output, metadata, self.ann_arrays)
+
+    def rectifier(self, name, n):
+        """Replace a rectifier by ``n``."""
+        layer = self.layers[name]
+        source = self.layers[layer.inputs[0]]
+        alone = len(self.model.consumers(source.name)) == 1 and source.name != self.model.output
+        if alone and isinstance(source, specs.Conv | specs.Dense):
+            size = "filters" if isinstance(source, specs.Conv) else "units"
+            self.layers[source.name] = dataclasses.replace(source, **{size: n * getattr(source, size)})
+            for key in self.model.array_names(source.name):
+                self.change(key, lambda array: np.repeat(array, n, axis=-1) / n)
+            self.parts["sources"][source.name] = n
+        else:
+            self.divide(name, source.name, n)
+        self.parts["neurons"][name] = n
+        if name in self.metadata["scales"]:
+            scales = np.broadcast_to(self.metadata["scales"][name], self.model.shapes[name][-1:])
+            self.metadata["scales"][name] = np.repeat(scales, n).tolist()
+        self.widen_readers(name, n)
+
+    def widen_readers(self, name, n):
+        """Let the readers of a layer read ``n`` parts of each channel."""
+        total = None
+        for reader in self.model.consumers(name):
+            key = f"{reader.name}/kernel"
+            if isinstance(reader, specs.Dense) or (isinstance(reader, specs.Conv) and reader.groups == 1):
+                self.change(key, lambda array: np.repeat(array, n, axis=-2))
+                self.parts["readers"][reader.name] = n
+            elif isinstance(reader, CHANNELWISE) and reader.name != self.model.output:
+                self.widen_readers(reader.name, n)
+            elif isinstance(reader, specs.Affine) and reader.name != self.model.output:
+                self.change(f"{reader.name}/scale", lambda array: np.repeat(array, n))
+                self.change(f"{reader.name}/bias", lambda array: np.repeat(array, n) / n)
+                self.widen_readers(reader.name, n)
+            else:
+                total = total or self.add_sum(name, n)
+                inputs = tuple(total if each == name else each for each in self.layers[reader.name].inputs)
+                self.layers[reader.name] = dataclasses.replace(self.layers[reader.name], inputs=inputs)
+
+    def divide(self, name, source, n):
+        """Insert layers that divide the input of a rectifier among ``n`` parts."""
+        shape = self.model.shapes[source]
+        sizes = (*(1 for _ in shape[1:]), n)
+        repeated = self.insert(source, f"{name}_repeated", lambda new: specs.Upsample(new, source, size=sizes))
+        divided = self.insert(repeated, f"{name}_divided", lambda new: specs.Affine(new, repeated))
+        self.scale(divided, n * shape[-1], 1 / n)
+        self.layers[name] = dataclasses.replace(self.layers[name], inputs=(divided,))
+
+    def add_sum(self, name, n):
+        """Insert layers that add the ``n`` parts of each channel of a layer, and return the name of the last one."""
+        shape = self.model.shapes[name]
+        row = self.insert(
+            name, f"{name}_row", lambda new: specs.Reshape(new, name, shape=(n * np.prod(shape).item(), 1))
+        )
+        mean = self.insert(row, f"{name}_mean", lambda new: specs.AveragePool(new, row, pool_size=(n,)))
+        back = self.insert(mean, f"{name}_back", lambda new: specs.Reshape(new, mean, shape=shape))
+        total = self.insert(back, f"{name}_sum", lambda new: specs.Affine(new, back))
+        self.scale(total, shape[-1], n)
+        return total
+
+    def insert(self, after, name, make):
+        """Insert a layer behind another one, and return its name."""
+        name = free_name(name, self.layers)
+        items = list(self.layers.items())
+        place = list(self.layers).index(after) + 1
+        self.layers = dict([*items[:place], (name, make(name)), *items[place:]])
         return name
 
-    divide = np.repeat(np.eye(channels), n, axis=1) / n
-    if isinstance(source, specs.Conv | specs.Dense) and len(model.consumers(source.name)) == 1:
-        size = "filters" if isinstance(source, specs.Conv) else "units"
-        layers[source.name] = dataclasses.replace(source, **{size: n * channels})
-        for key in model.array_names(source.name):
-            change(key, lambda array: np.repeat(array, n, axis=-1) / n)
-    else:
-        divided = add(source.name, f"{name}_divided", (source.name,), divide)
-        layers[name] = dataclasses.replace(rectifier, inputs=(divided,))
-    total = None
-    for reader in model.consumers(name):
-        if isinstance(reader, specs.Dense) or (isinstance(reader, specs.Conv) and reader.groups == 1):
-            change(f"{reader.name}/kernel", lambda array: np.repeat(array, n, axis=-2))
-            continue
-        total = total or add(name, f"{name}_sum", (name,), n * divide.T)
-        inputs = tuple(total if each == name else each for each in reader.inputs)
-        layers[reader.name] = dataclasses.replace(reader, inputs=inputs)
-    metadata = dict(model.metadata)
-    if name in metadata.get("scales", {}):
-        scales = np.broadcast_to(metadata["scales"][name], (channels,))
-        metadata["scales"] = {**metadata["scales"], name: np.repeat(scales, n).tolist()}
-    return Model(layers.values(), arrays, model.output, metadata, ann_arrays)
+    def scale(self, name, channels, factor):
+        """Set the arrays of an inserted layer to a factor without shift."""
+        self.arrays |= {f"{name}/scale": np.full(channels, factor), f"{name}/bias": np.zeros(channels)}
+
+    def change(self, key, function):
+        """Change an array, and that of the ANN if it is another one."""
+        for arrays in (self.arrays, self.ann_arrays):
+            if key in arrays:
+                arrays[key] = function(arrays[key])

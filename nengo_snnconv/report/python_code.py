@@ -10,6 +10,7 @@ from ..conversion.calibrate import calibrate
 from ..conversion.convert import convert, to_spiking
 from ..conversion.normalization import normalize
 from ..conversion.quantize_weights import quantize_weights
+from ..conversion.split_neurons import split_neurons
 from ..conversion.ttfs import to_ttfs
 from ..evaluation.evaluate import evaluate
 from ..evaluation.margin_stop import MarginStop
@@ -20,7 +21,7 @@ from ..networks.staged import StagedConfig
 from ..networks.storage import settings_from_json
 from ..networks.trainable import TrainableConfig, build_trainable
 from ..networks.ttfs import TTFSConfig
-from ..neurons.arguments import code_of
+from ..neurons.arguments import code_of, replaced
 from ..training.train import train
 
 # threshold of to_ttfs for each method of normalize
@@ -57,6 +58,8 @@ def _network_lines(network):
     if how := metadata.get("calibration"):
         lines.append(_call("network", calibrate, "network, x_calibration", how) + _images_comment(how))
     lines += [_train_line(how) for how in trainings["to_spiking"]]
+    if "split" in metadata:
+        lines.append(_call("network", split_neurons, "network", {"layers": list(metadata["split"]["neurons"])}))
     if how := metadata.get("quantization"):
         data = "network, x_calibration" if "images" in how else "network"
         lines.append(_call("network", quantize_weights, data, how) + _images_comment(how))
@@ -102,6 +105,8 @@ def _arguments(settings, model):
         # a model that was converted since then may have neurons more, before maxima
         same = len(types) == len(model.neurons)
         by_layer = dict(zip(model.neurons, types, strict=False))
+        for name, parts in model.metadata.get("split", {}).get("neurons", {}).items():
+            by_layer[name] = replaced(by_layer[name], max_spikes=parts, initial_state=None)
         own["neuron_type"] = {**by_layer, "*": settings.neuron_type} if same else Ellipsis
     return own
 

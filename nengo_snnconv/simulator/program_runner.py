@@ -6,7 +6,6 @@ import concurrent.futures
 import threading
 
 import numpy as np
-from nengo.ensemble import Neurons
 
 from .._util.progress import progress_bar
 from .._util.system_info import n_cores
@@ -14,7 +13,7 @@ from .._util.validation import check_choice, check_counts, check_memory, check_w
 from ..errors import SettingsError
 from .compile.compiler import Compiler
 from .compile.network_view import NetworkView
-from .compile.neuron_kinds import kind_of
+from .compile.neuron_kinds import is_signed, kind_of
 from .compile.state_layout import StateLayout
 from .kernels.arguments import Counters, Run, new_workspace
 from .kernels.interpreter import load
@@ -76,7 +75,7 @@ class ProgramRunner:
         # where the counts of each object begin and end
         self._count_ends = np.cumsum([0, *(obj.size_out for obj, _ in self.counted.values())])
         self._totals = np.zeros(self._count_ends[-1])
-        self.negative = {name: 0.0 for name, (obj, weight) in self.counted.items() if weight and _is_signed(obj)}
+        self.negative = {name: 0.0 for name, (obj, weight) in self.counted.items() if weight and is_signed(obj)}
         fed = {node: False for node in [getattr(network, "input", None)] if node in self.view.sources}
         self.program(fed)  # compiled here, so that it does not count as simulation time
         self.state = np.empty((minibatch_size, 0), np.float32)
@@ -307,11 +306,6 @@ def _load(arrays, n_cores):
     n_operations = len(np.unique(arrays.operations["code"]))
     with progress_bar(n_operations + 1, "compiling the simulator, once on this machine", " functions", delay=1) as bar:
         return load(arrays, bar.update, n_cores)
-
-
-def _is_signed(obj):
-    """Return True for neurons that can emit negative spikes."""
-    return isinstance(obj, Neurons) and obj.ensemble.neuron_type.negative
 
 
 def _ends(shapes):

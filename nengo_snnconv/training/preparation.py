@@ -125,10 +125,7 @@ def _why_untrainable(network):
         )
     types = settings.of_types
     if any(isinstance(each, IntegrateAndFire) and each.initial_state for each in types):
-        return (
-            "train needs the same initial potential in all neurons: train the network before split_neurons, or give "
-            "initial_potential instead of initial_state"
-        )
+        return "train needs the same initial potential in all neurons: give initial_potential instead of initial_state"
     if settings.readout != "potential":
         return 'train needs the mean input of the output layer: use to_spiking(..., readout="potential")'
     return why_uncalibratable(network.model, settings, "train", tuple(CLASSES))

@@ -166,8 +166,13 @@ class TestConvert:
     )
     def test_split_needs_neurons_with_several_spikes(self, options, message, small, tmp_path, capsys):
         with pytest.raises(SystemExit):
-            cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--split", "4", *options])
+            cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--split", "4", *options, "--calibrate"])
         assert message in capsys.readouterr().err
+
+    def test_split_needs_calibration(self, small, tmp_path, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["convert", str(small), str(tmp_path / "out.npz"), "--split", "4"])
+        assert "--split needs --calibrate" in capsys.readouterr().err
 
     def test_calibration_needs_constant_input(self, small, tmp_path, capsys):
         with pytest.raises(SystemExit):

@@ -9,8 +9,53 @@ from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.native import NativeConfig
 from nengo_snnconv.neurons.repeated import Repeated
 from nengo_snnconv.passes import split_rectifiers
+from nengo_snnconv.report.python_code import python_code
 
 N_STEPS = 5
+
+
+def one_layer_read_by(*others):
+    """Return a model of neurons that read the image, the layers ``others``, which read "neurons", and class scores."""
+    return make(
+        specs.Input("image", shape=(6, 6, 2)),
+        specs.Conv("a", "image", filters=4, kernel_size=(3, 3), padding="same"),
+        specs.Rectifier("neurons", "a"),
+        *others,
+        specs.Flatten("flat", others[-1].name),
+        specs.Dense("scores", "flat", units=3),
+    )
+
+
+MODELS = (
+    small_cnn(),
+    branched(),
+    one_layer_read_by(specs.MaxPool("max", "neurons", pool_size=(2, 2))),
+    one_layer_read_by(specs.GlobalAveragePool("mean", "neurons", keepdims=True)),
+    one_layer_read_by(specs.GlobalMaxPool("max", "neurons", keepdims=True)),
+    one_layer_read_by(specs.Affine("scaled", "neurons"), specs.Add("twice", ("neurons", "scaled", "scaled"))),
+    one_layer_read_by(
+        specs.Conv("b", "neurons", filters=4, kernel_size=(3, 3), groups=2), specs.Rectifier("c_neurons", "b")
+    ),
+    one_layer_read_by(specs.Permute("permuted", "neurons", axes=(2, 0, 1))),
+    one_layer_read_by(specs.Pad("padded", "neurons", before=(1, 0, 0), after=(0, 1, 0))),
+    one_layer_read_by(specs.Reshape("reshaped", "neurons", shape=(12, 12))),
+    one_layer_read_by(specs.Upsample("upsampled", "neurons", size=(2, 1, 1))),
+    # neurons that share their input, or read the image itself
+    make(
+        specs.Input("image", shape=(5, 4)),
+        specs.Conv("a", "image", filters=3, kernel_size=(3,)),
+        specs.Rectifier("neurons", "a"),
+        specs.Rectifier("a_neurons", "a"),
+        specs.Concatenate("both", ("neurons", "a_neurons")),
+        specs.Flatten("flat", "both"),
+        specs.Dense("scores", "flat", units=3),
+    ),
+    make(
+        specs.Input("image", shape=(7,)),
+        specs.Rectifier("neurons", "image"),
+        specs.Dense("scores", "neurons", units=3),
+    ),
+)
 
 
 def dyadic(model, factor=1.0):
@@ -35,12 +80,12 @@ def spikes_of_groups(network, recording, name):
 
 
 class TestSpikes:
-    @pytest.mark.parametrize("make_model", [small_cnn, branched])
+    @pytest.mark.parametrize("model", MODELS)
     @pytest.mark.parametrize("cls", [snc.IntegrateAndFire, snc.SignedIntegrateAndFire])
     @pytest.mark.parametrize("start", [0.5, 0.25])
-    def test_equal_in_every_step(self, make_model, cls, start):
+    def test_equal_in_every_step(self, model, cls, start):
         # activations of more than 4, which clip, are among them
-        model = dyadic(make_model(), 3)
+        model = dyadic(model, 8)
         network = several(model, cls=cls, initial_potential=start)
         split = snc.split_neurons(network)
         x = dyadic_images(model, 4)
@@ -50,9 +95,8 @@ class TestSpikes:
                 assert np.array_equal(after.spikes[name], before.spikes[name])
             else:
                 assert np.array_equal(spikes_of_groups(split, after, name), before.spikes[name])
-                assert before.spikes[name].max() == 4
                 assert after.spikes[name].max() == 1
-        assert np.array_equal(after.output, before.output)
+        assert np.allclose(after.output, before.output, atol=1e-5)
 
     @pytest.mark.parametrize("backend", ["nengo", "nengo_dl", "tensorflow"])
     def test_other_back_ends(self, backend):
@@ -69,7 +113,7 @@ class TestSpikes:
         split, x = snc.split_neurons(network), dyadic_images(model, 2)
         before, after = (snc.record(each, x, n_steps=N_STEPS) for each in (network, split))
         assert np.array_equal(spikes_of_groups(split, after, "neurons"), before.spikes["neurons"])
-        assert np.array_equal(after.output, before.output)
+        assert np.allclose(after.output, before.output, atol=1e-5)
 
     def test_calibrated_network_and_its_ann(self):
         model = branched()
@@ -102,22 +146,30 @@ class TestSpikes:
         spikes = [snc.record(each, x, n_steps=3).spikes["neurons"] for each in (split, loaded)]
         assert np.array_equal(*spikes)
 
-    def test_diagnose(self):
-        model = small_cnn()
-        x = dyadic_images(model, 20)
-        split = snc.split_neurons(several(model))
-        diagnosis = snc.diagnose(split, x, n_steps=4, try_remedies=False)
-        assert diagnosis.sentences()
+    def test_operations(self):
+        """Spikes reach as many synapses, and the ANN has as many multiplications."""
+        for model in map(dyadic, MODELS):
+            network, x = several(model), dyadic_images(model, 3)
+            before, after = (snc.evaluate(each, x, n_steps=3) for each in (network, snc.split_neurons(network)))
+            assert after.synaptic_operations == pytest.approx(before.synaptic_operations)
+            assert after.ann_operations == before.ann_operations
+            assert after.input_operations == before.input_operations
+            assert after.operations_ratio == pytest.approx(before.operations_ratio)
+
+    def test_report_has_the_calls(self):
+        network = snc.split_neurons(several(snc.normalize(snc.convert(small_cnn()), method="model").model))
+        code = python_code(network, snc.evaluate(network, dyadic_images(network.model, 3), n_steps=3))
+        assert "{'neurons': snc.SignedIntegrateAndFire(max_spikes=4), '*'" in code
+        assert "network = snc.split_neurons(network, layers=['neurons'])" in code
 
 
 class TestModel:
-    @pytest.mark.parametrize("make_model", [small_cnn, branched])
-    def test_same_function(self, make_model):
-        model = make_model()
-        names = [name for name in model.neurons if name != "c_neurons"]
+    @pytest.mark.parametrize("model", MODELS)
+    def test_same_function(self, model):
+        names = model.first_neurons
         split = split_rectifiers(model, dict.fromkeys(names, 3))
         x = dyadic_images(model, 5)
-        networks = [snc.convert(each) for each in (model, split)]
+        networks = [snc.convert(each) for each in (model, split.replace(metadata={}))]
         assert np.allclose(*(snc.rate_model(each)(x) for each in networks), atol=1e-5)
         assert all(split.shapes[name][-1] == 3 * model.shapes[name][-1] for name in names)
 
@@ -130,8 +182,10 @@ class TestModel:
         )
         split = split_rectifiers(model, {"a_neurons": 2})
         assert list(split.layers) == list(model.layers)
+        assert split.metadata["split"] == {"neurons": {"a_neurons": 2}, "sources": {"a": 2}, "readers": {"b": 2}}
         x = dyadic_images(model, 5)
-        assert np.allclose(*(snc.rate_model(snc.convert(each))(x) for each in (model, split)), atol=1e-5)
+        networks = [snc.convert(each) for each in (model, split.replace(metadata={}))]
+        assert np.allclose(*(snc.rate_model(each)(x) for each in networks), atol=1e-5)
 
     def test_scales(self):
         model = snc.normalize(snc.convert(small_cnn()), dyadic_images(small_cnn(), 20), per="channel").model
@@ -142,7 +196,9 @@ class TestModel:
 class TestRefusals:
     def test_layers_that_read_spikes(self):
         network = several(branched(), others=snc.SignedIntegrateAndFire(max_spikes=2))
-        with pytest.raises(snc.errors.ConversionError, match="c_neurons reads .* here 'a_neurons', 'b_neurons'"):
+        with pytest.raises(
+            snc.errors.ConversionError, match="c_neurons reads .* the image are 'a_neurons', 'b_neurons'"
+        ):
             snc.split_neurons(network, ["c_neurons"])
         assert snc.split_neurons(network).model.shapes["c_neurons"] == network.model.shapes["c_neurons"]
 
@@ -181,10 +237,40 @@ class TestRefusals:
         model = make(
             specs.Input("image", shape=(3,)), specs.Dense("a", "image", units=2), specs.Rectifier("neurons", "a")
         )
-        with pytest.raises(snc.errors.ConversionError, match="class scores"):
+        with pytest.raises(snc.errors.ConversionError, match="is the output of the network"):
             snc.split_neurons(several(model))
 
     def test_training_afterwards(self):
         model = small_cnn()
         with pytest.raises(snc.errors.SnnConvError, match="before split_neurons"):
             snc.train(snc.split_neurons(several(model)), dyadic_images(model, 8), n_steps=2)
+
+    def test_functions_that_need_the_network_before(self):
+        split = snc.split_neurons(several(small_cnn()))
+        x = dyadic_images(split.model, 8)
+        for function, arguments in {
+            snc.to_spiking: (),
+            snc.normalize: (x,),
+            snc.calibrate: (x,),
+            snc.diagnose: (x,),
+            snc.split_neurons: (),
+            snc.convert: (),
+        }.items():
+            options = {"n_steps": 2} if function in (snc.calibrate, snc.diagnose) else {}
+            with pytest.raises(snc.errors.SnnConvError, match="before split_neurons"):
+                function(split, *arguments, **options)
+        with pytest.raises(snc.errors.ConversionError, match="the network before split_neurons"):
+            snc.error_bounds(split, n_steps=2)
+        with pytest.raises(snc.errors.ConversionError, match="NIR has no initial potentials"):
+            snc.to_nir(split)
+
+    @pytest.mark.parametrize("layers", [["neurons"], ["conv"], ("neurons", "conv"), np.array(["neurons"])])
+    def test_names(self, layers):
+        assert snc.split_neurons(several(small_cnn()), layers).model.shapes["neurons"] == (4, 4, 12)
+
+    def test_no_neurons(self):
+        model = make(specs.Input("image", shape=(3,)), specs.Dense("scores", "image", units=2))
+        with pytest.warns(snc.errors.SnnConvWarning):
+            snn = snc.to_spiking(snc.convert(model))
+        with pytest.raises(snc.errors.ConversionError, match="the network has no neurons"):
+            snc.split_neurons(snn)

@@ -134,6 +134,30 @@ class TestCounts:
         operations = snc.evaluate(network, x, y, n_steps=15).synaptic_operations
         assert operations == pytest.approx(4 * events / 7)
 
+    @pytest.mark.parametrize("backend", ["fast", "nengo", "nengo_dl", "tensorflow"])
+    @pytest.mark.parametrize("cls", [snc.IntegrateAndFire, snc.SignedIntegrateAndFire])
+    def test_several_spikes_pass_a_maximum_in_one_step(self, cls, backend, rng):
+        model = make(
+            specs.Input("image", shape=(6, 6, 2)),
+            specs.Conv("conv", "image", filters=4, kernel_size=(3, 3), padding="same"),
+            specs.Rectifier("first", "conv"),
+            specs.Conv("deep", "first", filters=4, kernel_size=(1, 1)),
+            specs.Rectifier("neurons", "deep"),
+            specs.MaxPool("max", "neurons", pool_size=(2, 2)),
+            specs.Flatten("flat", "max"),
+            specs.Dense("scores", "flat", units=5),
+        )
+        model = model.replace(arrays={name: np.round(3 * 2**8 * array) / 2**8 for name, array in model.arrays.items()})
+        snn = snc.to_spiking(snc.convert(model), cls(max_spikes=4))
+        x = np.round(2**8 * rng.random((3, 6, 6, 2))) / 2**8
+        spikes = snc.record(snn, x, n_steps=4).spikes["neurons"]
+        windows = spikes.cumsum(axis=1).reshape(3, 4, 3, 2, 3, 2, 4)
+        passed = np.diff(windows.max(axis=(3, 5)), axis=1, prepend=0)
+        assert np.abs(passed).max() > 1
+        evaluation = snc.evaluate(snn, x, np.zeros(3, int), n_steps=4, backend=backend)
+        first = np.abs(snc.record(snn, x, n_steps=4).spikes["first"]).sum()
+        assert evaluation.synaptic_operations == pytest.approx((4 * first + 5 * np.abs(passed).sum()) / 3)
+
     def test_maxima_pass_events_on(self, images):
         x, y = images
         network = snc.build_trainable(branched_for(x), LIF)

@@ -6,6 +6,7 @@ import math
 
 import nengo
 import numpy as np
+from nengo.ensemble import Neurons
 
 from ...errors import ConversionError
 from ...neurons.integrate_and_fire import IntegrateAndFire
@@ -223,6 +224,11 @@ def _(neurons, dt):
     return NeuronKind(
         "staged_readout", constants, states=("voltage",), emits="dense", input_steps=steps, active_steps=steps
     )
+
+
+def is_signed(obj):
+    """Return True for neurons that can emit negative spikes."""
+    return isinstance(obj, Neurons) and obj.ensemble.neuron_type.negative
 
 
 def initial_states(ensemble, seed, kind):

@@ -14,6 +14,7 @@ from ...compat import tf
 from ...errors import ConversionError
 from ...neurons.poisson_input import PoissonInput
 from ..compile.network_view import NetworkView, is_function
+from ..compile.neuron_kinds import is_signed
 from .maxima import MaximaScan, is_pooling, maxima_of
 from .scans import FilterScan, NeuronScan
 from .tensor_maps import tensor_map
@@ -86,9 +87,7 @@ class TensorProgram:
         self.dt, self.probes, self.counted = dt, list(probes), counted or {}
         self.view = NetworkView(network, self.probes, [obj for obj, _ in self.counted.values()])
         self.network = network
-        self.signed = [
-            name for name, (obj, weight) in self.counted.items() if weight and obj.ensemble.neuron_type.negative
-        ]
+        self.signed = [name for name, (obj, weight) in self.counted.items() if weight and is_signed(obj)]
         needed = [probe.obj for probe in self.probes] + [obj for obj, _ in self.counted.values()]
         self._order: dict[typing.Any, typing.Any] = {}
         for obj in map(self.view.stand_in, needed):
