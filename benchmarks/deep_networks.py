@@ -39,9 +39,8 @@ TRAINING = {
     (4, 1, 1): {"epochs": 4, "learning_rate": 2e-4},
     (8, 1, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
     (1, 1, 4): {"epochs": 20, "learning_rate": 5e-4, "mirrored": True},
-    (2, 1, 4): {"epochs": 6, "learning_rate": 3e-4, "mirrored": True},
-    (4, 1, 4): {"epochs": 4, "learning_rate": 2e-4, "mirrored": True},
-    (8, 1, 4): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
+    (2, 1, 4): {"epochs": 5, "learning_rate": 3e-4, "mirrored": True},
+    (4, 1, 4): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
     (1, 4, 1): {"epochs": 4, "learning_rate": 2e-4},
     (2, 4, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
     (4, 4, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
@@ -78,7 +77,7 @@ ROWS = {
         snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), steps=(1, 2, 4, 8)
     ),
     "calibrated and trained, signed spikes, first layer split into 4": Row(
-        snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), split=4, steps=(1, 2, 4, 8)
+        snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), split=4, steps=(1, 2, 4)
     ),
     "calibrated and trained, up to 4 signed spikes a step": Row(
         snc.SignedIntegrateAndFire, calibrated=True, trained=("airbench-cifar10",), max_spikes=4, steps=(1, 2, 4)
