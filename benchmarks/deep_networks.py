@@ -32,7 +32,7 @@ STEPS = (1, 2, 4, 8, 16)
 # split.  If mirrored, the teacher sees each image and its mirror image.  Other settings had been measured on the test
 # images before: for (1, 1, 1) 10 epochs without mirror images; for (8, 1, 1), (2, 4, 1) and (4, 4, 1) 1 epoch at 1e-4
 # without mirror images and 2 at 1.5e-4 with them.  The other learning rates had the smallest training loss of those
-# tried.
+# tried.  Networks that are not split were trained before train smoothed gradients.
 TRAINING = {
     (1, 1, 1): {"epochs": 40, "learning_rate": 5e-4, "mirrored": True},
     (2, 1, 1): {"epochs": 4, "learning_rate": 3e-4},
