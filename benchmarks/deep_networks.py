@@ -45,6 +45,7 @@ TRAINING = {
     (2, 4, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
     (4, 4, 1): {"epochs": 3, "learning_rate": 2e-4, "mirrored": True},
 }
+BATCH = 200  # images that the CNN predicts together
 COMPARED = 100  # images whose spike counts are compared with the quantized ANN
 
 
@@ -171,7 +172,16 @@ def run(name, row, data, n_steps, n_images):
         snn = snc.split_neurons(snn)
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
     spikes = evaluation.spikes_per_neuron * n_neurons(snn) / n_neurons(network)
-    return {"conversion_seconds": seconds, **evaluation.to_dict(), "spikes_per_neuron": spikes}
+    results = {"conversion_seconds": seconds, **evaluation.to_dict(), "spikes_per_neuron": spikes}
+    return results | {"ann_seconds": prediction_seconds(snc.rate_model(network), data.x_test)}
+
+
+def prediction_seconds(model, x):
+    """Return the seconds in which a Keras model predicts images, without those for its first batch."""
+    model.predict(x[:BATCH], BATCH, verbose=0)
+    started = time.perf_counter()
+    model.predict(x, BATCH, verbose=0)
+    return time.perf_counter() - started
 
 
 def n_neurons(network):
@@ -240,7 +250,14 @@ def table(kept, steps, options):
             results = [kept.get(f"{name}, {title}, {n}") for n in steps]
             if any(results):
                 rows[title] = [f"{loss(r):.2f} ({r['spikes_per_neuron']:.2f})" if r else "" for r in results]
-        lines += [*table_lines(titles_of(steps), rows), "", negative_share(kept, name, steps), ""]
+        lines += [
+            *table_lines(titles_of(steps), rows),
+            "",
+            negative_share(kept, name, steps),
+            "",
+            seconds(kept, name),
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -283,6 +300,19 @@ def negative_share(kept, name, steps):
     if not shares:
         return ""
     return f"Of the spikes of signed neurons, {min(shares):.0f} to {max(shares):.0f} % were negative (from 2 steps on)."
+
+
+def seconds(kept, name):
+    """Return a sentence on the time of the simulation after four steps."""
+    found = [
+        (each["seconds"] / each["ann_seconds"], each["seconds"], title)
+        for title in ROWS
+        if "ann_seconds" in (each := kept.get(f"{name}, {title}, 4", {}))
+    ]
+    if not found:
+        return ""
+    parts = [f"{taken:.0f} s, {ratio:.1f} times as long as the CNN ({title})" for ratio, taken, title in found]
+    return f"The simulation of all images for 4 steps took {'; '.join(parts)}."
 
 
 def publish_stages(options):
