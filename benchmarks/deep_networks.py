@@ -304,15 +304,17 @@ def negative_share(kept, name, steps):
 
 def seconds(kept, name):
     """Return a sentence on the time of the simulation after four steps."""
-    found = [
-        (each["seconds"] / each["ann_seconds"], each["seconds"], title)
-        for title in ROWS
-        if "ann_seconds" in (each := kept.get(f"{name}, {title}, 4", {}))
-    ]
+    of_cnn = [result["ann_seconds"] for key, result in kept.items() if key.startswith(name) and "ann_seconds" in result]
+    found = {
+        title: kept[key]["seconds"] for title in ROWS if "ann_seconds" in kept.get(key := f"{name}, {title}, 4", {})
+    }
     if not found:
         return ""
-    parts = [f"{taken:.0f} s, {ratio:.1f} times as long as the CNN ({title})" for ratio, taken, title in found]
-    return f"The simulation of all images for 4 steps took {'; '.join(parts)}."
+    parts = [f"{taken:.0f} s, {taken / min(of_cnn):.1f} times as long ({title})" for title, taken in found.items()]
+    return (
+        f"The CNN took {min(of_cnn):.1f} s for all images, at best of {len(of_cnn)} runs, and a simulation of 4 steps "
+        f"{'; '.join(parts)}."
+    )
 
 
 def publish_stages(options):

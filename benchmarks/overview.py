@@ -99,7 +99,8 @@ NEURONS = {
     "`nengo.SpikingRectifiedLinear()`": ("nengo.SpikingRectifiedLinear, start at half", None),
     "`SignedIntegrateAndFire()`": (None, "the same, signed spikes"),
     "the same, calibrated": (None, "calibrated, signed spikes"),
-    "the same, `max_spikes=4`": (None, "calibrated, up to 4 signed spikes a step"),
+    "the same, first layer split into groups of 4": (None, "calibrated, signed spikes, first layer split into 4"),
+    "the same, all layers with `max_spikes=4` instead": (None, "calibrated, up to 4 signed spikes a step"),
 }
 CIFAR_NETWORKS = ("airbench-cifar10", "resnet14-cifar10")
 
