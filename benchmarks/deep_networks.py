@@ -17,7 +17,7 @@ import zlib
 
 import numpy as np
 from matplotlib.figure import Figure
-from results import ROOT, publish, table_lines
+from results import ROOT, median_seconds, publish, table_lines
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -161,7 +161,7 @@ def run(name, row, data, n_steps, n_images):
     network = snc.normalize(snc.convert(snc.pretrained(name)), x, method="balance", n_steps=n_steps)
     neurons = {"*": row.neuron_type(max_spikes=row.max_spikes)}
     if row.split > 1:
-        neurons[network.model.neurons[0]] = row.neuron_type(max_spikes=row.split)
+        neurons |= dict.fromkeys(network.model.first_neurons, row.neuron_type(max_spikes=row.split))
     snn = snc.to_spiking(network, neurons)
     if row.calibrated:
         snn = snc.calibrate(snn, x, n_steps=n_steps)
@@ -173,15 +173,8 @@ def run(name, row, data, n_steps, n_images):
     evaluation = snc.evaluate(snn, data.x_test, data.y_test, n_steps=n_steps)
     spikes = evaluation.spikes_per_neuron * n_neurons(snn) / n_neurons(network)
     results = {"conversion_seconds": seconds, **evaluation.to_dict(), "spikes_per_neuron": spikes}
-    return results | {"ann_seconds": prediction_seconds(snc.rate_model(network), data.x_test)}
-
-
-def prediction_seconds(model, x):
-    """Return the seconds in which a Keras model predicts images, without those for its first batch."""
-    model.predict(x[:BATCH], BATCH, verbose=0)
-    started = time.perf_counter()
-    model.predict(x, BATCH, verbose=0)
-    return time.perf_counter() - started
+    ann = snc.rate_model(network)
+    return results | median_seconds({"ann_seconds": lambda: ann.predict(data.x_test, BATCH, verbose=0)}, repeats=1)
 
 
 def n_neurons(network):
@@ -304,7 +297,9 @@ def negative_share(kept, name, steps):
 
 def seconds(kept, name):
     """Return a sentence on the time of the simulation after four steps."""
-    of_cnn = [result["ann_seconds"] for key, result in kept.items() if key.startswith(name) and "ann_seconds" in result]
+    of_cnn = [
+        result["ann_seconds"] for key, result in kept.items() if key.startswith(f"{name}, ") and "ann_seconds" in result
+    ]
     found = {
         title: kept[key]["seconds"] for title in ROWS if "ann_seconds" in kept.get(key := f"{name}, {title}, 4", {})
     }

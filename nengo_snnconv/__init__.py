@@ -10,8 +10,8 @@ Train a network: ``build_trainable``, ``train``, ``collect_trained``; a CNN for 
 with ``QCFS`` activations for few time steps.  ``from_nengo`` reads networks that you built in Nengo or NengoDL.
 
 Convert a trained model of Keras, ONNX or PyTorch: ``convert``, then ``normalize`` and ``to_spiking``, ``to_ttfs`` or
-``to_loihi``; ``calibrate`` for few time steps, ``split_neurons`` for groups of neurons,
-``quantize_weights`` for integer weights.
+``to_loihi``; ``calibrate`` for few time steps, ``split_neurons`` for groups of neurons, ``quantize_weights`` for
+integer weights.
 
 Run a network: ``evaluate``, ``record``, ``Simulator``; ``profile`` for the time that each layer takes; ``present`` for
 images one after another in a simulator of your own.

@@ -253,13 +253,19 @@ def _check_usage(options):
         options.wrong_usage("--steps applies with --no-evaluate only for --method balance and --calibrate")
     if options.calibrate and options.input == "poisson":
         options.wrong_usage("--calibrate needs the same input in every step: leave --input poisson out")
-    if options.split > 1 and not options.calibrate:
-        options.wrong_usage("--split needs --calibrate, which chooses thresholds for several spikes in a step")
-    if options.split > 1 and (options.neuron not in ("if", "signed-if") or options.reset == "zero"):
-        options.wrong_usage("--split needs --neuron if or signed-if, with reset by subtraction")
-    if options.split > 1 and options.neuron_of:
-        options.wrong_usage("--split chooses the neurons of layers that read the image: leave --neuron-of out")
+    if options.split > 1:
+        _check_split(options)
     check_output(options)
+
+
+def _check_split(options):
+    """End with a usage error if other options exclude --split."""
+    if not options.calibrate:
+        options.wrong_usage("--split needs --calibrate, which chooses thresholds for several spikes in a step")
+    if options.neuron not in ("if", "signed-if") or options.reset == "zero":
+        options.wrong_usage("--split needs --neuron if or signed-if, with reset by subtraction")
+    if options.neuron_of:
+        options.wrong_usage("--split chooses the neurons of layers that read the image: leave --neuron-of out")
 
 
 def check_output(options):

@@ -76,8 +76,9 @@ def convert(source: typing.Any, *, seed: int | None = 0, input_shape: typing.Any
     if isinstance(source, ConvNetwork):
         check_unedited(source)
     if isinstance(source, ConvNetwork | Model):
-        require_uncalibrated(getattr(source, "model", source), "convert")
-        require_unsplit(getattr(source, "model", source), "convert")
+        model = getattr(source, "model", source)
+        require_uncalibrated(model, "convert")
+        require_unsplit(model, "convert")
     if isinstance(source, ConvNetwork) and isinstance(source.settings.neuron_type, SurrogateLIF):
         return _with_surrogates(source, seed)
     if isinstance(source, ConvNetwork):

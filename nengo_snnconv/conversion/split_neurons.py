@@ -53,8 +53,8 @@ def split_neurons(network: ConvNetwork, layers: Collection[str] | None = None) -
     Returns
     -------
     ConvNetwork
-        Network with ``max_spikes`` times as many channels in these layers, those of a group next to each other, and
-        ``max_spikes=1``.  Operations of the ANN, and those with which the image drives a group, are counted once.
+        Network with ``max_spikes`` channels in place of each channel of these layers, next to each other, and
+        ``max_spikes=1``.  Evaluations count the operations of the ANN, and of the image on a group, once.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def _why_unsplittable(model: Model, name: str, neuron_type: NeuronType) -> str:
     """Return why groups of neurons cannot replace those of a layer, or an empty string."""
     if name not in model.first_neurons:
         return (
-            "reads the output of neurons or filters, and only layers with constant input can be split; those that read "
-            f"the image are {listed(model.first_neurons)}"
+            "reads the output of neurons or filters, and only layers with constant input can be split; the layers that "
+            f"read the image are {listed(model.first_neurons)}"
         )
     if name == model.output:
         return "is the output of the network, which cannot be split"

@@ -55,15 +55,22 @@ class _Split:
         self.model = model
         self.layers = dict(model.layers)
         self.arrays, self.ann_arrays = dict(model.arrays), dict(model.ann_arrays)
-        self.metadata = {**model.metadata, "scales": dict(model.metadata.get("scales", {}))}
         self.parts = {"neurons": {}, "sources": {}, "readers": {}}
 
     def result(self):
         """Return the model with all changes."""
-        metadata = {**self.metadata, "split": self.parts}
-        if not metadata["scales"]:
-            del metadata["scales"]
+        metadata = {**self.model.metadata, "split": self.parts}
+        if "scales" in metadata:
+            parts = self.parts["neurons"]
+            metadata["scales"] = {
+                name: self.repeated(name, scales, parts[name]) if name in parts else scales
+                for name, scales in metadata["scales"].items()
+            }
         return Model(self.layers.values(), self.arrays, self.model.output, metadata, self.ann_arrays)
+
+    def repeated(self, name, scales, n):
+        """Return the scales of a layer, one for all channels or one for each, for ``n`` parts of each channel."""
+        return np.repeat(np.broadcast_to(scales, self.model.shapes[name][-1:]), n).tolist()
 
     def rectifier(self, name, n):
         """Replace a rectifier by ``n``."""
@@ -79,9 +86,6 @@ class _Split:
         else:
             self.divide(name, source.name, n)
         self.parts["neurons"][name] = n
-        if name in self.metadata["scales"]:
-            scales = np.broadcast_to(self.metadata["scales"][name], self.model.shapes[name][-1:])
-            self.metadata["scales"][name] = np.repeat(scales, n).tolist()
         self.widen_readers(name, n)
 
     def widen_readers(self, name, n):
@@ -106,8 +110,8 @@ class _Split:
     def divide(self, name, source, n):
         """Insert layers that divide the input of a rectifier among ``n`` parts."""
         shape = self.model.shapes[source]
-        sizes = (*(1 for _ in shape[1:]), n)
-        repeated = self.insert(source, f"{name}_repeated", lambda new: specs.Upsample(new, source, size=sizes))
+        size = (1,) * (len(shape) - 1) + (n,)
+        repeated = self.insert(source, f"{name}_repeated", lambda new: specs.Upsample(new, source, size=size))
         divided = self.insert(repeated, f"{name}_divided", lambda new: specs.Affine(new, repeated))
         self.scale(divided, n * shape[-1], 1 / n)
         self.layers[name] = dataclasses.replace(self.layers[name], inputs=(divided,))
