@@ -20,9 +20,10 @@ from .kernels.interpreter import load
 from .kernels.joint_steps import TOGETHER
 from .program import aligned_zeros
 
-# rows that one operation writes and the next one reads should stay in the second-level cache
+# rows that one operation writes and the next one reads should stay in the second-level cache, but where they are too
+# long for that, weights are still read once for several steps
 CACHE_BYTES = 2**18
-LONGEST_CHUNK = 64
+SHORTEST_CHUNK, LONGEST_CHUNK = TOGETHER, 64
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -144,7 +145,8 @@ class ProgramRunner:
         if self._all_cores:  # no more threads than have room for a step each
             self.threads = max(1, min(self.threads, int(self.memory_mb * 1e6 / bytes_per_step)))
         allowed = self.memory_mb * 1e6 / self.threads / bytes_per_step
-        length = max(1, int(min(CACHE_BYTES / (4 * max(writer.widest_row, 1)), allowed, LONGEST_CHUNK)))
+        fitting = max(SHORTEST_CHUNK, CACHE_BYTES / (4 * max(writer.widest_row, 1)))
+        length = max(1, int(min(fitting, allowed, LONGEST_CHUNK)))
         return length - length % TOGETHER if length > TOGETHER else length
 
     def run(self, n_steps, data, n_images=None, progress=None):

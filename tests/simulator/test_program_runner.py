@@ -5,6 +5,7 @@ import pytest
 from models import small_cnn
 
 import nengo_snnconv as snc
+from nengo_snnconv.compat import tf
 from nengo_snnconv.simulator.program_runner import ProgramRunner
 
 
@@ -52,6 +53,18 @@ class TestProgramRunner:
     def test_numbers_of_steps(self, network, runner, n_steps):
         with pytest.raises(snc.SettingsError, match="n_steps must be"):
             runner.run(n_steps, {network.input: np.zeros((4, 1, 72), np.float32)})
+
+
+@pytest.mark.parametrize(("memory_mb", "chunk"), [(500, 4), (2, 1)])
+def test_rows_that_exceed_the_cache(memory_mb, chunk):
+    # several steps together read the weights of a layer once
+    layers = tf.keras.layers
+    wide = [layers.Conv2D(filters, 1, activation="relu") for filters in (1, 64)]
+    model = tf.keras.Sequential([tf.keras.Input((40, 40, 1)), *wide, layers.Flatten(), layers.Dense(2)])
+    x = np.random.default_rng(2).random((2, 40, 40, 1))
+    network = snc.to_spiking(snc.normalize(snc.convert(model), x))
+    runner = ProgramRunner(network, 0.001, 1, [network.probes["output"]], memory_mb=memory_mb, threads=1)
+    assert runner.program({network.input: False})[1] == chunk
 
 
 class TestRunSteps:
