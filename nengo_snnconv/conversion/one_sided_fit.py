@@ -46,17 +46,18 @@ def one_sided_fit(
     >>> free_below = np.array([[0.0], [np.nan], [np.nan]], np.float32)
     >>> one_sided_fit(x, target, free_below, np.zeros((1, 1)), strength=1e-6)  # weight 1, bias 0: -1 is low enough
     """
+    # products of deviations lose no digits in float32 where inputs hardly vary
     mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    covariance = (x.T @ x).astype(np.float64) / len(x) - np.outer(mean, mean)
+    x = x - mean
+    covariance = (x.T @ x).astype(np.float64) / len(x)
     pull = strength * max(np.trace(covariance) / len(old), 1e-12)
     factor, pull = ridge_factor(covariance, pull, np.float32)
     old = old.astype(np.float32)
 
     def regression(goal):
         mean_goal = goal.mean(axis=0, dtype=np.float64).astype(np.float32)
-        with_goal = x.T @ goal / np.float32(len(x)) - np.outer(mean, mean_goal)
-        weights = scipy.linalg.cho_solve(factor, with_goal + np.float32(pull) * old)
-        return weights, mean_goal - mean @ weights
+        with_goal = x.T @ (goal - mean_goal) / np.float32(len(x))
+        return scipy.linalg.cho_solve(factor, with_goal + np.float32(pull) * old), mean_goal
 
     one_sided = ~np.isnan(free_below)
     weights, bias = regression(target)
@@ -79,7 +80,7 @@ def one_sided_fit(
         step = np.float32((momentum - 1) / following)
         ahead = weights + step * (weights - before[0]), bias + step * (bias - before[1])
         momentum = following
-    return weights, bias
+    return weights, bias - mean @ weights
 
 
 def ridge_factor(

@@ -171,6 +171,15 @@ class TestOneSidedFit:
         assert np.abs(x @ weights + bias - target).max() < 0.01
         assert np.isfinite(weights).all()
 
+    def test_inputs_that_never_vary_keep_their_weights(self, rng):
+        x = rng.random((5000, 20)).astype(np.float32)
+        x[:, :10] = rng.uniform(10, 1000, size=10)
+        true, old = rng.normal(size=(20, 2)), rng.normal(size=(20, 2))
+        target = (x @ true).astype(np.float32)
+        weights, _ = one_sided_fit(x, target, np.full_like(target, np.nan), old, strength=1e-3)
+        assert np.allclose(weights[:10], old[:10], atol=1e-3)
+        assert np.allclose(weights[10:], true[10:], atol=0.02)
+
 
 def calibration_of(keras_model, x, n_steps=4):
     """Return the calibration of a network's layers, before the first."""
