@@ -15,6 +15,7 @@ from .._util.text_tables import quantization_table, reading_table, text_table
 from .._util.validation import check_seed, shown
 from ..errors import SettingsError, listed
 from ..model import Model
+from ..neurons.repeated import Repeated
 from .edits import Snapshot, check_unedited, warn_of_added_connections
 from .keras_layers import keras_layer
 from .named_ports import NamedPorts, described
@@ -195,6 +196,7 @@ class ConvNetwork(Displayed, NamedPorts, nengo.Network):
                 )
         _check_probe_layers(model, getattr(settings, "probe_layers", ()))
         _check_levels(model, settings)
+        _check_split(model, settings)
         super().__init__(label=label, seed=settings.seed)
         self._probes = self._objects[nengo.Probe] = ProbeList()
         self.model = model
@@ -314,6 +316,18 @@ def _check_levels(model, settings):
             "levels",
             argument="neuron_type",
         )
+
+
+def _check_split(model, settings):
+    """Raise SettingsError if neurons are split into groups, and those of a group begin with the same potential."""
+    for name, n in model.metadata.get("split", {}).get("neurons", {}).items():
+        start = (settings.of_layer(model, name).neuron_type.initial_state or {}).get("voltage")
+        if not isinstance(start, Repeated) or len(start.values) != n:
+            raise SettingsError(
+                f"the {n} neurons in place of each neuron of {name} must begin with {n} different potentials, as those "
+                "of split_neurons do: leave the neuron type of this layer as it is, or change it before split_neurons",
+                argument="neuron_type",
+            )
 
 
 def describe_network(network):

@@ -7,6 +7,7 @@ from models import branched, dyadic_images, make, small_cnn
 import nengo_snnconv as snc
 from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.native import NativeConfig
+from nengo_snnconv.networks.neuron_types import types_of
 from nengo_snnconv.neurons.repeated import Repeated
 from nengo_snnconv.passes import split_rectifiers
 from nengo_snnconv.report.python_code import python_code
@@ -244,6 +245,18 @@ class TestRefusals:
         model = small_cnn()
         with pytest.raises(snc.errors.SnnConvError, match="before split_neurons"):
             snc.train(snc.split_neurons(several(model)), dyadic_images(model, 8), n_steps=2)
+
+    def test_other_neurons_afterwards(self):
+        """Equal initial potentials would make all neurons of a group spike together."""
+        split = snc.split_neurons(several(MODELS[6]))
+        changed = split.rebuild(neuron_type={"c_neurons": snc.IntegrateAndFire()})
+        assert [type(each) for each in types_of(split.model, changed.settings).values()] == [
+            snc.SignedIntegrateAndFire,
+            snc.IntegrateAndFire,
+        ]
+        for other in (snc.IntegrateAndFire(), {"neurons": snc.SignedIntegrateAndFire(initial_potential=0.2)}):
+            with pytest.raises(snc.SettingsError, match="4 different potentials.*before split_neurons"):
+                split.rebuild(neuron_type=other)
 
     def test_functions_that_need_the_network_before(self):
         split = snc.split_neurons(several(small_cnn()))
