@@ -3,6 +3,7 @@
 import datetime
 import json
 import pathlib
+import shlex
 import statistics
 import sys
 import time
@@ -44,7 +45,7 @@ def publish(name, table, results, brief=None):
     The table goes between the marks "begin NAME" and "end NAME" of a page, and ``brief``, if given, between those of
     "NAME-brief".  The tables of all methods and of neuron types are renewed.
     """
-    command = f"python benchmarks/{pathlib.Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}".strip()
+    command = shlex.join(["python", f"benchmarks/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
     date = datetime.date.today().isoformat()
     origin = f"Measured on {date} by `{command}` ({machine()})."
     with atomic_write(ROOT / "docs" / "results" / f"{name}.json", "w") as file:

@@ -30,7 +30,13 @@ from nengo_snnconv.presets import PRETRAINED
 KEPT = ROOT / "build" / "spikingjelly-conversion.json"
 PROCESS = pathlib.Path(__file__).with_name("spikingjelly_process.py")
 COMPARED = 50  # images on which the outputs must be equal
-OURS = ("balanced thresholds", "the same, signed spikes", "calibrated", "calibrated, signed spikes")
+OURS = (
+    "balanced thresholds",
+    "the same, signed spikes",
+    "calibrated",
+    "calibrated, signed spikes",
+    "calibrated, signed spikes, first layer split into 4",
+)
 # title: recipe of spikingjelly.activation_based.ann2snn, and its arguments
 RECIPES = {
     "SpikingJelly: largest activation": ("RateCodingRecipe", {"mode": "Max"}),
