@@ -19,6 +19,7 @@ from .weight_sums import (
     gather_2,
     gather_4,
     gather_8,
+    gather_16,
     rows_read,
     weight_at,
 )
@@ -233,7 +234,7 @@ def _gather(op, events, n_events, turn, program, work):
 def _gather_step(table, first, starts, before, before_at, at, program, work):
     """Compute one pass of a convolution in one step, from ``starts`` of :func:`find_starts`.
 
-    The sums are added to ``before``, and those of up to 128 filters stay in registers.  ``first`` is where the rows of
+    The sums are added to ``before``, and those of up to 256 filters stay in registers.  ``first`` is where the rows of
     the pass begin.
     """
     index, value, target, numbers, weights = work.units, work.values, work.arena, program.integers, program.weights
@@ -257,18 +258,21 @@ def _gather_step(table, first, starts, before, before_at, at, program, work):
             done = 0
             while done < width:
                 rest = (*span, channels, width, filters - done)
-                to, origin, weight = at + done, before_at + done, table.weights + done
-                if width - done >= 128:
-                    gather_8(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                to, begin, weight = at + done, before_at + done, table.weights + done
+                if width - done >= 256:
+                    gather_16(target, to, before, begin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    done += 256
+                elif width - done >= 128:
+                    gather_8(target, to, before, begin, weights, weight, index, value, starts, numbers, one, two, rest)
                     done += 128
                 elif width - done >= 64:
-                    gather_4(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    gather_4(target, to, before, begin, weights, weight, index, value, starts, numbers, one, two, rest)
                     done += 64
                 elif width - done >= 32:
-                    gather_2(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    gather_2(target, to, before, begin, weights, weight, index, value, starts, numbers, one, two, rest)
                     done += 32
                 else:
-                    gather_1(target, to, before, origin, weights, weight, index, value, starts, numbers, one, two, rest)
+                    gather_1(target, to, before, begin, weights, weight, index, value, starts, numbers, one, two, rest)
                     done += 16
             at += filters
             before_at += filters

@@ -270,7 +270,7 @@ def _gather_part(context, builder, kinds, arguments, vectors):
     _store_sums(builder, target, offsets, masks, sums)
 
 
-gather_1, gather_2, gather_4, gather_8 = map(_gather_vectors, (1, 2, 4, 8))
+gather_1, gather_2, gather_4, gather_8, gather_16 = map(_gather_vectors, (1, 2, 4, 8, 16))
 
 
 @intrinsic
