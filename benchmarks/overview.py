@@ -25,14 +25,21 @@ ROWS = (
     ),
     (
         "cifar10-in-four-steps",
-        "the same, calibrated and trained",
+        "conversion, calibrated and trained",
         "airbench-cifar10, CIFAR-10",
         "deep-networks",
         ("rows", "airbench-cifar10, calibrated and trained, signed spikes, 4"),
     ),
     (
         "cifar10-in-four-steps",
-        "the same, calibrated",
+        "the same, first layer split into groups of 4",
+        "airbench-cifar10, CIFAR-10",
+        "deep-networks",
+        ("rows", "airbench-cifar10, calibrated and trained, signed spikes, first layer split into 4, 4"),
+    ),
+    (
+        "cifar10-in-four-steps",
+        "conversion, calibrated",
         "resnet14-cifar10, CIFAR-10",
         "deep-networks",
         ("rows", "resnet14-cifar10, calibrated, signed spikes, 8"),
