@@ -5,8 +5,8 @@
 
 Calibration sees 1,000 training images by default; all other settings are those of the functions.  Networks are trained
 for few steps on training images without labels: they learn the outputs of the CNN.  Trained networks and intermediate
-results are kept in build/, so an interrupted run continues.  With --rows or --networks, other cells of the table are
-those that were measured before, or empty.
+results are kept in build/, so an interrupted run continues.  With --rows or --networks, other cells of the table
+show earlier results, or are empty.
 """
 
 import argparse

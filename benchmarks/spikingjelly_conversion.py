@@ -158,7 +158,7 @@ def table(theirs, ours, versions, options):
         first = theirs[f"{name}, {next(iter(RECIPES))}"]
         lines += [
             f"Points of accuracy lost by {name} ({100 * first['ann_accuracy']:.2f} % as a CNN) on "
-            f"{options.test_images:,} test images, and spikes per neuron in brackets; "
+            f"{options.test_images:,} test images, and spikes per neuron of the CNN in brackets; "
             f"{options.calibration_images:,} calibration images; SpikingJelly {versions['spikingjelly']} on "
             f"PyTorch {versions['torch']}, whose outputs as a CNN differ from ours by at most "
             f"{first['largest_error']:.0e} of the largest:",
