@@ -169,8 +169,21 @@ class _QuietLoader(_Wrapper):
             return self._loader.create_module(spec)
 
     def exec_module(self, module):
+        if module.__name__ == "tensorflow":
+            _load_triton()
         with without_native_stderr():
             self._loader.exec_module(module)
+
+
+def _load_triton():
+    """Import triton if it is installed: once TensorFlow is loaded, PyTorch would crash the process by importing it.
+
+    TensorFlow 2.20 and 2.21 put their copy of LLVM in front of triton's own
+    (https://github.com/tensorflow/tensorflow/issues/124205).
+    """
+    with contextlib.suppress(Exception):  # PyTorch tells what is wrong with triton
+        if importlib.util.find_spec("triton"):
+            importlib.import_module("triton")
 
 
 class _Loader(_Wrapper):

@@ -146,6 +146,18 @@ class TestOrders:
         code, version = ORDERS[order]
         assert run(SESSIONS, code, str(version), "nengo_dl") == "every check passed\n"
 
+    def test_triton_before_tensorflow(self, tmp_path):
+        """PyTorch imports triton when it is first needed, which after TensorFlow would end the process."""
+        for name in ("triton", "tensorflow"):
+            (tmp_path / f"{name}.py").write_text(f"print({name!r})")
+        code = "import nengo_snnconv; print('nengo_snnconv'); import tensorflow"
+        assert run("-c", code, PYTHONPATH=str(tmp_path)).split() == ["nengo_snnconv", "triton", "tensorflow"]
+
+    def test_triton_that_cannot_be_imported(self, tmp_path):
+        (tmp_path / "triton.py").write_text("raise OSError('no such library')")
+        (tmp_path / "tensorflow.py").write_text("print('tensorflow')")
+        assert run("-c", "import nengo_snnconv, tensorflow", PYTHONPATH=str(tmp_path)).split() == ["tensorflow"]
+
     def test_threads(self):
         code = """
 import threading, os

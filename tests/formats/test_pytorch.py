@@ -1,5 +1,6 @@
 """PyTorch models, live and exported: read exactly, from both exporters; the rest is refused with advice."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from keras_comparison import check_close, forward
 
 import nengo_snnconv as snc
+from nengo_snnconv.formats import pytorch
 from nengo_snnconv.model import layers as specs
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -112,6 +114,15 @@ def test_exported_program(module, images, tmp_path):
     pytest.importorskip("onnxscript")
     program = torch.export.export(module.eval(), (torch.zeros(2, *SHAPE),))
     check(program, module, images)
+
+
+def test_exporter_that_would_crash(monkeypatch):
+    """TensorFlow was imported before nengo_snnconv, which would have imported triton first."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    with pytest.raises(snc.CompatibilityError, match="import nengo_snnconv before tensorflow"):
+        pytorch._with_program(None, None, {})
 
 
 def test_other_layers(images):
