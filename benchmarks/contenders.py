@@ -1,5 +1,10 @@
 """The simulators that simulators.py compares, with one interface: images in, class scores of every step out.
 
+    python benchmarks/contenders.py FOLDER NAME
+
+runs one of them in a process of its own, for the jobs of own_processes.py, on the network and images of FOLDER;
+SpikingJelly has spikingjelly_speed.py instead.
+
 A contender is a context manager with the arguments (case, images, batch size, number of steps).  It does all
 preparation, and yields a function without arguments that simulates and returns class scores, (images, steps, classes).
 """
@@ -7,10 +12,13 @@ preparation, and yields a function without arguments that simulates and returns 
 import contextlib
 import dataclasses
 import functools
-import os
+import json
+import pathlib
+import sys
 
 import nengo
 import numpy as np
+from own_processes import serve
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import nengo_dl, tf
@@ -18,16 +26,10 @@ from nengo_snnconv.model import layers as specs
 from nengo_snnconv.networks.keras_layers import keras_layer
 from nengo_snnconv.networks.trainable import TrainableConfig
 
-# waiting OpenMP threads would occupy cores that other programs need
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-try:
-    import torch
-    from spikingjelly.activation_based import functional, layer, neuron
-except ImportError:
-    torch = None
-
 DT = 0.001
 FAST, REFERENCE, DENSE = "snc.Simulator", "nengo, network of the Converter", "dense products alone"
+SPIKINGJELLY = "SpikingJelly"
+JELLY_PROCESS = pathlib.Path(__file__).with_name("spikingjelly_speed.py")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -169,75 +171,6 @@ def nengo_reference(case, x, batch, n_steps):
 
 
 @contextlib.contextmanager
-def spikingjelly(case, x, batch, n_steps):
-    """Simulate in SpikingJelly's multi-step mode; a constant image passes through the first layer only once."""
-    first, *rest = jelly_layers(case)
-    network = torch.nn.Sequential(*rest).eval()
-    images = torch.from_numpy(np.moveaxis(x, -1, 1).copy())
-    if case.poisson:
-        images = torch.from_numpy(case.shown(x, batch, n_steps).reshape(len(x), n_steps, *images.shape[1:]))
-
-    def scores(part):
-        functional.reset_net(network)
-        if case.poisson:
-            current = first(part.transpose(0, 1).contiguous())
-        else:
-            current = first(part[None]).expand(n_steps, *[-1] * part.ndim)
-        return network(current).transpose(0, 1).numpy()
-
-    def run():
-        with torch.inference_mode():
-            return in_batches(scores, images, batch)
-
-    yield run
-
-
-def jelly_layers(case):
-    """Return the layers of the network in PyTorch, channels first.
-
-    SpikingJelly's LIF neuron has no refractory period, so its spikes differ from Nengo's.
-    """
-    model, modules, height = case.network.model, [], 1.0
-    gain, bias = (case.gain, 1.0) if case.is_lif else (1.0, 0.0)
-    for spec in list(model.layers.values())[1:]:
-        if isinstance(spec, specs.Rectifier) and case.is_lif:
-            neurons = case.network.settings.neuron_type
-            modules.append(neuron.LIFNode(neurons.tau_rc / DT, step_mode="m"))
-            height = neurons.amplitude / DT
-        elif isinstance(spec, specs.Rectifier):
-            modules.append(neuron.HalfThresholdIFNode(step_mode="m"))
-        elif isinstance(spec, specs.Conv | specs.Dense):
-            last = spec.name == list(model.layers)[-1]
-            scale, shift = (1.0, 0.0) if last else (gain, bias)
-            modules.append(_weighted(model, spec, scale * height, scale, shift))
-        elif isinstance(spec, specs.AveragePool):
-            modules.append(layer.AvgPool2d(spec.pool_size, spec.strides, step_mode="m"))
-        elif isinstance(spec, specs.Flatten):
-            modules.append(layer.Flatten(step_mode="m"))
-    return modules
-
-
-def _weighted(model, spec, factor, scale, shift):
-    """Return a convolution or dense layer with kernel times ``factor`` and bias times ``scale`` plus ``shift``."""
-    arrays = model.arrays_of(spec.name)
-    kernel = factor * arrays["kernel"]
-    bias = scale * arrays.get("bias", 0.0) + shift
-    if isinstance(spec, specs.Conv):
-        channels = model.shapes[spec.inputs[0]][-1]
-        module = layer.Conv2d(channels, spec.filters, spec.kernel_size, spec.strides, step_mode="m")
-        kernel = kernel.transpose(3, 2, 0, 1)
-    else:
-        source = model.layers[spec.inputs[0]]
-        height, width, channels = model.shapes[source.inputs[0]]
-        module = layer.Linear(len(kernel), spec.units, step_mode="m")
-        kernel = kernel.reshape(height, width, channels, -1).transpose(3, 2, 0, 1).reshape(spec.units, -1)
-    with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(np.ascontiguousarray(kernel)))
-        module.bias.copy_(torch.from_numpy(np.broadcast_to(np.float32(bias), module.bias.shape).copy()))
-    return module
-
-
-@contextlib.contextmanager
 def dense_products(case, x, batch, n_steps):
     """Compute only the convolutions and dense layers, on random numbers; the first layer once for a constant image."""
     model, products = case.network.model, []
@@ -260,7 +193,7 @@ def dense_products(case, x, batch, n_steps):
 
 
 def contenders_of(case):
-    """Return the contenders for a case: {name: contender}."""
+    """Return the contenders for a case except SpikingJelly: {name: contender}."""
     found = {
         FAST: fast,
         "nengo_dl, network of build_trainable": nengo_dl_layers,
@@ -268,8 +201,74 @@ def contenders_of(case):
     }
     if not case.is_lif:
         found["nengo_dl, network of to_spiking"] = nengo_dl_native
-    found[REFERENCE] = nengo_reference
-    if torch is not None:
-        found["SpikingJelly"] = spikingjelly
-    found[DENSE] = dense_products
-    return found
+    return found | {REFERENCE: nengo_reference, DENSE: dense_products}
+
+
+# processes
+
+
+def write_case(case, x, y, n_steps, folder):
+    """Write a network and images for the processes of all contenders."""
+    snc.save(case.network, folder / "network.snn.npz")
+    images = {"x": x, "y": y}
+    if case.poisson:
+        images["spikes"] = case.shown(x, len(x), n_steps).reshape(len(x), n_steps, *x.shape[1:]).astype(bool)
+    np.savez(folder / "images.npz", **images)
+    write_for_pytorch(case, folder)
+
+
+def write_for_pytorch(case, folder):
+    """Write layers and arrays for spikingjelly_speed.py.
+
+    SpikingJelly's LIF neuron has no refractory period, so its spikes differ from Nengo's.
+    """
+    network = case.network
+    model, arrays = network.model, dict(network.model.arrays)
+    neurons = {"kind": "IF"}
+    if case.is_lif:  # gain, bias and height of the spikes become part of the weights
+        lif = network.settings.neuron_type
+        neurons = {"kind": "LIF", "tau": lif.tau_rc / DT}
+        weighted = [name for name in model.layers if f"{name}/kernel" in arrays]
+        for name in weighted:
+            gain, bias = (1.0, 0.0) if name == weighted[-1] else (case.gain, 1.0)
+            height = 1.0 if name == weighted[0] else lif.amplitude / DT
+            arrays[f"{name}/kernel"] = gain * height * arrays[f"{name}/kernel"]
+            if f"{name}/bias" in arrays:
+                arrays[f"{name}/bias"] = gain * arrays[f"{name}/bias"] + np.float32(bias)
+    layers = [
+        {"kind": type(layer).__name__, "shape": model.shapes[name], **dataclasses.asdict(layer)}
+        for name, layer in model.layers.items()
+    ]
+    (folder / "network.json").write_text(json.dumps({"layers": layers, "output": model.output, "neurons": neurons}))
+    np.savez(folder / "arrays.npz", **arrays)
+
+
+def command_of(name, folder, python):
+    """Return the command that starts the process of a contender; ``python`` is that of SpikingJelly."""
+    if name == SPIKINGJELLY:
+        return [python, str(JELLY_PROCESS), str(folder)]
+    return [sys.executable, __file__, str(folder), name]
+
+
+def accuracy(scores, y):
+    """Return the share of images whose class has the largest mean score, for scores (images, steps, classes)."""
+    return float(np.mean(scores.mean(axis=1).argmax(axis=-1) == y))
+
+
+def main():
+    folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
+    case = Case(snc.load(folder / "network.snn.npz"))
+    contender = contenders_of(case)[name]
+    with np.load(folder / "images.npz", allow_pickle=False) as images:
+        x, y = images["x"], images["y"]
+
+    @contextlib.contextmanager
+    def simulation(batch, steps, n_images):
+        with contender(case, x[:n_images], batch, steps) as run:
+            yield lambda: None if (scores := run()) is None else accuracy(scores, y[:n_images])
+
+    serve(simulation)
+
+
+if __name__ == "__main__":
+    main()

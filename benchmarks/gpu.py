@@ -20,6 +20,7 @@ import tempfile
 import time
 
 import numpy as np
+from own_processes import ask, contender
 from results import publish, table_lines
 from spikingjelly_conversion import versions_of
 
@@ -100,22 +101,33 @@ def measure_network(name, size, options):
     return {**facts, **dataclasses.asdict(size), "simulators": results}
 
 
-def fastest(contender, folder, size, options):
+def fastest(name, folder, size, options):
     """Return the result of a simulator with its fastest batch size; an error if it fails with all of them."""
     found = []
     for batch in size.batches:
-        arguments = {"folder": folder, "batch": batch, "steps": size.steps, "repeats": options.repeats}
         try:
-            if contender == SPIKINGJELLY:
-                result = run([options.spikingjelly, str(JELLY), json.dumps(arguments)])
+            if name == SPIKINGJELLY:
+                result = in_spikingjelly(folder, batch, size, options)
             else:
-                result = own_process(do="measure", contender=contender, memory_mb=options.memory_mb, **arguments)
-        except subprocess.CalledProcessError as error:
-            found.append({"error": error.stderr.strip().splitlines()[-1][:200], "seconds": np.inf})
+                arguments = {"folder": folder, "batch": batch, "steps": size.steps, "repeats": options.repeats}
+                result = own_process(do="measure", contender=name, memory_mb=options.memory_mb, **arguments)
+        except (subprocess.CalledProcessError, EOFError) as error:
+            messages = str(getattr(error, "stderr", error)).strip().splitlines()
+            found.append({"error": messages[-1][:200], "seconds": np.inf})
             continue
         found.append({**result, "batch": batch, "microseconds": 1e6 * result["seconds"] / (size.images * size.steps)})
     best = min(found, key=lambda result: result["seconds"])
     return {"error": best["error"]} if "error" in best else best
+
+
+def in_spikingjelly(folder, batch, size, options):
+    """Return the result of SpikingJelly, as :func:`measure` does for the others."""
+    command = [options.spikingjelly, str(JELLY), folder]
+    job = {"batch": batch, "steps": size.steps, "n_images": size.images}
+    with contender(command, pathlib.Path(folder) / "spikingjelly.log") as process:
+        results = [ask(process, job) for _ in range(options.repeats)]
+    seconds = statistics.median(result["seconds"] for result in results)
+    return {key: results[-1][key] for key in ("device", "first_seconds", "accuracy")} | {"seconds": seconds}
 
 
 def own_process(**job):
@@ -136,13 +148,15 @@ def run(command):
 
 def prepare(name, folder, images, steps, image_size):
     """Write a spiking network and images for all simulators into a folder; return facts about the network."""
+    from contenders import Case, write_for_pytorch
+
     from nengo_snnconv.model import connectivity
 
     network, x, y = spiking_network(name, images, image_size)
     folder, model = pathlib.Path(folder), network.model
     snc.save(network, folder / "network.snn.npz")
     np.savez(folder / "images.npz", x=x, y=y)
-    write_for_pytorch(network, folder)
+    write_for_pytorch(Case(network), folder)
     counted = snc.evaluate(network, x[:4], y[:4], n_steps=steps)
     return {
         "neurons": sum(map(model.size, model.neurons)),
@@ -173,30 +187,6 @@ def spiking_network(name, n_images, image_size):
 
 def spiking(keras, x_calibration):
     return snc.to_spiking(snc.normalize(snc.convert(keras), x_calibration))
-
-
-def write_for_pytorch(network, folder):
-    """Write layers and arrays for spikingjelly_speed.py."""
-    from contenders import Case
-
-    model, case, arrays = network.model, Case(network), dict(network.model.arrays)
-    neurons = {"kind": "IF"}
-    if case.is_lif:  # gain, bias and height of the spikes become part of the weights
-        lif = network.settings.neuron_type
-        neurons = {"kind": "LIF", "tau": lif.tau_rc / DT}
-        weighted = [name for name in model.layers if f"{name}/kernel" in arrays]
-        for name in weighted:
-            gain, bias = (1.0, 0.0) if name == weighted[-1] else (case.gain, 1.0)
-            height = 1.0 if name == weighted[0] else lif.amplitude / DT
-            arrays[f"{name}/kernel"] = gain * height * arrays[f"{name}/kernel"]
-            if f"{name}/bias" in arrays:
-                arrays[f"{name}/bias"] = gain * arrays[f"{name}/bias"] + np.float32(bias)
-    layers = [
-        {"kind": type(layer).__name__, "shape": model.shapes[name], **dataclasses.asdict(layer)}
-        for name, layer in model.layers.items()
-    ]
-    (folder / "network.json").write_text(json.dumps({"layers": layers, "output": model.output, "neurons": neurons}))
-    np.savez(folder / "arrays.npz", **arrays)
 
 
 def measure(contender, folder, batch, steps, repeats, memory_mb):

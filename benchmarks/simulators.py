@@ -1,20 +1,21 @@
 """Comparison of the fast simulator with others: the same weights and images, on two networks.
 
-    python benchmarks/simulators.py
+    python benchmarks/simulators.py --python PATH
 
-takes about ten minutes on two otherwise idle cores, and publishes the results and docs/results/simulators.png.
+takes a few minutes on two otherwise idle cores, and publishes the results and docs/results/simulators.png.  PATH is the
+Python of an environment with PyTorch and SpikingJelly (pip install torch spikingjelly), by default that of this
+process; SpikingJelly is left out if it has none.  Each contender has a process of its own, and they take turns.
 
     python benchmarks/simulators.py --cpu haswell nehalem
 
 times snc.Simulator alone, compiled for this processor and for others whose instructions it has as well.
 Networks come from build/, where other benchmarks write them; missing ones are trained on the digits of the package,
-which takes a few minutes.  SpikingJelly is included if it is installed (pip install torch spikingjelly).
+which takes a minute.
 """
 
 import argparse
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import pathlib
@@ -29,8 +30,20 @@ import llvmlite.binding
 import nengo
 import numpy as np
 import processors
-from contenders import DENSE, FAST, REFERENCE, Case, contenders_of
+from contenders import (
+    DENSE,
+    FAST,
+    REFERENCE,
+    SPIKINGJELLY,
+    Case,
+    accuracy,
+    command_of,
+    contenders_of,
+    write_case,
+)
+from own_processes import ask, contender, peak_mb
 from results import ROOT, median_seconds, publish
+from spikingjelly_conversion import versions_of
 
 import nengo_snnconv as snc
 from nengo_snnconv._util.atomic import atomic_write
@@ -70,6 +83,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, help="number of images for each simulator except nengo")
     parser.add_argument("--steps", type=int, help="number of steps for each image")
+    parser.add_argument("--python", default=sys.executable, help="Python of an environment with PyTorch, SpikingJelly")
     parser.add_argument("--quick", action="store_true", help="tiny run without publication")
     parser.add_argument(
         "--cpu", nargs="+", choices=LACKED, help="also compile snc.Simulator for these, and only time it"
@@ -91,11 +105,15 @@ def main():
     if arguments.time:
         print(json.dumps({name: fast_microseconds(Case(n), data, options) for name, n in networks(data).items()}))
         return
-    cases, figures = {name: Case(network) for name, network in networks(data).items()}, {"cases": {}}
-    for name, case in cases.items():
+    versions = versions_of(arguments.python)
+    figures = {"spikingjelly": versions, "cases": {}, "memory": {}}
+    for name, network in networks(data).items():
         tell(name)
-        figures["cases"][name] = compared(case, data, options)
-    figures["memory"] = peak_memory({name: cases[name] for name in (LIF, CONSTANT)}, figures["cases"], options)
+        with tempfile.TemporaryDirectory() as folder:
+            found, memory = compared(name, Case(network), data, pathlib.Path(folder), arguments.python, options)
+            figures["cases"][name] = found
+            if memory:
+                figures["memory"][name] = memory
     text = table(figures, options)
     print(text)
     picture = ROOT / ("build/simulators.png" if arguments.quick else "docs/results/simulators.png")
@@ -134,40 +152,51 @@ def briefly_trained(preset, neuron_type, data):
     return snc.load(path)
 
 
-def compared(case, data, options):
-    """Return time on each simulator, differing spikes, and accuracy with other precisions for one network."""
+def compared(title, case, data, folder, python, options):
+    """Return results for a network, and memory: time on each simulator, differing spikes, and accuracy by precision."""
     every = len(data.x_test) // options.images
     x, y = data.x_test[::every][: options.images], data.y_test[::every][: options.images]
-    return {
+    write_case(case, x, y, options.steps, folder)
+    names = list(contenders_of(case))
+    if versions_of(python):
+        names.insert(names.index(DENSE), SPIKINGJELLY)
+    times = timed({name: command_of(name, folder, python) for name in names}, len(x), folder, options)
+    found = {
         "neurons": sum(map(case.network.model.size, case.network.model.neurons)),
         "multiply_accumulates": sum(connectivity.multiply_accumulates(case.network.model).values()),
-        "simulators": timed(case, x, y, options),
+        "simulators": times,
         "differing": differing(case, data.x_test[: options.compared_images], options.steps),
         "precision": precisions(case, data, options),
     }
+    return found, peak_memory(title, times, folder, python, options)
 
 
 # time
 
 
-def timed(case, x, y, options):
-    """Measure each contender with its best batch size, in turns: {name: dict}."""
-    scores, found = {}, {}
+def timed(commands, n_images, folder, options):
+    """Measure each contender with its best batch size, in turns: {name: dict}.
+
+    ``commands`` start their processes, {name: command}.
+    """
+    found, results, processes, jobs = {}, {}, {}, {}
     with contextlib.ExitStack() as opened:
-        runs = {}
-        for name, contender in contenders_of(case).items():
-            images = x[: options.reference_images] if name == REFERENCE else x
-            batch, tries = best_batch(contender, case, images, batches_for(name, len(images)), options)
-            run = opened.enter_context(contender(case, images, batch, options.steps))
-            runs[name] = functools.partial(keep, scores, name, run)
-            found[name] = {"batch": batch, "images": len(images), "microseconds_of_batches": tries}
-        seconds = median_seconds(runs, options.repeats)
+        for name, command in commands.items():
+            processes[name] = opened.enter_context(contender(command, folder / f"{len(processes)}.log"))
+            shown = min(n_images, options.reference_images) if name == REFERENCE else n_images
+            batch, tries = best_batch(processes[name], shown, batches_for(name, shown), options)
+            jobs[name] = {"batch": batch, "steps": options.steps, "n_images": shown}
+            found[name] = {"batch": batch, "images": shown, "microseconds_of_batches": tries}
+        for _ in range(options.repeats):
+            for name, job in jobs.items():
+                results.setdefault(name, []).append(ask(processes[name], job))
     for name, row in found.items():
-        row["microseconds"] = 1e6 * seconds[name] / (row["images"] * options.steps)
+        seconds = statistics.median(result["seconds"] for result in results[name])
+        row["microseconds"] = 1e6 * seconds / (row["images"] * options.steps)
         row["times_fast"] = row["microseconds"] / found[FAST]["microseconds"]
-        row["images_per_second"] = row["images"] / seconds[name]
-        row["accuracy"] = None if scores[name] is None else accuracy(scores[name], y[: row["images"]])
-        tell(f"{name}: batch {row['batch']}, {row['microseconds']:.0f} µs, {row['accuracy']}")
+        row["images_per_second"] = row["images"] / seconds
+        row["accuracy"] = results[name][-1]["accuracy"]
+        tell(f"{name}: batch {row['batch']}, {row['microseconds']:.1f} µs, {row['accuracy']}")
     return found
 
 
@@ -178,23 +207,14 @@ def batches_for(name, n_images):
     return (1,) if name == REFERENCE else [size for size in BATCHES if n_images % size == 0] or [n_images]
 
 
-def best_batch(contender, case, x, batches, options):
+def best_batch(process, n_images, batches, options):
     """Return the fastest batch size, and microseconds per image and step for each: (int, {int: float})."""
     found = {}
     for batch in batches if len(batches) > 1 else ():
-        with contender(case, x, batch, options.trial_steps) as run:
-            times = median_seconds({"trial": run}, repeats=2)
-        found[batch] = 1e6 * times["trial"] / (len(x) * options.trial_steps)
+        job = {"batch": batch, "steps": options.trial_steps, "n_images": n_images}
+        seconds = min(ask(process, job)["seconds"] for _ in range(3))
+        found[batch] = 1e6 * seconds / (n_images * options.trial_steps)
     return min(batches, key=found.get) if found else batches[0], found
-
-
-def keep(scores, name, run):
-    scores[name] = run()
-
-
-def accuracy(scores, y):
-    """Return the share of images whose class has the largest mean score, for scores (images, steps, classes)."""
-    return float(np.mean(scores.mean(axis=1).argmax(axis=-1) == y))
 
 
 # processors
@@ -295,25 +315,29 @@ def precisions(case, data, options):
 # memory
 
 
-def peak_memory(cases, times, options):
-    """Measure peak memory of evaluations and contenders, each in a separate process: {case: {name: {steps: dict}}}."""
-    few, found = min(options.memory_steps), {}
-    with tempfile.TemporaryDirectory() as folder:
-        for (title, case), evaluated in zip(cases.items(), options.evaluated, strict=True):
-            path = str(pathlib.Path(folder) / "network.snn.npz")
-            snc.save(case.network, path)
-            jobs = [("fast", None, evaluated, n_steps) for n_steps in options.memory_steps]
-            jobs.append(("nengo_dl", None, evaluated, few))
-            # one network is enough for the others, which take long to build
-            for name, row in times[title]["simulators"].items() if title == CONSTANT else ():
-                if name not in (FAST, DENSE):
-                    jobs.append((name, row["batch"], row["images"], few))
-            found[title] = {}
-            for name, batch, images, n_steps in jobs:
-                job = {"path": path, "name": name, "batch": batch, "images": images, "n_steps": n_steps}
-                rows = found[title].setdefault(name, {})
-                rows[n_steps] = {"images": images, **in_own_process(job)}
-                tell(title, name, n_steps, rows[n_steps])
+def peak_memory(title, times, folder, python, options):
+    """Measure peak memory of evaluations and contenders, each in a separate process: {name: {steps: dict}}."""
+    evaluated, few, found = dict(zip((LIF, CONSTANT), options.evaluated, strict=True)), min(options.memory_steps), {}
+    if title not in evaluated:
+        return found
+    path, images = str(folder / "network.snn.npz"), evaluated[title]
+    for backend, n_steps in [*(("fast", n_steps) for n_steps in options.memory_steps), ("nengo_dl", few)]:
+        job = {"path": path, "backend": backend, "images": images, "n_steps": n_steps}
+        found.setdefault(backend, {})[n_steps] = {"images": images, **in_own_process(job)}
+        tell(title, backend, n_steps, found[backend][n_steps])
+    # one network is enough for the others
+    for name, row in times.items() if title == CONSTANT else ():
+        if name not in (FAST, DENSE):
+            job = {"batch": row["batch"], "steps": few, "n_images": row["images"]}
+            with contender(command_of(name, folder, python), folder / "memory.log") as process:
+                result = ask(process, job)
+            memory = {
+                "before_mb": result["before_mb"],
+                "peak_mb": result["peak_mb"],
+                "seconds": result["first_seconds"],
+            }
+            found[name] = {few: {"images": row["images"], **memory}}
+            tell(title, name, few, found[name][few])
     return found
 
 
@@ -323,28 +347,13 @@ def in_own_process(job):
     return json.loads(output.splitlines()[-1])
 
 
-def measured(path, name, batch, images, n_steps):
-    """Return peak memory of this process in MB before and after a simulation, and seconds of the simulation."""
+def measured(path, backend, images, n_steps):
+    """Return peak memory of this process in MB before and after an evaluation, and seconds of the simulation."""
     network, data = snc.load(path), snc.load_dataset("digits")
     x, y = data.x_test[:images], data.y_test[:images]
     before = peak_mb()
-    if batch is None:
-        seconds = snc.evaluate(network, x, y, n_steps=n_steps, backend=name).seconds
-    else:
-        case, started = Case(network), time.perf_counter()
-        with contenders_of(case)[name](case, x, batch, n_steps) as run:
-            run()
-        seconds = time.perf_counter() - started
+    seconds = snc.evaluate(network, x, y, n_steps=n_steps, backend=backend).seconds
     return {"before_mb": before, "peak_mb": peak_mb(), "seconds": seconds}
-
-
-def peak_mb():
-    """Return the peak resident memory of this process in MB.
-
-    Read from Linux, because resource.getrusage returns the value of the parent process if that is larger.
-    """
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 # text
@@ -353,7 +362,8 @@ def peak_mb():
 def table(figures, options):
     text = f"""
 Three networks on the CPU for {options.steps} steps: the same weights and the same {options.images} test images for all
-({options.reference_images} for nengo), class scores after every step, and the fastest batch size for each simulator:
+({options.reference_images} for nengo), class scores after every step, and the fastest batch size for each simulator,
+which runs in a process of its own; medians of {options.repeats} turns:
 """
     for name, found in figures["cases"].items():
         text += f"""
@@ -363,14 +373,15 @@ Three networks on the CPU for {options.steps} steps: the same weights and the sa
 |---|---|---|---|---|---|
 """
         text += "".join(map(row_of, found["simulators"], found["simulators"].values()))
-    absent = "" if contenders.torch else "SpikingJelly was not there. "
+    versions = figures["spikingjelly"]
+    jelly = f"SpikingJelly is {versions['spikingjelly']} on PyTorch {versions['torch']}." if versions else ""
     text += f"""
 "Dense products alone" is the time of the convolutions and dense layers, as dense arithmetic in float32 in TensorFlow:
 all images and steps in batches of the given size, without pooling, neurons and spikes, and the first layer only once
-for a constant image. {absent}Other differences: networks of the Converter have SpikingRectifiedLinear instead of
+for a constant image. Other differences: networks of the Converter have SpikingRectifiedLinear instead of
 IntegrateAndFire, which may spike more than once per step, or LIF neurons that start from other random potentials;
 SpikingJelly's LIF neurons have no refractory period. snc.Simulator and the network of to_spiking generate Poisson
-spikes; the others receive them as data, and that time is not included.
+spikes; the others receive them as data, and that time is not included. {jelly}
 
 Spikes (per neuron and step) that differ between snc.Simulator and nengo_dl:
 

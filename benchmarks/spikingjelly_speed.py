@@ -1,22 +1,23 @@
-"""The part of gpu.py that runs in a process with PyTorch and SpikingJelly, without TensorFlow.
+"""The part of simulators.py and gpu.py that runs in a process with PyTorch and SpikingJelly, without TensorFlow.
 
-    python benchmarks/spikingjelly_speed.py '{"folder": ..., "batch": ..., "steps": ..., "repeats": ...}'
+    python benchmarks/spikingjelly_speed.py FOLDER
 
-simulates the network of FOLDER/network.json in SpikingJelly's multi-step mode, on a GPU if PyTorch sees one, and prints
-the result as a line of JSON.  A constant image passes through the layers before the first neurons only once.
+simulates the network of FOLDER/network.json in SpikingJelly's multi-step mode, on a GPU if PyTorch sees one: for each
+job of own_processes.py it prints the result as a line of JSON.  A constant image passes through the layers before the
+first neurons only once.
 """
 
+import contextlib
 import functools
 import json
 import operator
 import pathlib
 import platform
-import statistics
 import sys
-import time
 
 import numpy as np
 import torch
+from own_processes import serve
 from spikingjelly.activation_based import functional, neuron
 from spikingjelly_process import Network
 
@@ -43,7 +44,7 @@ class SpikingNetwork(Network):
     def forward(self, x, n_steps):
         values = {}
         for name, inputs in self.inputs.items():
-            value = functools.reduce(operator.add, [values[i] for i in inputs]) if inputs else x[None]
+            value = functools.reduce(operator.add, [values[i] for i in inputs]) if inputs else x
             if name in self.spiking:
                 value = self.parts[name](value.expand(n_steps, *value.shape[1:]))
             elif name in self.parts:
@@ -53,47 +54,46 @@ class SpikingNetwork(Network):
 
 
 def neurons_of(kind, tau=None):
-    """Return neurons that compute all steps in one call, in CUDA if SpikingJelly and CuPy can."""
-    node = neuron.LIFNode(tau, step_mode="m") if kind == "LIF" else neuron.IFNode(v_reset=None, step_mode="m")
-    if DEVICE.type == "cuda" and "cupy" in node.supported_backends:
-        try:
-            import cupy  # noqa: F401 -- an optional package
-        except ImportError:
-            pass
-        else:
-            node.backend = "cupy"
-    return node
+    """Return neurons that compute all steps in one call, with the kernels that SpikingJelly chooses for the device."""
+    if kind == "LIF":
+        return neuron.LIFNode(tau, step_mode="m")
+    if DEVICE.type == "cuda":  # its potentials begin at 0
+        return neuron.IFNode(v_reset=None, step_mode="m")
+    return neuron.HalfThresholdIFNode(step_mode="m")  # takes half the time of IFNode on a CPU
+
+
+def input_of(images, n_images, n_steps):
+    """Return the input: (1, images, ...), or (steps, images, ...) if there are Poisson spikes, channels first."""
+    if "spikes" not in images:
+        return torch.tensor(np.moveaxis(images["x"][:n_images], -1, 1)[None].copy())
+    spikes = images["spikes"][:n_images, :n_steps].swapaxes(0, 1)
+    return torch.tensor(np.moveaxis(spikes, -1, 2).astype(np.float32))
 
 
 def main():
-    job = json.loads(sys.argv[1])
-    folder, started = pathlib.Path(job["folder"]), time.perf_counter()
+    folder = pathlib.Path(sys.argv[1])
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         network = SpikingNetwork(**json.loads((folder / "network.json").read_text()), arrays=arrays).eval().to(DEVICE)
-    images = np.load(folder / "images.npz", allow_pickle=False)
-    batches = torch.tensor(np.moveaxis(images["x"], -1, 1).copy()).split(job["batch"])
+    with np.load(folder / "images.npz", allow_pickle=False) as file:
+        images = dict(file)
 
-    def run():
-        found = []
-        for batch in batches:
-            functional.reset_net(network)
-            found.append(network(batch.to(DEVICE), job["steps"]).cpu())
-        return torch.cat(found, dim=1).numpy()
+    @contextlib.contextmanager
+    def simulation(batch, steps, n_images):
+        batches = input_of(images, n_images, steps).split(batch, dim=1)
 
+        def run():
+            found = []
+            for part in batches:
+                functional.reset_net(network)
+                found.append(network(part.to(DEVICE), steps).cpu())
+            scores = torch.cat(found, dim=1).numpy()
+            return float(np.mean(scores.mean(axis=0).argmax(axis=-1) == images["y"][:n_images]))
+
+        yield run
+
+    name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"the CPU ({platform.machine()})"
     with torch.inference_mode():
-        run()
-        first, times = time.perf_counter() - started, []
-        for _ in range(job["repeats"]):
-            started = time.perf_counter()
-            scores = run()
-            times.append(time.perf_counter() - started)
-    result = {
-        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"the CPU ({platform.machine()})",
-        "seconds": statistics.median(times),
-        "first_seconds": first,
-        "accuracy": float(np.mean(scores.mean(axis=0).argmax(axis=-1) == images["y"])),
-    }
-    print(json.dumps(result))
+        serve(simulation, device=name)
 
 
 if __name__ == "__main__":

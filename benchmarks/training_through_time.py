@@ -11,15 +11,14 @@ build/, so an interrupted run continues.
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
+from own_processes import ask, contender
 from results import ROOT, publish, table_lines
 from spikingjelly_conversion import versions_of
 
@@ -162,30 +161,6 @@ def measure(n_steps, options):
         print(n_steps, name, {key: value for key, value in result.items() if key != "turns"}, flush=True)
     check_same(found)
     return found
-
-
-@contextlib.contextmanager
-def contender(command, log):
-    """Run a process whose standard input and output are pipes, until the end of the block."""
-    # waiting OpenMP threads would occupy cores that other programs need
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with log.open("w") as file, subprocess.Popen(command, text=True, stderr=file, env=environment, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.stdin.close()
-
-
-def ask(process, n_steps=None):
-    """Return the next result of a contender, after asking for ``n_steps`` steps."""
-    if n_steps is not None:
-        process.stdin.write(f"{n_steps}\n")
-        process.stdin.flush()
-    line = process.stdout.readline()
-    if not line:
-        raise EOFError
-    return json.loads(line)
 
 
 def summary(result):
