@@ -141,7 +141,7 @@ def _with_program(source, example, names):
         raise CompatibilityError("PyTorch needs the package onnxscript to export this model: pip install onnxscript")
     if "tensorflow" in sys.modules and "triton" not in sys.modules and importlib.util.find_spec("triton"):
         raise CompatibilityError(
-            "PyTorch would crash this session, because TensorFlow was imported before triton, which is part of PyTorch: "
+            "PyTorch would crash this session, because TensorFlow was imported before triton, which PyTorch needs: "
             "import nengo_snnconv before tensorflow"
         )
     return sys.modules["torch"].onnx.export(source, example or (), dynamo=True, verbose=False, **names).model_proto

@@ -24,6 +24,7 @@ from .program import aligned_zeros
 # long for that, weights are still read once for several steps
 CACHE_BYTES = 2**18
 SHORTEST_CHUNK, LONGEST_CHUNK = TOGETHER, 64
+MOST_IMAGES = 8  # that a thread runs in one call
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -222,18 +223,16 @@ class ProgramRunner:
 
     def _run_threads(self, execute, program, run, initial, progress):
         """Run the images on all threads, a few images at a time; return the counters of each thread."""
-        n_images = len(run.results)
-        block = max(1, min(8, n_images // (4 * self.threads)))
-        blocks, lock, stop = iter(range(0, n_images, block)), threading.Lock(), threading.Event()
+        blocks = _blocks(len(run.results), self.threads)
+        lock, stop = threading.Lock(), threading.Event()
 
         def work():
             workspace, counters = new_workspace(program, run.chunk), self.counters(run.n_steps)
             while not stop.is_set():
                 with lock:
-                    first = next(blocks, None)
-                if first is None:
+                    images = next(blocks, None)
+                if images is None:
                     break
-                images = np.array([first, min(first + block, n_images)])
                 if initial is not None:
                     self.state[slice(*images)] = initial
                 execute(images, program.arrays, run, counters, workspace)
@@ -308,6 +307,18 @@ def _load(arrays, n_cores):
     n_operations = len(np.unique(arrays.operations["code"]))
     with progress_bar(n_operations + 1, "compiling the simulator, once on this machine", " functions", delay=1) as bar:
         return load(arrays, bar.update, n_cores)
+
+
+def _blocks(n_images, n_threads):
+    """Yield the images that a thread runs next, [first, one behind the last]; fewer towards the end.
+
+    So no thread has much to do when the others have finished.
+    """
+    first = 0
+    while first < n_images:
+        end = first + max(1, min(MOST_IMAGES, (n_images - first) // (4 * n_threads)))
+        yield np.array([first, end])
+        first = end
 
 
 def _ends(shapes):

@@ -74,7 +74,7 @@ def test_seconds_belong_to_the_operation_that_takes_them(monkeypatch):
     """An operation that is slowed down shows in its layer, and in no other one."""
     network = snc.to_spiking(snc.convert(small_cnn()), snc.IntegrateAndFire())
     x = dyadic_images(network.model, 2)
-    timed, slow = profiling._timed, list(OPERATIONS).index("integrate_and_fire")
+    timed, slow = profiling._timed, list(OPERATIONS).index("plain_integrate_and_fire")
 
     def with_delay(execute, images, program, *arguments):
         seconds = timed(execute, images, program, *arguments)

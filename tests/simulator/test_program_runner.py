@@ -6,7 +6,7 @@ from models import small_cnn
 
 import nengo_snnconv as snc
 from nengo_snnconv.compat import tf
-from nengo_snnconv.simulator.program_runner import ProgramRunner
+from nengo_snnconv.simulator.program_runner import ProgramRunner, _blocks
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +135,13 @@ class TestRunSteps:
             pytest.raises(snc.SettingsError, match="n_steps=2147483647.* GB"),
         ):
             simulator.run_steps(2**31 - 1)
+
+
+@pytest.mark.parametrize(("n_images", "n_threads"), [(1, 1), (1, 4), (7, 2), (100, 2), (1000, 16)])
+def test_threads_share_images(n_images, n_threads):
+    """Each image is run once, and a thread gets one at a time when few are left."""
+    blocks = [tuple(block) for block in _blocks(n_images, n_threads)]
+    assert [image for first, end in blocks for image in range(first, end)] == list(range(n_images))
+    sizes = [end - first for first, end in blocks]
+    assert max(sizes) <= 8
+    assert all(size == 1 for size in sizes[-2 * n_threads :])

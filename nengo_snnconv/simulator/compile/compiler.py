@@ -16,9 +16,11 @@ from .network_view import is_function
 from .neuron_kinds import initial_states, kind_of
 from .program_writer import ALWAYS, ProgramWriter
 from .signal_operations import SignalOperations
-from .signals import Signal, Sum, Term, linear_map
+from .signals import Signal, Sum, Term, linear_map, without_averages
 from .window_tables import window_table
 
+# gain, bias, dt / tau, residue and lower bound with which integrate-and-fire neurons only add their input
+PLAIN = np.float32([1, 0, 1, 1, -np.inf])
 # attributes of neurons whose probes see their output
 OUTPUTS = ("output", "spikes", "rates")
 
@@ -143,7 +145,8 @@ class Compiler:
         terms, offset = [], np.zeros(size, np.float32)
         for connection in self.view.into(obj):
             source = self._signal(self.view.source_of(connection))
-            term = Term(*linear_map(connection, self.view.map_of(connection), source), connection.synapse)
+            parts = linear_map(connection, self.view.map_of(connection), source)
+            term = Term(*without_averages(*parts), connection.synapse)
             known = source.value is not None and term.synapse is None
             if known and term.map is None:
                 offset = offset + source.value
@@ -163,6 +166,10 @@ class Compiler:
         if numbers:
             fields["constant"] = np.resize(np.array([*numbers, *[0.0] * 8], np.float32), max(8, len(numbers)))
         operation = kind.operation
+        if operation == "integrate_and_fire":
+            growth, _, residue, floor = kind.constants
+            if np.array_equal(np.float32([gain, bias, growth, residue, floor]), PLAIN):
+                operation = "plain_integrate_and_fire"
         if kind.states:
             states = initial_states(neurons.ensemble, self.view.seed(neurons.ensemble), kind)
             if operation == "lif" and states[0].max() > 1:

@@ -11,6 +11,7 @@ from ...model.layers import window_offset, window_output
 from .gather_tables import gather_table_of
 from .scatter_tables import ScatterTable, from_entries
 
+FEW_CHANNELS = 4  # of images and frames of events
 MAX_SINGLE_WEIGHTS = 2**18  # of tables of depthwise convolutions without channels
 
 
@@ -65,7 +66,8 @@ class ConvolutionMap:
 
     @functools.cached_property
     def gather_table(self):
-        return gather_table_of(self)
+        few = self.shape[-1] <= FEW_CHANNELS and math.prod(self.outputs) > 1 and not self.depthwise
+        return gather_table_of(self, self.scatter_table if few else None)
 
 
 def of_matrix(matrix):

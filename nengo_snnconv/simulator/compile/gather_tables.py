@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from ..kernels.vectors import LANES
+from .scatter_tables import ScatterTable
 from .tile_tables import TileTable, tile_table_of
 
 PASS_BYTES = 3 * 2**13  # weights that a pass reads, at most; they should fit the first-level cache
@@ -39,6 +40,8 @@ class GatherTable:
         Number of places of the input.
     tiles : TileTable or None
         The same convolution as products of matrices, for dense signals; None if it is depthwise.
+    scatter : ScatterTable or None
+        The same convolution, one event after another, which is faster if each window holds few events.
     """
 
     first: np.ndarray
@@ -49,10 +52,11 @@ class GatherTable:
     filters: int
     places: int
     tiles: TileTable | None
+    scatter: ScatterTable | None
 
 
-def gather_table_of(convolution):
-    """Return the GatherTable of a ConvolutionMap."""
+def gather_table_of(convolution, scatter=None):
+    """Return the GatherTable of a ConvolutionMap, with this ScatterTable."""
     *size, channels, filters = convolution.kernel.shape
     axes = convolution.axes
     spans = [[_span(*axis[:-1], out) for out in range(axis[-1])] for axis in axes]
@@ -88,6 +92,7 @@ def gather_table_of(convolution):
         filters,
         math.prod(convolution.shape[:-1]),
         None if convolution.depthwise else tile_table_of(convolution),
+        scatter,
     )
 
 

@@ -132,6 +132,8 @@ class ProgramWriter:
         if key not in self.table_numbers:
             self.table_numbers[key] = len(tables)
             tables.append(table)
+            if isinstance(table, GatherTable) and table.scatter:
+                self.table(table.scatter)
         return self.table_numbers[key]
 
     def do(self, name, steps=ALWAYS, *, once=False, **fields):
@@ -249,6 +251,7 @@ class ProgramWriter:
             record["weights"] = self.weights.add(table.weights)
             for name in ("channels", "filters", "places"):
                 record[name] = getattr(table, name)
+            record["scatter"] = self.table(table.scatter) if table.scatter else -1
             if tiles := table.tiles:
                 for name in ("padded", "line", "n_inputs", "window_rows"):
                     record[name] = getattr(tiles, name)

@@ -7,8 +7,11 @@ import dataclasses
 import nengo
 import numpy as np
 
-from .convolution_maps import ConvolutionMap
+from .convolution_maps import ConvolutionMap, of_matrix
 from .scatter_tables import ScatterTable, from_entries
+
+# a dense layer reads the units behind averages itself if it has at most so many outputs, and weights
+MOST_OUTPUTS, MOST_WEIGHTS = 32, 2**20
 
 
 @dataclasses.dataclass(eq=False)
@@ -144,6 +147,32 @@ def linear_map(connection, table, source):
             ones = np.ones(len(post))
             table = from_entries(post, np.arange(len(post)), ones, len(post), size_out, selects=True)
     return source, table
+
+
+def without_averages(source, table):
+    """Return the map of a dense layer behind averages as one of the units that are averaged: (signal, map).
+
+    Spikes then reach the few outputs at once.  Returns the arguments if that is not possible, or would take longer.
+    """
+    averaged = source.terms[0] if isinstance(source, Sum) and len(source.terms) == 1 else None
+    is_dense = isinstance(table, ConvolutionMap) and table.shape[:-1] == (1,) and table.outputs == (1,)
+    if averaged is None or averaged.map is None or source.sparse or source.shared or not is_dense:
+        return source, table
+    size_in, size_out = averaged.source.size, table.size_out
+    if (
+        averaged.synapse is not None
+        or not averaged.source.sparse
+        or source.offset.any()
+        or size_out > MOST_OUTPUTS
+        or size_in * size_out > MOST_WEIGHTS
+    ):
+        return source, table
+    averages = averaged.map
+    averages = averages.scatter_table if isinstance(averages, ConvolutionMap) and averages.depthwise else averages
+    if not (isinstance(averages, ScatterTable) and averages.one):
+        return source, table
+    matrix = table.kernel[0].T  # (outputs, averages)
+    return averaged.source, of_matrix(matrix[:, averages.targets] * averages.weights)
 
 
 def _indices(view, size):

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from .vectors import F32, I8, I16, I32, I64, LANES, SUFFIXES, at_place, load, splat, store, vector
 
 
-def _units(builder, first):
+def units_from(builder, first):
     """Return the vector first, first + 1, ..."""
     unit = builder.trunc(first, I32)
     return builder.add(splat(builder, unit, I32), ir.Constant(vector(I32), list(range(LANES))))
@@ -92,9 +92,9 @@ def _lanes_in(builder, mask):
     return builder.zext(builder.ctpop(builder.bitcast(mask, I16)), I64)
 
 
-def append_units(builder, mask, first, index):
-    """Write the units ``first + n`` of the lanes n of a mask to a list, up to sixteen entries; return their number."""
-    _compress(builder, _units(builder, first), I32, index, mask)
+def append_lanes(builder, mask, units, index):
+    """Write the units in the lanes of a mask to a list, up to sixteen entries; return their number."""
+    _compress(builder, units, I32, index, mask)
     return _lanes_in(builder, mask)
 
 
@@ -113,7 +113,7 @@ def append_flagged(typingctx, flags, at, first, height, index, value, place):
         mask = builder.icmp_unsigned("!=", loaded, ir.Constant(vector(I8), [0] * LANES))
         targets = [at_place(context, builder, kinds[4 + k], array, place) for k, array in enumerate((index, value))]
         store(builder, splat(builder, height, F32), targets[1])
-        return append_units(builder, mask, first, targets[0])
+        return append_lanes(builder, mask, units_from(builder, first), targets[0])
 
     return signature, generate
 
@@ -131,7 +131,7 @@ def append_nonzero(typingctx, values, at, first, index, value, place):
         kinds = signature.args
         loaded = load(builder, at_place(context, builder, kinds[0], values, at), F32, 4)
         mask = builder.fcmp_unordered("!=", loaded, ir.Constant(vector(F32), [0.0] * LANES))
-        _compress(builder, _units(builder, first), I32, at_place(context, builder, kinds[3], index, place), mask)
+        _compress(builder, units_from(builder, first), I32, at_place(context, builder, kinds[3], index, place), mask)
         _compress(builder, loaded, F32, at_place(context, builder, kinds[4], value, place), mask)
         return _lanes_in(builder, mask)
 

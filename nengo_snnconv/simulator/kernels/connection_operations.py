@@ -8,11 +8,12 @@ import numpy as np
 
 from .arguments import compiled, copy_numbers, inlined
 from .event_operations import append_values, begin_of, events_of, find_starts, set_count
-from .joint_steps import TOGETHER, convolve_together, count_active, time_of_product
+from .joint_steps import TOGETHER, convolve_together, count_in_sample, steps_computed, time_of_product
 from .tile_operations import lay_out_events, lay_out_values, multiply
 from .vectors import LANES
 from .weight_sums import (
     add_rows,
+    add_short_rows,
     add_window,
     columns_read,
     gather_1,
@@ -31,7 +32,11 @@ PASSES_FROM = 16
 @compiled
 def scatter(op, turn, program, run, counters, work):
     """Add the weights of each event to the units that it reaches; first write constants if ``op.parameter``."""
-    table = program.scatter_tables[op.table]
+    _scatter(program.scatter_tables[op.table], op, turn, program, work)
+
+
+@compiled
+def _scatter(table, op, turn, program, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         target = op.target + t * op.target_stride
@@ -39,6 +44,8 @@ def scatter(op, turn, program, run, counters, work):
             copy_numbers(program.constants, op.constant, work.arena, target, op.size)
         if table.single:
             _scatter_single(table, begin, end, target, program, work)
+        elif table.channels == 1:
+            _scatter_places(table, begin, end, target, program, work)
         else:
             _scatter_runs(table, begin, end, target, program, work)
 
@@ -95,12 +102,24 @@ def _scatter_runs(table, begin, end, at, program, work):
 
 
 @compiled
+def _scatter_places(table, begin, end, at, program, work):
+    """Add the runs of weights of events of an input with one channel to the units from ``at`` on."""
+    first, runs, weights = program.integers[table.first :], program.runs[table.runs :], program.weights
+    index, value, target = work.units, work.values, work.arena
+    for k in range(begin, end):
+        unit, x = np.uint64(index[k]), value[k]
+        for run in range(np.uint64(first[unit]), np.uint64(first[unit + np.uint64(1)])):
+            to, place, length = np.int64(runs[run, 0]), np.int64(runs[run, 1]), np.int64(runs[run, 2])
+            add_short_rows(target, at + to, weights, length, (table.weights + place,), (x,))
+
+
+@compiled
 def _scatter_single(table, begin, end, at, program, work):
     """Add the weights of events to the units from ``at`` on, for a table whose runs are single weights.
 
     Unsigned numbers take less than half the time: Numba need not test whether they count from the end of an array.
     """
-    at, base = np.uint64(at), np.uint64(table.weights)
+    at, base, begin, end = np.uint64(at), np.uint64(table.weights), np.uint64(begin), np.uint64(end)
     first, targets = program.integers[table.first :], program.integers[table.targets :]
     weights, index, value, target = program.weights, work.units, work.values, work.arena
     if table.one:  # as of averages whose windows do not overlap
@@ -124,7 +143,11 @@ def gather(op, turn, program, run, counters, work):
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         n_events += end - begin
-    if _time_of_events(table, n_events / (turn.end - turn.begin)) < _time_of_products(table):
+    n_events_of_step = n_events / (turn.end - turn.begin)
+    sparse, dense = _time_of_events(table, n_events_of_step), _time_of_products(table)
+    if table.scatter >= 0 and _time_of_runs(table, n_events_of_step) < min(sparse, dense):
+        _scatter(program.scatter_tables[table.scatter], op, turn, program, work)
+    elif sparse < dense:
         _gather(op, op.events_in, n_events, turn, program, work)
     else:
         lay_out_events(op.events_in, table, turn, program, work)
@@ -140,31 +163,21 @@ def convolve(op, turn, program, run, counters, work):
     """
     table, n_steps = program.gather_tables[op.table], turn.end - turn.begin
     size = table.places * table.channels
-    n_nonzero, n_active = np.int64(0), count_active(op, size, turn, work)
-    for t in range(turn.begin, turn.end):
-        source = op.source + t * op.source_stride
-        n_nonzero += _nonzero(work.arena[source : source + size])
-    sparse, dense = _time_of_events(table, n_nonzero / n_steps), _time_of_products(table)
-    if _time_together(table, n_active / n_steps) < min(sparse, dense):
+    n_nonzero, n_active = count_in_sample(op, size, turn, work)
+    sparse, dense = _time_of_events(table, n_nonzero), _time_of_products(table)
+    if _time_together(table, n_active, n_steps) < min(sparse, dense):
         convolve_together(op, turn, program, work)
     elif sparse < dense:
+        n_events = np.int64(0)
         for t in range(turn.begin, turn.end):
             source, begin = op.source + t * op.source_stride, begin_of(program, op.events_out, t)
             end = append_values(work.arena[source : source + size], size, np.int64(0), work, begin)
             set_count(program, work, op.events_out, t, end - begin)
-        _gather(op, op.events_out, n_nonzero, turn, program, work)
+            n_events += end - begin
+        _gather(op, op.events_out, n_events, turn, program, work)
     else:
         lay_out_values(op, table, turn, program, work)
         multiply(op, table, turn, program, work)
-
-
-@compiled
-def _nonzero(x):
-    """Return the number of values that are not zero."""
-    count = np.int32(0)
-    for n in range(len(x)):
-        count += np.int32(x[n] != 0)
-    return count
 
 
 @inlined
@@ -185,8 +198,19 @@ def _time_of_events(table, n_events):
     # what a branch costs that the processor cannot predict: whether there are events in a row of a window
     surprises = min(np.float32(6) * positions * table.window_rows, np.float32(6) * events_read)
     # a single position, as of a dense layer, reads its weights from a slower cache in each step
-    of_event = np.float32(0.6) + n_vectors * (np.float32(0.4) + np.float32(1.5) / positions)
+    of_event = np.float32(0.6) + n_vectors * (np.float32(0.4) + np.float32(0.7) / positions)
     return np.float32(10) * positions + surprises + events_read * of_event
+
+
+@compiled
+def _time_of_runs(table, n_events):
+    """Return the time of a convolution that adds the weights of each event to all positions that it reaches."""
+    positions, units, _ = _sizes(table)
+    rows = np.float32(table.places * table.channels) / table.line
+    runs = table.window_rows * table.n_rows / rows  # of an event
+    length = positions * table.n_inputs / units / runs * table.filters
+    of_run = np.float32(2) + np.float32(7.6) * np.ceil(length / np.float32(64))
+    return np.float32(0.05) * positions * table.filters + n_events * runs * of_run
 
 
 @compiled
@@ -198,13 +222,14 @@ def _time_of_products(table):
 
 
 @compiled
-def _time_together(table, n_active):
+def _time_together(table, n_active, n_steps):
     """Return the time of a convolution of several steps together that goes through the units active in any of them."""
     positions, units, n_vectors = _sizes(table)
     units_read = positions * table.n_inputs / units * n_active
     once = np.float32(10) * positions + np.float32(6) * positions * table.window_rows
-    of_steps = n_vectors * (time_of_product() * units_read + np.float32(5) * positions)
-    return once / TOGETHER + of_steps + np.float32(0.5) * units
+    of_step = n_vectors * (time_of_product() * units_read + np.float32(5) * positions)
+    computed = np.float32(steps_computed(n_steps)) / np.float32(max(n_steps, 1))  # for each step that is needed
+    return computed * (once / TOGETHER + of_step) + np.float32(0.5) * units
 
 
 @compiled

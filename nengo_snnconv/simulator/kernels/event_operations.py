@@ -59,6 +59,9 @@ def append_spikes(flags, size, first, height, work, end):
 @compiled
 def find_starts(index, begin, end, channels, places, starts):
     """Write where the events of each place begin in a list in the order of units, and where the last ones end."""
+    if places == 1:
+        starts[0], starts[1] = begin, end
+        return
     for place in range(places + 1):
         starts[place] = 0
     # a division takes three times as long; the product of a number of 31 bits with the inverse is at most 1 too large

@@ -19,6 +19,8 @@ from .vectors import F32, I32, I64, LANES, at_place, integer_at, masked_load, ma
 from .weight_sums import columns_read, events_in_window, load_weights, rows_read
 
 TOGETHER = 4  # steps
+HALF = TOGETHER // 2  # of them are computed if the last steps of a turn are no more
+SAMPLED = 4  # one of so many groups of steps is counted to choose how to compute a convolution
 # steps and vectors of filters whose sums fit the registers of a processor, by its instructions
 REGISTERS = {"avx512": (4, 4), "avx2": (4, 1), "any": (2, 1)}
 
@@ -38,16 +40,23 @@ def time_of_product(typingctx):
 
 
 @compiled
-def count_active(op, size, turn, work):
-    """Return the number of units that are not zero in each four steps, times the number of these steps, for a turn."""
-    total = 0
-    for t in range(turn.begin, turn.end, TOGETHER):
+def count_in_sample(op, size, turn, work):
+    """Return how many values of a step are not zero, and how many units in any of four steps, in a sample of a turn.
+
+    Of each sixteen steps, the last four are counted.
+    """
+    n_nonzero, n_active, n_counted = 0, 0, 0
+    if turn.begin == turn.end:
+        return 0.0, 0.0
+    for t in range(max(turn.begin, turn.end - TOGETHER), turn.begin - 1, -SAMPLED * TOGETHER):
         one, two, three, four = _rows_of_steps(op, t, size, turn, work)
-        n_active = np.int32(0)
+        nonzero, active = np.int32(0), np.int32(0)
         for n in range(size):
-            n_active += np.int32((one[n] != 0) | (two[n] != 0) | (three[n] != 0) | (four[n] != 0))
-        total += n_active * min(TOGETHER, turn.end - t)
-    return total
+            a, b, c, d = one[n] != 0, two[n] != 0, three[n] != 0, four[n] != 0
+            nonzero += np.int32(a) + np.int32(b) + np.int32(c) + np.int32(d)
+            active += np.int32(a | b | c | d)
+        n_nonzero, n_active, n_counted = n_nonzero + nonzero, n_active + active, n_counted + 1
+    return n_nonzero / (n_counted * TOGETHER), n_active / n_counted
 
 
 @inlined
@@ -59,6 +68,13 @@ def _rows_of_steps(op, t, size, turn, work):
     four = begin + min(t + 3, last) * op.source_stride
     x = work.arena
     return x[one : one + size], x[two : two + size], x[three : three + size], x[four : four + size]
+
+
+@inlined
+def steps_computed(n_steps):
+    """Return for how many steps products are computed in a turn of ``n_steps`` steps."""
+    left = n_steps % TOGETHER
+    return n_steps - left + (TOGETHER if left > HALF else HALF if left else 0)
 
 
 @compiled
@@ -143,10 +159,20 @@ def _add_active(n_vectors):
 
         def generate(context, builder, signature, arguments):
             most_steps, most_vectors = REGISTERS[instructions()]
-            for step in range(0, TOGETHER, most_steps):
-                for v in range(0, n_vectors, most_vectors):
-                    part = range(step, step + most_steps), range(v, min(v + most_vectors, n_vectors))
-                    _part_of_sums(context, builder, signature.args, arguments, *part)
+
+            def add(n_steps):
+                for step in range(0, n_steps, most_steps):
+                    for v in range(0, n_vectors, most_vectors):
+                        steps = range(step, min(step + most_steps, n_steps))
+                        vectors = range(v, min(v + most_vectors, n_vectors))
+                        _part_of_sums(context, builder, signature.args, arguments, steps, vectors)
+
+            n_steps = builder.extract_value(arguments[6], 1)
+            with builder.if_else(builder.icmp_signed("<=", n_steps, ir.Constant(I64, HALF))) as (half, whole):
+                with half:
+                    add(HALF)
+                with whole:
+                    add(TOGETHER)
             return context.get_dummy_value()
 
         return signature, generate

@@ -83,6 +83,12 @@ def _integrate_and_fire(block, numbers, state, work):
 
 
 @inlined
+def _plain_integrate_and_fire(block, numbers, state, work):
+    height, threshold = numbers[0], numbers[4]
+    return neuron_loops.plain_integrate_and_fire(block, (block.state,), height, (threshold,), state, work)
+
+
+@inlined
 def _surrogate_lif(block, numbers, state, work):
     height, gain, bias, decay, threshold, reset_potential, drop, subtracts = numbers
     numbers = (gain, bias, decay, threshold, reset_potential, drop, subtracts)
@@ -172,6 +178,7 @@ def _spiking_rectify(block, numbers, state, work):
 
 
 integrate_and_fire = _operation(_integrate_and_fire, 1)
+plain_integrate_and_fire = _operation(_plain_integrate_and_fire, 1)
 integrate_and_fire_often = _operation(_integrate_and_fire_often, 1)
 signed_integrate_and_fire = _operation(_signed_integrate_and_fire, 2)
 spiking_rectify = _operation(_spiking_rectify, 1)

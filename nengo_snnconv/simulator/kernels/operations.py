@@ -56,6 +56,7 @@ OPERATIONS = {
     "rectify": dense_operations.rectify,
     "quantize": dense_operations.quantize,
     "integrate_and_fire": neuron_operations.integrate_and_fire,
+    "plain_integrate_and_fire": neuron_operations.plain_integrate_and_fire,
     "integrate_and_fire_often": neuron_operations.integrate_and_fire_often,
     "signed_integrate_and_fire": neuron_operations.signed_integrate_and_fire,
     "spiking_rectify": neuron_operations.spiking_rectify,

@@ -76,41 +76,57 @@ def copy_weights(typingctx, out, at, weights, place):
     return signature, generate
 
 
-@intrinsic
-def add_rows(typingctx, out, at, weights, length, begins, factors):
-    """Add ``factors[i] * weights[begins[i] + n]`` for all i to ``out[at + n]``, for n below ``length``.
+def _row_addition(short):
+    """Return an intrinsic that adds ``factors[i] * weights[begins[i] + n]`` for all i to ``out[at + n]``.
 
-    ``begins`` and ``factors`` are tuples.
+    It does so for n below ``length``; ``begins`` and ``factors`` are tuples.  Rows that are short, at most 64 numbers,
+    are added in masked vectors, because the end of a loop would take longer.
     """
-    signature = types.void(out, types.int64, weights, types.int64, begins, factors)
 
-    def generate(context, builder, signature, arguments):
-        out, at, weights, length, begins, factors = arguments
-        kinds = signature.args
-        target = at_place(context, builder, kinds[0], out, at)
-        sources = [at_place(context, builder, kinds[2], weights, b) for b in cgutils.unpack_tuple(builder, begins)]
-        spread = [splat(builder, x, F32) for x in cgutils.unpack_tuple(builder, factors)]
+    def add_rows(typingctx, out, at, weights, length, begins, factors):
+        signature = types.void(out, types.int64, weights, types.int64, begins, factors)
 
-        def add(n, mask=None):
-            place = builder.gep(target, [n])
-            total = load(builder, place, F32, 4) if mask is None else masked_load(builder, place, F32, mask, 4)
-            for source, factor in zip(sources, spread, strict=True):
-                row = load_weights(builder, builder.gep(source, [n]), kinds[2], mask)
-                total = plus_product(builder, total, factor, row)
-            if mask is None:
-                store(builder, total, place)
-            else:
-                masked_store(builder, total, place, mask)
+        def generate(context, builder, signature, arguments):
+            out, at, weights, length, begins, factors = arguments
+            kinds = signature.args
+            target = at_place(context, builder, kinds[0], out, at)
+            sources = [at_place(context, builder, kinds[2], weights, b) for b in cgutils.unpack_tuple(builder, begins)]
+            spread = [splat(builder, x, F32) for x in cgutils.unpack_tuple(builder, factors)]
 
-        whole = builder.and_(length, ir.Constant(I64, -LANES))
-        with cgutils.for_range_slice(builder, ir.Constant(I64, 0), whole, ir.Constant(I64, LANES)) as (n, _):
-            add(n)
-        left = builder.sub(length, whole)
-        with builder.if_then(builder.icmp_signed(">", left, ir.Constant(I64, 0))):
-            add(whole, tail(builder, builder.trunc(left, I32)))
-        return context.get_dummy_value()
+            def add(n, mask=None):
+                place = builder.gep(target, [n])
+                total = load(builder, place, F32, 4) if mask is None else masked_load(builder, place, F32, mask, 4)
+                for source, factor in zip(sources, spread, strict=True):
+                    row = load_weights(builder, builder.gep(source, [n]), kinds[2], mask)
+                    total = plus_product(builder, total, factor, row)
+                if mask is None:
+                    store(builder, total, place)
+                else:
+                    masked_store(builder, total, place, mask)
 
-    return signature, generate
+            def number(value):
+                return ir.Constant(I64, value)
+
+            if short and instructions() == "avx512":
+                with cgutils.for_range_slice(builder, number(0), length, number(4 * LANES)) as (done, _):
+                    for v in range(4):
+                        n = builder.add(done, number(v * LANES))
+                        add(n, tail(builder, builder.trunc(builder.sub(length, n), I32)))
+                return context.get_dummy_value()
+            whole = builder.and_(length, number(-LANES))
+            with cgutils.for_range_slice(builder, number(0), whole, number(LANES)) as (n, _):
+                add(n)
+            left = builder.sub(length, whole)
+            with builder.if_then(builder.icmp_signed(">", left, number(0))):
+                add(whole, tail(builder, builder.trunc(left, I32)))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return intrinsic(add_rows)
+
+
+add_rows, add_short_rows = _row_addition(False), _row_addition(True)
 
 
 @intrinsic

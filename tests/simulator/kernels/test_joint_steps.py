@@ -1,5 +1,7 @@
 """Convolutions of four steps together, compiled for the instructions of this processor and for fewer."""
 
+from typing import NamedTuple
+
 import nengo
 import numba
 import numpy as np
@@ -60,3 +62,35 @@ def test_four_steps_together(always_together, shape, filters, size, strides, pad
     assert np.any(expected[probes[0]])
     for probe in probes:
         assert np.array_equal(found[probe], expected[probe])
+
+
+class Operation(NamedTuple):
+    source: int
+    source_stride: int
+
+
+class Steps(NamedTuple):
+    begin: int
+    end: int
+
+
+class Arena(NamedTuple):
+    arena: np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("steps", "counted"), [((0, 40), [(36, 40), (20, 24), (4, 8)]), ((3, 9), [(5, 9)]), ((2, 4), [(2, 4)])]
+)
+def test_activity_of_a_sample(steps, counted):
+    """Of each sixteen steps, the last four are counted; a turn that is shorter repeats its last step."""
+    x = np.random.default_rng(0).choice(np.float32([0, 0.25]), size=(40, 50), p=[0.9, 0.1])
+    count_in_sample = numba.njit(**OPTIONS)(joint_steps.count_in_sample.py_func)
+    nonzero, active = count_in_sample(Operation(0, 50), 50, Steps(*steps), Arena(x.ravel()))
+    rows = [x[np.minimum(np.arange(begin, begin + 4), end - 1)] for begin, end in counted]
+    assert nonzero == np.mean([np.count_nonzero(four) / 4 for four in rows])
+    assert active == np.mean([np.count_nonzero(four.any(axis=0)) for four in rows])
+
+
+def test_steps_that_are_computed():
+    """The last steps of a turn are computed as two or as four."""
+    assert [joint_steps.steps_computed.py_func(n) for n in range(10)] == [0, 2, 2, 4, 4, 6, 6, 8, 8, 10]
