@@ -64,7 +64,7 @@ class Options:
     reference_images: int = 2  # for nengo
     steps: int = 30
     trial_steps: int = 5  # to choose a batch size
-    repeats: int = 3
+    repeats: int = 7
     compared_images: int = 50  # to compare spikes
     accuracy_images: int = 500  # to compare precisions
     evaluated: tuple = (200, 1000)  # images of the evaluations of lif-mnist and diehl-mnist in which memory is measured

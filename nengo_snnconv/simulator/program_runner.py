@@ -146,7 +146,8 @@ class ProgramRunner:
         if self._all_cores:  # no more threads than have room for a step each
             self.threads = max(1, min(self.threads, int(self.memory_mb * 1e6 / bytes_per_step)))
         allowed = self.memory_mb * 1e6 / self.threads / bytes_per_step
-        fitting = max(SHORTEST_CHUNK, CACHE_BYTES / (4 * max(writer.widest_row, 1)))
+        groups = round(CACHE_BYTES / (4 * max(writer.widest_row, 1)) / TOGETHER)
+        fitting = max(SHORTEST_CHUNK, TOGETHER * groups)
         length = max(1, int(min(fitting, allowed, LONGEST_CHUNK)))
         return length - length % TOGETHER if length > TOGETHER else length
 
