@@ -20,7 +20,7 @@ from .signals import Signal, Sum, Term, linear_map, without_averages
 from .window_tables import window_table
 
 # gain, bias, dt / tau, residue and lower bound with which integrate-and-fire neurons only add their input
-PLAIN = np.float32([1, 0, 1, 1, -np.inf])
+PLAIN = 1, 0, 1, 1, -np.inf
 # attributes of neurons whose probes see their output
 OUTPUTS = ("output", "spikes", "rates")
 
@@ -168,7 +168,7 @@ class Compiler:
         operation = kind.operation
         if operation == "integrate_and_fire":
             growth, _, residue, floor = kind.constants
-            if np.array_equal(np.float32([gain, bias, growth, residue, floor]), PLAIN):
+            if tuple(map(np.float32, (gain, bias, growth, residue, floor))) == PLAIN:
                 operation = "plain_integrate_and_fire"
         if kind.states:
             states = initial_states(neurons.ensemble, self.view.seed(neurons.ensemble), kind)

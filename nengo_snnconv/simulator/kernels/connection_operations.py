@@ -37,6 +37,7 @@ def scatter(op, turn, program, run, counters, work):
 
 @compiled
 def _scatter(table, op, turn, program, work):
+    """Add the weights of the events that an operation reads, with a scatter table."""
     for t in range(turn.begin, turn.end):
         begin, end = events_of(program, work, op.events_in, t)
         target = op.target + t * op.target_stride
