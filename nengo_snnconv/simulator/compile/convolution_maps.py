@@ -11,7 +11,8 @@ from ...model.layers import window_offset, window_output
 from .gather_tables import gather_table_of
 from .scatter_tables import ScatterTable, from_entries
 
-FEW_CHANNELS = 4  # of images and frames of events
+# with so few of both, as in first layers, it takes less time to go through the events than through the outputs
+FEW_CHANNELS, FEW_FILTERS = 4, 32
 MAX_SINGLE_WEIGHTS = 2**18  # of tables of depthwise convolutions without channels
 
 
@@ -32,6 +33,8 @@ class ConvolutionMap:
         Number of windows along each axis.
     depthwise : bool
         True if each filter reads the channel of its own number only.
+    sparse : bool
+        True if products of all inputs are never computed, because that would hardly ever take less time.
     """
 
     kernel: np.ndarray
@@ -40,6 +43,7 @@ class ConvolutionMap:
     before: tuple
     outputs: tuple
     depthwise: bool = False
+    sparse: bool = False
 
     selects = False
 
@@ -66,13 +70,15 @@ class ConvolutionMap:
 
     @functools.cached_property
     def gather_table(self):
-        few = self.shape[-1] <= FEW_CHANNELS and math.prod(self.outputs) > 1 and not self.depthwise
+        few = self.shape[-1] <= FEW_CHANNELS and self.kernel.shape[-1] <= FEW_FILTERS
+        few = few and math.prod(self.outputs) > 1 and not self.depthwise
         return gather_table_of(self, self.scatter_table if few else None)
 
 
-def of_matrix(matrix):
+def of_matrix(matrix, sparse=False):
     """Return the map of a dense matrix (outputs, inputs)."""
-    return ConvolutionMap(np.asarray(matrix.T, np.float32)[None], (1, matrix.shape[1]), (1,), (0,), (1,))
+    kernel = np.asarray(matrix.T, np.float32)[None]
+    return ConvolutionMap(kernel, (1, matrix.shape[1]), (1,), (0,), (1,), sparse=sparse)
 
 
 def of_convolution(kernel, shape, strides, padding, groups):

@@ -39,7 +39,7 @@ class GatherTable:
     places : int
         Number of places of the input.
     tiles : TileTable or None
-        The same convolution as products of matrices, for dense signals; None if it is depthwise.
+        The same convolution as products of matrices, for dense signals; None if it is depthwise, or sparse.
     scatter : ScatterTable or None
         The same convolution, one event after another, which is faster if each window holds few events.
     """
@@ -91,7 +91,7 @@ def gather_table_of(convolution, scatter=None):
         channels,
         filters,
         math.prod(convolution.shape[:-1]),
-        None if convolution.depthwise else tile_table_of(convolution),
+        None if convolution.depthwise or convolution.sparse else tile_table_of(convolution),
         scatter,
     )
 

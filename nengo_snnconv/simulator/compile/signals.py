@@ -172,7 +172,7 @@ def without_averages(source, table):
     if not (isinstance(averages, ScatterTable) and averages.one):
         return source, table
     matrix = table.kernel[0].T  # (outputs, averages)
-    return averaged.source, of_matrix(matrix[:, averages.targets] * averages.weights)
+    return averaged.source, of_matrix(matrix[:, averages.targets] * averages.weights, sparse=True)
 
 
 def _indices(view, size):

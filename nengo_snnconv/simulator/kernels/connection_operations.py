@@ -145,14 +145,15 @@ def gather(op, turn, program, run, counters, work):
         begin, end = events_of(program, work, op.events_in, t)
         n_events += end - begin
     n_events_of_step = n_events / (turn.end - turn.begin)
-    sparse, dense = _time_of_events(table, n_events_of_step), _time_of_products(table)
-    if table.scatter >= 0 and _time_of_runs(table, n_events_of_step) < min(sparse, dense):
-        _scatter(program.scatter_tables[table.scatter], op, turn, program, work)
-    elif sparse < dense:
-        _gather(op, op.events_in, n_events, turn, program, work)
-    else:
+    by_runs = table.scatter >= 0  # adds in the order of units, as the products do, so that both round alike
+    sparse = _time_of_runs(table, n_events_of_step) if by_runs else _time_of_events(table, n_events_of_step)
+    if table.n_blocks > 0 and sparse >= _time_of_products(table):
         lay_out_events(op.events_in, table, turn, program, work)
         multiply(op, table, turn, program, work)
+    elif by_runs:
+        _scatter(program.scatter_tables[table.scatter], op, turn, program, work)
+    else:
+        _gather(op, op.events_in, n_events, turn, program, work)
 
 
 @compiled
