@@ -106,11 +106,12 @@ def main():
         print(json.dumps({name: fast_microseconds(Case(n), data, options) for name, n in networks(data).items()}))
         return
     versions = versions_of(arguments.python)
+    python = arguments.python if versions else None
     figures = {"spikingjelly": versions, "cases": {}, "memory": {}}
     for name, network in networks(data).items():
         tell(name)
         with tempfile.TemporaryDirectory() as folder:
-            found, memory = compared(name, Case(network), data, pathlib.Path(folder), arguments.python, options)
+            found, memory = compared(name, Case(network), data, pathlib.Path(folder), python, options)
             figures["cases"][name] = found
             if memory:
                 figures["memory"][name] = memory
@@ -153,12 +154,15 @@ def briefly_trained(preset, neuron_type, data):
 
 
 def compared(title, case, data, folder, python, options):
-    """Return results for a network, and memory: time on each simulator, differing spikes, and accuracy by precision."""
+    """Return results for a network, and memory: time on each simulator, differing spikes, and accuracy by precision.
+
+    ``python`` is that of SpikingJelly, None without it.
+    """
     every = len(data.x_test) // options.images
     x, y = data.x_test[::every][: options.images], data.y_test[::every][: options.images]
     write_case(case, x, y, options.steps, folder)
     names = list(contenders_of(case))
-    if versions_of(python):
+    if python:
         names.insert(names.index(DENSE), SPIKINGJELLY)
     times = timed({name: command_of(name, folder, python) for name in names}, len(x), folder, options)
     found = {

@@ -53,7 +53,7 @@ GATHER_TABLE = _record(
     *("first", "rows", "columns", "weights", "passes", "n_rows", "n_columns", "channels", "filters", "places"),
     # of its compile.tile_tables.TileTable
     *("padded", "lines", "n_lines", "line", "positions", "segments", "blocks", "n_blocks", "n_inputs", "window_rows"),
-    "scatter",  # number of the ScatterTable of the same convolution; -1 if it has many channels
+    "scatter",  # number of the ScatterTable of the same convolution; -1 if there is none
 )
 
 # a compile.window_tables.WindowTable: where its entries begin, and its numbers

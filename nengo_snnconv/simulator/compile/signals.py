@@ -10,7 +10,7 @@ import numpy as np
 from .convolution_maps import ConvolutionMap, of_matrix
 from .scatter_tables import ScatterTable, from_entries
 
-# a dense layer reads the units behind averages itself if it has at most so many outputs, and weights
+# most outputs and weights of a dense layer that reads the units that are averaged, instead of their averages
 MOST_OUTPUTS, MOST_WEIGHTS = 32, 2**20
 
 

@@ -20,7 +20,7 @@ from .weight_sums import columns_read, events_in_window, load_weights, rows_read
 
 TOGETHER = 4  # steps
 HALF = TOGETHER // 2  # of them are computed if the last steps of a turn are no more
-SAMPLED = 4  # one of so many groups of steps is counted to choose how to compute a convolution
+SAMPLED = 4  # groups of steps, of which one is counted to choose how to compute a convolution
 # steps and vectors of filters whose sums fit the registers of a processor, by its instructions
 REGISTERS = {"avx512": (4, 4), "avx2": (4, 1), "any": (2, 1)}
 
@@ -43,7 +43,7 @@ def time_of_product(typingctx):
 def count_in_sample(op, size, turn, work):
     """Return how many values of a step are not zero, and how many units in any of four steps, in a sample of a turn.
 
-    Of each sixteen steps, the last four are counted.
+    The sample is the last four of each sixteen steps.
     """
     n_nonzero, n_active, n_counted = 0, 0, 0
     if turn.begin == turn.end:

@@ -114,7 +114,7 @@ def _loop(step, late=None):
             index, value = in_work("units", end), in_work("values", end)
             zero, sixteen = ir.Constant(I64, 0), ir.Constant(I64, LANES)
             count = cgutils.alloca_once_value(builder, zero)
-            # advancing the units and comparing them with their end takes half the time of making them and a mask anew
+            # advancing the units and comparing them with their end takes half the time of making both in each turn
             units = cgutils.alloca_once_value(builder, units_from(builder, first))
             units_end = splat(builder, builder.trunc(builder.add(first, size), I32), I32)
             with cgutils.for_range_slice(builder, zero, size, sixteen) as (n, _):
